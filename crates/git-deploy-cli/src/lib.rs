@@ -1,0 +1,1 @@
+//! Arguments, output, errors and exit codes of the git-deploy commands.

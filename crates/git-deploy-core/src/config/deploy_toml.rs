@@ -1,0 +1,1 @@
+//! `deploy.toml`: text to value.

@@ -1,0 +1,2 @@
+//! What is configured, and what comes from where.
+pub mod deploy_toml;

@@ -1,0 +1,1 @@
+//! Image names of git-deploy.

@@ -1,0 +1,1 @@
+//! Manifests of git-deploy: read, set images, lint, write.

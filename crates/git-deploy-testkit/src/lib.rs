@@ -1,0 +1,1 @@
+//! Hermetic repositories and a ticking clock for the tests of git-deploy.

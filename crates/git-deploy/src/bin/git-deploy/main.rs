@@ -1,0 +1,2 @@
+//! One deployment.
+fn main() {}
