@@ -1,1 +1,15 @@
-//! Image names of git-deploy.
+//! Image names of git-deploy: how an image that was built from a commit is called, and how a name that
+//! somebody wrote into a manifest is read.
+//!
+//! `{container-namespace}/{project-namespace}-{container-name}:{git-hash}`, with a registry's address in front
+//! where there is one. The tag is the commit's short hash: a tag that moves, such as `latest`, cannot be formed.
+//!
+//! Nothing here reads a file, runs a program or knows a registry.
+
+mod grammar;
+mod name;
+mod reference;
+
+pub use grammar::Flaw;
+pub use name::{ImageName, NameError, Part, Repository};
+pub use reference::{Digest, Reference, ReferenceError};
