@@ -1,2 +1,13 @@
 //! States, notes, rebase, queue, landing and ledger of git-deploy.
+//!
+//! The modules are pure functions of data, but for [`git`], which is the only one that reads and writes, and the use
+//! cases that are put together from both (`ops`).
+
+pub mod branch;
 pub mod config;
+pub mod git;
+pub mod ids;
+pub mod ledger;
+pub mod note;
+pub mod queue;
+pub mod state;

@@ -1,0 +1,147 @@
+//! Objects and refs in process, with libgit2.
+
+use git2::{ErrorCode, ObjectType, Oid, ReferenceType};
+
+use super::{Backend, Paths, Ref};
+use crate::git::GitError;
+use crate::git::object::{Kind, Object};
+use crate::git::program::git;
+use crate::ids::{ObjectId, RefName};
+
+pub(in crate::git) struct Libgit2 {
+    repository: git2::Repository,
+    paths: Paths,
+}
+
+impl Libgit2 {
+    /// Opens the repository that the environment and the current folder name; `None` if it is one that libgit2 cannot
+    /// read.
+    pub(in crate::git) fn open() -> Result<Option<Self>, git2::Error> {
+        let repository = match git2::Repository::open_from_env() {
+            Ok(repository) => repository,
+            // A bad value that git itself understands, an extension that libgit2 does not know, an owner that it
+            // judges otherwise: the git program decides.
+            Err(error) if error.code() != ErrorCode::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let paths = Paths {
+            git_dir: repository.path().to_owned(),
+            common_dir: repository.commondir().to_owned(),
+            work_tree: repository.workdir().map(std::path::Path::to_owned),
+        };
+        Ok(Some(Self { repository, paths }))
+    }
+}
+
+/// Whether git's configuration comes from places that libgit2 does not look at.
+fn config_from_environment() -> bool {
+    std::env::vars_os().any(|(key, _)| key.to_str().is_some_and(|key| key.starts_with("GIT_CONFIG")))
+}
+
+fn oid(id: ObjectId) -> Result<Oid, GitError> {
+    Oid::from_bytes(id.as_bytes()).map_err(GitError::libgit2(format!("cannot use object id '{id}'")))
+}
+
+fn object_id(oid: Oid) -> ObjectId {
+    ObjectId::from_bytes(oid.as_bytes()).unwrap_or_else(|| unreachable!("libgit2 gives ids of 20 bytes"))
+}
+
+fn found<T>(result: Result<T, git2::Error>, what: impl FnOnce() -> String) -> Result<Option<T>, GitError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(GitError::libgit2(what())(error)),
+    }
+}
+
+impl Backend for Libgit2 {
+    fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
+    fn null_id(&self) -> ObjectId {
+        object_id(Oid::ZERO_SHA1)
+    }
+
+    fn read(&self, id: ObjectId) -> Result<Option<Object>, GitError> {
+        let what = || format!("cannot read object '{id}'");
+        let odb = self.repository.odb().map_err(GitError::libgit2(what()))?;
+        let Some(object) = found(odb.read(oid(id)?), what)? else { return Ok(None) };
+        let kind = match object.kind() {
+            ObjectType::Blob => Kind::Blob,
+            ObjectType::Tree => Kind::Tree,
+            ObjectType::Commit => Kind::Commit,
+            ObjectType::Tag => Kind::Tag,
+            ObjectType::Any => return Ok(None),
+        };
+        Ok(Some(Object { kind, data: object.data().to_vec() }))
+    }
+
+    fn write(&self, kind: Kind, data: &[u8]) -> Result<ObjectId, GitError> {
+        let what = || format!("cannot write a {}", kind.as_str());
+        let kind = match kind {
+            Kind::Blob => ObjectType::Blob,
+            Kind::Tree => ObjectType::Tree,
+            Kind::Commit => ObjectType::Commit,
+            Kind::Tag => ObjectType::Tag,
+        };
+        let odb = self.repository.odb().map_err(GitError::libgit2(what()))?;
+        odb.write(kind, data).map(object_id).map_err(GitError::libgit2(what()))
+    }
+
+    fn resolve(&self, name: &RefName) -> Result<Option<ObjectId>, GitError> {
+        let what = || format!("cannot read ref '{name}'");
+        Ok(found(self.repository.refname_to_id(name.as_str()), what)?.map(object_id))
+    }
+
+    fn symbolic_target(&self, name: &str) -> Result<Option<RefName>, GitError> {
+        let what = || format!("cannot read ref '{name}'");
+        let reference = found(self.repository.find_reference(name), what)?;
+        let target = reference.as_ref().and_then(git2::Reference::symbolic_target_bytes);
+        let target = target.and_then(|target| std::str::from_utf8(target).ok());
+        Ok(target.and_then(|target| RefName::new(target).ok()))
+    }
+
+    fn refs(&self, prefix: &str) -> Result<Vec<Ref>, GitError> {
+        let what = || format!("cannot list refs '{prefix}*'");
+        let references =
+            self.repository.references_glob(&format!("{prefix}*")).map_err(GitError::libgit2(what()))?;
+        let mut refs = Vec::new();
+        for reference in references {
+            let reference = reference.map_err(GitError::libgit2(what()))?;
+            // A name that is not UTF-8 cannot be said in a note: such a branch has no state.
+            let Ok(name) = reference.name() else { continue };
+            let Ok(name) = RefName::new(name) else { continue };
+            let symbolic = reference.kind() == Some(ReferenceType::Symbolic);
+            let target = match reference.target() {
+                Some(target) => Some(object_id(target)),
+                None => self.resolve(&name)?,
+            };
+            // A symbolic ref to a branch that is not born yet leads nowhere.
+            refs.extend(target.map(|target| Ref { name, target, symbolic }));
+        }
+        refs.sort_by(|one, two| one.name.cmp(&two.name));
+        Ok(refs)
+    }
+
+    fn config(&self, key: &str) -> Result<Vec<String>, GitError> {
+        if config_from_environment() {
+            return super::program::config(&git(["config"]), key);
+        }
+        let what = || format!("cannot read git's configuration '{key}'");
+        let config = self.repository.config().and_then(|mut config| config.snapshot());
+        let config = config.map_err(GitError::libgit2(what()))?;
+        let mut values = Vec::new();
+        let Some(mut entries) = found(config.multivar(key, None), what)? else { return Ok(values) };
+        while let Some(entry) = entries.next() {
+            let entry = entry.map_err(GitError::libgit2(what()))?;
+            values.push(entry.value().unwrap_or_default().to_owned());
+        }
+        Ok(values)
+    }
+
+    fn merge_base(&self, one: ObjectId, two: ObjectId) -> Result<Option<ObjectId>, GitError> {
+        let what = || format!("cannot find what '{one}' and '{two}' have in common");
+        Ok(found(self.repository.merge_base(oid(one)?, oid(two)?), what)?.map(object_id))
+    }
+}

@@ -1,0 +1,60 @@
+//! How objects and refs are read, and objects written: in process with libgit2 where that can open the repository,
+//! else (reftable, SHA-256) with the git program.
+//!
+//! Neither ever moves a ref; see [`super::refs`].
+
+mod libgit2;
+mod program;
+
+use std::path::PathBuf;
+
+use crate::git::GitError;
+use crate::git::object::{Kind, Object};
+use crate::ids::{ObjectId, RefName};
+
+pub(super) use libgit2::Libgit2;
+pub(super) use program::GitProgram;
+
+/// A ref as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ref {
+    /// Its full name.
+    pub name: RefName,
+    /// The object that it leads to, not peeled.
+    pub target: ObjectId,
+    /// Whether it leads there through another ref.
+    pub symbolic: bool,
+}
+
+/// Where a repository lies.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    /// The repository of this work tree: `$GIT_DIR`.
+    pub git_dir: PathBuf,
+    /// What all work trees share: `$GIT_COMMON_DIR`.
+    pub common_dir: PathBuf,
+    /// The work tree; none in a bare repository.
+    pub work_tree: Option<PathBuf>,
+}
+
+/// What every back end can do.
+pub(super) trait Backend {
+    /// Where the repository lies.
+    fn paths(&self) -> &Paths;
+    /// An id of the kind that the repository uses.
+    fn null_id(&self) -> ObjectId;
+    /// Reads an object.
+    fn read(&self, id: ObjectId) -> Result<Option<Object>, GitError>;
+    /// Writes an object; one that is there already is left as it is.
+    fn write(&self, kind: Kind, data: &[u8]) -> Result<ObjectId, GitError>;
+    /// The object that a ref leads to.
+    fn resolve(&self, name: &RefName) -> Result<Option<ObjectId>, GitError>;
+    /// What a symbolic ref (or `HEAD`) names; none if it is not symbolic.
+    fn symbolic_target(&self, name: &str) -> Result<Option<RefName>, GitError>;
+    /// All refs whose name begins with `prefix`, which ends with a slash or with the beginning of a name, by name.
+    fn refs(&self, prefix: &str) -> Result<Vec<Ref>, GitError>;
+    /// Values of a configuration key, least important first. Names are lower case but for a subsection.
+    fn config(&self, key: &str) -> Result<Vec<String>, GitError>;
+    /// The best common ancestor of two commits.
+    fn merge_base(&self, one: ObjectId, two: ObjectId) -> Result<Option<ObjectId>, GitError>;
+}

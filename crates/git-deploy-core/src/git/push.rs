@@ -1,0 +1,231 @@
+//! Fetching from and pushing to a remote, by the git program.
+//!
+//! What belongs together is pushed together and atomically, by object id, with the exact value that each ref is
+//! expected to have. Base alone carries no lease, so that git itself refuses to move it anywhere but forward.
+
+use crate::git::program::{Call, git};
+use crate::git::refs::Expected;
+use crate::git::{GitError, Repository};
+use crate::ids::{ObjectId, RefName};
+
+/// How one ref of a push may move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lease {
+    /// Only forward, whatever it is.
+    Forward,
+    /// Anywhere, but only from this value.
+    From(Expected),
+}
+
+/// One ref to be moved on a remote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushRef {
+    /// The ref there.
+    pub name: RefName,
+    /// Where it goes; `None` deletes it.
+    pub new: Option<ObjectId>,
+    /// From where it may be moved.
+    pub lease: Lease,
+}
+
+/// How a push ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pushed {
+    /// All refs were moved.
+    Done,
+    /// The remote answered and moved none. Whether a lease was stale or a rule there forbids it shows when it is fetched
+    /// again.
+    Refused(Refusals),
+    /// The remote did not answer, or the connection was lost: refs may have been moved or not.
+    Unreachable(String),
+}
+
+/// What a remote said to each ref that it refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusals {
+    /// The refs with the remote's words, for people.
+    pub refs: Vec<(RefName, String)>,
+    /// Everything that git and the remote's hooks printed, for people.
+    pub said: String,
+}
+
+impl std::fmt::Display for Refusals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // With --atomic every ref is refused; those that are only carried along say so and explain nothing.
+        let carried = |words: &String| {
+            words.contains("atomic push failed") || words.contains("atomic transaction failed")
+        };
+        let mut own: Vec<_> = self.refs.iter().filter(|(_, words)| !carried(words)).collect();
+        if own.is_empty() {
+            own = self.refs.iter().collect();
+        }
+        let texts: Vec<String> =
+            own.iter().map(|(name, words)| format!("{}: {words}", name.short())).collect();
+        f.write_str(&texts.join(", "))
+    }
+}
+
+/// The environment variable that tells our hooks that a push or merge is our own.
+pub const WITHIN: &str = "GIT_DEPLOY_WITHIN";
+
+/// Where the refs of a remote are kept after a fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tracking {
+    remote: String,
+}
+
+impl Tracking {
+    /// For the remote of this name.
+    pub fn new(remote: &str) -> Self {
+        Self { remote: remote.to_owned() }
+    }
+
+    /// The remote's name.
+    pub fn remote(&self) -> &str {
+        &self.remote
+    }
+
+    /// Where the remote's branches are kept: the prefix of their names.
+    pub fn heads(&self) -> String {
+        format!("refs/remotes/{}/", self.remote)
+    }
+
+    /// Where the remote's notes refs are kept.
+    pub fn notes(&self) -> String {
+        format!("refs/notes/deploy-remote/{}/", self.remote)
+    }
+
+    /// Where the remote's `refs/deploy/` is kept.
+    pub fn deploy(&self) -> String {
+        format!("refs/deploy-remote/{}/", self.remote)
+    }
+
+    /// Where the remote's deployment tags are kept: apart from ours, so that one that was tagged here while the remote
+    /// was away is neither lost nor overwritten.
+    pub fn tags(&self) -> String {
+        format!("refs/deploy-remote-tags/{}/", self.remote)
+    }
+
+    /// The refs that a fetch brings, as git's refspecs.
+    fn refspecs(&self) -> [String; 4] {
+        [
+            format!("+refs/heads/*:{}*", self.heads()),
+            format!("+refs/notes/deploy*:{}deploy*", self.notes()),
+            format!("+refs/deploy/*:{}*", self.deploy()),
+            format!("+refs/tags/deployment-*:{}deployment-*", self.tags()),
+        ]
+    }
+
+    /// The local ref that keeps what a ref of the remote was when it was last fetched.
+    pub fn of(&self, name: &RefName) -> Option<RefName> {
+        let places = [
+            ("refs/heads/", self.heads()),
+            ("refs/notes/", self.notes()),
+            ("refs/deploy/", self.deploy()),
+            ("refs/tags/", self.tags()),
+        ];
+        let kept = places
+            .iter()
+            .find_map(|(prefix, place)| Some(format!("{place}{}", name.as_str().strip_prefix(prefix)?)));
+        kept.and_then(|kept| RefName::new(kept).ok())
+    }
+}
+
+impl Repository {
+    /// Brings all that counts from a remote, forgetting what is gone there.
+    ///
+    /// # Errors
+    /// When the remote cannot be reached or read.
+    pub fn fetch(&self, tracking: &Tracking) -> Result<(), GitError> {
+        let options =
+            ["fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"];
+        let call = git(options).args([
+            "--no-recurse-submodules",
+            "--refmap=",
+            "--end-of-options",
+            tracking.remote(),
+        ]);
+        within(call.args(tracking.refspecs())).run()?;
+        Ok(())
+    }
+
+    /// Pushes refs, all or none.
+    ///
+    /// # Errors
+    /// When git cannot be run.
+    pub fn push(&self, tracking: &Tracking, refs: &[PushRef]) -> Result<Pushed, GitError> {
+        if refs.is_empty() {
+            return Ok(Pushed::Done);
+        }
+        let mut call =
+            git(["push", "--atomic", "--porcelain", "--no-verify", "--no-follow-tags", "--no-signed"]);
+        call = call.arg("--recurse-submodules=no");
+        for PushRef { name, lease, .. } in refs {
+            if let Lease::From(expected) = lease {
+                let old = match expected {
+                    Expected::Absent => String::new(),
+                    Expected::At(old) => old.to_string(),
+                };
+                call = call.arg(format!("--force-with-lease={name}:{old}"));
+            }
+        }
+        call = call.args(["--end-of-options", tracking.remote()]);
+        for PushRef { name, new, .. } in refs {
+            let new = new.map(|new| new.to_string()).unwrap_or_default();
+            call = call.arg(format!("{new}:{name}"));
+        }
+        let output = within(call).output()?;
+        if output.status.success() {
+            return Ok(Pushed::Done);
+        }
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let refused = refusals(&String::from_utf8_lossy(&output.stdout));
+        if refused.is_empty() {
+            return Ok(Pushed::Unreachable(said));
+        }
+        Ok(Pushed::Refused(Refusals { refs: refused, said }))
+    }
+}
+
+fn within(call: Call) -> Call {
+    call.env(WITHIN, "1")
+}
+
+/// The refused refs in what `git push --porcelain` prints: lines `!<TAB><from>:<to><TAB><words>`.
+fn refusals(porcelain: &str) -> Vec<(RefName, String)> {
+    let refused = porcelain.lines().filter_map(|line| {
+        let mut fields = line.strip_prefix("!\t")?.splitn(2, '\t');
+        let (refspec, words) = (fields.next()?, fields.next()?);
+        let (_, to) = refspec.split_once(':')?;
+        Some((RefName::new(to).ok()?, words.to_owned()))
+    });
+    refused.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_fetched_is_kept_apart_from_what_is_ours() {
+        let tracking = Tracking::new("origin");
+        let of = |name: &str| tracking.of(&RefName::new(name).unwrap()).map(|name| name.to_string());
+        assert_eq!(of("refs/heads/a/b").unwrap(), "refs/remotes/origin/a/b");
+        assert_eq!(of("refs/notes/deploy").unwrap(), "refs/notes/deploy-remote/origin/deploy");
+        assert_eq!(of("refs/deploy/lock/base").unwrap(), "refs/deploy-remote/origin/lock/base");
+        assert_eq!(
+            of("refs/tags/deployment-0001").unwrap(),
+            "refs/deploy-remote-tags/origin/deployment-0001"
+        );
+        assert_eq!(of("refs/stash"), None);
+    }
+
+    #[test]
+    fn a_refused_push_names_what_explains_it() {
+        let printed = "To /x\n!\trefs/heads/a:refs/heads/master\t[rejected] (fetch first)\n\
+            !\t0123:refs/notes/deploy\t[rejected] (atomic push failed)\nDone\n";
+        let refused = Refusals { refs: refusals(printed), said: String::new() };
+        assert_eq!(refused.refs.len(), 2);
+        assert_eq!(refused.to_string(), "master: [rejected] (fetch first)");
+    }
+}

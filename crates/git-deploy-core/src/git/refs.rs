@@ -1,0 +1,117 @@
+//! The only place where a ref of this repository moves: `git update-ref --stdin`.
+//!
+//! The git program is used because libgit2 runs no `reference-transaction` hooks. Each update carries the value that it
+//! expects, so that what somebody else did meanwhile is never lost. A transaction is all or nothing for concurrent
+//! readers, but *not* across a crash: what must survive one is ordered by the caller, one transaction a step.
+
+use std::time::Duration;
+
+use crate::git::program::{ProgramError, git};
+use crate::git::{GitError, Repository};
+use crate::ids::{ObjectId, RefName};
+
+/// What a ref must be for an update to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// It must not exist.
+    Absent,
+    /// It must lead to this object.
+    At(ObjectId),
+}
+
+impl Expected {
+    /// The expectation that a ref is as it was seen.
+    pub fn seen(seen: Option<ObjectId>) -> Self {
+        seen.map_or(Self::Absent, Self::At)
+    }
+
+    /// Whether the ref is as expected.
+    pub fn holds(self, actual: Option<ObjectId>) -> bool {
+        self == Self::seen(actual)
+    }
+}
+
+/// One ref to be moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefUpdate {
+    /// The ref.
+    pub name: RefName,
+    /// Where it must stand.
+    pub old: Expected,
+    /// Where it goes; `None` deletes it.
+    pub new: Option<ObjectId>,
+}
+
+/// Why refs were not moved.
+#[derive(Debug, thiserror::Error)]
+pub enum RefsError {
+    /// A ref does not stand where it was expected: nothing was moved.
+    #[error("ref '{0}' was moved by somebody else meanwhile")]
+    Moved(RefName),
+    /// Something failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+}
+
+impl From<ProgramError> for RefsError {
+    fn from(error: ProgramError) -> Self {
+        Self::Git(error.into())
+    }
+}
+
+/// How often a transaction is tried whose refs stand as expected but are locked by another process.
+const LOCKED_TRIES: u32 = 6;
+
+impl Repository {
+    /// Moves refs, all or none, with a message for their reflogs.
+    ///
+    /// # Errors
+    /// [`RefsError::Moved`] if one of them does not stand where it was expected, in which case none is moved.
+    pub fn update_refs(&self, updates: &[RefUpdate], reflog: &str) -> Result<(), RefsError> {
+        if updates.is_empty() {
+            return Ok(());
+        }
+        let call = git(["update-ref", "--create-reflog", "--stdin", "-z", "-m"]).arg(reflog);
+        let call = call.input(transaction(updates, self.null_id()));
+        let mut tries = 0;
+        loop {
+            let output = call.output()?;
+            if output.status.success() {
+                return Ok(());
+            }
+            // Which of the many reasons it was is not read from the message, but from what stands there now.
+            for update in updates {
+                if !update.old.holds(self.resolve(&update.name)?) {
+                    return Err(RefsError::Moved(update.name.clone()));
+                }
+            }
+            tries += 1;
+            if tries == LOCKED_TRIES {
+                return Err(call.failed(&output).into());
+            }
+            std::thread::sleep(backoff(tries));
+        }
+    }
+}
+
+/// How long to wait before the n-th further try, so that many writers do not keep meeting each other: a random part
+/// of a time that doubles up to about a quarter of a second.
+pub fn backoff(tries: u32) -> Duration {
+    let longest = 4_u64 << tries.min(6);
+    Duration::from_millis(fastrand::u64(1..=longest))
+}
+
+fn transaction(updates: &[RefUpdate], null: ObjectId) -> Vec<u8> {
+    let mut input = String::from("start\0");
+    for RefUpdate { name, old, new } in updates {
+        let line = match (old, new) {
+            (Expected::Absent, Some(new)) => format!("create {name}\0{new}\0"),
+            (Expected::Absent, None) => format!("verify {name}\0{null}\0"),
+            (Expected::At(old), Some(new)) => format!("update {name}\0{new}\0{old}\0"),
+            (Expected::At(old), None) => format!("delete {name}\0{old}\0"),
+        };
+        input.push_str(&line);
+    }
+    input.push_str("prepare\0commit\0");
+    input.into_bytes()
+}

@@ -1,0 +1,241 @@
+//! The ledger: one annotated tag for each deployment.
+//!
+//! The tag's subject is the verdict, its body are trailers, so that `git tag -n`, `git show` and
+//! `git for-each-ref --format='%(trailers)'` can read it without this program.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+
+use crate::ids::{CommitId, DeploymentId, Environment, RefName};
+
+/// How a deployment ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// Somebody ended it.
+    Aborted,
+    /// It failed.
+    Failure,
+    /// It landed, or stands in an environment that does not land.
+    Success,
+}
+
+impl Outcome {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Aborted => "aborted",
+        }
+    }
+
+    /// The subject of the tag.
+    pub fn subject(self) -> &'static str {
+        match self {
+            Self::Success => "Successfully Deployed",
+            Self::Failure | Self::Aborted => "Failed Deployment",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A word that is no outcome.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not the result of a deployment: it must be success, failure or aborted")]
+pub struct UnknownOutcome(String);
+
+impl FromStr for Outcome {
+    type Err = UnknownOutcome;
+
+    fn from_str(word: &str) -> Result<Self, UnknownOutcome> {
+        [Self::Success, Self::Failure, Self::Aborted]
+            .into_iter()
+            .find(|outcome| outcome.as_str() == word)
+            .ok_or_else(|| UnknownOutcome(word.to_owned()))
+    }
+}
+
+/// One entry of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deployment {
+    /// Its name, which is the tag's.
+    pub id: DeploymentId,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Where to.
+    pub environment: Environment,
+    /// The candidate.
+    pub commit: CommitId,
+    /// The branch that it came from; none for a commit that was named itself.
+    pub branch: Option<RefName>,
+    /// Name, tag and digest of each image.
+    pub images: Vec<String>,
+    /// When the number was claimed.
+    pub started: Timestamp,
+    /// When the verdict was found.
+    pub finished: Timestamp,
+    /// Why it failed or was aborted.
+    pub reason: Option<String>,
+    /// The deployment that stood in this environment before.
+    pub previous: Option<DeploymentId>,
+    /// UID of the ApplySet's parent in the cluster; none without a cluster.
+    pub cluster: Option<String>,
+}
+
+impl Deployment {
+    /// The message of the tag.
+    pub fn message(&self) -> String {
+        let mut lines = vec![self.outcome.subject().to_owned(), String::new()];
+        let mut trailer = |key: &str, value: &str| {
+            let words: Vec<&str> = value.split(['\n', '\r', '\0']).map(str::trim).collect();
+            lines.push(format!("{key}: {}", words.join(" ").trim()));
+        };
+        trailer("Environment", self.environment.as_str());
+        trailer("Commit", &self.commit.to_string());
+        if let Some(branch) = &self.branch {
+            trailer("Branch", branch.short());
+        }
+        self.images.iter().for_each(|image| trailer("Image", image));
+        trailer("Started", &self.started.to_string());
+        trailer("Finished", &self.finished.to_string());
+        trailer("Result", self.outcome.as_str());
+        if let Some(reason) = &self.reason {
+            trailer("Reason", reason);
+        }
+        if let Some(previous) = &self.previous {
+            trailer("Previous", &previous.to_string());
+        }
+        if let Some(cluster) = &self.cluster {
+            trailer("Cluster", cluster);
+        }
+        lines.push(String::new());
+        lines.join("\n")
+    }
+
+    /// Reads the message of a tag. Trailers that are not known are passed over.
+    ///
+    /// # Errors
+    /// When a trailer that every deployment has is missing, or one cannot be read.
+    pub fn parse(id: DeploymentId, message: &str) -> Result<Self, TagError> {
+        let wrong = |what: &str| TagError { tag: id.clone(), what: what.to_owned() };
+        let trailers: Vec<(&str, &str)> = message
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(':'))
+            .map(|(key, value)| (key.trim(), value.trim()))
+            .collect();
+        let find = |wanted: &str| trailers.iter().find(|(key, _)| *key == wanted).map(|(_, value)| *value);
+        let need =
+            |wanted: &str| find(wanted).ok_or_else(|| wrong(&format!("it has no trailer '{wanted}:'")));
+        fn read<T: FromStr>(value: &str, wrong: impl Fn(&str) -> TagError) -> Result<T, TagError> {
+            value.parse().map_err(|_| wrong(&format!("'{value}' cannot be read")))
+        }
+        let branch =
+            find("Branch").map(|short| RefName::branch(short).map_err(|error| wrong(&error.to_string())));
+        Ok(Self {
+            outcome: read(need("Result")?, wrong)?,
+            environment: read(need("Environment")?, wrong)?,
+            commit: read(need("Commit")?, wrong)?,
+            branch: branch.transpose()?,
+            images: trailers
+                .iter()
+                .filter(|(key, _)| *key == "Image")
+                .map(|(_, image)| (*image).to_owned())
+                .collect(),
+            started: read(need("Started")?, wrong)?,
+            finished: read(need("Finished")?, wrong)?,
+            reason: find("Reason").map(str::to_owned),
+            previous: find("Previous").map(|value| read(value, wrong)).transpose()?,
+            cluster: find("Cluster").map(str::to_owned),
+            id,
+        })
+    }
+}
+
+/// A tag with the name of a deployment whose message is not one's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("tag '{tag}' cannot be read as a deployment: {what}")]
+pub struct TagError {
+    /// The tag.
+    pub tag: DeploymentId,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// The number after the highest of those that are known with the same prefix.
+pub fn next_number<'a>(
+    known: impl IntoIterator<Item = &'a DeploymentId>,
+    environment: Option<&Environment>,
+) -> DeploymentId {
+    let highest =
+        known.into_iter().filter(|id| id.environment.as_ref() == environment).map(|id| id.number).max();
+    DeploymentId { environment: environment.cloned(), number: highest.unwrap_or(0) + 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment() -> Deployment {
+        Deployment {
+            id: "deployment-0002".parse().unwrap(),
+            outcome: Outcome::Failure,
+            environment: "rendered".parse().unwrap(),
+            commit: "0123456789abcdef0123456789abcdef01234567".parse().unwrap(),
+            branch: Some(RefName::branch("feature/login").unwrap()),
+            images: vec!["a/b:c".into(), "a/d:c@sha256:0".into()],
+            started: "2026-11-20T12:00:00Z".parse().unwrap(),
+            finished: "2026-11-20T12:00:05Z".parse().unwrap(),
+            reason: Some("lint: image 'nginx' has no tag".into()),
+            previous: Some("deployment-0001".parse().unwrap()),
+            cluster: None,
+        }
+    }
+
+    #[test]
+    fn a_tag_says_the_verdict_first_and_comes_back_as_written() {
+        let message = deployment().message();
+        assert!(message.starts_with("Failed Deployment\n\nEnvironment: rendered\n"), "{message}");
+        assert_eq!(Deployment::parse(deployment().id, &message).unwrap(), deployment());
+    }
+
+    #[test]
+    fn a_reason_cannot_bring_a_trailer_of_its_own() {
+        let hostile = Deployment { reason: Some("x\nResult: success".into()), ..deployment() };
+        assert_eq!(
+            Deployment::parse(hostile.id.clone(), &hostile.message()).unwrap().outcome,
+            Outcome::Failure
+        );
+    }
+
+    #[test]
+    fn a_tag_that_lacks_a_trailer_is_refused_by_name() {
+        let error =
+            Deployment::parse(deployment().id, "Successfully Deployed\n\nEnvironment: a\n").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "tag 'deployment-0002' cannot be read as a deployment: it has no trailer 'Result:'"
+        );
+    }
+
+    #[test]
+    fn numbers_count_for_each_prefix() {
+        let known: Vec<DeploymentId> = ["deployment-0009", "deployment-0002", "deployment-staging-0004"]
+            .iter()
+            .map(|name| name.parse().unwrap())
+            .collect();
+        assert_eq!(next_number(&known, None).to_string(), "deployment-0010");
+        assert_eq!(
+            next_number(&known, Some(&"staging".parse().unwrap())).to_string(),
+            "deployment-staging-0005"
+        );
+        assert_eq!(next_number(&known, Some(&"demo".parse().unwrap())).to_string(), "deployment-demo-0001");
+    }
+}
