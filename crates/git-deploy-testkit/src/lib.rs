@@ -1,1 +1,40 @@
 //! Hermetic repositories and a ticking clock for the tests of git-deploy.
+//!
+//! A [`Sandbox`] is a temporary directory with a home of its own, in which commands run with a cleared
+//! environment: neither the developer's git configuration nor the day of the year can change what a test sees.
+//! The programs are real, real git among them. Never shipped; knows none of the crates that it helps to test.
+//!
+//! ```no_run
+//! let sandbox = git_deploy_testkit::Sandbox::new();
+//! let repo = sandbox.repository("shop");
+//! let commit = repo.commit("deploy/shop.yaml", "kind: ConfigMap\n", "Sell things");
+//! repo.git(&["log", "-1", "--format=%H"]).stdout_is(&format!("{commit}\n"));
+//! ```
+//!
+//! A test that runs the built binaries begins with [`sandbox!`], which knows where cargo put them.
+
+mod clock;
+mod kill_switch;
+mod normaliser;
+mod output;
+mod repo;
+mod run;
+mod running;
+mod sandbox;
+mod skip;
+
+pub use clock::Clock;
+pub use kill_switch::{KillSwitch, RefPhase};
+pub use normaliser::Normaliser;
+pub use output::Output;
+pub use repo::Repo;
+pub use run::Run;
+pub use running::{Running, Victim};
+pub use sandbox::Sandbox;
+pub use skip::skip;
+
+#[doc(hidden)]
+pub mod macros {
+    //! What the macros need from inside the crate.
+    pub use crate::skip::enclosing_function;
+}

@@ -1,0 +1,227 @@
+//! A repository in a sandbox.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::{KillSwitch, Output, RefPhase, Run, Sandbox, Victim};
+
+/// A repository, bare or with a work tree. A handle: the directory belongs to the sandbox.
+#[derive(Debug, Clone)]
+pub struct Repo {
+    sandbox: Sandbox,
+    path: PathBuf,
+}
+
+impl Repo {
+    pub(crate) fn new(sandbox: Sandbox, path: PathBuf) -> Self {
+        Self { sandbox, path }
+    }
+
+    /// The sandbox that it is in.
+    #[must_use]
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    /// The work tree, or the repository itself if it is bare.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path that git uses for that file of the repository, for example `hooks` or `refs/heads`.
+    #[must_use]
+    pub fn git_path(&self, name: &str) -> PathBuf {
+        self.path.join(self.git(&["rev-parse", "--git-path", name]).line())
+    }
+
+    /// A command in this repository, to be completed and run. A binary under test that shall be killed is
+    /// started this way: behind `git` it would be another process.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Run {
+        self.sandbox.command(program).in_directory(&self.path)
+    }
+
+    /// Runs git; it must succeed.
+    #[track_caller]
+    pub fn git(&self, arguments: &[&str]) -> Output {
+        let output = self.try_git(arguments);
+        output.success();
+        output
+    }
+
+    /// Runs git, whatever its end.
+    #[must_use]
+    pub fn try_git(&self, arguments: &[&str]) -> Output {
+        self.command("git").args(arguments).output()
+    }
+
+    /// Runs one of our commands through git, for example `deploy("deploy-state", &["get"])`; it must succeed.
+    #[track_caller]
+    pub fn deploy(&self, subcommand: &str, arguments: &[&str]) -> Output {
+        let output = self.try_deploy(subcommand, arguments);
+        output.success();
+        output
+    }
+
+    /// Runs one of our commands through git, whatever its end.
+    #[must_use]
+    pub fn try_deploy(&self, subcommand: &str, arguments: &[&str]) -> Output {
+        self.command("git").arg(subcommand).args(arguments).output()
+    }
+
+    /// Clones it to a directory of the sandbox.
+    #[must_use]
+    pub fn clone_to(&self, name: &str) -> Repo {
+        let target = self.sandbox.root().join(name);
+        self.sandbox
+            .command("git")
+            .args(["clone", "--quiet"])
+            .arg(&self.path)
+            .arg(&target)
+            .output()
+            .success();
+        Self::new(self.sandbox.clone(), target)
+    }
+
+    /// Adds a remote.
+    pub fn add_remote(&self, name: &str, remote: &Repo) {
+        self.command("git").args(["remote", "add", name]).arg(&remote.path).output().success();
+    }
+
+    /// Sets a key in the repository's configuration.
+    pub fn set_config(&self, key: &str, value: &str) {
+        self.git(&["config", key, value]);
+    }
+
+    /// Writes a file, with the directories that it needs.
+    pub fn write(&self, path: &str, text: impl AsRef<[u8]>) {
+        let file = self.path.join(path);
+        if let Some(directory) = file.parent() {
+            fs::create_dir_all(directory)
+                .unwrap_or_else(|error| panic!("cannot create '{}': {error}", directory.display()));
+        }
+        fs::write(&file, text).unwrap_or_else(|error| panic!("cannot write '{}': {error}", file.display()));
+    }
+
+    /// Reads a file.
+    #[must_use]
+    pub fn read(&self, path: &str) -> String {
+        let file = self.path.join(path);
+        fs::read_to_string(&file).unwrap_or_else(|error| panic!("cannot read '{}': {error}", file.display()))
+    }
+
+    /// Writes and commits one file; its id.
+    pub fn commit(&self, path: &str, text: &str, message: &str) -> String {
+        self.commit_files(&[(path, text)], message)
+    }
+
+    /// Writes and commits several files; the commit's id.
+    pub fn commit_files(&self, files: &[(&str, &str)], message: &str) -> String {
+        for (path, text) in files {
+            self.write(path, text);
+            self.git(&["add", "--", path]);
+        }
+        self.git(&["commit", "--quiet", "--message", message]);
+        self.id("HEAD")
+    }
+
+    /// Commits nothing; the commit's id.
+    pub fn commit_empty(&self, message: &str) -> String {
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", message]);
+        self.id("HEAD")
+    }
+
+    /// Makes a branch at HEAD and switches to it.
+    pub fn branch(&self, name: &str) {
+        self.git(&["checkout", "--quiet", "-b", name]);
+    }
+
+    /// Switches to a branch or a commit.
+    pub fn switch(&self, name: &str) {
+        self.git(&["checkout", "--quiet", name, "--"]);
+    }
+
+    /// The id of what is named; it must exist.
+    #[must_use]
+    #[track_caller]
+    pub fn id(&self, revision: &str) -> String {
+        self.tip(revision).unwrap_or_else(|| panic!("'{revision}' is not in '{}'", self.path.display()))
+    }
+
+    /// The id that a ref, or any other name of an object, stands for.
+    #[must_use]
+    pub fn tip(&self, revision: &str) -> Option<String> {
+        let output = self.try_git(&["rev-parse", "--verify", "--quiet", "--end-of-options", revision]);
+        (output.code == Some(0)).then(|| output.line().to_owned())
+    }
+
+    /// All refs with the ids they stand for.
+    #[must_use]
+    pub fn refs(&self) -> BTreeMap<String, String> {
+        let output = self.git(&["for-each-ref", "--format=%(objectname) %(refname)"]);
+        let pairs = output.lines().into_iter().filter_map(|line| line.split_once(' '));
+        pairs.map(|(id, name)| (name.to_owned(), id.to_owned())).collect()
+    }
+
+    /// The deploy notes: by commit, their text.
+    #[must_use]
+    pub fn notes(&self) -> BTreeMap<String, String> {
+        self.notes_in("refs/notes/deploy")
+    }
+
+    /// The notes in that ref: by commit, their text.
+    #[must_use]
+    pub fn notes_in(&self, notes_ref: &str) -> BTreeMap<String, String> {
+        let list = self.git(&["notes", &format!("--ref={notes_ref}"), "list"]);
+        let pairs = list.lines().into_iter().filter_map(|line| line.split_once(' '));
+        pairs
+            .map(|(blob, commit)| (commit.to_owned(), self.git(&["cat-file", "blob", blob]).stdout))
+            .collect()
+    }
+
+    /// Nothing in the repository is broken or missing.
+    #[track_caller]
+    pub fn fsck(&self) {
+        let output = self.git(&["fsck", "--full", "--strict", "--no-dangling", "--no-progress"]);
+        // An empty repository is told apart by a notice, which is no complaint.
+        let complaints =
+            output.stdout.lines().chain(output.stderr.lines()).filter(|line| !line.starts_with("notice:"));
+        assert_eq!(complaints.count(), 0, "{output}");
+    }
+
+    /// No process holds a ref or the index locked, and none that died left a lock behind.
+    #[track_caller]
+    pub fn has_no_lock_files(&self) {
+        let git_directory = self.path.join(self.git(&["rev-parse", "--git-common-dir"]).line());
+        let mut directories = vec![git_directory];
+        while let Some(directory) = directories.pop() {
+            let entries = fs::read_dir(&directory)
+                .unwrap_or_else(|error| panic!("cannot read '{}': {error}", directory.display()));
+            for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+                assert!(path.extension().is_none_or(|found| found != "lock"), "'{}' is left", path.display());
+                if path.is_dir() && !path.is_symlink() {
+                    directories.push(path);
+                }
+            }
+        }
+    }
+
+    /// Kills a process at the `n`th transaction on any ref that reaches that phase; see [`KillSwitch`].
+    pub fn kill_at_ref_transaction(&self, n: usize, phase: RefPhase) -> KillSwitch {
+        KillSwitch::install(self, n, phase, &["*"], Victim::Process)
+    }
+
+    /// Kills a process, or its group, at the `n`th transaction that touches a ref of these patterns (as in the
+    /// shell's `case`) and reaches that phase; see [`KillSwitch`].
+    pub fn kill_at_transaction_of(
+        &self,
+        patterns: &[&str],
+        n: usize,
+        phase: RefPhase,
+        victim: Victim,
+    ) -> KillSwitch {
+        KillSwitch::install(self, n, phase, patterns, victim)
+    }
+}

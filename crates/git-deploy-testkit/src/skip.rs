@@ -1,0 +1,43 @@
+//! What a machine does not allow is skipped, aloud.
+
+use std::any::type_name_of_val;
+use std::io::{self, Write};
+
+/// Says that a scenario cannot be run here, on a line `skipped: <name>: <reason>` that `tests/run` collects:
+/// the test counts as skipped then, and as a failure where nothing may be skipped. Return after it, or use
+/// [`skip!`](crate::skip!).
+pub fn skip(name: &str, reason: &str) {
+    // The macros that print are caught by the test harness, which drops what a test that passes has printed.
+    // The newline in front: the harness may have left its own line open.
+    let line = format!("\nskipped: {name}: {reason}\n");
+    let mut stdout = io::stdout().lock();
+    stdout
+        .write_all(line.as_bytes())
+        .and_then(|()| stdout.flush())
+        .unwrap_or_else(|error| panic!("cannot say that '{name}' is skipped: {error}"));
+}
+
+/// Skips the test that it stands in, with the reason, and returns from it.
+///
+/// ```no_run
+/// # use git_deploy_testkit::{Sandbox, skip};
+/// fn a_repository_with_long_ids_works() {
+///     let Some(repo) = Sandbox::new().sha256_repository("shop") else { skip!("this git has no sha256") };
+///     repo.fsck();
+/// }
+/// ```
+#[macro_export]
+macro_rules! skip {
+    ($reason:expr) => {{
+        fn here() {}
+        $crate::skip($crate::macros::enclosing_function(&here), $reason);
+        return;
+    }};
+}
+
+/// The name of the function in which `here` was defined.
+#[must_use]
+pub fn enclosing_function<F>(here: &F) -> &'static str {
+    let name = type_name_of_val(here);
+    name.strip_suffix("::here").unwrap_or(name)
+}
