@@ -1,1 +1,22 @@
 //! Arguments, output, errors and exit codes of the git-deploy commands.
+//!
+//! This is the only crate that knows that there is a terminal. A binary is a few lines over it:
+//! [`run()`] parses one of the structures in [`args`], hands it with a [`Shell`] to the command, and
+//! turns what comes back into `error:` and `hint:` lines and an [`Exit`] code.
+//!
+//! Nothing else prints: standard output carries only what a pipe may read, everything said to a
+//! person goes to standard error, and text that comes from a repository cannot reach the terminal with
+//! its control characters.
+
+pub mod args;
+mod error;
+mod exit;
+mod progress;
+mod run;
+pub mod shell;
+
+pub use error::{CommandError, OrExit};
+pub use exit::Exit;
+pub use progress::Progress;
+pub use run::{run, run_with};
+pub use shell::{Shell, Text, printable};

@@ -1,0 +1,139 @@
+//! `git deploy`
+
+use super::{Arguments, Common};
+use crate::CommandError;
+use std::ffi::OsString;
+
+/// Words that are commands of their own: `git deploy-state`, not `git deploy state`.
+const COMMANDS: [&str; 11] =
+    ["state", "rebase", "queue", "init", "log", "sync", "build", "hook", "check", "diff", "status"];
+
+/// Deploy one branch, and land it when it runs
+///
+/// Takes the first branch of the queue, or the one that is named, builds its images, deploys it, waits until
+/// it runs as it should, and lands it on the base branch; if it does not run, goes back to what ran
+/// before. Either way the attempt is numbered, and recorded by an annotated tag that git-deploy-log(1) shows.
+///
+/// A branch must be deployable (see git-deploy-state(1)); a commit must be deployable and rebased, or be on
+/// the base branch already. Without a name and with an empty queue there is nothing to do, which is no error.
+#[derive(clap::Parser, Debug)]
+#[command(
+    name = "git-deploy",
+    bin_name = "git deploy",
+    override_usage = "git deploy [<options>] [--env=<environment>] [<branch> | <commit>]\n       \
+        git deploy --continue\n       git deploy --abort",
+    after_help = "Example: deploy the branch 'login' to production:\n    git deploy --env=production login",
+    after_long_help = include_str!("manual/deploy.txt")
+)]
+pub struct Deploy {
+    /// What to deploy; the head of the queue if it is left out
+    #[arg(value_name = "branch|commit")]
+    pub target: Option<OsString>,
+
+    /// Where to deploy it to; if it is left out, the first environment in which exactly this commit is not the
+    /// latest success
+    #[arg(long, value_name = "environment")]
+    pub env: Option<String>,
+
+    /// Check, render and show what would be done, and do nothing of it
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+
+    /// Finish a deployment that was stopped: push again what is verified and not landed, or take up what a
+    /// crash left
+    #[arg(long = "continue", conflicts_with_all = ["target", "env", "dry_run"])]
+    pub resume: bool,
+
+    /// Give up the deployment that was stopped, and go back to what ran before
+    #[arg(long, conflicts_with_all = ["target", "env", "dry_run", "resume"])]
+    pub abort: bool,
+
+    /// Print one JSON object a line; the last one is the verdict
+    #[arg(long)]
+    pub json: bool,
+
+    /// Options of all commands.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+impl Arguments for Deploy {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn check(arguments: &[OsString]) -> Result<(), CommandError> {
+        match meant_command(arguments) {
+            None => Ok(()),
+            Some(word) => Err(CommandError::usage(format!(
+                "'git deploy {word}' is not a command, did you mean 'git deploy-{word}'?"
+            ))
+            .hint(format!(
+                "a branch of that name is deployed by its full name: git deploy refs/heads/{word}"
+            ))),
+        }
+    }
+}
+
+/// The command that somebody meant who typed a blank in place of a hyphen.
+///
+/// Only the first argument counts, and only where it could be an option: after `--` it is a branch.
+pub(super) fn meant_command(arguments: &[OsString]) -> Option<&'static str> {
+    let mut arguments = arguments.iter().filter_map(|argument| argument.to_str());
+    while let Some(argument) = arguments.next() {
+        if argument == "--" || argument == "--end-of-options" {
+            return None;
+        }
+        if !argument.starts_with('-') || argument == "-" {
+            return COMMANDS.into_iter().find(|word| *word == argument);
+        }
+        // The only option whose value may be the next argument; it may be abbreviated.
+        if argument.len() > 2 && "--env".starts_with(argument) {
+            arguments.next();
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn meant(arguments: &[&str]) -> Option<&'static str> {
+        meant_command(&arguments.iter().map(OsString::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_blank_in_place_of_a_hyphen_is_noticed() {
+        assert_eq!(meant(&["state"]), Some("state"));
+        assert_eq!(meant(&["state", "set", "deployable"]), Some("state"));
+        assert_eq!(meant(&["-q", "--env", "staging", "queue", "--porcelain"]), Some("queue"));
+        assert_eq!(meant(&["--env=staging", "status"]), Some("status"));
+        assert_eq!(meant(&["--dry-run", "log"]), Some("log"));
+    }
+
+    #[test]
+    fn branches_are_no_commands() {
+        assert_eq!(meant(&[]), None);
+        assert_eq!(meant(&["login"]), None);
+        assert_eq!(meant(&["login", "state"]), None);
+        assert_eq!(meant(&["--env", "state"]), None);
+        assert_eq!(meant(&["--en", "state", "login"]), None);
+    }
+
+    #[test]
+    fn a_branch_that_is_called_like_a_command_can_be_deployed() {
+        assert_eq!(meant(&["refs/heads/state"]), None);
+        assert_eq!(meant(&["--", "state"]), None);
+        assert_eq!(meant(&["--end-of-options", "state"]), None);
+    }
+
+    #[test]
+    fn a_target_and_continue_and_abort_exclude_each_other() {
+        for arguments in [["--continue", "--abort"], ["--continue", "login"], ["--abort", "login"]] {
+            let parsed = Deploy::try_parse_from(["git-deploy"].iter().chain(&arguments));
+            assert_eq!(parsed.unwrap_err().kind(), clap::error::ErrorKind::ArgumentConflict);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! `git deploy-hook`
+
+use super::{Arguments, Common};
+use std::ffi::OsString;
+
+/// Do what git-deploy does in a hook
+///
+/// The scripts that git-deploy-init(1) installs call this command, which is not meant to be called by hand.
+/// A script of your own, or a hook manager, calls it with the hook's name and all of the hook's arguments, and
+/// leaves the hook's standard input to it.
+#[derive(clap::Parser, Debug)]
+#[command(
+    name = "git-deploy-hook",
+    bin_name = "git deploy-hook",
+    override_usage = "git deploy-hook [<options>] <hook> [<argument>...]",
+    after_help = "Example: the whole of a script .git/hooks/pre-push:\n    \
+        exec git-deploy-hook pre-push \"$@\"",
+    after_long_help = include_str!("manual/hook.txt")
+)]
+pub struct Hook {
+    /// The name of the hook, as in pre-push
+    #[arg(value_name = "hook")]
+    pub hook: String,
+
+    /// What git gave to the hook
+    #[arg(value_name = "argument", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<OsString>,
+
+    /// Options of all commands.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+impl Arguments for Hook {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{accept_end_of_options, parser};
+    use clap::FromArgMatches;
+
+    fn handed_on(arguments: &[&str]) -> Vec<OsString> {
+        let all = ["git-deploy-hook", "pre-push"].iter().chain(arguments).map(OsString::from).collect();
+        let all = accept_end_of_options(&parser::<Hook>(), all);
+        Hook::from_arg_matches(&parser::<Hook>().get_matches_from(all)).unwrap().arguments
+    }
+
+    #[test]
+    fn the_arguments_of_a_hook_are_handed_on() {
+        assert_eq!(
+            handed_on(&["origin", "-v", "--end-of-options", "--", "-z"]),
+            ["origin", "-v", "--end-of-options", "--", "-z"]
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! The arguments of all commands, one module each, and their manual.
+//!
+//! The words are shared with git: options come before arguments (or anywhere), every flag has a `--no-`
+//! form, the last of two contradicting options wins, long options may be abbreviated, and
+//! `--end-of-options` ends them. Each command's `manual/*.txt` is what `--help` and the manual page say
+//! beyond the options; its format is described there in `README.md`.
+
+mod build;
+mod deploy;
+mod hook;
+mod init;
+mod log;
+mod output;
+mod prepare;
+mod queue;
+mod rebase;
+mod state;
+mod sync;
+
+pub use build::Build;
+pub use deploy::Deploy;
+pub use hook::Hook;
+pub use init::Init;
+pub use log::Log;
+pub use output::{Format, Output};
+pub use prepare::{accept_end_of_options, described, parser};
+pub use queue::{Queue, QueueCommand};
+pub use rebase::Rebase;
+pub use state::{Get, List, Set, State, StateArg, StateCommand, StateLog};
+pub use sync::Sync;
+
+use crate::CommandError;
+use clap::CommandFactory as _;
+use std::ffi::OsString;
+
+/// The arguments of one command, as [`run`](crate::run()) wants them.
+pub trait Arguments: clap::Parser {
+    /// The options that all commands have.
+    fn common(&self) -> &Common;
+
+    /// Looks at the arguments, without the program's name, before they are parsed.
+    ///
+    /// # Errors
+    /// When they are a mistake that can be explained better than the parser would.
+    fn check(_arguments: &[OsString]) -> Result<(), CommandError> {
+        Ok(())
+    }
+}
+
+/// Options of all commands.
+#[derive(clap::Args, Debug, Clone, Default)]
+pub struct Common {
+    /// Say nothing but warnings and errors
+    #[arg(short, long, global = true, overrides_with = "verbose")]
+    pub quiet: bool,
+
+    /// Say more; twice says everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Print without colours, whatever the configuration says
+    #[arg(long, global = true)]
+    pub no_color: bool,
+}
+
+/// All commands, for manual pages and completion.
+pub fn commands() -> Vec<clap::Command> {
+    [
+        Deploy::command(),
+        Init::command(),
+        State::command(),
+        Rebase::command(),
+        Queue::command(),
+        Build::command(),
+        Log::command(),
+        Sync::command(),
+        Hook::command(),
+    ]
+    .map(described)
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_command_contradicts_itself() {
+        for command in commands() {
+            command.debug_assert();
+        }
+        parser::<Deploy>().debug_assert();
+        parser::<State>().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples_and_says_how_it_exits() {
+        for command in commands() {
+            let short = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let long = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            assert!(short.replace('-', " ").contains("git deploy"), "{}", command.get_name());
+            for heading in ["\nEXAMPLES\n", "\nEXIT STATUS\n", "\nSEE ALSO\n"] {
+                assert!(long.contains(heading), "{}: {heading}", command.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn commands_are_called_as_users_type_them() {
+        for command in commands() {
+            let (name, typed) = (command.get_name(), command.get_bin_name().unwrap_or_default());
+            assert_eq!(name.replacen('-', " ", 1), typed);
+            for usage in command.clone().render_usage().to_string().lines() {
+                let usage = usage.trim_start_matches("Usage: ").trim_start();
+                assert!(usage.starts_with(typed), "{usage}");
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What is the same for all commands and cannot be derived: git's manners.
+
+use super::Arguments;
+use clap::{Arg, ArgAction, Command};
+use std::ffi::OsString;
+
+/// Closes the manual of every command.
+const COMMON_MANUAL: &str = include_str!("manual/common.txt");
+
+/// `-h` in the way of git's.
+const HELP: &str = "{about}\n\nusage: {usage}\n\n{all-args}{after-help}";
+const HELP_WITHOUT_ABOUT: &str = "usage: {usage}\n\n{all-args}{after-help}";
+
+/// A command as it is documented: with what all manuals say.
+pub fn described(command: Command) -> Command {
+    let manual = command.get_after_long_help().map(|own| format!("{own}{COMMON_MANUAL}"));
+    let command = command
+        .version(env!("CARGO_PKG_VERSION"))
+        .infer_long_args(true)
+        .args_override_self(true)
+        .disable_help_subcommand(true)
+        .help_template(HELP)
+        .mut_subcommands(|subcommand| {
+            let template = if subcommand.get_about().is_some() { HELP } else { HELP_WITHOUT_ABOUT };
+            subcommand.args_override_self(true).help_template(template).disable_version_flag(true)
+        });
+    match manual {
+        Some(manual) => command.after_long_help(manual),
+        None => command,
+    }
+}
+
+/// A command as it is parsed: with the `--no-` forms that users of git expect, which no manual lists.
+pub fn parser<A: Arguments>() -> Command {
+    with_negations(described(A::command()))
+}
+
+fn with_negations(command: Command) -> Command {
+    let pairs: Vec<(String, Arg)> = command.get_arguments().filter_map(negation).collect();
+    let mut command = command;
+    for (id, negation) in pairs {
+        let negation_id = negation.get_id().to_string();
+        command = command.mut_arg(id, |arg| arg.overrides_with(negation_id)).arg(negation);
+    }
+    command.mut_subcommands(with_negations)
+}
+
+/// The argument that takes back a flag, and the id of the flag. `--no-color` has none: `--color` would say
+/// more than that it is taken back.
+fn negation(flag: &Arg) -> Option<(String, Arg)> {
+    let long = flag.get_long().filter(|long| *long != "no-color")?;
+    if !matches!(flag.get_action(), ArgAction::SetTrue | ArgAction::Count) {
+        return None;
+    }
+    let id = flag.get_id().to_string();
+    let long = long.strip_prefix("no-").map_or_else(|| format!("no-{long}"), str::to_owned);
+    let negation = Arg::new(format!("not {id}"))
+        .long(long)
+        .action(ArgAction::SetTrue)
+        .hide(true)
+        .global(flag.is_global_set())
+        .overrides_with(id.clone());
+    Some((id, negation))
+}
+
+/// Replaces git's `--end-of-options` by the `--` that the parser knows, where it stands before it.
+///
+/// A command that hands its arguments on (`git deploy-hook`) gets them as they are.
+pub fn accept_end_of_options(command: &Command, mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let hands_on = command.get_positionals().any(Arg::is_trailing_var_arg_set);
+    let end = arguments.iter().position(|argument| argument == "--" || argument == "--end-of-options");
+    if let Some(end) = end.filter(|_| !hands_on) {
+        arguments[end] = "--".into();
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Deploy, Init, Sync};
+    use super::*;
+    use clap::FromArgMatches;
+
+    fn parsed<A: Arguments + FromArgMatches>(arguments: &[&str]) -> A {
+        let arguments = arguments.iter().map(OsString::from).collect();
+        let arguments = accept_end_of_options(&parser::<A>(), arguments);
+        A::from_arg_matches(&parser::<A>().get_matches_from(arguments)).unwrap()
+    }
+
+    #[test]
+    fn a_flag_can_be_taken_back_as_in_git() {
+        assert!(parsed::<Sync>(&["git-deploy-sync", "--dry-run"]).dry_run);
+        assert!(!parsed::<Sync>(&["git-deploy-sync", "-n", "--no-dry-run"]).dry_run);
+        assert!(parsed::<Sync>(&["git-deploy-sync", "--no-dry-run", "-n"]).dry_run);
+        assert!(!parsed::<Init>(&["git-deploy-init", "--no-hooks", "--hooks"]).no_hooks);
+        assert_eq!(parsed::<Sync>(&["git-deploy-sync", "-vv", "--no-verbose"]).common.verbose, 0);
+    }
+
+    #[test]
+    fn of_quiet_and_verbose_the_last_wins() {
+        let quiet = parsed::<Sync>(&["git-deploy-sync", "-v", "-q"]).common;
+        assert!(quiet.quiet && quiet.verbose == 0);
+        let verbose = parsed::<Sync>(&["git-deploy-sync", "-q", "-v"]).common;
+        assert!(!verbose.quiet && verbose.verbose == 1);
+    }
+
+    #[test]
+    fn the_last_of_two_values_wins() {
+        let arguments = parsed::<Deploy>(&["git-deploy", "--env=staging", "--env=production"]);
+        assert_eq!(arguments.env.as_deref(), Some("production"));
+    }
+
+    #[test]
+    fn long_options_may_be_abbreviated() {
+        assert!(parsed::<Sync>(&["git-deploy-sync", "--dry"]).dry_run);
+    }
+
+    #[test]
+    fn end_of_options_ends_the_options() {
+        let arguments = parsed::<Sync>(&["git-deploy-sync", "-n", "--end-of-options", "-odd"]);
+        assert!(arguments.dry_run);
+        assert_eq!(arguments.remote.unwrap(), "-odd");
+    }
+}

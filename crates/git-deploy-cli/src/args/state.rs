@@ -1,0 +1,238 @@
+//! `git deploy-state`
+
+use super::{Arguments, Common, Output};
+use crate::CommandError;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
+use clap::{Subcommand, ValueEnum};
+use std::ffi::OsString;
+
+/// Show and change the deployment state of branches
+///
+/// Every branch has one state, which stands in a note on its last commit: a new commit is in development
+/// again, because an approval covers exactly the commits it was given for.
+///
+/// Without a subcommand the state of the current branch is printed.
+#[derive(clap::Parser, Debug)]
+#[command(
+    name = "git-deploy-state",
+    bin_name = "git deploy-state",
+    override_usage = "git deploy-state [get] [<options>] [<branch>...]\n       \
+        git deploy-state set [-m <text>] [--priority=<n>] <state> [<branch>...]\n       \
+        git deploy-state list [<options>] [--state=<state>]\n       \
+        git deploy-state log [--json] [<branch>]",
+    after_help = "Example: queue the current branch for deployment:\n    git deploy-state set deployable",
+    after_long_help = include_str!("manual/state.txt")
+)]
+pub struct State {
+    /// What to do; the state of the current branch if it is left out.
+    #[command(subcommand)]
+    pub command: Option<StateCommand>,
+
+    /// How to print it, where no subcommand says so.
+    #[command(flatten)]
+    pub output: Output,
+
+    /// Options of all commands.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+impl State {
+    /// What to do, with the options that stood before the subcommand.
+    ///
+    /// # Errors
+    /// When an option stands before a subcommand that does not know it.
+    pub fn into_command(self) -> Result<StateCommand, CommandError> {
+        let output = self.output;
+        let unknown_to = |subcommand| {
+            CommandError::usage(format!("'git deploy-state {subcommand}' does not know this option"))
+        };
+        match self.command.unwrap_or_else(|| StateCommand::Get(Get::default())) {
+            StateCommand::Get(get) => Ok(StateCommand::Get(Get { output: get.output.or(output), ..get })),
+            StateCommand::List(list) => {
+                Ok(StateCommand::List(List { output: list.output.or(output), ..list }))
+            }
+            StateCommand::Log(_) if output.porcelain => Err(unknown_to("log")),
+            StateCommand::Log(log) => {
+                Ok(StateCommand::Log(StateLog { json: log.json || output.json, ..log }))
+            }
+            StateCommand::Set(_) if output != Output::default() => Err(unknown_to("set")),
+            StateCommand::Set(set) => Ok(StateCommand::Set(set)),
+        }
+    }
+}
+
+impl Arguments for State {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}
+
+/// The subcommands of `git deploy-state`.
+#[derive(Subcommand, Debug)]
+pub enum StateCommand {
+    /// Print the state of branches, one word a line
+    #[command(override_usage = "git deploy-state get [<options>] [<branch>...]")]
+    Get(Get),
+    /// Move branches to another state, after the checks of that move
+    #[command(override_usage = "git deploy-state set [-m <text>] [--priority=<n>] <state> [<branch>...]")]
+    Set(Set),
+    /// List all branches with their state
+    #[command(override_usage = "git deploy-state list [<options>] [--state=<state>]")]
+    List(List),
+    /// Show how the state of a branch changed: when, who, from, to, why
+    #[command(override_usage = "git deploy-state log [--json] [<branch>]")]
+    Log(StateLog),
+}
+
+/// `git deploy-state get`
+#[derive(clap::Args, Debug, Default)]
+pub struct Get {
+    /// Whose state to print; the current branch's if it is left out
+    #[arg(value_name = "branch")]
+    pub branches: Vec<OsString>,
+
+    /// How to print it.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `git deploy-state set`
+#[derive(clap::Args, Debug)]
+pub struct Set {
+    /// The state to move to: development, staged or deployable
+    #[arg(value_name = "state", value_parser = settable(), hide_possible_values = true)]
+    pub state: StateArg,
+
+    /// Whose state to set; the current branch's if it is left out
+    #[arg(value_name = "branch")]
+    pub branches: Vec<OsString>,
+
+    /// Say why
+    #[arg(short, long, value_name = "text", allow_hyphen_values = true)]
+    pub message: Option<String>,
+
+    /// Put it in front of all in the queue that have a lower number; the default is 0
+    #[arg(long, value_name = "n", allow_negative_numbers = true)]
+    pub priority: Option<i64>,
+}
+
+/// `git deploy-state list`
+#[derive(clap::Args, Debug)]
+pub struct List {
+    /// List only branches in this state; may be given more than once
+    #[arg(long = "state", value_name = "state", hide_possible_values = true)]
+    pub states: Vec<StateArg>,
+
+    /// How to print them.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `git deploy-state log`
+#[derive(clap::Args, Debug)]
+pub struct StateLog {
+    /// Whose transitions to show; the current branch's if it is left out
+    #[arg(value_name = "branch")]
+    pub branch: Option<OsString>,
+
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A state, as it is typed.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateArg {
+    /// Not queued, its developer rebases it
+    Development,
+    /// Not queued, continually rebased on the base branch
+    Staged,
+    /// Queued for deployment, continually rebased on the base branch
+    Deployable,
+    /// On the base branch, never to be touched again
+    Deployed,
+    /// Cannot be rebased cleanly on the base branch
+    Broken,
+}
+
+impl StateArg {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Staged => "staged",
+            Self::Deployable => "deployable",
+            Self::Deployed => "deployed",
+            Self::Broken => "broken",
+        }
+    }
+
+    /// Whether a user may move a branch there.
+    pub const fn is_settable(self) -> bool {
+        matches!(self, Self::Development | Self::Staged | Self::Deployable)
+    }
+}
+
+/// All states are understood, so that the command can say why some cannot be set; only the others are offered.
+fn settable() -> impl clap::builder::TypedValueParser<Value = StateArg> {
+    let values = StateArg::value_variants()
+        .iter()
+        .map(|state| PossibleValue::new(state.as_str()).hide(!state.is_settable()));
+    PossibleValuesParser::new(values).try_map(|word| StateArg::from_str(&word, false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Format;
+    use clap::Parser;
+
+    fn command(arguments: &[&str]) -> StateCommand {
+        State::try_parse_from(["git-deploy-state"].iter().chain(arguments)).unwrap().into_command().unwrap()
+    }
+
+    #[test]
+    fn without_a_subcommand_it_gets_the_state_of_the_current_branch() {
+        let StateCommand::Get(get) = command(&["--porcelain", "-z"]) else { panic!() };
+        assert!(get.branches.is_empty());
+        assert_eq!(get.output.format(), Format::Porcelain { nul: true });
+    }
+
+    #[test]
+    fn options_may_stand_before_the_subcommand() {
+        let StateCommand::List(list) = command(&["-q", "--json", "list", "--state=staged"]) else { panic!() };
+        assert_eq!(list.output.format(), Format::Json);
+        assert_eq!(list.states, [StateArg::Staged]);
+    }
+
+    #[test]
+    fn an_option_that_the_subcommand_does_not_know_is_refused_before_it_too() {
+        let arguments = State::try_parse_from(["git-deploy-state", "--json", "set", "staged"]).unwrap();
+        assert_eq!(arguments.into_command().unwrap_err().exit().code(), 129);
+    }
+
+    #[test]
+    fn set_takes_a_reason_and_a_priority() {
+        let StateCommand::Set(set) =
+            command(&["set", "-m", "-x", "--priority", "-3", "deployable", "a", "b"])
+        else {
+            panic!()
+        };
+        assert_eq!(set.message.as_deref(), Some("-x"));
+        assert_eq!((set.priority, set.state, set.branches.len()), (Some(-3), StateArg::Deployable, 2));
+    }
+
+    #[test]
+    fn a_state_that_only_git_deploy_sets_is_understood_so_that_the_refusal_can_say_why() {
+        let StateCommand::Set(set) = command(&["set", "deployed"]) else { panic!() };
+        assert!(!set.state.is_settable());
+        assert!(State::try_parse_from(["git-deploy-state", "set", "done"]).is_err());
+    }
+
+    #[test]
+    fn z_wants_porcelain() {
+        assert!(State::try_parse_from(["git-deploy-state", "list", "-z"]).is_err());
+        assert!(State::try_parse_from(["git-deploy-state", "list", "--porcelain", "--json"]).is_err());
+    }
+}

@@ -1,0 +1,37 @@
+//! `git deploy-sync`
+
+use super::{Arguments, Common};
+use std::ffi::OsString;
+
+/// Exchange states and deployments with a remote
+///
+/// Fetches the states and the deployments that others recorded, merges them with those recorded here, and
+/// pushes the result. Of two decisions that did not see each other the more careful one holds; no order
+/// of syncing gives another result.
+#[derive(clap::Parser, Debug)]
+#[command(
+    name = "git-deploy-sync",
+    bin_name = "git deploy-sync",
+    override_usage = "git deploy-sync [<options>] [-n] [<remote>]",
+    after_help = "Example: what would be exchanged with origin?\n    git deploy-sync --dry-run origin",
+    after_long_help = include_str!("manual/sync.txt")
+)]
+pub struct Sync {
+    /// With whom; deploy.remote if it is left out, else origin, else the only remote
+    #[arg(value_name = "remote")]
+    pub remote: Option<OsString>,
+
+    /// Only say what would be pushed, and change nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+
+    /// Options of all commands.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+impl Arguments for Sync {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}

@@ -1,0 +1,217 @@
+//! The one edge at which an error becomes text and an exit code.
+//!
+//! Libraries have typed errors. A command gives each an [`Exit`] where it knows what it means for the
+//! user, by [`OrExit::or_exit`] or by a constructor of [`CommandError`]; what is not classified is fatal.
+
+use crate::{Exit, Shell};
+use std::fmt::{Debug, Display};
+
+/// Why a command did not do what it was asked for: an exit code, what failed and why, what to do now.
+///
+/// It is not itself a `std::error::Error`, so that `?` cannot wrap one in another and lose the exit code.
+#[derive(Debug)]
+pub struct CommandError {
+    exit: Exit,
+    error: anyhow::Error,
+    hints: Vec<String>,
+    usage: Option<String>,
+}
+
+impl CommandError {
+    /// An error of a library, with the exit code that it means here.
+    pub fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
+        Self { exit, error: error.into(), hints: Vec::new(), usage: None }
+    }
+
+    /// The answer is no (1).
+    pub fn no(message: impl Display + Debug + Send + Sync + 'static) -> Self {
+        Self::new(Exit::No, anyhow::Error::msg(message))
+    }
+
+    /// Nobody's fault, try again (75).
+    pub fn try_again(message: impl Display + Debug + Send + Sync + 'static) -> Self {
+        Self::new(Exit::TryAgain, anyhow::Error::msg(message))
+    }
+
+    /// It could not be done (128).
+    pub fn fatal(message: impl Display + Debug + Send + Sync + 'static) -> Self {
+        Self::new(Exit::Fatal, anyhow::Error::msg(message))
+    }
+
+    /// The command line makes no sense (129).
+    pub fn usage(message: impl Display + Debug + Send + Sync + 'static) -> Self {
+        Self::new(Exit::Usage, anyhow::Error::msg(message))
+    }
+
+    /// A signal ended it (130 or 143).
+    pub fn interrupted(signal: i32) -> Self {
+        const SIGTERM: i32 = 15;
+        if signal == SIGTERM {
+            Self::new(Exit::Terminated, anyhow::Error::msg("terminated"))
+        } else {
+            Self::new(Exit::Interrupted, anyhow::Error::msg("interrupted"))
+        }
+    }
+
+    /// Adds what to do now; each becomes a `hint:` of its own.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Says what failed, in front of why.
+    #[must_use]
+    pub fn context(mut self, what_failed: impl Display + Send + Sync + 'static) -> Self {
+        self.error = self.error.context(what_failed);
+        self
+    }
+
+    /// Shows how the command is used, after the error.
+    #[must_use]
+    pub(crate) fn with_usage(mut self, usage: Option<String>) -> Self {
+        self.usage = usage;
+        self
+    }
+
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// The error, for whoever wants to look into it.
+    pub fn error(&self) -> &anyhow::Error {
+        &self.error
+    }
+
+    /// The hints, in the order in which they were added.
+    pub fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
+    /// What failed and why, in one line where the causes allow it: `cannot read 'x': no such file`.
+    ///
+    /// A cause that the text before it ends with already is not said twice.
+    pub fn message(&self) -> String {
+        let mut message = String::new();
+        for cause in self.error.chain().map(ToString::to_string) {
+            let cause = cause.trim_end();
+            if message.is_empty() {
+                message.push_str(cause);
+            } else if !message.ends_with(cause) {
+                message.push_str(": ");
+                message.push_str(cause);
+            }
+        }
+        message
+    }
+
+    /// Says it to the user and gives the exit code.
+    pub(crate) fn report(&self, shell: &mut Shell) -> Exit {
+        if self.exit == Exit::Fatal {
+            shell.fatal(self.message());
+        } else {
+            shell.error(self.message());
+        }
+        for hint in &self.hints {
+            shell.hint_of_error(hint);
+        }
+        if let Some(usage) = &self.usage {
+            shell.usage(usage);
+        }
+        self.exit
+    }
+}
+
+/// What nobody has classified is fatal.
+impl From<anyhow::Error> for CommandError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::new(Exit::Fatal, error)
+    }
+}
+
+/// Gives the error of a result the exit code that it means here.
+pub trait OrExit<T> {
+    /// The value, or a [`CommandError`] with this exit code.
+    ///
+    /// # Errors
+    /// When the result is one.
+    fn or_exit(self, exit: Exit) -> Result<T, CommandError>;
+}
+
+impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
+    fn or_exit(self, exit: Exit) -> Result<T, CommandError> {
+        self.map_err(|error| CommandError::new(exit, error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::testing::Bench;
+
+    #[derive(Debug)]
+    struct Wrapped(std::io::Error);
+    impl Display for Wrapped {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "cannot read 'deploy.toml': {}", self.0)
+        }
+    }
+    impl std::error::Error for Wrapped {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn what_failed_comes_first_then_why_then_what_to_do() {
+        let mut bench = Bench::piped();
+        let error = CommandError::no("'a.txt' conflicts")
+            .context("cannot set 'login' to deployable")
+            .hint("rebase it yourself");
+        assert_eq!(error.report(&mut bench.shell), Exit::No);
+        assert_eq!(
+            bench.stderr(),
+            "error: cannot set 'login' to deployable: 'a.txt' conflicts\nhint: rebase it yourself\n"
+        );
+        assert_eq!(bench.stdout(), "");
+    }
+
+    #[test]
+    fn what_could_not_be_done_is_fatal_as_in_git() {
+        let mut bench = Bench::piped();
+        assert_eq!(CommandError::fatal("not a git repository").report(&mut bench.shell).code(), 128);
+        assert_eq!(bench.stderr(), "fatal: not a git repository\n");
+    }
+
+    #[test]
+    fn a_cause_that_its_wrapper_quotes_is_said_once() {
+        let error = CommandError::new(Exit::Fatal, Wrapped(std::io::Error::other("no such file")));
+        assert_eq!(error.message(), "cannot read 'deploy.toml': no such file");
+    }
+
+    #[test]
+    fn an_error_that_nobody_classified_is_fatal() {
+        let error: CommandError = anyhow::anyhow!("odd").into();
+        assert_eq!(error.exit(), Exit::Fatal);
+    }
+
+    #[test]
+    fn a_result_is_given_the_exit_code_it_means_here() {
+        let answer: Result<(), _> = Err(std::io::Error::other("unreachable"));
+        assert_eq!(answer.or_exit(Exit::TryAgain).unwrap_err().exit().code(), 75);
+    }
+
+    #[test]
+    fn signals_exit_as_a_shell_reports_them() {
+        assert_eq!(CommandError::interrupted(2).exit().code(), 130);
+        assert_eq!(CommandError::interrupted(15).exit().code(), 143);
+    }
+
+    #[test]
+    fn a_hint_of_several_lines_is_marked_on_each() {
+        let mut bench = Bench::piped();
+        CommandError::no("no").hint("first\nsecond").report(&mut bench.shell);
+        assert_eq!(bench.stderr(), "error: no\nhint: first\nhint: second\n");
+    }
+}
