@@ -245,9 +245,9 @@ fn ref_name_fault(name: &str) -> Option<&'static str> {
 /// The name of an environment: a DNS label ([RFC 1123](https://www.rfc-editor.org/rfc/rfc1123)), so that it can be
 /// part of the name of an object in a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Environment(String);
+pub struct EnvironmentName(String);
 
-impl Environment {
+impl EnvironmentName {
     /// Checks a name.
     ///
     /// # Errors
@@ -268,7 +268,7 @@ impl Environment {
     }
 }
 
-impl FromStr for Environment {
+impl FromStr for EnvironmentName {
     type Err = IdError;
 
     fn from_str(name: &str) -> Result<Self, IdError> {
@@ -276,7 +276,7 @@ impl FromStr for Environment {
     }
 }
 
-impl fmt::Display for Environment {
+impl fmt::Display for EnvironmentName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
     }
@@ -287,7 +287,7 @@ impl fmt::Display for Environment {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeploymentId {
     /// The environment, unless it is the one that lands.
-    pub environment: Option<Environment>,
+    pub environment: Option<EnvironmentName>,
     /// Counts from 1 for each prefix and is never used twice.
     pub number: u64,
 }
@@ -317,7 +317,7 @@ impl FromStr for DeploymentId {
         let rest = name.strip_prefix("deployment-").ok_or_else(wrong)?;
         let (environment, digits) = match rest.rsplit_once('-') {
             Some((environment, digits)) => {
-                (Some(Environment::new(environment).map_err(|_| wrong())?), digits)
+                (Some(EnvironmentName::new(environment).map_err(|_| wrong())?), digits)
             }
             None => (None, rest),
         };

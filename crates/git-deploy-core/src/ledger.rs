@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
-use crate::ids::{CommitId, DeploymentId, Environment, RefName};
+use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
 
 /// How a deployment ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,7 +70,7 @@ pub struct Deployment {
     /// How it ended.
     pub outcome: Outcome,
     /// Where to.
-    pub environment: Environment,
+    pub environment: EnvironmentName,
     /// The candidate.
     pub commit: CommitId,
     /// The branch that it came from; none for a commit that was named itself.
@@ -172,7 +172,7 @@ pub struct TagError {
 /// The number after the highest of those that are known with the same prefix.
 pub fn next_number<'a>(
     known: impl IntoIterator<Item = &'a DeploymentId>,
-    environment: Option<&Environment>,
+    environment: Option<&EnvironmentName>,
 ) -> DeploymentId {
     let highest =
         known.into_iter().filter(|id| id.environment.as_ref() == environment).map(|id| id.number).max();

@@ -1,2 +1,170 @@
 //! What is configured, and what comes from where.
+//!
+//! Git's configuration says what differs from clone to clone: which remote counts, which branch is base. `deploy.toml`
+//! says what belongs to the project; it is read from base, so that a branch cannot grant itself anything.
+
 pub mod deploy_toml;
+
+use crate::git::push::Tracking;
+use crate::git::{GitError, Repository};
+use crate::ids::{CommitId, IdError, RefName};
+use deploy_toml::{DeployToml, DeployTomlError};
+
+/// The name of the project's configuration at the root of a tree.
+pub const DEPLOY_TOML: &str = "deploy.toml";
+
+/// When a runner pushes what it has rebased: `deploy.pushRebased`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushRebased {
+    /// As soon as it is rebased.
+    Always,
+    /// Only when the branch's turn has come.
+    Queue,
+}
+
+/// Git's configuration as far as it concerns deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The remote that counts: `deploy.remote`, else `origin`, else the only one. A bare repository has none unless it
+    /// is configured.
+    pub remote: Option<Tracking>,
+    /// The branch that everything lands on: `deploy.base`, else the remote's HEAD, else `master`.
+    pub base: RefName,
+    /// Whether a state that is set is published at once: `deploy.publish`.
+    pub publish: bool,
+    /// `deploy.pushRebased`.
+    pub push_rebased: PushRebased,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// `deploy.base` or the remote's HEAD is no branch.
+    #[error("cannot use the configured base: {0}")]
+    Base(IdError),
+    /// `deploy.remote` is no remote.
+    #[error("'deploy.remote' names '{0}', and there is no such remote")]
+    Remote(String),
+    /// A key has a value that is none of its.
+    #[error("'{key}' is '{value}', and must be {wanted}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// The value.
+        value: String,
+        /// What it must be.
+        wanted: &'static str,
+    },
+    /// Base is not there.
+    #[error("base branch '{0}' is not there")]
+    NoBase(RefName),
+    /// Base has no `deploy.toml`.
+    #[error("'{DEPLOY_TOML}' is not on base '{0}'")]
+    NoDeployToml(RefName),
+    /// It cannot be read.
+    #[error("{DEPLOY_TOML} on '{at}': {error}")]
+    DeployToml {
+        /// The branch or commit.
+        at: String,
+        /// What is wrong, and where.
+        error: DeployTomlError,
+    },
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+}
+
+impl Settings {
+    /// Reads git's configuration.
+    ///
+    /// # Errors
+    /// When a key has a value that cannot be used.
+    pub fn read(repository: &Repository) -> Result<Self, ConfigError> {
+        let remote = remote(repository)?;
+        let base = base(repository, remote.as_ref())?;
+        let push_rebased = match repository.config("deploy.pushrebased")?.as_deref() {
+            None | Some("always") => PushRebased::Always,
+            Some("queue") => PushRebased::Queue,
+            Some(value) => {
+                let (value, wanted) = (value.to_owned(), "'always' or 'queue'");
+                return Err(ConfigError::Value { key: "deploy.pushRebased", value, wanted });
+            }
+        };
+        let publish = match repository.config("deploy.publish")?.as_deref() {
+            None | Some("true" | "yes" | "on" | "1" | "") => true,
+            Some("false" | "no" | "off" | "0") => false,
+            Some(value) => {
+                let (value, wanted) = (value.to_owned(), "a boolean");
+                return Err(ConfigError::Value { key: "deploy.publish", value, wanted });
+            }
+        };
+        Ok(Self { remote, base, publish, push_rebased })
+    }
+
+    /// Where the tip of a branch is read that counts: what was last fetched from the remote, or our own branch where
+    /// there is no remote.
+    pub fn authority(&self, branch: &RefName) -> RefName {
+        match &self.remote {
+            Some(tracking) => tracking.of(branch).unwrap_or_else(|| branch.clone()),
+            None => branch.clone(),
+        }
+    }
+
+    /// The prefix under which the branches stand that count.
+    pub fn authority_prefix(&self) -> String {
+        self.remote.as_ref().map_or_else(|| "refs/heads/".to_owned(), Tracking::heads)
+    }
+
+    /// The tip of base.
+    ///
+    /// # Errors
+    /// When base is not there.
+    pub fn base_tip(&self, repository: &Repository) -> Result<CommitId, ConfigError> {
+        repository.tip(&self.authority(&self.base))?.ok_or_else(|| ConfigError::NoBase(self.base.clone()))
+    }
+}
+
+fn remote(repository: &Repository) -> Result<Option<Tracking>, ConfigError> {
+    let remotes = repository.remotes()?;
+    if let Some(name) = repository.config("deploy.remote")? {
+        // As in git's own configuration, a dot means this repository.
+        return match name.as_str() {
+            "" | "." => Ok(None),
+            name if remotes.iter().any(|remote| remote == name) => Ok(Some(Tracking::new(name))),
+            name => Err(ConfigError::Remote(name.to_owned())),
+        };
+    }
+    if repository.paths().work_tree.is_none() && repository.is_bare()? {
+        return Ok(None);
+    }
+    let origin = remotes.iter().find(|remote| *remote == "origin");
+    let only = (remotes.len() == 1).then(|| &remotes[0]);
+    Ok(origin.or(only).map(|name| Tracking::new(name)))
+}
+
+fn base(repository: &Repository, remote: Option<&Tracking>) -> Result<RefName, ConfigError> {
+    if let Some(name) = repository.config("deploy.base")? {
+        let short = name.strip_prefix("refs/heads/").unwrap_or(&name);
+        return RefName::branch(short).map_err(ConfigError::Base);
+    }
+    if let Some(tracking) = remote {
+        let head = repository.symbolic_target(&format!("{}HEAD", tracking.heads()))?;
+        let short = head.as_ref().and_then(|head| head.as_str().strip_prefix(&tracking.heads()));
+        if let Some(short) = short {
+            return RefName::branch(short).map_err(ConfigError::Base);
+        }
+    }
+    RefName::branch("master").map_err(ConfigError::Base)
+}
+
+/// The project's configuration as a commit has it; `None` if it has none.
+///
+/// # Errors
+/// When it cannot be read. `at` names the commit in the error.
+pub fn deploy_toml_of(repository: &Repository, commit: CommitId, at: &str) -> Result<Option<DeployToml>, ConfigError> {
+    let tree = repository.commit(commit)?.tree;
+    let Some(entry) = repository.entry(tree, DEPLOY_TOML)?.filter(|entry| !entry.is_folder()) else { return Ok(None) };
+    let bytes = repository.read(entry.id, crate::git::object::Kind::Blob)?;
+    let text = String::from_utf8_lossy(&bytes);
+    DeployToml::parse(&text).map(Some).map_err(|error| ConfigError::DeployToml { at: at.to_owned(), error })
+}

@@ -251,6 +251,22 @@ impl Repository {
         self.backend.config(key)
     }
 
+    /// The names of the remotes.
+    ///
+    /// # Errors
+    /// When the configuration cannot be read.
+    pub fn remotes(&self) -> Result<Vec<String>, GitError> {
+        self.backend.remotes()
+    }
+
+    /// Whether the repository is bare.
+    ///
+    /// # Errors
+    /// When git cannot say.
+    pub fn is_bare(&self) -> Result<bool, GitError> {
+        self.backend.is_bare()
+    }
+
     /// The best common ancestor of two commits.
     ///
     /// # Errors

@@ -140,6 +140,18 @@ impl Backend for Libgit2 {
         Ok(values)
     }
 
+    fn remotes(&self) -> Result<Vec<String>, GitError> {
+        if config_from_environment() {
+            return super::program::remotes();
+        }
+        let names = self.repository.remotes().map_err(GitError::libgit2("cannot list remotes".to_owned()))?;
+        Ok(names.iter().filter_map(|name| name.ok().flatten()).map(str::to_owned).collect())
+    }
+
+    fn is_bare(&self) -> Result<bool, GitError> {
+        Ok(self.repository.is_bare())
+    }
+
     fn merge_base(&self, one: ObjectId, two: ObjectId) -> Result<Option<ObjectId>, GitError> {
         let what = || format!("cannot find what '{one}' and '{two}' have in common");
         Ok(found(self.repository.merge_base(oid(one)?, oid(two)?), what)?.map(object_id))

@@ -55,6 +55,10 @@ pub(super) trait Backend {
     fn refs(&self, prefix: &str) -> Result<Vec<Ref>, GitError>;
     /// Values of a configuration key, least important first. Names are lower case but for a subsection.
     fn config(&self, key: &str) -> Result<Vec<String>, GitError>;
+    /// The names of the remotes.
+    fn remotes(&self) -> Result<Vec<String>, GitError>;
+    /// Whether the repository is bare.
+    fn is_bare(&self) -> Result<bool, GitError>;
     /// The best common ancestor of two commits.
     fn merge_base(&self, one: ObjectId, two: ObjectId) -> Result<Option<ObjectId>, GitError>;
 }

@@ -103,6 +103,11 @@ pub(super) fn config(call: &Call, key: &str) -> Result<Vec<String>, GitError> {
     Ok(values)
 }
 
+/// The names of the remotes, by `git remote`.
+pub(super) fn remotes() -> Result<Vec<String>, GitError> {
+    Ok(git(["remote"]).text()?.lines().map(str::to_owned).collect())
+}
+
 fn parse_id(call: &Call, text: &str) -> Result<ObjectId, GitError> {
     Ok(text.trim_end().parse().map_err(|error| call.unreadable(format!("{error}")))?)
 }
@@ -164,6 +169,14 @@ impl Backend for GitProgram {
 
     fn config(&self, key: &str) -> Result<Vec<String>, GitError> {
         config(&git(["config"]), key)
+    }
+
+    fn remotes(&self) -> Result<Vec<String>, GitError> {
+        remotes()
+    }
+
+    fn is_bare(&self) -> Result<bool, GitError> {
+        Ok(git(["rev-parse", "--is-bare-repository"]).text()? == "true")
     }
 
     fn merge_base(&self, one: ObjectId, two: ObjectId) -> Result<Option<ObjectId>, GitError> {
