@@ -1,2 +1,36 @@
-//! Tasks of the developers.
-fn main() {}
+//! Tasks of the developers: `cargo xtask <task>`, one module each.
+
+mod completions;
+mod man;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Tasks of the developers of git-deploy
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Write the manual pages, as git-deploy-state.1
+    Man {
+        /// Where to; it is created if it is missing
+        dir: PathBuf,
+    },
+    /// Write the completions, below bash, zsh and fish
+    Completions {
+        /// Where to; it is created if it is missing
+        dir: PathBuf,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().task {
+        Task::Man { dir } => man::write(&dir),
+        Task::Completions { dir } => completions::write(&dir),
+    }
+}
