@@ -95,7 +95,7 @@ impl CommandError {
     pub fn message(&self) -> String {
         let mut message = String::new();
         for cause in self.error.chain().map(ToString::to_string) {
-            let cause = cause.trim_end();
+            let cause = without_number(cause.trim_end());
             if message.is_empty() {
                 message.push_str(cause);
             } else if !message.ends_with(cause) {
@@ -120,6 +120,14 @@ impl CommandError {
             shell.usage(usage);
         }
         self.exit
+    }
+}
+
+/// The standard library adds ` (os error 28)` to what the system says, which helps nobody here.
+fn without_number(cause: &str) -> &str {
+    match cause.rsplit_once(" (os error ") {
+        Some((said, number)) if number.ends_with(')') => said,
+        _ => cause,
     }
 }
 
@@ -188,6 +196,12 @@ mod tests {
     fn a_cause_that_its_wrapper_quotes_is_said_once() {
         let error = CommandError::new(Exit::Fatal, Wrapped(std::io::Error::other("no such file")));
         assert_eq!(error.message(), "cannot read 'deploy.toml': no such file");
+    }
+
+    #[test]
+    fn the_number_of_an_error_of_the_system_is_left_out() {
+        let error = CommandError::new(Exit::Fatal, std::io::Error::from_raw_os_error(2));
+        assert_eq!(error.message(), "No such file or directory");
     }
 
     #[test]

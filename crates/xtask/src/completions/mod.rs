@@ -3,7 +3,8 @@
 //! - bash: git's completion loads `git-deploy-state` from a directory of bash-completion and calls
 //!   `_git_deploy_state`;
 //! - zsh: `_git-deploy-state` is found on `fpath`, both by zsh's own completion of git and for the program itself;
-//! - fish: `git-deploy-state.fish`, which fish also uses for `git deploy-state`.
+//! - fish: `git-deploy-state.fish`, which fish is meant to use for `git deploy-state` too; 3.6.0 does not, as it looks
+//!   for the completion of a command `git-git-deploy-state`.
 
 mod bash;
 
