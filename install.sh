@@ -130,7 +130,8 @@ give_hints() {
     if ! has man; then
         say "note: 'git deploy-state --help' needs man:"
         say "    $(package_command man-db man-db man-db mandoc man-db)"
-    elif ! man -w git-deploy-state >/dev/null 2>&1; then
+    elif ! PATH=$prefix/bin:$PATH man -w git-deploy-state >/dev/null 2>&1; then
+        # Most versions of man look beside each directory of PATH; this one does not.
         say "note: 'git deploy-state --help' finds its page with:"
         say "    export MANPATH=\"$prefix/share/man:\${MANPATH:-}\""
     fi
