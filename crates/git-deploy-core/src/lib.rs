@@ -10,4 +10,5 @@ pub mod ids;
 pub mod ledger;
 pub mod note;
 pub mod queue;
+pub mod rebase;
 pub mod state;

@@ -1,0 +1,194 @@
+//! The engine that asks `git merge-tree` for each commit that both sides changed something for.
+
+use std::collections::{HashMap, HashSet};
+
+use super::plan::{Plan, Step, plan, suspects, upstream_already};
+use super::rewrite::rewritten;
+use super::sign::{SignError, Signer};
+use super::{Committer, Conflict, Engine, RebaseError, Rebased, Request, Skip, Verdict, history};
+use crate::git::merge_tree::{MergeTree, Merged, Version};
+use crate::git::object::quote_path;
+use crate::git::program::ProgramError;
+use crate::git::{GitError, Repository};
+use crate::ids::{CommitId, ObjectId};
+
+/// Rebases with one process of git for each pick that is not trivial.
+pub struct MergeTreeEngine<'a> {
+    repository: &'a Repository,
+    merge_tree: MergeTree<'a>,
+    committer: Committer,
+    signs: bool,
+    signer: Option<Signer>,
+    /// What became of a commit on a new parent. Branches that share commits share what they become, even if a signature
+    /// would make it another each time.
+    picked: HashMap<(CommitId, CommitId), Picked>,
+}
+
+/// What became of a commit.
+#[derive(Debug, Clone)]
+enum Picked {
+    Commit(CommitId),
+    Dropped,
+    Conflict(Vec<String>),
+}
+
+/// Why a branch could not be judged.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Git(#[from] GitError),
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+impl<'a> MergeTreeEngine<'a> {
+    /// An engine for this repository.
+    ///
+    /// # Errors
+    /// When git cannot be used, or is too old.
+    pub fn new(repository: &'a Repository, committer: Committer) -> Result<Self, RebaseError> {
+        let found = Version::of_git().map_err(GitError::from)?;
+        if found < Version::OLDEST {
+            return Err(RebaseError::TooOld { found });
+        }
+        let merge_tree = MergeTree::new(repository)?;
+        let signs = Signer::wanted()?;
+        Ok(Self { repository, merge_tree, committer, signs, signer: None, picked: HashMap::new() })
+    }
+
+    /// The same for verdicts alone: without signatures, which may ask for a passphrase, the new commits are worth
+    /// nothing where signatures are wanted.
+    #[must_use]
+    pub fn for_check(mut self) -> Self {
+        self.signs = false;
+        self
+    }
+
+    fn judge(&mut self, request: &Request) -> Result<Verdict, Failure> {
+        let listed = history::list(request.upstream, request.tip)?;
+        let steps = match plan(request.tip, request.onto, &listed) {
+            Plan::Landed => return Ok(Verdict::Skipped(Skip::Landed)),
+            Plan::Current => return Ok(Verdict::Current),
+            Plan::Merges(merge) => return Ok(Verdict::Skipped(Skip::Merges(merge))),
+            Plan::Unrelated(root) => return self.unrelated(root),
+            Plan::Pick(steps) => steps,
+        };
+        let upstream = suspects(&steps, &listed);
+        let known = match upstream.is_empty() {
+            true => HashSet::new(),
+            false => {
+                let own = steps.iter().filter(|step| step.suspected).map(|step| step.commit);
+                let patches =
+                    history::exact_patches(&upstream.iter().copied().chain(own).collect::<Vec<_>>())?;
+                upstream_already(&steps, &upstream, &patches)
+            }
+        };
+        self.replay(request, &steps, &known)
+    }
+
+    /// A commit without parents, unless it is only that they are not here.
+    fn unrelated(&self, root: CommitId) -> Result<Verdict, Failure> {
+        if let Some(parent) = self.repository.commit(root)?.parents.first() {
+            return Err(GitError::Missing { id: parent.0, shallow: true }.into());
+        }
+        Ok(Verdict::Skipped(Skip::Unrelated(root)))
+    }
+
+    fn replay(
+        &mut self,
+        request: &Request,
+        steps: &[Step],
+        known: &HashSet<CommitId>,
+    ) -> Result<Verdict, Failure> {
+        let mut head = request.onto;
+        let (mut dropped, mut rewritten) = (Vec::new(), Vec::new());
+        for step in steps {
+            if known.contains(&step.commit) {
+                dropped.push(step.commit);
+                continue;
+            }
+            match self.pick(step, head)? {
+                Picked::Commit(new) => {
+                    if new != step.commit {
+                        rewritten.push((step.commit, new));
+                    }
+                    head = new;
+                }
+                Picked::Dropped => dropped.push(step.commit),
+                Picked::Conflict(paths) => {
+                    return Ok(Verdict::Broken(Conflict { commit: step.commit, paths }));
+                }
+            }
+        }
+        Ok(match head {
+            head if head == request.onto => Verdict::Skipped(Skip::Landed),
+            head if head == request.tip => Verdict::Current,
+            tip => Verdict::Rebased(Rebased { tip, dropped, rewritten }),
+        })
+    }
+
+    fn pick(&mut self, step: &Step, head: CommitId) -> Result<Picked, Failure> {
+        // Like git, which leaves alone what stands right already.
+        if step.parent == head {
+            return Ok(Picked::Commit(step.commit));
+        }
+        if let Some(picked) = self.picked.get(&(step.commit, head)) {
+            return Ok(picked.clone());
+        }
+        let picked = self.pick_anew(step, head)?;
+        self.picked.insert((step.commit, head), picked.clone());
+        Ok(picked)
+    }
+
+    fn pick_anew(&mut self, step: &Step, head: CommitId) -> Result<Picked, Failure> {
+        let old = self.repository.commit(step.commit)?;
+        let parent_tree = self.repository.commit(step.parent)?.tree;
+        let head_tree = self.repository.commit(head)?.tree;
+        let born_empty = old.tree == parent_tree;
+        let tree = match self.merge(step, head, [parent_tree, head_tree, old.tree])? {
+            Merged::Clean(tree) => tree,
+            Merged::Conflict(paths) => {
+                return Ok(Picked::Conflict(paths.iter().map(|path| quote_path(path)).collect()));
+            }
+        };
+        if tree == head_tree && !born_empty {
+            return Ok(Picked::Dropped);
+        }
+        let mut new = rewritten(old, head, tree, &self.committer);
+        let null_id = self.repository.null_id();
+        if let Some(signer) = self.signer()? {
+            signer.sign(&mut new, null_id)?;
+        }
+        Ok(Picked::Commit(self.repository.write_commit(&new)?))
+    }
+
+    /// The tree of a commit on another parent: by git, unless only one side changed anything.
+    fn merge(&self, step: &Step, head: CommitId, trees: [ObjectId; 3]) -> Result<Merged, GitError> {
+        let [base, ours, theirs] = trees;
+        if base == ours {
+            Ok(Merged::Clean(theirs))
+        } else if base == theirs {
+            Ok(Merged::Clean(ours))
+        } else {
+            self.merge_tree.pick(step.commit, step.parent, head)
+        }
+    }
+
+    fn signer(&mut self) -> Result<Option<&Signer>, SignError> {
+        if self.signs && self.signer.is_none() {
+            self.signer = Some(Signer::from_config(self.repository)?);
+        }
+        Ok(self.signer.as_ref())
+    }
+}
+
+impl Engine for MergeTreeEngine<'_> {
+    fn rebase(&mut self, requests: &[Request]) -> Result<Vec<Verdict>, RebaseError> {
+        let judge = |request| match self.judge(request) {
+            Ok(verdict) => Ok(verdict),
+            Err(Failure::Git(error @ GitError::Program(ProgramError::Start(_)))) => Err(error.into()),
+            Err(failure) => Ok(Verdict::Skipped(Skip::Failed(failure.to_string()))),
+        };
+        requests.iter().map(judge).collect()
+    }
+}
