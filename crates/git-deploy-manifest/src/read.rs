@@ -193,7 +193,7 @@ fn identify(value: &Value) -> Result<ObjectId, Fault> {
     let Some(object) = value.as_object() else { return Err(Fault::NotAMapping(type_name(value))) };
     let api_version = required(object.get("apiVersion"), "apiVersion")?;
     let kind = required(object.get("kind"), "kind")?;
-    if kind == "Kustomization" && api_version.starts_with("kustomize.config.k8s.io/") {
+    if api_version.starts_with("kustomize.config.k8s.io/") {
         return Err(Fault::Kustomization);
     }
     let metadata = object.get("metadata");

@@ -148,6 +148,15 @@ fn an_error_says_where_and_why() {
             "line 5 (document 1): an alias stands inside of what it stands for",
         ),
         (format!("{HEAD}data: *a\n"), "line 5 (document 1): this is no YAML: "),
+        (
+            format!("{HEAD}data: [a?b]\n"),
+            "line 5 (document 1): readers disagree about 'a?b' between brackets, quote it",
+        ),
+        (format!("{HEAD}data: [!, a]\n"), "line 5 (document 1): readers disagree about '!' between"),
+        (
+            format!("{HEAD}data: [x, a:, {{b:}}]\n"),
+            "line 5 (document 1): readers disagree about 'a:' between",
+        ),
         (format!("{HEAD}...\ndata: 1\n"), "line 6 (document 1): something follows the end of the document"),
         (format!("{HEAD}--- {{}}\n"), "line 5 (document 1): '{}' stands behind the separator '---'"),
         ("- a\n".to_owned(), "line 1 (document 1): an object must be a mapping, this is a list"),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use granit_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, StructureStyle, Tag};
 
 use super::scalar::Scalar;
 use super::{At, YamlFault};
@@ -30,6 +30,7 @@ pub(crate) enum Data {
 struct Open {
     line: usize,
     anchor: usize,
+    is_flow: bool,
     is_mapping: bool,
     children: Vec<Rc<Node>>,
 }
@@ -40,7 +41,9 @@ pub(crate) fn compose(text: &str) -> Result<Option<Rc<Node>>, At> {
     let mut composer = Composer::default();
     for next in Parser::new_from_str_with_options(text, options) {
         let (event, span) = next.map_err(|error| syntax(&error))?;
-        composer.take(event, span.start.line()).map_err(|fault| At { line: span.start.line(), fault })?;
+        let line = span.start.line();
+        let behind = span.byte_range().and_then(|range| text.get(range.end..)).unwrap_or_default();
+        composer.take(event, line, behind).map_err(|fault| At { line, fault })?;
     }
     Ok(composer.root)
 }
@@ -58,7 +61,7 @@ struct Composer {
 }
 
 impl Composer {
-    fn take(&mut self, event: Event<'_>, line: usize) -> Result<(), YamlFault> {
+    fn take(&mut self, event: Event<'_>, line: usize, behind: &str) -> Result<(), YamlFault> {
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
@@ -67,11 +70,14 @@ impl Composer {
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
+                if style == ScalarStyle::Plain && self.open.last().is_some_and(|parent| parent.is_flow) {
+                    refuse_what_readers_disagree_about(&text, tag.is_some(), behind)?;
+                }
                 let data = scalar(&text, style, tag.as_deref())?;
                 self.place(Node { line, data }, anchor);
             }
-            Event::SequenceStart(_, anchor, _) => self.begin(line, anchor, false),
-            Event::MappingStart(_, anchor, _) => self.begin(line, anchor, true),
+            Event::SequenceStart(style, anchor, _) => self.begin(line, anchor, style, false),
+            Event::MappingStart(style, anchor, _) => self.begin(line, anchor, style, true),
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(anchor) => {
                 let target = self.anchors.get(&anchor).ok_or(YamlFault::AliasLoop)?;
@@ -83,12 +89,13 @@ impl Composer {
         Ok(())
     }
 
-    fn begin(&mut self, line: usize, anchor: usize, is_mapping: bool) {
-        self.open.push(Open { line, anchor, is_mapping, children: Vec::new() });
+    fn begin(&mut self, line: usize, anchor: usize, style: StructureStyle, is_mapping: bool) {
+        let is_flow = style == StructureStyle::Flow || self.open.last().is_some_and(|parent| parent.is_flow);
+        self.open.push(Open { line, anchor, is_flow, is_mapping, children: Vec::new() });
     }
 
     fn end(&mut self) {
-        let Some(Open { line, anchor, is_mapping, children }) = self.open.pop() else { return };
+        let Some(Open { line, anchor, is_mapping, children, .. }) = self.open.pop() else { return };
         let data = if is_mapping { Data::Mapping(pairs(children)) } else { Data::Sequence(children) };
         self.place(Node { line, data }, anchor);
     }
@@ -122,6 +129,20 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Data, Yam
         Some(tag) if tag == "merge" && text == "<<" => Data::Merge,
         Some(tag) => Data::Scalar(Scalar::tagged(text, &tag)?),
     })
+}
+
+/// Between brackets, go-yaml takes each `?` for the beginning of a key, a `:` in front of another sign for a part
+/// of the word, and a comma behind a tag for a part of the tag.
+fn refuse_what_readers_disagree_about(text: &str, has_tag: bool, behind: &str) -> Result<(), YamlFault> {
+    let is_key_for_some =
+        behind.strip_prefix(':').is_some_and(|rest| rest.starts_with([',', '[', ']', '{', '}']));
+    if is_key_for_some {
+        return Err(YamlFault::Flow(format!("{text}:")));
+    }
+    if has_tag && text.is_empty() {
+        return Err(YamlFault::Flow("!".to_owned()));
+    }
+    if text.contains('?') { Err(YamlFault::Flow(text.to_owned())) } else { Ok(()) }
 }
 
 fn tag_name(tag: &Tag) -> String {

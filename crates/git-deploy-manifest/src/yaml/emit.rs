@@ -117,8 +117,17 @@ fn inline(value: &Value) -> String {
         Value::String(text) => quoted_where_needed(text),
         Value::Object(_) => "{}".to_owned(),
         Value::Array(_) => "[]".to_owned(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::Number(number) => number_text(&number.to_string()),
+        Value::Null | Value::Bool(_) => value.to_string(),
     }
+}
+
+/// `1e20` as `1.0e+20`: YAML 1.1 wants a dot in a float, and a sign in its exponent.
+fn number_text(json: &str) -> String {
+    let Some((mantissa, exponent)) = json.split_once('e') else { return json.to_owned() };
+    let dot = if mantissa.contains('.') { "" } else { ".0" };
+    let sign = if exponent.starts_with(['+', '-']) { "" } else { "+" };
+    format!("{mantissa}{dot}e{sign}{exponent}")
 }
 
 /// Whether a literal block gives the text back exactly, without an indentation indicator.
@@ -291,6 +300,13 @@ mod tests {
         assert_eq!(quoted_where_needed("\"a\""), "'\"a\"'");
         assert_eq!(quoted_where_needed("a\\b's: c"), "'a\\b''s: c'");
         assert_eq!(quoted_where_needed("a\tb\u{1}\u{2028}\u{202e}"), "\"a\\tb\\u0001\\u2028\\u202e\"");
+    }
+
+    #[test]
+    fn floats_are_floats_for_readers_of_yaml_1_1_too() {
+        for (float, text) in [(1e20, "1.0e+20"), (1.5e-7, "1.5e-7"), (1.5, "1.5"), (-1e300, "-1.0e+300")] {
+            assert_eq!(emit(&Value::from(float)), format!("{text}\n"));
+        }
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub enum YamlFault {
         "the character {0:?} ends a line for some readers only, write it as an escape between double quotes"
     )]
     LineBreak(char),
+    /// An unquoted word in a flow collection that YAML 1.1 and 1.2 take apart differently: `[a?b]`, `[a:, b]`.
+    #[error("readers disagree about '{}' between brackets, quote it", .0.escape_debug())]
+    Flow(String),
     /// `...`, and then something without `---`.
     #[error("something follows the end of the document that kubectl would not read, begin it with '---'")]
     AfterEnd,
