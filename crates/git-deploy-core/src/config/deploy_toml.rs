@@ -107,11 +107,11 @@ impl DeployToml {
             Some((environment, rule, setting)) => Err(DeployTomlError {
                 line: setting.line,
                 column: setting.column,
-                problem: Problem::unknown_key(
+                problem: Box::new(Problem::unknown_key(
                     rule,
                     &format!("[environment.{}.lint]", environment.name),
                     known_rules.iter().copied(),
-                ),
+                )),
             }),
         }
     }

@@ -12,8 +12,8 @@ pub struct DeployTomlError {
     pub line: usize,
     /// The column in characters, from 1.
     pub column: usize,
-    /// What is wrong there.
-    pub problem: Problem,
+    /// What is wrong there; boxed, so that a `Result` with it stays small.
+    pub problem: Box<Problem>,
 }
 
 /// What is wrong.
@@ -126,6 +126,6 @@ impl<'t> Locator<'t> {
 
     pub(super) fn error(&self, span: Range<usize>, problem: Problem) -> DeployTomlError {
         let (line, column) = self.position(span.start);
-        DeployTomlError { line, column, problem }
+        DeployTomlError { line, column, problem: Box::new(problem) }
     }
 }
