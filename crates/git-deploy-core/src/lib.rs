@@ -12,3 +12,4 @@ pub mod note;
 pub mod queue;
 pub mod rebase;
 pub mod state;
+pub mod sync;
