@@ -120,8 +120,10 @@ impl<'a> MergeTree<'a> {
         match (output.status.code(), tree) {
             (Some(0), Some(tree)) => Ok(Merged::Clean(tree)),
             (Some(1), Some(_)) => {
-                let mut paths: Vec<Vec<u8>> =
-                    fields.filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect();
+                let sides = [ours, commit].map(|side| format!("~{side}").into_bytes());
+                let paths = fields.filter(|path| !path.is_empty());
+                let mut paths: Vec<Vec<u8>> = paths.map(|path| without_side(path, &sides).to_vec()).collect();
+                paths.sort();
                 paths.dedup();
                 Ok(Merged::Conflict(paths))
             }
@@ -157,9 +159,38 @@ impl<'a> MergeTree<'a> {
     }
 }
 
+/// The path that a file has which is in the way of a folder: git moves it to `<path>~<side>`, or `<path>~<side>_0` where
+/// that is taken, and we name the sides by commits.
+fn without_side<'a>(path: &'a [u8], sides: &[Vec<u8>]) -> &'a [u8] {
+    let ends_here = |rest: &[u8]| match rest.strip_prefix(b"_") {
+        Some(number) => number.iter().all(u8::is_ascii_digit),
+        None => rest.is_empty(),
+    };
+    let found = sides.iter().find_map(|side| {
+        let at = path.windows(side.len()).rposition(|window| window == side)?;
+        ends_here(&path[at + side.len()..]).then_some(at)
+    });
+    found.map_or(path, |at| &path[..at])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_in_the_way_of_a_folder_is_named_as_it_was() {
+        let sides = [b"~abc".to_vec(), b"~def".to_vec()];
+        for (printed, path) in [
+            ("doc~abc", "doc"),
+            ("a/b~def_0", "a/b"),
+            ("a~abc/b", "a~abc/b"),
+            ("a~abc_x", "a~abc_x"),
+            ("a~x", "a~x"),
+            ("~", "~"),
+        ] {
+            assert_eq!(without_side(printed.as_bytes(), &sides), path.as_bytes());
+        }
+    }
 
     #[test]
     fn a_version_is_read_from_what_any_vendors_git_says() {
