@@ -262,6 +262,11 @@ impl EnvironmentName {
         if is_label { Ok(Self(name)) } else { Err(IdError::Environment(name)) }
     }
 
+    /// The environment that there is where none is configured.
+    pub fn rendered() -> Self {
+        Self("rendered".to_owned())
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

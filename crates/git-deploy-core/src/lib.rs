@@ -3,13 +3,20 @@
 //! The modules are pure functions of data, but for [`git`], which is the only one that reads and writes, and the use
 //! cases that are put together from both (`ops`).
 
+pub mod attempt;
 pub mod branch;
+pub mod candidate;
 pub mod config;
+pub mod deployment;
+pub mod environment;
 pub mod git;
 pub mod ids;
+pub mod land;
 pub mod ledger;
 pub mod note;
+pub mod ops;
 pub mod queue;
 pub mod rebase;
+pub mod record;
 pub mod state;
 pub mod sync;

@@ -104,6 +104,36 @@ impl Note {
         self.root.unwrap_or(commit)
     }
 
+    /// The note of the commit that a rebase makes of `from`: the decision is carried, what belongs to the old commit
+    /// alone is not.
+    pub fn carried(&self, from: CommitId, onto: CommitId, dropped: &[CommitId]) -> Self {
+        Self {
+            // A commit that rebases is broken no longer.
+            state: self.decision().map_or(self.state, State::from),
+            was: None,
+            root: Some(self.line(from)),
+            rebased_from: Some(from),
+            onto: Some(onto),
+            dropped: dropped.to_vec(),
+            conflicts: Vec::new(),
+            deployment: None,
+            result: None,
+            images: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// The note of a commit that was found not to rebase onto `onto`.
+    pub fn broken(&self, onto: CommitId, paths: Vec<String>) -> Self {
+        Self {
+            state: State::Broken,
+            was: self.decision(),
+            onto: Some(onto),
+            conflicts: paths,
+            ..self.clone()
+        }
+    }
+
     /// Whether the note speaks for this branch, where `only_one` says that no other branch has the same tip.
     pub fn speaks_for(&self, branch: &RefName, only_one: bool) -> bool {
         if self.refs.is_empty() { only_one } else { self.refs.contains(branch) }

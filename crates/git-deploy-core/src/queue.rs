@@ -16,6 +16,8 @@ pub struct Place {
     pub tip: CommitId,
     /// Since when it is deployable; none if the note does not say.
     pub since: Option<Timestamp>,
+    /// Who made it deployable; none if the note does not say.
+    pub by: Option<String>,
     /// Larger numbers come first.
     pub priority: i64,
     /// Why it does not move.
@@ -72,6 +74,7 @@ fn place(branch: &Branch, all: &[Branch]) -> Option<Place> {
         branch: branch.name.clone(),
         tip: branch.tip,
         since: note.since,
+        by: note.by.clone(),
         priority: note.priority.unwrap_or(0),
         waits: held.or(after),
     })

@@ -23,6 +23,8 @@ pub use error::{DeployTomlError, Problem};
 
 use error::Locator;
 
+use crate::ids::EnvironmentName;
+
 /// The hash length of image tags where `deploy.toml` names none.
 pub const DEFAULT_HASH_LENGTH: u8 = 7;
 
@@ -249,30 +251,6 @@ pub enum Severity {
     Warn,
     /// The rule is not asked.
     Off,
-}
-
-/// An environment's name: a DNS label, because tags, Leases and Jobs are named after it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EnvironmentName(String);
-
-impl EnvironmentName {
-    /// The name, if it is a DNS label.
-    #[must_use]
-    pub fn new(name: &str) -> Option<Self> {
-        check::is_dns_label(name).then(|| Self(name.to_owned()))
-    }
-
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for EnvironmentName {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
 }
 
 /// A path inside a commit's tree: relative, without `..`, without `.` components and without a slash at its

@@ -56,10 +56,10 @@ pub enum ConfigError {
         wanted: &'static str,
     },
     /// Base is not there.
-    #[error("base branch '{0}' is not there")]
+    #[error("base branch '{}' is not there", .0.short())]
     NoBase(RefName),
     /// Base has no `deploy.toml`.
-    #[error("'{DEPLOY_TOML}' is not on base '{0}'")]
+    #[error("'{DEPLOY_TOML}' is not on base '{}'", .0.short())]
     NoDeployToml(RefName),
     /// It cannot be read.
     #[error("{DEPLOY_TOML} on '{at}': {error}")]

@@ -73,6 +73,7 @@ impl Repository {
         }
         let call = git(["update-ref", "--create-reflog", "--stdin", "-z", "-m"]).arg(reflog);
         let call = call.input(transaction(updates, self.null_id()));
+        let intent = self.intend(updates)?;
         let mut tries = 0;
         loop {
             let output = call.output()?;
@@ -86,7 +87,8 @@ impl Repository {
                 }
             }
             tries += 1;
-            if tries == LOCKED_TRIES {
+            if tries == LOCKED_TRIES && !self.clear_dead_locks()? || tries > LOCKED_TRIES {
+                drop(intent);
                 return Err(call.failed(&output).into());
             }
             std::thread::sleep(backoff(tries));

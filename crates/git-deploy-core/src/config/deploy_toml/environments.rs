@@ -6,8 +6,10 @@ use std::ops::Range;
 use super::check::{self, Checked, refuse};
 use super::error::{DeployTomlError, Locator, Problem, nearest};
 use super::raw::{RawEnvironment, Text};
+use crate::ids::EnvironmentName;
+
 use super::{
-    DEFAULT_MANIFESTS, DEFAULT_RENDERED_BRANCH, Environment, EnvironmentName, LintSetting, Prune, Source,
+    DEFAULT_MANIFESTS, DEFAULT_RENDERED_BRANCH, Environment, LintSetting, Prune, Source,
     Target, TreePath,
 };
 
@@ -41,7 +43,7 @@ pub(super) fn environments(
 /// What there is without any `[environment]`: the whole line works with nothing but git.
 fn embedded_default() -> Environment {
     Environment {
-        name: EnvironmentName("rendered".to_owned()),
+        name: EnvironmentName::rendered(),
         target: Target::Rendered { branch: DEFAULT_RENDERED_BRANCH.to_owned(), kube_namespace: None },
         source: default_source(),
         after: None,
@@ -83,7 +85,7 @@ fn environment(name: &Text, mut raw: RawEnvironment, locator: &Locator<'_>) -> C
 }
 
 fn environment_name(text: &Text, locator: &Locator<'_>) -> Checked<EnvironmentName> {
-    EnvironmentName::new(text.get_ref()).ok_or_else(|| {
+    EnvironmentName::new(text.get_ref().as_str()).map_err(|_| {
         let why = "must be a DNS label: at most 63 of a-z, 0-9 and '-', no '-' at either end";
         refuse("environment name", text, why, locator)
     })

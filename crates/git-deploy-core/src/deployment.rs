@@ -1,0 +1,238 @@
+//! The phases of one deployment: which step comes next, whatever happened.
+//!
+//! The phase that is reached stands in the attempt, so that a run that follows a crash knows where to go on. Every step
+//! can be done again.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::ledger::Outcome;
+
+/// How far a deployment has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// The number is claimed; nothing has changed yet.
+    Claimed,
+    /// The environment is being changed or has been.
+    Applying,
+    /// The environment is as it should be; what is left is to land.
+    Verified,
+    /// The verdict stands in the ledger.
+    Finished,
+}
+
+impl Phase {
+    const ALL: [Self; 4] = [Self::Claimed, Self::Applying, Self::Verified, Self::Finished];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Claimed => "claimed",
+            Self::Applying => "applying",
+            Self::Verified => "verified",
+            Self::Finished => "finished",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Phase {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|phase| phase.as_str() == word).ok_or(())
+    }
+}
+
+/// Whose fault a failure is, which decides what becomes of the branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Blame {
+    /// The branch's: it becomes staged, and the queue goes on without it.
+    Branch,
+    /// Nobody's: it stays deployable, and the queue waits. In doubt it is this.
+    Nobody,
+}
+
+impl Blame {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Branch => "branch",
+            Self::Nobody => "nobody",
+        }
+    }
+}
+
+/// The step at which something failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Reading the candidate's configuration and files.
+    Read,
+    /// Making objects of the manifests.
+    Render,
+    /// The rules about objects.
+    Lint,
+    /// Comparing with what stands there.
+    Plan,
+    /// Changing the environment.
+    Apply,
+    /// Waiting until it is as it should be.
+    Verify,
+    /// Moving base, notes and tag.
+    Land,
+}
+
+impl Step {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Render => "render",
+            Self::Lint => "lint",
+            Self::Plan => "plan",
+            Self::Apply => "apply",
+            Self::Verify => "verify",
+            Self::Land => "land",
+        }
+    }
+}
+
+/// Why a deployment did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {reason}", step.as_str())]
+pub struct Failure {
+    /// Where.
+    pub step: Step,
+    /// Whose fault.
+    pub blame: Blame,
+    /// The first cause, in one sentence.
+    pub reason: String,
+}
+
+impl Failure {
+    /// A failure that the branch is to blame for.
+    pub fn of_branch(step: Step, reason: impl Into<String>) -> Self {
+        Self { step, blame: Blame::Branch, reason: reason.into() }
+    }
+
+    /// A failure that nobody is to blame for.
+    pub fn of_nobody(step: Step, reason: impl Into<String>) -> Self {
+        Self { step, blame: Blame::Nobody, reason: reason.into() }
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A run took the deployment up, at the phase that it had reached.
+    TakenUp(Phase),
+    /// The environment was changed.
+    Applied,
+    /// The environment is as it should be.
+    Verified,
+    /// Base, notes and tag stand.
+    Landed,
+    /// Base is no longer where the candidate stands on.
+    BaseMoved,
+    /// The candidate is no longer approved.
+    Withdrawn(String),
+    /// A person asked to end it.
+    AbortAsked,
+    /// A step failed.
+    Failed(Failure),
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Change the environment.
+    Apply,
+    /// Wait until it is as it should be.
+    Verify,
+    /// Move base, notes and tag.
+    Land,
+    /// Go back to what stood there before if anything was changed, then write the verdict.
+    Close(Close),
+    /// Nothing.
+    Done,
+}
+
+/// A verdict other than success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Close {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Whose fault it is.
+    pub blame: Blame,
+    /// Why.
+    pub reason: String,
+    /// Whether the environment was changed and has to go back.
+    pub restore: bool,
+    /// Whether the branch is to be rebased and deployed at once under the next number.
+    pub again: bool,
+}
+
+/// The step that follows from what happened in a phase.
+pub fn next(phase: Phase, event: Event) -> Action {
+    let close = |outcome, blame, reason, again: bool| {
+        // Forward under the next number without going back first: the next apply changes the same objects.
+        let restore = phase > Phase::Claimed && !again;
+        Action::Close(Close { outcome, blame, reason, restore, again })
+    };
+    match event {
+        Event::TakenUp(Phase::Claimed | Phase::Applying) => Action::Apply,
+        Event::TakenUp(Phase::Verified) | Event::Verified => Action::Land,
+        Event::TakenUp(Phase::Finished) | Event::Landed => Action::Done,
+        Event::Applied => Action::Verify,
+        Event::BaseMoved => close(Outcome::Failure, Blame::Nobody, "base moved".to_owned(), true),
+        // From the first apply on a withdrawal comes too late.
+        Event::Withdrawn(_) if phase > Phase::Claimed => next(phase, Event::TakenUp(phase)),
+        Event::Withdrawn(reason) => close(Outcome::Aborted, Blame::Nobody, reason, false),
+        Event::AbortAsked => close(Outcome::Aborted, Blame::Branch, "aborted".to_owned(), false),
+        Event::Failed(failure) => close(Outcome::Failure, failure.blame, failure.to_string(), false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deployment_applies_verifies_and_lands() {
+        assert_eq!(next(Phase::Claimed, Event::TakenUp(Phase::Claimed)), Action::Apply);
+        assert_eq!(next(Phase::Applying, Event::Applied), Action::Verify);
+        assert_eq!(next(Phase::Applying, Event::Verified), Action::Land);
+        assert_eq!(next(Phase::Verified, Event::Landed), Action::Done);
+    }
+
+    #[test]
+    fn a_run_after_a_crash_goes_on_where_the_other_stopped() {
+        assert_eq!(next(Phase::Applying, Event::TakenUp(Phase::Applying)), Action::Apply);
+        assert_eq!(next(Phase::Verified, Event::TakenUp(Phase::Verified)), Action::Land);
+        assert_eq!(next(Phase::Finished, Event::TakenUp(Phase::Finished)), Action::Done);
+    }
+
+    #[test]
+    fn a_withdrawal_counts_only_before_the_first_change() {
+        let withdrawn = || Event::Withdrawn("withdrawn".to_owned());
+        assert!(matches!(
+            next(Phase::Claimed, withdrawn()),
+            Action::Close(Close { outcome: Outcome::Aborted, .. })
+        ));
+        assert_eq!(next(Phase::Verified, withdrawn()), Action::Land);
+    }
+
+    #[test]
+    fn what_was_changed_goes_back_unless_the_next_number_follows_at_once() {
+        let failed = || Event::Failed(Failure::of_branch(Step::Lint, "x"));
+        let restore = |action| matches!(action, Action::Close(Close { restore: true, .. }));
+        assert!(!restore(next(Phase::Claimed, failed())));
+        assert!(restore(next(Phase::Applying, failed())));
+        assert!(!restore(next(Phase::Verified, Event::BaseMoved)));
+    }
+}

@@ -1,0 +1,186 @@
+//! Telling our own dead lock files from those that somebody holds.
+//!
+//! A git that is killed while it moves refs leaves `<ref>.lock` files behind, and every later writer fails on them. They
+//! carry no owner, so before refs are moved an intent is written: which refs, and where they go. The intent file is
+//! locked (`flock`), and git inherits that lock: as long as the process or an orphan of it lives, it is held. An intent
+//! whose lock is free belongs to the dead, and what it left behind may be cleared away.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rustix::io::{FdFlags, fcntl_setfd};
+
+use super::refs::RefUpdate;
+use super::{GitError, Repository};
+
+/// How long a lock file must stand unchanged before it is taken for dead; git holds one for milliseconds.
+const STILL: Duration = Duration::from_secs(1);
+
+/// What a running process is about to do to refs. Removed when it is dropped.
+#[must_use]
+pub(super) struct Intent {
+    path: PathBuf,
+    /// Held for its lock.
+    _file: File,
+}
+
+impl Drop for Intent {
+    fn drop(&mut self) {
+        // One that stays behind is found to be dead by the next who needs to know.
+        drop(std::fs::remove_file(&self.path));
+    }
+}
+
+/// Takes a lock on an open file that this process's children inherit, or says that it is held.
+pub(super) fn lock_inherited(file: &File) -> std::io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => {
+            fcntl_setfd(file, FdFlags::empty())?;
+            Ok(true)
+        }
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+impl Repository {
+    fn intents_dir(&self) -> PathBuf {
+        self.deploy_dir().join("intents")
+    }
+
+    /// Says what is about to be done, for those who come after a crash.
+    pub(super) fn intend(&self, updates: &[RefUpdate]) -> Result<Intent, GitError> {
+        let dir = self.intents_dir();
+        std::fs::create_dir_all(&dir).map_err(GitError::file(&dir))?;
+        let path = dir.join(format!("{}-{:016x}", std::process::id(), fastrand::u64(..)));
+        let mut file =
+            OpenOptions::new().create_new(true).write(true).open(&path).map_err(GitError::file(&path))?;
+        lock_inherited(&file).map_err(GitError::file(&path))?;
+        let lines = updates.iter().map(|update| {
+            let new = update.new.map(|new| new.to_string()).unwrap_or_default();
+            format!("{} {new}\n", update.name)
+        });
+        file.write_all(lines.collect::<String>().as_bytes()).map_err(GitError::file(&path))?;
+        Ok(Intent { path, _file: file })
+    }
+
+    /// Removes lock files that a dead process of ours left on refs, and its intents. Returns whether there were any.
+    pub(super) fn clear_dead_locks(&self) -> Result<bool, GitError> {
+        let dir = self.intents_dir();
+        let Ok(entries) = std::fs::read_dir(&dir) else { return Ok(false) };
+        let mut cleared = false;
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let Ok(file) = File::open(&path) else { continue };
+            if !matches!(file.try_lock(), Ok(())) {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).map_err(GitError::file(&path))?;
+            let begun =
+                file.metadata().and_then(|metadata| metadata.modified()).map_err(GitError::file(&path))?;
+            cleared |= self.clear_locks_of(&text, begun)?;
+            std::fs::remove_file(&path).map_err(GitError::file(&path))?;
+        }
+        Ok(cleared)
+    }
+
+    /// Clears away what a run that died left behind. Called under the lock of runs.
+    ///
+    /// # Errors
+    /// When a file of ours cannot be removed.
+    pub fn clear_dead(&self) -> Result<(), GitError> {
+        self.clear_dead_locks().map(drop)
+    }
+
+    /// Removes the lock files of one dead intent: those that hold what it was about to write.
+    fn clear_locks_of(&self, intent: &str, begun: SystemTime) -> Result<bool, GitError> {
+        let common = &self.paths().common_dir;
+        let mut locks: Vec<(PathBuf, String)> = intent
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .map(|(name, new)| (common.join(format!("{name}.lock")), new.to_owned()))
+            .collect();
+        // Deleting refs rewrites the packed ones; moving the branch of a head locks that too.
+        locks.push((common.join("packed-refs.lock"), String::new()));
+        locks.push((self.paths().git_dir.join("HEAD.lock"), String::new()));
+        let dead: Vec<&(PathBuf, String)> = locks
+            .iter()
+            .filter(|(path, new)| is_ours(path, new) && age(path).is_some_and(|age| age >= begun))
+            .collect();
+        if dead.is_empty() {
+            return Ok(false);
+        }
+        let before: Vec<Option<SystemTime>> = dead.iter().map(|(path, _)| age(path)).collect();
+        std::thread::sleep(STILL);
+        let mut cleared = false;
+        for ((path, new), before) in dead.into_iter().zip(before) {
+            if is_ours(path, new) && age(path) == before {
+                std::fs::remove_file(path).map_err(GitError::file(path))?;
+                cleared = true;
+            }
+        }
+        Ok(cleared)
+    }
+}
+
+fn age(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+/// Whether a lock file holds the value that the intent was to write, or nothing yet.
+fn is_ours(path: &Path, new: &str) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|held| held.trim_end().is_empty() || held.trim_end() == new)
+}
+
+/// The lock that lets one run at a time deploy from this repository. Its children inherit it, so that it is free only when
+/// no orphan of a run that died is left.
+#[derive(Debug)]
+#[must_use]
+pub struct RunLock {
+    _file: File,
+}
+
+impl Repository {
+    /// Takes the lock of runs, waiting a moment for orphans of a run that died.
+    ///
+    /// # Errors
+    /// When the file cannot be used. `None`: another run has it; its process id stands in the file.
+    pub fn lock_run(&self) -> Result<Result<RunLock, String>, GitError> {
+        let dir = self.deploy_dir();
+        std::fs::create_dir_all(&dir).map_err(GitError::file(&dir))?;
+        let path = dir.join("run.lock");
+        let mut options = OpenOptions::new();
+        let file = options.create(true).truncate(false).read(true).write(true).open(&path);
+        let mut file = file.map_err(GitError::file(&path))?;
+        for tries in 0..50 {
+            if lock_inherited(&file).map_err(GitError::file(&path))? {
+                file.set_len(0)
+                    .and_then(|()| writeln!(file, "{}", std::process::id()))
+                    .map_err(GitError::file(&path))?;
+                return Ok(Ok(RunLock { _file: file }));
+            }
+            // An orphan ends with the step that it is in; a run that is alive stays.
+            let holder = std::fs::read_to_string(&path).unwrap_or_default().trim().to_owned();
+            let alive = holder.parse().is_ok_and(process_is_alive);
+            if alive && tries > 0 {
+                return Ok(Err(holder));
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        Ok(Err("an orphan of a run that died".to_owned()))
+    }
+}
+
+/// Whether a process of this machine is there. One that belongs to somebody else counts.
+pub fn process_is_alive(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
+/// How the kernel names this boot of the machine; empty where it does not.
+pub fn boot_id() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}

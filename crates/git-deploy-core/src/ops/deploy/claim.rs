@@ -1,0 +1,163 @@
+//! Claiming a number: the attempt, the lock, the notes and the rebased branch in one transaction; and taking over what a
+//! run that died has claimed.
+
+use super::locks::new_run;
+use super::pick::Pick;
+use super::{Context, DeployError};
+use crate::attempt::{Attempt, base_lock, environment_lock};
+use crate::config::deploy_toml::Environment;
+use crate::deployment::Phase;
+use crate::git::notes::{Notes, NotesEdit};
+use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
+use crate::land::{Change, Claim};
+use crate::ops::transact::Transacted;
+
+/// A number that is ours, and the lock that goes with it.
+#[must_use]
+pub(super) struct Claimed {
+    /// What was claimed for what.
+    pub(super) attempt: Attempt,
+    /// The environment, as base's `deploy.toml` has it now.
+    pub(super) environment: Environment,
+    /// Where the attempt's ref stands.
+    pub(super) attempt_at: ObjectId,
+    /// The lock of the environment, and where it stands.
+    pub(super) lock: (RefName, ObjectId),
+    /// The lock of base, once it is held.
+    pub(super) base_lock: Option<(RefName, ObjectId)>,
+}
+
+impl Context<'_> {
+    /// Claims the next number for a candidate. `None`: others were faster, everything is to be looked at anew.
+    pub(super) fn claim(&self, pick: &Pick) -> Result<Option<Claimed>, DeployError> {
+        let run = new_run();
+        let id = self.next_id(&pick.environment)?;
+        let lock = self.take(environment_lock(&pick.environment.name)?, &run, &id)?;
+        let attempt = self.attempt_for(pick, id, run)?;
+        let attempt_at = self.write_attempt(&attempt)?;
+        let (approved, candidate) = (pick.candidate.approved(), pick.candidate.commit());
+        let rebased = pick.candidate.branch().filter(|_| approved != candidate);
+        let claim = Claim {
+            lock: lock.clone(),
+            attempt: Change::create(attempt.id.attempt(), attempt_at.0),
+            branch: rebased.map(|branch| Change::update(branch.clone(), Some(approved.0), candidate.0)),
+        };
+        let edit = |_: &Notes<'_>| {
+            let mut edit = NotesEdit { message: format!("{}: claimed", attempt.id), ..NotesEdit::default() };
+            if let Some(note) = &pick.carried {
+                edit.set(candidate, note);
+            }
+            Ok(edit)
+        };
+        let label = format!("{}: claim", attempt.id);
+        match self.transactor().transact(&label, edit, |notes| claim.clone().changes(notes))? {
+            Transacted::Done => {}
+            Transacted::Moved(moved) => return self.claim_lost(&moved, &claim),
+            Transacted::Refused(why) => return Err(DeployError::Forbidden(why)),
+            Transacted::Unable(why) => return Err(DeployError::NotClaimed(why)),
+        }
+        let lock_at = lock.new.unwrap_or(attempt_at.0);
+        Ok(Some(Claimed {
+            attempt,
+            environment: pick.environment.clone(),
+            attempt_at: attempt_at.0,
+            lock: (lock.name, lock_at),
+            base_lock: None,
+        }))
+    }
+
+    /// What to do when a claim met somebody else's move. Without a remote the lock may be ours already: it is given back
+    /// unless the attempt stands, which the next look finds and ends.
+    fn claim_lost(&self, _: &[RefName], claim: &Claim) -> Result<Option<Claimed>, DeployError> {
+        let (lock, attempt) = (&claim.lock, &claim.attempt);
+        let ours = self.view.settings.remote.is_none()
+            && self.repository().resolve(&lock.name)? == lock.new
+            && self.repository().resolve(&attempt.name)? != attempt.new;
+        if let (true, Some(held)) = (ours, lock.new) {
+            let give_back = Change::delete(lock.name.clone(), held);
+            let nothing = |_: &Notes<'_>| Ok(NotesEdit::default());
+            self.transactor().transact("give back the lock", nothing, |_| vec![give_back.clone()])?;
+        }
+        if let Some(claimed) = self.take_over_open_attempt()? {
+            super::run::Run::new(self.deployer, self, claimed).resume()?;
+        }
+        Ok(None)
+    }
+
+    fn attempt_for(&self, pick: &Pick, id: DeploymentId, run: String) -> Result<Attempt, DeployError> {
+        Ok(Attempt {
+            id,
+            environment: pick.environment.name.clone(),
+            branch: pick.candidate.branch().cloned(),
+            candidate: pick.candidate.commit(),
+            approved: pick.candidate.approved(),
+            base: pick.candidate.base(),
+            previous: self.previous(&pick.environment)?,
+            started: self.identity.time(),
+            by: self.identity.who().to_owned(),
+            run,
+            phase: Phase::Claimed,
+            images: Vec::new(),
+            rendered: None,
+            outcome: None,
+            blame: None,
+            reason: None,
+        })
+    }
+
+    /// Makes the commit that the attempt's ref leads to.
+    pub(super) fn write_attempt(&self, attempt: &Attempt) -> Result<CommitId, DeployError> {
+        Ok(self.write_record(attempt.parents(), &attempt.to_text())?)
+    }
+
+    /// Takes over the deployment that another run left without a verdict: its attempt, and its locks if that run is
+    /// dead. `None`: there is none.
+    pub(super) fn take_over_open_attempt(&self) -> Result<Option<Claimed>, DeployError> {
+        for (id, at) in self.attempt_refs()? {
+            let name = id.attempt();
+            let text = self.repository().commit(at)?.message_text();
+            let attempt = Attempt::parse(id, &text).map_err(|error| DeployError::Record { name, error })?;
+            if attempt.phase == Phase::Finished {
+                continue;
+            }
+            return self.take_over(attempt, at.0).map(Some);
+        }
+        Ok(None)
+    }
+
+    fn take_over(&self, attempt: Attempt, attempt_at: ObjectId) -> Result<Claimed, DeployError> {
+        let run = new_run();
+        let lock = self.take(environment_lock(&attempt.environment)?, &run, &attempt.id)?;
+        let base_name = base_lock()?;
+        let base_lock = self.transactor().resolve(&base_name)?;
+        let base_change =
+            base_lock.is_some().then(|| self.take(base_name.clone(), &run, &attempt.id)).transpose()?;
+        let environment = self.deploy_toml.environment(attempt.environment.as_str()).cloned();
+        let environment = environment.ok_or_else(|| DeployError::NoEnvironment {
+            name: attempt.environment.to_string(),
+            known: self.deploy_toml.environments().iter().map(|known| known.name.to_string()).collect(),
+        })?;
+        let attempt = Attempt { run, ..attempt };
+        let written = self.write_attempt(&attempt)?.0;
+        let moves = Change::update(attempt.id.attempt(), Some(attempt_at), written);
+        let changes: Vec<Change> =
+            [Some(lock.clone()), base_change.clone(), Some(moves)].into_iter().flatten().collect();
+        let label = format!("{}: take over", attempt.id);
+        match self.transactor().transact(&label, |_| Ok(NotesEdit::default()), |_| changes.clone())? {
+            Transacted::Done => {}
+            Transacted::Moved(_) => return Err(DeployError::LostLock(attempt.id)),
+            Transacted::Refused(why) => return Err(DeployError::Forbidden(why)),
+            Transacted::Unable(why) => {
+                return Err(DeployError::NotRecorded { phase: attempt.phase, id: attempt.id, why });
+            }
+        }
+        let held = |change: Change| change.new.map(|new| (change.name, new));
+        Ok(Claimed {
+            environment,
+            attempt_at: written,
+            lock: held(lock).unwrap_or((base_name, written)),
+            base_lock: base_change.and_then(held),
+            attempt,
+        })
+    }
+}

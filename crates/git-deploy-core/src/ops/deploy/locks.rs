@@ -1,0 +1,143 @@
+//! The locks of an environment and of base: taking them, moving them along, taking over those of the dead.
+
+use rustix::time::{ClockId, clock_gettime};
+
+use super::{Context, DeployError};
+use crate::attempt::{LOCK_TTL, Lock};
+use crate::git::GitError;
+use crate::git::intent::{boot_id, process_is_alive};
+use crate::git::object::{Commit, Kind};
+use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
+use crate::land::Change;
+
+/// Whether a lock may be taken.
+pub(super) enum Availability {
+    /// Nobody has it, or who has it is dead: this is what the ref holds now.
+    Free(Option<ObjectId>),
+    /// Somebody has it.
+    Held(Lock),
+}
+
+/// Names this run: a number that no other run has.
+pub(super) fn new_run() -> String {
+    format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..))
+}
+
+/// This machine's boot and the space that its process ids belong to: a process of another container is not gone just
+/// because we cannot see it.
+fn boot() -> String {
+    let space = std::fs::read_link("/proc/self/ns/pid").ok();
+    let space = space.map(|space| space.display().to_string()).unwrap_or_default();
+    format!("{} {space}", boot_id()).trim().to_owned()
+}
+
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+impl Context<'_> {
+    /// Makes the commit that a lock's ref leads to while this run holds it. Each call gives another, so that whoever
+    /// watches sees that the run is alive.
+    pub(super) fn write_lock(&self, run: &str, deployment: &DeploymentId) -> Result<CommitId, GitError> {
+        let lock = Lock {
+            run: run.to_owned(),
+            by: self.identity.who().to_owned(),
+            host: host(),
+            boot: boot(),
+            pid: std::process::id(),
+            deployment: Some(deployment.clone()),
+            ttl: LOCK_TTL,
+        };
+        let text = format!("{}renewal: {:016x}\n", lock.to_text(), fastrand::u64(..));
+        self.write_record(Vec::new(), &text)
+    }
+
+    /// Makes a commit that holds nothing but a text and keeps its parents alive.
+    pub(super) fn write_record(&self, parents: Vec<CommitId>, text: &str) -> Result<CommitId, GitError> {
+        let who = self.identity.as_str().as_bytes().to_vec();
+        let tree = self.repository().write_tree(Vec::new())?;
+        let message = text.as_bytes().to_vec();
+        let commit =
+            Commit { tree, parents, author: who.clone(), committer: who, extra: Vec::new(), message };
+        self.repository().write_commit(&commit)
+    }
+
+    /// Whether a lock may be taken by this run.
+    pub(super) fn availability(&self, name: &RefName) -> Result<Availability, DeployError> {
+        let Some(held) = self.transactor().resolve(name)? else { return Ok(Availability::Free(None)) };
+        let text = self.repository().commit(CommitId(held))?.message_text();
+        let lock = Lock::parse(&text).map_err(|error| DeployError::Record { name: name.clone(), error })?;
+        if self.is_dead(&lock) || self.was_watched(name, held, &lock)? {
+            return Ok(Availability::Free(Some(held)));
+        }
+        Ok(Availability::Held(lock))
+    }
+
+    /// The move that takes a lock.
+    pub(super) fn take(&self, name: RefName, run: &str, id: &DeploymentId) -> Result<Change, DeployError> {
+        match self.availability(&name)? {
+            Availability::Free(held) => Ok(Change::update(name, held, self.write_lock(run, id)?.0)),
+            Availability::Held(lock) => {
+                Err(DeployError::Locked { by: lock.by, host: lock.host, deployment: lock.deployment })
+            }
+        }
+    }
+
+    /// A process of this boot that is gone holds nothing. Without a remote only this repository's runs take locks, and
+    /// these exclude each other by the lock file that we hold.
+    fn is_dead(&self, lock: &Lock) -> bool {
+        let of_this_boot = !lock.boot.is_empty() && lock.boot == boot();
+        self.view.settings.remote.is_none()
+            || lock.pid == std::process::id() && of_this_boot
+            || of_this_boot && !process_is_alive(lock.pid)
+    }
+
+    /// Whether we have seen this very value of a lock for twice the time that it may stay unchanged, by a clock that only
+    /// this boot of this machine has. Times of day are never compared.
+    fn was_watched(&self, name: &RefName, held: ObjectId, lock: &Lock) -> Result<bool, DeployError> {
+        let now = clock_gettime(ClockId::Monotonic).tv_sec;
+        let path = self.repository().deploy_dir().join("watched").join(name.as_str().replace('/', "_"));
+        let seen = std::fs::read_to_string(&path).unwrap_or_default();
+        let mut lines = seen.lines();
+        let same = lines.next() == Some(&held.to_string()) && lines.next() == Some(&boot());
+        let since =
+            lines.next().and_then(|since| since.parse::<i64>().ok()).filter(|since| same && *since <= now);
+        if let Some(since) = since {
+            return Ok(now - since >= i64::try_from(2 * lock.ttl).unwrap_or(i64::MAX));
+        }
+        remember(&path, &format!("{held}\n{}\n{now}\n", boot()))?;
+        Ok(false)
+    }
+
+    /// The refs of attempts that count, with what they lead to.
+    pub(super) fn attempt_refs(&self) -> Result<Vec<(DeploymentId, CommitId)>, DeployError> {
+        let prefix = match &self.view.settings.remote {
+            Some(tracking) => format!("{}attempts/", tracking.deploy()),
+            None => "refs/deploy/attempts/".to_owned(),
+        };
+        let mut attempts = Vec::new();
+        for attempt in self.repository().refs(&prefix)? {
+            let id = attempt.name.as_str().strip_prefix(&prefix).and_then(|name| name.parse().ok());
+            attempts.extend(id.map(|id| (id, CommitId(attempt.target))));
+        }
+        Ok(attempts)
+    }
+
+    /// Makes the annotated tag of a deployment.
+    pub(super) fn write_tag(
+        &self,
+        target: CommitId,
+        id: &DeploymentId,
+        message: &str,
+    ) -> Result<ObjectId, GitError> {
+        let bytes = crate::git::object::tag_bytes(target, &id.to_string(), self.identity.as_str(), message);
+        self.repository().write(Kind::Tag, &bytes)
+    }
+}
+
+fn remember(path: &std::path::Path, text: &str) -> Result<(), GitError> {
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir).map_err(GitError::file(dir))?;
+    }
+    std::fs::write(path, text).map_err(GitError::file(path))
+}

@@ -1,0 +1,471 @@
+//! One deployment, from the queue to the ledger.
+//!
+//! What needs no number comes first and changes nothing but notes: which branch, whether it is approved, whether it
+//! rebases ([`pick`]). Then a number is claimed ([`claim`]), and from there on everything ends with a tag: the phases
+//! are gone through by [`run`], each written into the attempt before the next begins, so that a later run can go on from
+//! wherever this one was stopped.
+
+mod claim;
+mod locks;
+mod pick;
+mod run;
+mod verdict;
+
+use crate::config::deploy_toml::{DeployToml, Environment};
+use crate::config::{ConfigError, deploy_toml_of};
+use crate::deployment::{Blame, Event, Failure, Phase};
+use crate::environment::{Driver, Plan, Renderer};
+use crate::git::notes::NotesError;
+use crate::git::{GitError, Identity, Repository};
+use crate::ids::{CommitId, DeploymentId, EnvironmentName, IdError, RefName};
+use crate::ledger::Outcome;
+use crate::ops::sync::{self, SyncError};
+use crate::ops::transact::Transactor;
+use crate::ops::view::{View, ViewError};
+use crate::ops::{Interrupt, Interrupted, Observer};
+use crate::rebase::RebaseError;
+use crate::record::RecordError;
+use crate::state::State;
+
+use claim::Claimed;
+use pick::Pick;
+use run::Run;
+
+/// What the user asks for.
+#[derive(Debug, Clone, Default)]
+pub struct DeployRequest {
+    /// A branch or commit; none: the head of the queue.
+    pub target: Option<String>,
+    /// The environment; none: the first where exactly this commit is not the latest success.
+    pub environment: Option<String>,
+}
+
+/// Gives the environments that base's `deploy.toml` names something to act with.
+pub trait Site {
+    /// What deploys into an environment.
+    ///
+    /// # Errors
+    /// When this program cannot deploy to such an environment.
+    fn driver<'a>(
+        &'a self,
+        view: &'a View<'_>,
+        environment: &Environment,
+    ) -> Result<Box<dyn Driver + 'a>, Failure>;
+
+    /// What makes objects for an environment of a candidate's manifests. `base` is base's configuration.
+    ///
+    /// # Errors
+    /// When the configuration cannot be used.
+    fn renderer<'a>(
+        &'a self,
+        view: &'a View<'_>,
+        base: &'a DeployToml,
+        environment: &'a Environment,
+    ) -> Result<Box<dyn Renderer + 'a>, Failure>;
+}
+
+/// What a run needs besides the request.
+pub struct Deployer<'a> {
+    /// The repository.
+    pub repository: &'a Repository,
+    /// Drivers and renderers.
+    pub site: &'a dyn Site,
+    /// Told what happens.
+    pub observer: &'a dyn Observer,
+    /// Whether the user asked to stop.
+    pub interrupt: &'a Interrupt,
+}
+
+/// How one deployment ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Its number.
+    pub id: DeploymentId,
+    /// How.
+    pub outcome: Outcome,
+    /// Where to.
+    pub environment: EnvironmentName,
+    /// The branch that it came from.
+    pub branch: Option<RefName>,
+    /// What was deployed.
+    pub commit: CommitId,
+    /// Whose fault, if it did not succeed.
+    pub blame: Option<Blame>,
+    /// Why, if it did not succeed.
+    pub reason: Option<String>,
+    /// Whether the ledger's entry is only here, because the remote could not be reached.
+    pub only_here: bool,
+    /// Whether the same branch is to be deployed at once under the next number.
+    again: bool,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// The queue is empty, or nothing in it can be deployed.
+    Nothing,
+    /// A deployment ended.
+    Finished(Verdict),
+}
+
+/// What a deployment would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DryRun {
+    /// The number that it would get.
+    pub id: DeploymentId,
+    /// Where to.
+    pub environment: EnvironmentName,
+    /// The branch.
+    pub branch: Option<RefName>,
+    /// The commit that was approved.
+    pub approved: CommitId,
+    /// What would be deployed.
+    pub commit: CommitId,
+    /// Object by object.
+    pub plan: Plan,
+    /// What the rules let pass.
+    pub warnings: Vec<String>,
+}
+
+/// Why a run came to no verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// Another run works in this repository.
+    #[error("another 'git deploy' works in this repository (process {0})")]
+    AnotherRun(String),
+    /// Another runner deploys.
+    #[error("{by} on '{host}' deploys just now{}", .deployment.as_ref().map(|id| format!(" ({id})")).unwrap_or_default())]
+    Locked {
+        /// Who.
+        by: String,
+        /// Where.
+        host: String,
+        /// What.
+        deployment: Option<DeploymentId>,
+    },
+    /// The lock was taken over by somebody else while we worked.
+    #[error("the lock of {0} was taken over by somebody else: nothing more was changed")]
+    LostLock(DeploymentId),
+    /// The named branch is not deployable.
+    #[error("cannot deploy '{branch}': it is {state}, not deployable")]
+    NotDeployable {
+        /// The branch.
+        branch: RefName,
+        /// The state that it is in.
+        state: State,
+    },
+    /// The named branch does not rebase.
+    #[error("cannot deploy '{branch}': it cannot be rebased cleanly on '{base}' and is broken now")]
+    Broken {
+        /// The branch.
+        branch: RefName,
+        /// Base.
+        base: RefName,
+        /// The paths that conflict, quoted.
+        paths: Vec<String>,
+    },
+    /// The named branch cannot be taken.
+    #[error("cannot deploy '{branch}': {why}")]
+    NotTaken {
+        /// The branch.
+        branch: RefName,
+        /// Why.
+        why: String,
+    },
+    /// There is no such branch or commit.
+    #[error("'{0}' is neither a branch nor a commit")]
+    NoTarget(String),
+    /// A commit that nobody approved.
+    #[error("cannot deploy commit '{0}': it is neither on base nor the tip of a deployable branch")]
+    CommitNotApproved(CommitId),
+    /// There is no such environment.
+    #[error("there is no environment '{name}' in base's deploy.toml")]
+    NoEnvironment {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// The candidate does not stand in the environment that comes before.
+    #[error("cannot deploy to '{environment}': commit '{commit}' was not deployed to '{after}' successfully")]
+    NotYet {
+        /// Where to.
+        environment: EnvironmentName,
+        /// What has to come before.
+        after: EnvironmentName,
+        /// The candidate.
+        commit: CommitId,
+    },
+    /// Base is checked out with changes, and would move.
+    #[error("cannot deploy: base '{base}' is checked out, and {why}")]
+    BaseBusy {
+        /// Base.
+        base: RefName,
+        /// What is in the way.
+        why: String,
+    },
+    /// There is nothing to continue or to abort.
+    #[error("no deployment is under way")]
+    NothingUnderWay,
+    /// The verdict is reached, but base, tag and notes could not be moved.
+    #[error("{id} is verified, not landed: {why}")]
+    NotLanded {
+        /// The number.
+        id: DeploymentId,
+        /// Why.
+        why: String,
+    },
+    /// It cannot be ended any other way than forward.
+    #[error("{0} is verified: all that is left is to land it")]
+    TooLate(DeploymentId),
+    /// The number could not be claimed.
+    #[error("cannot claim a number: {0}")]
+    NotClaimed(String),
+    /// A phase could not be recorded.
+    #[error("{id} stays where it is ({phase}): {why}")]
+    NotRecorded {
+        /// The number.
+        id: DeploymentId,
+        /// The last phase that was recorded.
+        phase: Phase,
+        /// Why.
+        why: String,
+    },
+    /// The remote's words to a claim.
+    #[error("the remote refuses the claim: {0}")]
+    Forbidden(String),
+    /// The user asked to stop.
+    #[error("interrupted{}", .id.as_ref().map(|id| format!(": {id} is {phase}", phase = .phase.unwrap_or(Phase::Claimed))).unwrap_or_default())]
+    Interrupted {
+        /// The signal.
+        signal: i32,
+        /// What is under way.
+        id: Option<DeploymentId>,
+        /// How far that is.
+        phase: Option<Phase>,
+    },
+    /// A plan could not be made for a dry run.
+    #[error(transparent)]
+    Plan(Failure),
+    /// An attempt or a lock that cannot be read.
+    #[error("'{name}' cannot be read: {error}")]
+    Record {
+        /// The ref.
+        name: RefName,
+        /// Why.
+        error: RecordError,
+    },
+    /// A name could not be formed.
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// The remote could not be reached, or refused.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    /// Branches could not be read.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// A branch could not be judged.
+    #[error(transparent)]
+    Rebase(#[from] RebaseError),
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+}
+
+impl From<ConfigError> for DeployError {
+    fn from(error: ConfigError) -> Self {
+        Self::View(error.into())
+    }
+}
+
+impl From<NotesError> for DeployError {
+    fn from(error: NotesError) -> Self {
+        Self::View(error.into())
+    }
+}
+
+impl From<Interrupted> for DeployError {
+    fn from(interrupted: Interrupted) -> Self {
+        Self::Interrupted { signal: interrupted.signal, id: None, phase: None }
+    }
+}
+
+impl Deployer<'_> {
+    /// One deployment. One that another run left behind is ended first.
+    ///
+    /// # Errors
+    /// When there is no verdict.
+    pub fn deploy(&self, request: &DeployRequest) -> Result<Report, DeployError> {
+        let _run_lock = self.begin()?;
+        if let Some(verdict) = self.end_open_attempt(request)? {
+            return Ok(Report::Finished(verdict));
+        }
+        let mut request = request.clone();
+        loop {
+            self.interrupt.check()?;
+            let Some((context, claimed)) = self.claim_next(&request)? else { return Ok(Report::Nothing) };
+            let event = Event::TakenUp(claimed.attempt.phase);
+            let verdict = Run::new(self, &context, claimed).drive(event)?;
+            if !verdict.again {
+                return Ok(Report::Finished(verdict));
+            }
+            self.observer.step(&format!("{}: base moved, deploying again under the next number", verdict.id));
+            request.target = verdict.branch.as_ref().map(ToString::to_string);
+        }
+    }
+
+    /// Ends the deployment that another run left behind.
+    ///
+    /// # Errors
+    /// When there is none, or it comes to no verdict.
+    pub fn resume(&self) -> Result<Report, DeployError> {
+        let _run_lock = self.begin()?;
+        let context = Context::new(self)?;
+        let claimed = context.take_over_open_attempt()?.ok_or(DeployError::NothingUnderWay)?;
+        let verdict = Run::new(self, &context, claimed).resume()?;
+        if !verdict.again {
+            return Ok(Report::Finished(verdict));
+        }
+        drop((context, _run_lock));
+        self.deploy(&DeployRequest {
+            target: verdict.branch.map(|branch| branch.to_string()),
+            environment: None,
+        })
+    }
+
+    /// Ends the deployment that is under way as aborted.
+    ///
+    /// # Errors
+    /// When there is none, or it has come too far.
+    pub fn abort(&self) -> Result<Report, DeployError> {
+        let _run_lock = self.begin()?;
+        let context = Context::new(self)?;
+        let claimed = context.take_over_open_attempt()?.ok_or(DeployError::NothingUnderWay)?;
+        Run::new(self, &context, claimed).drive(Event::AbortAsked).map(Report::Finished)
+    }
+
+    /// What a deployment would do. Claims nothing and moves nothing.
+    ///
+    /// # Errors
+    /// When there is no candidate, or it could not be planned.
+    pub fn dry_run(&self, request: &DeployRequest) -> Result<Option<DryRun>, DeployError> {
+        self.fetch()?;
+        let context = Context::new(self)?;
+        let Some(pick) = context.pick(request, true)? else { return Ok(None) };
+        let Pick { candidate, environment, .. } = pick;
+        let driver = context.driver(&environment).map_err(DeployError::Plan)?;
+        let renderer = context.renderer(&environment).map_err(DeployError::Plan)?;
+        let rendered = renderer.render(candidate.commit()).map_err(DeployError::Plan)?;
+        let plan = driver.plan(&rendered).map_err(DeployError::Plan)?;
+        Ok(Some(DryRun {
+            id: context.next_id(&environment)?,
+            environment: environment.name.clone(),
+            branch: candidate.branch().cloned(),
+            approved: candidate.approved(),
+            commit: candidate.commit(),
+            plan,
+            warnings: rendered.warnings,
+        }))
+    }
+
+    /// Takes the lock of runs, finishes what a run that died was in the middle of, and fetches.
+    fn begin(&self) -> Result<crate::git::intent::RunLock, DeployError> {
+        let run_lock = self.repository.lock_run()?.map_err(DeployError::AnotherRun)?;
+        let settings = crate::config::Settings::read(self.repository)?;
+        let identity = self.repository.identity()?;
+        let transactor = Transactor {
+            repository: self.repository,
+            settings: &settings,
+            identity: &identity,
+            observer: self.observer,
+        };
+        if let Some(label) = transactor.finish_journal()? {
+            self.observer.step(&format!("finished what an earlier run had begun: {label}"));
+        }
+        self.fetch()?;
+        Ok(run_lock)
+    }
+
+    fn fetch(&self) -> Result<(), DeployError> {
+        let settings = crate::config::Settings::read(self.repository)?;
+        if let Some(tracking) = &settings.remote {
+            self.observer.step(&format!("fetching from '{}'", tracking.remote()));
+            sync::fetch(self.repository, tracking, self.observer)?;
+        }
+        Ok(())
+    }
+
+    /// Ends an attempt that was left open. Returns its verdict if it is what the user asked for.
+    fn end_open_attempt(&self, request: &DeployRequest) -> Result<Option<Verdict>, DeployError> {
+        let context = Context::new(self)?;
+        let Some(claimed) = context.take_over_open_attempt()? else { return Ok(None) };
+        self.observer
+            .step(&format!("going on with {}, which an earlier run left behind", claimed.attempt.id));
+        let asked_for = match (&request.target, &claimed.attempt.branch) {
+            (None, _) => true,
+            (Some(target), Some(branch)) => target == branch.as_str() || target == branch.short(),
+            (Some(_), None) => false,
+        };
+        let verdict = Run::new(self, &context, claimed).resume()?;
+        if asked_for && !verdict.again {
+            return Ok(Some(verdict));
+        }
+        let reason = verdict.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        self.observer.step(&format!("{}: {}{reason}", verdict.id, verdict.outcome.subject()));
+        Ok(None)
+    }
+
+    /// Picks and claims until one of both says that there is nothing or that it worked.
+    fn claim_next(&self, request: &DeployRequest) -> Result<Option<(Context<'_>, Claimed)>, DeployError> {
+        const TRIES: u32 = 10;
+        for _ in 0..TRIES {
+            let context = Context::new(self)?;
+            let Some(pick) = context.pick(request, false)? else { return Ok(None) };
+            if let Some(claimed) = context.claim(&pick)? {
+                return Ok(Some((context, claimed)));
+            }
+        }
+        Err(DeployError::NotClaimed("others were faster every time".to_owned()))
+    }
+}
+
+/// What is known at the moment at which a step begins.
+struct Context<'a> {
+    deployer: &'a Deployer<'a>,
+    view: View<'a>,
+    identity: Identity,
+    base_tip: CommitId,
+    deploy_toml: DeployToml,
+}
+
+impl<'a> Context<'a> {
+    fn new(deployer: &'a Deployer<'a>) -> Result<Self, DeployError> {
+        let view = View::new(deployer.repository)?;
+        let base_tip = view.settings.base_tip(deployer.repository)?;
+        let at = view.settings.base.short().to_owned();
+        let deploy_toml = deploy_toml_of(deployer.repository, base_tip, &at)?
+            .ok_or_else(|| ConfigError::NoDeployToml(view.settings.base.clone()))?;
+        Ok(Self { deployer, identity: deployer.repository.identity()?, view, base_tip, deploy_toml })
+    }
+
+    fn repository(&self) -> &'a Repository {
+        self.deployer.repository
+    }
+
+    fn transactor(&self) -> Transactor<'_> {
+        Transactor {
+            repository: self.repository(),
+            settings: &self.view.settings,
+            identity: &self.identity,
+            observer: self.deployer.observer,
+        }
+    }
+
+    fn driver(&self, environment: &Environment) -> Result<Box<dyn Driver + '_>, Failure> {
+        self.deployer.site.driver(&self.view, environment)
+    }
+
+    fn renderer<'b>(&'b self, environment: &'b Environment) -> Result<Box<dyn Renderer + 'b>, Failure> {
+        self.deployer.site.renderer(&self.view, &self.deploy_toml, environment)
+    }
+}

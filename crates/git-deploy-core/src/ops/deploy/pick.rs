@@ -1,0 +1,220 @@
+//! Which commit is deployed next, and where to. What is found out here needs no number and changes nothing but notes.
+
+use super::{Context, DeployError, DeployRequest};
+use crate::branch::Branch;
+use crate::candidate::Candidate;
+use crate::config::deploy_toml::Environment;
+use crate::git::notes::{Notes, NotesEdit};
+use crate::git::object::quote_path;
+use crate::ids::{CommitId, DeploymentId, RefName};
+use crate::ledger::{Outcome, next_number};
+use crate::note::Note;
+use crate::ops::transact::{Transacted, busy};
+use crate::queue;
+use crate::rebase::{Committer, Conflict, Engine, MergeTreeEngine, Request, Verdict};
+use crate::state::State;
+
+/// A candidate and where it goes.
+pub(super) struct Pick {
+    /// What is deployed.
+    pub(super) candidate: Candidate,
+    /// Where to.
+    pub(super) environment: Environment,
+    /// The note that the candidate gets if it is a new commit.
+    pub(super) carried: Option<Note>,
+}
+
+impl Context<'_> {
+    /// Finds the candidate: what the user named, else the first in the queue that rebases. `None`: there is none.
+    pub(super) fn pick(&self, request: &DeployRequest, dry: bool) -> Result<Option<Pick>, DeployError> {
+        match &request.target {
+            Some(target) => self.pick_named(target, request, dry).map(Some),
+            None => self.pick_from_queue(request, dry),
+        }
+    }
+
+    fn pick_from_queue(&self, request: &DeployRequest, dry: bool) -> Result<Option<Pick>, DeployError> {
+        let found = self.view.authority_branches()?;
+        for error in &found.malformed {
+            self.deployer.observer.warn(&error.to_string());
+        }
+        let mut places = queue::order(&found.branches);
+        // Those that are behind the head may become it; the others wait for something else.
+        places.retain(|place| matches!(place.waits, None | Some(queue::Wait::Behind(_))));
+        for place in places {
+            let Some(branch) = found.branches.iter().find(|branch| branch.name == place.branch) else {
+                continue;
+            };
+            match self.pick_branch(branch, request, dry) {
+                Ok(pick) => return Ok(Some(pick)),
+                // It leaves the queue, or cannot be taken: those behind it go on without it.
+                Err(error @ (DeployError::Broken { .. } | DeployError::NotTaken { .. })) => {
+                    self.deployer.observer.warn(&error.to_string());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    fn pick_named(&self, target: &str, request: &DeployRequest, dry: bool) -> Result<Pick, DeployError> {
+        let name = RefName::new(target).or_else(|_| RefName::branch(target)).ok();
+        let branches = self.view.authority_branches()?.branches;
+        if let Some(branch) =
+            name.as_ref().and_then(|name| branches.iter().find(|branch| branch.name == *name))
+        {
+            return self.pick_branch(branch, request, dry);
+        }
+        if let Some(name) = name.filter(|name| name.branch_name().is_some())
+            && self.view.settings.remote.is_some()
+            && self.repository().tip(&name)?.is_some()
+            && name != self.view.settings.base
+        {
+            let why = "it is not pushed: the remote's branches are what is deployed".to_owned();
+            return Err(DeployError::NotTaken { branch: name, why });
+        }
+        let commit =
+            self.repository().find_commit(target)?.ok_or_else(|| DeployError::NoTarget(target.to_owned()))?;
+        if let Some(branch) =
+            branches.iter().find(|branch| branch.tip == commit && branch.state() == State::Deployable)
+        {
+            return self.pick_branch(branch, request, dry);
+        }
+        if !self.repository().is_ancestor(commit, self.base_tip)? {
+            return Err(DeployError::CommitNotApproved(commit));
+        }
+        let environment = self.environment_for(request, commit)?;
+        Ok(Pick { candidate: Candidate::on_base(commit, self.base_tip), environment, carried: None })
+    }
+
+    fn pick_branch(&self, branch: &Branch, request: &DeployRequest, dry: bool) -> Result<Pick, DeployError> {
+        if branch.state() != State::Deployable {
+            return Err(DeployError::NotDeployable { branch: branch.name.clone(), state: branch.state() });
+        }
+        let committer = self.deploy_toml.committer.as_ref();
+        let committer = Committer::configured(committer.map(|who| format!("{} <{}>", who.name, who.email)));
+        let asked = Request::onto_base(branch.name.clone(), branch.tip, self.base_tip);
+        let verdict = MergeTreeEngine::new(self.repository(), committer)?.rebase(&[asked])?.pop();
+        let (tip, dropped) = match verdict {
+            Some(Verdict::Rebased(rebased)) => (rebased.tip, rebased.dropped),
+            Some(Verdict::Current) | None => (branch.tip, Vec::new()),
+            Some(Verdict::Broken(conflict)) => return Err(self.broken(branch, conflict, dry)?),
+            Some(Verdict::Skipped(skip)) => {
+                return Err(DeployError::NotTaken { branch: branch.name.clone(), why: skip.to_string() });
+            }
+        };
+        self.check_work_trees(branch, tip)?;
+        let carried = branch.note.as_ref().filter(|_| tip != branch.tip);
+        let carried = carried.map(|note| note.carried(branch.tip, self.base_tip, &dropped));
+        let candidate = Candidate::of_branch(branch, tip, self.base_tip)
+            .map_err(|_| DeployError::NotDeployable { branch: branch.name.clone(), state: branch.state() })?;
+        Ok(Pick { environment: self.environment_for(request, tip)?, candidate, carried })
+    }
+
+    /// Writes down that a branch does not rebase, and says so.
+    fn broken(&self, branch: &Branch, conflict: Conflict, dry: bool) -> Result<DeployError, DeployError> {
+        let error = DeployError::Broken {
+            branch: branch.name.clone(),
+            base: self.view.settings.base.clone(),
+            paths: conflict.paths.clone(),
+        };
+        let Some(note) = branch.note.as_ref().filter(|_| !dry) else { return Ok(error) };
+        let broken = note.broken(self.base_tip, conflict.paths);
+        let edit = |_: &Notes<'_>| {
+            let mut edit =
+                NotesEdit { message: format!("{} is broken", branch.name.short()), ..NotesEdit::default() };
+            edit.set(branch.tip, &broken);
+            Ok(edit)
+        };
+        match self.transactor().transact("broken", edit, |notes| notes.into_iter().collect())? {
+            Transacted::Done => Ok(error),
+            Transacted::Refused(why) => Err(DeployError::Forbidden(why)),
+            Transacted::Unable(why) => Err(DeployError::NotClaimed(why)),
+            Transacted::Moved(_) => Err(DeployError::NotClaimed("notes moved meanwhile".to_owned())),
+        }
+    }
+
+    /// Without a remote it is the user's own branches that move: what could not follow is found out before the claim.
+    fn check_work_trees(&self, branch: &Branch, tip: CommitId) -> Result<(), DeployError> {
+        if self.view.settings.remote.is_some() {
+            return Ok(());
+        }
+        let base = &self.view.settings.base;
+        if let Some(why) = busy(self.repository(), base)? {
+            return Err(DeployError::BaseBusy { base: base.clone(), why: why.to_string() });
+        }
+        if tip != branch.tip
+            && let Some(why) = busy(self.repository(), &branch.name)?
+        {
+            let why = format!("it has to be rebased, and {why}");
+            return Err(DeployError::NotTaken { branch: branch.name.clone(), why });
+        }
+        Ok(())
+    }
+
+    /// The environment that the user named, else the first along `after` where this commit is not the latest success.
+    fn environment_for(&self, request: &DeployRequest, commit: CommitId) -> Result<Environment, DeployError> {
+        let environments = self.deploy_toml.environments();
+        let environment = match &request.environment {
+            Some(name) => self.deploy_toml.environment(name).ok_or_else(|| DeployError::NoEnvironment {
+                name: quote_path(name.as_bytes()),
+                known: environments.iter().map(|environment| environment.name.to_string()).collect(),
+            })?,
+            None => {
+                let landing = self.deploy_toml.landing_environment();
+                let mut line = vec![landing];
+                // Only what leads to landing is gone through by itself.
+                while let Some(before) =
+                    line[0].after.as_ref().and_then(|name| self.deploy_toml.environment(name.as_str()))
+                {
+                    line.insert(0, before);
+                }
+                let mut next = landing;
+                for environment in line {
+                    if !self.stands(environment, commit)? {
+                        next = environment;
+                        break;
+                    }
+                }
+                next
+            }
+        };
+        if let Some(after) = &environment.after
+            && let Some(before) = self.deploy_toml.environment(after.as_str())
+            && !self.stands(before, commit)?
+        {
+            let (environment, after) = (environment.name.clone(), after.clone());
+            return Err(DeployError::NotYet { environment, after, commit });
+        }
+        Ok(environment.clone())
+    }
+
+    /// Whether exactly this commit is an environment's latest success.
+    fn stands(&self, environment: &Environment, commit: CommitId) -> Result<bool, DeployError> {
+        let mut successes: Vec<_> = self.view.ledger()?.deployments.iter().collect();
+        successes.retain(|deployment| {
+            deployment.environment == environment.name && deployment.outcome == Outcome::Success
+        });
+        let latest = successes.into_iter().max_by_key(|deployment| deployment.id.number);
+        Ok(latest.is_some_and(|deployment| deployment.commit == commit))
+    }
+
+    /// The latest deployment into an environment that succeeded.
+    pub(super) fn previous(&self, environment: &Environment) -> Result<Option<DeploymentId>, DeployError> {
+        let deployments = &self.view.ledger()?.deployments;
+        let successes = deployments.iter().filter(|deployment| {
+            deployment.environment == environment.name && deployment.outcome == Outcome::Success
+        });
+        Ok(successes.map(|deployment| &deployment.id).max_by_key(|id| id.number).cloned())
+    }
+
+    /// The number that a deployment would get now: the highest that is known plus one, be it of a tag or of a claim.
+    pub(super) fn next_id(&self, environment: &Environment) -> Result<DeploymentId, DeployError> {
+        let ledger = self.view.ledger()?;
+        let tags = ledger.deployments.iter().map(|deployment| &deployment.id);
+        let unreadable = ledger.unreadable.iter().map(|error| &error.tag);
+        let attempts: Vec<DeploymentId> = self.attempt_refs()?.into_iter().map(|(id, _)| id).collect();
+        let prefix = (!environment.lands).then_some(&environment.name);
+        Ok(next_number(tags.chain(unreadable).chain(&attempts), prefix))
+    }
+}

@@ -1,0 +1,460 @@
+//! Going through the phases of a claimed deployment until there is a verdict.
+//!
+//! Which action follows is decided by [`crate::deployment::next`]; here each is carried out, and every phase is written
+//! into the attempt, together with the lock, before the next begins.
+
+use super::claim::Claimed;
+use super::verdict::{Finding, entry, failed_note, landed_note, noted_commits, recorded};
+use super::{Context, DeployError, Deployer, Verdict};
+use crate::attempt::{Attempt, base_lock};
+use crate::candidate::Candidate;
+use crate::deployment::{Action, Close, Event, Failure, Phase, next};
+use crate::environment::Work;
+use crate::git::Identity;
+use crate::git::notes::{Notes, NotesEdit};
+use crate::git::object::{Kind, parse_tag};
+use crate::ids::{ObjectId, RefName};
+use crate::land::{Change, Verdict as Landing, base_change};
+use crate::ledger::{Deployment, Outcome};
+use crate::ops::sync::SyncError;
+use crate::ops::transact::Transacted;
+use crate::ops::view::View;
+use crate::state::State;
+
+/// How often landing is tried again because the environment's own refs moved.
+const APPLY_TRIES: u32 = 5;
+
+/// A claimed deployment on its way.
+pub(super) struct Run<'a> {
+    deployer: &'a Deployer<'a>,
+    context: &'a Context<'a>,
+    claimed: Claimed,
+    applied: u32,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(deployer: &'a Deployer<'a>, context: &'a Context<'a>, claimed: Claimed) -> Self {
+        Self { deployer, context, claimed, applied: 0 }
+    }
+
+    fn attempt(&self) -> &Attempt {
+        &self.claimed.attempt
+    }
+
+    fn say(&self, text: &str) {
+        self.deployer.observer.step(&format!("{}: {text}", self.attempt().id));
+    }
+
+    /// Goes on from the phase that the attempt has reached.
+    pub(super) fn resume(self) -> Result<Verdict, DeployError> {
+        // A verdict that could not be pushed when it was found is pushed as it is.
+        if let Some((tag, deployment)) = self.pending_verdict()? {
+            self.say("pushing the verdict that was found while the remote was away");
+            let close = Close {
+                outcome: deployment.outcome,
+                blame: self.attempt().blame.unwrap_or(crate::deployment::Blame::Nobody),
+                reason: deployment.reason.clone().unwrap_or_default(),
+                restore: false,
+                again: false,
+            };
+            return self.write_close(close, tag, &deployment);
+        }
+        let phase = self.phase()?;
+        self.drive(Event::TakenUp(phase))
+    }
+
+    fn phase(&self) -> Result<Phase, DeployError> {
+        let driver = self.context.driver(&self.claimed.environment).map_err(DeployError::Plan)?;
+        let kept = driver.phase(&self.attempt().id).map_err(DeployError::Plan)?;
+        Ok(kept.unwrap_or(self.attempt().phase))
+    }
+
+    /// Carries out what follows from an event, and what follows from that, until there is a verdict.
+    pub(super) fn drive(mut self, first: Event) -> Result<Verdict, DeployError> {
+        let mut event = first;
+        loop {
+            self.check_interrupt()?;
+            event = match next(self.attempt().phase, event) {
+                Action::Apply => self.apply()?,
+                Action::Verify => self.verify()?,
+                Action::Land => self.land()?,
+                Action::Close(close) => return self.close(close),
+                Action::Done => return Ok(self.success()),
+            };
+        }
+    }
+
+    fn check_interrupt(&self) -> Result<(), DeployError> {
+        self.deployer.interrupt.check().map_err(|interrupted| DeployError::Interrupted {
+            signal: interrupted.signal,
+            id: Some(self.attempt().id.clone()),
+            phase: Some(self.attempt().phase),
+        })
+    }
+
+    fn success(self) -> Verdict {
+        self.verdict(Outcome::Success, None, false)
+    }
+
+    fn verdict(self, outcome: Outcome, close: Option<Close>, only_here: bool) -> Verdict {
+        let attempt = self.claimed.attempt;
+        Verdict {
+            id: attempt.id,
+            outcome,
+            environment: attempt.environment,
+            branch: attempt.branch,
+            commit: attempt.candidate,
+            blame: close.as_ref().map(|close| close.blame),
+            again: close.as_ref().is_some_and(|close| close.again),
+            reason: close.map(|close| close.reason),
+            only_here,
+        }
+    }
+
+    /// Renders, asks the rules, and brings the environment to the result.
+    fn apply(&mut self) -> Result<Event, DeployError> {
+        self.applied += 1;
+        if self.attempt().phase == Phase::Claimed
+            && let Some(reason) = self.withdrawn()?
+        {
+            return Ok(Event::Withdrawn(reason));
+        }
+        match self.apply_rendered() {
+            Ok(Ok(())) => Ok(Event::Applied),
+            Ok(Err(failure)) => Ok(Event::Failed(failure)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn apply_rendered(&mut self) -> Result<Result<(), Failure>, DeployError> {
+        let context = self.context;
+        let environment = self.claimed.environment.clone();
+        let candidate = Candidate::of_attempt(self.attempt());
+        self.say("rendering");
+        let planned = context.driver(&environment).and_then(|driver| {
+            let rendered = context.renderer(&environment)?.render(candidate.commit())?;
+            driver.plan(&rendered)?;
+            Ok((driver, rendered))
+        });
+        let (driver, rendered) = match planned {
+            Ok(planned) => planned,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        rendered.warnings.iter().for_each(|warning| self.deployer.observer.warn(warning));
+        let began =
+            Attempt { phase: Phase::Applying, images: rendered.images.clone(), ..self.attempt().clone() };
+        self.record(began, Vec::new())?;
+        self.say(&format!("applying to {}", environment.name));
+        let identity = self.deployer.repository.identity()?;
+        let id = self.attempt().id.clone();
+        let work = Work { id: &id, candidate: &candidate, identity: &identity };
+        let applied = driver.apply(work, &rendered);
+        let kept = applied.and_then(|applied| Ok((applied, driver.applied_changes(&id, applied)?)));
+        match kept {
+            Ok((applied, changes)) => {
+                self.record(Attempt { rendered: Some(applied), ..self.attempt().clone() }, changes)?;
+                Ok(Ok(()))
+            }
+            Err(failure) => Ok(Err(failure)),
+        }
+    }
+
+    /// Whether the approval is gone: the branch has moved, or its state has changed.
+    fn withdrawn(&self) -> Result<Option<String>, DeployError> {
+        let Some(name) = &self.attempt().branch else { return Ok(None) };
+        let view = View::new(self.deployer.repository)?;
+        let tip = view.repository.tip(&view.settings.authority(name))?;
+        match tip {
+            None => Ok(Some(format!("branch '{}' was deleted", name.short()))),
+            Some(tip) if tip != self.attempt().candidate => {
+                Ok(Some(format!("branch '{}' was moved", name.short())))
+            }
+            Some(tip) => {
+                let state = view.notes.get(tip)?.map_or(State::Development, |note| note.state);
+                let reason = || format!("branch '{}' was set to {state}", name.short());
+                Ok((state != State::Deployable).then(reason))
+            }
+        }
+    }
+
+    fn verify(&mut self) -> Result<Event, DeployError> {
+        self.say("verifying");
+        let context = self.context;
+        let environment = self.claimed.environment.clone();
+        let candidate = Candidate::of_attempt(self.attempt());
+        let identity = self.deployer.repository.identity()?;
+        let id = self.attempt().id.clone();
+        let work = Work { id: &id, candidate: &candidate, identity: &identity };
+        let Some(applied) = self.attempt().rendered else { return Ok(Event::TakenUp(Phase::Applying)) };
+        let verified = context.driver(&environment).and_then(|driver| {
+            let renderer = context.renderer(&environment)?;
+            driver.verify(work, applied, renderer.as_ref())
+        });
+        if let Err(failure) = verified {
+            return Ok(Event::Failed(failure));
+        }
+        self.record(Attempt { phase: Phase::Verified, ..self.attempt().clone() }, Vec::new())?;
+        Ok(Event::Verified)
+    }
+
+    /// Writes the attempt, together with every lock that we hold: whoever lost one cannot write any more.
+    fn record(&mut self, attempt: Attempt, others: Vec<Change>) -> Result<(), DeployError> {
+        let context = self.context;
+        let written = context.write_attempt(&attempt)?.0;
+        let mut changes = self.moved_locks()?;
+        changes.extend(others);
+        changes.push(Change::update(attempt.id.attempt(), Some(self.claimed.attempt_at), written));
+        let label = format!("{}: {}", attempt.id, attempt.phase);
+        match context.transactor().transact(&label, |_| Ok(NotesEdit::default()), |_| changes.clone())? {
+            Transacted::Done => {
+                let new_of = |name: &RefName| changes.iter().find(|change| change.name == *name)?.new;
+                let held = [Some(&mut self.claimed.lock), self.claimed.base_lock.as_mut()];
+                for (name, at) in held.into_iter().flatten() {
+                    *at = new_of(name).unwrap_or(*at);
+                }
+                self.claimed.attempt_at = written;
+                self.claimed.attempt = attempt;
+                Ok(())
+            }
+            Transacted::Moved(_) => Err(DeployError::LostLock(attempt.id)),
+            Transacted::Refused(why) | Transacted::Unable(why) => {
+                let phase = self.attempt().phase;
+                Err(DeployError::NotRecorded { id: attempt.id, phase, why })
+            }
+        }
+    }
+
+    fn moved_locks(&self) -> Result<Vec<Change>, DeployError> {
+        let held = [Some(&self.claimed.lock), self.claimed.base_lock.as_ref()];
+        let mut changes = Vec::new();
+        for (name, at) in held.into_iter().flatten() {
+            let new = self.context.write_lock(&self.attempt().run, &self.attempt().id)?;
+            changes.push(Change::update(name.clone(), Some(*at), new.0));
+        }
+        Ok(changes)
+    }
+
+    /// Takes the lock of base, moving the attempt and the other lock along.
+    fn lock_base(&mut self) -> Result<(), DeployError> {
+        if self.claimed.base_lock.is_some() || !self.claimed.environment.lands {
+            return Ok(());
+        }
+        let name = base_lock()?;
+        let change = self.context.take(name.clone(), &self.attempt().run, &self.attempt().id);
+        let change = change.map_err(|error| self.not_landed(error.to_string()))?;
+        let held = change.new;
+        self.record(self.attempt().clone(), vec![change])
+            .map_err(|error| self.not_landed(error.to_string()))?;
+        self.claimed.base_lock = held.map(|held| (name, held));
+        Ok(())
+    }
+
+    fn not_landed(&self, why: String) -> DeployError {
+        DeployError::NotLanded { id: self.attempt().id.clone(), why }
+    }
+
+    /// Moves base, notes, tag, attempt and locks, all at once where there is a remote.
+    fn land(&mut self) -> Result<Event, DeployError> {
+        self.lock_base()?;
+        self.say("landing");
+        let Some(applied) = self.attempt().rendered else { return Ok(Event::TakenUp(Phase::Applying)) };
+        let identity = self.deployer.repository.identity()?;
+        let finding = Finding { who: identity.who(), time: identity.time() };
+        let deployment = entry(self.attempt(), Outcome::Success, None, &finding);
+        let tag = self.context.write_tag(self.attempt().candidate, &deployment.id, &deployment.message())?;
+        let Ok(base) = self.base_move()? else { return Ok(Event::BaseMoved) };
+        let environment = self
+            .context
+            .driver(&self.claimed.environment)
+            .and_then(|driver| driver.landing_changes(applied))
+            .map_err(|failure| self.not_landed(failure.reason))?;
+        let rendered: Vec<RefName> = environment.iter().map(|change| change.name.clone()).collect();
+        let landing = self.landing(Outcome::Success, None, tag, base, environment)?;
+        let (attempt, lands) = (self.attempt().clone(), self.claimed.environment.lands);
+        let edit = |notes: &Notes<'_>| {
+            let mut edit = NotesEdit {
+                message: format!("{}: successfully deployed", attempt.id),
+                ..NotesEdit::default()
+            };
+            edit.set(attempt.candidate, &landed_note(notes.get(attempt.candidate)?, &attempt, lands));
+            if attempt.approved != attempt.candidate {
+                edit.set(
+                    attempt.approved,
+                    &recorded(notes.get(attempt.approved)?, &attempt, Outcome::Success),
+                );
+            }
+            Ok(edit)
+        };
+        let label = format!("{}: land", attempt.id);
+        match self.context.transactor().transact(&label, edit, |notes| landing.clone().changes(notes))? {
+            Transacted::Done => Ok(Event::Landed),
+            Transacted::Moved(moved) => self.landing_moved(&moved, &rendered),
+            Transacted::Refused(why) | Transacted::Unable(why) => Err(self.not_landed(why)),
+        }
+    }
+
+    /// Somebody moved a ref that landing was to move.
+    fn landing_moved(&mut self, moved: &[RefName], rendered: &[RefName]) -> Result<Event, DeployError> {
+        if moved.contains(&self.context.view.settings.base) {
+            return Ok(Event::BaseMoved);
+        }
+        // Somebody else committed to the branch of rendered files: ours is made anew upon that.
+        if moved.iter().all(|name| rendered.contains(name)) && self.applied < APPLY_TRIES {
+            return Ok(Event::TakenUp(Phase::Applying));
+        }
+        let names: Vec<&str> = moved.iter().map(RefName::short).collect();
+        Err(self.not_landed(format!("{} moved meanwhile", names.join(", "))))
+    }
+
+    /// How base has to move: not at all if it contains the candidate or nothing lands here. The error says that base is
+    /// no longer where the candidate stands on.
+    fn base_move(&self) -> Result<Result<Option<Change>, ()>, DeployError> {
+        if !self.claimed.environment.lands {
+            return Ok(Ok(None));
+        }
+        let view = View::new(self.deployer.repository)?;
+        let tip = view.settings.base_tip(view.repository)?;
+        let candidate = self.attempt().candidate;
+        if view.repository.is_ancestor(candidate, tip)? {
+            return Ok(Ok(None));
+        }
+        if !view.repository.is_ancestor(tip, candidate)? {
+            return Ok(Err(()));
+        }
+        Ok(Ok(base_change(view.settings.base, tip, candidate)))
+    }
+
+    fn landing(
+        &self,
+        outcome: Outcome,
+        close: Option<&Close>,
+        tag: ObjectId,
+        base: Option<Change>,
+        environment: Vec<Change>,
+    ) -> Result<Landing, DeployError> {
+        let attempt = self.attempt();
+        let finished = Attempt {
+            phase: Phase::Finished,
+            outcome: Some(outcome),
+            blame: close.map(|close| close.blame),
+            reason: close.map(|close| close.reason.clone()),
+            ..attempt.clone()
+        };
+        let written = self.context.write_attempt(&finished)?.0;
+        let held = [Some(&self.claimed.lock), self.claimed.base_lock.as_ref()];
+        Ok(Landing {
+            base,
+            environment,
+            tag: Change::create(attempt.id.tag(), tag),
+            attempt: Change::update(attempt.id.attempt(), Some(self.claimed.attempt_at), written),
+            locks: held.into_iter().flatten().map(|(name, at)| Change::delete(name.clone(), *at)).collect(),
+        })
+    }
+
+    /// Goes back where something was changed, and writes a verdict other than success.
+    fn close(self, mut close: Close) -> Result<Verdict, DeployError> {
+        if close.outcome == Outcome::Aborted
+            && self.attempt().phase == Phase::Verified
+            && self.candidate_landed()?
+        {
+            return Err(DeployError::TooLate(self.attempt().id.clone()));
+        }
+        let identity = self.deployer.repository.identity()?;
+        if close.restore
+            && let Err(failure) = self.restore(&identity)
+        {
+            self.deployer.observer.warn(&format!("going back failed: {failure}"));
+            close.reason = format!("{}; going back failed: {}", close.reason, failure.reason);
+            close.blame = crate::deployment::Blame::Nobody;
+        }
+        let finding = Finding { who: identity.who(), time: identity.time() };
+        let deployment = entry(self.attempt(), close.outcome, Some(close.reason.clone()), &finding);
+        let tag = self.context.write_tag(self.attempt().candidate, &deployment.id, &deployment.message())?;
+        self.write_close(close, tag, &deployment)
+    }
+
+    /// Whether base has the candidate already, so that there is nothing left to abort.
+    fn candidate_landed(&self) -> Result<bool, DeployError> {
+        Ok(self.claimed.environment.lands && matches!(self.base_move()?, Ok(None)))
+    }
+
+    fn restore(&self, identity: &Identity) -> Result<(), Failure> {
+        let candidate = Candidate::of_attempt(self.attempt());
+        let work = Work { id: &self.attempt().id, candidate: &candidate, identity };
+        self.context.driver(&self.claimed.environment)?.restore(work, None)
+    }
+
+    fn write_close(
+        mut self,
+        close: Close,
+        tag: ObjectId,
+        deployment: &Deployment,
+    ) -> Result<Verdict, DeployError> {
+        let landing = self.landing(close.outcome, Some(&close), tag, None, Vec::new())?;
+        let attempt = self.attempt().clone();
+        let finding = Finding { who: self.context.identity.who(), time: deployment.finished };
+        let edit = |notes: &Notes<'_>| failure_notes(notes, &attempt, &close, &finding);
+        let label = format!("{}: close", attempt.id);
+        let transacted =
+            self.context.transactor().transact(&label, edit, |notes| landing.clone().changes(notes));
+        match transacted? {
+            Transacted::Done => Ok(self.verdict(close.outcome, Some(close), false)),
+            Transacted::Unable(why) | Transacted::Refused(why) => {
+                self.deployer.observer.warn(&format!("the verdict is only here as yet: {why}"));
+                self.keep_tag_here(&landing.tag)?;
+                Ok(self.verdict(close.outcome, Some(close), true))
+            }
+            Transacted::Moved(moved) => {
+                let names: Vec<&str> = moved.iter().map(RefName::short).collect();
+                let why = format!("{} moved meanwhile", names.join(", "));
+                let phase = self.claimed.attempt.phase;
+                Err(DeployError::NotRecorded { id: self.claimed.attempt.id, phase, why })
+            }
+        }
+    }
+
+    /// Tags locally while the remote is away; the next run pushes it.
+    fn keep_tag_here(&mut self, tag: &Change) -> Result<(), DeployError> {
+        match self.deployer.repository.update_refs(&[tag.as_update()], "deploy: verdict") {
+            Ok(()) | Err(crate::git::refs::RefsError::Moved(_)) => Ok(()),
+            Err(crate::git::refs::RefsError::Git(error)) => Err(error.into()),
+        }
+    }
+
+    /// The verdict that this repository has a tag of, though the attempt is still open where it counts.
+    fn pending_verdict(&self) -> Result<Option<(ObjectId, Deployment)>, DeployError> {
+        let repository = self.deployer.repository;
+        let Some(tag) = repository.resolve(&self.attempt().id.tag())? else { return Ok(None) };
+        let Some(object) = repository.find(tag)?.filter(|object| object.kind == Kind::Tag) else {
+            return Ok(None);
+        };
+        let Ok((target, message)) = parse_tag(&object.data) else { return Ok(None) };
+        let deployment = Deployment::parse(self.attempt().id.clone(), &message).ok();
+        let ours = deployment.filter(|deployment| {
+            target == self.attempt().candidate.0 && deployment.outcome != Outcome::Success
+        });
+        Ok(ours.map(|deployment| (tag, deployment)))
+    }
+}
+
+/// The notes of a verdict other than success.
+fn failure_notes(
+    notes: &Notes<'_>,
+    attempt: &Attempt,
+    close: &Close,
+    finding: &Finding<'_>,
+) -> Result<NotesEdit, SyncError> {
+    let subject = if close.outcome == Outcome::Aborted { "aborted" } else { "failed" };
+    let mut edit =
+        NotesEdit { message: format!("{}: {subject}: {}", attempt.id, close.reason), ..NotesEdit::default() };
+    let standing: Vec<_> = noted_commits(attempt)
+        .into_iter()
+        .map(|commit| notes.get(commit).map(|note| (commit, note)))
+        .collect::<Result<_, _>>()?;
+    let highest =
+        standing.iter().filter_map(|(_, note)| note.as_ref()).map(|note| note.rev).max().unwrap_or(0);
+    for (commit, note) in standing {
+        edit.set(commit, &failed_note(note, attempt, close, highest, finding));
+    }
+    Ok(edit)
+}

@@ -1,0 +1,97 @@
+//! What a verdict writes into notes and ledger. Pure.
+
+use crate::attempt::Attempt;
+use crate::deployment::Close;
+use crate::ids::CommitId;
+use crate::ledger::{Deployment, Outcome};
+use crate::note::Note;
+use crate::state::State;
+
+/// Who found the verdict, and when.
+pub(super) struct Finding<'a> {
+    /// Name and mail of who runs.
+    pub(super) who: &'a str,
+    /// The moment.
+    pub(super) time: jiff::Timestamp,
+}
+
+/// The ledger's entry.
+pub(super) fn entry(
+    attempt: &Attempt,
+    outcome: Outcome,
+    reason: Option<String>,
+    finding: &Finding<'_>,
+) -> Deployment {
+    Deployment {
+        id: attempt.id.clone(),
+        outcome,
+        environment: attempt.environment.clone(),
+        commit: attempt.candidate,
+        branch: attempt.branch.clone(),
+        images: attempt.images.clone(),
+        started: attempt.started,
+        finished: finding.time.max(attempt.started),
+        reason,
+        previous: attempt.previous.clone(),
+        cluster: None,
+    }
+}
+
+/// The candidate's note after a success.
+pub(super) fn landed_note(note: Option<Note>, attempt: &Attempt, lands: bool) -> Note {
+    let mut note = recorded(note, attempt, Outcome::Success);
+    if lands {
+        note.state = State::Deployed;
+        note.was = None;
+        note.reason = None;
+        note.conflicts.clear();
+        if let Some(branch) = &attempt.branch {
+            note.refs = vec![branch.clone()];
+        }
+    }
+    note
+}
+
+/// The candidate's note after a failure. A branch that is to blame becomes staged: that is a decision of the runner, so
+/// that it holds against the approval that it answers. `highest_rev` is the highest number of a decision on the line.
+pub(super) fn failed_note(
+    note: Option<Note>,
+    attempt: &Attempt,
+    close: &Close,
+    highest_rev: u64,
+    finding: &Finding<'_>,
+) -> Note {
+    let mut note = recorded(note, attempt, close.outcome);
+    // A later decision of the user stands: only what was deployable can be taken out of the queue.
+    let queued = note.state == State::Deployable;
+    if close.blame == crate::deployment::Blame::Branch && queued {
+        note.state = State::Staged;
+        note.since = Some(finding.time);
+        note.by = Some(finding.who.to_owned());
+        note.message = None;
+        note.rev = note.rev.max(highest_rev) + 1;
+        note.reason = Some(format!("{}: {}", attempt.id, close.reason));
+        if let (Some(branch), true) = (&attempt.branch, note.refs.is_empty()) {
+            note.refs = vec![branch.clone()];
+        }
+    }
+    note
+}
+
+/// A note with what became of the deployment.
+pub(super) fn recorded(note: Option<Note>, attempt: &Attempt, outcome: Outcome) -> Note {
+    let mut note = note.unwrap_or_else(|| Note::new(State::Development));
+    note.deployment = Some(attempt.id.clone());
+    note.result = Some(outcome);
+    note.images = attempt.images.clone();
+    note
+}
+
+/// The commits whose notes say what became of the deployment: the candidate and the tip that it came from.
+pub(super) fn noted_commits(attempt: &Attempt) -> Vec<CommitId> {
+    let mut commits = vec![attempt.candidate];
+    if attempt.approved != attempt.candidate {
+        commits.push(attempt.approved);
+    }
+    commits
+}

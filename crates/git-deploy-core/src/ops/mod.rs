@@ -1,0 +1,64 @@
+//! The use cases: what a command does, put together from the pure modules and [`crate::git`].
+//!
+//! Each reads what it needs, lets a pure function decide, and writes in an order that leaves something true behind at
+//! every step. None of them prints: what is worth telling is returned, or given to an [`Observer`] on the way.
+
+pub mod deploy;
+pub mod set_state;
+pub mod sync;
+pub mod transact;
+pub mod view;
+
+use std::sync::atomic::{AtomicI32, Ordering};
+
+/// Told what happens on the way, by the operations that take long.
+pub trait Observer {
+    /// A step begins or ended.
+    fn step(&self, text: &str);
+    /// Something that the user should know, though it stops nothing.
+    fn warn(&self, text: &str);
+}
+
+/// Tells nobody.
+pub struct Quiet;
+
+impl Observer for Quiet {
+    fn step(&self, _: &str) {}
+    fn warn(&self, _: &str) {}
+}
+
+/// Whether the user asked to stop: the number of the signal, or 0. Operations look between two steps, so that what is
+/// begun is ended.
+#[derive(Debug, Default)]
+pub struct Interrupt(AtomicI32);
+
+/// The user asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("interrupted")]
+pub struct Interrupted {
+    /// The signal.
+    pub signal: i32,
+}
+
+impl Interrupt {
+    /// One that was not asked for.
+    pub const fn new() -> Self {
+        Self(AtomicI32::new(0))
+    }
+
+    /// Asks to stop.
+    pub fn request(&self, signal: i32) {
+        self.0.store(signal, Ordering::SeqCst);
+    }
+
+    /// Goes on, unless it was asked to stop.
+    ///
+    /// # Errors
+    /// When it was.
+    pub fn check(&self) -> Result<(), Interrupted> {
+        match self.0.load(Ordering::SeqCst) {
+            0 => Ok(()),
+            signal => Err(Interrupted { signal }),
+        }
+    }
+}

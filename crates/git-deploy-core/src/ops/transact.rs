@@ -1,0 +1,368 @@
+//! Moving what belongs together: one atomic push where there is a remote, else one ref after the other with a journal.
+
+use std::path::PathBuf;
+
+use crate::config::Settings;
+use crate::git::notes::{Notes, NotesEdit, notes_ref};
+use crate::git::push::{Pushed, Tracking};
+use crate::git::refs::{Expected, RefUpdate, RefsError, backoff};
+use crate::git::work_tree::{Busy, CheckedOut};
+use crate::git::{GitError, Identity, Repository};
+use crate::ids::{CommitId, ObjectId, RefName};
+use crate::land::Change;
+use crate::ops::Observer;
+use crate::ops::sync::{self, SyncError};
+
+/// How often a transaction is made again because only notes moved meanwhile.
+const TRIES: u32 = 20;
+
+/// How a transaction ended.
+#[derive(Debug)]
+pub enum Transacted {
+    /// Everything moved.
+    Done,
+    /// These refs did not stand where they were expected. With a remote nothing moved; without one all that comes before
+    /// the first of them did.
+    Moved(Vec<RefName>),
+    /// The remote forbids it, in these words.
+    Refused(String),
+    /// The remote cannot be reached, or a work tree cannot follow: nothing moved.
+    Unable(String),
+}
+
+/// Where transactions are made.
+pub struct Transactor<'a> {
+    /// The repository.
+    pub repository: &'a Repository,
+    /// Which remote counts.
+    pub settings: &'a Settings,
+    /// Who writes.
+    pub identity: &'a Identity,
+    /// Told what happens.
+    pub observer: &'a dyn Observer,
+}
+
+impl Transactor<'_> {
+    /// Where a ref that counts is read.
+    pub fn resolve(&self, name: &RefName) -> Result<Option<ObjectId>, GitError> {
+        self.repository.resolve(&self.settings.authority(name))
+    }
+
+    /// Makes one transaction. `edit` says what becomes of the notes, given how they stand; `changes` puts the move of the
+    /// notes ref (none if nothing changes) in its place among the others.
+    ///
+    /// # Errors
+    /// When something fails that says nothing about the outcome.
+    pub fn transact(
+        &self,
+        label: &str,
+        edit: impl Fn(&Notes<'_>) -> Result<NotesEdit, SyncError>,
+        changes: impl Fn(Option<Change>) -> Vec<Change>,
+    ) -> Result<Transacted, SyncError> {
+        for tries in 1..=TRIES {
+            let notes = self.repository.notes()?;
+            let commit = notes.commit_with(&edit(&notes)?, self.identity)?;
+            let outcome = match &self.settings.remote {
+                Some(tracking) => {
+                    let theirs = sync::fetched_notes(self.repository, tracking)?.map(|theirs| theirs.0);
+                    // Also decisions that were not published yet go along: there is one notes ref.
+                    let ours = commit.or(notes.commit).filter(|ours| Some(ours.0) != theirs);
+                    let list = changes(ours.map(|ours| Change::update(notes_ref(), theirs, ours.0)));
+                    let outcome = self.push(tracking, &list)?;
+                    if matches!(outcome, Transacted::Done) {
+                        self.follow_push(tracking, &notes, commit, &list)?;
+                    }
+                    outcome
+                }
+                None => {
+                    let seen = notes.commit.map(|commit| commit.0);
+                    let list = changes(commit.map(|commit| Change::update(notes_ref(), seen, commit.0)));
+                    self.run_journal(&Journal { label: label.to_owned(), changes: list })?
+                }
+            };
+            match outcome {
+                Transacted::Moved(moved) if moved.iter().all(|name| *name == notes_ref()) => {
+                    std::thread::sleep(backoff(tries));
+                }
+                outcome => return Ok(outcome),
+            }
+        }
+        Ok(Transacted::Unable("notes were written by somebody else every time".to_owned()))
+    }
+
+    /// Pushes, and finds out why where that was refused.
+    fn push(&self, tracking: &Tracking, list: &[Change]) -> Result<Transacted, SyncError> {
+        let push: Vec<_> = list.iter().map(Change::as_push).collect();
+        match sync::push_and_follow(self.repository, tracking, &push)? {
+            Pushed::Done => Ok(Transacted::Done),
+            Pushed::Unreachable(why) => {
+                // The connection may have been lost after the refs were moved.
+                match sync::fetch(self.repository, tracking, self.observer) {
+                    Ok(()) if self.all_there(list)? => Ok(Transacted::Done),
+                    Ok(()) | Err(SyncError::Unreachable { .. }) => Ok(Transacted::Unable(why)),
+                    Err(error) => Err(error),
+                }
+            }
+            Pushed::Refused(refusals) => {
+                sync::fetch(self.repository, tracking, self.observer)?;
+                if self.all_there(list)? {
+                    return Ok(Transacted::Done);
+                }
+                let mut moved = Vec::new();
+                for change in list {
+                    if !change.old.holds(self.resolve(&change.name)?) {
+                        moved.push(change.name.clone());
+                    }
+                }
+                Ok(if moved.is_empty() {
+                    Transacted::Refused(refusals.to_string())
+                } else {
+                    Transacted::Moved(moved)
+                })
+            }
+        }
+    }
+
+    fn all_there(&self, list: &[Change]) -> Result<bool, GitError> {
+        for change in list {
+            if self.resolve(&change.name)? != change.new {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Brings our own refs to what was pushed. Each is a copy of what the remote has now, so that a crash in between is
+    /// made good by the next fetch.
+    fn follow_push(
+        &self,
+        tracking: &Tracking,
+        notes: &Notes<'_>,
+        commit: Option<CommitId>,
+        list: &[Change],
+    ) -> Result<(), SyncError> {
+        if let Some(commit) = commit {
+            match self.repository.update_refs(&[notes.update_to(commit)], "deploy: push") {
+                Ok(()) => {}
+                Err(RefsError::Moved(_)) => drop(sync::merge_notes(self.repository, tracking)?),
+                Err(RefsError::Git(error)) => return Err(error.into()),
+            }
+        }
+        for change in list {
+            let is_tag = change.name.as_str().starts_with("refs/tags/");
+            if is_tag && self.repository.resolve(&change.name)?.is_none() {
+                let update = RefUpdate { old: Expected::Absent, ..change.as_update() };
+                self.update(&update, "deploy: push")?;
+            }
+            if let (Some(_), false, Expected::At(old), Some(new)) =
+                (change.name.branch_name(), change.forward, change.old, change.new)
+            {
+                self.follow_branch(&change.name, CommitId(old), CommitId(new))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves a local branch from the commit that the remote had to the one that it has now, if it stands there and its
+    /// work tree can follow.
+    fn follow_branch(&self, name: &RefName, old: CommitId, new: CommitId) -> Result<(), SyncError> {
+        if self.repository.tip(name)? != Some(old) {
+            return Ok(());
+        }
+        let change = Change::update(name.clone(), Some(old.0), new.0);
+        if let Some(busy) = self.cannot_follow(&change)? {
+            self.observer.warn(&format!(
+                "local branch '{}' stays at {}: {busy}",
+                name.short(),
+                old.short(10)
+            ));
+            return Ok(());
+        }
+        self.run_journal(&Journal { label: "follow".to_owned(), changes: vec![change] })?;
+        Ok(())
+    }
+
+    fn update(&self, update: &RefUpdate, reflog: &str) -> Result<bool, SyncError> {
+        match self.repository.update_refs(std::slice::from_ref(update), reflog) {
+            Ok(()) => Ok(true),
+            Err(RefsError::Moved(_)) => Ok(false),
+            Err(RefsError::Git(error)) => Err(error.into()),
+        }
+    }
+
+    /// Why a work tree could not follow a branch that moves, if one could not.
+    ///
+    /// # Errors
+    /// When git cannot say.
+    pub fn cannot_follow(&self, change: &Change) -> Result<Option<String>, SyncError> {
+        let (Expected::At(old), Some(new)) = (change.old, change.new) else { return Ok(None) };
+        for checked_out in self.checked_out(&change.name)? {
+            if let Some(busy) = checked_out.busy()? {
+                return Ok(Some(busy.to_string()));
+            }
+            if !checked_out.could_follow(CommitId(old), CommitId(new))? {
+                let path = checked_out.path.display();
+                return Ok(Some(format!("untracked files in '{path}' are in the way")));
+            }
+        }
+        Ok(None)
+    }
+
+    fn checked_out(&self, name: &RefName) -> Result<Vec<CheckedOut>, GitError> {
+        if name.branch_name().is_none() {
+            return Ok(Vec::new());
+        }
+        let mut places = self.repository.checked_out()?;
+        places.retain(|place| place.branch == *name);
+        Ok(places)
+    }
+
+    /// Moves refs one after the other. The journal is on disk before the first moves and is removed after the last, so
+    /// that the next run can go on from any point.
+    fn run_journal(&self, journal: &Journal) -> Result<Transacted, SyncError> {
+        for change in &journal.changes {
+            if let Some(busy) = self.cannot_follow(change)? {
+                return Ok(Transacted::Unable(busy));
+            }
+        }
+        let path = self.journal_path();
+        journal.write(&path)?;
+        let outcome = self.replay(journal)?;
+        std::fs::remove_file(&path).map_err(GitError::file(&path))?;
+        Ok(outcome)
+    }
+
+    /// Makes those changes of a journal that are not made yet, up to the first that cannot be.
+    fn replay(&self, journal: &Journal) -> Result<Transacted, SyncError> {
+        for change in &journal.changes {
+            let standing = self.repository.resolve(&change.name)?;
+            if standing != change.new
+                && !self.update(&change.as_update(), &format!("deploy: {}", journal.label))?
+            {
+                return Ok(Transacted::Moved(vec![change.name.clone()]));
+            }
+            if let (Expected::At(old), Some(new)) = (change.old, change.new) {
+                for checked_out in self.checked_out(&change.name)? {
+                    checked_out.follow(CommitId(old), CommitId(new))?;
+                }
+            }
+        }
+        Ok(Transacted::Done)
+    }
+
+    fn journal_path(&self) -> PathBuf {
+        self.repository.deploy_dir().join("journal")
+    }
+
+    /// Finishes what a run that died had begun here. Returns what it was.
+    ///
+    /// # Errors
+    /// When a ref or a work tree cannot be moved.
+    pub fn finish_journal(&self) -> Result<Option<String>, SyncError> {
+        self.repository.clear_dead()?;
+        let path = self.journal_path();
+        let Some(journal) = Journal::read(&path)? else { return Ok(None) };
+        let outcome = self.replay(&journal)?;
+        std::fs::remove_file(&path).map_err(GitError::file(&path))?;
+        match outcome {
+            // What comes after the ref that somebody else moved is decided anew by who reads the attempt.
+            Transacted::Moved(_) => Ok(Some(format!("{} (refs were moved meanwhile)", journal.label))),
+            Transacted::Done | Transacted::Refused(_) | Transacted::Unable(_) => Ok(Some(journal.label)),
+        }
+    }
+}
+
+/// Whether a branch's work tree is busy, for the checks that come before anything is claimed.
+///
+/// # Errors
+/// When git cannot say.
+pub fn busy(repository: &Repository, branch: &RefName) -> Result<Option<Busy>, GitError> {
+    for place in repository.checked_out()? {
+        if place.branch == *branch
+            && let Some(busy) = place.busy()?
+        {
+            return Ok(Some(busy));
+        }
+    }
+    Ok(None)
+}
+
+/// The changes of one transaction, as they stand on disk while it is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Journal {
+    label: String,
+    changes: Vec<Change>,
+}
+
+impl Journal {
+    fn write(&self, path: &std::path::Path) -> Result<(), GitError> {
+        let dir = path.parent().unwrap_or(path);
+        std::fs::create_dir_all(dir).map_err(GitError::file(dir))?;
+        let mut file = tempfile::NamedTempFile::new_in(dir).map_err(GitError::file(dir))?;
+        let write = |file: &mut tempfile::NamedTempFile| {
+            std::io::Write::write_all(file, self.to_text().as_bytes())?;
+            file.as_file().sync_all()
+        };
+        write(&mut file).map_err(GitError::file(path))?;
+        file.persist(path).map_err(|error| GitError::file(path)(error.error))?;
+        // The name must be as safe as the bytes before any ref moves.
+        std::fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(GitError::file(dir))
+    }
+
+    fn read(path: &std::path::Path) -> Result<Option<Self>, GitError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text).map(Some).ok_or_else(|| {
+                GitError::file(path)(std::io::Error::other(
+                    "it is no journal of this version: move it away by hand",
+                ))
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(GitError::file(path)(error)),
+        }
+    }
+
+    fn to_text(&self) -> String {
+        let id = |id: Option<ObjectId>| id.map_or_else(|| "-".to_owned(), |id| id.to_string());
+        let mut text = format!("{}\n", self.label);
+        for change in &self.changes {
+            let old = match change.old {
+                Expected::Absent => None,
+                Expected::At(old) => Some(old),
+            };
+            text.push_str(&format!("{} {} {}\n", id(old), id(change.new), change.name));
+        }
+        text
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let id = |word: &str| if word == "-" { Some(None) } else { word.parse().ok().map(Some) };
+        let mut lines = text.lines();
+        let label = lines.next()?.to_owned();
+        let changes = lines.map(|line| {
+            let mut words = line.splitn(3, ' ');
+            let old = Expected::seen(id(words.next()?)?);
+            let new = id(words.next()?)?;
+            Some(Change { name: RefName::new(words.next()?).ok()?, old, new, forward: false })
+        });
+        Some(Self { label, changes: changes.collect::<Option<_>>()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_comes_back_as_written() {
+        let id = |digit: &str| digit.repeat(40).parse::<ObjectId>().unwrap();
+        let name = |name: &str| RefName::new(name).unwrap();
+        let changes = vec![
+            Change::create(name("refs/tags/deployment-0001"), id("1")),
+            Change::update(name("refs/heads/master"), Some(id("2")), id("3")),
+            Change::delete(name("refs/deploy/lock/env/demo"), id("4")),
+        ];
+        let journal = Journal { label: "deployment-0001: land".to_owned(), changes };
+        assert_eq!(Journal::parse(&journal.to_text()), Some(journal));
+        assert_eq!(Journal::parse("x\nnonsense\n"), None);
+    }
+}

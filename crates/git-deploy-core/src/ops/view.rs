@@ -1,0 +1,328 @@
+//! What is known at one moment: branches with their states, the queue, the ledger.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashMap};
+
+use crate::branch::Branch;
+use crate::config::deploy_toml::Target;
+use crate::config::{ConfigError, Settings, deploy_toml_of};
+use crate::git::notes::{Notes, NotesError};
+use crate::git::object::{Kind, parse_tag};
+use crate::git::{GitError, Ref, Repository};
+use crate::ids::{CommitId, DeploymentId, IdError, RefName};
+use crate::ledger::{Deployment, Outcome, TagError};
+use crate::queue::{self, Place};
+use crate::state::State;
+
+/// A repository as it stands, with the configuration that counts in it.
+pub struct View<'a> {
+    /// The repository.
+    pub repository: &'a Repository,
+    /// Git's configuration.
+    pub settings: Settings,
+    /// The notes.
+    pub notes: Notes<'a>,
+    ledger: OnceCell<Ledger>,
+    base_tip: OnceCell<Option<CommitId>>,
+}
+
+/// All deployments that have a tag.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// Those that can be read, by name.
+    pub deployments: Vec<Deployment>,
+    /// Tags with the name of a deployment that cannot be read.
+    pub unreadable: Vec<TagError>,
+}
+
+/// Branches and what could not be read about some of them.
+#[derive(Debug, Default)]
+pub struct Branches {
+    /// The branches, by name.
+    pub branches: Vec<Branch>,
+    /// Notes that are malformed; their branches count as being in development.
+    pub malformed: Vec<NotesError>,
+}
+
+/// Where the tip of a branch was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Our own branch.
+    Local,
+    /// The branch as it was last fetched from the remote.
+    Remote,
+}
+
+/// Why the view could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ViewError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A note cannot be read.
+    #[error(transparent)]
+    Notes(#[from] NotesError),
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// There is no such branch, here or on the remote.
+    #[error("there is no branch '{}'", .0.short())]
+    NoBranch(RefName),
+    /// A word that cannot be the name of a branch.
+    #[error("there is no branch '{word}': {why}")]
+    NotABranch {
+        /// The word.
+        word: String,
+        /// Why not.
+        why: IdError,
+    },
+    /// No branch is named, and none is checked out.
+    #[error("no branch is checked out (HEAD is detached)")]
+    Detached,
+    /// The branch that is checked out has no commit yet.
+    #[error("branch '{}' has no commits yet", .0.short())]
+    Unborn(RefName),
+}
+
+impl<'a> View<'a> {
+    /// Reads the configuration and where the notes stand.
+    ///
+    /// # Errors
+    /// When either cannot be read.
+    pub fn new(repository: &'a Repository) -> Result<Self, ViewError> {
+        Ok(Self {
+            repository,
+            settings: Settings::read(repository)?,
+            notes: repository.notes()?,
+            ledger: OnceCell::new(),
+            base_tip: OnceCell::new(),
+        })
+    }
+
+    /// All deployments, those that were tagged here and those that were fetched.
+    ///
+    /// # Errors
+    /// When tags cannot be read.
+    pub fn ledger(&self) -> Result<&Ledger, GitError> {
+        if let Some(ledger) = self.ledger.get() {
+            return Ok(ledger);
+        }
+        let ledger = self.read_ledger()?;
+        Ok(self.ledger.get_or_init(|| ledger))
+    }
+
+    fn read_ledger(&self) -> Result<Ledger, GitError> {
+        let mut tags = BTreeMap::new();
+        let fetched = self.settings.remote.as_ref().map(|tracking| tracking.tags());
+        for place in fetched.iter().map(String::as_str).chain(["refs/tags/"]) {
+            for tag in self.repository.refs(&format!("{place}deployment-"))? {
+                let id = tag.name.as_str().strip_prefix(place).and_then(|name| name.parse::<DeploymentId>().ok());
+                tags.extend(id.map(|id| (id, tag.target)));
+            }
+        }
+        let mut ledger = Ledger::default();
+        for (id, target) in tags {
+            let read = match self.repository.find(target)? {
+                Some(object) if object.kind == Kind::Tag => {
+                    let (_, message) =
+                        parse_tag(&object.data).map_err(|error| GitError::Malformed { id: target, error })?;
+                    Deployment::parse(id, &message)
+                }
+                _ => Err(TagError { tag: id, what: "it is not an annotated tag".to_owned() }),
+            };
+            match read {
+                Ok(deployment) => ledger.deployments.push(deployment),
+                Err(error) => ledger.unreadable.push(error),
+            }
+        }
+        Ok(ledger)
+    }
+
+    /// The deployment that landed a branch's tip, if that is on base now.
+    fn landed(&self, branch: &RefName, tip: CommitId) -> Result<Option<DeploymentId>, GitError> {
+        let base_tip = match self.base_tip.get() {
+            Some(base_tip) => *base_tip,
+            None => {
+                let base_tip = self.repository.tip(&self.settings.authority(&self.settings.base))?;
+                *self.base_tip.get_or_init(|| base_tip)
+            }
+        };
+        let Some(base_tip) = base_tip else { return Ok(None) };
+        // For one branch the walk through history is cheaper than a long ledger; for many the ledger is there already.
+        if self.ledger.get().is_none() && !self.repository.is_ancestor(tip, base_tip)? {
+            return Ok(None);
+        }
+        let landed = self.ledger()?.deployments.iter().rev().find(|deployment| {
+            deployment.id.environment.is_none()
+                && deployment.outcome == Outcome::Success
+                && deployment.commit == tip
+                && deployment.branch.as_ref() == Some(branch)
+        });
+        match landed {
+            Some(deployment) if self.repository.is_ancestor(tip, base_tip)? => Ok(Some(deployment.id.clone())),
+            _ => Ok(None),
+        }
+    }
+
+    fn derive(&self, name: RefName, tip: CommitId, others_on_tip: bool) -> Result<Branch, ViewError> {
+        // Base is where branches land: it is in no state, whatever is written on its tip.
+        let note = if name == self.settings.base { None } else { self.notes.get(tip)? };
+        let landed = self.landed(&name, tip)?;
+        Ok(Branch::derive(name, tip, note, others_on_tip, landed))
+    }
+
+    /// One branch: ours, else the remote's.
+    ///
+    /// # Errors
+    /// When there is none of this name, or its note is malformed.
+    pub fn branch(&self, name: &RefName) -> Result<(Branch, Side), ViewError> {
+        let ours = self.repository.tip(name)?;
+        let side = if ours.is_some() { Side::Local } else { Side::Remote };
+        let tip = match ours {
+            Some(tip) => Some(tip),
+            None => self.repository.tip(&self.settings.authority(name))?,
+        };
+        let Some(tip) = tip else { return Err(ViewError::NoBranch(name.clone())) };
+        // Only a note that names no branch depends on who else is there, and asking costs a walk over all refs.
+        let unnamed = self.notes.get(tip)?.is_some_and(|note| note.refs.is_empty());
+        let others = unnamed && self.heads_on(tip)?.iter().any(|other| other != name);
+        Ok((self.derive(name.clone(), tip, others)?, side))
+    }
+
+    /// The branches that count whose tip is this commit.
+    ///
+    /// # Errors
+    /// When refs cannot be read.
+    pub fn heads_on(&self, tip: CommitId) -> Result<Vec<RefName>, GitError> {
+        let heads = self.authority_heads()?;
+        Ok(heads.into_iter().filter(|(_, head)| head.target == tip.0).map(|(name, _)| name).collect())
+    }
+
+    /// The branches that count, under the names that they have there.
+    fn authority_heads(&self) -> Result<Vec<(RefName, Ref)>, GitError> {
+        let prefix = self.settings.authority_prefix();
+        let mut heads = Vec::new();
+        for head in self.repository.refs(&prefix)? {
+            let short = head.name.as_str().strip_prefix(&prefix).unwrap_or_default();
+            if let (Ok(name), false) = (RefName::branch(short), head.symbolic) {
+                heads.push((name, head));
+            }
+        }
+        Ok(heads)
+    }
+
+    /// The branches that count: without base, symbolic refs and the branches of `rendered` environments.
+    ///
+    /// # Errors
+    /// When refs or notes cannot be read; a malformed note is reported beside the branches.
+    pub fn authority_branches(&self) -> Result<Branches, ViewError> {
+        self.derive_all(self.authority_heads()?)
+    }
+
+    /// Our own branches, without base, symbolic refs and the branches of `rendered` environments.
+    ///
+    /// # Errors
+    /// When refs or notes cannot be read; a malformed note is reported beside the branches.
+    pub fn local_branches(&self) -> Result<Branches, ViewError> {
+        let heads = self.repository.refs("refs/heads/")?;
+        self.derive_all(heads.into_iter().filter(|head| !head.symbolic).map(|head| (head.name.clone(), head)).collect())
+    }
+
+    fn derive_all(&self, heads: Vec<(RefName, Ref)>) -> Result<Branches, ViewError> {
+        let mut on_tip: HashMap<_, u32> = HashMap::new();
+        for (_, head) in &heads {
+            *on_tip.entry(head.target).or_default() += 1;
+        }
+        let rendered = self.rendered_branches()?;
+        self.ledger()?;
+        let mut found = Branches::default();
+        for (name, head) in heads {
+            if name == self.settings.base || rendered.contains(&name) {
+                continue;
+            }
+            let tip = CommitId(head.target);
+            match self.derive(name.clone(), tip, on_tip[&head.target] > 1) {
+                Ok(branch) => found.branches.push(branch),
+                Err(ViewError::Notes(error @ NotesError::Note { .. })) => {
+                    found.malformed.push(error);
+                    found.branches.push(Branch::derive(name, tip, None, false, None));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The branches of `rendered` environments, as base's `deploy.toml` names them. One that cannot be read names none:
+    /// who deploys is told so, who only looks is not kept from it.
+    fn rendered_branches(&self) -> Result<Vec<RefName>, ViewError> {
+        let Some(base_tip) = self.repository.tip(&self.settings.authority(&self.settings.base))? else {
+            return Ok(Vec::new());
+        };
+        let environments = match deploy_toml_of(self.repository, base_tip, self.settings.base.short()) {
+            Ok(deploy_toml) => deploy_toml.map(|deploy_toml| deploy_toml.environments().to_vec()).unwrap_or_default(),
+            Err(ConfigError::DeployToml { .. }) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let branches = environments.iter().filter_map(|environment| match &environment.target {
+            Target::Rendered { branch, .. } => RefName::branch(branch).ok(),
+            Target::Cluster { .. } => None,
+        });
+        Ok(branches.collect())
+    }
+
+    /// The queue, and what could not be read on the way.
+    ///
+    /// # Errors
+    /// When refs or notes cannot be read.
+    pub fn queue(&self) -> Result<(Vec<Place>, Vec<NotesError>), ViewError> {
+        let found = self.authority_branches()?;
+        Ok((queue::order(&found.branches), found.malformed))
+    }
+
+    /// The branch that is checked out here; `None` if the head is detached.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn current_branch(&self) -> Result<Option<RefName>, GitError> {
+        self.repository.symbolic_target("HEAD")
+    }
+
+    /// The branch that a user means by a word (`login`, `refs/heads/login`, `@`), or by saying nothing.
+    ///
+    /// # Errors
+    /// When the word is no name, or no branch is checked out where that is asked for.
+    pub fn named_branch(&self, word: Option<&str>) -> Result<RefName, ViewError> {
+        let current = || match self.current_branch()? {
+            Some(name) if self.repository.tip(&name)?.is_none() => Err(ViewError::Unborn(name)),
+            Some(name) if name.branch_name().is_some() => Ok(name),
+            _ => Err(ViewError::Detached),
+        };
+        match word {
+            None | Some("HEAD" | "@") => current(),
+            Some(word) => {
+                let short = word.strip_prefix("refs/heads/").unwrap_or(word);
+                RefName::branch(short).map_err(|why| ViewError::NotABranch { word: word.to_owned(), why })
+            }
+        }
+    }
+
+    /// What was written by hand into git's default notes, where nobody looks for states: the state that it names, where
+    /// the branch is in another one.
+    ///
+    /// # Errors
+    /// When these notes cannot be read.
+    pub fn stray_note(&self, branch: &Branch) -> Result<Option<State>, GitError> {
+        let Some(tip) = self.repository.tip(&default_notes_ref())? else { return Ok(None) };
+        let text = self.repository.notes_at(Some(tip))?.bytes(branch.tip)?.unwrap_or_default();
+        let first = String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned();
+        let state = first.split_once(':').filter(|(key, _)| key.trim() == "state");
+        let state = state.and_then(|(_, word)| word.split("//").next().unwrap_or_default().trim().parse().ok());
+        Ok(state.filter(|state| *state != branch.state()))
+    }
+}
+
+/// Where `git notes` writes when it is not told otherwise.
+fn default_notes_ref() -> RefName {
+    RefName::new("refs/notes/commits").unwrap_or_else(|_| unreachable!("it is a valid name"))
+}
