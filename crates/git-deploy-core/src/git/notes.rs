@@ -4,7 +4,7 @@
 //! digits of the ids into folders ("fan-out"), see `notes.c`. libgit2 never does, and neither `git notes` nor libgit2
 //! survive concurrent writers, so both the tree and the compare-and-swap are ours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::git::object::{self, Commit, FILE, FOLDER, Kind, TreeEntry};
 use crate::git::refs::{Expected, RefUpdate, RefsError, backoff};
@@ -171,7 +171,10 @@ impl Notes<'_> {
         prefix: &str,
         found: &mut BTreeMap<CommitId, ObjectId>,
     ) -> Result<(), GitError> {
-        for entry in self.repository.tree(tree)? {
+        let (folders, files): (Vec<_>, Vec<_>) =
+            self.repository.tree(tree)?.into_iter().partition(TreeEntry::is_folder);
+        // The same id at two depths: the upper one is what a look-up finds.
+        for entry in files.iter().chain(&folders) {
             let Ok(name) = std::str::from_utf8(&entry.name) else { continue };
             let path = format!("{prefix}{name}");
             if entry.is_folder() {
@@ -179,11 +182,7 @@ impl Notes<'_> {
                     self.collect(entry.id, &path, found)?;
                 }
             } else if let Ok(commit) = path.parse() {
-                // The same id flat and in a folder: the flat one is what a look-up finds, and is seen last here.
-                let kept = found.entry(commit).or_insert(entry.id);
-                if prefix.is_empty() {
-                    *kept = entry.id;
-                }
+                found.entry(commit).or_insert(entry.id);
             }
         }
         Ok(())
@@ -194,12 +193,7 @@ impl Notes<'_> {
     /// # Errors
     /// When an object cannot be read or written.
     pub fn commit_with(&self, edit: &NotesEdit, identity: &Identity) -> Result<Option<CommitId>, GitError> {
-        let mut edits = BTreeMap::new();
-        for (commit, text) in &edit.edits {
-            let blob = text.as_ref().map(|text| self.repository.write(Kind::Blob, text)).transpose()?;
-            edits.insert(commit.to_string(), blob);
-        }
-        let tree = write_level(self.repository, self.tree, edits)?;
+        let tree = self.tree_with(&edit.edits)?;
         let merges = edit.merged.is_some_and(|merged| Some(merged) != self.commit);
         if tree == self.tree && !merges {
             return Ok(None);
@@ -216,6 +210,18 @@ impl Notes<'_> {
         self.repository.write_commit(&commit).map(Some)
     }
 
+    fn tree_with(&self, edits: &Edits) -> Result<Option<ObjectId>, GitError> {
+        let Some(digits) = edits.keys().next().map(|commit| commit.0.as_bytes().len() * 2) else {
+            return Ok(self.tree);
+        };
+        let mut opened = Opened::new(self.repository, self.tree, digits)?;
+        for (commit, text) in edits {
+            let blob = text.as_ref().map(|text| self.repository.write(Kind::Blob, text)).transpose()?;
+            opened.edit(&commit.to_string(), blob)?;
+        }
+        opened.write("", true)
+    }
+
     /// The move of the notes ref from these notes to a commit made by [`Notes::commit_with`].
     pub fn update_to(&self, commit: CommitId) -> RefUpdate {
         RefUpdate {
@@ -230,91 +236,130 @@ fn is_hex(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
-/// One level of the tree, taken apart.
-#[derive(Default)]
-struct Level {
-    /// Notes that stand here, by the rest of the id.
+/// A notes tree, opened as far as edits reach. All names are beginnings or wholes of ids, without slashes.
+struct Opened<'a> {
+    repository: &'a Repository,
+    /// How many digits an id has.
+    digits: usize,
     notes: BTreeMap<String, ObjectId>,
-    /// Folders of the fan-out.
-    folders: BTreeMap<String, ObjectId>,
-    /// What is no note; kept.
-    others: Vec<TreeEntry>,
+    /// Folders that nothing was looked up in.
+    closed: BTreeMap<String, ObjectId>,
+    /// What is no note, by the folder that it stands in; kept.
+    others: BTreeMap<String, Vec<TreeEntry>>,
 }
 
-impl Level {
-    /// `rest` is how many digits of an id are left on this level.
-    fn read(repository: &Repository, tree: Option<ObjectId>, rest: usize) -> Result<Self, GitError> {
-        let mut level = Self::default();
-        let entries = tree.map(|tree| repository.tree(tree)).transpose()?.unwrap_or_default();
-        for entry in entries {
-            match std::str::from_utf8(&entry.name) {
-                Ok(name) if is_hex(name) && entry.is_folder() && name.len() == 2 && rest > 2 => {
-                    level.folders.insert(name.to_owned(), entry.id);
+impl<'a> Opened<'a> {
+    fn new(repository: &'a Repository, tree: Option<ObjectId>, digits: usize) -> Result<Self, GitError> {
+        let (notes, closed, others) = Default::default();
+        let mut opened = Self { repository, digits, notes, closed, others };
+        if let Some(tree) = tree {
+            opened.open("", tree)?;
+        }
+        Ok(opened)
+    }
+
+    fn open(&mut self, prefix: &str, tree: ObjectId) -> Result<(), GitError> {
+        let rest = self.digits - prefix.len();
+        for entry in self.repository.tree(tree)? {
+            match std::str::from_utf8(&entry.name).ok().filter(|name| is_hex(name)) {
+                Some(name) if entry.is_folder() && name.len() == 2 && rest > 2 => {
+                    self.closed.insert(format!("{prefix}{name}"), entry.id);
                 }
-                Ok(name) if is_hex(name) && !entry.is_folder() && name.len() == rest => {
-                    level.notes.insert(name.to_owned(), entry.id);
+                Some(name) if !entry.is_folder() && name.len() == rest => {
+                    // A second one, further down, is not what a look-up finds.
+                    self.notes.entry(format!("{prefix}{name}")).or_insert(entry.id);
                 }
-                _ => level.others.push(entry),
+                _ => self.others.entry(prefix.to_owned()).or_default().push(entry),
             }
         }
-        Ok(level)
-    }
-
-    /// git's rule: a level is fanned out when below each of the sixteen next digits stands more than one note.
-    fn is_crowded(&self) -> bool {
-        let mut counts = [0_u32; 16];
-        for name in self.notes.keys() {
-            let digit = name.as_bytes()[0];
-            let value = if digit.is_ascii_digit() { digit - b'0' } else { digit - b'a' + 10 };
-            counts[usize::from(value)] += 1;
+        // Notes beside the folder that they should stand in: a writer without fan-out was here.
+        let beside = |(name, _): &(&String, &ObjectId)| below(&self.notes, name).next().is_some();
+        let mixed: Vec<String> =
+            below(&self.closed, prefix).filter(beside).map(|(name, _)| name.clone()).collect();
+        for name in mixed {
+            if let Some(tree) = self.closed.remove(&name) {
+                self.open(&name, tree)?;
+            }
         }
-        counts.iter().all(|count| *count > 1)
+        Ok(())
     }
-}
 
-/// Writes a level with edits, whose keys are what is left of the ids; `None` when nothing is left.
-fn write_level(
-    repository: &Repository,
-    tree: Option<ObjectId>,
-    edits: BTreeMap<String, Option<ObjectId>>,
-) -> Result<Option<ObjectId>, GitError> {
-    let Some(rest) = edits.keys().next().map(String::len) else { return Ok(tree) };
-    let mut level = Level::read(repository, tree, rest)?;
-    // An edit of a note that stands further down must reach it there, so that no id ever stands twice.
-    let mut below: BTreeMap<String, BTreeMap<String, Option<ObjectId>>> = BTreeMap::new();
-    let mut push_down = |name: &str, blob| {
-        below.entry(name[..2].to_owned()).or_default().insert(name[2..].to_owned(), blob);
-    };
-    for (name, blob) in edits {
+    /// Takes the next folder below a prefix that is to be opened.
+    fn take_closed(&mut self, prefix: &str) -> Option<(String, ObjectId)> {
+        let name = below(&self.closed, prefix).next()?.0.clone();
+        self.closed.remove_entry(&name)
+    }
+
+    /// Opens the folders that the note would stand in, so that no id ever stands twice, and writes it.
+    fn edit(&mut self, id: &str, blob: Option<ObjectId>) -> Result<(), GitError> {
+        for end in (2..self.digits).step_by(2) {
+            if let Some(tree) = self.closed.remove(&id[..end]) {
+                self.open(&id[..end], tree)?;
+            }
+        }
         match blob {
-            Some(blob) if level.folders.is_empty() => drop(level.notes.insert(name, blob)),
-            _ => {
-                level.notes.remove(&name);
-                if !level.folders.is_empty() {
-                    push_down(&name, blob);
-                }
+            Some(blob) => self.notes.insert(id.to_owned(), blob),
+            None => self.notes.remove(id),
+        };
+        Ok(())
+    }
+
+    /// git's rule (`determine_fanout` in `notes.c`): a level has folders where below each of the sixteen next digits
+    /// stands more than one note, or a folder that need not be opened.
+    fn is_crowded(&self, prefix: &str) -> bool {
+        let next = |digit: u32| format!("{prefix}{digit:x}");
+        let taken = |entry: &TreeEntry| entry.name.len() == 2 && !entry.is_folder();
+        let clash = self.others.get(prefix).is_some_and(|others| others.iter().any(taken));
+        prefix.len() + 2 < self.digits
+            && !clash
+            && (0..16).map(next).all(|next| {
+                below(&self.closed, &next).next().is_some() || below(&self.notes, &next).nth(1).is_some()
+            })
+    }
+
+    /// Writes what stands below a prefix; `None` when nothing does. Without `with_notes` the notes stand further up.
+    fn write(&mut self, prefix: &str, with_notes: bool) -> Result<Option<ObjectId>, GitError> {
+        let has_folders = with_notes && self.is_crowded(prefix);
+        if with_notes && !has_folders {
+            while let Some((name, tree)) = self.take_closed(prefix) {
+                self.open(&name, tree)?;
             }
         }
-    }
-    if rest > 2 && (!level.folders.is_empty() || level.is_crowded()) {
-        for (name, blob) in std::mem::take(&mut level.notes) {
-            push_down(&name, Some(blob));
+        let mut entries = self.others.get(prefix).cloned().unwrap_or_default();
+        let mut folders: BTreeSet<String> =
+            self.others.keys().filter_map(|folder| folder_below(prefix, folder)).collect();
+        if has_folders {
+            let names = below(&self.notes, prefix).chain(below(&self.closed, prefix));
+            folders.extend(names.filter_map(|(name, _)| folder_below(prefix, name)));
+        } else if with_notes {
+            let note = |(name, id): (&String, &ObjectId)| entry(FILE, &name[prefix.len()..], *id);
+            entries.extend(below(&self.notes, prefix).map(note));
         }
+        for folder in folders {
+            let tree = match self.closed.get(&folder) {
+                Some(tree) if has_folders => Some(*tree),
+                _ => self.write(&folder, has_folders)?,
+            };
+            entries.extend(tree.map(|tree| entry(FOLDER, &folder[prefix.len()..], tree)));
+        }
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        self.repository.write(Kind::Tree, &object::tree_bytes(entries)).map(Some)
     }
-    for (name, edits) in below {
-        let folder = level.folders.remove(&name);
-        level.folders.extend(write_level(repository, folder, edits)?.map(|folder| (name, folder)));
-    }
-    let file = |mode: &[u8], (name, id): (String, ObjectId)| TreeEntry {
-        mode: mode.to_vec(),
-        name: name.into(),
-        id,
-    };
-    let mut entries = level.others;
-    entries.extend(level.notes.into_iter().map(|note| file(FILE, note)));
-    entries.extend(level.folders.into_iter().map(|folder| file(FOLDER, folder)));
-    if entries.is_empty() {
-        return Ok(None);
-    }
-    repository.write(Kind::Tree, &object::tree_bytes(entries)).map(Some)
+}
+
+/// What begins with a prefix.
+fn below<'m, T>(names: &'m BTreeMap<String, T>, prefix: &str) -> impl Iterator<Item = (&'m String, &'m T)> {
+    let prefix = prefix.to_owned();
+    names.range(prefix.clone()..).take_while(move |(name, _)| name.starts_with(&prefix))
+}
+
+/// The folder right below a prefix in which something stands.
+fn folder_below(prefix: &str, name: &str) -> Option<String> {
+    name.get(..prefix.len() + 2).filter(|folder| folder.starts_with(prefix)).map(str::to_owned)
+}
+
+fn entry(mode: &[u8], name: &str, id: ObjectId) -> TreeEntry {
+    TreeEntry { mode: mode.to_vec(), name: name.into(), id }
 }
