@@ -51,6 +51,13 @@ pub fn merge(ours: &NoteTexts, theirs: &NoteTexts) -> NoteTexts {
     known.iter().map(|(commit, known)| (*commit, known.text())).collect()
 }
 
+/// What has to be written so that our notes become what [`merge`] gives: only the notes that differ.
+pub fn missing(ours: &NoteTexts, theirs: &NoteTexts) -> NoteTexts {
+    let mut merged = merge(ours, theirs);
+    merged.retain(|commit, text| ours.get(commit) != Some(text));
+    merged
+}
+
 /// Writes the largest decision of each line into all its notes.
 fn carry(known: &mut BTreeMap<CommitId, Known>) {
     let mut lines = Lines::default();

@@ -137,7 +137,8 @@ fn a_note_nobody_disagrees_with_keeps_its_bytes() {
         clone_of(&[('a', "zebra: 1; a remark; state: staged // since Monday"), ('b', "stat: oops")]);
     assert_eq!(merge(&by_hand, &by_hand), by_hand);
     assert_eq!(merge(&by_hand, &NoteTexts::new()), by_hand);
-    assert_eq!(merge(&NoteTexts::new(), &by_hand), by_hand);
+    assert!(missing(&by_hand, &by_hand).is_empty());
+    assert_eq!(missing(&NoteTexts::new(), &by_hand), by_hand);
 }
 
 #[test]
@@ -361,6 +362,13 @@ proptest! {
             }
         }
         prop_assert!(once.keys().all(|commit| a.0.contains_key(commit) || b.0.contains_key(commit)));
+    }
+
+    #[test]
+    fn what_is_missing_makes_the_merge(a in any_clone(), b in any_clone()) {
+        let mut ours = a.0.clone();
+        ours.extend(missing(&a.0, &b.0));
+        prop_assert_eq!(Shown(ours), a.with(&b));
     }
 
     #[test]
