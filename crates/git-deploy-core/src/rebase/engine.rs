@@ -73,16 +73,7 @@ impl<'a> MergeTreeEngine<'a> {
             Plan::Unrelated(root) => return self.unrelated(root),
             Plan::Pick(steps) => steps,
         };
-        let upstream = suspects(&steps, &listed);
-        let known = match upstream.is_empty() {
-            true => HashSet::new(),
-            false => {
-                let own = steps.iter().filter(|step| step.suspected).map(|step| step.commit);
-                let patches =
-                    history::exact_patches(&upstream.iter().copied().chain(own).collect::<Vec<_>>())?;
-                upstream_already(&steps, &upstream, &patches)
-            }
-        };
+        let known = already_upstream(&steps, &suspects(&steps, &listed))?;
         self.replay(request, &steps, &known)
     }
 
@@ -180,6 +171,16 @@ impl<'a> MergeTreeEngine<'a> {
         }
         Ok(self.signer.as_ref())
     }
+}
+
+/// The commits that need not be picked. Nothing is compared where git's marks found nothing.
+fn already_upstream(steps: &[Step], upstream: &[CommitId]) -> Result<HashSet<CommitId>, GitError> {
+    if upstream.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let own = steps.iter().filter(|step| step.suspected).map(|step| step.commit);
+    let compared: Vec<CommitId> = upstream.iter().copied().chain(own).collect();
+    Ok(upstream_already(steps, upstream, &history::exact_patches(&compared)?))
 }
 
 impl Engine for MergeTreeEngine<'_> {

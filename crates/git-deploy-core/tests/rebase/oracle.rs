@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::process::Output;
 
 use git_deploy_core::git::object::{Commit, quote_path};
 use git_deploy_core::ids::CommitId;
@@ -18,6 +19,8 @@ pub(crate) enum Expected {
     Commits(Vec<(String, String, String)>),
     /// The commit, and the paths in the order of their names.
     Conflict(CommitId, BTreeSet<String>),
+    /// A conflict at which git itself gives up with a bug of its own, when it is to write it into a work tree.
+    Bug,
     /// Anything else: the engine says it, git never.
     Other(String),
 }
@@ -29,6 +32,7 @@ impl Expected {
             Self::Landed => "landed",
             Self::Commits(_) => "rebased",
             Self::Conflict(..) => "conflict",
+            Self::Bug => "bug",
             Self::Other(_) => "other",
         }
     }
@@ -65,9 +69,15 @@ pub(crate) struct Oracle<'a> {
 
 impl<'a> Oracle<'a> {
     pub(crate) fn new(lab: &'a Lab) -> Self {
-        let tree = lab.path("scratch");
-        lab.git(&["worktree", "add", "-q", "--detach", tree.to_str().unwrap(), "master"]);
-        Self { lab, tree }
+        let oracle = Self { lab, tree: lab.path("scratch") };
+        oracle.begin_anew();
+        oracle
+    }
+
+    fn begin_anew(&self) {
+        std::fs::remove_dir_all(&self.tree).ok();
+        self.lab.git(&["worktree", "prune"]);
+        self.lab.git(&["worktree", "add", "-q", "--detach", self.tree.to_str().unwrap(), "master"]);
     }
 
     /// What `git rebase --no-fork-point <base>` makes of a commit; but commits whose whitespace differs are picked.
@@ -94,7 +104,20 @@ impl<'a> Oracle<'a> {
                 head => Expected::Commits(commits(lab, base, head)),
             };
         }
-        let stopped = lab.git_in(&self.tree, &["rev-parse", "REBASE_HEAD"]).parse().unwrap();
+        self.stopped(&output)
+    }
+
+    /// Where and why a rebase stopped; it is given up.
+    fn stopped(&self, output: &Output) -> Expected {
+        let lab = self.lab;
+        let stopped = lab.command_in(&self.tree, &["rev-parse", "REBASE_HEAD"]).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        if stderr.contains("BUG: merge-ort.c") {
+            self.begin_anew();
+            return Expected::Bug;
+        }
+        assert!(stopped.status.success(), "git stopped at no commit: {stderr}");
+        let stopped = String::from_utf8_lossy(&stopped.stdout).trim_end().parse().unwrap();
         let unmerged =
             lab.command_in(&self.tree, &["diff", "--name-only", "--diff-filter=U", "-z"]).output().unwrap();
         let paths = unmerged.stdout.split(|byte| *byte == 0).filter(|path| !path.is_empty());

@@ -201,6 +201,17 @@ lab_tests! {
         assert_eq!(lab.verdict("other"), Verdict::Skipped(Skip::Unrelated(root)));
     }
 
+    fn a_branch_that_a_shallow_clone_cuts_off_is_not_called_unrelated(lab) {
+        diverging(lab);
+        lab.commit("work", &[("b", "b\n")]);
+        let (url, clone) = (format!("file://{}", lab.path("repo").display()), lab.path("clone"));
+        lab.git(&["clone", "-q", "--depth=1", "--no-single-branch", "--bare", &url, clone.to_str().unwrap()]);
+        std::env::set_current_dir(&clone).unwrap();
+        let verdict = lab.verdict("work");
+        let Verdict::Skipped(Skip::Failed(reason)) = &verdict else { panic!("{verdict:?}") };
+        assert!(reason.contains("shallow"), "{reason}");
+    }
+
     fn renames_are_followed(lab) {
         lab.init(&[("src/a", TEN), ("src/b", TEN)]);
         lab.branch("work", "master");
@@ -211,10 +222,21 @@ lab_tests! {
         let Verdict::Broken(conflict) = agreed(lab, "work") else { panic!() };
         assert_eq!(conflict.paths, ["lib/new"]);
         lab.git(&["config", "merge.directoryRenames", "true"]);
-        lab.git(&["worktree", "remove", "--force", lab.path("scratch").to_str().unwrap()]);
         let tip = rebased(agreed(lab, "work")).tip;
         let files = lab.git(&["ls-tree", "-r", "--name-only", &tip.to_string()]);
         assert_eq!(files, "lib/a\nlib/b\nlib/new");
+    }
+
+    fn the_configured_diff_algorithm_counts_where_git_rebase_obeys_it(lab) {
+        let lines = |text: &str| text.chars().map(|char| format!("{char}\n")).collect::<String>();
+        lab.init(&[("a", &lines("{}aa}}}{bbc"))]);
+        lab.branch("work", "master");
+        lab.commit("work", &[("a", &lines("{}aab}}}{bc"))]);
+        lab.checkout("master");
+        lab.commit("base", &[("a", &lines("a{a}}}bbcy"))]);
+        assert!(matches!(agreed(lab, "work"), Verdict::Broken(_)), "read as a histogram it conflicts");
+        lab.git(&["config", "diff.algorithm", "myers"]);
+        agreed(lab, "work");
     }
 
     fn message_encoding_and_foreign_headers_keep_their_bytes(lab) {
