@@ -149,6 +149,19 @@ impl Repository {
         Ok(())
     }
 
+    /// Asks a remote for nothing but an answer.
+    ///
+    /// # Errors
+    /// When there is none, in the words of git and of what it runs.
+    pub fn ask(&self, tracking: &Tracking) -> Result<(), String> {
+        let call = git(["ls-remote", "--quiet", "--end-of-options", tracking.remote(), "refs/notes/deploy"]);
+        match within(call).output() {
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     /// Pushes refs, all or none.
     ///
     /// # Errors

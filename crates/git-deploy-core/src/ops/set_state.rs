@@ -1,14 +1,17 @@
 //! A user moves branches from one state to another: all of those named, or none.
 
+use std::collections::HashMap;
+
 use crate::branch::Branch;
-use crate::git::notes::{Notes, NotesEdit, NotesError};
+use crate::config::Settings;
+use crate::git::notes::{Notes, NotesEdit, NotesError, notes_ref};
 use crate::git::{GitError, Identity, Repository};
 use crate::ids::{CommitId, RefName};
 use crate::note::Note;
 use crate::ops::Observer;
 use crate::ops::sync::{self, SyncError};
 use crate::ops::view::{View, ViewError};
-use crate::rebase::{Committer, Engine, MergeTreeEngine, RebaseError, Request, Verdict};
+use crate::rebase::{Committer, Conflict, Engine, MergeTreeEngine, RebaseError, Request, Skip, Verdict};
 use crate::state::{Move, Refused, State, user_move};
 
 /// What the user asks for.
@@ -37,16 +40,27 @@ pub struct Change {
     pub to: State,
 }
 
+/// What came of a request.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The branches that were moved, or about which something else was written.
+    pub changes: Vec<Change>,
+    /// The branches that are in the state already.
+    pub already: Vec<RefName>,
+    /// Whether others can see it.
+    pub publication: Publication,
+}
+
 /// Whether others can see the new state.
 #[derive(Debug)]
 pub enum Publication {
-    /// There is no remote, or nothing changed.
+    /// There is no remote, or nothing to publish.
     NotNeeded,
     /// The remote has it.
     Done,
     /// `deploy.publish` is false.
     SwitchedOff,
-    /// The remote does not have the commit: the pre-push hook will publish it.
+    /// The remote does not have these branches' commits: the pre-push hook will publish their states.
     NotPushed(Vec<RefName>),
     /// It could not be published; it is set all the same.
     Failed(SyncError),
@@ -56,7 +70,7 @@ pub enum Publication {
 #[derive(Debug, thiserror::Error)]
 pub enum SetError {
     /// The move is none that a user may make.
-    #[error("cannot set '{branch}' to {to}: {why}")]
+    #[error("cannot set '{}' to {to}: {why}", .branch.short())]
     Refused {
         /// The branch.
         branch: RefName,
@@ -66,44 +80,42 @@ pub enum SetError {
         why: Refused,
     },
     /// Base is where branches land.
-    #[error("cannot set the state of '{0}': it is the base that branches land on")]
+    #[error("cannot set the state of '{}': it is the base that branches land on", .0.short())]
     Base(RefName),
     /// There is nothing to deploy.
-    #[error("cannot set '{branch}' to {to}: it has no commits beyond base '{base}'")]
+    #[error("cannot set '{}' to {to}: it has no commits beyond base '{onto}'", .branch.short())]
     Empty {
         /// The branch.
         branch: RefName,
         /// Where it was to go.
         to: State,
-        /// Base.
-        base: RefName,
+        /// Base, as the user can name it.
+        onto: String,
     },
     /// It would be broken.
-    #[error("cannot set '{branch}' to {to}: it cannot be rebased cleanly on '{base}'")]
+    #[error("cannot set '{}' to {to}: it cannot be rebased cleanly on '{onto}'", .branch.short())]
     Conflicts {
         /// The branch.
         branch: RefName,
         /// Where it was to go.
         to: State,
-        /// Base.
-        base: RefName,
-        /// The commit that does not apply.
-        commit: CommitId,
-        /// The paths that conflict, quoted.
-        paths: Vec<String>,
+        /// Base, as the user can name it.
+        onto: String,
+        /// Where the rebase stopped.
+        conflict: Conflict,
     },
     /// The rebase leaves such branches alone.
-    #[error("cannot set '{branch}' to {to}: {why}")]
+    #[error("cannot set '{}' to {to}: {why}", .branch.short())]
     NotRebased {
         /// The branch.
         branch: RefName,
         /// Where it was to go.
         to: State,
         /// Why not.
-        why: String,
+        why: Skip,
     },
     /// The commit's note speaks for another branch in another state.
-    #[error("cannot set '{branch}' to {to}: its commit is also the tip of '{other}', which is {state}")]
+    #[error("cannot set '{}' to {to}: its commit is also the tip of '{}', which is {state}", .branch.short(), .other.short())]
     Shared {
         /// The branch.
         branch: RefName,
@@ -142,33 +154,60 @@ pub fn set_state(
     repository: &Repository,
     request: &SetRequest,
     observer: &dyn Observer,
-) -> Result<(Vec<Change>, Publication), SetError> {
+) -> Result<Outcome, SetError> {
     let identity = repository.identity()?;
-    let mut changes = Vec::new();
+    let mut checks = Checks::default();
+    let mut planned = Planned::default();
     repository.write_notes(&identity, |notes| {
         let view = View::new(repository)?;
-        changes.clear();
+        planned = plan(&view, request)?;
+        checks.check(&view, &planned.moved, request.state)?;
         let mut edit = NotesEdit::default();
-        let moved = checked_branches(&view, request)?;
-        rebase_check(&view, &moved, request.state)?;
-        for (branch, from) in moved {
-            let change = Change { branch: branch.name.clone(), tip: branch.tip, from, to: request.state };
-            let note = new_note(&view, notes, &edit, &branch, request, &identity)?;
+        for (branch, _) in &planned.moved {
+            let note = new_note(&view, notes, &edit, branch, request, &identity)?;
             edit.set(branch.tip, &note);
-            changes.push(change);
         }
-        edit.message = action(&changes, request);
+        edit.message = action(&planned.changes(request.state), request);
         Ok::<_, SetError>(edit)
     })?;
-    let publication = publish(repository, &changes, observer)?;
-    Ok((changes, publication))
+    let publication = publish(repository, &planned, observer)?;
+    Ok(Outcome {
+        changes: planned.changes(request.state),
+        already: planned.already.into_iter().map(|branch| branch.name).collect(),
+        publication,
+    })
 }
 
-/// The branches that the request moves, with the states that they are in; those that are there already are left out
-/// unless something else about them changes.
-fn checked_branches(view: &View<'_>, request: &SetRequest) -> Result<Vec<(Branch, State)>, SetError> {
-    let mut moved: Vec<(Branch, State)> = Vec::new();
-    for name in &request.branches {
+/// What a request comes to, as the branches stand at one moment.
+#[derive(Default)]
+struct Planned {
+    /// The branches to write about, with the states that they are in.
+    moved: Vec<(Branch, State)>,
+    /// The branches about which nothing is to be written.
+    already: Vec<Branch>,
+}
+
+impl Planned {
+    fn changes(&self, to: State) -> Vec<Change> {
+        let change = |(branch, from): &(Branch, State)| Change {
+            branch: branch.name.clone(),
+            tip: branch.tip,
+            from: *from,
+            to,
+        };
+        self.moved.iter().map(change).collect()
+    }
+}
+
+/// Looks at the branches that the request names. Those that are in the state already are left out, unless something else
+/// about them changes.
+fn plan(view: &View<'_>, request: &SetRequest) -> Result<Planned, SetError> {
+    let mut planned = Planned::default();
+    let says_more = request.message.is_some() || request.priority.is_some();
+    for (index, name) in request.branches.iter().enumerate() {
+        if request.branches[..index].contains(name) {
+            continue;
+        }
         if *name == view.settings.base {
             return Err(SetError::Base(name.clone()));
         }
@@ -176,39 +215,59 @@ fn checked_branches(view: &View<'_>, request: &SetRequest) -> Result<Vec<(Branch
         let from = branch.state();
         let refused = |why| SetError::Refused { branch: name.clone(), to: request.state, why };
         let step = user_move(from, request.state).map_err(refused)?;
-        let says_more = request.message.is_some() || request.priority.is_some();
-        let changes = step != Move::Already || says_more && request.state != State::Deployed;
-        if changes && !moved.iter().any(|(other, _)| other.name == *name) {
-            moved.push((branch, from));
+        let is_decision = request.state.decision().is_some();
+        if step == Move::Already && !(says_more && is_decision) {
+            planned.already.push(branch);
+        } else {
+            planned.moved.push((branch, from));
         }
     }
-    Ok(moved)
+    Ok(planned)
 }
 
-/// Refuses branches that would not stay staged or deployable.
-fn rebase_check(view: &View<'_>, moved: &[(Branch, State)], to: State) -> Result<(), SetError> {
-    let to_check: Vec<&Branch> =
-        moved.iter().filter(|(_, from)| user_move(*from, to) == Ok(Move::IfRebases)).map(|(branch, _)| branch).collect();
-    if to_check.is_empty() {
-        return Ok(());
+/// The rebase checks of a request. A write that is tried again because another writer was faster asks for the same ones.
+#[derive(Default)]
+struct Checks(HashMap<(CommitId, CommitId), Verdict>);
+
+impl Checks {
+    /// Refuses branches that would not stay staged or deployable.
+    fn check(&mut self, view: &View<'_>, moved: &[(Branch, State)], to: State) -> Result<(), SetError> {
+        let is_checked = |from| user_move(from, to) == Ok(Move::IfRebases);
+        let to_check: Vec<&Branch> =
+            moved.iter().filter(|(_, from)| is_checked(*from)).map(|(branch, _)| branch).collect();
+        if to_check.is_empty() {
+            return Ok(());
+        }
+        let base = view.settings.base_tip(view.repository)?;
+        let requests: Vec<Request> = to_check
+            .iter()
+            .filter(|branch| !self.0.contains_key(&(branch.tip, base)))
+            .map(|branch| Request::onto_base(branch.name.clone(), branch.tip, base))
+            .collect();
+        if !requests.is_empty() {
+            let mut engine = MergeTreeEngine::new(view.repository, Committer::Keep)?.for_check();
+            let verdicts = engine.rebase(&requests)?;
+            self.0.extend(requests.iter().map(|request| (request.tip, base)).zip(verdicts));
+        }
+        let onto = view.settings.authority(&view.settings.base).short().to_owned();
+        for branch in to_check {
+            self.judge(branch, base, to, &onto)?;
+        }
+        Ok(())
     }
-    let base = view.settings.base_tip(view.repository)?;
-    let requests: Vec<Request> =
-        to_check.iter().map(|branch| Request::onto_base(branch.name.clone(), branch.tip, base)).collect();
-    let verdicts = MergeTreeEngine::new(view.repository, Committer::Keep)?.rebase(&requests)?;
-    for (branch, verdict) in to_check.iter().zip(verdicts) {
-        let (name, base) = (branch.name.clone(), view.settings.base.clone());
+
+    fn judge(&self, branch: &Branch, base: CommitId, to: State, onto: &str) -> Result<(), SetError> {
+        let (branch, verdict) = (branch.name.clone(), self.0.get(&(branch.tip, base)));
+        let onto = onto.to_owned();
         match verdict {
-            Verdict::Current | Verdict::Rebased(_) => {}
-            Verdict::Broken(conflict) => {
-                let (commit, paths) = (conflict.commit, conflict.paths);
-                return Err(SetError::Conflicts { branch: name, to, base, commit, paths });
+            None | Some(Verdict::Current | Verdict::Rebased(_)) => Ok(()),
+            Some(Verdict::Broken(conflict)) => {
+                Err(SetError::Conflicts { branch, to, onto, conflict: conflict.clone() })
             }
-            Verdict::Skipped(skip) if skip.is_landed() => return Err(SetError::Empty { branch: name, to, base }),
-            Verdict::Skipped(skip) => return Err(SetError::NotRebased { branch: name, to, why: skip.to_string() }),
+            Some(Verdict::Skipped(Skip::Landed)) => Err(SetError::Empty { branch, to, onto }),
+            Some(Verdict::Skipped(why)) => Err(SetError::NotRebased { branch, to, why: why.clone() }),
         }
     }
-    Ok(())
 }
 
 /// The note on the branch's tip after the decision.
@@ -226,7 +285,7 @@ fn new_note(
         Some(note) => Some(note),
         None => notes.get(branch.tip)?,
     };
-    let mut note = standing.unwrap_or_else(|| Note::new(State::Development));
+    let note = standing.unwrap_or_else(|| Note::new(State::Development));
     let rev = highest_rev(view, notes, branch, &note)? + 1;
     let others: Vec<RefName> = match note.refs.is_empty() {
         false => note.refs.iter().filter(|name| **name != branch.name).cloned().collect(),
@@ -234,32 +293,53 @@ fn new_note(
         true if note.state == State::Development => Vec::new(),
         true => view.heads_on(branch.tip)?.into_iter().filter(|name| *name != branch.name).collect(),
     };
-    if let (Some(other), false) = (others.first(), note.state == State::Development) {
-        return share(note, other, branch, request, rev);
+    match others.first() {
+        Some(other) if note.state != State::Development => share(note, other, branch, request, rev),
+        _ => Ok(Note { rev, ..decided(note, branch, request, identity) }),
     }
-    note.state = request.state;
-    note.refs = vec![branch.name.clone()];
-    note.since = Some(identity.time());
-    note.by = Some(identity.who().to_owned());
-    note.message = request.message.clone();
-    note.priority = request.priority.or(note.priority);
-    note.approved = Some(branch.tip);
-    note.rev = rev;
-    note.was = None;
-    note.reason = None;
-    note.conflicts.clear();
-    Ok(note)
+}
+
+/// A decision about a commit whose note speaks for nobody else.
+fn decided(note: Note, branch: &Branch, request: &SetRequest, identity: &Identity) -> Note {
+    // What was wished for another branch that was on this commit is no wish for this one.
+    let spoke = note.refs.is_empty() || note.refs.contains(&branch.name);
+    let stays = spoke && branch.state() == request.state;
+    Note {
+        state: request.state,
+        refs: vec![branch.name.clone()],
+        // Who only says more about a branch does not send it to the end of the queue.
+        since: note.since.filter(|_| stays).or(Some(identity.time())),
+        by: Some(identity.who().to_owned()).filter(|_| !stays || request.message.is_some()).or(note.by),
+        message: request.message.clone().or(note.message.filter(|_| stays)),
+        priority: request.priority.or(note.priority.filter(|_| spoke)),
+        after: note.after.filter(|_| spoke),
+        hold: note.hold.filter(|_| spoke),
+        approved: Some(branch.tip),
+        was: None,
+        reason: note.reason.filter(|_| stays),
+        // What a rebase was tried on means nothing without its verdict.
+        onto: note.onto.filter(|_| note.state != State::Broken),
+        conflicts: Vec::new(),
+        ..note
+    }
 }
 
 /// A decision about a commit whose note speaks for other branches too: one more may join them, and one may leave.
-fn share(mut note: Note, other: &RefName, branch: &Branch, request: &SetRequest, rev: u64) -> Result<Note, SetError> {
+fn share(
+    mut note: Note,
+    other: &RefName,
+    branch: &Branch,
+    request: &SetRequest,
+    rev: u64,
+) -> Result<Note, SetError> {
     if request.state == note.state {
-        if !note.refs.contains(other) {
-            note.refs.push(other.clone());
+        for name in [other, &branch.name] {
+            if !note.refs.contains(name) {
+                note.refs.push(name.clone());
+            }
         }
-        if !note.refs.contains(&branch.name) {
-            note.refs.push(branch.name.clone());
-        }
+        note.message = request.message.clone().or(note.message);
+        note.priority = request.priority.or(note.priority);
     } else if request.state == State::Development {
         note.refs.retain(|name| *name != branch.name);
         if note.refs.is_empty() {
@@ -280,42 +360,64 @@ fn highest_rev(view: &View<'_>, notes: &Notes<'_>, branch: &Branch, note: &Note)
     let mut highest = note.rev;
     let theirs = view.repository.tip(&view.settings.authority(&branch.name))?;
     if let Some(tip) = theirs.filter(|tip| *tip != branch.tip) {
-        let theirs = notes.get(tip)?.filter(|other| other.line(tip) == line);
+        // A note there that cannot be read says nothing, and is told about where that branch is looked at.
+        let theirs = match notes.get(tip) {
+            Err(NotesError::Note { .. }) => None,
+            read => read?.filter(|other| other.line(tip) == line),
+        };
         highest = highest.max(theirs.map_or(0, |other| other.rev));
     }
     Ok(highest)
 }
 
+/// The message of the commit on the notes ref.
 fn action(changes: &[Change], request: &SetRequest) -> String {
+    const NAMED: usize = 3;
     let names: Vec<&str> = changes.iter().map(|change| change.branch.short()).collect();
-    let mut message = format!("set {} to {}", names.join(", "), request.state);
-    for change in changes {
-        message.push_str(&format!("\n\n{} {} {} {}", change.branch, change.tip, change.from, change.to));
+    let subject = match names.len() {
+        0..=NAMED => names.join(", "),
+        many => format!("{many} branches"),
+    };
+    let mut message = format!("set {subject} to {}\n", request.state);
+    if let Some(why) = &request.message {
+        message.push_str(&format!("\n{why}\n"));
+    }
+    message.push('\n');
+    for Change { branch, tip, from, to } in changes {
+        message.push_str(&format!("{branch} {tip} {from} {to}\n"));
     }
     message
 }
 
 /// Publishes the notes if the remote has the commits that they stand on.
-fn publish(repository: &Repository, changes: &[Change], observer: &dyn Observer) -> Result<Publication, SetError> {
-    let view = View::new(repository)?;
-    let Some(tracking) = view.settings.remote.as_ref().filter(|_| !changes.is_empty()) else {
+fn publish(
+    repository: &Repository,
+    planned: &Planned,
+    observer: &dyn Observer,
+) -> Result<Publication, SetError> {
+    let settings = Settings::read(repository)?;
+    let Some(tracking) = &settings.remote else { return Ok(Publication::NotNeeded) };
+    let ours = repository.tip(&notes_ref())?;
+    // Also where nothing changed now: an earlier try may have failed.
+    if ours.is_none() || ours == sync::fetched_notes(repository, tracking)? {
         return Ok(Publication::NotNeeded);
-    };
-    if !view.settings.publish {
+    }
+    let concerned: Vec<&Branch> =
+        planned.moved.iter().map(|(branch, _)| branch).chain(&planned.already).collect();
+    if !settings.publish {
         return Ok(Publication::SwitchedOff);
     }
     let mut not_pushed = Vec::new();
-    for change in changes {
-        let theirs = repository.tip(&view.settings.authority(&change.branch))?;
-        let pushed = match theirs {
-            Some(theirs) => repository.is_ancestor(change.tip, theirs)?,
+    for branch in &concerned {
+        let pushed = match repository.tip(&settings.authority(&branch.name))? {
+            Some(theirs) => repository.is_ancestor(branch.tip, theirs)?,
             None => false,
         };
         if !pushed {
-            not_pushed.push(change.branch.clone());
+            not_pushed.push(branch.name.clone());
         }
     }
-    if not_pushed.len() == changes.len() {
+    if not_pushed.len() == concerned.len() {
         return Ok(Publication::NotPushed(not_pushed));
     }
     match sync::publish_notes(repository, tracking, observer) {

@@ -1,18 +1,21 @@
 //! Bringing and taking what clones share: states, ledger, locks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::git::notes::{NotesEdit, NotesError, notes_ref};
 use crate::git::object::Kind;
 use crate::git::push::{Lease, PushRef, Pushed, Refusals, Tracking};
 use crate::git::refs::{Expected, RefUpdate, RefsError, backoff};
 use crate::git::{GitError, Repository};
-use crate::ids::{CommitId, ObjectId, RefName};
+use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
 use crate::ops::Observer;
 use crate::sync;
 
 /// How often notes are merged and pushed again when the remote's notes moved meanwhile.
 const PUSH_TRIES: u32 = 20;
+
+/// How often a fetch is tried that meets other fetches.
+const FETCH_TRIES: u32 = 5;
 
 /// Why states could not be shared.
 #[derive(Debug, thiserror::Error)]
@@ -52,12 +55,37 @@ pub enum SyncError {
 /// # Errors
 /// When the remote cannot be reached, or something cannot be written here.
 pub fn fetch(repository: &Repository, tracking: &Tracking, observer: &dyn Observer) -> Result<(), SyncError> {
-    repository.fetch(tracking).map_err(|error| SyncError::Unreachable {
-        remote: tracking.remote().to_owned(),
-        why: error.to_string(),
-    })?;
+    fetch_only(repository, tracking)?;
     merge_notes(repository, tracking)?;
     adopt_tags(repository, tracking, observer)
+}
+
+/// Fetches all that counts, and changes nothing that is ours.
+///
+/// # Errors
+/// When the remote cannot be reached, or what was fetched cannot be kept here.
+pub fn fetch_only(repository: &Repository, tracking: &Tracking) -> Result<(), SyncError> {
+    for tries in 1.. {
+        let Err(error) = repository.fetch(tracking) else { return Ok(()) };
+        // git does not say in a number whose fault it was. A remote that answers leaves only this side: another fetch that
+        // moved the same refs, in which case it helps to try again, or a repository that cannot be written.
+        if let Err(silence) = repository.ask(tracking) {
+            return Err(unreachable(tracking, &silence.to_string()));
+        }
+        if tries == FETCH_TRIES {
+            return Err(error.into());
+        }
+        std::thread::sleep(backoff(tries));
+    }
+    Ok(())
+}
+
+/// The error for a remote that did not answer, from what git said about it: its first line says why, the further ones give
+/// advice for all cases.
+fn unreachable(tracking: &Tracking, said: &str) -> SyncError {
+    let line = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no answer");
+    let why = line.trim_start_matches("fatal: ").trim_start_matches("error: ").to_owned();
+    SyncError::Unreachable { remote: tracking.remote().to_owned(), why }
 }
 
 /// Merges the notes that were last fetched from a remote into ours. Returns whether ours changed.
@@ -90,9 +118,8 @@ pub fn merge_notes(repository: &Repository, tracking: &Tracking) -> Result<bool,
             return Ok(NotesEdit { message, ..NotesEdit::default() });
         }
         let ours = texts(repository, &notes.all()?)?;
-        let merged = sync::merge(&ours, &texts(repository, &repository.notes_at(Some(theirs))?.all()?)?);
-        let changed = merged.into_iter().filter(|(commit, text)| ours.get(commit) != Some(text));
-        let edits = changed.map(|(commit, text)| (commit, Some(text))).collect();
+        let missing = sync::missing(&ours, &texts(repository, &repository.notes_at(Some(theirs))?.all()?)?);
+        let edits = missing.into_iter().map(|(commit, text)| (commit, Some(text))).collect();
         Ok(NotesEdit { edits, message, merged: Some(theirs) })
     })?;
     Ok(repository.tip(&notes_ref())? != before)
@@ -119,13 +146,18 @@ pub fn fetched_notes(repository: &Repository, tracking: &Tracking) -> Result<Opt
 }
 
 /// Makes local tags of the remote's deployment tags. One that stands here with other content is left, and said.
-fn adopt_tags(repository: &Repository, tracking: &Tracking, observer: &dyn Observer) -> Result<(), SyncError> {
+fn adopt_tags(
+    repository: &Repository,
+    tracking: &Tracking,
+    observer: &dyn Observer,
+) -> Result<(), SyncError> {
     let ours: BTreeMap<RefName, ObjectId> =
         repository.refs("refs/tags/deployment-")?.into_iter().map(|tag| (tag.name, tag.target)).collect();
     let mut missing = Vec::new();
     for theirs in repository.refs(&tracking.tags())? {
         let short = theirs.name.as_str().strip_prefix(&tracking.tags()).unwrap_or_default();
-        let Ok(name) = RefName::new(format!("refs/tags/{short}")) else { continue };
+        let Ok(id) = short.parse::<DeploymentId>() else { continue };
+        let name = id.tag();
         match ours.get(&name) {
             None => missing.push(RefUpdate { name, old: Expected::Absent, new: Some(theirs.target) }),
             Some(target) if *target != theirs.target => observer.warn(&format!(
@@ -147,7 +179,11 @@ fn adopt_tags(repository: &Repository, tracking: &Tracking, observer: &dyn Obser
 ///
 /// # Errors
 /// When the remote cannot be reached or refuses.
-pub fn publish_notes(repository: &Repository, tracking: &Tracking, observer: &dyn Observer) -> Result<bool, SyncError> {
+pub fn publish_notes(
+    repository: &Repository,
+    tracking: &Tracking,
+    observer: &dyn Observer,
+) -> Result<bool, SyncError> {
     for tries in 1..=PUSH_TRIES {
         let Some(ours) = repository.tip(&notes_ref())? else { return Ok(false) };
         let theirs = fetched_notes(repository, tracking)?;
@@ -158,9 +194,7 @@ pub fn publish_notes(repository: &Repository, tracking: &Tracking, observer: &dy
         let push = PushRef { name: notes_ref(), new: Some(ours.0), lease: Lease::From(expected) };
         match push_and_follow(repository, tracking, &[push])? {
             Pushed::Done => return Ok(true),
-            Pushed::Unreachable(why) => {
-                return Err(SyncError::Unreachable { remote: tracking.remote().to_owned(), why });
-            }
+            Pushed::Unreachable(said) => return Err(unreachable(tracking, &said)),
             Pushed::Refused(refusals) => {
                 fetch(repository, tracking, observer)?;
                 if fetched_notes(repository, tracking)? == theirs {
@@ -177,7 +211,11 @@ pub fn publish_notes(repository: &Repository, tracking: &Tracking, observer: &dy
 ///
 /// # Errors
 /// When git cannot be run, or a ref cannot be written here.
-pub fn push_and_follow(repository: &Repository, tracking: &Tracking, refs: &[PushRef]) -> Result<Pushed, GitError> {
+pub fn push_and_follow(
+    repository: &Repository,
+    tracking: &Tracking,
+    refs: &[PushRef],
+) -> Result<Pushed, GitError> {
     let pushed = repository.push(tracking, refs)?;
     if pushed != Pushed::Done {
         return Ok(pushed);
@@ -198,32 +236,67 @@ pub fn push_and_follow(repository: &Repository, tracking: &Tracking, refs: &[Pus
     Ok(pushed)
 }
 
-/// What a [`full`] exchange did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Synced {
-    /// Our states changed.
-    pub received: bool,
-    /// The remote's states changed.
-    pub published: bool,
+/// What two sides do not both have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exchange {
+    /// How many of our notes change when the remote's are merged into them.
+    pub notes_received: usize,
+    /// How many of the remote's notes change when ours are merged into them.
+    pub notes_published: usize,
+    /// Deployment tags that the remote has and we have not.
+    pub tags_received: Vec<RefName>,
+    /// Deployment tags that we have and the remote has not.
+    pub tags_published: Vec<RefName>,
 }
 
-/// Fetches, merges and publishes.
+/// Fetches, merges and publishes. Returns what was exchanged.
 ///
 /// # Errors
 /// When the remote cannot be reached or refuses.
-pub fn full(repository: &Repository, tracking: &Tracking, observer: &dyn Observer) -> Result<Synced, SyncError> {
-    let before = repository.tip(&notes_ref())?;
-    fetch(repository, tracking, observer)?;
-    let received = repository.tip(&notes_ref())? != before;
+pub fn full(
+    repository: &Repository,
+    tracking: &Tracking,
+    observer: &dyn Observer,
+) -> Result<Exchange, SyncError> {
+    fetch_only(repository, tracking)?;
+    let exchange = preview(repository, tracking)?;
+    merge_notes(repository, tracking)?;
+    adopt_tags(repository, tracking, observer)?;
     push_pending_tags(repository, tracking, observer)?;
-    let published = publish_notes(repository, tracking, observer)?;
-    Ok(Synced { received, published })
+    publish_notes(repository, tracking, observer)?;
+    Ok(exchange)
+}
+
+/// What would be exchanged with a remote, as it was last fetched.
+///
+/// # Errors
+/// When refs or notes cannot be read.
+pub fn preview(repository: &Repository, tracking: &Tracking) -> Result<Exchange, SyncError> {
+    let ours = texts(repository, &repository.notes()?.all()?)?;
+    let theirs = repository.notes_at(fetched_notes(repository, tracking)?)?;
+    let theirs = texts(repository, &theirs.all()?)?;
+    let our_tags = repository.refs("refs/tags/deployment-")?.into_iter().map(|tag| tag.name);
+    let our_tags: BTreeSet<RefName> =
+        our_tags.filter(|name| DeploymentId::from_tag(name).is_some()).collect();
+    let prefix = tracking.tags();
+    let their_tags: BTreeSet<RefName> = repository
+        .refs(&prefix)?
+        .iter()
+        .filter_map(|tag| tag.name.as_str().strip_prefix(&prefix)?.parse().ok())
+        .map(|id: DeploymentId| id.tag())
+        .collect();
+    Ok(Exchange {
+        notes_received: sync::missing(&ours, &theirs).len(),
+        notes_published: sync::missing(&theirs, &ours).len(),
+        tags_received: their_tags.difference(&our_tags).cloned().collect(),
+        tags_published: our_tags.difference(&their_tags).cloned().collect(),
+    })
 }
 
 /// Pushes deployment tags that were made here while the remote was away.
 ///
 /// # Errors
-/// When git cannot be run or the remote refuses.
+/// When git cannot be run or the remote cannot be reached.
 pub fn push_pending_tags(
     repository: &Repository,
     tracking: &Tracking,
@@ -231,18 +304,25 @@ pub fn push_pending_tags(
 ) -> Result<(), SyncError> {
     let mut pending = Vec::new();
     for tag in repository.refs("refs/tags/deployment-")? {
+        // A tag that is no deployment's is the user's own, whatever it is called.
+        if DeploymentId::from_tag(&tag.name).is_none() {
+            continue;
+        }
         let kept = tracking.of(&tag.name).map_or(Ok(None), |name| repository.resolve(&name))?;
         if kept.is_none() {
-            pending.push(PushRef { name: tag.name, new: Some(tag.target), lease: Lease::From(Expected::Absent) });
+            pending.push(PushRef {
+                name: tag.name,
+                new: Some(tag.target),
+                lease: Lease::From(Expected::Absent),
+            });
         }
     }
     match push_and_follow(repository, tracking, &pending)? {
         Pushed::Done => Ok(()),
-        Pushed::Unreachable(why) => Err(SyncError::Unreachable { remote: tracking.remote().to_owned(), why }),
+        Pushed::Unreachable(said) => Err(unreachable(tracking, &said)),
         Pushed::Refused(refusals) => {
             observer.warn(&format!("'{}' refused deployment tags: {refusals}", tracking.remote()));
             Ok(())
         }
     }
 }
-

@@ -116,7 +116,8 @@ impl<'a> View<'a> {
         let fetched = self.settings.remote.as_ref().map(|tracking| tracking.tags());
         for place in fetched.iter().map(String::as_str).chain(["refs/tags/"]) {
             for tag in self.repository.refs(&format!("{place}deployment-"))? {
-                let id = tag.name.as_str().strip_prefix(place).and_then(|name| name.parse::<DeploymentId>().ok());
+                let id =
+                    tag.name.as_str().strip_prefix(place).and_then(|name| name.parse::<DeploymentId>().ok());
                 tags.extend(id.map(|id| (id, tag.target)));
             }
         }
@@ -159,7 +160,9 @@ impl<'a> View<'a> {
                 && deployment.branch.as_ref() == Some(branch)
         });
         match landed {
-            Some(deployment) if self.repository.is_ancestor(tip, base_tip)? => Ok(Some(deployment.id.clone())),
+            Some(deployment) if self.repository.is_ancestor(tip, base_tip)? => {
+                Ok(Some(deployment.id.clone()))
+            }
             _ => Ok(None),
         }
     }
@@ -176,17 +179,26 @@ impl<'a> View<'a> {
     /// # Errors
     /// When there is none of this name, or its note is malformed.
     pub fn branch(&self, name: &RefName) -> Result<(Branch, Side), ViewError> {
-        let ours = self.repository.tip(name)?;
-        let side = if ours.is_some() { Side::Local } else { Side::Remote };
-        let tip = match ours {
-            Some(tip) => Some(tip),
-            None => self.repository.tip(&self.settings.authority(name))?,
+        let (tip, side) = match self.repository.tip(name)? {
+            Some(tip) => (Some(tip), Side::Local),
+            None => (self.repository.tip(&self.settings.authority(name))?, Side::Remote),
         };
         let Some(tip) = tip else { return Err(ViewError::NoBranch(name.clone())) };
         // Only a note that names no branch depends on who else is there, and asking costs a walk over all refs.
         let unnamed = self.notes.get(tip)?.is_some_and(|note| note.refs.is_empty());
         let others = unnamed && self.heads_on(tip)?.iter().any(|other| other != name);
         Ok((self.derive(name.clone(), tip, others)?, side))
+    }
+
+    /// The tip of one branch: ours, else the remote's.
+    ///
+    /// # Errors
+    /// When refs cannot be read.
+    pub fn branch_tip(&self, name: &RefName) -> Result<Option<CommitId>, GitError> {
+        match self.repository.tip(name)? {
+            None => self.repository.tip(&self.settings.authority(name)),
+            tip => Ok(tip),
+        }
     }
 
     /// The branches that count whose tip is this commit.
@@ -225,7 +237,9 @@ impl<'a> View<'a> {
     /// When refs or notes cannot be read; a malformed note is reported beside the branches.
     pub fn local_branches(&self) -> Result<Branches, ViewError> {
         let heads = self.repository.refs("refs/heads/")?;
-        self.derive_all(heads.into_iter().filter(|head| !head.symbolic).map(|head| (head.name.clone(), head)).collect())
+        self.derive_all(
+            heads.into_iter().filter(|head| !head.symbolic).map(|head| (head.name.clone(), head)).collect(),
+        )
     }
 
     fn derive_all(&self, heads: Vec<(RefName, Ref)>) -> Result<Branches, ViewError> {
@@ -260,7 +274,9 @@ impl<'a> View<'a> {
             return Ok(Vec::new());
         };
         let environments = match deploy_toml_of(self.repository, base_tip, self.settings.base.short()) {
-            Ok(deploy_toml) => deploy_toml.map(|deploy_toml| deploy_toml.environments().to_vec()).unwrap_or_default(),
+            Ok(deploy_toml) => {
+                deploy_toml.map(|deploy_toml| deploy_toml.environments().to_vec()).unwrap_or_default()
+            }
             Err(ConfigError::DeployToml { .. }) => Vec::new(),
             Err(error) => return Err(error.into()),
         };
@@ -317,7 +333,8 @@ impl<'a> View<'a> {
         let text = self.repository.notes_at(Some(tip))?.bytes(branch.tip)?.unwrap_or_default();
         let first = String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned();
         let state = first.split_once(':').filter(|(key, _)| key.trim() == "state");
-        let state = state.and_then(|(_, word)| word.split("//").next().unwrap_or_default().trim().parse().ok());
+        let state =
+            state.and_then(|(_, word)| word.split("//").next().unwrap_or_default().trim().parse().ok());
         Ok(state.filter(|state| *state != branch.state()))
     }
 }
