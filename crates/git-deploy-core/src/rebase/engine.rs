@@ -183,13 +183,31 @@ fn already_upstream(steps: &[Step], upstream: &[CommitId]) -> Result<HashSet<Com
     Ok(upstream_already(steps, upstream, &history::exact_patches(&compared)?))
 }
 
+/// A reason as it can stand in one line of output or of a note, whatever a program said in many. gpg's status is not
+/// for people.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("[GNUPG:]"));
+    lines.collect::<Vec<_>>().join("; ")
+}
+
 impl Engine for MergeTreeEngine<'_> {
     fn rebase(&mut self, requests: &[Request]) -> Result<Vec<Verdict>, RebaseError> {
         let judge = |request| match self.judge(request) {
             Ok(verdict) => Ok(verdict),
             Err(Failure::Git(error @ GitError::Program(ProgramError::Start(_)))) => Err(error.into()),
-            Err(failure) => Ok(Verdict::Skipped(Skip::Failed(failure.to_string()))),
+            Err(failure) => Ok(Verdict::Skipped(Skip::Failed(one_line(&failure.to_string())))),
         };
         requests.iter().map(judge).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_one_line() {
+        let said = "'gpg' failed: gpg: no key\n[GNUPG:] FAILURE sign 17\n\n gpg: signing failed\n";
+        assert_eq!(one_line(said), "'gpg' failed: gpg: no key; gpg: signing failed");
     }
 }

@@ -106,7 +106,7 @@ pub enum Skip {
     Merges(CommitId),
     /// It has no history in common with the upstream: it begins with this root commit.
     Unrelated(CommitId),
-    /// It could not be judged, for this reason.
+    /// It could not be judged, for this reason, in one line.
     Failed(String),
 }
 
