@@ -11,6 +11,7 @@ pub mod object;
 pub mod program;
 pub mod push;
 pub mod refs;
+pub mod setup;
 pub mod work_tree;
 
 use std::path::Path;
@@ -29,7 +30,7 @@ pub enum GitError {
     #[error("not a git repository (or any of the folders above)")]
     NoRepository,
     /// libgit2 failed.
-    #[error("{what}: {error}")]
+    #[error("{what}: {}", .error.message())]
     Libgit2 {
         /// What was tried.
         what: String,

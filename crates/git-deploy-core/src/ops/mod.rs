@@ -5,6 +5,8 @@
 
 pub mod deploy;
 pub mod history;
+pub mod hooks;
+pub mod init;
 pub mod set_state;
 pub mod sync;
 pub mod transact;

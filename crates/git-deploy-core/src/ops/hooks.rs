@@ -1,0 +1,346 @@
+//! What happens in git's hooks.
+//!
+//! A hook runs in the middle of somebody's work: it reads as little as it can, in this process, and says what it has to
+//! say. The one thing that it ever refuses, to move or delete a deployment tag, needs nothing but git's own words.
+
+use crate::branch::{Branch, Status};
+use crate::config::ConfigError;
+use crate::git::notes::{Notes, NotesError, notes_ref};
+use crate::git::push::Tracking;
+use crate::git::{GitError, Repository};
+use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
+use crate::note::Note;
+use crate::ops::Observer;
+use crate::ops::sync::{self, SyncError};
+use crate::ops::view::{View, ViewError};
+use crate::state::State;
+
+/// The beginning of the names of deployment tags.
+const DEPLOYMENT_TAGS: &str = "refs/tags/deployment-";
+
+/// Why a hook could not find out what it should say.
+#[derive(Debug, thiserror::Error)]
+pub enum HookError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Branches and their states cannot be read.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+}
+
+/// One ref of a push, as git tells it to pre-push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushedRef {
+    /// The ref on the remote.
+    pub name: RefName,
+    /// Where it goes; `None` deletes it.
+    pub new: Option<ObjectId>,
+    /// Where it stands on the remote; `None` if it is new there.
+    pub old: Option<ObjectId>,
+}
+
+impl PushedRef {
+    /// Reads `<local ref> <local id> <remote ref> <remote id>`. The first may be any expression, with spaces in it.
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.rsplitn(4, ' ');
+        let (old, name, new) = (words.next()?, words.next()?, words.next()?);
+        let id = |word: &str| word.parse::<ObjectId>().ok().map(|id| (!id.is_null()).then_some(id));
+        Some(Self { name: RefName::new(name).ok()?, new: id(new)?, old: id(old)? })
+    }
+}
+
+/// What git writes to pre-push: a line for each ref. What is none is passed over.
+pub fn pushed_refs(input: &[u8]) -> Vec<PushedRef> {
+    String::from_utf8_lossy(input).lines().filter_map(PushedRef::parse).collect()
+}
+
+/// A deployment tag that a push would change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagChange {
+    /// The tag.
+    pub name: RefName,
+    /// Whether it would be deleted, else moved.
+    pub deleted: bool,
+}
+
+/// The deployment tags that a push would move or delete. Tags that are new on the remote are none of these.
+pub fn changed_tags(pushed: &[PushedRef]) -> Vec<TagChange> {
+    let changed = pushed.iter().filter(|pushed| {
+        pushed.name.as_str().starts_with(DEPLOYMENT_TAGS) && pushed.old.is_some() && pushed.old != pushed.new
+    });
+    changed.map(|pushed| TagChange { name: pushed.name.clone(), deleted: pushed.new.is_none() }).collect()
+}
+
+/// Something that somebody who pushes should know.
+#[derive(Debug)]
+pub enum Warning {
+    /// A branch is broken.
+    Broken {
+        /// The branch.
+        branch: RefName,
+        /// What it cannot be rebased on.
+        base: RefName,
+        /// The paths that conflict.
+        paths: Vec<String>,
+    },
+    /// The runner has rebased a branch on the remote; ours still stands where it was.
+    Rebased(RefName),
+    /// The remote has something else on a branch, which is in a state in which the runner rebases it.
+    Moved(RefName, State),
+    /// A note cannot be read.
+    Note(NotesError),
+}
+
+/// What there is to say about a push.
+#[derive(Debug, Default)]
+pub struct PrePush {
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+    /// Whether states had to be published, and how that went.
+    pub published: Option<Result<(), SyncError>>,
+}
+
+/// Looks at what is pushed, and publishes the states of branches if it goes to the remote that counts.
+///
+/// # Errors
+/// When the repository or its configuration cannot be read.
+pub fn pre_push(
+    repository: &Repository,
+    remote: &str,
+    pushed: &[PushedRef],
+    observer: &dyn Observer,
+) -> Result<PrePush, HookError> {
+    let view = View::new(repository)?;
+    let Some(tracking) = view.settings.remote.clone().filter(|tracking| tracking.remote() == remote) else {
+        return Ok(PrePush::default());
+    };
+    let fetched = repository.notes_at(sync::fetched_notes(repository, &tracking).unwrap_or_default())?;
+    let push = Push { view: &view, fetched };
+    let mut said = PrePush::default();
+    for pushed in pushed.iter().filter(|pushed| pushed.name.branch_name().is_some()) {
+        said.warnings.extend(push.warnings(pushed)?);
+    }
+    // What git itself refuses because the remote is ahead it does not tell the hook, and then that is mostly all.
+    if pushed.is_empty() {
+        said.warnings.extend(push.current_branch(&tracking)?);
+    }
+    said.published = publish(repository, &tracking, observer);
+    Ok(said)
+}
+
+/// A push to the remote that counts.
+struct Push<'a> {
+    view: &'a View<'a>,
+    /// The remote's notes as they were last fetched, which may not be merged yet.
+    fetched: Notes<'a>,
+}
+
+impl Push<'_> {
+    fn warnings(&self, pushed: &PushedRef) -> Result<Vec<Warning>, HookError> {
+        let Some(new) = pushed.new.map(CommitId) else { return Ok(Vec::new()) };
+        let mut warnings = Vec::new();
+        let note = self.note(&pushed.name, new, &mut warnings);
+        if let Some(note) = note.as_ref().filter(|note| note.state == State::Broken) {
+            let (base, paths) = (self.view.settings.base.clone(), note.conflicts.clone());
+            warnings.push(Warning::Broken { branch: pushed.name.clone(), base, paths });
+        }
+        if let Some(old) = pushed.old.map(CommitId) {
+            warnings.extend(self.overwrites(&pushed.name, old, new, note.as_ref())?);
+        }
+        Ok(warnings)
+    }
+
+    fn note(&self, branch: &RefName, commit: CommitId, warnings: &mut Vec<Warning>) -> Option<Note> {
+        match self.view.notes.get(commit) {
+            Ok(note) => note.filter(|note| note.speaks_for(branch, true)),
+            Err(error) => {
+                warnings.push(Warning::Note(error));
+                None
+            }
+        }
+    }
+
+    /// Whether what stands on the remote was put there by a rebase that ours knows nothing of.
+    fn overwrites(
+        &self,
+        branch: &RefName,
+        old: CommitId,
+        new: CommitId,
+        note: Option<&Note>,
+    ) -> Result<Option<Warning>, HookError> {
+        let repository = self.view.repository;
+        if repository.find(old.0)?.is_some() {
+            let rebased = self.is_rebase(old) && !repository.is_ancestor(old, new)?;
+            return Ok(rebased.then(|| Warning::Rebased(branch.clone())));
+        }
+        // Not fetched yet. The note may be on what the remote had when it was.
+        let before = repository.tip(&self.view.settings.authority(branch))?;
+        let before = before.and_then(|before| self.view.notes.get(before).ok().flatten());
+        let state = [note, before.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|note| note.state)
+            .find(|state| state.is_rebased());
+        Ok(state.map(|state| Warning::Moved(branch.clone(), state)))
+    }
+
+    /// Whether a commit is what a rebase of ours made.
+    fn is_rebase(&self, commit: CommitId) -> bool {
+        let mut notes = [&self.view.notes, &self.fetched].into_iter();
+        notes.any(|notes| notes.get(commit).ok().flatten().is_some_and(|note| note.rebased_from.is_some()))
+    }
+
+    fn current_branch(&self, tracking: &Tracking) -> Result<Option<Warning>, HookError> {
+        let Some(branch) = self.view.current_branch()? else { return Ok(None) };
+        let repository = self.view.repository;
+        let theirs = tracking.of(&branch).map_or(Ok(None), |name| repository.tip(&name))?;
+        let (Some(ours), Some(theirs)) = (repository.tip(&branch)?, theirs) else { return Ok(None) };
+        if ours == theirs || !self.is_rebase(theirs) || repository.is_ancestor(theirs, ours)? {
+            return Ok(None);
+        }
+        Ok(Some(Warning::Rebased(branch)))
+    }
+}
+
+/// Publishes our notes if the remote has others. What the remote had when it was last fetched goes into ours first: they
+/// may have been fetched without us, and what is pushed must contain them.
+fn publish(
+    repository: &Repository,
+    tracking: &Tracking,
+    observer: &dyn Observer,
+) -> Option<Result<(), SyncError>> {
+    let publish = || -> Result<bool, SyncError> {
+        let ours = repository.tip(&notes_ref())?;
+        if ours.is_none() || ours == sync::fetched_notes(repository, tracking)? {
+            return Ok(false);
+        }
+        sync::merge_notes(repository, tracking)?;
+        sync::publish_notes(repository, tracking, observer)
+    };
+    match publish() {
+        Ok(false) => None,
+        Ok(true) => Some(Ok(())),
+        Err(error) => Some(Err(error)),
+    }
+}
+
+/// A branch of ours that base has left behind, or has taken up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Left {
+    /// It is kept rebased, and base is ahead of it.
+    Behind(RefName, State),
+    /// It cannot be rebased; with the paths that conflict.
+    Broken(RefName, Vec<String>),
+    /// It has landed.
+    Landed(RefName, DeploymentId),
+}
+
+/// What there is to say after a merge.
+#[derive(Debug)]
+pub struct PostMerge {
+    /// Base.
+    pub base: RefName,
+    /// The branches that there is something to say about, by name.
+    pub branches: Vec<Left>,
+    /// Notes that cannot be read.
+    pub malformed: Vec<NotesError>,
+}
+
+/// Looks which of our branches are behind base or on it.
+///
+/// # Errors
+/// When branches or notes cannot be read.
+pub fn post_merge(repository: &Repository) -> Result<PostMerge, HookError> {
+    let view = View::new(repository)?;
+    let base = view.settings.base.clone();
+    let mut said = PostMerge { base, branches: Vec::new(), malformed: Vec::new() };
+    // No state was ever set here: nothing can be staged, and nothing has landed.
+    if view.notes.commit.is_none() {
+        return Ok(said);
+    }
+    let Some(base_tip) = repository.tip(&view.settings.authority(&view.settings.base))? else {
+        return Ok(said);
+    };
+    let found = view.local_branches()?;
+    said.malformed = found.malformed;
+    for Branch { name, tip, status, .. } in found.branches {
+        let left = match status {
+            Status::Staged | Status::Deployable => {
+                (!repository.is_ancestor(base_tip, tip)?).then(|| Left::Behind(name, status.state()))
+            }
+            Status::Broken { paths } => Some(Left::Broken(name, paths)),
+            Status::Deployed { deployment } => Some(Left::Landed(name, deployment)),
+            Status::Development => None,
+        };
+        said.branches.extend(left);
+    }
+    Ok(said)
+}
+
+/// The hooks that githooks(5) knows. One that we have nothing to do in does nothing, so that scripts of a newer version
+/// may call an older program.
+pub const KNOWN_HOOKS: [&str; 28] = [
+    "applypatch-msg",
+    "pre-applypatch",
+    "post-applypatch",
+    "pre-commit",
+    "pre-merge-commit",
+    "prepare-commit-msg",
+    "commit-msg",
+    "post-commit",
+    "pre-rebase",
+    "post-checkout",
+    "post-merge",
+    "pre-push",
+    "pre-receive",
+    "update",
+    "proc-receive",
+    "post-receive",
+    "post-update",
+    "reference-transaction",
+    "push-to-checkout",
+    "pre-auto-gc",
+    "post-rewrite",
+    "sendemail-validate",
+    "fsmonitor-watchman",
+    "p4-changelist",
+    "p4-prepare-changelist",
+    "p4-post-changelist",
+    "p4-pre-submit",
+    "post-index-change",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "1111111111111111111111111111111111111111";
+    const TWO: &str = "2222222222222222222222222222222222222222";
+    const NONE: &str = "0000000000000000000000000000000000000000";
+
+    #[test]
+    fn a_line_is_read_from_its_end_because_it_may_begin_with_any_expression() {
+        let pushed = pushed_refs(format!("HEAD^{{/a b}} {ONE} refs/heads/x {TWO}\n\nodd\n").as_bytes());
+        assert_eq!(pushed.len(), 1);
+        assert_eq!(pushed[0].name.as_str(), "refs/heads/x");
+        assert_eq!((pushed[0].new, pushed[0].old), (ONE.parse().ok(), TWO.parse().ok()));
+    }
+
+    #[test]
+    fn only_deployment_tags_that_are_there_already_cannot_be_pushed() {
+        let changed = |new: &str, name: &str, old: &str| {
+            changed_tags(&pushed_refs(format!("x {new} refs/tags/{name} {old}").as_bytes()))
+                .first()
+                .map(|tag| tag.deleted)
+        };
+        assert_eq!(changed(ONE, "deployment-0001", NONE), None);
+        assert_eq!(changed(ONE, "deployment-0001", ONE), None);
+        assert_eq!(changed(ONE, "deployment-staging-0001", TWO), Some(false));
+        assert_eq!(changed(NONE, "deployment-0001", TWO), Some(true));
+        assert_eq!(changed(NONE, "v1", TWO), None);
+    }
+}

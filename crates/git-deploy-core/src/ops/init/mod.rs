@@ -1,0 +1,282 @@
+//! Setting a repository up: `deploy.toml`, hooks, git's configuration; and undoing exactly that.
+//!
+//! What is to be done is decided first, from what stands there; then it is recorded, then done. So doing it again
+//! changes nothing, and whatever was done, also before a crash, can be undone. What is not ours is never changed.
+
+mod hooks;
+mod record;
+mod remove;
+mod template;
+
+use std::path::{Path, PathBuf};
+
+use crate::config::{ConfigError, DEPLOY_TOML, Settings};
+use crate::git::push::Tracking;
+use crate::git::setup::{digest, is_there, make_folder, read_file, write_file};
+use crate::git::{GitError, Repository};
+use crate::ids::RefName;
+
+use record::{Entry, Record};
+
+pub use hooks::{HookStep, Manager, Script};
+pub use remove::{Undone, remove};
+
+/// Where git's `log` finds the states. A pattern that fits one ref only: git warns at each `log` of a plain name as long
+/// as there is no such ref, and in a repository without a state there is none.
+pub const DISPLAY_REF: (&str, &str) = ("notes.displayRef", "refs/notes/deplo[y]");
+
+/// The folder of the starter manifests, and the file in it.
+pub const STARTER: (&str, &str) = ("deploy", "deploy/starter.yaml");
+
+/// Why a repository could not be set up, or that not be undone.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Git failed, or a file cannot be read or written.
+    #[error(transparent)]
+    Git(#[from] GitError),
+}
+
+/// What is to be set up.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The hooks; none where they are not wanted.
+    pub scripts: &'a [Script],
+    /// Whether starter manifests are wanted.
+    pub starter: bool,
+}
+
+/// What was done, or found done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A file was written, at this path of the work tree.
+    Wrote(String),
+    /// A file was written before and stands there unchanged.
+    Stands(String),
+    /// Something else is there already, and was left alone.
+    Kept(String),
+    /// Base has this file already, though it is not checked out here.
+    OnBase(String, RefName),
+    /// Nothing was written, as there is no work tree.
+    NoWorkTree,
+    /// A hook, where it belongs, and what was done about it.
+    Hook(&'static str, PathBuf, HookStep),
+    /// No hook was installed: this value of `core.hooksPath` switches hooks off.
+    HooksOff(String),
+    /// A value was added to git's configuration.
+    Configured(&'static str, String, String),
+    /// It stands in git's configuration already.
+    ConfiguredBefore(String),
+    /// There is no base, and no branch is checked out that could be it.
+    NoBase,
+}
+
+impl Step {
+    /// Whether something was changed.
+    pub fn is_change(&self) -> bool {
+        match self {
+            Self::Wrote(_) | Self::Configured(..) => true,
+            Self::Hook(_, _, step) => matches!(step, HookStep::Installed | HookStep::Upgraded),
+            _ => false,
+        }
+    }
+
+    /// Whether something is left for the user to do, without which git-deploy does not work as it should.
+    pub fn is_in_the_way(&self) -> bool {
+        match self {
+            Self::HooksOff(_) | Self::NoBase => true,
+            Self::Hook(_, _, step) => matches!(step, HookStep::Foreign(_)),
+            _ => false,
+        }
+    }
+}
+
+/// Something that is to be done, with the step that it will have been.
+struct Task {
+    entry: Entry,
+    action: Action,
+}
+
+enum Action {
+    Write { path: PathBuf, text: String, executable: bool },
+    Configure { key: String, value: String },
+}
+
+/// What is to be done and what is to be told.
+#[derive(Default)]
+struct Plan {
+    steps: Vec<Step>,
+    tasks: Vec<Task>,
+}
+
+/// Sets a repository up as far as that is not done yet.
+///
+/// # Errors
+/// When something cannot be read or written.
+pub fn init(repository: &Repository, request: Request<'_>) -> Result<Vec<Step>, InitError> {
+    let settings = Settings::read(repository)?;
+    let mut record = read_record(repository)?;
+    let mut plan = Plan::default();
+    plan_files(repository, &settings, &record, request.starter, &mut plan)?;
+    hooks::plan(repository, request.scripts, &record, &mut plan)?;
+    plan_config(repository, &settings, &mut plan)?;
+    execute(repository, &mut record, plan.tasks)?;
+    Ok(plan.steps)
+}
+
+fn record_path(repository: &Repository) -> PathBuf {
+    repository.deploy_dir().join(record::NAME)
+}
+
+fn read_record(repository: &Repository) -> Result<Record, InitError> {
+    let found = read_file(&record_path(repository))?;
+    Ok(found.map(|found| Record::parse(&String::from_utf8_lossy(&found.bytes))).unwrap_or_default())
+}
+
+fn plan_files(
+    repository: &Repository,
+    settings: &Settings,
+    record: &Record,
+    starter: bool,
+    plan: &mut Plan,
+) -> Result<(), InitError> {
+    let Some(top) = repository.paths().work_tree.clone() else {
+        plan.steps.push(Step::NoWorkTree);
+        return Ok(());
+    };
+    let base = settings.authority(&settings.base);
+    let base_has = match repository.tip(&base)? {
+        Some(tip) => repository.entry(repository.commit(tip)?.tree, DEPLOY_TOML)?.is_some(),
+        None => false,
+    };
+    if base_has && !is_there(&top.join(DEPLOY_TOML)) {
+        plan.steps.push(Step::OnBase(DEPLOY_TOML.to_owned(), settings.base.clone()));
+    } else {
+        let length = template::hash_length(repository.object_count()?, repository.is_shallow());
+        plan_file(&top, DEPLOY_TOML, template::deploy_toml(length), record, plan)?;
+    }
+    // A project that has manifests already has nothing to begin with.
+    let (folder, file) = STARTER;
+    if starter && is_there(&top.join(folder)) && !is_there(&top.join(file)) {
+        plan.steps.push(Step::Kept(folder.to_owned()));
+    } else if starter {
+        plan_file(&top, file, template::STARTER.to_owned(), record, plan)?;
+    }
+    Ok(())
+}
+
+fn plan_file(
+    top: &Path,
+    name: &str,
+    text: String,
+    record: &Record,
+    plan: &mut Plan,
+) -> Result<(), InitError> {
+    let path = top.join(name);
+    if is_there(&path) {
+        // What is no file, or cannot be read, is left alone like anything else that is not ours.
+        let found = read_file(&path).ok().flatten().map(|found| digest(&found.bytes)).transpose()?;
+        let ours = found.is_some_and(|found| record.knows_file(&found, name));
+        plan.steps.push(if ours { Step::Stands(name.to_owned()) } else { Step::Kept(name.to_owned()) });
+        return Ok(());
+    }
+    plan.steps.push(Step::Wrote(name.to_owned()));
+    plan.tasks.push(Task {
+        entry: Entry::File { digest: digest(text.as_bytes())?, path: name.to_owned() },
+        action: Action::Write { path, text, executable: false },
+    });
+    Ok(())
+}
+
+fn plan_config(repository: &Repository, settings: &Settings, plan: &mut Plan) -> Result<(), InitError> {
+    let (key, value) = DISPLAY_REF;
+    let shown = repository.config_all("notes.displayref")?;
+    let shows = |pattern: &String| {
+        [value, "refs/notes/deploy", "refs/notes/*", "deploy", "*"].contains(&pattern.as_str())
+    };
+    plan_value("display", key, value, shown.iter().any(shows), plan);
+    if let Some(tracking) = &settings.remote {
+        let key = format!("remote.{}.fetch", tracking.remote());
+        let value = fetch_refspec(tracking);
+        let there = repository.config_all(&key)?.contains(&value);
+        plan_value("fetch", &key, &value, there, plan);
+    }
+    match missing_base(repository, settings)? {
+        MissingBase::No => {}
+        MissingBase::Current(branch) => plan_value("base", "deploy.base", branch.short(), false, plan),
+        MissingBase::NoBranch => plan.steps.push(Step::NoBase),
+    }
+    Ok(())
+}
+
+fn plan_value(what: &'static str, key: &str, value: &str, there: bool, plan: &mut Plan) {
+    if there {
+        return plan.steps.push(Step::ConfiguredBefore(key.to_owned()));
+    }
+    let (key, value) = (key.to_owned(), value.to_owned());
+    plan.steps.push(Step::Configured(what, key.clone(), value.clone()));
+    plan.tasks.push(Task {
+        entry: Entry::Config { key: key.clone(), value: value.clone() },
+        action: Action::Configure { key, value },
+    });
+}
+
+/// A pattern, because an exact name makes every `git fetch` fail while the remote has none; and never onto our own ref.
+fn fetch_refspec(tracking: &Tracking) -> String {
+    format!("+refs/notes/deploy*:{}deploy*", tracking.notes())
+}
+
+enum MissingBase {
+    /// Base is configured, named by the remote, or there by its usual name.
+    No,
+    /// It is not; the branch that is checked out may be it.
+    Current(RefName),
+    /// It is not, and no branch is checked out.
+    NoBranch,
+}
+
+fn missing_base(repository: &Repository, settings: &Settings) -> Result<MissingBase, InitError> {
+    let named = settings.base.short() != "master" || repository.config("deploy.base")?.is_some();
+    if named || repository.tip(&settings.authority(&settings.base))?.is_some() {
+        return Ok(MissingBase::No);
+    }
+    if repository.tip(&settings.base)?.is_some() {
+        return Ok(MissingBase::No);
+    }
+    // Also a branch without a commit yet.
+    let head = repository.symbolic_target("HEAD")?.filter(|head| head.branch_name().is_some());
+    Ok(match head {
+        Some(head) if head == settings.base => MissingBase::No,
+        Some(head) => MissingBase::Current(head),
+        None => MissingBase::NoBranch,
+    })
+}
+
+fn execute(repository: &Repository, record: &mut Record, tasks: Vec<Task>) -> Result<(), InitError> {
+    if tasks.is_empty() {
+        return Ok(());
+    }
+    for Task { entry, action } in &tasks {
+        if let Action::Write { path, .. } = action {
+            let folders = path.ancestors().skip(1).take_while(|folder| !folder.exists());
+            for folder in folders {
+                record.add(Entry::Folder { path: folder.to_string_lossy().into_owned() });
+            }
+        }
+        record.add(entry.clone());
+    }
+    make_folder(&repository.deploy_dir())?;
+    write_file(&record_path(repository), record.to_string().as_bytes(), false)?;
+    for Task { action, .. } in tasks {
+        match action {
+            Action::Write { path, text, executable } => {
+                path.parent().map(make_folder).transpose()?;
+                write_file(&path, text.as_bytes(), executable)?;
+            }
+            Action::Configure { key, value } => repository.add_config(&key, &value)?,
+        }
+    }
+    Ok(())
+}

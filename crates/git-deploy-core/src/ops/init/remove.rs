@@ -1,0 +1,118 @@
+//! Undoing what was set up: what the record says, as far as it still stands there as it was left.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::git::Repository;
+use crate::git::setup::{HooksFolder, digest, is_there, read_file, remove_empty_folder, remove_file};
+
+use super::record::{Entry, Record};
+use super::{InitError, Script, hooks, read_record, record_path};
+
+/// What was undone, or left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Undone {
+    /// A hook was removed.
+    Hook(PathBuf),
+    /// A hook of somebody else calls ours, and was left.
+    HookCalls(PathBuf),
+    /// A value was taken out of git's configuration.
+    Config(String, String),
+    /// A file of the work tree was removed.
+    File(String),
+    /// A file of the work tree was left: git tracks it.
+    Tracked(String),
+    /// A file of the work tree was left: it was changed.
+    Changed(String),
+}
+
+/// Undoes what was set up. Returns nothing if nothing was.
+///
+/// # Errors
+/// When something cannot be read or removed. Doing it again goes on from there.
+pub fn remove(repository: &Repository, scripts: &[Script]) -> Result<Vec<Undone>, InitError> {
+    let record = read_record(repository)?;
+    let mut undone = Vec::new();
+    remove_hooks(repository, scripts, &record, &mut undone)?;
+    for entry in &record.entries {
+        match entry {
+            Entry::Config { key, value } => {
+                if repository.own_config(key)?.contains(value) {
+                    repository.remove_config(key, value)?;
+                    undone.push(Undone::Config(key.clone(), value.clone()));
+                }
+            }
+            Entry::File { path, .. } => remove_work_tree_file(repository, &record, path, &mut undone)?,
+            Entry::Hook { .. } | Entry::Folder { .. } => {}
+        }
+    }
+    // Written outermost last, so that the innermost goes first.
+    for entry in &record.entries {
+        if let Entry::Folder { path } = entry {
+            remove_empty_folder(Path::new(path));
+        }
+    }
+    remove_file(&record_path(repository))?;
+    remove_empty_folder(&repository.deploy_dir());
+    Ok(undone)
+}
+
+/// Hooks are looked for where git looks now, and where they were put.
+fn remove_hooks(
+    repository: &Repository,
+    scripts: &[Script],
+    record: &Record,
+    undone: &mut Vec<Undone>,
+) -> Result<(), InitError> {
+    let mut paths = BTreeSet::new();
+    for entry in &record.entries {
+        if let Entry::Hook { path, .. } = entry {
+            paths.insert(PathBuf::from(path));
+        }
+    }
+    // The hooks of a folder that serves other repositories too were not put there from here.
+    if let HooksFolder::Own(folder) = repository.hooks_folder()? {
+        paths.extend(scripts.iter().map(|script| folder.join(script.name)));
+    }
+    for path in paths {
+        let Some(found) = read_file(&path)? else { continue };
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let ours = scripts.iter().any(|script| script.text.as_bytes() == found.bytes);
+        if ours || record.knows_hook(&digest(&found.bytes)?) {
+            remove_file(&path)?;
+            undone.push(Undone::Hook(path));
+        } else if hooks::calls(&String::from_utf8_lossy(&found.bytes), &name) {
+            undone.push(Undone::HookCalls(path));
+        }
+    }
+    Ok(())
+}
+
+fn remove_work_tree_file(
+    repository: &Repository,
+    record: &Record,
+    name: &str,
+    undone: &mut Vec<Undone>,
+) -> Result<(), InitError> {
+    let Some(top) = repository.paths().work_tree.as_ref() else { return Ok(()) };
+    let path = top.join(name);
+    if !is_there(&path) {
+        return Ok(());
+    }
+    let told = if repository.is_tracked(name)? {
+        Undone::Tracked(name.to_owned())
+    } else if read_file(&path)?
+        .map(|found| digest(&found.bytes))
+        .transpose()?
+        .is_some_and(|found| record.knows_file(&found, name))
+    {
+        remove_file(&path)?;
+        Undone::File(name.to_owned())
+    } else {
+        Undone::Changed(name.to_owned())
+    };
+    if !undone.contains(&told) {
+        undone.push(told);
+    }
+    Ok(())
+}
