@@ -53,6 +53,13 @@ impl CommandError {
         }
     }
 
+    /// The same with another exit code.
+    #[must_use]
+    pub fn at(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
     /// Adds what to do now; each becomes a `hint:` of its own.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -9,14 +9,18 @@
 //! its control characters.
 
 pub mod args;
+mod core_errors;
 mod error;
 mod exit;
+mod observer;
 mod progress;
 mod run;
 pub mod shell;
 
+pub use core_errors::{note_hint, shell_word};
 pub use error::{CommandError, OrExit};
 pub use exit::Exit;
+pub use observer::ShellObserver;
 pub use progress::Progress;
 pub use run::{run, run_with};
 pub use shell::{Shell, Text, printable};

@@ -16,10 +16,11 @@ use std::ffi::OsString;
 #[command(
     name = "git-deploy-state",
     bin_name = "git deploy-state",
-    override_usage = "git deploy-state [get] [<options>] [<branch>...]\n       \
+    override_usage = "git deploy-state [<options>]\n       \
+        git deploy-state get [<options>] [<branch>...]\n       \
         git deploy-state set [-m <text>] [--priority=<n>] <state> [<branch>...]\n       \
         git deploy-state list [<options>] [--state=<state>]\n       \
-        git deploy-state log [--json] [<branch>]",
+        git deploy-state log [--json] [--all | <branch>]",
     after_help = "Example: queue the current branch for deployment:\n    git deploy-state set deployable",
     after_long_help = include_str!("manual/state.txt")
 )]
@@ -81,7 +82,7 @@ pub enum StateCommand {
     #[command(override_usage = "git deploy-state list [<options>] [--state=<state>]")]
     List(List),
     /// Show how the state of a branch changed: when, who, from, to, why
-    #[command(override_usage = "git deploy-state log [--json] [<branch>]")]
+    #[command(override_usage = "git deploy-state log [--json] [--all | <branch>]")]
     Log(StateLog),
 }
 
@@ -133,8 +134,12 @@ pub struct List {
 #[derive(clap::Args, Debug)]
 pub struct StateLog {
     /// Whose transitions to show; the current branch's if it is left out
-    #[arg(value_name = "branch")]
+    #[arg(value_name = "branch", conflicts_with = "all")]
     pub branch: Option<OsString>,
+
+    /// Show those of all branches
+    #[arg(long)]
+    pub all: bool,
 
     /// Print one JSON object a line
     #[arg(long)]

@@ -21,7 +21,7 @@ pub struct Sync {
     #[arg(value_name = "remote")]
     pub remote: Option<OsString>,
 
-    /// Only say what would be pushed, and change nothing
+    /// Fetch, and only say what would be merged and pushed
     #[arg(short = 'n', long)]
     pub dry_run: bool,
 

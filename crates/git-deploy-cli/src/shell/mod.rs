@@ -12,11 +12,13 @@
 
 mod record;
 mod settings;
+mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 mod text;
 
 pub use settings::{GitConfig, Settings, Surroundings};
+pub use table::Table;
 pub use text::{BAD, COMMIT, ERROR, FAINT, GOOD, HINT, NAME, STATUS, Text, WARNING, printable};
 
 use crate::args::Common;

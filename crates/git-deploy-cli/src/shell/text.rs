@@ -55,6 +55,13 @@ impl Text {
         self
     }
 
+    /// Adds another text with its colours.
+    #[must_use]
+    pub fn joined(mut self, other: Self) -> Self {
+        self.pieces.extend(other.pieces);
+        self
+    }
+
     /// How many characters it takes when it is written, for columns that line up.
     pub fn width(&self) -> usize {
         self.pieces.iter().map(|(_, piece)| escaped(piece, false).chars().count()).sum()

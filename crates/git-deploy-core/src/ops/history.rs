@@ -111,8 +111,11 @@ struct History<'a> {
     /// Commits that were rebased: what becomes of their notes later is a copy of what becomes of the new ones.
     superseded: HashSet<(CommitId, RefName)>,
     /// Decisions that were told already, so that a merge does not tell them again.
-    told: HashSet<(Option<RefName>, State, u64, Option<Timestamp>, Option<String>)>,
+    told: HashSet<Told>,
 }
+
+/// A decision, as notes carry it: about which branch, which, its number, when and by whom.
+type Told = (Option<RefName>, State, u64, Option<Timestamp>, Option<String>);
 
 /// What one note said before and after an action.
 struct Edit {

@@ -70,7 +70,7 @@ pub fn fetch_only(repository: &Repository, tracking: &Tracking) -> Result<(), Sy
         // git does not say in a number whose fault it was. A remote that answers leaves only this side: another fetch that
         // moved the same refs, in which case it helps to try again, or a repository that cannot be written.
         if let Err(silence) = repository.ask(tracking) {
-            return Err(unreachable(tracking, &silence.to_string()));
+            return Err(unreachable(tracking, &silence));
         }
         if tries == FETCH_TRIES {
             return Err(error.into());

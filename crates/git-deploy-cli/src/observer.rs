@@ -1,0 +1,27 @@
+//! Telling the user what the core's operations do on the way.
+
+use std::cell::RefCell;
+
+use git_deploy_core::ops::Observer;
+
+use crate::Shell;
+
+/// Hands what an operation tells on to the shell: warnings always, steps only to somebody who asked for more.
+pub struct ShellObserver<'a>(RefCell<&'a mut Shell>);
+
+impl<'a> ShellObserver<'a> {
+    /// Tells it to this shell.
+    pub fn new(shell: &'a mut Shell) -> Self {
+        Self(RefCell::new(shell))
+    }
+}
+
+impl Observer for ShellObserver<'_> {
+    fn step(&self, text: &str) {
+        self.0.borrow_mut().verbose(1, text);
+    }
+
+    fn warn(&self, text: &str) {
+        self.0.borrow_mut().warn(text);
+    }
+}
