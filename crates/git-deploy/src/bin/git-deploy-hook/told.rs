@@ -1,0 +1,141 @@
+//! What the hooks tell, all of it on standard error.
+
+use std::cell::RefCell;
+
+use git_deploy_cli::{CommandError, Shell};
+use git_deploy_core::ops::Observer;
+use git_deploy_core::ops::hooks::{Left, PostMerge, PrePush, TagChange, Warning};
+
+/// How many branches are told of one by one.
+const MANY: usize = 10;
+
+/// Keeps what is worth a warning until the shell is free.
+#[derive(Default)]
+pub(crate) struct Heard(RefCell<Vec<String>>);
+
+impl Observer for Heard {
+    fn step(&self, _: &str) {}
+
+    fn warn(&self, text: &str) {
+        self.0.borrow_mut().push(text.to_owned());
+    }
+}
+
+impl Heard {
+    pub(crate) fn tell(self, shell: &mut Shell) {
+        for text in self.0.into_inner() {
+            shell.warn(text);
+        }
+    }
+}
+
+pub(crate) fn refusal(remote: &str, changed: &[TagChange]) -> CommandError {
+    let what = changed.iter().map(|tag| {
+        let verb = if tag.deleted { "deleted" } else { "moved" };
+        format!("'{}' would be {verb}", tag.name.short())
+    });
+    let what: Vec<String> = what.collect();
+    let error = CommandError::no(format!("cannot push to '{remote}': deployment tag {}", what.join(", ")));
+    let moved = changed.iter().find(|tag| !tag.deleted);
+    let error =
+        error.hint("deployment tags tell what ran when, and are only ever added: leave them out of the push");
+    match moved {
+        Some(tag) => error.hint(format!(
+            "yours differs from the one on the remote, which counts: git fetch --force {} {name}:{name}",
+            quoted(remote),
+            name = quoted(tag.name.as_str())
+        )),
+        None => error,
+    }
+}
+
+pub(crate) fn pre_push(remote: &str, said: &PrePush, shell: &mut Shell) {
+    for warning in &said.warnings {
+        match warning {
+            Warning::Broken { branch, base, paths } => {
+                let (branch, base) = (branch.short(), base.short());
+                shell.warn(format!(
+                    "'{branch}' is broken: it cannot be rebased on '{base}'{}",
+                    conflicts(paths)
+                ));
+                shell.hint(format!("git rebase {} {}", quoted(base), quoted(branch)));
+            }
+            Warning::Rebased(branch) => {
+                shell.warn(format!("'{}' on '{remote}' was rebased, and yours was not", branch.short()));
+                follow(shell);
+            }
+            Warning::Moved(branch, state) => {
+                let branch = branch.short();
+                shell.warn(format!("'{branch}' on '{remote}' is not what was last fetched: as it is {state}, it may have been rebased"));
+                follow(shell);
+            }
+            Warning::Note(error) => shell.warn(error.to_string()),
+        }
+    }
+    match &said.published {
+        None => {}
+        Some(Ok(())) => shell.verbose(1, format!("published the states of branches on '{remote}'")),
+        Some(Err(error)) => {
+            shell.warn(format!("the states of branches were not published: {error}"));
+            shell.hint("git deploy-sync");
+        }
+    }
+}
+
+/// A merging `git pull` would put the old commits back.
+fn follow(shell: &mut Shell) {
+    shell.hint("instead of 'git pull': git deploy-sync && git deploy-rebase");
+}
+
+pub(crate) fn post_merge(said: &PostMerge, shell: &mut Shell) {
+    let base = said.base.short();
+    for error in said.malformed.iter().take(MANY) {
+        shell.warn(error.to_string());
+    }
+    for left in said.branches.iter().take(MANY) {
+        shell.note(match left {
+            Left::Behind(branch, state) => format!("'{}' is {state} and behind '{base}'", branch.short()),
+            Left::Broken(branch, paths) => {
+                format!(
+                    "'{}' is broken: it cannot be rebased on '{base}'{}",
+                    branch.short(),
+                    conflicts(paths)
+                )
+            }
+            Left::Landed(branch, deployment) => format!("'{}' has landed as '{deployment}'", branch.short()),
+        });
+    }
+    if said.branches.len() > MANY {
+        shell.note(format!("and {} more; see them all: git deploy-state list", said.branches.len() - MANY));
+    }
+    if said.branches.iter().any(|left| !matches!(left, Left::Landed(..))) {
+        shell.hint("git deploy-rebase");
+    }
+    let landed = said.branches.iter().filter_map(|left| match left {
+        Left::Landed(branch, _) => Some(quoted(branch.short())),
+        Left::Behind(..) | Left::Broken(..) => None,
+    });
+    let landed: Vec<String> = landed.take(MANY).collect();
+    if !landed.is_empty() {
+        shell.hint(format!("what has landed is no longer needed: git branch -d {}", landed.join(" ")));
+    }
+}
+
+fn conflicts(paths: &[String]) -> String {
+    let shown = paths.iter().take(MANY).cloned().collect::<Vec<_>>().join(", ");
+    match paths.len() {
+        0 => String::new(),
+        count if count > MANY => format!(" ({shown} and {} more conflict)", count - MANY),
+        1 => format!(" ({shown} conflicts)"),
+        _ => format!(" ({shown} conflict)"),
+    }
+}
+
+/// A word as sh takes it for one word and nothing else.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./@+%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
