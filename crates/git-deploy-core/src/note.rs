@@ -108,8 +108,8 @@ impl Note {
     /// alone is not.
     pub fn carried(&self, from: CommitId, onto: CommitId, dropped: &[CommitId]) -> Self {
         Self {
-            // A commit that rebases is broken no longer.
-            state: self.decision().map_or(self.state, State::from),
+            // A commit that rebases is broken no longer; if nobody knows what it was before, nobody decided anything.
+            state: self.decision().map_or(State::Development, State::from),
             was: None,
             root: Some(self.line(from)),
             rebased_from: Some(from),

@@ -18,7 +18,11 @@ use super::{GitError, Repository};
 /// How long a lock file must stand unchanged before it is taken for dead; git holds one for milliseconds.
 const STILL: Duration = Duration::from_secs(1);
 
-/// What a running process is about to do to refs. Removed when it is dropped.
+/// How soon after its intent the lock file of an index is made. Git takes it for whole checkouts, so that one which is made
+/// later may be held by a checkout of the user's.
+const AT_ONCE: Duration = Duration::from_secs(3);
+
+/// What a running process is about to do to refs or an index. Removed when it is dropped.
 #[must_use]
 pub(super) struct Intent {
     path: PathBuf,
@@ -50,19 +54,29 @@ impl Repository {
         self.deploy_dir().join("intents")
     }
 
-    /// Says what is about to be done, for those who come after a crash.
+    /// Says what is about to be done to refs, for those who come after a crash.
     pub(super) fn intend(&self, updates: &[RefUpdate]) -> Result<Intent, GitError> {
+        let lines = updates.iter().map(|update| {
+            let new = update.new.map(|new| new.to_string()).unwrap_or_default();
+            format!("{} {new}\n", update.name)
+        });
+        self.write_intent(&lines.collect::<String>())
+    }
+
+    /// Says that the index of a work tree is about to be written, for those who come after a crash.
+    pub(super) fn intend_index(&self, git_dir: &Path) -> Result<Intent, GitError> {
+        let name = git_dir.strip_prefix(&self.paths().common_dir).unwrap_or(git_dir).join("index");
+        self.write_intent(&format!("{} \n", name.display()))
+    }
+
+    fn write_intent(&self, lines: &str) -> Result<Intent, GitError> {
         let dir = self.intents_dir();
         std::fs::create_dir_all(&dir).map_err(GitError::file(&dir))?;
         let path = dir.join(format!("{}-{:016x}", std::process::id(), fastrand::u64(..)));
         let mut file =
             OpenOptions::new().create_new(true).write(true).open(&path).map_err(GitError::file(&path))?;
         lock_inherited(&file).map_err(GitError::file(&path))?;
-        let lines = updates.iter().map(|update| {
-            let new = update.new.map(|new| new.to_string()).unwrap_or_default();
-            format!("{} {new}\n", update.name)
-        });
-        file.write_all(lines.collect::<String>().as_bytes()).map_err(GitError::file(&path))?;
+        file.write_all(lines.as_bytes()).map_err(GitError::file(&path))?;
         Ok(Intent { path, _file: file })
     }
 
@@ -107,7 +121,7 @@ impl Repository {
         locks.push((self.paths().git_dir.join("HEAD.lock"), String::new()));
         let dead: Vec<&(PathBuf, String)> = locks
             .iter()
-            .filter(|(path, new)| is_ours(path, new) && age(path).is_some_and(|age| age >= begun))
+            .filter(|(path, new)| is_ours(path, new) && age(path).is_some_and(|age| was_made_by(path, age, begun)))
             .collect();
         if dead.is_empty() {
             return Ok(false);
@@ -123,6 +137,12 @@ impl Repository {
         }
         Ok(cleared)
     }
+}
+
+/// Whether a lock file of that age can be of a process that said so then.
+fn was_made_by(path: &Path, age: SystemTime, begun: SystemTime) -> bool {
+    let of_index = path.ends_with("index.lock");
+    age.duration_since(begun).is_ok_and(|later| !of_index || later < AT_ONCE)
 }
 
 fn age(path: &Path) -> Option<SystemTime> {
@@ -146,11 +166,24 @@ impl Repository {
     /// Takes the lock of runs, waiting a moment for orphans of a run that died.
     ///
     /// # Errors
-    /// When the file cannot be used. `None`: another run has it; its process id stands in the file.
+    /// When the file cannot be used. `Err` inside: another run has it, with this process id.
     pub fn lock_run(&self) -> Result<Result<RunLock, String>, GitError> {
+        self.lock("run")
+    }
+
+    /// Takes the lock of sweeps, which rebase many branches at once, in the same way. A sweep may run beside a deployment:
+    /// each moves a branch only from where it saw it.
+    ///
+    /// # Errors
+    /// As [`Self::lock_run`].
+    pub fn lock_sweep(&self) -> Result<Result<RunLock, String>, GitError> {
+        self.lock("sweep")
+    }
+
+    fn lock(&self, name: &str) -> Result<Result<RunLock, String>, GitError> {
         let dir = self.deploy_dir();
         std::fs::create_dir_all(&dir).map_err(GitError::file(&dir))?;
-        let path = dir.join("run.lock");
+        let path = dir.join(name);
         let mut options = OpenOptions::new();
         let file = options.create(true).truncate(false).read(true).write(true).open(&path);
         let mut file = file.map_err(GitError::file(&path))?;

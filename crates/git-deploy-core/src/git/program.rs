@@ -116,7 +116,9 @@ impl Call {
     /// When it cannot be started.
     pub fn output(&self) -> Result<Output, ProgramError> {
         let mut expression = duct::cmd("git", &self.args).env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0");
-        for key in &self.env_remove {
+        // What is set goes in front: in duct the first word on a variable counts.
+        let is_set = |key: &&&str| self.env.iter().any(|(set, _)| set == **key);
+        for key in self.env_remove.iter().filter(|key| !is_set(key)) {
             expression = expression.env_remove(key);
         }
         for (key, value) in &self.env {

@@ -3,9 +3,10 @@
 //! A work tree is touched only when its branch is moved by us, nothing in it is changed, and no rebase, merge or bisect
 //! is under way in it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::git::program::git;
+use crate::git::program::{Call, git};
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, RefName};
 
@@ -16,6 +17,8 @@ pub struct CheckedOut {
     pub branch: RefName,
     /// The folder.
     pub path: PathBuf,
+    /// Where git keeps what belongs to the work tree; none if the folder is gone.
+    git_dir: Option<PathBuf>,
 }
 
 /// Why a work tree cannot follow its branch.
@@ -38,84 +41,140 @@ pub enum Busy {
 }
 
 /// What git keeps in a repository while something is under way.
-const OPERATIONS: [(&str, &str); 6] = [
+const OPERATIONS: [(&str, &str); 7] = [
     ("rebase-merge", "rebase"),
     ("rebase-apply", "rebase"),
     ("MERGE_HEAD", "merge"),
     ("CHERRY_PICK_HEAD", "cherry-pick"),
     ("REVERT_HEAD", "revert"),
+    ("sequencer", "cherry-pick or revert"),
     ("BISECT_LOG", "bisect"),
 ];
 
 impl Repository {
-    /// The branches that are checked out in this repository's work trees, also those that a rebase in progress will
-    /// come back to.
+    /// The branches that are checked out in this repository's work trees, also those that a rebase or bisect under way
+    /// will come back to.
     ///
     /// # Errors
     /// When git cannot list them.
     pub fn checked_out(&self) -> Result<Vec<CheckedOut>, GitError> {
-        let printed = git(["worktree", "list", "--porcelain"]).run()?;
+        let printed = git(["worktree", "list", "--porcelain", "-z"]).run()?;
         let mut found = Vec::new();
-        let mut path = PathBuf::new();
-        for line in String::from_utf8_lossy(&printed).lines() {
-            if let Some(folder) = line.strip_prefix("worktree ") {
-                path = PathBuf::from(folder);
-            } else if let Some(branch) = line.strip_prefix("branch ") {
-                found.extend(
-                    RefName::new(branch).ok().map(|branch| CheckedOut { branch, path: path.clone() }),
-                );
-            } else if line == "detached" {
-                found.extend(rebased_branch(&path)?.map(|branch| CheckedOut { branch, path: path.clone() }));
+        for (index, lines) in records(&printed).into_iter().enumerate() {
+            let mut head = None;
+            let mut path = PathBuf::new();
+            for line in lines {
+                if let Some(folder) = line.strip_prefix(b"worktree ") {
+                    path = path_from(folder);
+                } else if let Some(name) = line.strip_prefix(b"branch ") {
+                    head = std::str::from_utf8(name).ok().and_then(|name| RefName::new(name).ok());
+                }
             }
+            let git_dir = match self.own_work_tree(index) {
+                Some(top) => {
+                    path = top.to_owned();
+                    Some(self.paths().git_dir.clone())
+                }
+                None => git_dir(&path)?,
+            };
+            let held = git_dir.as_deref().map(branches_held).unwrap_or_default();
+            let names: BTreeSet<RefName> = head.into_iter().chain(held).collect();
+            found.extend(names.into_iter().map(|branch| CheckedOut {
+                branch,
+                path: path.clone(),
+                git_dir: git_dir.clone(),
+            }));
         }
         Ok(found)
     }
+
+    /// The folder of the first work tree, if that is the one we are in: git itself guesses it from where the repository
+    /// lies, wrongly for a submodule and wherever `core.worktree` or `GIT_WORK_TREE` names another.
+    fn own_work_tree(&self, index: usize) -> Option<&Path> {
+        let paths = self.paths();
+        let is_main = index == 0 && paths.git_dir == paths.common_dir;
+        paths.work_tree.as_deref().filter(|_| is_main)
+    }
+
+    /// Brings the index and files of a work tree from one commit to another, as a checkout would: an untracked file in the
+    /// way is never overwritten. Doing it again changes nothing, and ends what a process that died in the middle of it had
+    /// begun.
+    ///
+    /// # Errors
+    /// When something in the work tree is in the way: then nothing was changed.
+    pub fn follow(&self, place: &CheckedOut, old: CommitId, new: CommitId) -> Result<(), GitError> {
+        let intent = place.git_dir.as_deref().map(|git_dir| self.intend_index(git_dir)).transpose()?;
+        let followed = place.follow(old, new);
+        drop(intent);
+        followed
+    }
 }
 
-/// The branch that a rebase under way in a work tree has taken off its head.
-fn rebased_branch(path: &Path) -> Result<Option<RefName>, GitError> {
-    let Some(git_dir) = git_dir(path)? else { return Ok(None) };
-    let names = ["rebase-merge/head-name", "rebase-apply/head-name"];
-    let name = names.iter().find_map(|name| std::fs::read_to_string(git_dir.join(name)).ok());
-    Ok(name.and_then(|name| RefName::new(name.trim_end()).ok()))
+/// The records of `git worktree list -z`: lines that end with NUL, with an empty one after each.
+fn records(printed: &[u8]) -> Vec<Vec<&[u8]>> {
+    let mut records = vec![Vec::new()];
+    for line in printed.split(|byte| *byte == 0) {
+        match records.last_mut() {
+            Some(record) if !line.is_empty() => record.push(line),
+            _ => records.push(Vec::new()),
+        }
+    }
+    records.retain(|record: &Vec<&[u8]>| !record.is_empty());
+    records
+}
+
+fn path_from(bytes: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
+}
+
+/// The branches that something under way in a work tree has taken off its head and will come back to or move.
+fn branches_held(git_dir: &Path) -> Vec<RefName> {
+    let read = |name: &str| std::fs::read_to_string(git_dir.join(name)).unwrap_or_default();
+    let rebased = read("rebase-merge/head-name") + &read("rebase-apply/head-name");
+    // Those of `git rebase --update-refs` stand on every third line.
+    let updated = read("rebase-merge/update-refs");
+    // Without `refs/heads/`, or the commit where the head was detached before.
+    let bisected = read("BISECT_START");
+    let bisected = RefName::branch(bisected.trim_end()).ok();
+    let names = rebased.lines().chain(updated.lines().step_by(3));
+    names.filter_map(|name| RefName::new(name).ok()).chain(bisected).collect()
 }
 
 fn git_dir(path: &Path) -> Result<Option<PathBuf>, GitError> {
     if !path.is_dir() {
         return Ok(None);
     }
-    let call = git(["rev-parse", "--absolute-git-dir"]).in_work_tree(path);
-    Ok(Some(PathBuf::from(call.text()?)))
+    let output = git(["rev-parse", "--absolute-git-dir"]).in_work_tree(path).output()?;
+    // A folder that was made anew, or a main repository without files of its own.
+    Ok(output.status.success().then(|| path_from(output.stdout.trim_ascii_end())))
 }
 
 impl CheckedOut {
+    /// A call of git in this work tree.
+    fn git<const N: usize>(&self, args: [&str; N]) -> Call {
+        let call = git(args).in_work_tree(&self.path);
+        match &self.git_dir {
+            Some(git_dir) => call.env("GIT_DIR", git_dir).env("GIT_WORK_TREE", &self.path),
+            None => call,
+        }
+    }
+
     /// Why the work tree cannot follow, if it cannot.
     ///
     /// # Errors
     /// When git cannot say.
     pub fn busy(&self) -> Result<Option<Busy>, GitError> {
         let path = self.path.display().to_string();
-        let Some(git_dir) = git_dir(&self.path)? else { return Ok(Some(Busy::Gone(path))) };
+        let Some(git_dir) = &self.git_dir else { return Ok(Some(Busy::Gone(path))) };
         let under = OPERATIONS.iter().find(|(file, _)| git_dir.join(file).exists());
         if let Some((_, operation)) = under {
             return Ok(Some(Busy::Under { path, operation }));
         }
-        let status = ["status", "--porcelain", "--untracked-files=no", "--ignore-submodules=none"];
-        let changes = git(status).in_work_tree(&self.path).run()?;
+        // What is changed inside of a submodule is not touched; that it stands at another commit would be.
+        let status = ["status", "--porcelain", "--untracked-files=no", "--ignore-submodules=dirty"];
+        let changes = self.git(status).run()?;
         Ok((!changes.is_empty()).then_some(Busy::Dirty(path)))
-    }
-
-    /// Brings index and files from one commit to another, as a checkout would: an untracked file in the way is never
-    /// overwritten. Doing it again changes nothing.
-    ///
-    /// # Errors
-    /// When something in the work tree is in the way: then nothing was changed.
-    pub fn follow(&self, old: CommitId, new: CommitId) -> Result<(), GitError> {
-        let (old, new) = (old.to_string(), new.to_string());
-        // `read-tree` trusts the index about which files are unchanged, so that is brought up to date first.
-        git(["update-index", "-q", "--refresh"]).in_work_tree(&self.path).output()?;
-        git(["read-tree", "-m", "-u", &old, &new]).in_work_tree(&self.path).run()?;
-        Ok(())
     }
 
     /// Whether index and files could be brought from one commit to another.
@@ -123,10 +182,90 @@ impl CheckedOut {
     /// # Errors
     /// When git cannot be run.
     pub fn could_follow(&self, old: CommitId, new: CommitId) -> Result<bool, GitError> {
-        let (old, new) = (old.to_string(), new.to_string());
-        git(["update-index", "-q", "--refresh"]).in_work_tree(&self.path).output()?;
-        let output =
-            git(["read-tree", "-m", "-u", "--dry-run", &old, &new]).in_work_tree(&self.path).output()?;
-        Ok(output.status.success())
+        self.refresh()?;
+        let call = self.git(["read-tree", "-m", "-u", "--no-recurse-submodules", "--dry-run"]);
+        Ok(call.args([old.to_string(), new.to_string()]).output()?.status.success())
+    }
+
+    fn follow(&self, old: CommitId, new: CommitId) -> Result<(), GitError> {
+        self.refresh()?;
+        let call = self.git(["read-tree", "-m", "-u", "--no-recurse-submodules"]);
+        let call = call.args([old.to_string(), new.to_string()]);
+        let output = call.output()?;
+        if output.status.success() || self.finish_following(old, new)? {
+            return Ok(());
+        }
+        Err(call.failed(&output).into())
+    }
+
+    /// `read-tree` trusts the index about which files are unchanged, so that is brought up to date first.
+    fn refresh(&self) -> Result<(), GitError> {
+        self.git(["update-index", "-q", "--refresh"]).output()?;
+        Ok(())
+    }
+
+    /// Whether the index is that of a commit.
+    ///
+    /// # Errors
+    /// When git cannot say.
+    pub fn index_is(&self, commit: CommitId) -> Result<bool, GitError> {
+        let call = self.git(["diff-index", "--cached", "--quiet", "--ignore-submodules=none"]);
+        Ok(call.args([commit.to_string().as_str(), "--"]).yes()?)
+    }
+
+    /// Ends what was broken off after some files had been written and before the index was. Returns false, having changed
+    /// nothing, where a file is neither as it was nor as it is to be: somebody has worked on it.
+    fn finish_following(&self, old: CommitId, new: CommitId) -> Result<bool, GitError> {
+        let Some(git_dir) = &self.git_dir else { return Ok(false) };
+        if !self.index_is(old)? {
+            return Ok(false);
+        }
+        let scratch = tempfile::tempdir_in(git_dir).map_err(GitError::file(git_dir))?;
+        let index = scratch.path().join("index");
+        let of_new = |call: Call| call.env("GIT_INDEX_FILE", &index);
+        of_new(self.git(["read-tree"])).arg(new.to_string()).run()?;
+        of_new(self.git(["update-index", "-q", "--refresh"])).output()?;
+        let was = self.changed(&|call| call)?;
+        let is_to_be = self.changed(&of_new)?;
+        let differs = |path: &Vec<u8>, from: &BTreeMap<Vec<u8>, Option<u8>>| from.get(path) != Some(&None);
+        let mut paths = was.keys().chain(is_to_be.keys());
+        if paths.any(|path| differs(path, &was) && differs(path, &is_to_be) && self.is_there(path)) {
+            return Ok(false);
+        }
+        let call = self.git(["read-tree", "--reset", "-u", "--no-recurse-submodules"]);
+        Ok(call.arg(new.to_string()).output()?.status.success())
+    }
+
+    fn is_there(&self, path: &[u8]) -> bool {
+        self.path.join(path_from(path)).symlink_metadata().is_ok()
+    }
+
+    /// The paths of an index, each with how the file differs from it, if it does.
+    fn changed(&self, of_index: &dyn Fn(Call) -> Call) -> Result<BTreeMap<Vec<u8>, Option<u8>>, GitError> {
+        let listed = of_index(self.git(["ls-files", "-z"])).run()?;
+        let words = |bytes: &[u8]| -> Vec<Vec<u8>> {
+            bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect()
+        };
+        let mut paths: BTreeMap<Vec<u8>, Option<u8>> =
+            words(&listed).into_iter().map(|path| (path, None)).collect();
+        let differing = ["diff-files", "--name-status", "-z", "--ignore-submodules=all"];
+        for pair in words(&of_index(self.git(differing)).run()?).chunks_exact(2) {
+            paths.insert(pair[1].clone(), pair[0].first().copied());
+        }
+        Ok(paths)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_trees_are_taken_apart_whatever_their_folders_are_called() {
+        let printed = b"worktree /a\nb\0HEAD 1\0branch refs/heads/x\0\0worktree /c\0bare\0\0";
+        let records = records(printed);
+        assert_eq!(records.len(), 2);
+        assert_eq!(records[0], [&b"worktree /a\nb"[..], b"HEAD 1", b"branch refs/heads/x"]);
+        assert_eq!(records[1], [&b"worktree /c"[..], b"bare"]);
     }
 }

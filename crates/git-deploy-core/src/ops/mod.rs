@@ -8,6 +8,7 @@ pub mod history;
 pub mod hooks;
 pub mod init;
 pub mod set_state;
+pub mod sweep;
 pub mod sync;
 pub mod transact;
 pub mod view;

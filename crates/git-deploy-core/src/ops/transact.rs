@@ -243,7 +243,7 @@ impl Transactor<'_> {
             }
             if let (Expected::At(old), Some(new)) = (change.old, change.new) {
                 for checked_out in self.checked_out(&change.name)? {
-                    checked_out.follow(CommitId(old), CommitId(new))?;
+                    self.repository.follow(&checked_out, CommitId(old), CommitId(new))?;
                 }
             }
         }
@@ -289,13 +289,13 @@ pub fn busy(repository: &Repository, branch: &RefName) -> Result<Option<Busy>, G
 
 /// The changes of one transaction, as they stand on disk while it is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Journal {
-    label: String,
-    changes: Vec<Change>,
+pub(crate) struct Journal {
+    pub(crate) label: String,
+    pub(crate) changes: Vec<Change>,
 }
 
 impl Journal {
-    fn write(&self, path: &std::path::Path) -> Result<(), GitError> {
+    pub(crate) fn write(&self, path: &std::path::Path) -> Result<(), GitError> {
         let dir = path.parent().unwrap_or(path);
         std::fs::create_dir_all(dir).map_err(GitError::file(dir))?;
         let mut file = tempfile::NamedTempFile::new_in(dir).map_err(GitError::file(dir))?;
@@ -309,7 +309,7 @@ impl Journal {
         std::fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(GitError::file(dir))
     }
 
-    fn read(path: &std::path::Path) -> Result<Option<Self>, GitError> {
+    pub(crate) fn read(path: &std::path::Path) -> Result<Option<Self>, GitError> {
         match std::fs::read_to_string(path) {
             Ok(text) => Self::parse(&text).map(Some).ok_or_else(|| {
                 GitError::file(path)(std::io::Error::other(

@@ -1,0 +1,288 @@
+//! A sweep: branches that are to be kept on base are brought there, each with its state.
+//!
+//! Judge (new commits land in the object database, nothing else changes), check (work trees, the hook `pre-rebase`),
+//! execute: one notes commit that covers all new tips, a record by which the sweep can be undone, then the branches. At a
+//! crash between any two steps each tip has its note; the old tips keep theirs. Only local branches are moved, first onto
+//! what the remote made of them.
+
+mod execute;
+mod notes;
+mod plan;
+mod select;
+mod undo;
+
+use std::collections::HashMap;
+
+use crate::config::{ConfigError, deploy_toml_of};
+use crate::git::notes::NotesError;
+use crate::git::{GitError, Repository};
+use crate::ids::{CommitId, RefName};
+use crate::ops::sync::{self, SyncError};
+use crate::ops::view::{View, ViewError};
+use crate::ops::{Interrupt, Interrupted, Observer};
+use crate::rebase::{Committer, Engine, MergeTreeEngine, RebaseError, Request, Verdict};
+use plan::Plan;
+
+pub use undo::undo;
+
+/// What to rebase, and how far to go.
+#[derive(Debug, Clone, Default)]
+pub struct SweepRequest {
+    /// The branches; empty: all that are staged or deployable, and those that were found broken on another base.
+    pub branches: Vec<RefName>,
+    /// Only say what would become of them.
+    pub check: bool,
+}
+
+/// What became of a branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It stands on base already.
+    Current,
+    /// It was moved, or could be.
+    Rebased,
+    /// It was moved back.
+    Restored,
+    /// It cannot be rebased cleanly.
+    Broken {
+        /// The commit that does not apply, if it was looked for just now, and some paths.
+        reason: String,
+        /// The paths that conflict, quoted as git quotes them.
+        paths: Vec<String>,
+    },
+    /// It was left alone.
+    Skipped {
+        /// Why.
+        reason: String,
+        /// What the user can do about it.
+        hint: Option<String>,
+    },
+}
+
+impl Fate {
+    fn skipped(reason: impl Into<String>) -> Self {
+        Self::Skipped { reason: reason.into(), hint: None }
+    }
+
+    /// The word for it in what programs read.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Rebased => "rebased",
+            Self::Restored => "restored",
+            Self::Broken { .. } => "broken",
+            Self::Skipped { .. } => "skipped",
+        }
+    }
+
+    /// Why it is so, where that needs to be said.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Current | Self::Rebased | Self::Restored => "",
+            Self::Broken { reason, .. } | Self::Skipped { reason, .. } => reason,
+        }
+    }
+}
+
+/// A branch and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The branch.
+    pub branch: RefName,
+    /// The tip before.
+    pub old: CommitId,
+    /// The tip after; that before if it did not move.
+    pub new: CommitId,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What a sweep did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sweep {
+    /// The ref that branches were rebased on: base, or what was last fetched of it.
+    pub onto: RefName,
+    /// The branches, by name.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Sweep {
+    /// Whether a branch cannot be rebased cleanly.
+    pub fn any_broken(&self) -> bool {
+        self.outcomes.iter().any(|outcome| matches!(outcome.fate, Fate::Broken { .. }))
+    }
+}
+
+/// Why branches could not be rebased.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// Another one is under way.
+    #[error("another 'git deploy-rebase' works in this repository (process {0})")]
+    AnotherSweep(String),
+    /// The user asked to stop before anything was moved.
+    #[error("interrupted: no branch was moved")]
+    Interrupted {
+        /// The signal.
+        signal: i32,
+    },
+    /// There is no such branch here.
+    #[error("there is no local branch '{0}'")]
+    NoBranch(RefName),
+    /// Nothing was recorded.
+    #[error("there is no rebase that could be undone")]
+    NothingToUndo,
+    /// A record cannot be read.
+    #[error("cannot undo: '{0}' is no record of a rebase")]
+    Record(RefName),
+    /// Branches could not be read.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// Nothing could be judged.
+    #[error(transparent)]
+    Rebase(#[from] RebaseError),
+    /// Notes could not be merged.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+}
+
+impl From<NotesError> for SweepError {
+    fn from(error: NotesError) -> Self {
+        Self::View(error.into())
+    }
+}
+
+impl From<ConfigError> for SweepError {
+    fn from(error: ConfigError) -> Self {
+        Self::View(error.into())
+    }
+}
+
+impl From<Interrupted> for SweepError {
+    fn from(interrupted: Interrupted) -> Self {
+        Self::Interrupted { signal: interrupted.signal }
+    }
+}
+
+/// Rebases branches on base.
+///
+/// # Errors
+/// When nothing could be judged, or branches could not be moved: then each has its state, wherever it stands.
+pub fn sweep(
+    repository: &Repository,
+    request: &SweepRequest,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Sweep, SweepError> {
+    if request.check {
+        let judge = Judge { view: View::new(repository)?, check: true, observer, interrupt };
+        let (plans, outcomes) = judge.judge(request)?;
+        return Ok(judge.sweep(plans.iter().map(Plan::outcome).chain(outcomes)));
+    }
+    let _lock = execute::begin(repository, observer)?;
+    let settings = crate::config::Settings::read(repository)?;
+    if let Some(tracking) = &settings.remote {
+        sync::merge_notes(repository, tracking)?;
+    }
+    let judge = Judge { view: View::new(repository)?, check: false, observer, interrupt };
+    let (plans, outcomes) = judge.judge(request)?;
+    interrupt.check()?;
+    let base_tip = judge.view.settings.base_tip(repository)?;
+    let executor = execute::Executor::new(&judge.view, base_tip, observer)?;
+    let plans = executor.checked(plans)?;
+    interrupt.check()?;
+    let done = executor.execute(plans)?;
+    Ok(judge.sweep(done.into_iter().chain(outcomes)))
+}
+
+/// How many branches are judged between two looks at whether the user asked to stop.
+const BATCH: usize = 8;
+
+/// Finds out what is to become of branches.
+struct Judge<'a> {
+    view: View<'a>,
+    check: bool,
+    observer: &'a dyn Observer,
+    interrupt: &'a Interrupt,
+}
+
+impl Judge<'_> {
+    fn sweep(&self, outcomes: impl Iterator<Item = Outcome>) -> Sweep {
+        let settings = &self.view.settings;
+        let mut outcomes: Vec<Outcome> = outcomes.collect();
+        outcomes.sort_by(|one, two| one.branch.cmp(&two.branch));
+        Sweep { onto: settings.authority(&settings.base), outcomes }
+    }
+
+    /// Plans for those that were judged, and outcomes of those that need not be.
+    fn judge(&self, request: &SweepRequest) -> Result<(Vec<Plan>, Vec<Outcome>), SweepError> {
+        let base_tip = self.view.settings.base_tip(self.view.repository)?;
+        let committer = self.configured_committer(base_tip)?;
+        let (subjects, outcomes) = select::select(&self.view, request, base_tip)?;
+        let mut plans: Vec<Plan> = subjects.into_iter().map(Plan::new).collect();
+        let mut verdicts = self.ask(&plans, &committer, Plan::replay)?;
+        for (index, plan) in plans.iter_mut().enumerate() {
+            plan.replayed(verdicts.remove(&index));
+        }
+        let mut verdicts = self.ask(&plans, &committer, |plan| plan.onto_base(base_tip))?;
+        for (index, plan) in plans.iter_mut().enumerate() {
+            plan.judged(verdicts.remove(&index), base_tip);
+        }
+        Ok((plans, outcomes))
+    }
+
+    /// Who commits what is rebased of deployable branches, as base's `deploy.toml` says.
+    fn configured_committer(&self, base_tip: CommitId) -> Result<Committer, SweepError> {
+        let base = self.view.settings.base.short();
+        let deploy_toml = match deploy_toml_of(self.view.repository, base_tip, base) {
+            Ok(deploy_toml) => deploy_toml,
+            // Branches can be mended only if they can be rebased.
+            Err(error @ ConfigError::DeployToml { .. }) => {
+                self.observer.warn(&format!("committers stay as they are: {error}"));
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let who = deploy_toml.and_then(|deploy_toml| deploy_toml.committer);
+        Ok(Committer::configured(who.map(|who| format!("{} <{}>", who.name, who.email))))
+    }
+
+    /// Asks the engine about those plans that have a request.
+    fn ask(
+        &self,
+        plans: &[Plan],
+        configured: &Committer,
+        request: impl Fn(&Plan) -> Option<Request>,
+    ) -> Result<HashMap<usize, Verdict>, SweepError> {
+        let mut verdicts = HashMap::new();
+        for (queued, committer) in [(false, &Committer::Keep), (true, configured)] {
+            let asked = plans.iter().enumerate().filter(|(_, plan)| plan.subject.is_queued() == queued);
+            let asked: Vec<(usize, Request)> =
+                asked.filter_map(|(index, plan)| Some((index, request(plan)?))).collect();
+            if !asked.is_empty() {
+                let engine = MergeTreeEngine::new(self.view.repository, committer.clone())?;
+                let engine = if self.check { engine.for_check() } else { engine };
+                verdicts.extend(self.ask_engine(engine, &asked)?);
+            }
+        }
+        Ok(verdicts)
+    }
+
+    fn ask_engine(
+        &self,
+        mut engine: impl Engine,
+        asked: &[(usize, Request)],
+    ) -> Result<HashMap<usize, Verdict>, SweepError> {
+        let mut verdicts = HashMap::new();
+        for batch in asked.chunks(BATCH) {
+            let requests: Vec<Request> = batch.iter().map(|(_, request)| request.clone()).collect();
+            let judged = engine.rebase(&requests)?;
+            // Ctrl-C reaches the programs that the engine asked, too: their failure is no verdict.
+            self.interrupt.check()?;
+            verdicts.extend(batch.iter().map(|(index, _)| *index).zip(judged));
+        }
+        Ok(verdicts)
+    }
+}

@@ -1,0 +1,204 @@
+//! Which branches a sweep looks at, and what the remote made of them.
+
+use std::collections::{HashMap, HashSet};
+
+use super::plan::{Followed, Subject};
+use super::{Fate, Outcome, SweepError, SweepRequest, notes};
+use crate::branch::Branch;
+use crate::git::GitError;
+use crate::git::notes::{Notes, NotesError};
+use crate::ids::{CommitId, RefName};
+use crate::note::Note;
+use crate::ops::sync;
+use crate::ops::view::View;
+use crate::state::State;
+
+/// How many commits of a branch, or rebases of a commit, are looked at to find out what the remote made of it.
+const FAR: usize = 1000;
+
+/// What the remote's branch is to ours.
+enum Theirs {
+    /// The same, older, or something else.
+    Nothing,
+    /// Ours with further commits.
+    Ahead,
+    /// A rebase of ours.
+    Rebased(Followed),
+}
+
+/// The branches to be judged, and outcomes of those that need no judging.
+///
+/// # Errors
+/// When a named branch is not there, or something cannot be read.
+pub(super) fn select(
+    view: &View<'_>,
+    request: &SweepRequest,
+    base_tip: CommitId,
+) -> Result<(Vec<Subject>, Vec<Outcome>), SweepError> {
+    let found = view.local_branches()?;
+    let mut malformed: HashMap<CommitId, String> = HashMap::new();
+    for error in &found.malformed {
+        if let NotesError::Note { commit, .. } = error {
+            malformed.insert(*commit, error.to_string());
+        }
+    }
+    let selector = Selector { view, base_tip, malformed, fetched: fetched_notes(view)? };
+    let (mut subjects, mut outcomes) = (Vec::new(), Vec::new());
+    let mut add = |branch: Branch, named: bool| -> Result<(), SweepError> {
+        match selector.subject(branch, named)? {
+            Some(Ok(subject)) => subjects.push(subject),
+            Some(Err(outcome)) => outcomes.push(outcome),
+            None => {}
+        }
+        Ok(())
+    };
+    if request.branches.is_empty() {
+        found.branches.into_iter().try_for_each(|branch| add(branch, false))?;
+        return Ok((subjects, outcomes));
+    }
+    let mut by_name: HashMap<RefName, Branch> =
+        found.branches.into_iter().map(|branch| (branch.name.clone(), branch)).collect();
+    let mut seen = HashSet::new();
+    let mut others = Vec::new();
+    for name in request.branches.iter().filter(|name| seen.insert((*name).clone())) {
+        match by_name.remove(name) {
+            Some(branch) => add(branch, true)?,
+            None => others.push(no_candidate(view, name)?),
+        }
+    }
+    outcomes.extend(others);
+    Ok((subjects, outcomes))
+}
+
+/// A named branch that is never rebased.
+fn no_candidate(view: &View<'_>, name: &RefName) -> Result<Outcome, SweepError> {
+    let Some(tip) = view.repository.tip(name)? else { return Err(SweepError::NoBranch(name.clone())) };
+    let reason = match view.repository.symbolic_target(name.as_str())? {
+        Some(target) => format!("it is another name of '{}'", target.short()),
+        None if *name == view.settings.base => "it is the base that branches land on".to_owned(),
+        None => "rendered manifests are kept in it".to_owned(),
+    };
+    Ok(Outcome { branch: name.clone(), old: tip, new: tip, fate: Fate::skipped(reason) })
+}
+
+/// The notes that were last fetched, which a check has not merged.
+fn fetched_notes<'a>(view: &View<'a>) -> Result<Option<Notes<'a>>, SweepError> {
+    let Some(tracking) = &view.settings.remote else { return Ok(None) };
+    let fetched = sync::fetched_notes(view.repository, tracking)?;
+    Ok(fetched.map(|commit| view.repository.notes_at(Some(commit))).transpose()?)
+}
+
+struct Selector<'v, 'a> {
+    view: &'v View<'a>,
+    base_tip: CommitId,
+    malformed: HashMap<CommitId, String>,
+    fetched: Option<Notes<'a>>,
+}
+
+impl Selector<'_, '_> {
+    /// What is to be judged about a branch; an outcome where that is clear; none where nothing is.
+    fn subject(&self, branch: Branch, named: bool) -> Result<Option<Result<Subject, Outcome>>, GitError> {
+        let state = branch.state();
+        let kept = state.is_rebased() || state == State::Broken;
+        let skipped = |reason: &str, hint: Option<String>| {
+            let fate = Fate::Skipped { reason: reason.to_owned(), hint };
+            Ok(Some(Err(Outcome { branch: branch.name.clone(), old: branch.tip, new: branch.tip, fate })))
+        };
+        if let Some(reason) = self.malformed.get(&branch.tip) {
+            let hint = format!("mend it with: git notes --ref=deploy edit {}", branch.tip);
+            return skipped(reason, Some(hint));
+        }
+        if state == State::Deployed {
+            return if named { skipped("it is deployed", None) } else { Ok(None) };
+        }
+        let followed = match self.theirs(&branch)? {
+            Theirs::Ahead if kept || named => {
+                let remote = self.view.settings.authority(&branch.name);
+                let reason = format!("'{}' has further commits", remote.short());
+                let hint = format!("get them with: git merge --ff-only {}", remote.short());
+                return skipped(&reason, Some(hint));
+            }
+            Theirs::Rebased(followed) => Some(followed),
+            Theirs::Nothing | Theirs::Ahead => None,
+        };
+        let wanted = kept || named || followed.is_some();
+        Ok(wanted.then(|| Ok(self.with_note(branch, named, followed))))
+    }
+
+    fn with_note(&self, branch: Branch, named: bool, followed: Option<Followed>) -> Subject {
+        let Branch { name, tip, note, .. } = branch;
+        let mut subject = Subject { name, tip, named, followed, note };
+        let from = subject.from();
+        if from != tip {
+            let theirs = self.note(from).map(|theirs| match &subject.note {
+                Some(ours) => notes::joined(&[(tip, ours), (from, &theirs)], from).unwrap_or(theirs),
+                None => theirs,
+            });
+            subject.note = theirs.filter(|note| note.speaks_for(&subject.name, true));
+        }
+        subject
+    }
+
+    /// The note on a commit, ours or as it was fetched. One that cannot be read says nothing.
+    fn note(&self, commit: CommitId) -> Option<Note> {
+        let ours = self.view.notes.get(commit).ok().flatten();
+        ours.or_else(|| self.fetched.as_ref()?.get(commit).ok().flatten())
+    }
+
+    fn theirs(&self, branch: &Branch) -> Result<Theirs, GitError> {
+        let repository = self.view.repository;
+        let (ours, remote) = (branch.tip, self.view.settings.authority(&branch.name));
+        let theirs = match repository.tip(&remote)? {
+            Some(theirs) if theirs != ours && !repository.is_ancestor(theirs, ours)? => theirs,
+            _ => return Ok(Theirs::Nothing),
+        };
+        if repository.is_ancestor(ours, theirs)? {
+            let landed = repository.is_ancestor(ours, self.base_tip)?;
+            return Ok(if landed { Theirs::Nothing } else { Theirs::Ahead });
+        }
+        let made_from = self.line(theirs);
+        if made_from.len() == 1 {
+            return Ok(Theirs::Nothing);
+        }
+        // Where the branch stands on its own commits' lines, from the tip on.
+        let mut own: HashMap<CommitId, CommitId> = HashMap::new();
+        for commit in self.own_commits(ours)? {
+            for earlier in self.line(commit) {
+                own.entry(earlier).or_insert(commit);
+            }
+        }
+        // Ours may have been made from theirs, too.
+        let upstream = made_from.iter().find_map(|commit| own.get(commit));
+        Ok(match upstream {
+            Some(upstream) if !own.contains_key(&theirs) => {
+                Theirs::Rebased(Followed { upstream: *upstream, onto: theirs })
+            }
+            _ => Theirs::Nothing,
+        })
+    }
+
+    /// A commit, what it was rebased from, what that was rebased from, and so on.
+    fn line(&self, commit: CommitId) -> Vec<CommitId> {
+        let mut line = vec![commit];
+        while let Some(from) = line.last().and_then(|last| self.note(*last)?.rebased_from) {
+            if line.contains(&from) || line.len() >= FAR {
+                break;
+            }
+            line.push(from);
+        }
+        line
+    }
+
+    /// The commits of a branch that base does not have, from its tip on.
+    fn own_commits(&self, tip: CommitId) -> Result<Vec<CommitId>, GitError> {
+        let repository = self.view.repository;
+        let end = repository.merge_base(tip, self.base_tip)?;
+        let mut own = Vec::new();
+        let mut next = Some(tip);
+        while let Some(commit) = next.filter(|commit| Some(*commit) != end && own.len() < FAR) {
+            own.push(commit);
+            next = repository.commit(commit)?.parents.first().copied();
+        }
+        Ok(own)
+    }
+}

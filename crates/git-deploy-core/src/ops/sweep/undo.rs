@@ -1,0 +1,148 @@
+//! Undoing the last sweep.
+//!
+//! Each sweep that moves something leaves a commit under `refs/deploy-sweeps/`, before the first branch moves: its parents
+//! are the old tips, so that these are kept, its message says what moved from where to where. These refs are nobody
+//! else's: they are not below `refs/deploy/`, which clones fetch.
+
+use super::execute::{Move, Mover, begin};
+use super::{Fate, Outcome, Sweep, SweepError, notes};
+use crate::config::Settings;
+use crate::git::notes::{NotesEdit, NotesError};
+use crate::git::object::Commit;
+use crate::git::refs::{Expected, RefUpdate, RefsError};
+use crate::git::{GitError, Identity, Ref, Repository};
+use crate::ids::{CommitId, RefName};
+use crate::ops::Observer;
+
+/// Where records stand.
+const RECORDS: &str = "refs/deploy-sweeps/";
+
+/// How many sweeps can be undone, one after the other.
+const KEPT: usize = 10;
+
+/// Keeps what is about to move.
+pub(super) fn record(
+    repository: &Repository,
+    identity: &Identity,
+    onto: &str,
+    moves: &[Move],
+) -> Result<(), GitError> {
+    let mut parents: Vec<CommitId> = moves.iter().map(|step| step.old).collect();
+    parents.sort();
+    parents.dedup();
+    let lines = moves.iter().map(|step| format!("{} {} {}\n", step.old, step.new, step.branch));
+    let who = identity.as_str().as_bytes().to_vec();
+    let message = format!("rebase onto {onto}\n\n{}", lines.collect::<String>()).into_bytes();
+    let tree = repository.write_tree(Vec::new())?;
+    let commit = Commit { tree, parents, author: who.clone(), committer: who, extra: Vec::new(), message };
+    let commit = repository.write_commit(&commit)?;
+    let records = records(repository)?;
+    let number = records.last().map_or(0, |(number, _)| *number) + 1;
+    let name = RefName::new(format!("{RECORDS}{number:06}"))
+        .map_err(|error| GitError::Id { what: "a record of a rebase", error })?;
+    let mut updates = vec![RefUpdate { name, old: Expected::Absent, new: Some(commit.0) }];
+    let old = records.len().saturating_sub(KEPT - 1);
+    updates.extend(records.iter().take(old).map(|(_, record)| RefUpdate {
+        name: record.name.clone(),
+        old: Expected::At(record.target),
+        new: None,
+    }));
+    match repository.update_refs(&updates, "deploy-rebase: record") {
+        // Under the lock of sweeps only a user's own hand can do that; the branches can be moved all the same.
+        Ok(()) | Err(RefsError::Moved(_)) => Ok(()),
+        Err(RefsError::Git(error)) => Err(error),
+    }
+}
+
+/// The records by number.
+fn records(repository: &Repository) -> Result<Vec<(u64, Ref)>, GitError> {
+    let refs = repository.refs(RECORDS)?.into_iter();
+    let number = |record: &Ref| record.name.as_str().strip_prefix(RECORDS)?.parse().ok();
+    let mut records: Vec<(u64, Ref)> = refs.filter_map(|record| Some((number(&record)?, record))).collect();
+    records.sort_by_key(|(number, _)| *number);
+    Ok(records)
+}
+
+fn parse(message: &str) -> Option<Vec<Move>> {
+    let (_, lines) = message.split_once("\n\n")?;
+    let moves = lines.lines().map(|line| {
+        let mut words = line.splitn(3, ' ');
+        let (old, new) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        Some(Move { branch: RefName::new(words.next()?).ok()?, old, new })
+    });
+    moves.collect()
+}
+
+/// Moves the branches of the last sweep back to where they stood, each that still stands where the sweep put it. What was
+/// decided since holds there too.
+///
+/// # Errors
+/// When there is nothing to undo, or it cannot be done.
+pub fn undo(repository: &Repository, observer: &dyn Observer) -> Result<Sweep, SweepError> {
+    let _lock = begin(repository, observer)?;
+    let settings = Settings::read(repository)?;
+    let records = records(repository)?;
+    let Some((_, record)) = records.last() else { return Err(SweepError::NothingToUndo) };
+    let message = repository.commit(CommitId(record.target))?.message_text();
+    let moves = parse(&message).ok_or_else(|| SweepError::Record(record.name.clone()))?;
+    let mover = Mover::new(repository, "deploy-rebase: undo".to_owned(), observer)?;
+    let mut outcomes = Vec::new();
+    let mut back = Vec::new();
+    let mut all_done = true;
+    for step in moves {
+        let outcome = |fate| Outcome { branch: step.branch.clone(), old: step.new, new: step.new, fate };
+        let step_back = Move { branch: step.branch.clone(), old: step.new, new: step.old };
+        match repository.tip(&step.branch)? {
+            Some(tip) if tip == step.old => {}
+            Some(tip) if tip == step.new => match mover.cannot_follow(&step_back)? {
+                Some(reason) => {
+                    all_done = false;
+                    outcomes.push(outcome(Fate::skipped(reason)));
+                }
+                None => back.push(step_back),
+            },
+            Some(tip) => {
+                let fate = Fate::skipped("it was moved since");
+                outcomes.push(Outcome { branch: step.branch, old: tip, new: tip, fate });
+            }
+            None => outcomes.push(outcome(Fate::skipped("it is not there any more"))),
+        }
+    }
+    carry_back(repository, &back)?;
+    let mut stayed = mover.move_all(&back)?;
+    all_done &= stayed.is_empty();
+    outcomes.extend(back.into_iter().map(|step| match stayed.remove(&step.branch) {
+        Some(reason) => {
+            Outcome { branch: step.branch, old: step.old, new: step.old, fate: Fate::skipped(reason) }
+        }
+        None => Outcome { branch: step.branch, old: step.old, new: step.new, fate: Fate::Restored },
+    }));
+    if all_done {
+        let update = RefUpdate { name: record.name.clone(), old: Expected::At(record.target), new: None };
+        if let Err(RefsError::Git(error)) = repository.update_refs(&[update], "deploy-rebase: undo") {
+            return Err(error.into());
+        }
+    }
+    outcomes.sort_by(|one, two| one.branch.cmp(&two.branch));
+    Ok(Sweep { onto: settings.authority(&settings.base), outcomes })
+}
+
+/// Writes what was decided since into the notes of the old tips: nothing that was withdrawn comes back.
+fn carry_back(repository: &Repository, back: &[Move]) -> Result<(), SweepError> {
+    repository.write_notes(&repository.identity()?, |notes| {
+        let mut edit = NotesEdit {
+            message: format!("undo the rebase of {} branches", back.len()),
+            ..Default::default()
+        };
+        for step in back {
+            if let (Some(since), Some(before)) = (notes.get(step.old)?, notes.get(step.new)?)
+                && let Some(joined) = notes::joined(&[(step.old, &since), (step.new, &before)], step.new)
+                && joined != before
+            {
+                edit.set(step.new, &joined);
+            }
+        }
+        Ok::<_, NotesError>(edit)
+    })?;
+    Ok(())
+}
