@@ -10,6 +10,8 @@ use git_deploy_core::git::program::ProgramError;
 use git_deploy_core::git::refs::RefsError;
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::Interrupted;
+use git_deploy_core::ops::hooks::HookError;
+use git_deploy_core::ops::init::InitError;
 use git_deploy_core::ops::set_state::SetError;
 use git_deploy_core::ops::sync::SyncError;
 use git_deploy_core::ops::view::ViewError;
@@ -50,10 +52,12 @@ impl From<GitError> for CommandError {
             | GitError::Kind { .. } => {
                 Self::new(Exit::Fatal, error).hint("look what is wrong with the repository: git fsck")
             }
-            GitError::NoRepository
-            | GitError::Libgit2 { .. }
-            | GitError::Id { .. }
-            | GitError::File { .. } => with_cause(Self::new(Exit::Fatal, error)),
+            GitError::NoRepository => {
+                Self::new(Exit::Fatal, error).hint("go into one, or begin one with: git init")
+            }
+            GitError::Libgit2 { .. } | GitError::Id { .. } | GitError::File { .. } => {
+                with_cause(Self::new(Exit::Fatal, error))
+            }
         }
     }
 }
@@ -280,6 +284,25 @@ fn refusal_hint(refusal: &SetError) -> Option<String> {
         | SetError::Rebase(_)
         | SetError::Notes(_)
         | SetError::Git(_) => None,
+    }
+}
+
+impl From<InitError> for CommandError {
+    fn from(error: InitError) -> Self {
+        match error {
+            InitError::Config(error) => error.into(),
+            InitError::Git(error) => error.into(),
+        }
+    }
+}
+
+impl From<HookError> for CommandError {
+    fn from(error: HookError) -> Self {
+        match error {
+            HookError::Config(error) => error.into(),
+            HookError::View(error) => error.into(),
+            HookError::Git(error) => error.into(),
+        }
     }
 }
 

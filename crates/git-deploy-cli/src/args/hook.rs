@@ -8,6 +8,11 @@ use std::ffi::OsString;
 /// The scripts that git-deploy-init(1) installs call this command, which is not meant to be called by hand.
 /// A script of your own, or a hook manager, calls it with the hook's name and all of the hook's arguments, and
 /// leaves the hook's standard input to it.
+///
+/// pre-push refuses a push that would move or delete a deployment tag, warns about branches that are broken or that
+/// were rebased on the remote, and publishes the states of branches. post-merge says which branches are behind base
+/// or have landed. In all other hooks that git has it does nothing, so that scripts of a newer version may call it.
+/// Whatever goes wrong in it is told and does not stop git.
 #[derive(clap::Parser, Debug)]
 #[command(
     name = "git-deploy-hook",

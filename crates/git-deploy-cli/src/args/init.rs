@@ -24,7 +24,8 @@ pub struct Init {
     #[arg(long)]
     pub no_hooks: bool,
 
-    /// Undo it: take out the hooks and the configuration; files of the work tree, states and deployments stay
+    /// Undo it: take out hooks, configuration and files as far as they are unchanged; what git tracks, states and
+    /// deployments stay
     #[arg(long)]
     pub remove: bool,
 

@@ -50,7 +50,7 @@ fn pre_push(arguments: &[OsString], shell: &mut Shell) -> Result<Exit, CommandEr
         return Err(told::refusal(&remote, &changed));
     }
     if let Err(error) = look_and_publish(&remote, &pushed, shell) {
-        shell.warn(format!("git-deploy cannot look at this push: {error}"));
+        told::failure("git-deploy cannot look at this push", error, shell);
     }
     Ok(Exit::Done)
 }
@@ -59,7 +59,7 @@ fn look_and_publish(remote: &str, pushed: &[PushedRef], shell: &mut Shell) -> Re
     let repository = Repository::open()?;
     let observer = told::Heard::default();
     let said = hooks::pre_push(&repository, remote, pushed, &observer)?;
-    told::pre_push(remote, &said, shell);
+    told::pre_push(remote, said, shell);
     observer.tell(shell);
     Ok(())
 }
@@ -67,7 +67,7 @@ fn look_and_publish(remote: &str, pushed: &[PushedRef], shell: &mut Shell) -> Re
 fn post_merge(shell: &mut Shell) -> Exit {
     match Repository::open().map_err(HookError::from).and_then(|repository| hooks::post_merge(&repository)) {
         Ok(said) => told::post_merge(&said, shell),
-        Err(error) => shell.warn(format!("git-deploy cannot look at your branches: {error}")),
+        Err(error) => told::failure("git-deploy cannot look at your branches", error, shell),
     }
     Exit::Done
 }

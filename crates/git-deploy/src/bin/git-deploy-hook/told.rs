@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 
-use git_deploy_cli::{CommandError, Shell};
+use git_deploy_cli::{CommandError, Shell, note_hint, shell_word};
+use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::ops::Observer;
 use git_deploy_core::ops::hooks::{Left, PostMerge, PrePush, TagChange, Warning};
 
@@ -42,14 +43,14 @@ pub(crate) fn refusal(remote: &str, changed: &[TagChange]) -> CommandError {
     match moved {
         Some(tag) => error.hint(format!(
             "yours differs from the one on the remote, which counts: git fetch --force {} {name}:{name}",
-            quoted(remote),
-            name = quoted(tag.name.as_str())
+            shell_word(remote),
+            name = shell_word(tag.name.as_str())
         )),
         None => error,
     }
 }
 
-pub(crate) fn pre_push(remote: &str, said: &PrePush, shell: &mut Shell) {
+pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
     for warning in &said.warnings {
         match warning {
             Warning::Broken { branch, base, paths } => {
@@ -58,7 +59,7 @@ pub(crate) fn pre_push(remote: &str, said: &PrePush, shell: &mut Shell) {
                     "'{branch}' is broken: it cannot be rebased on '{base}'{}",
                     conflicts(paths)
                 ));
-                shell.hint(format!("git rebase {} {}", quoted(base), quoted(branch)));
+                shell.hint(format!("git rebase {} {}", shell_word(base), shell_word(branch)));
             }
             Warning::Rebased(branch) => {
                 shell.warn(format!("'{}' on '{remote}' was rebased, and yours was not", branch.short()));
@@ -69,16 +70,32 @@ pub(crate) fn pre_push(remote: &str, said: &PrePush, shell: &mut Shell) {
                 shell.warn(format!("'{branch}' on '{remote}' is not what was last fetched: as it is {state}, it may have been rebased"));
                 follow(shell);
             }
-            Warning::Note(error) => shell.warn(error.to_string()),
+            Warning::Note(error) => malformed(error, shell),
         }
     }
-    match &said.published {
+    match said.published {
         None => {}
         Some(Ok(())) => shell.verbose(1, format!("published the states of branches on '{remote}'")),
         Some(Err(error)) => {
-            shell.warn(format!("the states of branches were not published: {error}"));
-            shell.hint("git deploy-sync");
+            failure("the states of branches were not published", error, shell);
+            shell.hint("try again with: git deploy-sync");
         }
+    }
+}
+
+/// Tells what would end a command, and here ends nothing.
+pub(crate) fn failure(what: &str, error: impl Into<CommandError>, shell: &mut Shell) {
+    let error = error.into();
+    shell.warn(format!("{what}: {}", error.message()));
+    for hint in error.hints() {
+        shell.hint(hint);
+    }
+}
+
+fn malformed(error: &NotesError, shell: &mut Shell) {
+    shell.warn(error.to_string());
+    if let Some(hint) = note_hint(error) {
+        shell.hint(hint);
     }
 }
 
@@ -90,7 +107,7 @@ fn follow(shell: &mut Shell) {
 pub(crate) fn post_merge(said: &PostMerge, shell: &mut Shell) {
     let base = said.base.short();
     for error in said.malformed.iter().take(MANY) {
-        shell.warn(error.to_string());
+        malformed(error, shell);
     }
     for left in said.branches.iter().take(MANY) {
         shell.note(match left {
@@ -112,7 +129,7 @@ pub(crate) fn post_merge(said: &PostMerge, shell: &mut Shell) {
         shell.hint("git deploy-rebase");
     }
     let landed = said.branches.iter().filter_map(|left| match left {
-        Left::Landed(branch, _) => Some(quoted(branch.short())),
+        Left::Landed(branch, _) => Some(shell_word(branch.short())),
         Left::Behind(..) | Left::Broken(..) => None,
     });
     let landed: Vec<String> = landed.take(MANY).collect();
@@ -129,13 +146,4 @@ fn conflicts(paths: &[String]) -> String {
         1 => format!(" ({shown} conflicts)"),
         _ => format!(" ({shown} conflict)"),
     }
-}
-
-/// A word as sh takes it for one word and nothing else.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./@+%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }

@@ -1,6 +1,5 @@
 //! `git deploy-init`: sets a repository up for deployments, or undoes it.
 
-mod failures;
 mod scripts;
 mod told;
 
@@ -9,11 +8,11 @@ use std::process::ExitCode;
 use git_deploy_cli::args::Init;
 use git_deploy_cli::{CommandError, Exit, Shell, run};
 use git_deploy_core::git::Repository;
-use git_deploy_core::ops::init::{self, InitError, Request};
+use git_deploy_core::ops::init::{self, Request};
 
 fn main() -> ExitCode {
     run(|arguments: Init, shell| {
-        let repository = Repository::open().map_err(InitError::from).map_err(failures::init)?;
+        let repository = Repository::open()?;
         if arguments.remove { remove(&repository, shell) } else { set_up(&repository, &arguments, shell) }
     })
 }
@@ -21,13 +20,13 @@ fn main() -> ExitCode {
 fn set_up(repository: &Repository, arguments: &Init, shell: &mut Shell) -> Result<Exit, CommandError> {
     let scripts = if arguments.no_hooks { &[][..] } else { &scripts::ALL };
     let request = Request { scripts, starter: arguments.starter };
-    let steps = init::init(repository, request).map_err(failures::init)?;
+    let steps = init::init(repository, request)?;
     told::set_up(&steps, shell);
     Ok(if steps.iter().any(init::Step::is_in_the_way) { Exit::No } else { Exit::Done })
 }
 
 fn remove(repository: &Repository, shell: &mut Shell) -> Result<Exit, CommandError> {
-    let undone = init::remove(repository, &scripts::ALL).map_err(failures::init)?;
+    let undone = init::remove(repository, &scripts::ALL)?;
     told::removed(&undone, shell);
     Ok(Exit::Done)
 }

@@ -1,0 +1,408 @@
+//! Our hooks in real `git push`, `git merge` and `git pull`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Instant;
+
+use git_deploy_testkit::{Repo, Sandbox, sandbox};
+
+/// A bare remote, and a clone of it that is set up and has one commit on master.
+fn shop(sandbox: &Sandbox) -> (Repo, Repo) {
+    let bare = sandbox.bare("origin.git");
+    let repo = sandbox.repository("shop");
+    repo.add_remote("origin", &bare);
+    repo.commit("a", "a\n", "Begin");
+    repo.git(&["push", "--quiet", "--set-upstream", "origin", "master"]);
+    repo.deploy("deploy-init", &[]);
+    (bare, repo)
+}
+
+fn clone(bare: &Repo, name: &str) -> Repo {
+    let clone = bare.clone_to(name);
+    clone.deploy("deploy-init", &["--no-hooks"]);
+    clone.deploy("deploy-init", &[]);
+    clone
+}
+
+fn note(repo: &Repo, commit: &str, text: &str) {
+    repo.git(&["notes", "--ref=deploy", "add", "--force", "--message", text, commit]);
+}
+
+/// The tag of a deployment, as the ledger has it.
+fn tag_deployment(repo: &Repo, name: &str, commit: &str, branch: &str) {
+    let message = format!(
+        "Successfully Deployed\n\nEnvironment: rendered\nCommit: {commit}\nBranch: {branch}\n\
+         Started: 2026-11-20T12:00:00Z\nFinished: 2026-11-20T12:01:00Z\nResult: success\n"
+    );
+    repo.git(&["tag", "--annotate", "--message", &message, name, commit]);
+}
+
+#[test]
+fn a_deployment_tag_is_neither_moved_nor_deleted() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    repo.git(&["tag", "deployment-0001"]);
+    repo.git(&["push", "--quiet", "origin", "deployment-0001"]);
+    let stood = bare.id("refs/tags/deployment-0001");
+
+    repo.commit("a", "b\n", "Go on");
+    repo.git(&["tag", "--force", "deployment-0001"]);
+    repo.try_git(&["push", "--force", "origin", "master", "deployment-0001"])
+        .code_is(1)
+        .stderr_contains("deployment tag 'deployment-0001' would be moved")
+        .stderr_contains("hint: ");
+    assert_eq!(bare.id("refs/tags/deployment-0001"), stood);
+    assert_ne!(bare.id("refs/heads/master"), repo.id("master"));
+
+    repo.try_git(&["push", "origin", ":refs/tags/deployment-0001"])
+        .code_is(1)
+        .stderr_contains("deployment tag 'deployment-0001' would be deleted");
+    assert_eq!(bare.id("refs/tags/deployment-0001"), stood);
+    repo.git(&["push", "--quiet", "--no-verify", "origin", ":refs/tags/deployment-0001"]);
+}
+
+#[test]
+fn new_deployment_tags_and_other_tags_go_through() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    repo.git(&["tag", "deployment-0007"]);
+    repo.git(&["tag", "v1"]);
+    repo.git(&["push", "--quiet", "origin", "--tags"]).is_silent();
+    repo.git(&["push", "--quiet", "origin", ":v1"]);
+    assert!(bare.tip("refs/tags/deployment-0007").is_some() && bare.tip("refs/tags/v1").is_none());
+}
+
+#[test]
+fn a_tag_is_refused_also_where_nothing_else_can_be_read() {
+    let sandbox = sandbox!();
+    let (_, repo) = shop(&sandbox);
+    repo.git(&["tag", "deployment-0001"]);
+    repo.git(&["push", "--quiet", "origin", "deployment-0001"]);
+    repo.set_config("deploy.remote", "nowhere");
+    repo.try_git(&["push", "origin", ":deployment-0001"]).code_is(1).stderr_contains("would be deleted");
+    repo.commit("a", "b\n", "Go on");
+    repo.git(&["push", "--quiet", "origin", "master"])
+        .stderr_contains("warning: git-deploy cannot look at this push");
+}
+
+#[test]
+fn states_are_published_with_the_commits_and_seen_in_another_clone() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    repo.branch("login");
+    let tip = repo.commit("b", "b\n", "Log in");
+    note(&repo, &tip, "state: staged\nref: refs/heads/login\nrev: 1");
+    repo.git(&["push", "--quiet", "origin", "login"]).is_silent();
+    assert_eq!(bare.notes()[&tip], repo.notes()[&tip]);
+
+    let other = clone(&bare, "other");
+    other.deploy("deploy-sync", &[]);
+    other.deploy("deploy-state", &["get", "login"]).stdout_is("staged\n");
+}
+
+#[test]
+fn what_others_published_meanwhile_is_merged_not_overwritten() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    let other = clone(&bare, "other");
+    for (clone, branch) in [(&other, "theirs"), (&repo, "ours"), (&other, "later")] {
+        clone.git(&["checkout", "--quiet", "-b", branch, "origin/master"]);
+        let tip = clone.commit(branch, "x\n", branch);
+        note(clone, &tip, &format!("state: staged\nref: refs/heads/{branch}\nrev: 1"));
+    }
+    other.git(&["push", "--quiet", "origin", "theirs"]);
+    // A fetch without us moves what was fetched, and merges nothing.
+    repo.git(&["fetch", "--quiet"]);
+    repo.git(&["push", "--quiet", "origin", "ours"]).is_silent();
+    // And one who has fetched nothing at all.
+    other.git(&["push", "--quiet", "origin", "later"]).is_silent();
+    for branch in ["theirs", "ours", "later"] {
+        let tip = bare.id(branch);
+        assert!(bare.notes()[&tip].contains(&format!("ref: refs/heads/{branch}")), "{branch}");
+    }
+}
+
+#[test]
+fn states_go_only_to_the_remote_that_counts() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    let fork = sandbox.bare("fork.git");
+    repo.add_remote("fork", &fork);
+    note(&repo, "HEAD", "state: staged");
+    repo.git(&["push", "--quiet", "fork", "master"]).is_silent();
+    assert!(fork.tip("refs/notes/deploy").is_none() && bare.tip("refs/notes/deploy").is_none());
+    repo.set_config("deploy.remote", "fork");
+    repo.commit_empty("Go on");
+    repo.git(&["push", "--quiet", "fork", "master"]).is_silent();
+    assert!(fork.tip("refs/notes/deploy").is_some() && bare.tip("refs/notes/deploy").is_none());
+}
+
+#[test]
+fn states_that_cannot_be_published_do_not_stop_a_push() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    let hook = bare.path().join("hooks/update");
+    fs::write(&hook, "#!/bin/sh\ncase $1 in refs/notes/*) echo no notes here; exit 1 ;; esac\n").unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    let tip = repo.commit("a", "b\n", "Go on");
+    note(&repo, &tip, "state: staged");
+    repo.git(&["push", "--quiet", "origin", "master"])
+        .stderr_contains("warning: the states of branches were not published")
+        .stderr_contains("git deploy-sync");
+    assert_eq!(bare.id("master"), tip);
+}
+
+#[test]
+fn pushing_a_broken_branch_is_warned_about() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    repo.branch("login");
+    let tip = repo.commit("b", "b\n", "Log in");
+    note(&repo, &tip, "state: broken\nref: refs/heads/login\nconflict: deploy/a.yaml");
+    repo.git(&["push", "--quiet", "origin", "login"]).stderr_contains(
+        "warning: 'login' is broken: it cannot be rebased on 'master' (deploy/a.yaml conflicts)",
+    );
+    assert_eq!(bare.id("login"), tip);
+}
+
+/// Rebases a branch in another clone, as the runner would, and publishes branch and notes.
+fn run_elsewhere(bare: &Repo, branch: &str) {
+    let runner = clone(bare, "runner");
+    runner.deploy("deploy-sync", &[]);
+    runner.git(&["checkout", "--quiet", branch]);
+    let old = runner.id("HEAD");
+    runner.git(&["checkout", "--quiet", "master"]);
+    runner.commit("c", "c\n", "Meanwhile");
+    runner.git(&["push", "--quiet", "--no-verify", "origin", "master"]);
+    runner.git(&["rebase", "--quiet", "master", branch]);
+    let new = runner.id("HEAD");
+    note(
+        &runner,
+        &new,
+        &format!("state: deployable\nref: refs/heads/{branch}\nrev: 1\nroot: {old}\nrebased-from: {old}"),
+    );
+    runner.git(&["push", "--quiet", "--no-verify", "--force", "origin", branch, "refs/notes/deploy"]);
+}
+
+#[test]
+fn a_push_behind_the_runners_rebase_names_the_way_to_follow() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    repo.branch("login");
+    let tip = repo.commit("b", "b\n", "Log in");
+    note(&repo, &tip, "state: deployable\nref: refs/heads/login\nrev: 1");
+    repo.git(&["push", "--quiet", "--set-upstream", "origin", "login"]).is_silent();
+    run_elsewhere(&bare, "login");
+    repo.commit("b", "more\n", "More");
+
+    // What the remote has is not known here yet.
+    repo.try_git(&["push", "origin", "login"])
+        .code_is(1)
+        .stderr_contains("'login' on 'origin' is not what was last fetched")
+        .stderr_contains("git deploy-rebase");
+    // It is, and git refuses before it tells the hook of the branch.
+    repo.git(&["fetch", "--quiet"]);
+    repo.try_git(&["push", "origin", "login"])
+        .code_is(1)
+        .stderr_contains("'login' on 'origin' was rebased, and yours was not")
+        .stderr_contains("git deploy-rebase");
+    // With force git does tell it.
+    repo.git(&["push", "--force", "origin", "login"]).stderr_contains("'login' on 'origin' was rebased");
+}
+
+#[test]
+fn a_push_within_one_of_our_own_does_nothing() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    note(&repo, "HEAD", "state: staged");
+    repo.commit_empty("Go on");
+    let push = ["push", "--quiet", "origin", "master"];
+    repo.command("git").args(push).env("GIT_DEPLOY_WITHIN", "1").output().success().is_silent();
+    assert!(bare.tip("refs/notes/deploy").is_none());
+}
+
+#[test]
+fn a_malformed_note_stops_nobody() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    repo.branch("login");
+    let tip = repo.commit("b", "b\n", "Log in");
+    note(&repo, &tip, "state: ready\nref: refs/heads/login");
+    repo.git(&["push", "--quiet", "origin", "login"]).stderr_contains("warning: note on commit");
+    assert_eq!(bare.id("login"), tip);
+    repo.switch("master");
+    repo.git(&["merge", "--quiet", "--no-edit", "--no-ff", "login"])
+        .stderr_contains("warning: note on commit");
+}
+
+#[test]
+fn branches_with_hostile_names_are_pushed_and_told_harmlessly() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    let name = "a\u{9b}31m$(touch${IFS}pwned)'é";
+    repo.branch(name);
+    let tip = repo.commit("b", "b\n", "Log in");
+    note(&repo, &tip, &format!("state: broken\nref: refs/heads/{name}\nconflict: x"));
+    repo.git(&["push", "--quiet", "origin", name]).stderr_contains("is broken").lacks("\u{9b}");
+    assert_eq!(bare.id(&format!("refs/heads/{name}")), tip);
+    assert!(!repo.path().join("pwned").exists());
+}
+
+#[test]
+fn a_push_of_any_expression_from_anywhere_is_understood() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    repo.git(&["worktree", "add", "--quiet", "--detach", "../linked"]);
+    let linked = sandbox.open("linked");
+    let tip = linked.commit("b", "b\n", "Log in to the shop");
+    note(&linked, &tip, "state: staged\nref: refs/heads/login");
+    let output =
+        linked.command("git").args(["push", "--quiet", "origin", ":/Log in to:refs/heads/login"]).output();
+    output.success().is_silent();
+    assert_eq!(bare.id("login"), tip);
+    assert!(bare.notes().contains_key(&tip));
+}
+
+#[test]
+fn a_foreign_hook_with_our_line_reads_what_git_wrote_too() {
+    let sandbox = sandbox!();
+    let bare = sandbox.bare("origin.git");
+    let repo = sandbox.repository("shop");
+    repo.add_remote("origin", &bare);
+    let foreign = |line: &str| {
+        repo.write(".git/hooks/pre-push", format!("#!/bin/sh\n{line}\ncat >seen\n"));
+        fs::set_permissions(repo.git_path("hooks/pre-push"), fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    foreign("");
+    let output = repo.try_deploy("deploy-init", &[]);
+    foreign(output.code_is(1).stdout.lines().find(|line| line.contains("git-deploy-hook")).unwrap());
+
+    repo.commit("a", "a\n", "Begin");
+    note(&repo, "HEAD", "state: staged");
+    repo.git(&["tag", "deployment-0001"]);
+    repo.git(&["push", "--quiet", "origin", "master", "deployment-0001"]).is_silent();
+    assert!(repo.read("seen").contains(" refs/heads/master "), "{}", repo.read("seen"));
+    assert!(bare.tip("refs/notes/deploy").is_some());
+    repo.git(&["push", "--quiet", "origin", "master"]).is_silent();
+    assert_eq!(repo.read("seen"), "");
+    repo.write("seen", "untouched");
+    repo.try_git(&["push", "origin", ":deployment-0001"]).code_is(1).stderr_contains("would be deleted");
+    assert_eq!(repo.read("seen"), "untouched");
+    assert_eq!(fs::read_dir(sandbox.root().join("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_clone_in_which_git_deploy_is_not_installed_is_not_blocked() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    let without = Sandbox::new();
+    let path = without.run("sh", &["-c", "printf %s \"$PATH\""]).stdout;
+    repo.commit("a", "b\n", "Go on");
+    let push = repo.command("git").args(["push", "--quiet", "origin", "master"]).env("PATH", path);
+    push.output().success().is_silent();
+    assert_eq!(bare.id("master"), repo.id("master"));
+}
+
+#[test]
+fn a_merge_tells_which_branches_are_behind_base_and_which_have_landed() {
+    let sandbox = sandbox!();
+    let repo = sandbox.repository("shop");
+    repo.commit("a", "a\n", "Begin");
+    repo.deploy("deploy-init", &[]);
+    for (branch, state) in
+        [("ready", "deployable"), ("nearly", "staged"), ("odd", "broken"), ("mine", "development")]
+    {
+        repo.git(&["checkout", "--quiet", "-b", branch, "master"]);
+        let tip = repo.commit(branch, "x\n", branch);
+        note(
+            &repo,
+            &tip,
+            &format!(
+                "state: {state}\nref: refs/heads/{branch}\n{}",
+                if state == "broken" { "conflict: a" } else { "" }
+            ),
+        );
+    }
+    repo.git(&["checkout", "--quiet", "-b", "done", "master"]);
+    let done = repo.commit("done", "x\n", "done");
+    tag_deployment(&repo, "deployment-0001", &done, "done");
+    repo.switch("master");
+    let output = repo.git(&["merge", "--quiet", "--ff-only", "done"]);
+    output.stdout_is("").stderr_is(
+        "note: 'done' has landed as 'deployment-0001'\n\
+         note: 'nearly' is staged and behind 'master'\n\
+         note: 'odd' is broken: it cannot be rebased on 'master' (a conflicts)\n\
+         note: 'ready' is deployable and behind 'master'\n\
+         hint: git deploy-rebase\n\
+         hint: what has landed is no longer needed: git branch -d done\n",
+    );
+    repo.git(&["branch", "-d", "done"]);
+}
+
+#[test]
+fn a_pull_after_which_nothing_is_behind_says_nothing() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    note(&repo, "HEAD", "state: development");
+    let other = bare.clone_to("other");
+    other.commit("b", "b\n", "Go on");
+    other.git(&["push", "--quiet", "origin", "master"]);
+    let output = repo.git(&["pull", "--quiet"]);
+    output.is_silent();
+    repo.branch("login");
+    let tip = repo.commit("c", "c\n", "Log in");
+    note(&repo, &tip, "state: deployable\nref: refs/heads/login");
+    other.commit("d", "d\n", "Further");
+    other.git(&["push", "--quiet", "origin", "master"]);
+    repo.switch("master");
+    repo.git(&["pull", "--quiet"]).stderr_contains("note: 'login' is deployable and behind 'master'");
+}
+
+#[test]
+fn many_branches_are_told_in_few_lines() {
+    let sandbox = sandbox!();
+    let repo = sandbox.repository("shop");
+    repo.commit("a", "a\n", "Begin");
+    let tip = repo.id("HEAD");
+    for number in 0..30 {
+        repo.git(&["branch", &format!("b{number}")]);
+    }
+    let refs: String = (0..30).map(|number| format!("ref: refs/heads/b{number}\n")).collect();
+    note(&repo, &tip, &format!("state: staged\n{refs}"));
+    repo.commit("a", "b\n", "Go on");
+    let output = repo.command("git-deploy-hook").args(["post-merge", "0"]).output();
+    output.success().stderr_contains("note: and 20 more");
+    assert!(output.stderr.lines().count() < 15, "{output}");
+}
+
+#[test]
+fn a_hook_that_git_has_does_nothing_and_one_that_it_has_not_is_a_mistake() {
+    let sandbox = sandbox!();
+    let repo = sandbox.repository("shop");
+    let hook = |arguments: &[&str]| repo.command("git-deploy-hook").args(arguments).output();
+    hook(&["post-rewrite", "rebase"]).success().is_silent();
+    hook(&["post-merg", "0"]).code_is(129).stderr_contains("git has no hook 'post-merg'");
+    hook(&["pre-push"]).code_is(129).stderr_contains("needs the name of the remote");
+    sandbox
+        .command("git-deploy-hook")
+        .args(["post-merge", "0"])
+        .output()
+        .success()
+        .stderr_contains("warning: ");
+}
+
+#[test]
+fn a_hook_with_nothing_to_say_takes_no_time() {
+    let sandbox = sandbox!();
+    let (_, repo) = shop(&sandbox);
+    for arguments in [["post-merge", "0", ""], ["pre-push", "origin", "url"]] {
+        let run = || {
+            let begun = Instant::now();
+            repo.command("git-deploy-hook").args(arguments).output().success().is_silent();
+            begun.elapsed()
+        };
+        let best = (0..5).map(|_| run()).min().unwrap();
+        // The benchmark measures; this notices only what is wrong by far, on a busy machine and without optimisation.
+        assert!(best.as_millis() < 250, "{arguments:?}: {best:?}");
+    }
+}
