@@ -1,2 +1,99 @@
-//! Not yet.
-fn main() {}
+//! `git deploy-log`: shows the ledger.
+
+use std::process::ExitCode;
+
+use git_deploy_cli::args::{self, Format};
+use git_deploy_cli::shell::Table;
+use git_deploy_cli::{CommandError, Exit, Shell, Text, shell, shell_word};
+use git_deploy_core::git::Repository;
+use git_deploy_core::ids::RefName;
+use git_deploy_core::ledger::{Deployment, Outcome};
+use git_deploy_core::ops::view::View;
+use serde_json::{Map, Value, json};
+
+/// How many digits of a commit people are shown.
+const DIGITS: usize = 10;
+
+fn main() -> ExitCode {
+    git_deploy_cli::run(|arguments: args::Log, shell| log(&arguments, shell))
+}
+
+fn log(arguments: &args::Log, shell: &mut Shell) -> Result<Exit, CommandError> {
+    let repository = Repository::open()?;
+    let view = View::new(&repository)?;
+    let ledger = view.ledger()?;
+    let is_wanted = |deployment: &&Deployment| {
+        arguments.env.as_ref().is_none_or(|environment| deployment.environment.as_str() == environment)
+    };
+    let mut deployments: Vec<&Deployment> = ledger.deployments.iter().filter(is_wanted).collect();
+    deployments.sort_by_key(|deployment| std::cmp::Reverse((deployment.finished, deployment.id.number)));
+    deployments.truncate(arguments.max_count.unwrap_or(usize::MAX));
+    match arguments.output.format() {
+        Format::Human => print(&deployments, shell),
+        Format::Porcelain { nul } => {
+            deployments.iter().for_each(|deployment| shell.record(record(deployment), nul));
+        }
+        Format::Json => deployments.iter().for_each(|deployment| shell.json(&object(deployment))),
+    }
+    for error in &ledger.unreadable {
+        shell.warn(error);
+        shell.hint(format!("look at it with: git show {}", shell_word(&error.tag.to_string())));
+    }
+    Ok(Exit::Done)
+}
+
+fn print(deployments: &[&Deployment], shell: &mut Shell) {
+    if deployments.is_empty() {
+        shell.note("nothing was deployed");
+    }
+    let mut table = Table::new();
+    for deployment in deployments {
+        let style = match deployment.outcome {
+            Outcome::Success => shell::GOOD,
+            Outcome::Failure | Outcome::Aborted => shell::BAD,
+        };
+        table.row([
+            Text::new().styled(shell::NAME, &deployment.id),
+            Text::new().styled(style, deployment.outcome),
+            Text::from(&deployment.environment),
+            Text::new().styled(shell::COMMIT, deployment.commit.short(DIGITS)),
+            Text::from(deployment.finished),
+            Text::from(deployment.branch.as_ref().map(RefName::short).unwrap_or_default()),
+            Text::from(deployment.reason.as_deref().unwrap_or_default()),
+        ]);
+    }
+    table.print(shell);
+}
+
+fn record(deployment: &Deployment) -> [String; 5] {
+    [
+        deployment.id.to_string(),
+        deployment.outcome.to_string(),
+        deployment.environment.to_string(),
+        deployment.commit.to_string(),
+        deployment.finished.to_string(),
+    ]
+}
+
+fn object(deployment: &Deployment) -> Value {
+    let mut object = Map::new();
+    let mut put = |key: &str, value: Value| drop(object.insert(key.to_owned(), value));
+    let keys = ["tag", "result", "environment", "commit", "finished"];
+    for (key, value) in keys.into_iter().zip(record(deployment)) {
+        put(key, json!(value));
+    }
+    if let Some(branch) = &deployment.branch {
+        put("branch", json!(branch.short()));
+    }
+    put("started", json!(deployment.started.to_string()));
+    if let Some(reason) = &deployment.reason {
+        put("reason", json!(reason));
+    }
+    if let Some(previous) = &deployment.previous {
+        put("previous", json!(previous.to_string()));
+    }
+    if !deployment.images.is_empty() {
+        put("images", json!(deployment.images));
+    }
+    Value::Object(object)
+}

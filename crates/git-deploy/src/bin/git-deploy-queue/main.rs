@@ -1,2 +1,101 @@
-//! Not yet.
-fn main() {}
+//! `git deploy-queue`: shows what is deployed next.
+
+use std::process::ExitCode;
+
+use git_deploy_cli::args::{self, Format, Output, QueueCommand};
+use git_deploy_cli::shell::Table;
+use git_deploy_cli::{CommandError, Exit, Shell, Text, note_hint, shell};
+use git_deploy_core::git::Repository;
+use git_deploy_core::ops::view::View;
+use git_deploy_core::queue::{Place, Wait};
+use serde_json::{Map, Value, json};
+
+/// How many digits of a commit people are shown.
+const DIGITS: usize = 10;
+
+fn main() -> ExitCode {
+    git_deploy_cli::run(|arguments: args::Queue, shell| match arguments.into_command() {
+        QueueCommand::List(output) => list(output, shell),
+    })
+}
+
+fn list(output: Output, shell: &mut Shell) -> Result<Exit, CommandError> {
+    let repository = Repository::open()?;
+    let (places, malformed) = View::new(&repository)?.queue()?;
+    match output.format() {
+        Format::Human => print(&places, shell),
+        Format::Porcelain { nul } => {
+            for (index, place) in places.iter().enumerate() {
+                shell.record(record(index + 1, place), nul);
+            }
+        }
+        Format::Json => {
+            places.iter().enumerate().for_each(|(index, place)| shell.json(&object(index + 1, place)));
+        }
+    }
+    for error in malformed {
+        shell.warn(&error);
+        if let Some(hint) = note_hint(&error) {
+            shell.hint(hint);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn print(places: &[Place], shell: &mut Shell) {
+    if places.is_empty() {
+        shell.note("the queue is empty");
+    }
+    let mut table = Table::new();
+    for (index, place) in places.iter().enumerate() {
+        table.row([
+            Text::from(index + 1),
+            Text::new().styled(shell::NAME, place.branch.short()),
+            Text::new().styled(shell::COMMIT, place.tip.short(DIGITS)),
+            Text::from(place.since.map(|since| format!("since {since}")).unwrap_or_default()),
+            Text::from(if place.priority == 0 {
+                String::new()
+            } else {
+                format!("priority {}", place.priority)
+            }),
+            waits(place),
+        ]);
+    }
+    table.print(shell);
+}
+
+fn waits(place: &Place) -> Text {
+    match &place.waits {
+        None => Text::new().styled(shell::GOOD, "next"),
+        Some(Wait::Held(why)) => Text::new().styled(shell::HINT, format!("held: {why}")),
+        Some(Wait::After(name)) => Text::from(format!("waits until '{name}' is deployed")),
+        Some(Wait::Behind(name)) => Text::from(format!("behind '{}'", name.short())),
+    }
+}
+
+fn record(position: usize, place: &Place) -> [String; 4] {
+    let since = place.since.map(|since| since.to_string()).unwrap_or_default();
+    [position.to_string(), place.tip.to_string(), place.branch.to_string(), since]
+}
+
+fn object(position: usize, place: &Place) -> Value {
+    let mut object = Map::new();
+    let mut put = |key: &str, value: Value| drop(object.insert(key.to_owned(), value));
+    put("position", json!(position));
+    put("commit", json!(place.tip.to_string()));
+    put("ref", json!(place.branch.as_str()));
+    put("since", json!(place.since.map(|since| since.to_string())));
+    if let Some(by) = &place.by {
+        put("by", json!(by));
+    }
+    if place.priority != 0 {
+        put("priority", json!(place.priority));
+    }
+    match &place.waits {
+        None => {}
+        Some(Wait::Held(why)) => put("waits", json!({ "hold": why })),
+        Some(Wait::After(name)) => put("waits", json!({ "after": name })),
+        Some(Wait::Behind(name)) => put("waits", json!({ "behind": name.as_str() })),
+    }
+    Value::Object(object)
+}

@@ -1,2 +1,47 @@
-//! Not yet.
-fn main() {}
+//! `git deploy-state`: shows and changes the deployment state of branches.
+
+mod describe;
+mod get;
+mod list;
+mod log;
+mod set;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use git_deploy_cli::args::{self, StateArg, StateCommand};
+use git_deploy_cli::{CommandError, printable};
+use git_deploy_core::ids::RefName;
+use git_deploy_core::ops::view::View;
+use git_deploy_core::state::State;
+
+fn main() -> ExitCode {
+    git_deploy_cli::run(|arguments: args::State, shell| match arguments.into_command()? {
+        StateCommand::Get(arguments) => get::get(&arguments, shell),
+        StateCommand::Set(arguments) => set::set(arguments, shell),
+        StateCommand::List(arguments) => list::list(&arguments, shell),
+        StateCommand::Log(arguments) => log::log(&arguments, shell),
+    })
+}
+
+/// The branches that the user named, or the current one.
+fn named(view: &View<'_>, words: &[OsString]) -> Result<Vec<RefName>, CommandError> {
+    if words.is_empty() {
+        return Ok(vec![view.named_branch(None)?]);
+    }
+    words.iter().map(|word| named_one(view, word)).collect()
+}
+
+fn named_one(view: &View<'_>, word: &OsString) -> Result<RefName, CommandError> {
+    let Some(text) = word.to_str() else {
+        let shown = printable(word.as_encoded_bytes());
+        return Err(CommandError::fatal(format!(
+            "there is no state for branch '{shown}': its name is not UTF-8"
+        )));
+    };
+    Ok(view.named_branch(Some(text))?)
+}
+
+fn state_of(argument: StateArg) -> Result<State, CommandError> {
+    argument.as_str().parse().map_err(|error| CommandError::usage(format!("{error}")))
+}

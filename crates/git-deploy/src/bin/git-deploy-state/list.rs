@@ -1,0 +1,73 @@
+//! `git deploy-state list`
+
+use git_deploy_cli::args::{Format, List};
+use git_deploy_cli::shell::Table;
+use git_deploy_cli::{CommandError, Exit, Shell, Text, shell};
+use git_deploy_core::branch::Branch;
+use git_deploy_core::git::Repository;
+use git_deploy_core::ops::view::View;
+use git_deploy_core::state::State;
+
+use crate::{describe, state_of};
+
+/// Prints the branches that count for the queue, with their states.
+pub(crate) fn list(arguments: &List, shell: &mut Shell) -> Result<Exit, CommandError> {
+    let repository = Repository::open()?;
+    let view = View::new(&repository)?;
+    let wanted = arguments.states.iter().map(|state| state_of(*state)).collect::<Result<Vec<State>, _>>()?;
+    let all = view.authority_branches()?;
+    let is_wanted = |branch: &&Branch| wanted.is_empty() || wanted.contains(&branch.state());
+    let branches: Vec<&Branch> = all.branches.iter().filter(is_wanted).collect();
+    match arguments.output.format() {
+        Format::Human => print(&branches, shell),
+        format => branches.iter().for_each(|branch| describe::print(branch, format, shell)),
+    }
+    describe::warn_of_malformed(&all.malformed, shell);
+    for branch in branches {
+        describe::warn_of_stray_note(&view, branch, shell)?;
+    }
+    note_local_differences(&view, &all.branches, shell)?;
+    Ok(Exit::Done)
+}
+
+fn print(branches: &[&Branch], shell: &mut Shell) {
+    if branches.is_empty() {
+        shell.note("there are no such branches");
+    }
+    let mut table = Table::new();
+    for branch in branches {
+        table.row([
+            describe::state(branch.state()),
+            Text::new().styled(shell::NAME, branch.name.short()),
+            Text::new().styled(shell::COMMIT, branch.tip.short(describe::DIGITS)),
+            describe::details(branch),
+        ]);
+    }
+    table.print(shell);
+}
+
+/// Says which local branches are in a state that does not count, because the remote has other commits of them.
+fn note_local_differences(
+    view: &View<'_>,
+    counting: &[Branch],
+    shell: &mut Shell,
+) -> Result<(), CommandError> {
+    let Some(tracking) = &view.settings.remote else { return Ok(()) };
+    for branch in view.local_branches()?.branches {
+        let theirs = counting.iter().find(|other| other.name == branch.name);
+        let (name, remote) = (branch.name.short(), tracking.remote());
+        let text = match theirs {
+            Some(theirs) if theirs.tip == branch.tip => continue,
+            Some(_) => {
+                format!("local branch '{name}' is {}, and differs from that of '{remote}'", branch.state())
+            }
+            None => format!("local branch '{name}' is {}, and is not on '{remote}'", branch.state()),
+        };
+        // What nobody decided on is worth a word only to somebody who asks.
+        match branch.state() {
+            State::Development => shell.verbose(1, text),
+            State::Staged | State::Deployable | State::Deployed | State::Broken => shell.note(text),
+        }
+    }
+    Ok(())
+}

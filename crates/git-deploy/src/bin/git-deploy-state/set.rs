@@ -1,0 +1,63 @@
+//! `git deploy-state set`
+
+use git_deploy_cli::args::Set;
+use git_deploy_cli::{CommandError, Exit, Shell, ShellObserver, Text, shell};
+use git_deploy_core::git::Repository;
+use git_deploy_core::ids::RefName;
+use git_deploy_core::ops::set_state::{Outcome, Publication, SetRequest, set_state};
+use git_deploy_core::ops::view::View;
+
+use crate::{describe, named, state_of};
+
+/// Moves branches to another state, all of them or none.
+pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandError> {
+    let repository = Repository::open()?;
+    let branches = named(&View::new(&repository)?, &arguments.branches)?;
+    let state = state_of(arguments.state)?;
+    let request = SetRequest { state, branches, message: arguments.message, priority: arguments.priority };
+    let outcome = set_state(&repository, &request, &ShellObserver::new(shell))?;
+    for change in &outcome.changes {
+        let name = Text::new().styled(shell::NAME, change.branch.short()).plain(": ");
+        let text = match change.from == change.to {
+            true => name.joined(describe::state(change.to)).plain(" as before, with what you say of it"),
+            false => {
+                name.joined(describe::state(change.from)).plain(" -> ").joined(describe::state(change.to))
+            }
+        };
+        shell.status("Set", text);
+    }
+    for name in &outcome.already {
+        shell.note(format!("'{}' is {state} already", name.short()));
+    }
+    published(outcome, shell)
+}
+
+/// Says whether others can see it.
+fn published(outcome: Outcome, shell: &mut Shell) -> Result<Exit, CommandError> {
+    let is_changed = !outcome.changes.is_empty();
+    match outcome.publication {
+        Publication::NotNeeded => {}
+        Publication::Done => shell.verbose(1, "published"),
+        Publication::SwitchedOff if is_changed => {
+            shell.note("not published: 'deploy.publish' is false");
+            shell.hint("publish it with: git deploy-sync");
+        }
+        Publication::NotPushed(branches) if is_changed => {
+            let names: Vec<&str> = branches.iter().map(RefName::short).collect();
+            let subject = match names.as_slice() {
+                [name] => format!("the last commit of '{name}' is"),
+                names => format!("the last commits of '{}' are", names.join("', '")),
+            };
+            shell.note(format!("not published: {subject} not on the remote"));
+            shell.hint("the state is published when the branch is pushed, or with: git deploy-sync");
+        }
+        Publication::SwitchedOff | Publication::NotPushed(_) => {}
+        Publication::Failed(error) => {
+            return Err(CommandError::from(error)
+                .at(Exit::TryAgain)
+                .context("the state is set, but could not be published")
+                .hint("publish it later with: git deploy-sync"));
+        }
+    }
+    Ok(Exit::Done)
+}

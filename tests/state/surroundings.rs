@@ -1,0 +1,183 @@
+//! Odd names, odd places, many at once.
+
+use git_deploy_testkit::{Sandbox, sandbox, skip};
+
+use crate::{branch, conflicting, set, shop, state_is};
+
+#[test]
+fn a_detached_head_and_an_unborn_branch_are_told_apart() {
+    let sandbox = sandbox!();
+    let repo = shop(&sandbox);
+    repo.git(&["checkout", "--quiet", "--detach"]);
+    for arguments in [&[][..], &["set", "deployable"], &["log"]] {
+        repo.try_deploy("deploy-state", arguments)
+            .code_is(128)
+            .stderr_contains("fatal: no branch is checked out (HEAD is detached)")
+            .stderr_contains("hint: name a branch");
+    }
+    let empty = sandbox.repository("empty");
+    empty
+        .try_deploy("deploy-state", &[])
+        .code_is(128)
+        .stderr_contains("fatal: branch 'master' has no commits yet");
+    empty.deploy("deploy-state", &["list"]).stdout_is("");
+    sandbox
+        .command("git")
+        .args(["deploy-state", "get"])
+        .output()
+        .code_is(128)
+        .stderr_contains("fatal: not a git repository (or any of the folders above)\n");
+}
+
+#[test]
+fn a_missing_base_is_told_with_what_to_configure() {
+    let repo = shop(&sandbox!());
+    branch(&repo, "login", "b.txt", "b\n");
+    repo.set_config("deploy.base", "trunk");
+    set(&repo, &["deployable", "login"])
+        .code_is(128)
+        .stderr_contains("fatal: base branch 'trunk' is not there")
+        .stderr_contains("hint: name the branch that everything lands on: git config deploy.base <branch>");
+    state_is(&repo, "login", "development");
+    // What `git -c` says counts as well.
+    repo.command("git")
+        .args(["-c", "deploy.base=master", "deploy-state", "set", "deployable", "login"])
+        .output()
+        .success();
+    state_is(&repo, "login", "deployable");
+    repo.set_config("deploy.base", "..");
+    repo.try_deploy("deploy-state", &["get", "login"]).code_is(128).stderr_contains("deploy.base");
+}
+
+#[test]
+fn hostile_names_are_only_names() {
+    let sandbox = sandbox!();
+    let repo = shop(&sandbox);
+    let names = [
+        "a;touch${IFS}x",
+        "$(touch${IFS}x)",
+        "`touch`",
+        "it's",
+        "\"quoted\"",
+        "|&<>",
+        "grüße/世界",
+        "\u{202e}evil",
+    ];
+    for (index, name) in names.iter().enumerate() {
+        branch(&repo, name, &format!("{index}.txt"), "x\n");
+        set(&repo, &["deployable", name]).success();
+        state_is(&repo, name, "deployable");
+        repo.deploy("deploy-state", &["list"]).lacks("\u{202e}");
+        repo.git(&["checkout", "--quiet", name]);
+        repo.deploy("deploy-state", &["log"]).stdout_contains("development -> deployable");
+        set(&repo, &["deployed"]).code_is(1).lacks("\u{202e}");
+        repo.switch("master");
+    }
+    let list = repo.deploy("deploy-state", &["list", "--porcelain", "-z"]);
+    assert_eq!(list.stdout.split_terminator('\0').count(), names.len());
+    for name in names {
+        assert!(list.stdout.contains(&format!(" refs/heads/{name}\0")), "{list}");
+    }
+    assert!(!repo.path().join("x").exists());
+    repo.try_deploy("deploy-state", &["get", "--", "-x"])
+        .code_is(128)
+        .stderr_contains("there is no branch '-x'");
+    repo.try_deploy("deploy-state", &["get", "a b"]).code_is(128).stderr_contains("there is no branch 'a b'");
+    repo.try_deploy("deploy-state", &["get", "x\x1b[2J\ny"]).code_is(128).lacks("\x1b");
+}
+
+#[test]
+fn sixteen_writers_at_once_lose_nothing() {
+    let sandbox = sandbox!();
+    let repo = shop(&sandbox);
+    let names: Vec<String> = (0..16).map(|number| format!("b{number}")).collect();
+    names.iter().for_each(|name| drop(branch(&repo, name, &format!("{name}.txt"), "x\n")));
+    let running: Vec<_> = names
+        .iter()
+        .map(|name| repo.command("git").args(["deploy-state", "set", "deployable", name]).start())
+        .collect();
+    for run in running {
+        run.wait().success();
+    }
+    let list = repo.deploy("deploy-state", &["list", "--porcelain", "--state=deployable"]);
+    assert_eq!(list.lines().len(), 16, "{list}");
+    repo.git(&["rev-list", "--count", "refs/notes/deploy"]).stdout_is("16\n");
+    repo.fsck();
+    repo.has_no_lock_files();
+}
+
+#[test]
+fn a_repository_with_long_ids_works() {
+    let Some(repo) = sandbox!().sha256_repository("shop") else {
+        skip!("this git makes no such repositories")
+    };
+    repo.commit("a.txt", "one\n", "Begin");
+    let commit = branch(&repo, "login", "b.txt", "b\n");
+    assert_eq!(commit.len(), 64);
+    set(&repo, &["deployable", "login"]).success();
+    repo.deploy("deploy-state", &["list", "--porcelain"])
+        .stdout_is(&format!("deployable {commit} refs/heads/login\n"));
+    repo.deploy("deploy-state", &["log", "login"]).stdout_contains("development -> deployable");
+    repo.deploy("deploy-queue", &["--porcelain"]).stdout_contains(&format!("1 {commit} refs/heads/login "));
+    conflicting(&repo, "bad");
+    set(&repo, &["staged", "bad"]).code_is(1).stderr_contains("conflict in 'a.txt'");
+    repo.fsck();
+}
+
+#[test]
+fn work_trees_folders_git_dir_and_bare_repositories_are_all_the_same() {
+    let sandbox = sandbox!();
+    let repo = shop(&sandbox);
+    branch(&repo, "login", "b.txt", "b\n");
+    set(&repo, &["staged", "login"]).success();
+    let git = |directory: &str| sandbox.command("git").in_directory(directory).args(["deploy-state", "get"]);
+    repo.git(&["worktree", "add", "--quiet", "../tree", "login"]);
+    repo.write("deep/er/x", "");
+    git("tree").output().success().stdout_is("staged\n");
+    git("shop/deep/er").arg("login").output().success().stdout_is("staged\n");
+    let git_dir = repo.path().join(".git");
+    git("home").arg("login").env("GIT_DIR", &git_dir).output().success().stdout_is("staged\n");
+    git("shop").arg("login").env("GIT_DIR", ".git").output().success().stdout_is("staged\n");
+    let relative = sandbox.command("git").args(["-C", "shop/deep", "deploy-state", "get", "login"]);
+    relative.output().success().stdout_is("staged\n");
+    let bare = sandbox.bare("bare.git");
+    repo.git(&["push", "--quiet", "../bare.git", "refs/heads/*:refs/heads/*", "refs/notes/*:refs/notes/*"]);
+    state_is(&bare, "login", "staged");
+    set(&bare, &["deployable", "login"]).success();
+    bare.deploy("deploy-queue", &["--porcelain"]).stdout_contains("refs/heads/login");
+}
+
+#[test]
+fn a_repository_that_cannot_be_written_can_be_read() {
+    let sandbox = sandbox!();
+    let repo = shop(&sandbox);
+    branch(&repo, "login", "b.txt", "b\n");
+    branch(&repo, "other", "c.txt", "c\n");
+    set(&repo, &["staged", "login"]).success();
+    // Who may write everything becomes somebody who may not.
+    sandbox.set_global_config("safe.directory", "*");
+    sandbox.run("chmod", &["a+x", "."]);
+    sandbox.run("chmod", &["-R", "a-w", "shop"]);
+    let somebody = |arguments: &[&str]| match is_root(&sandbox) {
+        true => repo
+            .command("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "git"])
+            .args(arguments),
+        false => repo.command("git").args(arguments),
+    };
+    let read = somebody(&["deploy-state", "get", "login"]).output();
+    let list = somebody(&["deploy-state", "list"]).output();
+    let write = somebody(&["deploy-state", "set", "staged", "other"]).output();
+    sandbox.run("chmod", &["-R", "u+w", "shop"]);
+    read.success().stdout_is("staged\n").stderr_is("");
+    list.success().stdout_contains("staged");
+    write
+        .code_is(128)
+        .stderr_contains("ermission denied")
+        .stderr_contains("hint: this repository cannot be written by you");
+    state_is(&repo, "other", "development");
+}
+
+fn is_root(sandbox: &Sandbox) -> bool {
+    sandbox.run("id", &["-u"]).line() == "0"
+}
