@@ -1,0 +1,44 @@
+//! The README keeps its word.
+
+use std::fs;
+
+use git_deploy_testkit::sandbox;
+
+const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+
+/// The lines of the fenced block of that name.
+fn block(name: &str) -> String {
+    let readme = fs::read_to_string(README).unwrap();
+    let mut lines = readme.lines().skip_while(|line| *line != format!("```sh {name}")).skip(1);
+    let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+    assert!(!block.is_empty(), "there is no block '{name}'");
+    block.join("\n") + "\n"
+}
+
+#[test]
+fn the_first_deployment_succeeds_exactly_as_printed() {
+    let script = block("first-deployment");
+    assert!(script.lines().count() < 20, "{script}");
+    let sandbox = sandbox!();
+    let output = sandbox.command("sh").args(["-eu", "-c", &script]).output();
+    output.success().stdout_contains("state: deployed").stdout_contains("deployment-0001 Successfully Deployed");
+
+    let shop = sandbox.open("shop");
+    assert_eq!(shop.id("deployment-0001^{commit}"), shop.id("master"));
+    assert_eq!(shop.git(&["log", "-1", "--format=%s", "master"]).line(), "Greet visitors");
+    shop.git(&["tag", "--list", "--format=%(contents:subject)", "deployment-0001"])
+        .stdout_is("Successfully Deployed\n");
+    shop.git(&["grep", "--quiet", "Hello", "rendered/default"]);
+    shop.deploy("deploy-state", &["get", "greeting"]).stdout_is("deployed\n");
+}
+
+#[test]
+fn every_state_and_every_exit_code_is_explained() {
+    let readme = fs::read_to_string(README).unwrap();
+    for word in ["development", "staged", "deployable", "deployed", "broken"] {
+        assert!(readme.contains(&format!("| `{word}` |")), "{word}");
+    }
+    for code in ["0", "1", "70", "75", "128", "129", "130, 143"] {
+        assert!(readme.contains(&format!("\n| {code} |")), "{code}");
+    }
+}
