@@ -1,6 +1,6 @@
 //! What setting up tells: what was done, what is in the way, what comes next.
 
-use std::path::Path;
+use std::path::{Display, Path};
 
 use git_deploy_cli::Shell;
 use git_deploy_core::config::DEPLOY_TOML;
@@ -37,7 +37,12 @@ fn tell(step: &Step, shell: &mut Shell) {
             shell.line(format!("configured 'deploy.base = {value}': branches land on '{value}'"));
             shell.hint("for another one: git config deploy.base <branch>");
         }
-        Step::Configured(_, key, value) => shell.line(format!("configured '{key} = {value}'")),
+        Step::Configured("fetch", key, value) => {
+            shell.line(format!("configured '{key} = {value}': git fetch brings the states of others"));
+        }
+        Step::Configured(_, key, value) => {
+            shell.line(format!("configured '{key} = {value}': git log shows the states"));
+        }
         Step::ConfiguredBefore(key) => shell.verbose(1, format!("'{key}' is configured")),
         Step::NoBase => {
             shell.warn("there is no branch 'master' for branches to land on, and no branch is checked out");
@@ -47,7 +52,7 @@ fn tell(step: &Step, shell: &mut Shell) {
 }
 
 fn hook(name: &str, path: &Path, step: &HookStep, shell: &mut Shell) {
-    let shown = path.display();
+    let shown = short(path);
     match step {
         HookStep::Installed => shell.line(format!("installed hook '{shown}'")),
         HookStep::Upgraded => shell.line(format!("upgraded hook '{shown}'")),
@@ -60,7 +65,7 @@ fn hook(name: &str, path: &Path, step: &HookStep, shell: &mut Shell) {
 
 /// The line goes to standard output as it is, to be copied.
 fn foreign(name: &str, path: &Path, manager: Option<Manager>, shell: &mut Shell) {
-    let shown = path.display();
+    let shown = short(path);
     let why = match manager {
         _ if !path.exists() && manager.is_none() => "its folder serves other repositories too",
         Some(Manager::Husky) => "it belongs to husky",
@@ -78,7 +83,7 @@ fn foreign(name: &str, path: &Path, manager: Option<Manager>, shell: &mut Shell)
         }
         Some(Manager::Husky) => {
             let place = path.ancestors().find(|folder| folder.ends_with(".husky")).unwrap_or(path).join(name);
-            shell.hint(format!("put this line at the beginning of '{}':", place.display()));
+            shell.hint(format!("put this line at the beginning of '{}':", short(&place)));
         }
         Some(Manager::PreCommit) => {
             shell.hint(format!("put this line into a script '{shown}.legacy', which it runs too:"));
@@ -106,14 +111,14 @@ fn next(steps: &[Step], shell: &mut Shell) {
 pub(crate) fn removed(undone: &[Undone], shell: &mut Shell) {
     for undone in undone {
         match undone {
-            Undone::Hook(path) => shell.line(format!("removed hook '{}'", path.display())),
+            Undone::Hook(path) => shell.line(format!("removed hook '{}'", short(path))),
             Undone::Config(key, value) => {
                 shell.line(format!("removed '{key} = {value}' from the configuration"))
             }
             Undone::File(path) => shell.line(format!("removed '{path}'")),
             Undone::HookCalls(path) => shell.note(format!(
                 "hook '{}' was left as it is: take out its line with 'git-deploy-hook' yourself",
-                path.display()
+                short(path)
             )),
             Undone::Tracked(path) => {
                 shell.note(format!("'{path}' was left, because git tracks it"));
@@ -130,4 +135,11 @@ pub(crate) fn removed(undone: &[Undone], shell: &mut Shell) {
     } else {
         shell.note("states and deployments stay: they are in refs/notes/deploy and in the tags deployment-*");
     }
+}
+
+/// A path as one would type it here.
+fn short(path: &Path) -> Display<'_> {
+    let here = std::env::current_dir();
+    let below = here.ok().and_then(|here| path.strip_prefix(here).ok());
+    below.unwrap_or(path).display()
 }
