@@ -1,1 +1,150 @@
-//! Not yet.
+//! `git deploy-queue`: who is deployed next, as every clone sees it.
+
+use git_deploy_testkit::{Repo, Sandbox, sandbox};
+
+fn shop(sandbox: &Sandbox) -> Repo {
+    let repo = sandbox.repository("shop");
+    repo.commit("a.txt", "one\n", "Begin");
+    repo
+}
+
+fn branch(repo: &Repo, name: &str) -> String {
+    repo.git(&["checkout", "--quiet", "-b", name, "master"]);
+    let commit = repo.commit(&format!("{name}.txt"), "x\n", "Change something");
+    repo.switch("master");
+    commit
+}
+
+/// The short names of the queue's branches, in order.
+fn queue(repo: &Repo) -> Vec<String> {
+    let list = repo.deploy("deploy-queue", &["--porcelain"]);
+    let name = |line: &&str| line.split(' ').nth(2).unwrap().trim_start_matches("refs/heads/").to_owned();
+    list.lines().iter().map(name).collect()
+}
+
+/// Puts a line into the note of a branch, as somebody who edits it would.
+fn add_to_note(repo: &Repo, branch: &str, line: &str) {
+    let note = repo.notes()[&repo.id(branch)].clone() + line;
+    repo.command("git")
+        .args(["notes", "--ref=deploy", "add", "-f", "-F", "-", branch])
+        .stdin(note)
+        .output()
+        .success();
+}
+
+#[test]
+fn an_empty_queue_is_no_error() {
+    let repo = shop(&sandbox!());
+    branch(&repo, "login");
+    repo.deploy("deploy-queue", &[]).stdout_is("").stderr_is("note: the queue is empty\n");
+    repo.deploy("deploy-queue", &["list", "--porcelain"]).is_silent();
+    repo.deploy("deploy-queue", &["--json"]).is_silent();
+}
+
+#[test]
+fn who_waits_longest_is_first_unless_another_has_priority() {
+    let repo = shop(&sandbox!());
+    for name in ["b", "a", "urgent", "staged"] {
+        branch(&repo, name);
+    }
+    for name in ["b", "a", "urgent"] {
+        repo.deploy("deploy-state", &["set", "deployable", name]);
+    }
+    repo.deploy("deploy-state", &["set", "staged", "staged"]);
+    assert_eq!(queue(&repo), ["b", "a", "urgent"]);
+    repo.deploy("deploy-state", &["set", "deployable", "--priority=10", "urgent"]);
+    assert_eq!(queue(&repo), ["urgent", "b", "a"]);
+    // Who leaves and comes back begins anew.
+    repo.deploy("deploy-state", &["set", "development", "b"]);
+    repo.deploy("deploy-state", &["set", "deployable", "b"]);
+    assert_eq!(queue(&repo), ["urgent", "a", "b"]);
+}
+
+#[test]
+fn each_branch_is_shown_with_what_it_waits_for() {
+    let repo = shop(&sandbox!());
+    for name in ["api", "web", "late", "held"] {
+        branch(&repo, name);
+        repo.deploy("deploy-state", &["set", "deployable", name]);
+    }
+    add_to_note(&repo, "held", "hold: holiday\npriority: 9\n");
+    add_to_note(&repo, "web", "after: api\npriority: 5\n");
+    let lines = repo.deploy("deploy-queue", &[]);
+    let ends = ["held: holiday", "waits until 'api' is deployed", "next", "behind 'api'"];
+    for (line, end) in lines.lines().iter().zip(ends) {
+        assert!(line.ends_with(end), "{lines}");
+    }
+    let json = repo.deploy("deploy-queue", &["--json"]);
+    json.stdout_contains("{\"position\":1,\"commit\":\"")
+        .stdout_contains("\"ref\":\"refs/heads/held\",\"since\":\"2026-11-20T")
+        .stdout_contains(
+            "\"by\":\"Ada Lovelace <ada@example.org>\",\"priority\":9,\"waits\":{\"hold\":\"holiday\"}}\n",
+        )
+        .stdout_contains("\"waits\":{\"after\":\"api\"}}\n")
+        .stdout_contains("\"waits\":{\"behind\":\"refs/heads/api\"}}\n");
+    assert!(!json.lines()[2].contains("waits"), "{json}");
+}
+
+#[test]
+fn programs_read_position_commit_ref_and_since() {
+    let repo = shop(&sandbox!());
+    let commit = branch(&repo, "login");
+    repo.git(&["notes", "--ref=deploy", "add", "-m", "state: deployable", "login"]);
+    repo.deploy("deploy-queue", &["--porcelain"]).stdout_is(&format!("1 {commit} refs/heads/login -\n"));
+    repo.deploy("deploy-queue", &["list", "--porcelain", "-z"])
+        .stdout_is(&format!("1 {commit} refs/heads/login -\0"));
+}
+
+#[test]
+fn base_symbolic_refs_and_rendered_branches_are_never_queued() {
+    let repo = shop(&sandbox!());
+    let text =
+        "[environment.demo]\nkind = \"rendered\"\nbranch = \"rendered/demo\"\nmanifests = [\"deploy\"]\n";
+    repo.commit("deploy.toml", text, "Deploy");
+    branch(&repo, "login");
+    branch(&repo, "demo");
+    repo.git(&["branch", "-m", "demo", "rendered/demo"]);
+    repo.git(&["symbolic-ref", "refs/heads/alias", "refs/heads/login"]);
+    for name in ["login", "rendered/demo", "master"] {
+        let note = format!("state: deployable\nref: refs/heads/{name}\nref: refs/heads/alias");
+        repo.git(&["notes", "--ref=deploy", "add", "-m", &note, name]);
+    }
+    assert_eq!(queue(&repo), ["login"]);
+}
+
+#[test]
+fn a_malformed_note_takes_only_its_own_branch_out() {
+    let repo = shop(&sandbox!());
+    let bad = branch(&repo, "bad");
+    branch(&repo, "good");
+    repo.deploy("deploy-state", &["set", "deployable", "good"]);
+    repo.git(&["notes", "--ref=deploy", "add", "-m", "state: deployable\nstate: staged", "bad"]);
+    repo.deploy("deploy-queue", &["--porcelain"])
+        .stdout_contains("refs/heads/good")
+        .stderr_contains(&format!("warning: note on commit '{bad}' is malformed"))
+        .stderr_contains(&format!("hint: mend it with: git notes --ref=deploy edit {bad}"));
+    assert_eq!(queue(&repo), ["good"]);
+}
+
+#[test]
+fn with_a_remote_its_branches_count_and_local_ones_do_not() {
+    let sandbox = sandbox!();
+    let repo = shop(&sandbox);
+    let remote = sandbox.bare("remote.git");
+    repo.add_remote("origin", &remote);
+    repo.git(&["push", "--quiet", "origin", "master"]);
+    branch(&repo, "pushed");
+    branch(&repo, "mine");
+    repo.git(&["push", "--quiet", "origin", "pushed"]);
+    repo.deploy("deploy-state", &["set", "deployable", "pushed", "mine"]);
+    assert_eq!(queue(&repo), ["pushed"]);
+    repo.deploy("deploy-state", &["list"])
+        .stderr_contains("note: local branch 'mine' is deployable, and is not on 'origin'");
+    // A local commit on top is not approved, and does not take the approved one out.
+    repo.switch("pushed");
+    repo.commit_empty("One more thing");
+    assert_eq!(queue(&repo), ["pushed"]);
+    repo.deploy("deploy-state", &[]).stdout_is("development\n");
+    // A bare repository has no remote unless it is configured: its own branches count.
+    assert_eq!(queue(&remote), ["pushed"]);
+}

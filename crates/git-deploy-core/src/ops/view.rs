@@ -124,11 +124,10 @@ impl<'a> View<'a> {
         let mut ledger = Ledger::default();
         for (id, target) in tags {
             let read = match self.repository.find(target)? {
-                Some(object) if object.kind == Kind::Tag => {
-                    let (_, message) =
-                        parse_tag(&object.data).map_err(|error| GitError::Malformed { id: target, error })?;
-                    Deployment::parse(id, &message)
-                }
+                Some(object) if object.kind == Kind::Tag => match parse_tag(&object.data) {
+                    Ok((_, message)) => Deployment::parse(id, &message),
+                    Err(error) => Err(TagError { tag: id, what: error.to_string() }),
+                },
                 _ => Err(TagError { tag: id, what: "it is not an annotated tag".to_owned() }),
             };
             match read {
