@@ -13,6 +13,7 @@ use git_deploy_core::ops::Interrupted;
 use git_deploy_core::ops::hooks::HookError;
 use git_deploy_core::ops::init::InitError;
 use git_deploy_core::ops::set_state::SetError;
+use git_deploy_core::ops::sweep::SweepError;
 use git_deploy_core::ops::sync::SyncError;
 use git_deploy_core::ops::view::ViewError;
 use git_deploy_core::rebase::RebaseError;
@@ -284,6 +285,30 @@ fn refusal_hint(refusal: &SetError) -> Option<String> {
         | SetError::Rebase(_)
         | SetError::Notes(_)
         | SetError::Git(_) => None,
+    }
+}
+
+impl From<SweepError> for CommandError {
+    fn from(error: SweepError) -> Self {
+        match error {
+            SweepError::AnotherSweep(_) => {
+                Self::new(Exit::TryAgain, error).hint("wait until that has ended, then try again")
+            }
+            SweepError::Interrupted { signal } => Self::interrupted(signal).context("no branch was moved"),
+            SweepError::NoBranch(branch) => {
+                let error = Self::fatal(format!("there is no local branch '{}'", branch.short()));
+                error.hint("'git branch' lists them; one of the remote becomes one with: git switch <branch>")
+            }
+            SweepError::NothingToUndo => Self::new(Exit::No, error),
+            SweepError::Record(ref record) => {
+                let hint = format!("look at it with: git log -1 {record}");
+                Self::new(Exit::Fatal, error).hint(hint)
+            }
+            SweepError::View(error) => error.into(),
+            SweepError::Rebase(error) => error.into(),
+            SweepError::Sync(error) => error.into(),
+            SweepError::Git(error) => error.into(),
+        }
     }
 }
 

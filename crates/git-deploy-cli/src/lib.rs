@@ -16,6 +16,7 @@ mod observer;
 mod progress;
 mod run;
 pub mod shell;
+mod signals;
 
 pub use core_errors::{note_hint, shell_word};
 pub use error::{CommandError, OrExit};
@@ -23,4 +24,5 @@ pub use exit::Exit;
 pub use observer::ShellObserver;
 pub use progress::Progress;
 pub use run::{run, run_with};
+pub use signals::interrupt;
 pub use shell::{Shell, Text, printable};

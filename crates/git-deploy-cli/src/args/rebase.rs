@@ -12,7 +12,7 @@ use std::ffi::OsString;
 #[command(
     name = "git-deploy-rebase",
     bin_name = "git deploy-rebase",
-    override_usage = "git deploy-rebase [<options>] [--check] [<branch>...]",
+    override_usage = "git deploy-rebase [<options>] [--check] [<branch>...]\n       git deploy-rebase [<options>] --undo",
     after_help = "Example: would the current branch rebase cleanly?\n    \
         git deploy-rebase --check \"$(git branch --show-current)\"",
     after_long_help = include_str!("manual/rebase.txt")
@@ -25,6 +25,10 @@ pub struct Rebase {
     /// Only say what would become of each branch, and change nothing
     #[arg(long)]
     pub check: bool,
+
+    /// Move the branches of the last rebase back to where they stood, with their states
+    #[arg(long, conflicts_with_all = ["branches", "check"])]
+    pub undo: bool,
 
     /// How to print it.
     #[command(flatten)]

@@ -1,0 +1,45 @@
+//! `git deploy-rebase`: keeps branches rebased on base.
+
+mod report;
+
+use std::process::ExitCode;
+
+use git_deploy_cli::{CommandError, Exit, Shell, ShellObserver, args, printable};
+use git_deploy_core::git::Repository;
+use git_deploy_core::ids::RefName;
+use git_deploy_core::ops::sweep::{Sweep, SweepRequest, sweep, undo};
+use git_deploy_core::ops::view::View;
+
+fn main() -> ExitCode {
+    git_deploy_cli::run(rebase)
+}
+
+fn rebase(arguments: args::Rebase, shell: &mut Shell) -> Result<Exit, CommandError> {
+    let repository = Repository::open()?;
+    let interrupt = git_deploy_cli::interrupt()?;
+    let swept: Sweep = if arguments.undo {
+        undo(&repository, &ShellObserver::new(shell))?
+    } else {
+        let branches = named(&repository, &arguments)?;
+        let request = SweepRequest { branches, check: arguments.check };
+        sweep(&repository, &request, &ShellObserver::new(shell), interrupt)?
+    };
+    report::report(&swept, arguments.output.format(), shell);
+    Ok(if swept.any_broken() { Exit::No } else { Exit::Done })
+}
+
+/// The branches that the user named.
+fn named(repository: &Repository, arguments: &args::Rebase) -> Result<Vec<RefName>, CommandError> {
+    if arguments.branches.is_empty() {
+        return Ok(Vec::new());
+    }
+    let view = View::new(repository)?;
+    let name = |word: &std::ffi::OsString| match word.to_str() {
+        Some(text) => Ok(view.named_branch(Some(text))?),
+        None => {
+            let shown = printable(word.as_encoded_bytes());
+            Err(CommandError::fatal(format!("cannot rebase '{shown}': its name is not UTF-8")))
+        }
+    };
+    arguments.branches.iter().map(name).collect()
+}

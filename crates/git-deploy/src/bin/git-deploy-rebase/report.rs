@@ -1,0 +1,95 @@
+//! What became of the branches, for people and for programs.
+
+use git_deploy_cli::args::Format;
+use git_deploy_cli::shell::{self, Table};
+use git_deploy_cli::{Shell, Text, shell_word};
+use git_deploy_core::ops::sweep::{Fate, Outcome, Sweep};
+use serde_json::{Map, Value, json};
+
+/// How many digits of a commit people are shown.
+const DIGITS: usize = 10;
+
+/// Up to so many broken branches each gets a hint of its own.
+const HINTS: usize = 3;
+
+/// Prints what became of the branches.
+pub(crate) fn report(sweep: &Sweep, format: Format, shell: &mut Shell) {
+    match format {
+        Format::Human => people(sweep, shell),
+        Format::Porcelain { nul } => {
+            for Outcome { branch, old, new, fate } in &sweep.outcomes {
+                let fields =
+                    [fate.word(), &old.to_string(), &new.to_string(), branch.as_str(), fate.reason()];
+                shell.record(fields, nul);
+            }
+        }
+        Format::Json => sweep.outcomes.iter().for_each(|outcome| shell.json(&object(outcome))),
+    }
+}
+
+fn people(sweep: &Sweep, shell: &mut Shell) {
+    if sweep.outcomes.is_empty() {
+        shell.note("no branch is staged or deployable");
+    }
+    let mut table = Table::new();
+    for outcome in &sweep.outcomes {
+        let name = Text::new().styled(shell::NAME, outcome.branch.short());
+        table.row([verdict(&outcome.fate), name, details(outcome)]);
+    }
+    table.print(shell);
+    hints(sweep, shell);
+}
+
+fn verdict(fate: &Fate) -> Text {
+    let style = match fate {
+        Fate::Current | Fate::Rebased | Fate::Restored => shell::GOOD,
+        Fate::Broken { .. } => shell::BAD,
+        Fate::Skipped { .. } => shell::WARNING,
+    };
+    Text::new().styled(style, fate.word())
+}
+
+fn details(outcome: &Outcome) -> Text {
+    let commit =
+        |text: Text, commit: git_deploy_core::ids::CommitId| text.styled(shell::COMMIT, commit.short(DIGITS));
+    match &outcome.fate {
+        Fate::Current => commit(Text::new(), outcome.new),
+        Fate::Rebased | Fate::Restored => commit(commit(Text::new(), outcome.old).plain(" -> "), outcome.new),
+        Fate::Broken { reason, .. } | Fate::Skipped { reason, .. } => Text::from(reason),
+    }
+}
+
+fn hints(sweep: &Sweep, shell: &mut Shell) {
+    let onto = shell_word(sweep.onto.short());
+    let is_broken = |outcome: &&Outcome| matches!(outcome.fate, Fate::Broken { .. });
+    let broken: Vec<&Outcome> = sweep.outcomes.iter().filter(is_broken).collect();
+    if broken.len() > HINTS {
+        shell.hint(format!("mend each with: git rebase {onto} <branch>"));
+    } else {
+        for outcome in broken {
+            let name = outcome.branch.short();
+            shell.hint(format!("mend '{name}' with: git rebase {onto} {}", shell_word(name)));
+        }
+    }
+    for outcome in &sweep.outcomes {
+        if let Fate::Skipped { hint: Some(hint), .. } = &outcome.fate {
+            shell.hint(format!("'{}': {hint}", outcome.branch.short()));
+        }
+    }
+}
+
+fn object(outcome: &Outcome) -> Value {
+    let mut object = Map::new();
+    let mut put = |key: &str, value: Value| drop(object.insert(key.to_owned(), value));
+    put("verdict", json!(outcome.fate.word()));
+    put("old", json!(outcome.old.to_string()));
+    put("new", json!(outcome.new.to_string()));
+    put("ref", json!(outcome.branch.as_str()));
+    if !outcome.fate.reason().is_empty() {
+        put("reason", json!(outcome.fate.reason()));
+    }
+    if let Fate::Broken { paths, .. } = &outcome.fate {
+        put("conflicts", json!(paths));
+    }
+    Value::Object(object)
+}
