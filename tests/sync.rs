@@ -1,1 +1,319 @@
-//! Not yet.
+//! States and deployments as several clones share them: `set` that publishes, and `git deploy-sync`.
+
+use git_deploy_testkit::{Repo, Sandbox, sandbox};
+
+/// A bare remote with one commit on master, and a clone of it.
+struct Team {
+    sandbox: Sandbox,
+    remote: Repo,
+    ada: Repo,
+}
+
+impl Team {
+    fn new() -> Self {
+        let sandbox = sandbox!();
+        let remote = sandbox.bare("remote.git");
+        let seed = sandbox.repository("seed");
+        seed.commit("a.txt", "one\n", "Begin");
+        seed.add_remote("origin", &remote);
+        seed.git(&["push", "--quiet", "origin", "master"]);
+        let ada = remote.clone_to("ada");
+        Self { sandbox, remote, ada }
+    }
+
+    /// A branch that is on the remote.
+    fn pushed(&self, name: &str) -> String {
+        let commit = branch(&self.ada, name);
+        self.ada.git(&["push", "--quiet", "origin", name]);
+        commit
+    }
+
+    /// Puts the remote where nobody finds it.
+    fn take_remote_away(&self) {
+        self.sandbox.run("mv", &["remote.git", "gone.git"]);
+    }
+
+    fn bring_remote_back(&self) {
+        self.sandbox.run("mv", &["gone.git", "remote.git"]);
+    }
+}
+
+fn branch(repo: &Repo, name: &str) -> String {
+    repo.git(&["checkout", "--quiet", "-b", name, "origin/master"]);
+    let commit = repo.commit(&format!("{}.txt", name.replace('/', "-")), "x\n", "Change something");
+    repo.switch("master");
+    commit
+}
+
+#[track_caller]
+fn state_is(repo: &Repo, branch: &str, state: &str) {
+    repo.deploy("deploy-state", &["get", branch]).stdout_is(&format!("{state}\n"));
+}
+
+#[test]
+fn a_state_is_published_at_once_and_others_see_it_after_a_sync() {
+    let team = Team::new();
+    team.pushed("login");
+    let grace = team.remote.clone_to("grace");
+    team.ada
+        .deploy("deploy-state", &["set", "deployable", "login"])
+        .stdout_is("")
+        .stderr_is("         Set login: development -> deployable\n");
+    assert_eq!(team.remote.id("refs/notes/deploy"), team.ada.id("refs/notes/deploy"));
+    state_is(&team.remote, "login", "deployable");
+    state_is(&grace, "login", "development");
+    grace.deploy("deploy-sync", &[]).stdout_is("").stderr_is("      Merged 1 state of 'origin'\n");
+    state_is(&grace, "login", "deployable");
+    grace.deploy("deploy-queue", &["--porcelain"]).stdout_contains("refs/heads/login");
+    // Who only reads adds nothing.
+    assert_eq!(grace.id("refs/notes/deploy"), team.ada.id("refs/notes/deploy"));
+    grace.deploy("deploy-sync", &["origin"]).stderr_is("note: nothing to exchange with 'origin'\n");
+}
+
+#[test]
+fn a_branch_that_exists_only_on_the_remote_can_be_set() {
+    let team = Team::new();
+    let commit = team.pushed("login");
+    let grace = team.remote.clone_to("grace");
+    grace
+        .deploy("deploy-state", &["set", "deployable", "login"])
+        .stderr_contains("Set login: development -> deployable");
+    assert!(team.remote.notes()[&commit].contains("ref: refs/heads/login\n"));
+}
+
+#[test]
+fn the_state_of_a_branch_that_is_not_pushed_stays_here_and_that_is_said() {
+    let team = Team::new();
+    branch(&team.ada, "login");
+    team.ada
+        .deploy("deploy-state", &["set", "deployable", "login"])
+        .stderr_contains("note: not published: the last commit of 'login' is not on the remote\n")
+        .stderr_contains(
+            "hint: the state is published when the branch is pushed, or with: git deploy-sync\n",
+        );
+    assert_eq!(team.remote.tip("refs/notes/deploy"), None);
+    team.ada.deploy("deploy-sync", &[]).stderr_is("      Pushed 1 state to 'origin'\n");
+    assert_eq!(team.remote.id("refs/notes/deploy"), team.ada.id("refs/notes/deploy"));
+}
+
+#[test]
+fn publishing_can_be_switched_off() {
+    let team = Team::new();
+    team.pushed("login");
+    team.ada.set_config("deploy.publish", "false");
+    team.ada
+        .deploy("deploy-state", &["set", "deployable", "login"])
+        .stderr_contains("note: not published: 'deploy.publish' is false\n");
+    assert_eq!(team.remote.tip("refs/notes/deploy"), None);
+    team.ada.set_config("deploy.publish", "perhaps");
+    team.ada
+        .try_deploy("deploy-state", &["get", "login"])
+        .code_is(128)
+        .stderr_contains("fatal: 'deploy.publish' is 'perhaps', and must be a boolean");
+}
+
+#[test]
+fn a_state_that_cannot_be_published_is_set_all_the_same() {
+    let team = Team::new();
+    team.pushed("login");
+    team.take_remote_away();
+    team.ada
+        .try_deploy("deploy-state", &["set", "deployable", "login"])
+        .code_is(75)
+        .stdout_is("")
+        .stderr_contains("Set login: development -> deployable")
+        .stderr_contains(
+            "error: the state is set, but could not be published: cannot reach remote 'origin': ",
+        )
+        .stderr_contains("remote.git' does not appear to be a git repository\n")
+        .stderr_contains("hint: publish it later with: git deploy-sync\n");
+    state_is(&team.ada, "login", "deployable");
+    team.ada
+        .try_deploy("deploy-sync", &[])
+        .code_is(75)
+        .stderr_contains("error: cannot reach remote 'origin': ");
+    team.bring_remote_back();
+    // Setting it again publishes what was set.
+    team.ada
+        .deploy("deploy-state", &["set", "deployable", "login"])
+        .stderr_is("note: 'login' is deployable already\n");
+    state_is(&team.remote, "login", "deployable");
+}
+
+#[test]
+fn a_remote_that_refuses_states_is_told_in_its_own_words() {
+    let team = Team::new();
+    team.pushed("login");
+    let hook = team.remote.path().join("hooks/pre-receive");
+    let hook = hook.to_str().unwrap();
+    team.remote.write("hooks/pre-receive", "#!/bin/sh\necho 'states are frozen' >&2\nexit 1\n");
+    team.sandbox.run("chmod", &["+x", hook]);
+    team.ada
+        .try_deploy("deploy-state", &["set", "deployable", "login"])
+        .code_is(75)
+        .stderr_contains("error: the state is set, but could not be published: remote 'origin' refused")
+        .stderr_contains("hint: the remote says: states are frozen\n");
+    team.ada.try_deploy("deploy-sync", &[]).code_is(1).stderr_contains("error: remote 'origin' refused");
+    state_is(&team.ada, "login", "deployable");
+}
+
+#[test]
+fn decisions_of_two_clones_are_put_together() {
+    let team = Team::new();
+    let (a, b) = (team.pushed("a"), team.pushed("b"));
+    let grace = team.remote.clone_to("grace");
+    team.ada.deploy("deploy-state", &["set", "deployable", "a"]);
+    // Grace did not hear of that yet: her push is refused, merged and tried again.
+    grace.deploy("deploy-state", &["set", "staged", "b"]);
+    team.ada.deploy("deploy-sync", &[]);
+    for repo in [&team.ada, &grace, &team.remote] {
+        state_is(repo, "a", "deployable");
+        state_is(repo, "b", "staged");
+        assert_eq!(repo.notes().keys().collect::<Vec<_>>().len(), 2, "{a} {b}");
+        repo.fsck();
+    }
+    assert_eq!(team.ada.id("refs/notes/deploy"), grace.id("refs/notes/deploy"));
+}
+
+#[test]
+fn of_two_decisions_that_did_not_see_each_other_the_more_careful_one_holds() {
+    let team = Team::new();
+    let commit = team.pushed("login");
+    let grace = team.remote.clone_to("grace");
+    team.ada.set_config("deploy.publish", "false");
+    grace.set_config("deploy.publish", "false");
+    team.ada.deploy("deploy-state", &["set", "deployable", "login"]);
+    grace.deploy("deploy-state", &["set", "staged", "login"]);
+    team.ada.deploy("deploy-sync", &[]);
+    grace.deploy("deploy-sync", &[]);
+    team.ada.deploy("deploy-sync", &[]);
+    for repo in [&team.ada, &grace, &team.remote] {
+        state_is(repo, "login", "staged");
+    }
+    assert_eq!(team.ada.notes()[&commit], grace.notes()[&commit]);
+    // Each decision is told once, whichever way it came.
+    for repo in [&team.ada, &grace] {
+        let log = repo.deploy("deploy-state", &["log", "login"]);
+        assert_eq!(log.stdout.matches("development -> staged").count(), 1, "{log}");
+        assert_eq!(log.stdout.matches("development -> deployable").count(), 1, "{log}");
+    }
+}
+
+#[test]
+fn clones_that_publish_at_the_same_time_lose_nothing() {
+    const CLONES: usize = 6;
+    let team = Team::new();
+    let names: Vec<String> = (0..CLONES).map(|number| format!("b{number}")).collect();
+    names.iter().for_each(|name| drop(team.pushed(name)));
+    let clones: Vec<Repo> = names.iter().map(|name| team.remote.clone_to(&format!("clone-{name}"))).collect();
+    let running: Vec<_> = clones
+        .iter()
+        .zip(&names)
+        .map(|(clone, name)| clone.command("git").args(["deploy-state", "set", "deployable", name]).start())
+        .collect();
+    for run in running {
+        run.wait().success();
+    }
+    let list = team.remote.deploy("deploy-state", &["list", "--porcelain", "--state=deployable"]);
+    assert_eq!(list.lines().len(), CLONES, "{list}");
+    team.remote.fsck();
+}
+
+#[test]
+fn writers_in_one_clone_publish_all_that_they_set() {
+    const WRITERS: usize = 6;
+    let team = Team::new();
+    let names: Vec<String> = (0..WRITERS).map(|number| format!("b{number}")).collect();
+    names.iter().for_each(|name| drop(team.pushed(name)));
+    let running: Vec<_> = names
+        .iter()
+        .map(|name| team.ada.command("git").args(["deploy-state", "set", "deployable", name]).start())
+        .collect();
+    for run in running {
+        run.wait().success();
+    }
+    let list = team.remote.deploy("deploy-state", &["list", "--porcelain", "--state=deployable"]);
+    assert_eq!(list.lines().len(), WRITERS, "{list}");
+    team.ada.has_no_lock_files();
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_exchanged_and_changes_nothing_that_is_ours() {
+    let team = Team::new();
+    team.pushed("a");
+    branch(&team.ada, "b");
+    let grace = team.remote.clone_to("grace");
+    grace.deploy("deploy-state", &["set", "staged", "a"]);
+    tag(&grace, "deployment-0001");
+    grace.deploy("deploy-sync", &[]).stderr_contains("Pushed tag 'deployment-0001' to 'origin'");
+    team.ada.deploy("deploy-state", &["set", "deployable", "b"]);
+    tag(&team.ada, "deployment-0002");
+    let (ours, theirs) = (team.ada.id("refs/notes/deploy"), team.remote.refs());
+    let mine = team.ada.refs();
+    team.ada.deploy("deploy-sync", &["--dry-run"]).stdout_is("").stderr_is(
+        " Would merge 1 state of 'origin'\n Would merge tag 'deployment-0001' of 'origin'\n  \
+         Would push 1 state to 'origin'\n  Would push tag 'deployment-0002' to 'origin'\n",
+    );
+    assert_eq!((team.ada.id("refs/notes/deploy"), team.remote.refs()), (ours, theirs));
+    let is_tag = |(name, _): &(&String, &String)| name.starts_with("refs/tags/");
+    assert_eq!(mine.iter().filter(is_tag).count(), team.ada.refs().iter().filter(is_tag).count());
+    team.ada.deploy("deploy-sync", &[]);
+    assert!(team.ada.refs().contains_key("refs/tags/deployment-0001"));
+    assert!(team.remote.refs().contains_key("refs/tags/deployment-0002"));
+    team.ada.deploy("deploy-sync", &["-n"]).stderr_is("note: nothing to exchange with 'origin'\n");
+}
+
+fn tag(repo: &Repo, name: &str) {
+    repo.git(&["tag", "-a", "-m", "Failed Deployment", name, "origin/master"]);
+}
+
+#[test]
+fn a_deployment_tag_that_differs_is_left_and_told() {
+    let team = Team::new();
+    let grace = team.remote.clone_to("grace");
+    tag(&grace, "deployment-0001");
+    grace.deploy("deploy-sync", &[]);
+    tag(&team.ada, "deployment-0001");
+    let before = team.ada.id("deployment-0001");
+    team.ada.deploy("deploy-sync", &[]).stderr_contains(
+        "warning: tag 'deployment-0001' is not the same here and on 'origin': a deployment tag must never be moved",
+    );
+    assert_eq!(team.ada.id("deployment-0001"), before);
+    // What only looks like one is the user's own.
+    team.ada.git(&["tag", "deployment-plan"]);
+    team.ada.deploy("deploy-sync", &[]).lacks("deployment-plan");
+    assert!(!team.remote.refs().contains_key("refs/tags/deployment-plan"));
+}
+
+#[test]
+fn without_a_remote_there_is_nothing_to_exchange_with() {
+    let sandbox = sandbox!();
+    let repo = sandbox.repository("shop");
+    repo.commit_empty("Begin");
+    repo.try_deploy("deploy-sync", &[])
+        .code_is(128)
+        .stderr_contains("fatal: there is no remote to exchange states with")
+        .stderr_contains("hint: add one with 'git remote add origin <url>'");
+    repo.try_deploy("deploy-sync", &["--", "-x"]).code_is(128).stderr_contains("there is no remote '-x'");
+    let remote = sandbox.bare("remote.git");
+    repo.add_remote("backup", &remote);
+    repo.try_deploy("deploy-sync", &["origin"]).code_is(128).stderr_contains("hint: there are: backup");
+    repo.set_config("deploy.remote", "nowhere");
+    repo.try_deploy("deploy-sync", &[]).code_is(128).stderr_contains("'deploy.remote' names 'nowhere'");
+    repo.deploy("deploy-sync", &["backup"]);
+}
+
+#[test]
+fn an_empty_remote_is_no_error() {
+    let sandbox = sandbox!();
+    let repo = sandbox.repository("shop");
+    repo.commit_empty("Begin");
+    repo.add_remote("origin", &sandbox.bare("remote.git"));
+    repo.deploy("deploy-sync", &[]).stderr_is("note: nothing to exchange with 'origin'\n");
+    repo.branch("login");
+    repo.commit("b.txt", "b\n", "Log in");
+    repo.try_deploy("deploy-state", &["set", "deployable"])
+        .code_is(128)
+        .stderr_contains("fatal: base branch 'master' is not there")
+        .stderr_contains("git push -u origin master");
+}

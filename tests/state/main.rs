@@ -1,6 +1,7 @@
 //! `git deploy-state get`, `set` and `list`, in repositories of all kinds.
 
 mod deciding;
+mod history;
 mod showing;
 mod surroundings;
 
