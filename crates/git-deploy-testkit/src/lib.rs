@@ -21,6 +21,7 @@ mod repo;
 mod run;
 mod running;
 mod sandbox;
+pub mod shop;
 mod skip;
 
 pub use clock::Clock;

@@ -208,6 +208,25 @@ impl Repo {
         }
     }
 
+    /// Installs a hook: a script for sh, without its first line.
+    pub fn install_hook(&self, name: &str, script: &str) {
+        crate::sandbox::write_executable(&self.hook_path(name), &format!("#!/bin/sh\n{script}\n"));
+    }
+
+    /// Takes a hook away.
+    #[track_caller]
+    pub fn remove_hook(&self, name: &str) {
+        let path = self.hook_path(name);
+        fs::remove_file(&path).unwrap_or_else(|error| panic!("cannot remove '{}': {error}", path.display()));
+    }
+
+    fn hook_path(&self, name: &str) -> PathBuf {
+        let hooks = self.git_path("hooks");
+        fs::create_dir_all(&hooks)
+            .unwrap_or_else(|error| panic!("cannot create '{}': {error}", hooks.display()));
+        hooks.join(name)
+    }
+
     /// Kills a process at the `n`th transaction on any ref that reaches that phase; see [`KillSwitch`].
     pub fn kill_at_ref_transaction(&self, n: usize, phase: RefPhase) -> KillSwitch {
         KillSwitch::install(self, n, phase, &["*"], Victim::Process)

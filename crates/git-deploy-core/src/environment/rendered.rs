@@ -54,7 +54,7 @@ impl<'a> RenderedBranch<'a> {
             match path.split_once('/') {
                 Some((folder, rest)) => drop(folders.entry(folder).or_default().insert(rest, *id)),
                 None => {
-                    entries.push(TreeEntry { mode: FILE.to_vec(), name: path.as_bytes().to_vec(), id: *id })
+                    entries.push(TreeEntry { mode: FILE.to_vec(), name: path.as_bytes().to_vec(), id: *id });
                 }
             }
         }

@@ -15,6 +15,9 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use super::refs::RefUpdate;
 use super::{GitError, Repository};
 
+/// How the name of an intent begins that is not locked yet.
+const NEW: &str = "new-";
+
 /// How long a lock file must stand unchanged before it is taken for dead; git holds one for milliseconds.
 const STILL: Duration = Duration::from_secs(1);
 
@@ -69,14 +72,23 @@ impl Repository {
         self.write_intent(&format!("{} \n", name.display()))
     }
 
+    /// Says that a fetch or a push is about to write what it learns of a remote under these prefixes, for those who come
+    /// after a crash.
+    pub(super) fn intend_below(&self, prefixes: &[String]) -> Result<Intent, GitError> {
+        self.write_intent(&prefixes.iter().map(|prefix| format!("{prefix}* \n")).collect::<String>())
+    }
+
     fn write_intent(&self, lines: &str) -> Result<Intent, GitError> {
         let dir = self.intents_dir();
         std::fs::create_dir_all(&dir).map_err(GitError::file(&dir))?;
-        let path = dir.join(format!("{}-{:016x}", std::process::id(), fastrand::u64(..)));
+        let name = format!("{}-{:016x}", std::process::id(), fastrand::u64(..));
+        // It gets its name when it is locked: nobody can take it for that of a dead process before.
+        let (new, path) = (dir.join(format!("{NEW}{name}")), dir.join(name));
         let mut file =
-            OpenOptions::new().create_new(true).write(true).open(&path).map_err(GitError::file(&path))?;
-        lock_inherited(&file).map_err(GitError::file(&path))?;
-        file.write_all(lines.as_bytes()).map_err(GitError::file(&path))?;
+            OpenOptions::new().create_new(true).write(true).open(&new).map_err(GitError::file(&new))?;
+        lock_inherited(&file).map_err(GitError::file(&new))?;
+        file.write_all(lines.as_bytes()).map_err(GitError::file(&new))?;
+        std::fs::rename(&new, &path).map_err(GitError::file(&path))?;
         Ok(Intent { path, _file: file })
     }
 
@@ -87,6 +99,9 @@ impl Repository {
         let mut cleared = false;
         for entry in entries.flatten() {
             let path = entry.path();
+            if entry.file_name().to_string_lossy().starts_with(NEW) {
+                continue;
+            }
             let Ok(file) = File::open(&path) else { continue };
             if !matches!(file.try_lock(), Ok(())) {
                 continue;
@@ -111,17 +126,21 @@ impl Repository {
     /// Removes the lock files of one dead intent: those that hold what it was about to write.
     fn clear_locks_of(&self, intent: &str, begun: SystemTime) -> Result<bool, GitError> {
         let common = &self.paths().common_dir;
-        let mut locks: Vec<(PathBuf, String)> = intent
-            .lines()
-            .filter_map(|line| line.split_once(' '))
-            .map(|(name, new)| (common.join(format!("{name}.lock")), new.to_owned()))
-            .collect();
+        let mut locks: Vec<(PathBuf, String)> = Vec::new();
+        for (name, new) in intent.lines().filter_map(|line| line.split_once(' ')) {
+            match name.strip_suffix("/*") {
+                Some(prefix) => lock_files_below(&common.join(prefix), &mut locks),
+                None => locks.push((common.join(format!("{name}.lock")), new.to_owned())),
+            }
+        }
         // Deleting refs rewrites the packed ones; moving the branch of a head locks that too.
         locks.push((common.join("packed-refs.lock"), String::new()));
         locks.push((self.paths().git_dir.join("HEAD.lock"), String::new()));
         let dead: Vec<&(PathBuf, String)> = locks
             .iter()
-            .filter(|(path, new)| is_ours(path, new) && age(path).is_some_and(|age| was_made_by(path, age, begun)))
+            .filter(|(path, new)| {
+                is_ours(path, new) && age(path).is_some_and(|age| was_made_by(path, age, begun))
+            })
             .collect();
         if dead.is_empty() {
             return Ok(false);
@@ -143,6 +162,19 @@ impl Repository {
 fn was_made_by(path: &Path, age: SystemTime, begun: SystemTime) -> bool {
     let of_index = path.ends_with("index.lock");
     age.duration_since(begun).is_ok_and(|later| !of_index || later < AT_ONCE)
+}
+
+/// The lock files in a folder with what they hold: whatever a fetch that died was about to write there.
+fn lock_files_below(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            lock_files_below(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "lock") {
+            let held = std::fs::read_to_string(&path).unwrap_or_default();
+            found.push((path, held.trim_end().to_owned()));
+        }
+    }
 }
 
 fn age(path: &Path) -> Option<SystemTime> {

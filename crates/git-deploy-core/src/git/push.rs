@@ -106,6 +106,11 @@ impl Tracking {
         format!("refs/deploy-remote-tags/{}/", self.remote)
     }
 
+    /// The prefixes of all that a fetch writes.
+    fn places(&self) -> [String; 4] {
+        [self.heads(), self.notes(), self.deploy(), self.tags()]
+    }
+
     /// The refs that a fetch brings, as git's refspecs.
     fn refspecs(&self) -> [String; 4] {
         [
@@ -145,7 +150,13 @@ impl Repository {
             "--end-of-options",
             tracking.remote(),
         ]);
-        within(call.args(tracking.refspecs())).run()?;
+        let call = within(call.args(tracking.refspecs()));
+        let _intent = self.intend_below(&tracking.places())?;
+        match call.run() {
+            // A fetch of ours that died may have left locks behind.
+            Err(_) if self.clear_dead_locks()? => call.run().map(drop)?,
+            fetched => drop(fetched?),
+        }
         Ok(())
     }
 
@@ -187,6 +198,8 @@ impl Repository {
             let new = new.map(|new| new.to_string()).unwrap_or_default();
             call = call.arg(format!("{new}:{name}"));
         }
+        // git itself writes down what it pushed to branches.
+        let _intent = self.intend_below(&[tracking.heads()])?;
         let output = within(call).output()?;
         if output.status.success() {
             return Ok(Pushed::Done);

@@ -147,7 +147,7 @@ pub enum DeployError {
     #[error("the lock of {0} was taken over by somebody else: nothing more was changed")]
     LostLock(DeploymentId),
     /// The named branch is not deployable.
-    #[error("cannot deploy '{branch}': it is {state}, not deployable")]
+    #[error("cannot deploy '{}': it is {state}, not deployable", .branch.short())]
     NotDeployable {
         /// The branch.
         branch: RefName,
@@ -155,7 +155,7 @@ pub enum DeployError {
         state: State,
     },
     /// The named branch does not rebase.
-    #[error("cannot deploy '{branch}': it cannot be rebased cleanly on '{base}' and is broken now")]
+    #[error("cannot deploy '{}': it cannot be rebased cleanly on '{}' and is broken now", .branch.short(), .base.short())]
     Broken {
         /// The branch.
         branch: RefName,
@@ -165,7 +165,7 @@ pub enum DeployError {
         paths: Vec<String>,
     },
     /// The named branch cannot be taken.
-    #[error("cannot deploy '{branch}': {why}")]
+    #[error("cannot deploy '{}': {why}", .branch.short())]
     NotTaken {
         /// The branch.
         branch: RefName,
@@ -197,7 +197,7 @@ pub enum DeployError {
         commit: CommitId,
     },
     /// Base is checked out with changes, and would move.
-    #[error("cannot deploy: base '{base}' is checked out, and {why}")]
+    #[error("cannot deploy: base '{}' is checked out, and {why}", .base.short())]
     BaseBusy {
         /// Base.
         base: RefName,

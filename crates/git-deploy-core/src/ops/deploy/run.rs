@@ -3,19 +3,21 @@
 //! Which action follows is decided by [`crate::deployment::next`]; here each is carried out, and every phase is written
 //! into the attempt, together with the lock, before the next begins.
 
+use jiff::Timestamp;
+
 use super::claim::Claimed;
 use super::verdict::{Finding, entry, failed_note, landed_note, noted_commits, recorded};
 use super::{Context, DeployError, Deployer, Verdict};
 use crate::attempt::{Attempt, base_lock};
 use crate::candidate::Candidate;
-use crate::deployment::{Action, Close, Event, Failure, Phase, next};
+use crate::deployment::{Action, Blame, Close, Event, Failure, Phase, next};
 use crate::environment::Work;
 use crate::git::Identity;
 use crate::git::notes::{Notes, NotesEdit};
-use crate::git::object::{Kind, parse_tag};
+use crate::git::refs::{Expected, RefUpdate, RefsError};
 use crate::ids::{ObjectId, RefName};
 use crate::land::{Change, Verdict as Landing, base_change};
-use crate::ledger::{Deployment, Outcome};
+use crate::ledger::Outcome;
 use crate::ops::sync::SyncError;
 use crate::ops::transact::Transacted;
 use crate::ops::view::View;
@@ -48,16 +50,9 @@ impl<'a> Run<'a> {
     /// Goes on from the phase that the attempt has reached.
     pub(super) fn resume(self) -> Result<Verdict, DeployError> {
         // A verdict that could not be pushed when it was found is pushed as it is.
-        if let Some((tag, deployment)) = self.pending_verdict()? {
+        if let Some((tag, close, finished)) = self.pending_verdict()? {
             self.say("pushing the verdict that was found while the remote was away");
-            let close = Close {
-                outcome: deployment.outcome,
-                blame: self.attempt().blame.unwrap_or(crate::deployment::Blame::Nobody),
-                reason: deployment.reason.clone().unwrap_or_default(),
-                restore: false,
-                again: false,
-            };
-            return self.write_close(close, tag, &deployment);
+            return self.write_close(close, tag, finished);
         }
         let phase = self.phase()?;
         self.drive(Event::TakenUp(phase))
@@ -162,6 +157,12 @@ impl<'a> Run<'a> {
     /// Whether the approval is gone: the branch has moved, or its state has changed.
     fn withdrawn(&self) -> Result<Option<String>, DeployError> {
         let Some(name) = &self.attempt().branch else { return Ok(None) };
+        // The last moment at which a withdrawal counts: what happened since the claim is asked for once more.
+        self.deployer.fetch().map_err(|error| DeployError::NotRecorded {
+            id: self.attempt().id.clone(),
+            phase: self.attempt().phase,
+            why: error.to_string(),
+        })?;
         let view = View::new(self.deployer.repository)?;
         let tip = view.repository.tip(&view.settings.authority(name))?;
         match tip {
@@ -365,12 +366,12 @@ impl<'a> Run<'a> {
         {
             self.deployer.observer.warn(&format!("going back failed: {failure}"));
             close.reason = format!("{}; going back failed: {}", close.reason, failure.reason);
-            close.blame = crate::deployment::Blame::Nobody;
+            close.blame = Blame::Nobody;
         }
         let finding = Finding { who: identity.who(), time: identity.time() };
         let deployment = entry(self.attempt(), close.outcome, Some(close.reason.clone()), &finding);
         let tag = self.context.write_tag(self.attempt().candidate, &deployment.id, &deployment.message())?;
-        self.write_close(close, tag, &deployment)
+        self.write_close(close, tag, deployment.finished)
     }
 
     /// Whether base has the candidate already, so that there is nothing left to abort.
@@ -384,15 +385,10 @@ impl<'a> Run<'a> {
         self.context.driver(&self.claimed.environment)?.restore(work, None)
     }
 
-    fn write_close(
-        mut self,
-        close: Close,
-        tag: ObjectId,
-        deployment: &Deployment,
-    ) -> Result<Verdict, DeployError> {
+    fn write_close(self, close: Close, tag: ObjectId, finished: Timestamp) -> Result<Verdict, DeployError> {
         let landing = self.landing(close.outcome, Some(&close), tag, None, Vec::new())?;
         let attempt = self.attempt().clone();
-        let finding = Finding { who: self.context.identity.who(), time: deployment.finished };
+        let finding = Finding { who: self.context.identity.who(), time: finished };
         let edit = |notes: &Notes<'_>| failure_notes(notes, &attempt, &close, &finding);
         let label = format!("{}: close", attempt.id);
         let transacted =
@@ -401,7 +397,7 @@ impl<'a> Run<'a> {
             Transacted::Done => Ok(self.verdict(close.outcome, Some(close), false)),
             Transacted::Unable(why) | Transacted::Refused(why) => {
                 self.deployer.observer.warn(&format!("the verdict is only here as yet: {why}"));
-                self.keep_tag_here(&landing.tag)?;
+                self.keep_here(&landing)?;
                 Ok(self.verdict(close.outcome, Some(close), true))
             }
             Transacted::Moved(moved) => {
@@ -413,27 +409,39 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Tags locally while the remote is away; the next run pushes it.
-    fn keep_tag_here(&mut self, tag: &Change) -> Result<(), DeployError> {
-        match self.deployer.repository.update_refs(&[tag.as_update()], "deploy: verdict") {
-            Ok(()) | Err(crate::git::refs::RefsError::Moved(_)) => Ok(()),
-            Err(crate::git::refs::RefsError::Git(error)) => Err(error.into()),
+    /// Keeps the verdict here while the remote is away; the next run pushes it.
+    fn keep_here(&self, landing: &Landing) -> Result<(), DeployError> {
+        let repository = self.deployer.repository;
+        let seen = repository.resolve(&landing.attempt.name)?;
+        let attempt = RefUpdate { old: Expected::seen(seen), ..landing.attempt.as_update() };
+        match repository.update_refs(&[landing.tag.as_update(), attempt], "deploy: verdict") {
+            Ok(()) | Err(RefsError::Moved(_)) => Ok(()),
+            Err(RefsError::Git(error)) => Err(error.into()),
         }
     }
 
-    /// The verdict that this repository has a tag of, though the attempt is still open where it counts.
-    fn pending_verdict(&self) -> Result<Option<(ObjectId, Deployment)>, DeployError> {
-        let repository = self.deployer.repository;
-        let Some(tag) = repository.resolve(&self.attempt().id.tag())? else { return Ok(None) };
-        let Some(object) = repository.find(tag)?.filter(|object| object.kind == Kind::Tag) else {
+    /// The verdict that was kept here while the remote was away, if the attempt is still open there.
+    fn pending_verdict(&self) -> Result<Option<(ObjectId, Close, Timestamp)>, DeployError> {
+        let (repository, id) = (self.deployer.repository, &self.attempt().id);
+        if self.context.view.settings.remote.is_none() {
+            return Ok(None);
+        }
+        let (Some(tag), Some(kept)) = (repository.resolve(&id.tag())?, repository.tip(&id.attempt())?) else {
             return Ok(None);
         };
-        let Ok((target, message)) = parse_tag(&object.data) else { return Ok(None) };
-        let deployment = Deployment::parse(self.attempt().id.clone(), &message).ok();
-        let ours = deployment.filter(|deployment| {
-            target == self.attempt().candidate.0 && deployment.outcome != Outcome::Success
-        });
-        Ok(ours.map(|deployment| (tag, deployment)))
+        let text = repository.commit(kept)?.message_text();
+        let kept =
+            Attempt::parse(id.clone(), &text).ok().filter(|kept| kept.candidate == self.attempt().candidate);
+        let deployments = &self.context.view.ledger()?.deployments;
+        let deployment = deployments.iter().find(|deployment| deployment.id == *id);
+        let (Some(kept), Some(deployment)) = (kept, deployment) else { return Ok(None) };
+        let (Some(outcome @ (Outcome::Failure | Outcome::Aborted)), Some(blame)) = (kept.outcome, kept.blame)
+        else {
+            return Ok(None);
+        };
+        let reason = kept.reason.unwrap_or_default();
+        let close = Close { outcome, blame, reason, restore: false, again: false };
+        Ok(Some((tag, close, deployment.finished)))
     }
 }
 

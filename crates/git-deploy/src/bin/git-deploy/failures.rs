@@ -1,0 +1,94 @@
+//! Why a run came to no verdict: exit code and what to do.
+
+use git_deploy_cli::{CommandError, Exit};
+use git_deploy_core::config::ConfigError;
+use git_deploy_core::ops::deploy::DeployError;
+use git_deploy_core::ops::view::ViewError;
+
+/// The exit code that says whose turn it is, and hints.
+pub(crate) fn explain(error: DeployError) -> CommandError {
+    let hints = hints(&error);
+    let mut explained = match error {
+        DeployError::AnotherRun(_)
+        | DeployError::Locked { .. }
+        | DeployError::LostLock(_)
+        | DeployError::NotLanded { .. }
+        | DeployError::NotClaimed(_)
+        | DeployError::NotRecorded { .. } => CommandError::new(Exit::TryAgain, error),
+        DeployError::NotDeployable { .. }
+        | DeployError::Broken { .. }
+        | DeployError::NotTaken { .. }
+        | DeployError::CommitNotApproved(_)
+        | DeployError::NotYet { .. }
+        | DeployError::BaseBusy { .. }
+        | DeployError::NothingUnderWay
+        | DeployError::TooLate(_)
+        | DeployError::Plan(_) => CommandError::new(Exit::No, error),
+        DeployError::NoTarget(_)
+        | DeployError::NoEnvironment { .. }
+        | DeployError::Forbidden(_)
+        | DeployError::Record { .. }
+        | DeployError::Id(_) => CommandError::new(Exit::Fatal, error),
+        DeployError::Interrupted { signal, .. } => {
+            CommandError::interrupted(signal).context(error.to_string())
+        }
+        DeployError::View(ViewError::Config(ConfigError::NoDeployToml(_))) => {
+            CommandError::new(Exit::Fatal, error)
+        }
+        DeployError::Sync(error) => error.into(),
+        DeployError::View(error) => error.into(),
+        DeployError::Rebase(error) => error.into(),
+        DeployError::Git(error) => error.into(),
+    };
+    for hint in hints {
+        explained = explained.hint(hint);
+    }
+    explained
+}
+
+fn hints(error: &DeployError) -> Vec<String> {
+    let hint = match error {
+        DeployError::NotDeployable { branch, .. } => {
+            format!("approve it with: git deploy-state set deployable {}", branch.short())
+        }
+        DeployError::Broken { branch, base, paths } => {
+            let mut hints: Vec<String> = paths.iter().map(|path| format!("conflict in {path}")).collect();
+            hints.push(format!("mend it with: git rebase {} {}", base.short(), branch.short()));
+            return hints;
+        }
+        DeployError::BaseBusy { .. } => "commit or stash the changes, then run 'git deploy' again".to_owned(),
+        DeployError::NotLanded { .. } => {
+            "mend the cause, then: git deploy --continue; to give up: git deploy --abort".to_owned()
+        }
+        DeployError::Interrupted { id: Some(_), .. } | DeployError::NotRecorded { .. } => {
+            "go on with: git deploy --continue; give up with: git deploy --abort".to_owned()
+        }
+        DeployError::Interrupted { id: None, .. } => {
+            "nothing was claimed: nothing is left to be done".to_owned()
+        }
+        DeployError::TooLate(_) => "land it with: git deploy --continue".to_owned(),
+        DeployError::Locked { .. } | DeployError::AnotherRun(_) => {
+            "wait until that has ended, then try again".to_owned()
+        }
+        DeployError::NoEnvironment { known, .. } => format!("there are: {}", known.join(", ")),
+        DeployError::NotYet { after, .. } => format!("deploy it there first: git deploy --env={after}"),
+        DeployError::CommitNotApproved(_) => "set its branch deployable, or name a commit on base".to_owned(),
+        DeployError::NoTarget(_) => "list what can be deployed with: git deploy-queue".to_owned(),
+        DeployError::View(ViewError::Config(ConfigError::NoDeployToml(base))) => {
+            format!("write one with 'git deploy-init', commit it to '{}' and push that", base.short())
+        }
+        DeployError::Record { name, .. } => format!("look at it with: git log -1 {name}"),
+        DeployError::Forbidden(_)
+        | DeployError::LostLock(_)
+        | DeployError::NotTaken { .. }
+        | DeployError::NothingUnderWay
+        | DeployError::NotClaimed(_)
+        | DeployError::Plan(_)
+        | DeployError::Id(_)
+        | DeployError::Sync(_)
+        | DeployError::View(_)
+        | DeployError::Rebase(_)
+        | DeployError::Git(_) => return Vec::new(),
+    };
+    vec![hint]
+}

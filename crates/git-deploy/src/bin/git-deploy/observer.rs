@@ -1,0 +1,51 @@
+//! Telling the user, or the program that reads `--json`, what happens on the way.
+
+use std::cell::RefCell;
+
+use git_deploy_cli::Shell;
+use git_deploy_core::ops::Observer;
+use serde_json::{Value, json};
+
+/// Hands events on to the shell.
+pub(crate) struct Events<'a> {
+    shell: RefCell<&'a mut Shell>,
+    json: bool,
+}
+
+impl<'a> Events<'a> {
+    pub(crate) fn new(shell: &'a mut Shell, json: bool) -> Self {
+        Self { shell: RefCell::new(shell), json }
+    }
+
+    /// Whether a program reads.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Uses the shell.
+    pub(crate) fn shell<T>(&self, say: impl FnOnce(&mut Shell) -> T) -> T {
+        say(&mut self.shell.borrow_mut())
+    }
+
+    /// Prints one object for the program that reads.
+    pub(crate) fn object(&self, object: &Value) {
+        self.shell(|shell| shell.json(object));
+    }
+}
+
+impl Observer for Events<'_> {
+    fn step(&self, text: &str) {
+        if self.json {
+            self.object(&json!({ "event": "step", "text": text }));
+        } else {
+            self.shell(|shell| shell.note(text));
+        }
+    }
+
+    fn warn(&self, text: &str) {
+        if self.json {
+            self.object(&json!({ "event": "warning", "text": text }));
+        }
+        self.shell(|shell| shell.warn(text));
+    }
+}

@@ -1,0 +1,158 @@
+//! What a run says when it has ended.
+
+use git_deploy_cli::{CommandError, Exit, Text, shell};
+use git_deploy_core::deployment::Blame;
+use git_deploy_core::environment::Effect;
+use git_deploy_core::ledger::Outcome;
+use git_deploy_core::ops::deploy::{DryRun, Report, Verdict};
+use serde_json::{Value, json};
+
+use crate::observer::Events;
+
+/// Says how a deployment ended, and what that means as an exit code.
+pub(crate) fn finished(report: &Report, events: &Events<'_>) -> Exit {
+    match report {
+        Report::Nothing => {
+            if events.is_json() {
+                events.object(&json!({ "event": "verdict", "result": "nothing", "exit": Exit::Done.code() }));
+            } else {
+                events.shell(|shell| shell.note("the queue is empty: nothing to deploy"));
+            }
+            Exit::Done
+        }
+        Report::Finished(verdict) => {
+            let exit = exit_of(verdict);
+            if events.is_json() {
+                events.object(&verdict_object(verdict, exit));
+            } else {
+                say(verdict, events);
+            }
+            exit
+        }
+    }
+}
+
+/// The last line of `--json` where there is no verdict.
+pub(crate) fn failed(error: &CommandError, events: &Events<'_>) {
+    if events.is_json() {
+        events.object(&json!({
+            "event": "verdict",
+            "result": "error",
+            "reason": error.message(),
+            "blame": blame_of(error.exit()).map(Blame::as_str),
+            "exit": error.exit().code(),
+        }));
+    }
+}
+
+/// What a run without a verdict says of the branch: nothing is its fault that may go away by itself.
+fn blame_of(exit: Exit) -> Option<Blame> {
+    match exit {
+        Exit::No => Some(Blame::Branch),
+        Exit::TryAgain | Exit::TimedOut | Exit::Fatal => Some(Blame::Nobody),
+        Exit::Done | Exit::Usage | Exit::Interrupted | Exit::ClosedPipe | Exit::Terminated => None,
+    }
+}
+
+fn exit_of(verdict: &Verdict) -> Exit {
+    match (verdict.outcome, verdict.blame) {
+        (Outcome::Success, _) => Exit::Done,
+        (Outcome::Failure, Some(Blame::Nobody)) => Exit::TryAgain,
+        (Outcome::Failure | Outcome::Aborted, _) => Exit::No,
+    }
+}
+
+fn verdict_object(verdict: &Verdict, exit: Exit) -> Value {
+    json!({
+        "event": "verdict",
+        "deployment": verdict.id.to_string(),
+        "result": verdict.outcome.as_str(),
+        "environment": verdict.environment.as_str(),
+        "branch": verdict.branch.as_ref().map(ToString::to_string),
+        "commit": verdict.commit.to_string(),
+        "blame": verdict.blame.map(Blame::as_str),
+        "reason": verdict.reason,
+        "pushed": !verdict.only_here,
+        "exit": exit.code(),
+    })
+}
+
+fn say(verdict: &Verdict, events: &Events<'_>) {
+    let what = match &verdict.branch {
+        Some(branch) => format!("'{}' ({})", branch.short(), verdict.commit.short(10)),
+        None => format!("commit {}", verdict.commit.short(10)),
+    };
+    let style = if verdict.outcome == Outcome::Success { shell::GOOD } else { shell::BAD };
+    let mut line = Text::new()
+        .styled(shell::NAME, &verdict.id)
+        .plain(": ")
+        .styled(style, verdict.outcome.subject())
+        .plain(format!(": {what} to {}", verdict.environment));
+    if let Some(reason) = &verdict.reason {
+        line = line.plain(format!(": {reason}"));
+    }
+    events.shell(|shell| {
+        shell.line(line);
+        if verdict.outcome != Outcome::Success && verdict.blame == Some(Blame::Branch) {
+            if let Some(branch) = &verdict.branch {
+                let short = branch.short();
+                shell.hint(format!("'{short}' is staged: mend it with a new commit, then: git deploy-state set deployable {short}"));
+            }
+        } else if verdict.blame == Some(Blame::Nobody) && verdict.outcome == Outcome::Failure {
+            shell.hint("the branch stays deployable: run 'git deploy' again when the cause is gone");
+        }
+    });
+}
+
+/// Says what a deployment would do.
+pub(crate) fn dry_run(planned: Option<DryRun>, events: &Events<'_>) -> Exit {
+    let Some(planned) = planned else { return finished(&Report::Nothing, events) };
+    if events.is_json() {
+        events.object(&dry_run_object(&planned));
+        return Exit::Done;
+    }
+    let rebased = if planned.commit == planned.approved { "" } else { ", rebased" };
+    let what = match &planned.branch {
+        Some(branch) => format!("'{}' ({}{rebased})", branch.short(), planned.commit.short(10)),
+        None => format!("commit {}", planned.commit.short(10)),
+    };
+    events.shell(|shell| {
+        shell.line(format!("would deploy {what} to {} as {}", planned.environment, planned.id));
+        for (effect, title) in &planned.plan.objects {
+            let style = match effect {
+                Effect::Create => shell::GOOD,
+                Effect::Change => shell::NAME,
+                Effect::Keep => shell::FAINT,
+                Effect::Delete => shell::BAD,
+            };
+            shell.line(
+                Text::new()
+                    .plain("  ")
+                    .styled(style, format!("{:<6}", effect.as_str()))
+                    .plain(format!("  {title}")),
+            );
+        }
+        planned.warnings.iter().for_each(|warning| shell.warn(warning.as_str()));
+    });
+    Exit::Done
+}
+
+fn dry_run_object(planned: &DryRun) -> Value {
+    let objects: Vec<Value> = planned
+        .plan
+        .objects
+        .iter()
+        .map(|(effect, title)| json!({ "effect": effect.as_str(), "object": title }))
+        .collect();
+    json!({
+        "event": "plan",
+        "deployment": planned.id.to_string(),
+        "environment": planned.environment.as_str(),
+        "branch": planned.branch.as_ref().map(ToString::to_string),
+        "commit": planned.commit.to_string(),
+        "approved": planned.approved.to_string(),
+        "objects": objects,
+        "warnings": planned.warnings,
+        "exit": Exit::Done.code(),
+    })
+}

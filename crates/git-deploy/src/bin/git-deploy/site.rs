@@ -1,0 +1,205 @@
+//! What deploys where, and what makes objects of manifests: the meeting of configuration, manifests and images.
+
+use git_deploy_core::config::deploy_toml::{DeployToml, Environment, Severity as Setting, Source, Target};
+use git_deploy_core::config::deploy_toml_of;
+use git_deploy_core::deployment::{Failure, Step};
+use git_deploy_core::environment::rendered::RenderedBranch;
+use git_deploy_core::environment::{Driver, Rendered, RenderedObject, Renderer};
+use git_deploy_core::git::object::Kind;
+use git_deploy_core::git::{GitError, Repository};
+use git_deploy_core::ids::{CommitId, ObjectId, RefName};
+use git_deploy_core::ops::deploy::Site;
+use git_deploy_core::ops::view::View;
+use git_deploy_image::Repository as ImageRepository;
+use git_deploy_manifest::{
+    ImageUpdate, Object, RULES, Severities, Severity, SourceFile, lint, read, set_images, write,
+};
+
+/// The environments of this version: rendered branches from plain YAML.
+pub(crate) struct Plain;
+
+impl Site for Plain {
+    fn driver<'a>(
+        &'a self,
+        view: &'a View<'_>,
+        environment: &Environment,
+    ) -> Result<Box<dyn Driver + 'a>, Failure> {
+        let branch = match &environment.target {
+            Target::Rendered { branch, .. } => branch,
+            Target::Cluster { context, .. } => {
+                let reason = format!(
+                    "environment '{}' is the cluster '{context}', and this version deploys to branches only: \
+                     give it kind = \"rendered\"",
+                    environment.name
+                );
+                return Err(Failure::of_nobody(Step::Plan, reason));
+            }
+        };
+        let branch =
+            RefName::branch(branch).map_err(|error| Failure::of_nobody(Step::Plan, error.to_string()))?;
+        let driver = RenderedBranch::new(view.repository, &view.settings, environment.name.clone(), branch);
+        Ok(Box::new(driver))
+    }
+
+    fn renderer<'a>(
+        &'a self,
+        view: &'a View<'_>,
+        base: &'a DeployToml,
+        environment: &'a Environment,
+    ) -> Result<Box<dyn Renderer + 'a>, Failure> {
+        Ok(Box::new(PlainYaml { repository: view.repository, base, environment }))
+    }
+}
+
+/// Manifests that are YAML files in the commit's tree.
+struct PlainYaml<'a> {
+    repository: &'a Repository,
+    /// What a branch must not decide for itself comes from here.
+    base: &'a DeployToml,
+    environment: &'a Environment,
+}
+
+fn of_branch(step: Step) -> impl Fn(&dyn std::fmt::Display) -> Failure {
+    move |error| Failure::of_branch(step, error.to_string())
+}
+
+fn of_git(error: GitError) -> Failure {
+    Failure::of_nobody(Step::Read, error.to_string())
+}
+
+impl Renderer for PlainYaml<'_> {
+    fn render(&self, commit: CommitId) -> Result<Rendered, Failure> {
+        let files = self.files(commit)?;
+        let mut objects = read(&files).map_err(|error| of_branch(Step::Render)(&error))?;
+        let images = self.image_updates(commit)?;
+        let mut used = Vec::new();
+        for object in &mut objects {
+            for image in &images {
+                if set_images(object, std::slice::from_ref(image)) > 0 {
+                    used.push(image.name.to_string());
+                }
+            }
+        }
+        used.sort();
+        used.dedup();
+        let warnings = self.lint(&objects)?;
+        let mut rendered: Vec<RenderedObject> = objects.iter().map(rendered_object).collect();
+        rendered.sort_by(|one, two| one.path.cmp(&two.path));
+        Ok(Rendered { objects: rendered, images: used, warnings })
+    }
+}
+
+fn rendered_object(object: &Object) -> RenderedObject {
+    RenderedObject {
+        path: object.file_name(),
+        title: object.id().to_string(),
+        bytes: write(object),
+        secret: object.id().is_secret(),
+    }
+}
+
+impl PlainYaml<'_> {
+    /// The manifest files of a commit's tree, as base's `deploy.toml` names them, in the order of their paths.
+    fn files(&self, commit: CommitId) -> Result<Vec<SourceFile>, Failure> {
+        let paths = match &self.environment.source {
+            Source::Manifests(paths) => paths,
+            Source::Render(_) => {
+                let reason = "programs that render manifests are not run by this version: name YAML files in 'manifests'";
+                return Err(Failure::of_nobody(Step::Render, reason));
+            }
+        };
+        let tree = self.repository.commit(commit).map_err(of_git)?.tree;
+        let mut files = Vec::new();
+        for path in paths {
+            let entry = self.repository.entry(tree, path.as_str()).map_err(of_git)?;
+            let entry = entry.ok_or_else(|| {
+                let reason = format!(
+                    "'{path}', which base's deploy.toml names, is not in commit {}",
+                    commit.short(10)
+                );
+                Failure::of_branch(Step::Read, reason)
+            })?;
+            if entry.is_folder() {
+                self.folder(entry.id, path.as_str(), &mut files)?;
+            } else {
+                self.file(&entry.mode, entry.id, path.as_str().to_owned(), &mut files)?;
+            }
+        }
+        Ok(files)
+    }
+
+    fn folder(&self, tree: ObjectId, path: &str, files: &mut Vec<SourceFile>) -> Result<(), Failure> {
+        for entry in self.repository.tree(tree).map_err(of_git)? {
+            let name = String::from_utf8_lossy(&entry.name);
+            let path = if path == "." { name.into_owned() } else { format!("{path}/{name}") };
+            if entry.is_folder() {
+                self.folder(entry.id, &path, files)?;
+            } else if [".yaml", ".yml", ".json"].iter().any(|ending| path.ends_with(ending)) {
+                self.file(&entry.mode, entry.id, path, files)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A link is refused rather than followed: it could lead out of the tree, and a manifest is a file.
+    fn file(
+        &self,
+        mode: &[u8],
+        id: ObjectId,
+        path: String,
+        files: &mut Vec<SourceFile>,
+    ) -> Result<(), Failure> {
+        if !mode.starts_with(b"100") {
+            return Err(Failure::of_branch(Step::Read, format!("manifest '{path}' is no regular file")));
+        }
+        let bytes = self.repository.read(id, Kind::Blob).map_err(of_git)?;
+        files.push(SourceFile { path, bytes });
+        Ok(())
+    }
+
+    /// The names that this commit's images have: what they are called comes from base, which there are from the commit.
+    fn image_updates(&self, commit: CommitId) -> Result<Vec<ImageUpdate>, Failure> {
+        let at = commit.short(10);
+        let own =
+            deploy_toml_of(self.repository, commit, &at).map_err(|error| of_branch(Step::Read)(&error))?;
+        let (Some(own), Some(names)) = (own, &self.base.image_name) else { return Ok(Vec::new()) };
+        let registry = self.base.registry.address.as_deref();
+        let hash = commit.short(usize::from(names.hash_length));
+        let update = |container: &str| {
+            let (outer, inner) = (&names.container_namespace, &names.project_namespace);
+            let repository = ImageRepository::new(registry, outer, inner, container)?;
+            Ok(ImageUpdate { name: repository.tagged(&hash)?, digest: None })
+        };
+        let updates: Result<Vec<_>, git_deploy_image::NameError> =
+            own.images.iter().map(|image| update(&image.name)).collect();
+        updates.map_err(|error| of_branch(Step::Read)(&error))
+    }
+
+    /// Asks the rules with base's severities. Errors stop the deployment, all of them at once; warnings are returned.
+    fn lint(&self, objects: &[Object]) -> Result<Vec<String>, Failure> {
+        let known: Vec<&str> = RULES.iter().map(|rule| rule.name).collect();
+        let wrong = |error: &dyn std::fmt::Display| {
+            Failure::of_nobody(Step::Lint, format!("base's deploy.toml: {error}"))
+        };
+        self.base.check_lint_rules(&known).map_err(|error| wrong(&error))?;
+        let mut severities = Severities::default();
+        for (rule, setting) in &self.environment.lint {
+            let severity = match setting.severity {
+                Setting::Error => Severity::Error,
+                Setting::Warn => Severity::Warn,
+                Setting::Off => Severity::Off,
+            };
+            severities.set(rule, severity).map_err(|error| wrong(&error))?;
+        }
+        let findings = lint(objects, &severities);
+        let errors: Vec<String> = findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error)
+            .map(|finding| finding.message.clone())
+            .collect();
+        if !errors.is_empty() {
+            return Err(Failure::of_branch(Step::Lint, errors.join("; ")));
+        }
+        Ok(findings.into_iter().map(|finding| finding.message).collect())
+    }
+}

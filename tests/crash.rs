@@ -1,0 +1,113 @@
+//! `kill -9` at every step of a deployment: the next run always comes to a verdict.
+
+use std::time::Duration;
+
+use git_deploy_testkit::shop::{Shop, WEB};
+use git_deploy_testkit::{KillSwitch, RefPhase, Repo, Victim, sandbox};
+
+/// A shop whose next deployment has everything to do: a rebase, a checked-out branch that follows, a verdict.
+fn shop(with_remote: bool) -> Shop {
+    let sandbox = sandbox!();
+    let shop = if with_remote { Shop::with_remote(&sandbox) } else { Shop::alone(&sandbox) };
+    shop.deployable("login", "deploy/web.yaml", &WEB.replace("replicas: 2", "replicas: 3"));
+    shop.on_master("other.txt", "other\n");
+    shop
+}
+
+/// Runs until there is a verdict, as a person would who types the same command again.
+fn recover(shop: &Shop, how: usize) {
+    let arguments: &[&str] = if how.is_multiple_of(2) { &[] } else { &["--continue"] };
+    let output = shop.deploy(arguments);
+    // Where the run died before the claim or after the verdict there is nothing to continue.
+    let nothing = output.code == Some(1) && output.stderr.contains("no deployment is under way");
+    assert!(output.code == Some(0) || nothing, "{output:?}");
+    if nothing {
+        shop.deploy(&[]).success();
+    }
+    let master = shop.authority().id("master");
+    assert_eq!(shop.authority().id("login"), master, "base is the candidate");
+    let tags = shop.authority().git(&["tag", "--list", "deployment-*"]);
+    let verdicts: Vec<String> = tags.lines().iter().map(|tag| shop.tag(tag)).collect();
+    let successes = verdicts.iter().filter(|tag| tag.starts_with("Successfully Deployed")).count();
+    assert_eq!(successes, 1, "{verdicts:#?}");
+    assert_eq!(
+        shop.authority().id("rendered/demo^{tree}"),
+        shop.authority().id("refs/deploy/rendered/demo/0001^{tree}")
+    );
+    assert_eq!(shop.state("login"), "deployed");
+    assert_eq!(shop.repo.git(&["status", "--porcelain"]).stdout, "", "the work tree follows");
+    shop.is_sound();
+}
+
+/// Kills the run at each ref transaction in a repository, one after the other, until none is left.
+fn kill_at_each(with_remote: bool, phase: RefPhase, victim: Victim, place: impl Fn(&Shop) -> &Repo) {
+    let mut n = 0;
+    loop {
+        n += 1;
+        let shop = shop(with_remote);
+        let switch: KillSwitch = place(&shop).kill_at_transaction_of(&["*"], n, phase, victim);
+        let output = shop.repo.command("git-deploy").pid_file(switch.pid_file()).output();
+        let fired = switch.has_fired();
+        switch.remove();
+        if !fired {
+            output.success();
+            break;
+        }
+        output.was_killed();
+        recover(&shop, n);
+    }
+    assert!(n > 3, "the run was stopped at {n} transactions only");
+}
+
+#[test]
+fn without_a_remote_the_run_dies_before_each_ref_moves() {
+    kill_at_each(false, RefPhase::Prepared, Victim::Process, |shop| &shop.repo);
+}
+
+#[test]
+fn without_a_remote_the_run_dies_after_each_ref_moved() {
+    kill_at_each(false, RefPhase::Committed, Victim::Process, |shop| &shop.repo);
+}
+
+#[test]
+fn without_a_remote_the_run_and_its_git_die_in_the_middle_of_each_transaction() {
+    kill_at_each(false, RefPhase::Prepared, Victim::Group, |shop| &shop.repo);
+}
+
+#[test]
+fn with_a_remote_the_run_dies_while_each_push_is_taken() {
+    kill_at_each(true, RefPhase::Prepared, Victim::Process, Shop::authority);
+}
+
+#[test]
+fn with_a_remote_the_run_dies_when_each_push_was_taken() {
+    kill_at_each(true, RefPhase::Committed, Victim::Process, Shop::authority);
+}
+
+#[test]
+fn with_a_remote_the_run_and_its_git_die_at_each_ref_that_follows() {
+    kill_at_each(true, RefPhase::Prepared, Victim::Group, |shop| &shop.repo);
+}
+
+#[test]
+fn a_run_that_dies_at_any_moment_is_finished_by_the_next() {
+    // How long a run takes here decides where the random moments lie.
+    let begun = std::time::Instant::now();
+    shop(false).repo.command("git-deploy").output().success();
+    let longest = begun.elapsed();
+    let kills =
+        std::env::var("GIT_DEPLOY_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(100);
+    for n in 0..kills {
+        let shop = shop(n % 4 == 3);
+        let moment = longest.mul_f64(fraction(n));
+        let victim = if n % 3 == 0 { Victim::Group } else { Victim::Process };
+        drop(shop.repo.command("git-deploy").start().kill_after(moment, victim));
+        std::thread::sleep(Duration::from_millis(5));
+        recover(&shop, usize::try_from(n).unwrap_or(0));
+    }
+}
+
+/// The n-th of a sequence that fills the interval from 0 to 1 evenly (van der Corput), so that no moment is left out.
+fn fraction(n: u32) -> f64 {
+    f64::from((n + 1).reverse_bits()) / f64::from(u32::MAX)
+}

@@ -1,0 +1,264 @@
+//! `git deploy` on the `rendered` environment, from the queue to the ledger.
+
+use git_deploy_testkit::sandbox;
+use git_deploy_testkit::shop::{DEPLOY_TOML, Shop, WEB};
+
+#[test]
+fn a_deployable_branch_lands_is_tagged_and_annotated() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        shop.deployable("login", "login.txt", "hello\n");
+        shop.deploy(&[]).success();
+        let tip = shop.authority().id("login");
+        assert_eq!(shop.authority().id("master"), tip);
+        assert_eq!(shop.authority().id("deployment-0001^{commit}"), tip);
+        let tag = shop.tag("deployment-0001");
+        assert!(tag.starts_with("Successfully Deployed\n\nEnvironment: demo\n"), "{tag}");
+        for line in [format!("Commit: {tip}"), "Branch: login".into(), "Result: success".into()] {
+            assert!(tag.contains(&line), "{line} is not in {tag}");
+        }
+        assert_eq!(shop.state("login"), "deployed");
+        shop.repo.deploy("deploy-state", &["get", "login"]).stdout_is("deployed\n");
+        let note = shop.authority().notes_in("refs/notes/deploy")[&tip].clone();
+        assert!(note.starts_with("state: deployed\nref: refs/heads/login\n"), "{note}");
+        assert!(note.contains("deployment: deployment-0001\nresult: success\n"), "{note}");
+        shop.is_sound();
+    }
+}
+
+#[test]
+fn the_environments_branch_holds_one_file_an_object_with_the_commits_image() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        let id = shop.deployable("login", "login.txt", "hello\n");
+        shop.deploy(&[]).success();
+        let web = shop.rendered("deployment.apps_web.yaml");
+        assert!(web.contains(&format!("image: littleman-co/shop-web:{}\n", &id[..7])), "{web}");
+        let files = shop.authority().git(&["ls-tree", "-r", "--name-only", "rendered/demo"]).stdout;
+        assert_eq!(files, "deployment.apps_web.yaml\nservice_web.yaml\n");
+        let kept = shop.authority().id("refs/deploy/rendered/demo/0001");
+        assert_eq!(kept, shop.authority().id("rendered/demo"));
+        assert!(
+            shop.tag("deployment-0001").contains(&format!("Image: littleman-co/shop-web:{}\n", &id[..7]))
+        );
+    }
+}
+
+#[test]
+fn a_branch_is_rebased_before_it_is_deployed() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        let old = shop.deployable("login", "login.txt", "hello\n");
+        let base = shop.on_master("other.txt", "other\n");
+        shop.deploy(&[]).success();
+        let new = shop.authority().id("login");
+        assert_ne!(new, old);
+        assert_eq!(shop.authority().id("login^"), base);
+        assert_eq!(shop.authority().id("master"), new);
+        assert_eq!(shop.repo.id("login"), new, "the local branch follows");
+        let notes = shop.authority().notes_in("refs/notes/deploy");
+        assert!(notes[&new].contains(&format!("rebased-from: {old}\nonto: {base}\n")), "{}", notes[&new]);
+        assert!(notes[&new].contains(&format!("root: {old}\n")), "{}", notes[&new]);
+        assert!(notes[&old].contains("deployment: deployment-0001\nresult: success\n"), "{}", notes[&old]);
+    }
+}
+
+#[test]
+fn the_queue_is_worked_off_in_order() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        shop.deployable("one", "one.txt", "1\n");
+        shop.deployable("two", "two.txt", "2\n");
+        shop.repo.git(&["switch", "--quiet", "--detach"]);
+        shop.deploy(&[]).success().stdout_contains("deployment-0001").stdout_contains("'one'");
+        shop.deploy(&[]).success().stdout_contains("deployment-0002").stdout_contains("'two'");
+        shop.deploy(&[]).success().stderr_contains("the queue is empty");
+        assert!(shop.tag("deployment-0002").contains("Previous: deployment-0001\n"));
+        assert_eq!(shop.authority().git(&["rev-list", "--count", "master"]).line(), "3");
+        shop.is_sound();
+    }
+}
+
+#[test]
+fn an_image_with_a_moving_tag_fails_the_deployment_and_the_branch_is_staged() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        let base = shop.authority().id("master");
+        shop.deployable(
+            "latest",
+            "deploy/web.yaml",
+            &WEB.replace("littleman-co/shop-web:any", "nginx:latest"),
+        );
+        shop.deploy(&[]).code_is(1).stdout_contains("Failed Deployment").stdout_contains("nginx:latest");
+        let tag = shop.tag("deployment-0001");
+        assert!(
+            tag.starts_with("Failed Deployment\n") && tag.contains("Result: failure\nReason: lint: "),
+            "{tag}"
+        );
+        assert_eq!(shop.authority().id("master"), base);
+        assert_eq!(shop.authority().tip("rendered/demo"), None);
+        assert_eq!(shop.state("latest"), "staged");
+        let note = shop.authority().notes_in("refs/notes/deploy")[&shop.authority().id("latest")].clone();
+        assert!(note.contains("reason: deployment-0001: lint: "), "{note}");
+        shop.deploy(&[]).success().stderr_contains("the queue is empty");
+        shop.is_sound();
+    }
+}
+
+#[test]
+fn a_branch_that_conflicts_becomes_broken_and_the_next_one_is_taken() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        shop.deployable("clash", "shared.txt", "theirs\n");
+        shop.deployable("fine", "fine.txt", "fine\n");
+        shop.on_master("shared.txt", "ours\n");
+        shop.deploy(&[]).success().stdout_contains("'fine'").stderr_contains("'clash'");
+        assert_eq!(shop.state("clash"), "broken");
+        let note = shop.authority().notes_in("refs/notes/deploy")[&shop.authority().id("clash")].clone();
+        assert!(note.contains("conflict: shared.txt\n") && note.contains("was: deployable\n"), "{note}");
+        shop.deploy(&["clash"]).code_is(1).stderr_contains("broken");
+        shop.is_sound();
+    }
+}
+
+#[test]
+fn a_branch_cannot_grant_itself_an_environment_or_a_rule() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        let greedy = format!(
+            "{}[environment.demo.lint]\nimage-tag = \"off\"\n",
+            DEPLOY_TOML.replace("rendered/demo", "master")
+        );
+        shop.repo.git(&["switch", "--quiet", "-c", "greedy"]);
+        let files = [
+            ("deploy.toml", greedy.as_str()),
+            ("deploy/web.yaml", &WEB.replace("littleman-co/shop-web:any", "nginx")),
+        ];
+        shop.repo.commit_files(&files, "Help myself");
+        shop.push(&["greedy"]);
+        shop.repo.git(&["switch", "--quiet", "master"]);
+        shop.repo.deploy("deploy-state", &["set", "deployable", "greedy"]);
+        shop.deploy(&[]).code_is(1).stdout_contains("lint: ");
+        shop.is_sound();
+    }
+}
+
+#[test]
+fn only_what_is_deployable_is_deployed() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        shop.branch("login", "login.txt", "hello\n");
+        shop.deploy(&["login"])
+            .code_is(1)
+            .stderr_contains("development")
+            .stderr_contains("git deploy-state set");
+        shop.deploy(&["nowhere"]).code_is(128).stderr_contains("neither a branch nor a commit");
+        shop.repo.deploy("deploy-state", &["set", "deployable", "login"]);
+        shop.repo.git(&["switch", "--quiet", "login"]);
+        shop.repo.commit("login.txt", "unapproved\n", "Sneak in");
+        shop.push(&["login"]);
+        shop.repo.git(&["switch", "--quiet", "master"]);
+        shop.deploy(&[]).success().stderr_contains("the queue is empty");
+        assert_eq!(shop.authority().refs().keys().filter(|name| name.starts_with("refs/tags/")).count(), 0);
+    }
+}
+
+#[test]
+fn manifests_that_do_not_parse_are_named_with_file_document_and_line() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        shop.deployable("typo", "deploy/web.yaml", &format!("{WEB}---\napiVersion: v1\nkind: [\n"));
+        let output = shop.deploy(&[]);
+        output.code_is(1).stdout_contains("deploy/web.yaml").stdout_contains("document 3");
+        assert_eq!(shop.state("typo"), "staged");
+    }
+}
+
+#[test]
+fn secrets_never_reach_a_branch() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: key}\nstringData: {key: hush}\n";
+        shop.deployable("secret", "deploy/key.yaml", secret);
+        shop.deploy(&[]).code_is(1).stdout_contains("Secret");
+        assert_eq!(shop.authority().tip("refs/deploy/rendered/demo/0001"), None);
+    }
+}
+
+#[test]
+fn a_dry_run_shows_the_plan_and_changes_nothing() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        shop.deployable("one", "one.txt", "1\n");
+        shop.deploy(&[]).success();
+        shop.deployable("login", "deploy/web.yaml", &WEB.replace("replicas: 2", "replicas: 3"));
+        let before = (shop.repo.refs(), shop.authority().refs());
+        let output = shop.deploy(&["--dry-run"]);
+        output.success().stdout_contains("would deploy 'login'").stdout_contains("deployment-0002");
+        output.stdout_contains("change  Deployment 'web'").stdout_contains("keep    Service 'web'");
+        assert_eq!((shop.repo.refs(), shop.authority().refs()), before);
+    }
+}
+
+#[test]
+fn an_object_that_is_gone_from_the_manifests_is_gone_from_the_branch() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        shop.deployable("one", "one.txt", "1\n");
+        shop.deploy(&[]).success();
+        let without = WEB.split("---\n").next().unwrap_or_default();
+        shop.deployable("less", "deploy/web.yaml", without);
+        shop.deploy(&["--dry-run"]).success().stdout_contains("delete");
+        shop.deploy(&[]).success();
+        assert_eq!(
+            shop.authority().git(&["ls-tree", "--name-only", "rendered/demo"]).line(),
+            "deployment.apps_web.yaml"
+        );
+        assert_eq!(shop.authority().git(&["rev-list", "--count", "rendered/demo"]).line(), "2");
+    }
+}
+
+#[test]
+fn base_without_deploy_toml_is_an_error_that_says_what_to_do() {
+    let sandbox = sandbox!();
+    let repo = sandbox.repository("plain");
+    repo.commit("a.txt", "a\n", "Begin");
+    let output = repo.try_deploy("deploy", &[]);
+    output.code_is(128).stderr_contains("deploy.toml").stderr_contains("git deploy-init");
+}
+
+#[test]
+fn the_verdict_is_the_last_line_of_json() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        shop.deployable("latest", "deploy/web.yaml", &WEB.replace("littleman-co/shop-web:any", "nginx"));
+        let output = shop.deploy(&["--json"]);
+        output.code_is(1);
+        let last = output.lines().last().map(|line| (*line).to_owned()).unwrap_or_default();
+        for part in [
+            r#""event":"verdict""#,
+            r#""deployment":"deployment-0001""#,
+            r#""blame":"branch""#,
+            r#""exit":1"#,
+        ] {
+            assert!(last.contains(part), "{part} is not in {last}");
+        }
+    }
+}
+
+#[test]
+fn a_word_in_place_of_a_hyphen_is_a_usage_error_with_the_right_name() {
+    let sandbox = sandbox!();
+    let shop = Shop::alone(&sandbox);
+    shop.deploy(&["state", "get"]).code_is(129).stderr_contains("git deploy-state");
+}
+
+#[test]
+fn base_checked_out_with_changes_refuses_before_the_claim() {
+    let sandbox = sandbox!();
+    let shop = Shop::alone(&sandbox);
+    shop.deployable("login", "login.txt", "hello\n");
+    shop.repo.write("deploy.toml", "# changed\n");
+    shop.deploy(&[]).code_is(1).stderr_contains("uncommitted changes");
+    assert_eq!(shop.repo.tip("refs/deploy/attempts/deployment-0001"), None);
+    assert_eq!(shop.repo.read("deploy.toml"), "# changed\n");
+}
+
+#[test]
+fn a_clean_work_tree_follows_base() {
+    let sandbox = sandbox!();
+    let shop = Shop::alone(&sandbox);
+    shop.deployable("login", "login.txt", "hello\n");
+    shop.repo.write("untracked.txt", "mine\n");
+    shop.deploy(&[]).success();
+    assert_eq!(shop.repo.read("login.txt"), "hello\n");
+    assert_eq!(shop.repo.read("untracked.txt"), "mine\n");
+    assert_eq!(shop.repo.git(&["status", "--porcelain", "--untracked-files=no"]).stdout, "");
+}

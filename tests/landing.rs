@@ -1,0 +1,171 @@
+//! What happens to a deployment when the world moves while it is on its way.
+
+use git_deploy_testkit::sandbox;
+use git_deploy_testkit::shop::{Shop, WEB};
+
+/// Lets somebody else's commit land on base when the first number has been claimed.
+fn move_base_after_the_claim(shop: &Shop, path: &str, text: &str) -> String {
+    shop.repo.git(&["switch", "--quiet", "-c", "hotfix", "master"]);
+    let hotfix = shop.repo.commit(path, text, "Fix it at once");
+    shop.repo.git(&["switch", "--quiet", "master"]);
+    let remote = shop.remote.as_ref().unwrap();
+    shop.repo.git(&["push", "--quiet", "origin", "hotfix:refs/heads/hotfix"]);
+    remote.install_hook(
+        "post-receive",
+        &format!(
+            "while read -r old new ref; do\n  case \"$ref $old\" in 'refs/deploy/attempts/deployment-0001 000000'*)\n    \
+             git update-ref refs/heads/master {hotfix} ;;\n  esac\ndone"
+        ),
+    );
+    hotfix
+}
+
+#[test]
+fn when_base_moved_the_branch_is_rebased_and_deployed_under_the_next_number() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let hotfix = move_base_after_the_claim(&shop, "hotfix.txt", "fixed\n");
+    shop.deploy(&[]).success().stdout_contains("deployment-0002").stderr_contains("base moved");
+    assert!(shop.tag("deployment-0001").contains("Result: failure\nReason: base moved\n"));
+    assert!(shop.tag("deployment-0002").starts_with("Successfully Deployed"));
+    assert_eq!(shop.authority().id("master^"), hotfix);
+    assert_eq!(shop.authority().id("master"), shop.authority().id("login"));
+    shop.is_sound();
+}
+
+#[test]
+fn when_base_moved_and_the_branch_no_longer_rebases_it_is_broken() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let hotfix = move_base_after_the_claim(&shop, "login.txt", "other\n");
+    shop.deploy(&[]).code_is(1).stderr_contains("broken");
+    assert_eq!(shop.state("login"), "broken");
+    assert_eq!(shop.authority().id("master"), hotfix);
+    shop.is_sound();
+}
+
+#[test]
+fn a_protected_base_leaves_it_verified_and_continue_lands_it() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let base = shop.authority().id("master");
+    let remote = shop.remote.as_ref().unwrap();
+    remote.install_hook("update", "case $1 in refs/heads/master) echo protected >&2; exit 1 ;; esac");
+    let output = shop.deploy(&[]);
+    output
+        .code_is(75)
+        .stderr_contains("deployment-0001 is verified, not landed")
+        .stderr_contains("--continue");
+    assert_eq!(shop.authority().id("master"), base);
+    assert_eq!(shop.authority().tip("refs/tags/deployment-0001"), None);
+    // The queue pauses: the next run tries the same landing again, and nothing else.
+    shop.deployable("next", "next.txt", "next\n");
+    shop.deploy(&[]).code_is(75).stderr_contains("deployment-0001 is verified, not landed");
+    remote.remove_hook("update");
+    shop.deploy(&["--continue"]).success().stdout_contains("deployment-0001: Successfully Deployed");
+    assert_eq!(shop.authority().id("master"), shop.authority().id("login"));
+    shop.is_sound();
+    shop.deploy(&["--continue"]).code_is(1).stderr_contains("no deployment is under way");
+}
+
+#[test]
+fn abort_ends_it_as_failed_and_stages_the_branch() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let remote = shop.remote.as_ref().unwrap();
+    remote.install_hook("update", "case $1 in refs/heads/master) exit 1 ;; esac");
+    shop.deploy(&[]).code_is(75);
+    shop.deploy(&["--abort"]).code_is(1).stdout_contains("Failed Deployment");
+    assert!(shop.tag("deployment-0001").contains("Result: aborted\n"));
+    assert_eq!(shop.state("login"), "staged");
+    assert_eq!(shop.authority().tip("rendered/demo"), None);
+    remote.remove_hook("update");
+    shop.is_sound();
+}
+
+#[test]
+fn a_remote_that_goes_away_leaves_a_deployment_that_the_next_run_ends() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let remote = shop.remote.as_ref().unwrap();
+    let (here, away) = (remote.path().to_owned(), remote.path().with_extension("away"));
+    remote.install_hook(
+        "post-receive",
+        &format!("grep -q attempts/deployment-0001 && mv '{}' '{}'", here.display(), away.display()),
+    );
+    shop.deploy(&[]).code_is(75).stderr_contains("deployment-0001");
+    shop.deploy(&[]).stderr_contains("cannot reach remote 'origin'");
+    std::fs::rename(&away, &here).unwrap();
+    remote.remove_hook("post-receive");
+    shop.deploy(&[]).success().stdout_contains("deployment-0001: Successfully Deployed");
+    shop.is_sound();
+}
+
+#[test]
+fn a_verdict_found_while_the_remote_was_away_is_pushed_by_the_next_run() {
+    let sandbox = sandbox!();
+    let shop = Shop::with_remote(&sandbox);
+    shop.deployable("latest", "deploy/web.yaml", &WEB.replace("littleman-co/shop-web:any", "nginx:latest"));
+    // The remote takes one push, that of the claim, and no more.
+    let claimed = sandbox.root().join("claimed");
+    let script = format!(
+        "#!/bin/sh\n[ -e '{0}' ] && exit 1\n: >'{0}'\nexec git-receive-pack \"$@\"\n",
+        claimed.display()
+    );
+    let once = sandbox.add_program("receive-once", &script);
+    shop.repo.set_config("remote.origin.receivepack", &once.display().to_string());
+    shop.deploy(&[]).code_is(1).stdout_contains("Failed Deployment").stderr_contains("only here");
+    let tag = shop.repo.id("refs/tags/deployment-0001");
+    assert_eq!(shop.authority().tip("refs/tags/deployment-0001"), None);
+    shop.repo.git(&["config", "--unset", "remote.origin.receivepack"]);
+    shop.deploy(&[]).code_is(1).stdout_contains("deployment-0001: Failed Deployment");
+    assert_eq!(shop.authority().id("refs/tags/deployment-0001"), tag);
+    assert_eq!(shop.state("latest"), "staged");
+    shop.is_sound();
+}
+
+#[test]
+fn a_withdrawal_before_the_first_change_aborts() {
+    let shop = Shop::with_remote(&sandbox!());
+    let id = shop.deployable("login", "login.txt", "hello\n");
+    let remote = shop.remote.as_ref().unwrap();
+    // Somebody pushes another commit to the branch at the moment of the claim.
+    shop.repo.git(&["switch", "--quiet", "-c", "more", "login"]);
+    let more = shop.repo.commit("more.txt", "more\n", "One more thing");
+    shop.repo.git(&["push", "--quiet", "origin", "more"]);
+    shop.repo.git(&["switch", "--quiet", "master"]);
+    remote.install_hook(
+        "post-receive",
+        &format!("grep -q attempts/deployment-0001 && git update-ref refs/heads/login {more} {id}"),
+    );
+    shop.deploy(&[]).code_is(1).stdout_contains("branch 'login' was moved");
+    assert!(shop.tag("deployment-0001").contains("Result: aborted\nReason: branch 'login' was moved\n"));
+    remote.remove_hook("post-receive");
+    assert_eq!(shop.authority().id("login"), more, "the new commit is not touched");
+    assert_eq!(shop.state("login"), "development");
+    shop.is_sound();
+}
+
+#[test]
+fn two_runners_deploy_each_branch_once_and_use_no_number_twice() {
+    let sandbox = sandbox!();
+    let shop = Shop::with_remote(&sandbox);
+    for index in 0..6 {
+        shop.deployable(&format!("b{index}"), &format!("b{index}.txt"), "x\n");
+    }
+    let other = shop.remote.as_ref().unwrap().clone_to("other");
+    for _ in 0..12 {
+        let running = [&shop.repo, &other].map(|repo| repo.command("git-deploy").start());
+        for output in running.map(git_deploy_testkit::Running::wait) {
+            assert!([Some(0), Some(75)].contains(&output.code), "{output:?}");
+        }
+    }
+    for _ in 0..6 {
+        shop.deploy(&[]);
+    }
+    for index in 0..6 {
+        assert_eq!(shop.state(&format!("b{index}")), "deployed", "{:#?}", shop.authority().refs());
+    }
+    assert_eq!(shop.authority().git(&["rev-list", "--count", "master"]).line(), "7");
+    shop.is_sound();
+}
