@@ -123,6 +123,25 @@ fn what_others_published_meanwhile_is_merged_not_overwritten() {
 }
 
 #[test]
+fn what_a_plain_fetch_brought_survives_the_next_decision() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    let other = clone(&bare, "other");
+    for (clone, branch) in [(&other, "theirs"), (&repo, "ours")] {
+        clone.branch(branch);
+        clone.commit(branch, "x\n", branch);
+        clone.git(&["push", "--quiet", "origin", branch]);
+    }
+    other.deploy("deploy-state", &["set", "staged"]);
+    repo.git(&["fetch", "--quiet"]);
+    repo.deploy("deploy-state", &["set", "staged"]);
+    for branch in ["theirs", "ours"] {
+        let tip = bare.id(branch);
+        assert!(bare.notes()[&tip].starts_with("state: staged\n"), "{branch}");
+    }
+}
+
+#[test]
 fn states_go_only_to_the_remote_that_counts() {
     let sandbox = sandbox!();
     let (bare, repo) = shop(&sandbox);

@@ -206,8 +206,7 @@ impl Push<'_> {
     }
 }
 
-/// Publishes our notes if the remote has others. What the remote had when it was last fetched goes into ours first: they
-/// may have been fetched without us, and what is pushed must contain them.
+/// Publishes our notes if the remote has others, as far as that can be said without asking it.
 fn publish(
     repository: &Repository,
     tracking: &Tracking,
@@ -218,7 +217,6 @@ fn publish(
         if ours.is_none() || ours == sync::fetched_notes(repository, tracking)? {
             return Ok(false);
         }
-        sync::merge_notes(repository, tracking)?;
         sync::publish_notes(repository, tracking, observer)
     };
     match publish() {

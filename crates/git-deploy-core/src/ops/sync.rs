@@ -190,6 +190,13 @@ pub fn publish_notes(
         if theirs == Some(ours) {
             return Ok(tries > 1);
         }
+        // A plain `git fetch` brings the remote's notes and merges nothing: with the lease alone they would be lost.
+        if let Some(theirs) = theirs
+            && !contains(repository, Some(ours), theirs)?
+        {
+            merge_notes(repository, tracking)?;
+            continue;
+        }
         let expected = Expected::seen(theirs.map(|commit| commit.0));
         let push = PushRef { name: notes_ref(), new: Some(ours.0), lease: Lease::From(expected) };
         match push_and_follow(repository, tracking, &[push])? {
