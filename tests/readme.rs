@@ -8,7 +8,7 @@ const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
 
 /// The lines of the fenced block of that name.
 fn block(name: &str) -> String {
-    let readme = fs::read_to_string(README).unwrap();
+    let readme = fs::read_to_string(README).expect("there is a README");
     let mut lines = readme.lines().skip_while(|line| *line != format!("```sh {name}")).skip(1);
     let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
     assert!(!block.is_empty(), "there is no block '{name}'");
@@ -21,7 +21,10 @@ fn the_first_deployment_succeeds_exactly_as_printed() {
     assert!(script.lines().count() < 20, "{script}");
     let sandbox = sandbox!();
     let output = sandbox.command("sh").args(["-eu", "-c", &script]).output();
-    output.success().stdout_contains("state: deployed").stdout_contains("deployment-0001 Successfully Deployed");
+    output
+        .success()
+        .stdout_contains("state: deployed")
+        .stdout_contains("deployment-0001 Successfully Deployed");
 
     let shop = sandbox.open("shop");
     assert_eq!(shop.id("deployment-0001^{commit}"), shop.id("master"));

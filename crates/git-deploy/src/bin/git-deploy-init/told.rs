@@ -113,7 +113,7 @@ pub(crate) fn removed(undone: &[Undone], shell: &mut Shell) {
         match undone {
             Undone::Hook(path) => shell.line(format!("removed hook '{}'", short(path))),
             Undone::Config(key, value) => {
-                shell.line(format!("removed '{key} = {value}' from the configuration"))
+                shell.line(format!("removed '{key} = {value}' from the configuration"));
             }
             Undone::File(path) => shell.line(format!("removed '{path}'")),
             Undone::HookCalls(path) => shell.note(format!(
