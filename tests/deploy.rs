@@ -262,3 +262,27 @@ fn a_clean_work_tree_follows_base() {
     assert_eq!(shop.repo.read("untracked.txt"), "mine\n");
     assert_eq!(shop.repo.git(&["status", "--porcelain", "--untracked-files=no"]).stdout, "");
 }
+
+#[test]
+fn after_a_landing_the_branches_that_are_kept_on_base_are_rebased() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        shop.deployable("first", "first.txt", "1\n");
+        shop.deployable("second", "second.txt", "2\n");
+        shop.branch("idle", "idle.txt", "i\n");
+        shop.branch("ready", "ready.txt", "r\n");
+        shop.branch("clash", "first.txt", "other\n");
+        shop.repo.deploy("deploy-state", &["set", "staged", "ready", "clash"]);
+        let idle = shop.authority().id("idle");
+        shop.deploy(&["first"]).success().stderr_contains("'clash' is broken");
+        let base = shop.authority().id("master");
+        assert_eq!(shop.authority().id("second^"), base);
+        assert_eq!(shop.authority().id("ready^"), base);
+        assert_eq!(shop.authority().id("idle"), idle, "who works on it rebases it");
+        assert_eq!(shop.repo.id("ready"), shop.authority().id("ready"), "the local branch follows");
+        assert_eq!(
+            ["second", "ready", "clash"].map(|name| shop.state(name)),
+            ["deployable", "staged", "broken"]
+        );
+        shop.is_sound();
+    }
+}

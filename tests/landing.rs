@@ -8,7 +8,7 @@ fn move_base_after_the_claim(shop: &Shop, path: &str, text: &str) -> String {
     shop.repo.git(&["switch", "--quiet", "-c", "hotfix", "master"]);
     let hotfix = shop.repo.commit(path, text, "Fix it at once");
     shop.repo.git(&["switch", "--quiet", "master"]);
-    let remote = shop.remote.as_ref().unwrap();
+    let remote = shop.authority();
     shop.repo.git(&["push", "--quiet", "origin", "hotfix:refs/heads/hotfix"]);
     remote.install_hook(
         "post-receive",
@@ -49,7 +49,7 @@ fn a_protected_base_leaves_it_verified_and_continue_lands_it() {
     let shop = Shop::with_remote(&sandbox!());
     shop.deployable("login", "login.txt", "hello\n");
     let base = shop.authority().id("master");
-    let remote = shop.remote.as_ref().unwrap();
+    let remote = shop.authority();
     remote.install_hook("update", "case $1 in refs/heads/master) echo protected >&2; exit 1 ;; esac");
     let output = shop.deploy(&[]);
     output
@@ -72,7 +72,7 @@ fn a_protected_base_leaves_it_verified_and_continue_lands_it() {
 fn abort_ends_it_as_failed_and_stages_the_branch() {
     let shop = Shop::with_remote(&sandbox!());
     shop.deployable("login", "login.txt", "hello\n");
-    let remote = shop.remote.as_ref().unwrap();
+    let remote = shop.authority();
     remote.install_hook("update", "case $1 in refs/heads/master) exit 1 ;; esac");
     shop.deploy(&[]).code_is(75);
     shop.deploy(&["--abort"]).code_is(1).stdout_contains("Failed Deployment");
@@ -87,7 +87,7 @@ fn abort_ends_it_as_failed_and_stages_the_branch() {
 fn a_remote_that_goes_away_leaves_a_deployment_that_the_next_run_ends() {
     let shop = Shop::with_remote(&sandbox!());
     shop.deployable("login", "login.txt", "hello\n");
-    let remote = shop.remote.as_ref().unwrap();
+    let remote = shop.authority();
     let (here, away) = (remote.path().to_owned(), remote.path().with_extension("away"));
     remote.install_hook(
         "post-receive",
@@ -128,7 +128,7 @@ fn a_verdict_found_while_the_remote_was_away_is_pushed_by_the_next_run() {
 fn a_withdrawal_before_the_first_change_aborts() {
     let shop = Shop::with_remote(&sandbox!());
     let id = shop.deployable("login", "login.txt", "hello\n");
-    let remote = shop.remote.as_ref().unwrap();
+    let remote = shop.authority();
     // Somebody pushes another commit to the branch at the moment of the claim.
     shop.repo.git(&["switch", "--quiet", "-c", "more", "login"]);
     let more = shop.repo.commit("more.txt", "more\n", "One more thing");
@@ -153,7 +153,7 @@ fn two_runners_deploy_each_branch_once_and_use_no_number_twice() {
     for index in 0..6 {
         shop.deployable(&format!("b{index}"), &format!("b{index}.txt"), "x\n");
     }
-    let other = shop.remote.as_ref().unwrap().clone_to("other");
+    let other = shop.authority().clone_to("other");
     for _ in 0..12 {
         let running = [&shop.repo, &other].map(|repo| repo.command("git-deploy").start());
         for output in running.map(git_deploy_testkit::Running::wait) {

@@ -17,8 +17,8 @@ impl<'a> ShellObserver<'a> {
 }
 
 impl Observer for ShellObserver<'_> {
-    fn step(&self, text: &str) {
-        self.0.borrow_mut().verbose(1, text);
+    fn step(&self, verb: &str, text: &str) {
+        self.0.borrow_mut().verbose(1, format!("{verb} {text}"));
     }
 
     fn warn(&self, text: &str) {

@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 /// Told what happens on the way, by the operations that take long.
 pub trait Observer {
-    /// A step begins or ended.
-    fn step(&self, text: &str);
+    /// A step begins or ended: a verb, as in `Landing`, and what it is done to.
+    fn step(&self, verb: &str, text: &str);
     /// Something that the user should know, though it stops nothing.
     fn warn(&self, text: &str);
 }
@@ -27,7 +27,7 @@ pub trait Observer {
 pub struct Quiet;
 
 impl Observer for Quiet {
-    fn step(&self, _: &str) {}
+    fn step(&self, _: &str, _: &str) {}
     fn warn(&self, _: &str) {}
 }
 

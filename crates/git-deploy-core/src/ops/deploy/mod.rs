@@ -19,6 +19,7 @@ use crate::git::notes::NotesError;
 use crate::git::{GitError, Identity, Repository};
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, IdError, RefName};
 use crate::ledger::Outcome;
+use crate::ops::sweep::{Fate, sweep_authority};
 use crate::ops::sync::{self, SyncError};
 use crate::ops::transact::Transactor;
 use crate::ops::view::{View, ViewError};
@@ -305,11 +306,20 @@ impl Deployer<'_> {
             self.interrupt.check()?;
             let Some((context, claimed)) = self.claim_next(&request)? else { return Ok(Report::Nothing) };
             let event = Event::TakenUp(claimed.attempt.phase);
+            let of = claimed
+                .attempt
+                .branch
+                .as_ref()
+                .map(|branch| format!("'{}' ", branch.short()))
+                .unwrap_or_default();
+            let commit = claimed.attempt.candidate.short(10);
+            self.observer.step("Claimed", &format!("{} for {of}({commit})", claimed.attempt.id));
             let verdict = Run::new(self, &context, claimed).drive(event)?;
             if !verdict.again {
+                self.rebase_the_others(&verdict);
                 return Ok(Report::Finished(verdict));
             }
-            self.observer.step(&format!("{}: base moved, deploying again under the next number", verdict.id));
+            self.observer.step("Again", &format!("under the next number: base moved during {}", verdict.id));
             request.target = verdict.branch.as_ref().map(ToString::to_string);
         }
     }
@@ -324,6 +334,7 @@ impl Deployer<'_> {
         let claimed = context.take_over_open_attempt()?.ok_or(DeployError::NothingUnderWay)?;
         let verdict = Run::new(self, &context, claimed).resume()?;
         if !verdict.again {
+            self.rebase_the_others(&verdict);
             return Ok(Report::Finished(verdict));
         }
         drop((context, _run_lock));
@@ -368,6 +379,30 @@ impl Deployer<'_> {
         }))
     }
 
+    /// After each landing the branches that are kept on base are rebased. The verdict stands whatever comes of that: what
+    /// is left undone is done by the next sweep.
+    fn rebase_the_others(&self, verdict: &Verdict) {
+        if verdict.outcome != Outcome::Success || verdict.id.environment.is_some() {
+            return;
+        }
+        match sweep_authority(self.repository, self.observer, self.interrupt) {
+            Ok(sweep) => {
+                for outcome in &sweep.outcomes {
+                    match &outcome.fate {
+                        Fate::Rebased => {
+                            self.observer.step("Rebased", &format!("'{}'", outcome.branch.short()));
+                        }
+                        Fate::Broken { reason, .. } => {
+                            self.observer.warn(&format!("'{}' is broken: {reason}", outcome.branch.short()));
+                        }
+                        Fate::Current | Fate::Restored | Fate::Skipped { .. } => {}
+                    }
+                }
+            }
+            Err(error) => self.observer.warn(&format!("the other branches were not rebased: {error}")),
+        }
+    }
+
     /// Takes the lock of runs, finishes what a run that died was in the middle of, and fetches.
     fn begin(&self) -> Result<crate::git::intent::RunLock, DeployError> {
         let run_lock = self.repository.lock_run()?.map_err(DeployError::AnotherRun)?;
@@ -380,7 +415,7 @@ impl Deployer<'_> {
             observer: self.observer,
         };
         if let Some(label) = transactor.finish_journal()? {
-            self.observer.step(&format!("finished what an earlier run had begun: {label}"));
+            self.observer.step("Recovered", &format!("what an earlier run had begun: {label}"));
         }
         self.fetch()?;
         Ok(run_lock)
@@ -389,7 +424,7 @@ impl Deployer<'_> {
     fn fetch(&self) -> Result<(), DeployError> {
         let settings = crate::config::Settings::read(self.repository)?;
         if let Some(tracking) = &settings.remote {
-            self.observer.step(&format!("fetching from '{}'", tracking.remote()));
+            self.observer.step("Fetching", &format!("'{}'", tracking.remote()));
             sync::fetch(self.repository, tracking, self.observer)?;
         }
         Ok(())
@@ -399,19 +434,19 @@ impl Deployer<'_> {
     fn end_open_attempt(&self, request: &DeployRequest) -> Result<Option<Verdict>, DeployError> {
         let context = Context::new(self)?;
         let Some(claimed) = context.take_over_open_attempt()? else { return Ok(None) };
-        self.observer
-            .step(&format!("going on with {}, which an earlier run left behind", claimed.attempt.id));
+        self.observer.step("Resuming", &format!("{}, which an earlier run left behind", claimed.attempt.id));
         let asked_for = match (&request.target, &claimed.attempt.branch) {
             (None, _) => true,
             (Some(target), Some(branch)) => target == branch.as_str() || target == branch.short(),
             (Some(_), None) => false,
         };
         let verdict = Run::new(self, &context, claimed).resume()?;
+        self.rebase_the_others(&verdict);
         if asked_for && !verdict.again {
             return Ok(Some(verdict));
         }
         let reason = verdict.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-        self.observer.step(&format!("{}: {}{reason}", verdict.id, verdict.outcome.subject()));
+        self.observer.step("Ended", &format!("{}: {}{reason}", verdict.id, verdict.outcome.subject()));
         Ok(None)
     }
 

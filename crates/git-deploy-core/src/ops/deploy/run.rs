@@ -43,15 +43,15 @@ impl<'a> Run<'a> {
         &self.claimed.attempt
     }
 
-    fn say(&self, text: &str) {
-        self.deployer.observer.step(&format!("{}: {text}", self.attempt().id));
+    fn say(&self, verb: &str, what: &str) {
+        self.deployer.observer.step(verb, &format!("{}{what}", self.attempt().id));
     }
 
     /// Goes on from the phase that the attempt has reached.
     pub(super) fn resume(self) -> Result<Verdict, DeployError> {
         // A verdict that could not be pushed when it was found is pushed as it is.
         if let Some((tag, close, finished)) = self.pending_verdict()? {
-            self.say("pushing the verdict that was found while the remote was away");
+            self.say("Pushing", ": the verdict that was found while the remote was away");
             return self.write_close(close, tag, finished);
         }
         let phase = self.phase()?;
@@ -125,7 +125,7 @@ impl<'a> Run<'a> {
         let context = self.context;
         let environment = self.claimed.environment.clone();
         let candidate = Candidate::of_attempt(self.attempt());
-        self.say("rendering");
+        self.say("Rendering", "");
         let planned = context.driver(&environment).and_then(|driver| {
             let rendered = context.renderer(&environment)?.render(candidate.commit())?;
             driver.plan(&rendered)?;
@@ -139,7 +139,7 @@ impl<'a> Run<'a> {
         let began =
             Attempt { phase: Phase::Applying, images: rendered.images.clone(), ..self.attempt().clone() };
         self.record(began, Vec::new())?;
-        self.say(&format!("applying to {}", environment.name));
+        self.say("Applying", &format!(" to {}", environment.name));
         let identity = self.deployer.repository.identity()?;
         let id = self.attempt().id.clone();
         let work = Work { id: &id, candidate: &candidate, identity: &identity };
@@ -179,7 +179,7 @@ impl<'a> Run<'a> {
     }
 
     fn verify(&mut self) -> Result<Event, DeployError> {
-        self.say("verifying");
+        self.say("Verifying", "");
         let context = self.context;
         let environment = self.claimed.environment.clone();
         let candidate = Candidate::of_attempt(self.attempt());
@@ -257,7 +257,7 @@ impl<'a> Run<'a> {
     /// Moves base, notes, tag, attempt and locks, all at once where there is a remote.
     fn land(&mut self) -> Result<Event, DeployError> {
         self.lock_base()?;
-        self.say("landing");
+        self.say("Landing", "");
         let Some(applied) = self.attempt().rendered else { return Ok(Event::TakenUp(Phase::Applying)) };
         let identity = self.deployer.repository.identity()?;
         let finding = Finding { who: identity.who(), time: identity.time() };

@@ -151,7 +151,7 @@ impl<'a> Executor<'a> {
         let run = self.view.repository.run_hook("post-rewrite", &["rebase"], Some(&lines))?;
         // As in git its answer changes nothing.
         if !run.said.is_empty() {
-            self.observer.step(&run.said);
+            self.observer.step("Hook", &run.said);
         }
         Ok(())
     }

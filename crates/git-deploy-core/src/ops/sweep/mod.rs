@@ -5,6 +5,7 @@
 //! crash between any two steps each tip has its note; the old tips keep theirs. Only local branches are moved, first onto
 //! what the remote made of them.
 
+mod authority;
 mod execute;
 mod notes;
 mod plan;
@@ -23,6 +24,7 @@ use crate::ops::{Interrupt, Interrupted, Observer};
 use crate::rebase::{Committer, Engine, MergeTreeEngine, RebaseError, Request, Verdict};
 use plan::Plan;
 
+pub use authority::sweep_authority;
 pub use undo::undo;
 
 /// What to rebase, and how far to go.
@@ -219,8 +221,13 @@ impl Judge<'_> {
     /// Plans for those that were judged, and outcomes of those that need not be.
     fn judge(&self, request: &SweepRequest) -> Result<(Vec<Plan>, Vec<Outcome>), SweepError> {
         let base_tip = self.view.settings.base_tip(self.view.repository)?;
-        let committer = self.configured_committer(base_tip)?;
         let (subjects, outcomes) = select::select(&self.view, request, base_tip)?;
+        Ok((self.judge_subjects(subjects)?, outcomes))
+    }
+
+    fn judge_subjects(&self, subjects: Vec<plan::Subject>) -> Result<Vec<Plan>, SweepError> {
+        let base_tip = self.view.settings.base_tip(self.view.repository)?;
+        let committer = self.configured_committer(base_tip)?;
         let mut plans: Vec<Plan> = subjects.into_iter().map(Plan::new).collect();
         let mut verdicts = self.ask(&plans, &committer, Plan::replay)?;
         for (index, plan) in plans.iter_mut().enumerate() {
@@ -230,7 +237,7 @@ impl Judge<'_> {
         for (index, plan) in plans.iter_mut().enumerate() {
             plan.judged(verdicts.remove(&index), base_tip);
         }
-        Ok((plans, outcomes))
+        Ok(plans)
     }
 
     /// Who commits what is rebased of deployable branches, as base's `deploy.toml` says.

@@ -15,7 +15,7 @@ const MANY: usize = 10;
 pub(crate) struct Heard(RefCell<Vec<String>>);
 
 impl Observer for Heard {
-    fn step(&self, _: &str) {}
+    fn step(&self, _: &str, _: &str) {}
 
     fn warn(&self, text: &str) {
         self.0.borrow_mut().push(text.to_owned());

@@ -15,10 +15,10 @@ use git_deploy_core::ops::deploy::{DeployRequest, Deployer};
 use observer::Events;
 
 fn main() -> ExitCode {
-    git_deploy_cli::run::<Deploy>(deploy)
+    git_deploy_cli::run::<Deploy>(|args, shell| deploy(&args, shell))
 }
 
-fn deploy(args: Deploy, shell: &mut Shell) -> Result<Exit, CommandError> {
+fn deploy(args: &Deploy, shell: &mut Shell) -> Result<Exit, CommandError> {
     let repository = Repository::open()?;
     let target = args.target.as_ref().map(|target| {
         let text = target.to_str().map(str::to_owned);

@@ -34,11 +34,11 @@ impl<'a> Events<'a> {
 }
 
 impl Observer for Events<'_> {
-    fn step(&self, text: &str) {
+    fn step(&self, verb: &str, text: &str) {
         if self.json {
-            self.object(&json!({ "event": "step", "text": text }));
+            self.object(&json!({ "event": "step", "step": verb.to_lowercase(), "text": text }));
         } else {
-            self.shell(|shell| shell.note(text));
+            self.shell(|shell| shell.status(verb, text));
         }
     }
 

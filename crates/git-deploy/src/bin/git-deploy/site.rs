@@ -63,8 +63,8 @@ fn of_branch(step: Step) -> impl Fn(&dyn std::fmt::Display) -> Failure {
     move |error| Failure::of_branch(step, error.to_string())
 }
 
-fn of_git(error: GitError) -> Failure {
-    Failure::of_nobody(Step::Read, error.to_string())
+fn of_git(error: impl Into<GitError>) -> Failure {
+    Failure::of_nobody(Step::Read, error.into().to_string())
 }
 
 impl Renderer for PlainYaml<'_> {
