@@ -6,6 +6,7 @@
 //! wherever this one was stopped.
 
 mod claim;
+mod error;
 mod locks;
 mod pick;
 mod run;
@@ -13,20 +14,18 @@ mod verdict;
 
 use crate::config::deploy_toml::{DeployToml, Environment};
 use crate::config::{ConfigError, deploy_toml_of};
-use crate::deployment::{Blame, Event, Failure, Phase};
+use crate::deployment::{Blame, Event, Failure};
 use crate::environment::{Driver, Plan, Renderer};
-use crate::git::notes::NotesError;
-use crate::git::{GitError, Identity, Repository};
-use crate::ids::{CommitId, DeploymentId, EnvironmentName, IdError, RefName};
+use crate::git::{Identity, Repository};
+use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
 use crate::ledger::Outcome;
 use crate::ops::sweep::{Fate, sweep_authority};
-use crate::ops::sync::{self, SyncError};
+use crate::ops::sync;
 use crate::ops::transact::Transactor;
-use crate::ops::view::{View, ViewError};
-use crate::ops::{Interrupt, Interrupted, Observer};
-use crate::rebase::RebaseError;
-use crate::record::RecordError;
-use crate::state::State;
+use crate::ops::view::View;
+use crate::ops::{Interrupt, Observer};
+
+pub use error::DeployError;
 
 use claim::Claimed;
 use pick::Pick;
@@ -126,169 +125,6 @@ pub struct DryRun {
     pub plan: Plan,
     /// What the rules let pass.
     pub warnings: Vec<String>,
-}
-
-/// Why a run came to no verdict.
-#[derive(Debug, thiserror::Error)]
-pub enum DeployError {
-    /// Another run works in this repository.
-    #[error("another 'git deploy' works in this repository (process {0})")]
-    AnotherRun(String),
-    /// Another runner deploys.
-    #[error("{by} on '{host}' deploys just now{}", .deployment.as_ref().map(|id| format!(" ({id})")).unwrap_or_default())]
-    Locked {
-        /// Who.
-        by: String,
-        /// Where.
-        host: String,
-        /// What.
-        deployment: Option<DeploymentId>,
-    },
-    /// The lock was taken over by somebody else while we worked.
-    #[error("the lock of {0} was taken over by somebody else: nothing more was changed")]
-    LostLock(DeploymentId),
-    /// The named branch is not deployable.
-    #[error("cannot deploy '{}': it is {state}, not deployable", .branch.short())]
-    NotDeployable {
-        /// The branch.
-        branch: RefName,
-        /// The state that it is in.
-        state: State,
-    },
-    /// The named branch does not rebase.
-    #[error("cannot deploy '{}': it cannot be rebased cleanly on '{}' and is broken now", .branch.short(), .base.short())]
-    Broken {
-        /// The branch.
-        branch: RefName,
-        /// Base.
-        base: RefName,
-        /// The paths that conflict, quoted.
-        paths: Vec<String>,
-    },
-    /// The named branch cannot be taken.
-    #[error("cannot deploy '{}': {why}", .branch.short())]
-    NotTaken {
-        /// The branch.
-        branch: RefName,
-        /// Why.
-        why: String,
-    },
-    /// There is no such branch or commit.
-    #[error("'{0}' is neither a branch nor a commit")]
-    NoTarget(String),
-    /// A commit that nobody approved.
-    #[error("cannot deploy commit '{0}': it is neither on base nor the tip of a deployable branch")]
-    CommitNotApproved(CommitId),
-    /// There is no such environment.
-    #[error("there is no environment '{name}' in base's deploy.toml")]
-    NoEnvironment {
-        /// What was asked for.
-        name: String,
-        /// What there is.
-        known: Vec<String>,
-    },
-    /// The candidate does not stand in the environment that comes before.
-    #[error("cannot deploy to '{environment}': commit '{commit}' was not deployed to '{after}' successfully")]
-    NotYet {
-        /// Where to.
-        environment: EnvironmentName,
-        /// What has to come before.
-        after: EnvironmentName,
-        /// The candidate.
-        commit: CommitId,
-    },
-    /// Base is checked out with changes, and would move.
-    #[error("cannot deploy: base '{}' is checked out, and {why}", .base.short())]
-    BaseBusy {
-        /// Base.
-        base: RefName,
-        /// What is in the way.
-        why: String,
-    },
-    /// There is nothing to continue or to abort.
-    #[error("no deployment is under way")]
-    NothingUnderWay,
-    /// The verdict is reached, but base, tag and notes could not be moved.
-    #[error("{id} is verified, not landed: {why}")]
-    NotLanded {
-        /// The number.
-        id: DeploymentId,
-        /// Why.
-        why: String,
-    },
-    /// It cannot be ended any other way than forward.
-    #[error("{0} is verified: all that is left is to land it")]
-    TooLate(DeploymentId),
-    /// The number could not be claimed.
-    #[error("cannot claim a number: {0}")]
-    NotClaimed(String),
-    /// A phase could not be recorded.
-    #[error("{id} stays where it is ({phase}): {why}")]
-    NotRecorded {
-        /// The number.
-        id: DeploymentId,
-        /// The last phase that was recorded.
-        phase: Phase,
-        /// Why.
-        why: String,
-    },
-    /// The remote's words to a claim.
-    #[error("the remote refuses the claim: {0}")]
-    Forbidden(String),
-    /// The user asked to stop.
-    #[error("interrupted{}", .id.as_ref().map(|id| format!(": {id} is {phase}", phase = .phase.unwrap_or(Phase::Claimed))).unwrap_or_default())]
-    Interrupted {
-        /// The signal.
-        signal: i32,
-        /// What is under way.
-        id: Option<DeploymentId>,
-        /// How far that is.
-        phase: Option<Phase>,
-    },
-    /// A plan could not be made for a dry run.
-    #[error(transparent)]
-    Plan(Failure),
-    /// An attempt or a lock that cannot be read.
-    #[error("'{name}' cannot be read: {error}")]
-    Record {
-        /// The ref.
-        name: RefName,
-        /// Why.
-        error: RecordError,
-    },
-    /// A name could not be formed.
-    #[error(transparent)]
-    Id(#[from] IdError),
-    /// The remote could not be reached, or refused.
-    #[error(transparent)]
-    Sync(#[from] SyncError),
-    /// Branches could not be read.
-    #[error(transparent)]
-    View(#[from] ViewError),
-    /// A branch could not be judged.
-    #[error(transparent)]
-    Rebase(#[from] RebaseError),
-    /// Git failed.
-    #[error(transparent)]
-    Git(#[from] GitError),
-}
-
-impl From<ConfigError> for DeployError {
-    fn from(error: ConfigError) -> Self {
-        Self::View(error.into())
-    }
-}
-
-impl From<NotesError> for DeployError {
-    fn from(error: NotesError) -> Self {
-        Self::View(error.into())
-    }
-}
-
-impl From<Interrupted> for DeployError {
-    fn from(interrupted: Interrupted) -> Self {
-        Self::Interrupted { signal: interrupted.signal, id: None, phase: None }
-    }
 }
 
 impl Deployer<'_> {
