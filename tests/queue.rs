@@ -24,7 +24,7 @@ fn queue(repo: &Repo) -> Vec<String> {
 
 /// Puts a line into the note of a branch, as somebody who edits it would.
 fn add_to_note(repo: &Repo, branch: &str, line: &str) {
-    let note = repo.notes()[&repo.id(branch)].clone() + line;
+    let note = format!("{}{line}", repo.notes()[&repo.id(branch)]);
     repo.command("git")
         .args(["notes", "--ref=deploy", "add", "-f", "-F", "-", branch])
         .stdin(note)

@@ -200,6 +200,38 @@ fn of_two_decisions_that_did_not_see_each_other_the_more_careful_one_holds() {
 }
 
 #[test]
+fn a_decision_on_the_old_commits_reaches_what_the_runner_made_of_them() {
+    let team = Team::new();
+    let old = team.pushed("login");
+    team.ada.deploy("deploy-state", &["set", "deployable", "login"]);
+    // What a runner does when base moved.
+    let runner = team.remote.clone_to("runner");
+    runner.deploy("deploy-sync", &[]);
+    runner.commit("c.txt", "c\n", "Go on");
+    runner.git(&["checkout", "--quiet", "login"]);
+    runner.git(&["rebase", "--quiet", "master"]);
+    let (new, base) = (runner.id("login"), runner.id("master"));
+    let carried = format!("{}root: {old}\nrebased-from: {old}\nonto: {base}\n", runner.notes()[&old]);
+    runner.git(&["notes", "--ref=deploy", "add", "-m", &carried]);
+    runner.git(&["push", "--quiet", "--force", "origin", "master", "login", "refs/notes/deploy"]);
+    team.remote.deploy("deploy-queue", &["--porcelain"]).stdout_contains(&new);
+    // Ada still stands on the old commit, with and without knowing of the new one.
+    team.ada
+        .deploy("deploy-state", &["set", "development", "login"])
+        .stderr_is("         Set login: deployable -> development\n");
+    team.remote.deploy("deploy-queue", &["--porcelain"]).stdout_is("");
+    team.ada.deploy("deploy-state", &["set", "staged", "login"]);
+    assert_eq!(team.ada.id("login"), old);
+    for repo in [&team.remote, &team.ada] {
+        let list = repo.deploy("deploy-state", &["list", "--porcelain"]);
+        list.stdout_is(&format!("staged {new} refs/heads/login\n"));
+    }
+    team.ada.deploy("deploy-sync", &[]).stderr_is("note: nothing to exchange with 'origin'\n");
+    let log = team.ada.deploy("deploy-state", &["log", "login"]);
+    assert_eq!(log.lines().len(), 3, "{log}");
+}
+
+#[test]
 fn clones_that_publish_at_the_same_time_lose_nothing() {
     const CLONES: usize = 6;
     let team = Team::new();

@@ -42,11 +42,18 @@ pub struct Transition {
 /// # Errors
 /// When the history of the notes cannot be read.
 pub fn transitions(view: &View<'_>, branch: Option<&RefName>) -> Result<Vec<Transition>, ViewError> {
-    let mut history =
-        History { view, branch, unnamed: HashMap::new(), superseded: HashSet::new(), told: HashSet::new() };
+    let actions = oldest_first(view.repository, view.notes.commit)?;
+    let mut history = History {
+        view,
+        branch,
+        is_forked: actions.iter().any(|(_, commit)| commit.parents.len() > 1),
+        unnamed: HashMap::new(),
+        superseded: HashMap::new(),
+        told: HashSet::new(),
+    };
     let mut found = Vec::new();
-    for (_, commit) in oldest_first(view.repository, view.notes.commit)? {
-        history.action(&commit, &mut found)?;
+    for (id, commit) in actions {
+        history.action(id, &commit, &mut found)?;
     }
     found.reverse();
     Ok(found)
@@ -106,10 +113,13 @@ fn who(commit: &Commit) -> String {
 struct History<'a> {
     view: &'a View<'a>,
     branch: Option<&'a RefName>,
+    /// Whether clones wrote beside each other, so that not every earlier action was known to each later one.
+    is_forked: bool,
     /// Whether commits are the branch's own, as far as that was asked.
     unnamed: HashMap<CommitId, bool>,
-    /// Commits that were rebased: what becomes of their notes later is a copy of what becomes of the new ones.
-    superseded: HashSet<(CommitId, RefName)>,
+    /// Commits that were rebased, and the actions that did it. Where that is known, what becomes of their notes is a copy
+    /// of what becomes of the new ones.
+    superseded: HashMap<(CommitId, RefName), Vec<CommitId>>,
     /// Decisions that were told already, so that a merge does not tell them again.
     told: HashSet<Told>,
 }
@@ -125,7 +135,12 @@ struct Edit {
 }
 
 impl History<'_> {
-    fn action(&mut self, commit: &Commit, found: &mut Vec<Transition>) -> Result<(), ViewError> {
+    fn action(
+        &mut self,
+        id: CommitId,
+        commit: &Commit,
+        found: &mut Vec<Transition>,
+    ) -> Result<(), ViewError> {
         let edits = self.edits(commit)?;
         for edit in &edits {
             let (Some(from), Some(note)) =
@@ -133,10 +148,15 @@ impl History<'_> {
             else {
                 continue;
             };
-            self.superseded.extend(note.refs.iter().map(|name| (from, name.clone())));
+            for name in &note.refs {
+                self.superseded.entry((from, name.clone())).or_default().push(id);
+            }
         }
         for edit in &edits {
             for branch in self.branches(edit)? {
+                if self.is_superseded(id, edit.commit, branch.as_ref())? {
+                    continue;
+                }
                 self.transition(commit, &edits, edit, branch, found)?;
             }
         }
@@ -208,6 +228,22 @@ impl History<'_> {
         Ok(own)
     }
 
+    /// Whether who made this action knew that the commit had been rebased.
+    fn is_superseded(
+        &self,
+        action: CommitId,
+        commit: CommitId,
+        branch: Option<&RefName>,
+    ) -> Result<bool, GitError> {
+        let Some(branch) = branch else { return Ok(false) };
+        for by in self.superseded.get(&(commit, branch.clone())).into_iter().flatten() {
+            if !self.is_forked || self.view.repository.is_ancestor(*by, action)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn transition(
         &mut self,
         commit: &Commit,
@@ -216,14 +252,12 @@ impl History<'_> {
         branch: Option<RefName>,
         found: &mut Vec<Transition>,
     ) -> Result<(), ViewError> {
-        let is_superseded =
-            branch.as_ref().is_some_and(|branch| self.superseded.contains(&(edit.commit, branch.clone())));
         let to = state_of(edit.after.as_ref(), branch.as_ref());
         let from = match edit.before {
             Some(_) => state_of(edit.before.as_ref(), branch.as_ref()),
             None => self.carried_from(commit, edits, edit, branch.as_ref())?,
         };
-        if is_superseded || from == to {
+        if from == to {
             return Ok(());
         }
         let is_merge = commit.parents.len() > 1;

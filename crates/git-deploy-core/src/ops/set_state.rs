@@ -1,6 +1,6 @@
 //! A user moves branches from one state to another: all of those named, or none.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::branch::Branch;
 use crate::config::Settings;
@@ -166,6 +166,7 @@ pub fn set_state(
         for (branch, _) in &planned.moved {
             let note = new_note(&view, notes, &edit, branch, request, &identity)?;
             edit.set(branch.tip, &note);
+            carry(&view, notes, &mut edit, branch)?;
         }
         edit.message = action(&planned.changes(request.state), request);
         Ok::<_, SetError>(edit)
@@ -353,21 +354,42 @@ fn share(
     Ok(note)
 }
 
+/// What the remote made of a branch by rebasing it: the tip there and the note on it, if that is another one of the same
+/// line.
+fn rebased_there(
+    view: &View<'_>,
+    notes: &Notes<'_>,
+    branch: &Branch,
+    line: CommitId,
+) -> Result<Option<(CommitId, Note)>, SetError> {
+    let theirs = view.repository.tip(&view.settings.authority(&branch.name))?;
+    let Some(tip) = theirs.filter(|tip| *tip != branch.tip) else { return Ok(None) };
+    match notes.get(tip) {
+        // A note there that cannot be read says nothing, and is told about where that branch is looked at.
+        Err(NotesError::Note { .. }) => Ok(None),
+        note => Ok(note?.filter(|note| note.line(tip) == line).map(|note| (tip, note))),
+    }
+}
+
 /// The highest number of a decision on the branch's line of rebases: that of the note itself, or of the note on what
 /// the remote made of the branch.
 fn highest_rev(view: &View<'_>, notes: &Notes<'_>, branch: &Branch, note: &Note) -> Result<u64, SetError> {
-    let line = note.line(branch.tip);
-    let mut highest = note.rev;
-    let theirs = view.repository.tip(&view.settings.authority(&branch.name))?;
-    if let Some(tip) = theirs.filter(|tip| *tip != branch.tip) {
-        // A note there that cannot be read says nothing, and is told about where that branch is looked at.
-        let theirs = match notes.get(tip) {
-            Err(NotesError::Note { .. }) => None,
-            read => read?.filter(|other| other.line(tip) == line),
-        };
-        highest = highest.max(theirs.map_or(0, |other| other.rev));
-    }
-    Ok(highest)
+    let theirs = rebased_there(view, notes, branch, note.line(branch.tip))?;
+    Ok(theirs.map_or(0, |(_, theirs)| theirs.rev).max(note.rev))
+}
+
+/// Writes a decision into the note on what the remote made of the branch as well, as a merge would: a withdrawal of the
+/// commits that stand here must not wait until the rebased ones are fetched and set.
+fn carry(view: &View<'_>, notes: &Notes<'_>, edit: &mut NotesEdit, branch: &Branch) -> Result<(), SetError> {
+    let Some(text) = edit.edits.get(&branch.tip).cloned().flatten() else { return Ok(()) };
+    let Ok(note) = Note::parse(&text) else { return Ok(()) };
+    let Some((tip, theirs)) = rebased_there(view, notes, branch, note.line(branch.tip))? else {
+        return Ok(());
+    };
+    let line = BTreeMap::from([(branch.tip, text), (tip, theirs.to_string().into_bytes())]);
+    let merged = crate::sync::missing(&line, &BTreeMap::new());
+    edit.edits.extend(merged.into_iter().map(|(commit, text)| (commit, Some(text))));
+    Ok(())
 }
 
 /// The message of the commit on the notes ref.
@@ -407,13 +429,9 @@ fn publish(
     if !settings.publish {
         return Ok(Publication::SwitchedOff);
     }
-    let mut not_pushed = Vec::new();
+    let (view, mut not_pushed) = (View::new(repository)?, Vec::new());
     for branch in &concerned {
-        let pushed = match repository.tip(&settings.authority(&branch.name))? {
-            Some(theirs) => repository.is_ancestor(branch.tip, theirs)?,
-            None => false,
-        };
-        if !pushed {
+        if !is_pushed(&view, branch)? {
             not_pushed.push(branch.name.clone());
         }
     }
@@ -425,4 +443,14 @@ fn publish(
         Ok(_) => Ok(Publication::NotPushed(not_pushed)),
         Err(error) => Ok(Publication::Failed(error)),
     }
+}
+
+/// Whether the remote has the commits of a branch, or what a rebase made of them.
+fn is_pushed(view: &View<'_>, branch: &Branch) -> Result<bool, SetError> {
+    let Some(theirs) = view.repository.tip(&view.settings.authority(&branch.name))? else { return Ok(false) };
+    if view.repository.is_ancestor(branch.tip, theirs)? {
+        return Ok(true);
+    }
+    let Some(note) = view.notes.get(branch.tip)? else { return Ok(false) };
+    Ok(rebased_there(view, &view.notes, branch, note.line(branch.tip))?.is_some())
 }
