@@ -45,3 +45,20 @@ fn every_state_and_every_exit_code_is_explained() {
         assert!(readme.contains(&format!("\n| {code} |")), "{code}");
     }
 }
+
+#[test]
+fn the_starter_manifests_can_be_deployed() {
+    let sandbox = sandbox!();
+    let repo = sandbox.repository("shop");
+    repo.deploy("deploy-init", &[]);
+    repo.git(&["add", "."]);
+    repo.git(&["commit", "--quiet", "--message", "Set up git-deploy"]);
+    repo.branch("hello");
+    repo.deploy("deploy-init", &["--starter"]);
+    repo.git(&["add", "."]);
+    repo.git(&["commit", "--quiet", "--message", "Say hello"]);
+    repo.deploy("deploy-state", &["set", "deployable"]);
+    repo.deploy("deploy", &[]).stdout_contains("Successfully Deployed");
+    let files = repo.git(&["ls-tree", "--name-only", "rendered/default"]);
+    files.stdout_is("deployment.apps_hello.yaml\nservice_hello.yaml\n");
+}
