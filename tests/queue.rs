@@ -18,7 +18,8 @@ fn branch(repo: &Repo, name: &str) -> String {
 /// The short names of the queue's branches, in order.
 fn queue(repo: &Repo) -> Vec<String> {
     let list = repo.deploy("deploy-queue", &["--porcelain"]);
-    let name = |line: &&str| line.split(' ').nth(2).unwrap_or_default().trim_start_matches("refs/heads/").to_owned();
+    let name =
+        |line: &&str| line.split(' ').nth(2).unwrap_or_default().trim_start_matches("refs/heads/").to_owned();
     list.lines().iter().map(name).collect()
 }
 
