@@ -1,1 +1,77 @@
-//! Not yet.
+//! `git deploy-rebase`: which branches move, where to, and what becomes of their states.
+
+#[path = "rebase/crash.rs"]
+mod crash;
+#[path = "rebase/hooks.rs"]
+mod hooks;
+#[path = "rebase/remote.rs"]
+mod remote;
+#[path = "rebase/undo.rs"]
+mod undo;
+#[path = "rebase/verdicts.rs"]
+mod verdicts;
+#[path = "rebase/work_trees.rs"]
+mod work_trees;
+
+use git_deploy_testkit::{Output, Repo, Sandbox};
+
+/// A repository with files of several lines on master.
+fn shop(sandbox: &Sandbox) -> Repo {
+    let repo = sandbox.repository("shop");
+    fill(&repo);
+    repo
+}
+
+fn fill(repo: &Repo) {
+    repo.commit_files(&[("a.txt", &lines("a")), ("b.txt", &lines("b"))], "Begin");
+}
+
+/// Nine lines.
+fn lines(word: &str) -> String {
+    (1..10).map(|number| format!("{word}{number}\n")).collect()
+}
+
+/// Makes a branch off master with one commit, and goes back. The commit's id.
+fn branch(repo: &Repo, name: &str, path: &str, text: &str) -> String {
+    repo.git(&["checkout", "--quiet", "-b", name, "master"]);
+    let commit = repo.commit(path, text, "Change something");
+    repo.switch("master");
+    commit
+}
+
+fn set(repo: &Repo, state: &str, branch: &str) {
+    repo.deploy("deploy-state", &["set", state, branch]);
+}
+
+#[track_caller]
+fn state_is(repo: &Repo, branch: &str, state: &str) {
+    repo.deploy("deploy-state", &["get", branch]).stdout_is(&format!("{state}\n"));
+}
+
+fn rebase(repo: &Repo, arguments: &[&str]) -> Output {
+    repo.try_deploy("deploy-rebase", arguments)
+}
+
+/// The lines of the note on a commit that begin with a key.
+fn values(repo: &Repo, commit: &str, key: &str) -> Vec<String> {
+    let note = repo.notes().remove(commit).unwrap_or_default();
+    let values = note.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
+    values.map(str::to_owned).collect()
+}
+
+#[track_caller]
+fn value(repo: &Repo, commit: &str, key: &str) -> String {
+    let values = values(repo, commit, key);
+    assert_eq!(values.len(), 1, "{key}: {values:?}");
+    values[0].clone()
+}
+
+/// How many commits the notes have.
+fn notes_commits(repo: &Repo) -> usize {
+    repo.git(&["rev-list", "--count", "refs/notes/deploy"]).line().parse().expect("git counts in digits")
+}
+
+/// The refs that people look at.
+fn visible_refs(repo: &Repo) -> Vec<(String, String)> {
+    repo.refs().into_iter().filter(|(name, _)| !name.starts_with("refs/deploy-sweeps/")).collect()
+}

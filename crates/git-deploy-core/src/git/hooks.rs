@@ -31,9 +31,9 @@ impl Repository {
     /// When git cannot be run.
     pub fn run_hook(&self, name: &str, args: &[&str], input: Option<&str>) -> Result<HookRun, GitError> {
         let mut scratch = None;
-        let (program, mut all_args): (PathBuf, Vec<OsString>) = match input {
+        let (program, mut all_args): (OsString, Vec<OsString>) = match input {
             Some(_) if Version::of_git()? < TO_STDIN => match self.hook_file(name)? {
-                Some(file) => (file, Vec::new()),
+                Some(file) => (file.into_os_string(), Vec::new()),
                 None => return Ok(HookRun { agrees: true, said: String::new() }),
             },
             input => {

@@ -72,7 +72,8 @@ impl Repository {
             }
             let git_dir = match self.own_work_tree(index) {
                 Some(top) => {
-                    path = top.to_owned();
+                    // Without a slash at its end.
+                    path = top.components().collect();
                     Some(self.paths().git_dir.clone())
                 }
                 None => git_dir(&path)?,

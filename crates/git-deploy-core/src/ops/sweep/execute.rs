@@ -29,6 +29,7 @@ pub(super) fn begin(repository: &Repository, observer: &dyn Observer) -> Result<
             }
         }
         remove(&path)?;
+        observer.step("Finished", "what an earlier rebase had begun");
     }
     Ok(lock)
 }

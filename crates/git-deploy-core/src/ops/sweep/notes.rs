@@ -42,7 +42,13 @@ pub(super) fn edit(
 /// # Errors
 /// When that note cannot be read.
 pub(super) fn clash(notes: &Notes<'_>, plan: &Plan) -> Result<Option<String>, NotesError> {
-    let (Some(note), Some(there)) = (&plan.subject.note, notes.get(plan.new)?) else { return Ok(None) };
+    let Some(note) = &plan.subject.note else { return Ok(None) };
+    let there = match notes.get(plan.new) {
+        Ok(Some(there)) => there,
+        Ok(None) => return Ok(None),
+        Err(error @ NotesError::Note { .. }) => return Ok(Some(error.to_string())),
+        Err(error) => return Err(error),
+    };
     let same_line = there.line(plan.new) == note.line(plan.subject.from());
     let clashes = plan.new != plan.subject.from() && !same_line && there.decision() != note.decision();
     Ok(clashes.then(|| {

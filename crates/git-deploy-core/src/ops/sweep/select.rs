@@ -45,10 +45,10 @@ pub(super) fn select(
     let selector = Selector { view, base_tip, malformed, fetched: fetched_notes(view)? };
     let (mut subjects, mut outcomes) = (Vec::new(), Vec::new());
     let mut add = |branch: Branch, named: bool| -> Result<(), SweepError> {
-        match selector.subject(branch, named)? {
-            Some(Ok(subject)) => subjects.push(subject),
-            Some(Err(outcome)) => outcomes.push(outcome),
-            None => {}
+        match selector.look_at(branch, named)? {
+            Selected::Judge(subject) => subjects.push(*subject),
+            Selected::Known(outcome) => outcomes.push(outcome),
+            Selected::Nothing => {}
         }
         Ok(())
     };
@@ -88,6 +88,13 @@ fn fetched_notes<'a>(view: &View<'a>) -> Result<Option<Notes<'a>>, SweepError> {
     Ok(fetched.map(|commit| view.repository.notes_at(Some(commit))).transpose()?)
 }
 
+/// What is to be done with a branch.
+enum Selected {
+    Judge(Box<Subject>),
+    Known(Outcome),
+    Nothing,
+}
+
 struct Selector<'v, 'a> {
     view: &'v View<'a>,
     base_tip: CommitId,
@@ -96,20 +103,20 @@ struct Selector<'v, 'a> {
 }
 
 impl Selector<'_, '_> {
-    /// What is to be judged about a branch; an outcome where that is clear; none where nothing is.
-    fn subject(&self, branch: Branch, named: bool) -> Result<Option<Result<Subject, Outcome>>, GitError> {
+    fn look_at(&self, branch: Branch, named: bool) -> Result<Selected, GitError> {
         let state = branch.state();
         let kept = state.is_rebased() || state == State::Broken;
         let skipped = |reason: &str, hint: Option<String>| {
             let fate = Fate::Skipped { reason: reason.to_owned(), hint };
-            Ok(Some(Err(Outcome { branch: branch.name.clone(), old: branch.tip, new: branch.tip, fate })))
+            let (old, new) = (branch.tip, branch.tip);
+            Ok(Selected::Known(Outcome { branch: branch.name.clone(), old, new, fate }))
         };
         if let Some(reason) = self.malformed.get(&branch.tip) {
             let hint = format!("mend it with: git notes --ref=deploy edit {}", branch.tip);
             return skipped(reason, Some(hint));
         }
         if state == State::Deployed {
-            return if named { skipped("it is deployed", None) } else { Ok(None) };
+            return if named { skipped("it is deployed", None) } else { Ok(Selected::Nothing) };
         }
         let followed = match self.theirs(&branch)? {
             Theirs::Ahead if kept || named => {
@@ -121,11 +128,13 @@ impl Selector<'_, '_> {
             Theirs::Rebased(followed) => Some(followed),
             Theirs::Nothing | Theirs::Ahead => None,
         };
-        let wanted = kept || named || followed.is_some();
-        Ok(wanted.then(|| Ok(self.with_note(branch, named, followed))))
+        Ok(match kept || named || followed.is_some() {
+            true => Selected::Judge(Box::new(self.subject(branch, named, followed))),
+            false => Selected::Nothing,
+        })
     }
 
-    fn with_note(&self, branch: Branch, named: bool, followed: Option<Followed>) -> Subject {
+    fn subject(&self, branch: Branch, named: bool, followed: Option<Followed>) -> Subject {
         let Branch { name, tip, note, .. } = branch;
         let mut subject = Subject { name, tip, named, followed, note };
         let from = subject.from();

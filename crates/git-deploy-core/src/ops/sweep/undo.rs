@@ -86,38 +86,29 @@ pub fn undo(repository: &Repository, observer: &dyn Observer) -> Result<Sweep, S
     let message = repository.commit(CommitId(record.target))?.message_text();
     let moves = parse(&message).ok_or_else(|| SweepError::Record(record.name.clone()))?;
     let mover = Mover::new(repository, "deploy-rebase: undo".to_owned(), observer)?;
-    let mut outcomes = Vec::new();
-    let mut back = Vec::new();
-    let mut all_done = true;
+    let base_tip = settings.base_tip(repository)?;
+    let (mut back, mut outcomes, mut again) = (Vec::new(), Vec::new(), false);
     for step in moves {
-        let outcome = |fate| Outcome { branch: step.branch.clone(), old: step.new, new: step.new, fate };
-        let step_back = Move { branch: step.branch.clone(), old: step.new, new: step.old };
-        match repository.tip(&step.branch)? {
-            Some(tip) if tip == step.old => {}
-            Some(tip) if tip == step.new => match mover.cannot_follow(&step_back)? {
-                Some(reason) => {
-                    all_done = false;
-                    outcomes.push(outcome(Fate::skipped(reason)));
-                }
-                None => back.push(step_back),
-            },
-            Some(tip) => {
-                let fate = Fate::skipped("it was moved since");
-                outcomes.push(Outcome { branch: step.branch, old: tip, new: tip, fate });
+        match Turn::of(repository, &mover, base_tip, &step)? {
+            Turn::Back => back.push(Move { branch: step.branch, old: step.new, new: step.old }),
+            Turn::IsBack => {}
+            Turn::Busy(reason) => {
+                again = true;
+                outcomes.push(stays(step.branch, step.new, reason));
             }
-            None => outcomes.push(outcome(Fate::skipped("it is not there any more"))),
+            Turn::Elsewhere(tip, reason) => outcomes.push(stays(step.branch, tip, reason.to_owned())),
         }
     }
     carry_back(repository, &back)?;
     let mut stayed = mover.move_all(&back)?;
-    all_done &= stayed.is_empty();
-    outcomes.extend(back.into_iter().map(|step| match stayed.remove(&step.branch) {
-        Some(reason) => {
-            Outcome { branch: step.branch, old: step.old, new: step.old, fate: Fate::skipped(reason) }
-        }
-        None => Outcome { branch: step.branch, old: step.old, new: step.new, fate: Fate::Restored },
-    }));
-    if all_done {
+    again |= !stayed.is_empty();
+    for Move { branch, old, new } in back {
+        outcomes.push(match stayed.remove(&branch) {
+            Some(reason) => stays(branch, old, reason),
+            None => Outcome { branch, old, new, fate: Fate::Restored },
+        });
+    }
+    if !again {
         let update = RefUpdate { name: record.name.clone(), old: Expected::At(record.target), new: None };
         if let Err(RefsError::Git(error)) = repository.update_refs(&[update], "deploy-rebase: undo") {
             return Err(error.into());
@@ -125,6 +116,44 @@ pub fn undo(repository: &Repository, observer: &dyn Observer) -> Result<Sweep, S
     }
     outcomes.sort_by(|one, two| one.branch.cmp(&two.branch));
     Ok(Sweep { onto: settings.authority(&settings.base), outcomes })
+}
+
+fn stays(branch: RefName, tip: CommitId, reason: String) -> Outcome {
+    Outcome { branch, old: tip, new: tip, fate: Fate::skipped(reason) }
+}
+
+/// Whether a branch can be moved back.
+enum Turn {
+    Back,
+    IsBack,
+    /// Not now, and why.
+    Busy(String),
+    /// It stands there now, and why that matters.
+    Elsewhere(CommitId, &'static str),
+}
+
+impl Turn {
+    fn of(
+        repository: &Repository,
+        mover: &Mover<'_>,
+        base_tip: CommitId,
+        step: &Move,
+    ) -> Result<Self, GitError> {
+        let Some(tip) = repository.tip(&step.branch)? else {
+            return Ok(Self::Elsewhere(step.new, "it is not there any more"));
+        };
+        if tip == step.old {
+            return Ok(Self::IsBack);
+        }
+        if tip != step.new {
+            return Ok(Self::Elsewhere(tip, "it was moved since"));
+        }
+        if repository.is_ancestor(tip, base_tip)? {
+            return Ok(Self::Elsewhere(tip, "it is on base now"));
+        }
+        let step_back = Move { branch: step.branch.clone(), old: step.new, new: step.old };
+        Ok(mover.cannot_follow(&step_back)?.map_or(Self::Back, Self::Busy))
+    }
 }
 
 /// Writes what was decided since into the notes of the old tips: nothing that was withdrawn comes back.

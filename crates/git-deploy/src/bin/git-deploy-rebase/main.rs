@@ -11,16 +11,16 @@ use git_deploy_core::ops::sweep::{Sweep, SweepRequest, sweep, undo};
 use git_deploy_core::ops::view::View;
 
 fn main() -> ExitCode {
-    git_deploy_cli::run(rebase)
+    git_deploy_cli::run(|arguments: args::Rebase, shell| rebase(&arguments, shell))
 }
 
-fn rebase(arguments: args::Rebase, shell: &mut Shell) -> Result<Exit, CommandError> {
+fn rebase(arguments: &args::Rebase, shell: &mut Shell) -> Result<Exit, CommandError> {
     let repository = Repository::open()?;
     let interrupt = git_deploy_cli::interrupt()?;
     let swept: Sweep = if arguments.undo {
         undo(&repository, &ShellObserver::new(shell))?
     } else {
-        let branches = named(&repository, &arguments)?;
+        let branches = named(&repository, arguments)?;
         let request = SweepRequest { branches, check: arguments.check };
         sweep(&repository, &request, &ShellObserver::new(shell), interrupt)?
     };

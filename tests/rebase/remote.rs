@@ -1,0 +1,161 @@
+//! With a remote: branches are first brought onto what the remote made of them.
+
+use git_deploy_testkit::{Repo, Sandbox, sandbox};
+
+use crate::{fill, rebase, set, state_is, value};
+
+struct Team {
+    remote: Repo,
+    ours: Repo,
+    theirs: Repo,
+}
+
+/// A branch that two clones have, and that is staged.
+fn team(sandbox: &Sandbox) -> Team {
+    let remote = sandbox.bare("remote");
+    let first = sandbox.repository("first");
+    fill(&first);
+    first.add_remote("origin", &remote);
+    first.git(&["checkout", "--quiet", "-b", "login"]);
+    first.commit("c.txt", "c\n", "Change something");
+    first.git(&["push", "--quiet", "origin", "master", "login"]);
+    let clones = ["ours", "theirs"].map(|name| {
+        let clone = remote.clone_to(name);
+        clone.git(&["branch", "--quiet", "--track", "login", "origin/login"]);
+        clone
+    });
+    let [ours, theirs] = clones;
+    set(&ours, "deployable", "login");
+    theirs.deploy("deploy-sync", &[]);
+    Team { remote, ours, theirs }
+}
+
+impl Team {
+    /// What a runner does elsewhere: base moves, the branch is rebased and pushed with its note.
+    fn rebase_there(&self, path: &str) {
+        let theirs = &self.theirs;
+        theirs.commit(path, "x\n", "Go on");
+        theirs.git(&["push", "--quiet", "origin", "master"]);
+        rebase(theirs, &[]).success().stdout_contains("rebased");
+        theirs.git(&["push", "--quiet", "--force", "origin", "login"]);
+        theirs.deploy("deploy-sync", &[]);
+        self.ours.git(&["fetch", "--quiet", "origin"]);
+    }
+}
+
+#[test]
+fn a_local_branch_at_the_old_tip_follows_the_remotes_rebase() {
+    let team = team(&sandbox!());
+    let old = team.ours.id("login");
+    team.rebase_there("d.txt");
+    team.ours.deploy("deploy-sync", &[]);
+    let theirs = team.remote.id("login");
+    rebase(&team.ours, &["--porcelain"])
+        .success()
+        .stdout_is(&format!("rebased {old} {theirs} refs/heads/login -\n"));
+    assert_eq!(team.ours.id("login"), theirs);
+    state_is(&team.ours, "login", "deployable");
+    rebase(&team.ours, &["--porcelain"])
+        .success()
+        .stdout_is(&format!("current {theirs} {theirs} refs/heads/login -\n"));
+}
+
+#[test]
+fn check_says_that_a_branch_would_follow_even_before_notes_are_merged() {
+    let team = team(&sandbox!());
+    let old = team.ours.id("login");
+    team.rebase_there("d.txt");
+    team.ours.git(&[
+        "fetch",
+        "--quiet",
+        "origin",
+        "+refs/notes/deploy*:refs/notes/deploy-remote/origin/deploy*",
+    ]);
+    let before = (team.ours.refs(), team.ours.notes());
+    let checked = rebase(&team.ours, &["--check", "--porcelain"]);
+    checked.stdout_is(&format!("rebased {old} {} refs/heads/login -\n", team.remote.id("login")));
+    assert_eq!((team.ours.refs(), team.ours.notes()), before);
+}
+
+#[test]
+fn several_rebases_there_are_followed_at_once_and_then_base() {
+    let team = team(&sandbox!());
+    let old = team.ours.id("login");
+    team.rebase_there("d.txt");
+    team.rebase_there("e.txt");
+    let there = team.remote.id("login");
+    team.theirs.commit("f.txt", "x\n", "Go on");
+    team.theirs.git(&["push", "--quiet", "origin", "master"]);
+    team.ours.deploy("deploy-sync", &[]);
+    rebase(&team.ours, &[]).success();
+    let new = team.ours.id("login");
+    assert_eq!(team.ours.id("login^"), team.remote.id("master"));
+    assert_eq!(value(&team.ours, &new, "rebased-from"), there);
+    assert_eq!(value(&team.ours, &new, "root"), old);
+    state_is(&team.ours, "login", "deployable");
+    assert_eq!(team.remote.id("login"), there, "the remote's branch is not ours to move");
+}
+
+#[test]
+fn further_commits_are_put_on_top_of_the_remotes_rebase() {
+    let team = team(&sandbox!());
+    team.ours.switch("login");
+    let further = team.ours.commit("g.txt", "g\n", "One more thing");
+    team.rebase_there("d.txt");
+    team.ours.deploy("deploy-sync", &[]);
+    let there = team.remote.id("login");
+    rebase(&team.ours, &["--porcelain"]).success().stdout_contains(&format!("rebased {further} "));
+    assert_eq!(team.ours.id("login^"), there);
+    assert_eq!((team.ours.read("g.txt"), team.ours.read("d.txt")), ("g\n".into(), "x\n".into()));
+    state_is(&team.ours, "login", "development");
+    team.ours.git(&["push", "--quiet", "origin", "login"]);
+    rebase(&team.ours, &["--porcelain"]).success().stdout_is("");
+}
+
+#[test]
+fn a_withdrawal_made_here_is_not_lost_when_the_branch_follows() {
+    let team = team(&sandbox!());
+    team.rebase_there("d.txt");
+    team.ours.set_config("deploy.publish", "false");
+    set(&team.ours, "development", "login");
+    team.ours.deploy("deploy-sync", &[]);
+    rebase(&team.ours, &["login"]).success();
+    assert_eq!(team.ours.id("login"), team.remote.id("login"));
+    state_is(&team.ours, "login", "development");
+}
+
+#[test]
+fn what_was_rebased_here_is_ahead_of_a_remote_that_has_the_old_commit() {
+    let team = team(&sandbox!());
+    team.ours.commit("d.txt", "d\n", "Go on");
+    team.ours.git(&["push", "--quiet", "origin", "master"]);
+    rebase(&team.ours, &[]).success().stdout_contains("rebased");
+    let ours = team.ours.id("login");
+    rebase(&team.ours, &["--porcelain"])
+        .success()
+        .stdout_is(&format!("current {ours} {ours} refs/heads/login -\n"));
+}
+
+#[test]
+fn base_is_what_was_last_fetched_of_it() {
+    let team = team(&sandbox!());
+    let old = team.ours.id("login");
+    team.ours.commit("d.txt", "d\n", "Not pushed yet");
+    rebase(&team.ours, &["--porcelain"])
+        .success()
+        .stdout_is(&format!("current {old} {old} refs/heads/login -\n"));
+}
+
+#[test]
+fn a_branch_that_is_behind_is_left_alone_and_said() {
+    let team = team(&sandbox!());
+    team.theirs.switch("login");
+    team.theirs.commit("h.txt", "h\n", "Go on");
+    team.theirs.git(&["push", "--quiet", "origin", "login"]);
+    team.ours.git(&["fetch", "--quiet"]);
+    let old = team.ours.id("login");
+    let swept = rebase(&team.ours, &[]);
+    swept.success().stdout_contains("'origin/login' has further commits");
+    swept.stderr_contains("git merge --ff-only origin/login");
+    assert_eq!(team.ours.id("login"), old);
+}
