@@ -1,5 +1,6 @@
 //! Tasks of the developers: `cargo xtask <task>`, one module each.
 
+mod bench;
 mod completions;
 mod man;
 
@@ -21,6 +22,8 @@ enum Task {
         /// Where to; it is created if it is missing
         dir: PathBuf,
     },
+    /// Time what is called all the time against git itself
+    Bench,
     /// Write the completions, below bash, zsh and fish
     Completions {
         /// Where to; it is created if it is missing
@@ -31,6 +34,7 @@ enum Task {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Man { dir } => man::write(&dir),
+        Task::Bench => bench::run(),
         Task::Completions { dir } => completions::write(&dir),
     }
 }

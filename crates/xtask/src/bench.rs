@@ -1,0 +1,211 @@
+//! `cargo xtask bench`: what is called all the time, against git itself, in one run.
+//!
+//! Whole processes are timed in turn, ours and git's, because machines are noisy: what counts is the ratio of the medians.
+//! Ours are started as they are, not through `git`, whose dispatch to a program costs about 2 ms that are not ours.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+/// Counted runs of each command.
+const RUNS: usize = 60;
+/// Runs before that, which fill the caches.
+const WARM_UP: usize = 5;
+/// How many notes there are in the repository that is measured in.
+const NOTES: [u32; 2] = [1_000, 10_000];
+/// A state must be read in this many times what `git notes show` takes.
+const STATE_LIMIT: f64 = 1.5;
+/// A hook with nothing to say must be done in this time.
+const HOOK_LIMIT: Duration = Duration::from_millis(20);
+
+/// Builds the binaries and prints the figures.
+pub(crate) fn run() -> Result<()> {
+    let binaries = build()?;
+    let mut out = std::io::stdout().lock();
+    let mut within = true;
+    for notes in NOTES {
+        let bench = Bench::new(&binaries, notes)?;
+        let [ours, git] = bench.in_turn([
+            bench.ours("git-deploy-state", &["get", "b7"]),
+            bench.git(&["notes", "--ref=deploy", "show", "b7"]),
+        ])?;
+        let ratio = ours.as_secs_f64() / git.as_secs_f64();
+        within &= ratio <= STATE_LIMIT;
+        writeln!(
+            out,
+            "{notes:>6} notes: git deploy-state get {} ms, git notes show {} ms: {ratio:.2} x (limit {STATE_LIMIT} x)",
+            ms(ours),
+            ms(git)
+        )?;
+        let line = format!("refs/heads/b7 {0} refs/heads/b7 {0}\n", bench.tip);
+        let hooks = [
+            ("pre-push", vec!["pre-push", "origin", "url"], line),
+            ("post-merge", vec!["post-merge", "0"], String::new()),
+        ];
+        for (name, args, input) in hooks {
+            let [time] = bench.in_turn([bench.ours("git-deploy-hook", &args).reading(input)])?;
+            within &= time < HOOK_LIMIT;
+            writeln!(out, "{notes:>6} notes: hook {name} {} ms (limit {} ms)", ms(time), ms(HOOK_LIMIT))?;
+        }
+    }
+    ensure!(within, "a limit was exceeded");
+    Ok(())
+}
+
+fn ms(time: Duration) -> String {
+    format!("{:.2}", time.as_secs_f64() * 1000.0)
+}
+
+/// Builds the binaries as they are shipped, and says where they are.
+fn build() -> Result<PathBuf> {
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--locked", "--package", "git-deploy"])
+        .status()?;
+    ensure!(status.success(), "the binaries do not build");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    Ok(target.unwrap_or_else(|| root.join("target")).join("release"))
+}
+
+/// A repository with branches that have notes, and a remote that has them all.
+struct Bench {
+    dir: tempfile::TempDir,
+    binaries: PathBuf,
+    tip: String,
+}
+
+/// A command to be timed.
+struct Timed {
+    command: Command,
+    input: String,
+}
+
+impl Timed {
+    fn reading(mut self, input: String) -> Self {
+        self.input = input;
+        self
+    }
+
+    fn run(&mut self) -> Result<Duration> {
+        let begun = Instant::now();
+        let mut child =
+            self.command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(self.input.as_bytes())?;
+        }
+        let status = child.wait()?;
+        let time = begun.elapsed();
+        ensure!(status.success(), "{:?} failed", self.command);
+        Ok(time)
+    }
+}
+
+impl Bench {
+    fn new(binaries: &Path, notes: u32) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let mut bench = Self { dir, binaries: binaries.to_owned(), tip: String::new() };
+        let work = bench.work();
+        std::fs::create_dir(&work)?;
+        bench.run_git(&["init", "--quiet", "--initial-branch=master"], "")?;
+        bench.run_git(&["fast-import", "--quiet"], &history(notes))?;
+        let remote = bench.dir.path().join("remote.git");
+        let remote = remote.to_str().context("the temporary directory is not UTF-8")?;
+        bench.run_git(&["clone", "--quiet", "--bare", ".", remote], "")?;
+        bench.run_git(&["remote", "add", "origin", remote], "")?;
+        bench.run_git(&["push", "--quiet", "origin", "refs/notes/deploy"], "")?;
+        let refspecs =
+            ["+refs/heads/*:refs/remotes/origin/*", "+refs/notes/*:refs/notes/deploy-remote/origin/*"];
+        bench.run_git(&["fetch", "--quiet", "origin", refspecs[0], refspecs[1]], "")?;
+        bench.run_git(&["gc", "--quiet"], "")?;
+        bench.tip = bench.run_git(&["rev-parse", "b7"], "")?.trim().to_owned();
+        Ok(bench)
+    }
+
+    fn work(&self) -> PathBuf {
+        self.dir.path().join("work")
+    }
+
+    /// A command in the repository, which sees nobody's configuration but its own.
+    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command
+            .current_dir(self.work())
+            .env("HOME", self.dir.path())
+            .env("LC_ALL", "C")
+            .env_remove("XDG_CONFIG_HOME");
+        command
+    }
+
+    fn run_git(&self, args: &[&str], input: &str) -> Result<String> {
+        let mut child =
+            self.command("git").args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(input.as_bytes())?;
+        }
+        let output = child.wait_with_output()?;
+        ensure!(output.status.success(), "git {args:?} failed");
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    fn ours(&self, program: &str, args: &[&str]) -> Timed {
+        let mut command = self.command(self.binaries.join(program));
+        command.args(args);
+        Timed { command, input: String::new() }
+    }
+
+    fn git(&self, args: &[&str]) -> Timed {
+        let mut command = self.command("git");
+        command.args(args);
+        Timed { command, input: String::new() }
+    }
+
+    /// The median times of commands that are run in turn.
+    fn in_turn<const N: usize>(&self, mut commands: [Timed; N]) -> Result<[Duration; N]> {
+        let mut times = [const { Vec::new() }; N];
+        for round in 0..WARM_UP + RUNS {
+            for (command, times) in commands.iter_mut().zip(&mut times) {
+                let time = command.run()?;
+                if round >= WARM_UP {
+                    times.push(time);
+                }
+            }
+        }
+        Ok(times.map(|mut times| {
+            times.sort();
+            times[times.len() / 2]
+        }))
+    }
+}
+
+/// A history for `git fast-import`: as many commits with notes, and a hundred branches on the first of them.
+fn history(notes: u32) -> String {
+    const BRANCHES: u32 = 100;
+    let who = "A <a@example.org> 1763640000 +0000";
+    let mut stream = String::new();
+    let mut commit = |name: &str, mark: u32, from: &str| {
+        let message = format!("commit {mark}");
+        writeln!(
+            stream,
+            "commit {name}\nmark :{mark}\ncommitter {who}\ndata {}\n{message}\n{from}",
+            message.len()
+        )
+    };
+    let mut written = commit("refs/heads/master", 1, "");
+    for index in 0..notes {
+        let name =
+            if index < BRANCHES { format!("refs/heads/b{index}") } else { "refs/heads/more".to_owned() };
+        let from = if index < BRANCHES { "from :1\n" } else { "" };
+        written = written.and(commit(&name, index + 2, from));
+    }
+    written = written.and(write!(stream, "commit refs/notes/deploy\ncommitter {who}\ndata 5\nnotes\n"));
+    for index in 0..notes {
+        let note = format!("state: staged\nref: refs/heads/b{index}\nsince: 2026-11-20T12:00:00Z\nrev: 1\n");
+        written = written.and(write!(stream, "N inline :{}\ndata {}\n{note}", index + 2, note.len()));
+    }
+    assert!(written.is_ok(), "writing to a string cannot fail");
+    stream
+}
