@@ -2,15 +2,17 @@
 
 use git2::{ErrorCode, ObjectType, Oid, ReferenceType};
 
+use super::listing::Listing;
 use super::{Backend, Paths, Ref};
 use crate::git::GitError;
 use crate::git::object::{Kind, Object};
-use crate::git::program::git;
 use crate::ids::{ObjectId, RefName};
 
 pub(in crate::git) struct Libgit2 {
     repository: git2::Repository,
     paths: Paths,
+    /// What the git program says, where it looks at more places than libgit2.
+    listing: Option<Listing>,
 }
 
 impl Libgit2 {
@@ -29,7 +31,8 @@ impl Libgit2 {
             common_dir: repository.commondir().to_owned(),
             work_tree: repository.workdir().map(std::path::Path::to_owned),
         };
-        Ok(Some(Self { repository, paths }))
+        let listing = config_from_environment().then(Listing::default);
+        Ok(Some(Self { repository, paths, listing }))
     }
 }
 
@@ -125,8 +128,8 @@ impl Backend for Libgit2 {
     }
 
     fn config(&self, key: &str) -> Result<Vec<String>, GitError> {
-        if config_from_environment() {
-            return super::program::config(&git(["config"]), key);
+        if let Some(listing) = &self.listing {
+            return listing.values(key);
         }
         let what = || format!("cannot read git's configuration '{key}'");
         let config = self.repository.config().and_then(|mut config| config.snapshot());
@@ -141,8 +144,8 @@ impl Backend for Libgit2 {
     }
 
     fn remotes(&self) -> Result<Vec<String>, GitError> {
-        if config_from_environment() {
-            return super::program::remotes();
+        if let Some(listing) = &self.listing {
+            return listing.remotes();
         }
         let names = self.repository.remotes().map_err(GitError::libgit2("cannot list remotes".to_owned()))?;
         Ok(names.iter().filter_map(|name| name.ok().flatten()).map(str::to_owned).collect())

@@ -4,6 +4,7 @@
 //! Neither ever moves a ref; see [`super::refs`].
 
 mod libgit2;
+mod listing;
 mod program;
 
 use std::path::PathBuf;

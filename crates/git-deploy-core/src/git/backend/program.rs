@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use super::listing::Listing;
 use super::{Backend, Paths, Ref};
 use crate::git::GitError;
 use crate::git::object::{Kind, Object};
@@ -16,6 +17,7 @@ pub(in crate::git) struct GitProgram {
     null_id: ObjectId,
     /// One `git cat-file --batch` for all reads, started at the first.
     reader: RefCell<Option<Reader>>,
+    config: Listing,
 }
 
 impl GitProgram {
@@ -37,6 +39,7 @@ impl GitProgram {
             paths: Paths { git_dir, common_dir, work_tree },
             null_id: null_id.parse().map_err(|error| GitError::Id { what: "null id", error })?,
             reader: RefCell::new(None),
+            config: Listing::default(),
         })
     }
 }
@@ -92,20 +95,6 @@ impl Drop for Reader {
         // Its status says nothing that the answers did not say.
         drop(self.child.wait());
     }
-}
-
-/// The values of a key, by a call of `git config`.
-pub(super) fn config(call: &Call, key: &str) -> Result<Vec<String>, GitError> {
-    let values = call.clone().args(["-z", "--get-all", key]).answer()?.unwrap_or_default();
-    let values = values.split(|byte| *byte == 0).map(|value| String::from_utf8_lossy(value).into_owned());
-    let mut values: Vec<String> = values.collect();
-    values.pop();
-    Ok(values)
-}
-
-/// The names of the remotes, by `git remote`.
-pub(super) fn remotes() -> Result<Vec<String>, GitError> {
-    Ok(git(["remote"]).text()?.lines().map(str::to_owned).collect())
 }
 
 fn parse_id(call: &Call, text: &str) -> Result<ObjectId, GitError> {
@@ -168,11 +157,11 @@ impl Backend for GitProgram {
     }
 
     fn config(&self, key: &str) -> Result<Vec<String>, GitError> {
-        config(&git(["config"]), key)
+        self.config.values(key)
     }
 
     fn remotes(&self) -> Result<Vec<String>, GitError> {
-        remotes()
+        self.config.remotes()
     }
 
     fn is_bare(&self) -> Result<bool, GitError> {

@@ -41,8 +41,9 @@ pub(super) fn entry(
 pub(super) fn landed_note(note: Option<Note>, attempt: &Attempt, lands: bool) -> Note {
     let mut note = recorded(note, attempt, Outcome::Success);
     if lands {
+        // The decision stays with it, as every merge of notes has it.
+        note.was = note.decision();
         note.state = State::Deployed;
-        note.was = None;
         note.reason = None;
         note.conflicts.clear();
         if let Some(branch) = &attempt.branch {

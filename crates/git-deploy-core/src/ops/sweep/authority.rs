@@ -5,7 +5,7 @@
 //! this is the same sweep as anybody's.
 
 use super::plan::{NoteChange, Plan, Subject};
-use super::{Judge, Outcome, Sweep, SweepError, SweepRequest, notes, sweep};
+use super::{Fate, Judge, Outcome, Sweep, SweepError, SweepRequest, notes, sweep};
 use crate::config::PushRebased;
 use crate::git::Repository;
 use crate::git::notes::Notes;
@@ -55,7 +55,12 @@ impl Judge<'_> {
             followed: None,
             note: branch.note,
         });
-        let plans = self.judge_subjects(subjects.collect())?;
+        let mut plans = self.judge_subjects(subjects.collect())?;
+        for plan in &mut plans {
+            if let Some(reason) = notes::clash(&self.view.notes, plan)? {
+                plan.skip(Fate::skipped(reason));
+            }
+        }
         let queue_only = self.view.settings.push_rebased == PushRebased::Queue;
         // Each branch is then moved when its turn comes; that one is broken is worth knowing at once.
         let stays = |plan: &Plan| queue_only && matches!(plan.change, Some(NoteChange::Carried { .. }));
