@@ -24,5 +24,5 @@ pub use exit::Exit;
 pub use observer::ShellObserver;
 pub use progress::Progress;
 pub use run::{run, run_with};
-pub use signals::interrupt;
 pub use shell::{Shell, Text, printable};
+pub use signals::interrupt;

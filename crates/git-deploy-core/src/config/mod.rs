@@ -161,9 +161,15 @@ fn base(repository: &Repository, remote: Option<&Tracking>) -> Result<RefName, C
 ///
 /// # Errors
 /// When it cannot be read. `at` names the commit in the error.
-pub fn deploy_toml_of(repository: &Repository, commit: CommitId, at: &str) -> Result<Option<DeployToml>, ConfigError> {
+pub fn deploy_toml_of(
+    repository: &Repository,
+    commit: CommitId,
+    at: &str,
+) -> Result<Option<DeployToml>, ConfigError> {
     let tree = repository.commit(commit)?.tree;
-    let Some(entry) = repository.entry(tree, DEPLOY_TOML)?.filter(|entry| !entry.is_folder()) else { return Ok(None) };
+    let Some(entry) = repository.entry(tree, DEPLOY_TOML)?.filter(|entry| !entry.is_folder()) else {
+        return Ok(None);
+    };
     let bytes = repository.read(entry.id, crate::git::object::Kind::Blob)?;
     let text = String::from_utf8_lossy(&bytes);
     DeployToml::parse(&text).map(Some).map_err(|error| ConfigError::DeployToml { at: at.to_owned(), error })

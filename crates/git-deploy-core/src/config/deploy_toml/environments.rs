@@ -9,8 +9,7 @@ use super::raw::{RawEnvironment, Text};
 use crate::ids::EnvironmentName;
 
 use super::{
-    DEFAULT_MANIFESTS, DEFAULT_RENDERED_BRANCH, Environment, LintSetting, Prune, Source,
-    Target, TreePath,
+    DEFAULT_MANIFESTS, DEFAULT_RENDERED_BRANCH, Environment, LintSetting, Prune, Source, Target, TreePath,
 };
 
 /// An environment, with the places that rules between environments complain about.
