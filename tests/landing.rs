@@ -169,3 +169,40 @@ fn two_runners_deploy_each_branch_once_and_use_no_number_twice() {
     assert_eq!(shop.authority().git(&["rev-list", "--count", "master"]).line(), "7");
     shop.is_sound();
 }
+
+#[test]
+fn an_interrupted_run_says_what_stands_where_and_is_continued() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let claimed = shop.repo.path().with_extension("claimed");
+    shop.authority().install_hook(
+        "post-receive",
+        &format!("grep -q attempts/deployment-0001 && : >'{}' && sleep 1; true", claimed.display()),
+    );
+    let mut running = shop.repo.command("git-deploy").start();
+    running.wait_for_file(&claimed);
+    running.terminate();
+    let output = running.wait();
+    output
+        .code_is(143)
+        .stderr_contains("deployment-0001 is claimed")
+        .stderr_contains("git deploy --continue");
+    shop.authority().remove_hook("post-receive");
+    shop.deploy(&["--continue"]).success().stdout_contains("deployment-0001: Successfully Deployed");
+    shop.is_sound();
+}
+
+#[test]
+fn ctrl_c_reaches_git_too_and_the_run_is_continued_all_the_same() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let asked = shop.repo.path().with_extension("asked");
+    shop.authority().install_hook("pre-receive", &format!(": >'{}'; sleep 1", asked.display()));
+    let mut running = shop.repo.command("git-deploy").start();
+    running.wait_for_file(&asked);
+    running.interrupt();
+    running.wait().code_is(130).stderr_contains("interrupted");
+    shop.authority().remove_hook("pre-receive");
+    shop.deploy(&[]).success().stdout_contains("Successfully Deployed");
+    shop.is_sound();
+}

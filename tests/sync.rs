@@ -1,5 +1,6 @@
 //! States and deployments as several clones share them: `set` that publishes, and `git deploy-sync`.
 
+use git_deploy_testkit::shop::Shop;
 use git_deploy_testkit::{Repo, Sandbox, sandbox};
 
 /// A bare remote with one commit on master, and a clone of it.
@@ -348,4 +349,20 @@ fn an_empty_remote_is_no_error() {
         .code_is(128)
         .stderr_contains("fatal: base branch 'master' is not there")
         .stderr_contains("git push -u origin master");
+}
+
+#[test]
+fn ctrl_c_while_a_state_is_published_says_that_it_is_set() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.branch("login", "login.txt", "hello\n");
+    let asked = shop.repo.path().with_extension("asked");
+    shop.authority().install_hook("pre-receive", &format!(": >'{}'; sleep 1", asked.display()));
+    let mut running = shop.repo.command("git-deploy-state").args(["set", "deployable", "login"]).start();
+    running.wait_for_file(&asked);
+    running.interrupt();
+    running.wait().code_is(130).stderr_contains("interrupted: the state is set, but could not be published");
+    shop.authority().remove_hook("pre-receive");
+    shop.repo.deploy("deploy-sync", &[]);
+    assert_eq!(shop.state("login"), "deployable");
+    shop.repo.has_no_lock_files();
 }

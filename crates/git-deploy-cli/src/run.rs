@@ -1,6 +1,7 @@
 //! The entry that all binaries share.
 
 use crate::args::{Arguments, accept_end_of_options, parser};
+use crate::signals::because_interrupted;
 use crate::{CommandError, Exit, Shell};
 use clap::error::ErrorKind;
 use std::ffi::OsString;
@@ -36,7 +37,7 @@ pub fn run_with<A: Arguments>(
         Ok(None) => Ok(Exit::Done),
         Err(error) => Err(error),
     };
-    let exit = exit.unwrap_or_else(|error| error.report(shell));
+    let exit = exit.unwrap_or_else(|error| because_interrupted(error).report(shell));
     shell.close(exit)
 }
 

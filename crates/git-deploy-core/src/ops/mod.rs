@@ -13,7 +13,8 @@ pub mod sync;
 pub mod transact;
 pub mod view;
 
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Told what happens on the way, by the operations that take long.
 pub trait Observer {
@@ -33,8 +34,8 @@ impl Observer for Quiet {
 
 /// Whether the user asked to stop: the number of the signal, or 0. Operations look between two steps, so that what is
 /// begun is ended.
-#[derive(Debug, Default)]
-pub struct Interrupt(AtomicI32);
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt(Arc<AtomicUsize>);
 
 /// The user asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,14 +46,9 @@ pub struct Interrupted {
 }
 
 impl Interrupt {
-    /// One that was not asked for.
-    pub const fn new() -> Self {
-        Self(AtomicI32::new(0))
-    }
-
-    /// Asks to stop.
-    pub fn request(&self, signal: i32) {
-        self.0.store(signal, Ordering::SeqCst);
+    /// Where a signal's handler writes its number.
+    pub fn flag(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.0)
     }
 
     /// Goes on, unless it was asked to stop.
@@ -62,7 +58,7 @@ impl Interrupt {
     pub fn check(&self) -> Result<(), Interrupted> {
         match self.0.load(Ordering::SeqCst) {
             0 => Ok(()),
-            signal => Err(Interrupted { signal }),
+            signal => Err(Interrupted { signal: i32::try_from(signal).unwrap_or(i32::MAX) }),
         }
     }
 }

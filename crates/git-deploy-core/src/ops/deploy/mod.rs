@@ -140,7 +140,12 @@ impl Deployer<'_> {
         let mut request = request.clone();
         loop {
             self.interrupt.check()?;
-            let Some((context, claimed)) = self.claim_next(&request)? else { return Ok(Report::Nothing) };
+            let claimed = self.claim_next(&request).or_else(|error| {
+                // Ctrl-C reaches the programs that were started, too: their failure is no answer.
+                self.interrupt.check()?;
+                Err(error)
+            });
+            let Some((context, claimed)) = claimed? else { return Ok(Report::Nothing) };
             let event = Event::TakenUp(claimed.attempt.phase);
             let of = claimed
                 .attempt

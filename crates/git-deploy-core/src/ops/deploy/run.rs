@@ -68,15 +68,24 @@ impl<'a> Run<'a> {
     pub(super) fn drive(mut self, first: Event) -> Result<Verdict, DeployError> {
         let mut event = first;
         loop {
-            self.check_interrupt()?;
             event = match next(self.attempt().phase, event) {
-                Action::Apply => self.apply()?,
-                Action::Verify => self.verify()?,
-                Action::Land => self.land()?,
+                Action::Apply => self.step(Self::apply)?,
+                Action::Verify => self.step(Self::verify)?,
+                Action::Land => self.step(Self::land)?,
                 Action::Close(close) => return self.close(close),
                 Action::Done => return Ok(self.success()),
             };
         }
+    }
+
+    /// Takes one step, unless the user asked to stop before it. A step that failed because Ctrl-C reached the programs
+    /// that it had started, too, was interrupted.
+    fn step(&mut self, step: fn(&mut Self) -> Result<Event, DeployError>) -> Result<Event, DeployError> {
+        self.check_interrupt()?;
+        step(self).or_else(|error| {
+            self.check_interrupt()?;
+            Err(error)
+        })
     }
 
     fn check_interrupt(&self) -> Result<(), DeployError> {

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
 }
 
 fn sync(arguments: &args::Sync, shell: &mut Shell) -> Result<Exit, CommandError> {
+    git_deploy_cli::interrupt()?;
     let repository = Repository::open()?;
     let tracking = tracking(&repository, arguments.remote.as_deref())?;
     let exchange = if arguments.dry_run {
