@@ -281,6 +281,7 @@ fn refusal_hint(refusal: &SetError) -> Option<String> {
             Some(format!("make a commit first, or set '{}' to the same state", other.short()))
         }
         SetError::Shared { .. }
+        | SetError::MessageTooLong(_)
         | SetError::View(_)
         | SetError::Rebase(_)
         | SetError::Notes(_)

@@ -117,12 +117,22 @@ pub struct Failure {
 impl Failure {
     /// A failure that the branch is to blame for.
     pub fn of_branch(step: Step, reason: impl Into<String>) -> Self {
-        Self { step, blame: Blame::Branch, reason: reason.into() }
+        Self { step, blame: Blame::Branch, reason: short(reason.into()) }
     }
 
     /// A failure that nobody is to blame for.
     pub fn of_nobody(step: Step, reason: impl Into<String>) -> Self {
-        Self { step, blame: Blame::Nobody, reason: reason.into() }
+        Self { step, blame: Blame::Nobody, reason: short(reason.into()) }
+    }
+}
+
+/// The longest reason, in characters: it stands in notes and tags, which must stay readable.
+const MAX_REASON: usize = 2000;
+
+fn short(reason: String) -> String {
+    match reason.char_indices().nth(MAX_REASON) {
+        Some((end, _)) => format!("{} ...", &reason[..end]),
+        None => reason,
     }
 }
 

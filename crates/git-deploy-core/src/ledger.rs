@@ -9,6 +9,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
+use crate::record::{Lines, Record, RecordError};
 
 /// How a deployment ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,31 +93,18 @@ pub struct Deployment {
 impl Deployment {
     /// The message of the tag.
     pub fn message(&self) -> String {
-        let mut lines = vec![self.outcome.subject().to_owned(), String::new()];
-        let mut trailer = |key: &str, value: &str| {
-            let words: Vec<&str> = value.split(['\n', '\r', '\0']).map(str::trim).collect();
-            lines.push(format!("{key}: {}", words.join(" ").trim()));
-        };
-        trailer("Environment", self.environment.as_str());
-        trailer("Commit", &self.commit.to_string());
-        if let Some(branch) = &self.branch {
-            trailer("Branch", branch.short());
-        }
-        self.images.iter().for_each(|image| trailer("Image", image));
-        trailer("Started", &self.started.to_string());
-        trailer("Finished", &self.finished.to_string());
-        trailer("Result", self.outcome.as_str());
-        if let Some(reason) = &self.reason {
-            trailer("Reason", reason);
-        }
-        if let Some(previous) = &self.previous {
-            trailer("Previous", &previous.to_string());
-        }
-        if let Some(cluster) = &self.cluster {
-            trailer("Cluster", cluster);
-        }
-        lines.push(String::new());
-        lines.join("\n")
+        let mut record = Record::new(self.outcome.subject());
+        record.line("Environment", &self.environment);
+        record.line("Commit", self.commit);
+        record.maybe("Branch", self.branch.as_ref().map(RefName::short));
+        record.all("Image", &self.images);
+        record.line("Started", self.started);
+        record.line("Finished", self.finished);
+        record.line("Result", self.outcome);
+        record.maybe("Reason", self.reason.as_ref());
+        record.maybe("Previous", self.previous.as_ref());
+        record.maybe("Cluster", self.cluster.as_ref());
+        record.finish()
     }
 
     /// Reads the message of a tag. Trailers that are not known are passed over.
@@ -124,37 +112,26 @@ impl Deployment {
     /// # Errors
     /// When a trailer that every deployment has is missing, or one cannot be read.
     pub fn parse(id: DeploymentId, message: &str) -> Result<Self, TagError> {
-        let wrong = |what: &str| TagError { tag: id.clone(), what: what.to_owned() };
-        let trailers: Vec<(&str, &str)> = message
-            .lines()
-            .skip(1)
-            .filter_map(|line| line.split_once(':'))
-            .map(|(key, value)| (key.trim(), value.trim()))
-            .collect();
-        let find = |wanted: &str| trailers.iter().find(|(key, _)| *key == wanted).map(|(_, value)| *value);
-        let need =
-            |wanted: &str| find(wanted).ok_or_else(|| wrong(&format!("it has no trailer '{wanted}:'")));
-        fn read<T: FromStr>(value: &str, wrong: impl Fn(&str) -> TagError) -> Result<T, TagError> {
-            value.parse().map_err(|_| wrong(&format!("'{value}' cannot be read")))
-        }
-        let branch =
-            find("Branch").map(|short| RefName::branch(short).map_err(|error| wrong(&error.to_string())));
+        Self::read(&id, &Lines::of(message)).map_err(|error| TagError { tag: id, what: error.to_string() })
+    }
+
+    fn read(id: &DeploymentId, trailers: &Lines<'_>) -> Result<Self, RecordError> {
+        let branch: Option<String> = trailers.maybe("Branch")?;
+        let branch = branch.map(|short| {
+            RefName::branch(&short).map_err(|_| RecordError::Value { key: "Branch", value: short })
+        });
         Ok(Self {
-            outcome: read(need("Result")?, wrong)?,
-            environment: read(need("Environment")?, wrong)?,
-            commit: read(need("Commit")?, wrong)?,
+            id: id.clone(),
+            outcome: trailers.need("Result")?,
+            environment: trailers.need("Environment")?,
+            commit: trailers.need("Commit")?,
             branch: branch.transpose()?,
-            images: trailers
-                .iter()
-                .filter(|(key, _)| *key == "Image")
-                .map(|(_, image)| (*image).to_owned())
-                .collect(),
-            started: read(need("Started")?, wrong)?,
-            finished: read(need("Finished")?, wrong)?,
-            reason: find("Reason").map(str::to_owned),
-            previous: find("Previous").map(|value| read(value, wrong)).transpose()?,
-            cluster: find("Cluster").map(str::to_owned),
-            id,
+            images: trailers.all("Image")?,
+            started: trailers.need("Started")?,
+            finished: trailers.need("Finished")?,
+            reason: trailers.maybe("Reason")?,
+            previous: trailers.maybe("Previous")?,
+            cluster: trailers.maybe("Cluster")?,
         })
     }
 }
@@ -221,7 +198,7 @@ mod tests {
             Deployment::parse(deployment().id, "Successfully Deployed\n\nEnvironment: a\n").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "tag 'deployment-0002' cannot be read as a deployment: it has no trailer 'Result:'"
+            "tag 'deployment-0002' cannot be read as a deployment: it has no line 'Result:'"
         );
     }
 

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use crate::ids::{CommitId, DeploymentId, RefName};
 use crate::ledger::Outcome;
+use crate::record::one_line;
 use crate::state::{Decision, State, UnknownState};
 
 /// The largest note that is read, in bytes.
@@ -123,8 +124,14 @@ impl Note {
         }
     }
 
-    /// The note of a commit that was found not to rebase onto `onto`.
-    pub fn broken(&self, onto: CommitId, paths: Vec<String>) -> Self {
+    /// The note of a commit that was found not to rebase onto `onto`. It names as many paths as leave it readable.
+    pub fn broken(&self, onto: CommitId, mut paths: Vec<String>) -> Self {
+        let mut bytes = 0;
+        let fitting = paths.iter().take_while(|path| {
+            bytes += path.len() + "conflict: \n".len();
+            bytes <= MAX_BYTES / 2
+        });
+        paths.truncate(fitting.count());
         Self {
             state: State::Broken,
             was: self.decision(),
@@ -191,9 +198,7 @@ impl Writer<'_, '_> {
     fn one(&mut self, key: &str, value: Option<impl fmt::Display>) -> fmt::Result {
         match value {
             Some(value) => {
-                let value = value.to_string();
-                let words: Vec<&str> = value.split(['\n', '\r', '\0']).map(str::trim).collect();
-                writeln!(self.0, "{key}: {}", words.join(" ").trim())
+                writeln!(self.0, "{key}: {}", one_line(&value.to_string()))
             }
             None => Ok(()),
         }
@@ -397,6 +402,15 @@ mod tests {
         assert!(matches!(note("state: staged\nref: refs/heads/a b"), Err(NoteError::Line { line: 2, .. })));
         assert!(matches!(note(&"x".repeat(MAX_BYTES + 1)), Err(NoteError::TooLarge(_))));
         assert_eq!(Note::parse(b"state: staged\nby: \xff").unwrap_err(), NoteError::NotUtf8);
+    }
+
+    #[test]
+    fn a_branch_that_conflicts_in_many_paths_keeps_a_note_that_can_be_read() {
+        let onto = "0123456789abcdef0123456789abcdef01234567".parse().unwrap();
+        let paths = (0..100_000).map(|index| format!("path/{index}")).collect();
+        let broken = Note::new(State::Staged).broken(onto, paths);
+        assert_eq!(note(&broken.to_string()).unwrap(), broken);
+        assert!(broken.conflicts.len() > 1000);
     }
 
     #[test]

@@ -14,6 +14,9 @@ use crate::ops::view::{View, ViewError};
 use crate::rebase::{Committer, Conflict, Engine, MergeTreeEngine, RebaseError, Request, Skip, Verdict};
 use crate::state::{Move, Refused, State, user_move};
 
+/// The longest message, in bytes, so that a note stays far below what is read of one.
+const MAX_MESSAGE: usize = 8 * 1024;
+
 /// What the user asks for.
 #[derive(Debug, Clone)]
 pub struct SetRequest {
@@ -79,6 +82,9 @@ pub enum SetError {
         /// Why not.
         why: Refused,
     },
+    /// The message would make the note unreadable.
+    #[error("cannot set {0}: the message is longer than {MAX_MESSAGE} bytes")]
+    MessageTooLong(State),
     /// Base is where branches land.
     #[error("cannot set the state of '{}': it is the base that branches land on", .0.short())]
     Base(RefName),
@@ -155,6 +161,9 @@ pub fn set_state(
     request: &SetRequest,
     observer: &dyn Observer,
 ) -> Result<Outcome, SetError> {
+    if request.message.as_ref().is_some_and(|message| message.len() > MAX_MESSAGE) {
+        return Err(SetError::MessageTooLong(request.state));
+    }
     let identity = repository.identity()?;
     let mut checks = Checks::default();
     let mut planned = Planned::default();
