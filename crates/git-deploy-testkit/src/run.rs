@@ -133,16 +133,19 @@ impl Run {
     }
 
     fn command(&self) -> Command {
-        let mut command = match &self.pid_file {
-            None => Command::new(&self.program),
-            Some(pid_file) => {
-                // `exec` keeps the process id.
-                let mut shell = Command::new("/bin/sh");
-                shell.arg("-c").arg("echo $$ >\"$0\" && exec \"$@\"").arg(pid_file).arg(&self.program);
-                shell
-            }
-        };
+        let mut words: Vec<&OsStr> = Vec::new();
+        // Both keep the process id.
+        if ignores_interrupts() {
+            words.extend(["/usr/bin/env", "--default-signal=INT"].map(OsStr::new));
+        }
+        if let Some(pid_file) = &self.pid_file {
+            words.extend(["/bin/sh", "-c", "echo $$ >\"$0\" && exec \"$@\""].map(OsStr::new));
+            words.push(pid_file.as_os_str());
+        }
+        words.push(self.program.as_os_str());
+        let mut command = Command::new(words[0]);
         command
+            .args(&words[1..])
             .args(&self.arguments)
             .current_dir(&self.directory)
             .env_clear()
@@ -163,6 +166,16 @@ impl Run {
         let words: Vec<String> = words.into_iter().map(quoted).collect();
         format!("({}) $ {}", self.directory.display(), words.join(" "))
     }
+}
+
+/// Whether this process was started so that Ctrl-C does not reach it, as shells start what runs in the background. What it
+/// starts would inherit that, and a shell cannot even undo it.
+fn ignores_interrupts() -> bool {
+    const SIGINT: u32 = 2;
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & (1 << (SIGINT - 1)) != 0)
 }
 
 fn quoted(word: &OsStr) -> String {
