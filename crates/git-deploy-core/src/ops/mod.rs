@@ -11,6 +11,7 @@ pub mod set_state;
 pub mod sweep;
 pub mod sync;
 pub mod transact;
+pub mod under_way;
 pub mod view;
 
 use std::sync::Arc;

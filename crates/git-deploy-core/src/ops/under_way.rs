@@ -1,0 +1,60 @@
+//! Deployments that were begun and have no verdict yet: while there is one, the queue waits.
+
+use std::collections::BTreeSet;
+
+use crate::attempt::Attempt;
+use crate::deployment::Phase;
+use crate::git::GitError;
+use crate::git::push::Tracking;
+use crate::ids::{CommitId, DeploymentId, RefName};
+use crate::ops::view::View;
+use crate::record::RecordError;
+
+/// Why it cannot be said what is under way.
+#[derive(Debug, thiserror::Error)]
+pub enum UnderWayError {
+    /// An attempt cannot be read.
+    #[error("'{name}' cannot be read: {error}")]
+    Record {
+        /// The ref.
+        name: RefName,
+        /// What is wrong with it.
+        error: RecordError,
+    },
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+}
+
+/// The deployments without a verdict, by name, as they stand where they count: on the remote as last fetched, or here
+/// where there is none.
+///
+/// # Errors
+/// When refs or an attempt cannot be read.
+pub fn under_way(view: &View<'_>) -> Result<Vec<Attempt>, UnderWayError> {
+    let remote = view.settings.remote.as_ref();
+    let deploy = remote.map_or_else(|| "refs/deploy/".to_owned(), Tracking::deploy);
+    let tags = remote.map_or_else(|| "refs/tags/".to_owned(), Tracking::tags);
+    // Attempts are kept for ever. Nearly all have their tag, and then need not be read.
+    let tagged: BTreeSet<DeploymentId> =
+        ids(view, &tags, "deployment-")?.into_iter().map(|(id, _)| id).collect();
+    let open =
+        ids(view, &format!("{deploy}attempts/"), "")?.into_iter().filter(|(id, _)| !tagged.contains(id));
+    let mut attempts = Vec::new();
+    for (id, at) in open {
+        let name = id.attempt();
+        let text = view.repository.commit(at)?.message_text();
+        let attempt = Attempt::parse(id, &text).map_err(|error| UnderWayError::Record { name, error })?;
+        if attempt.phase != Phase::Finished {
+            attempts.push(attempt);
+        }
+    }
+    Ok(attempts)
+}
+
+/// The refs below a prefix that are named like deployments, with what they lead to.
+fn ids(view: &View<'_>, place: &str, beginning: &str) -> Result<Vec<(DeploymentId, CommitId)>, GitError> {
+    let found = view.repository.refs(&format!("{place}{beginning}"))?;
+    let named = |name: &RefName| name.as_str().strip_prefix(place)?.parse::<DeploymentId>().ok();
+    Ok(found.iter().filter_map(|found| Some((named(&found.name)?, CommitId(found.target)))).collect())
+}
