@@ -3,7 +3,7 @@
 //! The one place where that is decided, so that a command writes `?` and all of them answer alike. An error that only
 //! wraps another one is taken apart, down to what the git program said.
 
-use git_deploy_core::config::ConfigError;
+use git_deploy_core::config::{ConfigError, InsteadOfBase};
 use git_deploy_core::git::GitError;
 use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::git::program::ProgramError;
@@ -150,15 +150,9 @@ pub fn note_hint(error: &NotesError) -> Option<String> {
 
 impl From<ConfigError> for CommandError {
     fn from(error: ConfigError) -> Self {
-        const NAME_BASE: &str = "name the branch that everything lands on: git config deploy.base <branch>";
         let hints = match &error {
-            ConfigError::Base(_) => vec![NAME_BASE.to_owned()],
-            ConfigError::NoBase(base) => {
-                vec![
-                    NAME_BASE.to_owned(),
-                    format!("or fetch it, or push it: git push -u origin {}", typed(base)),
-                ]
-            }
+            ConfigError::Base(_) => vec![name_base("<branch>")],
+            ConfigError::NoBase { base, instead } => base_hints(base, instead),
             ConfigError::Remote(_) => {
                 vec!["name one that 'git remote' lists: git config deploy.remote <remote>".to_owned()]
             }
@@ -174,6 +168,25 @@ impl From<ConfigError> for CommandError {
         match error {
             ConfigError::Git(error) => error.into(),
             error => hints.into_iter().fold(Self::new(Exit::Fatal, error), Self::hint),
+        }
+    }
+}
+
+fn name_base(branch: &str) -> String {
+    format!("name the branch that everything lands on: git config deploy.base {branch}")
+}
+
+/// What to do about a base that is not there.
+fn base_hints(base: &RefName, instead: &InsteadOfBase) -> Vec<String> {
+    match instead {
+        InsteadOfBase::NoCommits => vec!["commit something first".to_owned()],
+        InsteadOfBase::Main => vec![name_base("main")],
+        InsteadOfBase::NotPushed(remote) => {
+            vec![format!("push it: git push -u {} {}", shell_word(remote), typed(base))]
+        }
+        InsteadOfBase::Nothing(None) => vec![name_base("<branch>")],
+        InsteadOfBase::Nothing(Some(remote)) => {
+            vec![name_base("<branch>"), format!("or fetch it: git fetch {}", shell_word(remote))]
         }
     }
 }

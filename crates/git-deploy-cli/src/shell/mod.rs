@@ -111,6 +111,11 @@ impl Shell {
         self.no_color |= common.no_color;
     }
 
+    /// Whether only warnings and errors are wanted (`--quiet`).
+    pub fn is_quiet(&self) -> bool {
+        self.verbosity == Verbosity::Quiet
+    }
+
     /// Prints a line for people on standard output.
     pub fn line(&mut self, text: impl Into<Text>) {
         let text = text.into();
@@ -139,14 +144,14 @@ impl Shell {
 
     /// Says what is being done: a verb, as in `Rebasing`, and what it is done to.
     pub fn status(&mut self, verb: impl Display, text: impl Into<Text>) {
-        if self.verbosity != Verbosity::Quiet {
+        if !self.is_quiet() {
             self.say(STATUS, &format!("{verb:>12} "), &text.into());
         }
     }
 
     /// Says something worth knowing.
     pub fn note(&mut self, text: impl Into<Text>) {
-        if self.verbosity != Verbosity::Quiet {
+        if !self.is_quiet() {
             self.say(FAINT, "note: ", &text.into());
         }
     }
@@ -165,7 +170,7 @@ impl Shell {
 
     /// Says what could be done next, unless advice is not wanted (`--quiet`, `GIT_ADVICE`, `advice.deploy`).
     pub fn hint(&mut self, text: impl Into<Text>) {
-        if self.verbosity != Verbosity::Quiet {
+        if !self.is_quiet() {
             self.hint_of_error(text);
         }
     }
@@ -201,7 +206,7 @@ impl Shell {
 
     /// Whether a progress line would be seen.
     pub fn shows_progress(&self) -> bool {
-        self.err.terminal && !self.surroundings.dumb_terminal && self.verbosity != Verbosity::Quiet
+        self.err.terminal && !self.surroundings.dumb_terminal && !self.is_quiet()
     }
 
     pub(crate) fn show_progress(&mut self, text: &str) {

@@ -56,8 +56,13 @@ pub enum ConfigError {
         wanted: &'static str,
     },
     /// Base is not there.
-    #[error("base branch '{}' is not there", .0.short())]
-    NoBase(RefName),
+    #[error("base branch '{}' is not there", .base.short())]
+    NoBase {
+        /// What it should be called.
+        base: RefName,
+        /// What is there in its place.
+        instead: InsteadOfBase,
+    },
     /// Base has no `deploy.toml`.
     #[error("'{DEPLOY_TOML}' is not on base '{}'", .0.short())]
     NoDeployToml(RefName),
@@ -72,6 +77,19 @@ pub enum ConfigError {
     /// Git failed.
     #[error(transparent)]
     Git(#[from] GitError),
+}
+
+/// What is there in place of a base that is not, from which follows what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InsteadOfBase {
+    /// No branch has a commit.
+    NoCommits,
+    /// A branch `main`.
+    Main,
+    /// Base is here, and not on this remote.
+    NotPushed(String),
+    /// Nothing that could be it; with the remote that it may have to be fetched from.
+    Nothing(Option<String>),
 }
 
 impl Settings {
@@ -120,7 +138,29 @@ impl Settings {
     /// # Errors
     /// When base is not there.
     pub fn base_tip(&self, repository: &Repository) -> Result<CommitId, ConfigError> {
-        repository.tip(&self.authority(&self.base))?.ok_or_else(|| ConfigError::NoBase(self.base.clone()))
+        match repository.tip(&self.authority(&self.base))? {
+            Some(tip) => Ok(tip),
+            None => Err(ConfigError::NoBase {
+                base: self.base.clone(),
+                instead: self.instead_of_base(repository)?,
+            }),
+        }
+    }
+
+    fn instead_of_base(&self, repository: &Repository) -> Result<InsteadOfBase, ConfigError> {
+        let remote = self.remote.as_ref().map(|tracking| tracking.remote().to_owned());
+        let main = RefName::branch("main").map_err(ConfigError::Base)?;
+        if let Some(remote) = remote.clone()
+            && repository.tip(&self.base)?.is_some()
+        {
+            return Ok(InsteadOfBase::NotPushed(remote));
+        }
+        if repository.tip(&self.authority(&main))?.is_some() || repository.tip(&main)?.is_some() {
+            return Ok(InsteadOfBase::Main);
+        }
+        let none = |place: &str| repository.refs(place).map(|refs| refs.is_empty());
+        let is_empty = none(&self.authority_prefix())? && none("refs/heads/")?;
+        Ok(if is_empty { InsteadOfBase::NoCommits } else { InsteadOfBase::Nothing(remote) })
     }
 }
 

@@ -3,6 +3,7 @@
 //! What is to be done is decided first, from what stands there; then it is recorded, then done. So doing it again
 //! changes nothing, and whatever was done, also before a crash, can be undone. What is not ours is never changed.
 
+mod base;
 mod hooks;
 mod record;
 mod remove;
@@ -16,6 +17,7 @@ use crate::git::setup::{digest, is_there, make_folder, read_file, write_file};
 use crate::git::{GitError, Repository};
 use crate::ids::RefName;
 
+use base::Found;
 use record::{Entry, Record};
 
 pub use hooks::{HookStep, Manager, Script};
@@ -69,8 +71,8 @@ pub enum Step {
     Configured(&'static str, String, String),
     /// It stands in git's configuration already.
     ConfiguredBefore(String),
-    /// There is no base, and no branch is checked out that could be it.
-    NoBase,
+    /// There is no base, and none of these branches is more likely to be it than another.
+    NoBase(Vec<RefName>),
 }
 
 impl Step {
@@ -86,7 +88,7 @@ impl Step {
     /// Whether something is left for the user to do, without which git-deploy does not work as it should.
     pub fn is_in_the_way(&self) -> bool {
         match self {
-            Self::HooksOff(_) | Self::NoBase => true,
+            Self::HooksOff(_) | Self::NoBase(_) => true,
             Self::Hook(_, _, step) => matches!(step, HookStep::Foreign(_)),
             _ => false,
         }
@@ -203,10 +205,10 @@ fn plan_config(repository: &Repository, settings: &Settings, plan: &mut Plan) ->
         let there = repository.config_all(&key)?.contains(&value);
         plan_value("fetch", &key, &value, there, plan);
     }
-    match missing_base(repository, settings)? {
-        MissingBase::No => {}
-        MissingBase::Current(branch) => plan_value("base", "deploy.base", branch.short(), false, plan),
-        MissingBase::NoBranch => plan.steps.push(Step::NoBase),
+    match base::found(repository, settings)? {
+        Found::Base => {}
+        Found::Likely(branch) => plan_value("base", "deploy.base", branch.short(), false, plan),
+        Found::Unclear(branches) => plan.steps.push(Step::NoBase(branches)),
     }
     Ok(())
 }
@@ -226,32 +228,6 @@ fn plan_value(what: &'static str, key: &str, value: &str, there: bool, plan: &mu
 /// A pattern, because an exact name makes every `git fetch` fail while the remote has none; and never onto our own ref.
 fn fetch_refspec(tracking: &Tracking) -> String {
     format!("+refs/notes/deploy*:{}deploy*", tracking.notes())
-}
-
-enum MissingBase {
-    /// Base is configured, named by the remote, or there by its usual name.
-    No,
-    /// It is not; the branch that is checked out may be it.
-    Current(RefName),
-    /// It is not, and no branch is checked out.
-    NoBranch,
-}
-
-fn missing_base(repository: &Repository, settings: &Settings) -> Result<MissingBase, InitError> {
-    let named = settings.base.short() != "master" || repository.config("deploy.base")?.is_some();
-    if named || repository.tip(&settings.authority(&settings.base))?.is_some() {
-        return Ok(MissingBase::No);
-    }
-    if repository.tip(&settings.base)?.is_some() {
-        return Ok(MissingBase::No);
-    }
-    // Also a branch without a commit yet.
-    let head = repository.symbolic_target("HEAD")?.filter(|head| head.branch_name().is_some());
-    Ok(match head {
-        Some(head) if head == settings.base => MissingBase::No,
-        Some(head) => MissingBase::Current(head),
-        None => MissingBase::NoBranch,
-    })
 }
 
 fn execute(repository: &Repository, record: &mut Record, tasks: Vec<Task>) -> Result<(), InitError> {

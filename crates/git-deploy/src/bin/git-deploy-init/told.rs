@@ -2,7 +2,7 @@
 
 use std::path::{Display, Path};
 
-use git_deploy_cli::Shell;
+use git_deploy_cli::{Shell, Text};
 use git_deploy_core::config::DEPLOY_TOML;
 use git_deploy_core::ops::init::{HookStep, Manager, STARTER, Step, Undone};
 
@@ -15,13 +15,20 @@ pub(crate) fn set_up(steps: &[Step], shell: &mut Shell) {
     if steps.iter().any(Step::is_change) {
         next(steps, shell);
     } else if !steps.iter().any(Step::is_in_the_way) {
-        shell.line("nothing to do: this repository is set up");
+        told(shell, "nothing to do: this repository is set up");
+    }
+}
+
+/// What was done, for whoever does not want to hear of warnings alone.
+fn told(shell: &mut Shell, text: impl Into<Text>) {
+    if !shell.is_quiet() {
+        shell.line(text);
     }
 }
 
 fn tell(step: &Step, shell: &mut Shell) {
     match step {
-        Step::Wrote(path) => shell.line(format!("wrote '{path}'")),
+        Step::Wrote(path) => told(shell, format!("wrote '{path}'")),
         Step::Stands(path) => shell.verbose(1, format!("'{path}' is there")),
         Step::Kept(path) => shell.note(format!("'{path}' is there already and was left as it is")),
         Step::OnBase(path, base) => shell.note(format!("'{path}' is on '{}' already", base.short())),
@@ -34,18 +41,24 @@ fn tell(step: &Step, shell: &mut Shell) {
             shell.hint("git config core.hooksPath <folder>, or without hooks: git deploy-init --no-hooks");
         }
         Step::Configured("base", _, value) => {
-            shell.line(format!("configured 'deploy.base = {value}': branches land on '{value}'"));
+            told(shell, format!("configured 'deploy.base = {value}': branches land on '{value}'"));
             shell.hint("for another one: git config deploy.base <branch>");
         }
         Step::Configured("fetch", key, value) => {
-            shell.line(format!("configured '{key} = {value}': git fetch brings the states of others"));
+            told(shell, format!("configured '{key} = {value}': git fetch brings the states of others"));
         }
         Step::Configured(_, key, value) => {
-            shell.line(format!("configured '{key} = {value}': git log shows the states"));
+            told(shell, format!("configured '{key} = {value}': git log shows the states"));
         }
         Step::ConfiguredBefore(key) => shell.verbose(1, format!("'{key}' is configured")),
-        Step::NoBase => {
-            shell.warn("there is no branch 'master' for branches to land on, and no branch is checked out");
+        Step::NoBase(branches) => {
+            shell.warn(match branches.as_slice() {
+                [] => "there is no branch 'master' for branches to land on, and no other".to_owned(),
+                branches => format!(
+                    "there is no branch 'master' or 'main', and {} others: which one do branches land on?",
+                    branches.len()
+                ),
+            });
             shell.hint("git config deploy.base <branch>");
         }
     }
@@ -54,8 +67,8 @@ fn tell(step: &Step, shell: &mut Shell) {
 fn hook(name: &str, path: &Path, step: &HookStep, shell: &mut Shell) {
     let shown = short(path);
     match step {
-        HookStep::Installed => shell.line(format!("installed hook '{shown}'")),
-        HookStep::Upgraded => shell.line(format!("upgraded hook '{shown}'")),
+        HookStep::Installed => told(shell, format!("installed hook '{shown}'")),
+        HookStep::Upgraded => told(shell, format!("upgraded hook '{shown}'")),
         HookStep::Stands => shell.verbose(1, format!("hook '{shown}' is there")),
         HookStep::Calls => shell.verbose(1, format!("hook '{shown}' calls 'git-deploy-hook'")),
         HookStep::Useless => shell.verbose(1, format!("git runs no '{name}' in a bare repository")),
@@ -63,7 +76,7 @@ fn hook(name: &str, path: &Path, step: &HookStep, shell: &mut Shell) {
     }
 }
 
-/// The line goes to standard output as it is, to be copied.
+/// The line goes to standard output as it is, to be copied; to somebody who wants to hear of warnings alone it is one.
 fn foreign(name: &str, path: &Path, manager: Option<Manager>, shell: &mut Shell) {
     let shown = short(path);
     let why = match manager {
@@ -74,23 +87,36 @@ fn foreign(name: &str, path: &Path, manager: Option<Manager>, shell: &mut Shell)
         None => "it is there already and is not ours",
     };
     shell.warn(format!("hook '{shown}' was left as it is: {why}"));
-    match manager {
+    let (what, line) = line_for(name, path, manager);
+    if shell.is_quiet() {
+        shell.warn(format!("{what} {line}"));
+    } else {
+        shell.hint(what);
+        shell.line(line);
+    }
+}
+
+/// What to do with which line.
+fn line_for(name: &str, path: &Path, manager: Option<Manager>) -> (String, String) {
+    let what = match manager {
         Some(Manager::Lefthook) => {
-            let stdin = if name == "pre-push" { ", with 'use_stdin: true'" } else { "" };
-            shell.hint(format!("let a command in 'lefthook.yml' run this{stdin}:"));
-            let arguments = if name == "pre-push" { "{1} {2}" } else { "{1}" };
-            return shell.line(format!("git-deploy-hook {name} {arguments}"));
+            let (stdin, arguments) = match name {
+                "pre-push" => (", with 'use_stdin: true'", "{1} {2}"),
+                _ => ("", "{1}"),
+            };
+            let what = format!("let a command in 'lefthook.yml' run this{stdin}:");
+            return (what, format!("git-deploy-hook {name} {arguments}"));
         }
         Some(Manager::Husky) => {
             let place = path.ancestors().find(|folder| folder.ends_with(".husky")).unwrap_or(path).join(name);
-            shell.hint(format!("put this line at the beginning of '{}':", short(&place)));
+            format!("put this line at the beginning of '{}':", short(&place))
         }
         Some(Manager::PreCommit) => {
-            shell.hint(format!("put this line into a script '{shown}.legacy', which it runs too:"));
+            format!("put this line into a script '{}.legacy', which it runs too:", short(path))
         }
-        None => shell.hint("put this line behind the first one of it:"),
-    }
-    shell.line(scripts::line(name));
+        None => format!("put this line behind the first one of '{}':", short(path)),
+    };
+    (what, scripts::line(name))
 }
 
 fn next(steps: &[Step], shell: &mut Shell) {
@@ -106,16 +132,19 @@ fn next(steps: &[Step], shell: &mut Shell) {
         shell
             .hint("then, for a branch that is ready: git deploy-state set deployable <branch> && git deploy");
     }
+    if steps.iter().any(|step| matches!(step, Step::Configured("fetch", ..))) {
+        shell.hint("bring the states and deployments that others have published: git deploy-sync");
+    }
 }
 
 pub(crate) fn removed(undone: &[Undone], shell: &mut Shell) {
     for undone in undone {
         match undone {
-            Undone::Hook(path) => shell.line(format!("removed hook '{}'", short(path))),
+            Undone::Hook(path) => told(shell, format!("removed hook '{}'", short(path))),
             Undone::Config(key, value) => {
-                shell.line(format!("removed '{key} = {value}' from the configuration"));
+                told(shell, format!("removed '{key} = {value}' from the configuration"));
             }
-            Undone::File(path) => shell.line(format!("removed '{path}'")),
+            Undone::File(path) => told(shell, format!("removed '{path}'")),
             Undone::HookCalls(path) => shell.note(format!(
                 "hook '{}' was left as it is: take out its line with 'git-deploy-hook' yourself",
                 short(path)
@@ -131,7 +160,7 @@ pub(crate) fn removed(undone: &[Undone], shell: &mut Shell) {
         }
     }
     if undone.is_empty() {
-        shell.line("nothing to undo: this repository is not set up");
+        told(shell, "nothing to undo: this repository is not set up");
     } else {
         shell.note("states and deployments stay: they are in refs/notes/deploy and in the tags deployment-*");
     }
