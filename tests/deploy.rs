@@ -286,3 +286,66 @@ fn after_a_landing_the_branches_that_are_kept_on_base_are_rebased() {
         shop.is_sound();
     }
 }
+
+#[test]
+fn a_clean_local_base_follows_what_was_pushed() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    shop.deploy(&[]).success();
+    assert_eq!(shop.repo.id("master"), shop.authority().id("master"));
+    assert_eq!(shop.repo.read("login.txt"), "hello\n");
+    shop.deployable("again", "again.txt", "x\n");
+    shop.repo.write("login.txt", "mine\n");
+    shop.deploy(&[]).success();
+    assert_eq!(shop.repo.read("login.txt"), "mine\n", "changed files are never touched");
+}
+
+#[test]
+fn all_branches_that_were_approved_with_the_same_tip_are_deployed_with_it() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        shop.branch("one", "one.txt", "1\n");
+        shop.repo.git(&["branch", "two", "one"]);
+        shop.push(&["two"]);
+        shop.repo.deploy("deploy-state", &["set", "deployable", "one", "two"]);
+        shop.deploy(&[]).success();
+        assert_eq!(["one", "two"].map(|name| shop.state(name)), ["deployed", "deployed"]);
+    }
+}
+
+#[test]
+fn what_stands_there_is_not_deployed_again_and_nothing_goes_back_by_being_named() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        let before = shop.authority().id("master");
+        shop.deployable("one", "one.txt", "1\n");
+        shop.deploy(&[]).success();
+        shop.deploy(&[&shop.authority().id("master")]).success().stderr_contains("by deployment-0001");
+        shop.deploy(&[&before]).code_is(1).stderr_contains("is older than what was deployed");
+        let hotfix = shop.on_master("hotfix.txt", "fixed\n");
+        shop.deploy(&[&hotfix]).success().stdout_contains("deployment-0002");
+        shop.is_sound();
+    }
+}
+
+#[test]
+fn a_remote_that_is_added_later_gets_what_was_deployed_before() {
+    let (sandbox, shop) = {
+        let sandbox = sandbox!();
+        let shop = Shop::alone(&sandbox);
+        (sandbox, shop)
+    };
+    shop.deployable("one", "one.txt", "1\n");
+    shop.deploy(&[]).success();
+    let remote = sandbox.bare("late.git");
+    shop.repo.add_remote("origin", &remote);
+    shop.repo.git(&["push", "--quiet", "origin", "master"]);
+    shop.repo.deploy("deploy-sync", &[]);
+    for name in ["rendered/demo", "refs/deploy/rendered/demo/0001", "refs/deploy/attempts/deployment-0001"] {
+        assert_eq!(remote.tip(name), shop.repo.tip(name), "{name}");
+    }
+    shop.repo.git(&["switch", "--quiet", "-c", "two"]);
+    shop.repo.commit("two.txt", "2\n", "Two");
+    shop.repo.git(&["push", "--quiet", "origin", "two"]);
+    shop.repo.deploy("deploy-state", &["set", "deployable", "two"]);
+    shop.deploy(&[]).success().stdout_contains("deployment-0002");
+    assert_eq!(remote.git(&["rev-list", "--count", "rendered/demo"]).line(), "2");
+}

@@ -1,7 +1,7 @@
 //! What happens to a deployment when the world moves while it is on its way.
 
-use git_deploy_testkit::sandbox;
 use git_deploy_testkit::shop::{Shop, WEB};
+use git_deploy_testkit::{RefPhase, Victim, sandbox};
 
 /// Lets somebody else's commit land on base when the first number has been claimed.
 fn move_base_after_the_claim(shop: &Shop, path: &str, text: &str) -> String {
@@ -205,4 +205,57 @@ fn ctrl_c_reaches_git_too_and_the_run_is_continued_all_the_same() {
     shop.authority().remove_hook("pre-receive");
     shop.deploy(&[]).success().stdout_contains("Successfully Deployed");
     shop.is_sound();
+}
+
+#[test]
+fn a_verdict_that_a_dying_run_could_not_tell_is_told_by_the_next_one() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        shop.deployable("login", "login.txt", "hello\n");
+        let place = shop.authority();
+        let switch = place.kill_at_transaction_of(&["refs/tags/*"], 1, RefPhase::Prepared, Victim::Process);
+        shop.repo.command("git-deploy").pid_file(switch.pid_file()).output().was_killed();
+        switch.remove();
+        shop.deploy(&["--continue"]).success().stdout_contains("deployment-0001: Successfully Deployed");
+        shop.deploy(&["--continue"]).code_is(1).stderr_contains("no deployment is under way");
+        shop.is_sound();
+    }
+}
+
+#[test]
+fn an_abort_after_the_landing_says_that_it_has_ended() {
+    let shop = Shop::alone(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let switch = shop.repo.kill_at_transaction_of(&["refs/tags/*"], 1, RefPhase::Prepared, Victim::Process);
+    shop.repo.command("git-deploy").pid_file(switch.pid_file()).output().was_killed();
+    switch.remove();
+    shop.deploy(&["--abort"]).code_is(1).stderr_contains("deployment-0001 has ended already");
+    assert!(shop.tag("deployment-0001").starts_with("Successfully Deployed"));
+    shop.is_sound();
+}
+
+#[test]
+fn a_withdrawal_after_the_first_change_comes_too_late_and_that_is_said() {
+    let shop = Shop::alone(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    shop.repo.install_hook(
+        "reference-transaction",
+        "[ $1 = committed ] && grep -q refs/deploy/rendered && git deploy-state set development login; true",
+    );
+    shop.deploy(&[]).success().stderr_contains("'login' was set to development when it was on its way");
+    shop.repo.remove_hook("reference-transaction");
+    assert_eq!(shop.state("login"), "deployed");
+    shop.is_sound();
+}
+
+#[test]
+fn what_a_remote_says_when_it_refuses_is_told() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    shop.authority().install_hook(
+        "pre-receive",
+        "grep -q refs/heads/master && echo 'master is protected' && exit 1; true",
+    );
+    let output = shop.deploy(&[]);
+    output.code_is(75).stderr_contains("master is protected");
+    assert_eq!(output.stderr.matches("pre-receive hook declined").count(), 1, "{}", output.stderr);
 }

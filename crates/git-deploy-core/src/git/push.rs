@@ -49,19 +49,36 @@ pub struct Refusals {
     pub said: String,
 }
 
+impl Refusals {
+    /// What the remote's hooks said, in their own words.
+    fn remote_words(&self) -> Vec<&str> {
+        let words = self.said.lines().filter_map(|line| line.strip_prefix("remote:")).map(str::trim);
+        words.filter(|words| !words.is_empty()).collect()
+    }
+}
+
 impl std::fmt::Display for Refusals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // With --atomic every ref is refused; those that are only carried along say so and explain nothing.
-        let carried = |words: &String| {
-            words.contains("atomic push failed") || words.contains("atomic transaction failed")
-        };
-        let mut own: Vec<_> = self.refs.iter().filter(|(_, words)| !carried(words)).collect();
-        if own.is_empty() {
-            own = self.refs.iter().collect();
+        let carried =
+            |words: &str| words.contains("atomic push failed") || words.contains("atomic transaction failed");
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (name, words) in &self.refs {
+            match reasons.iter_mut().find(|(reason, _)| reason == words) {
+                Some((_, names)) => names.push(name.short()),
+                None => reasons.push((words, vec![name.short()])),
+            }
+        }
+        if reasons.iter().any(|(words, _)| !carried(words)) {
+            reasons.retain(|(words, _)| !carried(words));
         }
         let texts: Vec<String> =
-            own.iter().map(|(name, words)| format!("{}: {words}", name.short())).collect();
-        f.write_str(&texts.join(", "))
+            reasons.iter().map(|(words, names)| format!("{}: {words}", names.join(", "))).collect();
+        f.write_str(&texts.join("; "))?;
+        match self.remote_words()[..] {
+            [] => Ok(()),
+            ref words => write!(f, " (the remote says: {})", words.join(" ")),
+        }
     }
 }
 

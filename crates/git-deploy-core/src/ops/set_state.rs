@@ -231,8 +231,21 @@ fn plan(view: &View<'_>, request: &SetRequest) -> Result<Planned, SetError> {
         } else {
             planned.moved.push((branch, from));
         }
+        planned.moved.extend(withdrawn_there(view, name, request.state)?);
     }
     Ok(planned)
+}
+
+/// The remote's commit of a branch that is to be withdrawn, where ours is another: what is queued is the remote's, and who
+/// withdraws a branch means that.
+fn withdrawn_there(view: &View<'_>, name: &RefName, to: State) -> Result<Option<(Branch, State)>, SetError> {
+    let (ours, _) = view.branch(name)?;
+    let theirs =
+        view.remote_branch(name)?.filter(|theirs| to == State::Development && theirs.tip != ours.tip);
+    Ok(theirs
+        .map(|theirs| (theirs.state(), theirs))
+        .filter(|(from, _)| from.is_rebased())
+        .map(|(from, theirs)| (theirs, from)))
 }
 
 /// The rebase checks of a request. A write that is tried again because another writer was faster asks for the same ones.

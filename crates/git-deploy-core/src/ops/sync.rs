@@ -9,6 +9,7 @@ use crate::git::refs::{Expected, RefUpdate, RefsError, backoff};
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
 use crate::ops::Observer;
+use crate::ops::view::View;
 use crate::sync;
 
 /// How often notes are merged and pushed again when the remote's notes moved meanwhile.
@@ -269,7 +270,7 @@ pub fn full(
     let exchange = preview(repository, tracking)?;
     merge_notes(repository, tracking)?;
     adopt_tags(repository, tracking, observer)?;
-    push_pending_tags(repository, tracking, observer)?;
+    push_pending(repository, tracking, observer)?;
     publish_notes(repository, tracking, observer)?;
     Ok(exchange)
 }
@@ -300,35 +301,37 @@ pub fn preview(repository: &Repository, tracking: &Tracking) -> Result<Exchange,
     })
 }
 
-/// Pushes deployment tags that were made here while the remote was away.
+/// Pushes what deployments left here while the remote was away, or before there was one: tags, attempts, what was applied,
+/// and the branches that it was applied to.
 ///
 /// # Errors
 /// When git cannot be run or the remote cannot be reached.
-pub fn push_pending_tags(
+pub fn push_pending(
     repository: &Repository,
     tracking: &Tracking,
     observer: &dyn Observer,
 ) -> Result<(), SyncError> {
     let mut pending = Vec::new();
-    for tag in repository.refs("refs/tags/deployment-")? {
-        // A tag that is no deployment's is the user's own, whatever it is called.
-        if DeploymentId::from_tag(&tag.name).is_none() {
-            continue;
-        }
-        let kept = tracking.of(&tag.name).map_or(Ok(None), |name| repository.resolve(&name))?;
+    let mut ours = repository.refs("refs/tags/deployment-")?;
+    // A tag that is no deployment's is the user's own, whatever it is called.
+    ours.retain(|tag| DeploymentId::from_tag(&tag.name).is_some());
+    ours.extend(repository.refs("refs/deploy/attempts/")?);
+    ours.extend(repository.refs("refs/deploy/rendered/")?);
+    let rendered = View::new(repository).and_then(|view| view.rendered_branches()).unwrap_or_default();
+    let heads = repository.refs("refs/heads/")?;
+    ours.extend(heads.into_iter().filter(|head| rendered.contains(&head.name)));
+    for ours in ours {
+        let kept = tracking.of(&ours.name).map_or(Ok(None), |name| repository.resolve(&name))?;
         if kept.is_none() {
-            pending.push(PushRef {
-                name: tag.name,
-                new: Some(tag.target),
-                lease: Lease::From(Expected::Absent),
-            });
+            let lease = Lease::From(Expected::Absent);
+            pending.push(PushRef { name: ours.name, new: Some(ours.target), lease });
         }
     }
     match push_and_follow(repository, tracking, &pending)? {
         Pushed::Done => Ok(()),
         Pushed::Unreachable(said) => Err(unreachable(tracking, &said)),
         Pushed::Refused(refusals) => {
-            observer.warn(&format!("'{}' refused deployment tags: {refusals}", tracking.remote()));
+            observer.warn(&format!("'{}' refused deployments: {refusals}", tracking.remote()));
             Ok(())
         }
     }

@@ -154,28 +154,33 @@ impl Transactor<'_> {
                 let update = RefUpdate { old: Expected::Absent, ..change.as_update() };
                 self.update(&update, "deploy: push")?;
             }
-            if let (Some(_), false, Expected::At(old), Some(new)) =
-                (change.name.branch_name(), change.forward, change.old, change.new)
+            if let (Some(_), Expected::At(old), Some(new)) =
+                (change.name.branch_name(), change.old, change.new)
             {
-                self.follow_branch(&change.name, CommitId(old), CommitId(new))?;
+                self.follow_branch(&change.name, CommitId(old), CommitId(new), change.forward)?;
             }
         }
         Ok(())
     }
 
     /// Moves a local branch from the commit that the remote had to the one that it has now, if it stands there and its
-    /// work tree can follow.
-    fn follow_branch(&self, name: &RefName, old: CommitId, new: CommitId) -> Result<(), SyncError> {
+    /// work tree can follow. That base stays behind needs no word: a pull brings it there.
+    fn follow_branch(
+        &self,
+        name: &RefName,
+        old: CommitId,
+        new: CommitId,
+        base: bool,
+    ) -> Result<(), SyncError> {
         if self.repository.tip(name)? != Some(old) {
             return Ok(());
         }
         let change = Change::update(name.clone(), Some(old.0), new.0);
         if let Some(busy) = self.cannot_follow(&change)? {
-            self.observer.warn(&format!(
-                "local branch '{}' stays at {}: {busy}",
-                name.short(),
-                old.short(10)
-            ));
+            if !base {
+                let (name, at) = (name.short(), old.short(10));
+                self.observer.warn(&format!("local branch '{name}' stays at {at}: {busy}"));
+            }
             return Ok(());
         }
         self.run_journal(&Journal { label: "follow".to_owned(), changes: vec![change] })?;

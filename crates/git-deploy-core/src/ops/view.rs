@@ -138,8 +138,9 @@ impl<'a> View<'a> {
         Ok(ledger)
     }
 
-    /// The deployment that landed a branch's tip, if that is on base now.
-    fn landed(&self, branch: &RefName, tip: CommitId) -> Result<Option<DeploymentId>, GitError> {
+    /// The deployment that landed a branch's tip, if that is on base now. `noted`: the tip's note speaks for the branch by
+    /// name, be it the one that was deployed or another with the same tip.
+    fn landed(&self, branch: &RefName, tip: CommitId, noted: bool) -> Result<Option<DeploymentId>, GitError> {
         let base_tip = match self.base_tip.get() {
             Some(base_tip) => *base_tip,
             None => {
@@ -156,7 +157,7 @@ impl<'a> View<'a> {
             deployment.id.environment.is_none()
                 && deployment.outcome == Outcome::Success
                 && deployment.commit == tip
-                && deployment.branch.as_ref() == Some(branch)
+                && (noted || deployment.branch.as_ref() == Some(branch))
         });
         match landed {
             Some(deployment) if self.repository.is_ancestor(tip, base_tip)? => {
@@ -169,8 +170,19 @@ impl<'a> View<'a> {
     fn derive(&self, name: RefName, tip: CommitId, others_on_tip: bool) -> Result<Branch, ViewError> {
         // Base is where branches land: it is in no state, whatever is written on its tip.
         let note = if name == self.settings.base { None } else { self.notes.get(tip)? };
-        let landed = self.landed(&name, tip)?;
+        let noted = note.as_ref().is_some_and(|note| note.refs.contains(&name));
+        let landed = self.landed(&name, tip, noted)?;
         Ok(Branch::derive(name, tip, note, others_on_tip, landed))
+    }
+
+    /// A branch as the remote has it, if there is a remote and the branch is there.
+    ///
+    /// # Errors
+    /// When its note is malformed.
+    pub fn remote_branch(&self, name: &RefName) -> Result<Option<Branch>, ViewError> {
+        let theirs = self.settings.remote.as_ref().and_then(|tracking| tracking.of(name));
+        let tip = theirs.map_or(Ok(None), |theirs| self.repository.tip(&theirs))?;
+        tip.map(|tip| self.derive(name.clone(), tip, false)).transpose()
     }
 
     /// One branch: ours, else the remote's.
@@ -268,7 +280,7 @@ impl<'a> View<'a> {
 
     /// The branches of `rendered` environments, as base's `deploy.toml` names them. One that cannot be read names none:
     /// who deploys is told so, who only looks is not kept from it.
-    fn rendered_branches(&self) -> Result<Vec<RefName>, ViewError> {
+    pub(super) fn rendered_branches(&self) -> Result<Vec<RefName>, ViewError> {
         let Some(base_tip) = self.repository.tip(&self.settings.authority(&self.settings.base))? else {
             return Ok(Vec::new());
         };

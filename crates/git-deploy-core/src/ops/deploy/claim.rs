@@ -92,7 +92,7 @@ impl Context<'_> {
             candidate: pick.candidate.commit(),
             approved: pick.candidate.approved(),
             base: pick.candidate.base(),
-            previous: self.previous(&pick.environment)?,
+            previous: self.latest_success(&pick.environment)?.map(|latest| latest.id.clone()),
             started: self.identity.time(),
             by: self.identity.who().to_owned(),
             run,
@@ -123,6 +123,14 @@ impl Context<'_> {
             return self.take_over(attempt, at.0).map(Some);
         }
         Ok(None)
+    }
+
+    /// An attempt as it stands where it counts.
+    pub(super) fn attempt(&self, id: &DeploymentId) -> Result<Option<Attempt>, DeployError> {
+        let name = id.attempt();
+        let Some(at) = self.transactor().resolve(&name)? else { return Ok(None) };
+        let text = self.repository().commit(CommitId(at))?.message_text();
+        Attempt::parse(id.clone(), &text).map(Some).map_err(|error| DeployError::Record { name, error })
     }
 
     fn take_over(&self, attempt: Attempt, attempt_at: ObjectId) -> Result<Claimed, DeployError> {

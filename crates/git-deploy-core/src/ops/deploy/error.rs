@@ -71,6 +71,16 @@ pub enum DeployError {
         /// What there is.
         known: Vec<String>,
     },
+    /// A commit that is older than what stands there.
+    #[error("commit '{}' is older than what was deployed to '{environment}' by {deployment}", .commit.short(10))]
+    Older {
+        /// The commit.
+        commit: CommitId,
+        /// Where.
+        environment: EnvironmentName,
+        /// The deployment that stands there.
+        deployment: DeploymentId,
+    },
     /// The candidate does not stand in the environment that comes before.
     #[error("cannot deploy to '{environment}': commit '{commit}' was not deployed to '{after}' successfully")]
     NotYet {
@@ -92,6 +102,9 @@ pub enum DeployError {
     /// There is nothing to continue or to abort.
     #[error("no deployment is under way")]
     NothingUnderWay,
+    /// It ended already.
+    #[error("{0} has ended already: see 'git deploy-log'")]
+    Ended(DeploymentId),
     /// The verdict is reached, but base, tag and notes could not be moved.
     #[error("{id} is verified, not landed: {why}")]
     NotLanded {

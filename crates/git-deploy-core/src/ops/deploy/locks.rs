@@ -4,11 +4,12 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::{Context, DeployError};
 use crate::attempt::{LOCK_TTL, Lock};
-use crate::git::GitError;
 use crate::git::intent::{boot_id, process_is_alive};
-use crate::git::object::{Commit, Kind};
+use crate::git::object::{Commit, Kind, tag_bytes};
+use crate::git::{GitError, Identity};
 use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
 use crate::land::Change;
+use crate::ledger::Deployment;
 
 /// Whether a lock may be taken.
 pub(super) enum Availability {
@@ -124,14 +125,9 @@ impl Context<'_> {
     }
 
     /// Makes the annotated tag of a deployment.
-    pub(super) fn write_tag(
-        &self,
-        target: CommitId,
-        id: &DeploymentId,
-        message: &str,
-    ) -> Result<ObjectId, GitError> {
-        let bytes = crate::git::object::tag_bytes(target, &id.to_string(), self.identity.as_str(), message);
-        self.repository().write(Kind::Tag, &bytes)
+    pub(super) fn write_tag(&self, tagger: &Identity, deployment: &Deployment) -> Result<ObjectId, GitError> {
+        let (name, message) = (deployment.id.to_string(), deployment.message());
+        self.repository().write(Kind::Tag, &tag_bytes(deployment.commit, &name, tagger.as_str(), &message))
     }
 }
 

@@ -12,11 +12,14 @@ mod pick;
 mod run;
 mod verdict;
 
+use std::path::PathBuf;
+
+use crate::attempt::Attempt;
 use crate::config::deploy_toml::{DeployToml, Environment};
 use crate::config::{ConfigError, deploy_toml_of};
-use crate::deployment::{Blame, Event, Failure};
+use crate::deployment::{Blame, Event, Failure, Phase};
 use crate::environment::{Driver, Plan, Renderer};
-use crate::git::{Identity, Repository};
+use crate::git::{GitError, Identity, Repository};
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
 use crate::ledger::Outcome;
 use crate::ops::sweep::{Fate, sweep_authority};
@@ -102,10 +105,31 @@ pub struct Verdict {
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
-    /// The queue is empty, or nothing in it can be deployed.
-    Nothing,
+    /// There is nothing to deploy, for this reason.
+    Nothing(Nothing),
     /// A deployment ended.
     Finished(Verdict),
+}
+
+/// Why there is nothing to deploy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Nothing {
+    /// No branch is deployable.
+    #[error("the queue is empty")]
+    QueueEmpty,
+    /// None of those that are can be taken.
+    #[error("no branch in the queue can be deployed now")]
+    NoneTaken,
+    /// The commit that was named stands there.
+    #[error("commit '{}' was deployed to '{environment}' by {deployment}", .commit.short(10))]
+    Stands {
+        /// The commit.
+        commit: CommitId,
+        /// Where.
+        environment: EnvironmentName,
+        /// The deployment that stands there.
+        deployment: DeploymentId,
+    },
 }
 
 /// What a deployment would do.
@@ -127,6 +151,23 @@ pub struct DryRun {
     pub warnings: Vec<String>,
 }
 
+impl Verdict {
+    /// The verdict that an attempt ended with.
+    fn of(attempt: Attempt, outcome: Outcome) -> Self {
+        Self {
+            id: attempt.id,
+            outcome,
+            environment: attempt.environment,
+            branch: attempt.branch,
+            commit: attempt.candidate,
+            blame: attempt.blame,
+            reason: attempt.reason,
+            only_here: false,
+            again: false,
+        }
+    }
+}
+
 impl Deployer<'_> {
     /// One deployment. One that another run left behind is ended first.
     ///
@@ -145,7 +186,10 @@ impl Deployer<'_> {
                 self.interrupt.check()?;
                 Err(error)
             });
-            let Some((context, claimed)) = claimed? else { return Ok(Report::Nothing) };
+            let (context, claimed) = match claimed? {
+                Ok(claimed) => claimed,
+                Err(nothing) => return Ok(Report::Nothing(nothing)),
+            };
             let event = Event::TakenUp(claimed.attempt.phase);
             let of = claimed
                 .attempt
@@ -172,7 +216,10 @@ impl Deployer<'_> {
     pub fn resume(&self) -> Result<Report, DeployError> {
         let _run_lock = self.begin()?;
         let context = Context::new(self)?;
-        let claimed = context.take_over_open_attempt()?.ok_or(DeployError::NothingUnderWay)?;
+        let Some(claimed) = context.take_over_open_attempt()? else {
+            let verdict = self.untold(&context)?.ok_or(DeployError::NothingUnderWay)?;
+            return Ok(Report::Finished(verdict));
+        };
         let verdict = Run::new(self, &context, claimed).resume()?;
         if !verdict.again {
             self.rebase_the_others(&verdict);
@@ -192,7 +239,10 @@ impl Deployer<'_> {
     pub fn abort(&self) -> Result<Report, DeployError> {
         let _run_lock = self.begin()?;
         let context = Context::new(self)?;
-        let claimed = context.take_over_open_attempt()?.ok_or(DeployError::NothingUnderWay)?;
+        let Some(claimed) = context.take_over_open_attempt()? else {
+            let ended = self.untold(&context)?;
+            return Err(ended.map_or(DeployError::NothingUnderWay, |verdict| DeployError::Ended(verdict.id)));
+        };
         Run::new(self, &context, claimed).drive(Event::AbortAsked).map(Report::Finished)
     }
 
@@ -200,16 +250,19 @@ impl Deployer<'_> {
     ///
     /// # Errors
     /// When there is no candidate, or it could not be planned.
-    pub fn dry_run(&self, request: &DeployRequest) -> Result<Option<DryRun>, DeployError> {
+    pub fn dry_run(&self, request: &DeployRequest) -> Result<Result<DryRun, Nothing>, DeployError> {
         self.fetch()?;
         let context = Context::new(self)?;
-        let Some(pick) = context.pick(request, true)? else { return Ok(None) };
+        let pick = match context.pick(request, true)? {
+            Ok(pick) => pick,
+            Err(nothing) => return Ok(Err(nothing)),
+        };
         let Pick { candidate, environment, .. } = pick;
         let driver = context.driver(&environment).map_err(DeployError::Plan)?;
         let renderer = context.renderer(&environment).map_err(DeployError::Plan)?;
         let rendered = renderer.render(candidate.commit()).map_err(DeployError::Plan)?;
         let plan = driver.plan(&rendered).map_err(DeployError::Plan)?;
-        Ok(Some(DryRun {
+        Ok(Ok(DryRun {
             id: context.next_id(&environment)?,
             environment: environment.name.clone(),
             branch: candidate.branch().cloned(),
@@ -271,34 +324,79 @@ impl Deployer<'_> {
         Ok(())
     }
 
-    /// Ends an attempt that was left open. Returns its verdict if it is what the user asked for.
+    /// Ends an attempt that was left open, or finds the verdict that a run which died could not tell any more. Returns it if
+    /// it is what the user asked for.
     fn end_open_attempt(&self, request: &DeployRequest) -> Result<Option<Verdict>, DeployError> {
         let context = Context::new(self)?;
-        let Some(claimed) = context.take_over_open_attempt()? else { return Ok(None) };
-        self.observer.step("Resuming", &format!("{}, which an earlier run left behind", claimed.attempt.id));
-        let asked_for = match (&request.target, &claimed.attempt.branch) {
+        let verdict = match context.take_over_open_attempt()? {
+            Some(claimed) => {
+                let id = &claimed.attempt.id;
+                self.observer.step("Resuming", &format!("{id}, which an earlier run left behind"));
+                let verdict = Run::new(self, &context, claimed).resume()?;
+                self.rebase_the_others(&verdict);
+                verdict
+            }
+            None => match self.untold(&context)? {
+                Some(verdict) => verdict,
+                None => return Ok(None),
+            },
+        };
+        let asked_for = match (&request.target, &verdict.branch) {
             (None, _) => true,
             (Some(target), Some(branch)) => target == branch.as_str() || target == branch.short(),
             (Some(_), None) => false,
         };
-        let verdict = Run::new(self, &context, claimed).resume()?;
-        self.rebase_the_others(&verdict);
         if asked_for && !verdict.again {
             return Ok(Some(verdict));
         }
         let reason = verdict.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
         self.observer.step("Ended", &format!("{}: {}{reason}", verdict.id, verdict.outcome.subject()));
+        self.told();
         Ok(None)
     }
 
+    /// Where the deployment stands whose verdict nobody was told yet.
+    fn untold_path(&self) -> PathBuf {
+        self.repository.deploy_dir().join("untold")
+    }
+
+    /// Remembers whose verdict is to be told, so that one that is reached by a run which then dies is not lost.
+    fn remember(&self, id: &DeploymentId) -> Result<(), DeployError> {
+        let path = self.untold_path();
+        std::fs::write(&path, format!("{id}\n")).map_err(GitError::file(&path))?;
+        Ok(())
+    }
+
+    /// The verdict was told.
+    pub fn told(&self) {
+        // If it stays it is told once more.
+        drop(std::fs::remove_file(self.untold_path()));
+    }
+
+    /// The verdict of a deployment that ended without anybody being told.
+    fn untold(&self, context: &Context<'_>) -> Result<Option<Verdict>, DeployError> {
+        let text = std::fs::read_to_string(self.untold_path()).unwrap_or_default();
+        let Ok(id) = text.trim().parse::<DeploymentId>() else { return Ok(None) };
+        let attempt = context.attempt(&id)?.filter(|attempt| attempt.phase == Phase::Finished);
+        Ok(attempt
+            .and_then(|attempt| Some((attempt.outcome?, attempt)))
+            .map(|(outcome, attempt)| Verdict::of(attempt, outcome)))
+    }
+
     /// Picks and claims until one of both says that there is nothing or that it worked.
-    fn claim_next(&self, request: &DeployRequest) -> Result<Option<(Context<'_>, Claimed)>, DeployError> {
+    fn claim_next(
+        &self,
+        request: &DeployRequest,
+    ) -> Result<Result<(Context<'_>, Claimed), Nothing>, DeployError> {
         const TRIES: u32 = 10;
         for _ in 0..TRIES {
             let context = Context::new(self)?;
-            let Some(pick) = context.pick(request, false)? else { return Ok(None) };
+            let pick = match context.pick(request, false)? {
+                Ok(pick) => pick,
+                Err(nothing) => return Ok(Err(nothing)),
+            };
             if let Some(claimed) = context.claim(&pick)? {
-                return Ok(Some((context, claimed)));
+                return Ok(Ok((context, claimed)));
             }
         }
         Err(DeployError::NotClaimed("others were faster every time".to_owned()))

@@ -1,13 +1,13 @@
 //! Which commit is deployed next, and where to. What is found out here needs no number and changes nothing but notes.
 
-use super::{Context, DeployError, DeployRequest};
+use super::{Context, DeployError, DeployRequest, Nothing};
 use crate::branch::Branch;
 use crate::candidate::Candidate;
 use crate::config::deploy_toml::Environment;
 use crate::git::notes::{Notes, NotesEdit};
 use crate::git::object::quote_path;
 use crate::ids::{CommitId, DeploymentId, RefName};
-use crate::ledger::{Outcome, next_number};
+use crate::ledger::{Deployment, Outcome, next_number};
 use crate::note::Note;
 use crate::ops::transact::{Transacted, busy};
 use crate::queue;
@@ -26,19 +26,28 @@ pub(super) struct Pick {
 
 impl Context<'_> {
     /// Finds the candidate: what the user named, else the first in the queue that rebases. `None`: there is none.
-    pub(super) fn pick(&self, request: &DeployRequest, dry: bool) -> Result<Option<Pick>, DeployError> {
+    pub(super) fn pick(
+        &self,
+        request: &DeployRequest,
+        dry: bool,
+    ) -> Result<Result<Pick, Nothing>, DeployError> {
         match &request.target {
-            Some(target) => self.pick_named(target, request, dry).map(Some),
+            Some(target) => self.pick_named(target, request, dry),
             None => self.pick_from_queue(request, dry),
         }
     }
 
-    fn pick_from_queue(&self, request: &DeployRequest, dry: bool) -> Result<Option<Pick>, DeployError> {
+    fn pick_from_queue(
+        &self,
+        request: &DeployRequest,
+        dry: bool,
+    ) -> Result<Result<Pick, Nothing>, DeployError> {
         let found = self.view.authority_branches()?;
         for error in &found.malformed {
             self.deployer.observer.warn(&error.to_string());
         }
         let mut places = queue::order(&found.branches);
+        let nothing = if places.is_empty() { Nothing::QueueEmpty } else { Nothing::NoneTaken };
         // Those that are behind the head may become it; the others wait for something else.
         places.retain(|place| matches!(place.waits, None | Some(queue::Wait::Behind(_))));
         for place in places {
@@ -46,7 +55,7 @@ impl Context<'_> {
                 continue;
             };
             match self.pick_branch(branch, request, dry) {
-                Ok(pick) => return Ok(Some(pick)),
+                Ok(pick) => return Ok(Ok(pick)),
                 // It leaves the queue, or cannot be taken: those behind it go on without it.
                 Err(error @ (DeployError::Broken { .. } | DeployError::NotTaken { .. })) => {
                     self.deployer.observer.warn(&error.to_string());
@@ -54,16 +63,21 @@ impl Context<'_> {
                 Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        Ok(Err(nothing))
     }
 
-    fn pick_named(&self, target: &str, request: &DeployRequest, dry: bool) -> Result<Pick, DeployError> {
+    fn pick_named(
+        &self,
+        target: &str,
+        request: &DeployRequest,
+        dry: bool,
+    ) -> Result<Result<Pick, Nothing>, DeployError> {
         let name = RefName::new(target).or_else(|_| RefName::branch(target)).ok();
         let branches = self.view.authority_branches()?.branches;
         if let Some(branch) =
             name.as_ref().and_then(|name| branches.iter().find(|branch| branch.name == *name))
         {
-            return self.pick_branch(branch, request, dry);
+            return self.pick_branch(branch, request, dry).map(Ok);
         }
         if let Some(name) = name.filter(|name| name.branch_name().is_some())
             && self.view.settings.remote.is_some()
@@ -78,13 +92,16 @@ impl Context<'_> {
         if let Some(branch) =
             branches.iter().find(|branch| branch.tip == commit && branch.state() == State::Deployable)
         {
-            return self.pick_branch(branch, request, dry);
+            return self.pick_branch(branch, request, dry).map(Ok);
         }
         if !self.repository().is_ancestor(commit, self.base_tip)? {
             return Err(DeployError::CommitNotApproved(commit));
         }
         let environment = self.environment_for(request, commit)?;
-        Ok(Pick { candidate: Candidate::on_base(commit, self.base_tip), environment, carried: None })
+        if let Some(stands) = self.stands_there(&environment, commit)? {
+            return Ok(Err(stands));
+        }
+        Ok(Ok(Pick { candidate: Candidate::on_base(commit, self.base_tip), environment, carried: None }))
     }
 
     fn pick_branch(&self, branch: &Branch, request: &DeployRequest, dry: bool) -> Result<Pick, DeployError> {
@@ -189,23 +206,38 @@ impl Context<'_> {
         Ok(environment.clone())
     }
 
+    /// A commit of base that stands in the environment is not deployed again by naming it, and one that is older than what
+    /// stands there not at all: going back is asked for in another way.
+    fn stands_there(
+        &self,
+        environment: &Environment,
+        commit: CommitId,
+    ) -> Result<Option<Nothing>, DeployError> {
+        let Some(latest) = self.latest_success(environment)? else { return Ok(None) };
+        let (environment, deployment) = (environment.name.clone(), latest.id.clone());
+        if commit == latest.commit {
+            return Ok(Some(Nothing::Stands { commit, environment, deployment }));
+        }
+        if self.repository().is_ancestor(commit, latest.commit)? {
+            return Err(DeployError::Older { commit, environment, deployment });
+        }
+        Ok(None)
+    }
+
     /// Whether exactly this commit is an environment's latest success.
     fn stands(&self, environment: &Environment, commit: CommitId) -> Result<bool, DeployError> {
-        let mut successes: Vec<_> = self.view.ledger()?.deployments.iter().collect();
-        successes.retain(|deployment| {
-            deployment.environment == environment.name && deployment.outcome == Outcome::Success
-        });
-        let latest = successes.into_iter().max_by_key(|deployment| deployment.id.number);
-        Ok(latest.is_some_and(|deployment| deployment.commit == commit))
+        Ok(self.latest_success(environment)?.is_some_and(|latest| latest.commit == commit))
     }
 
     /// The latest deployment into an environment that succeeded.
-    pub(super) fn previous(&self, environment: &Environment) -> Result<Option<DeploymentId>, DeployError> {
-        let deployments = &self.view.ledger()?.deployments;
-        let successes = deployments.iter().filter(|deployment| {
+    pub(super) fn latest_success(
+        &self,
+        environment: &Environment,
+    ) -> Result<Option<&Deployment>, DeployError> {
+        let successes = self.view.ledger()?.deployments.iter().filter(|deployment| {
             deployment.environment == environment.name && deployment.outcome == Outcome::Success
         });
-        Ok(successes.map(|deployment| &deployment.id).max_by_key(|id| id.number).cloned())
+        Ok(successes.max_by_key(|deployment| deployment.id.number))
     }
 
     /// The number that a deployment would get now: the highest that is known plus one, be it of a tag or of a claim.

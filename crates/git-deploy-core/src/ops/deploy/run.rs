@@ -19,7 +19,7 @@ use crate::ids::{ObjectId, RefName};
 use crate::land::{Change, Verdict as Landing, base_change};
 use crate::ledger::Outcome;
 use crate::ops::sync::SyncError;
-use crate::ops::transact::Transacted;
+use crate::ops::transact::{Transacted, Transactor};
 use crate::ops::view::View;
 use crate::state::State;
 
@@ -49,6 +49,7 @@ impl<'a> Run<'a> {
 
     /// Goes on from the phase that the attempt has reached.
     pub(super) fn resume(self) -> Result<Verdict, DeployError> {
+        self.deployer.remember(&self.attempt().id)?;
         // A verdict that could not be pushed when it was found is pushed as it is.
         if let Some((tag, close, finished)) = self.pending_verdict()? {
             self.say("Pushing", ": the verdict that was found while the remote was away");
@@ -66,6 +67,7 @@ impl<'a> Run<'a> {
 
     /// Carries out what follows from an event, and what follows from that, until there is a verdict.
     pub(super) fn drive(mut self, first: Event) -> Result<Verdict, DeployError> {
+        self.deployer.remember(&self.attempt().id)?;
         let mut event = first;
         loop {
             event = match next(self.attempt().phase, event) {
@@ -96,23 +98,23 @@ impl<'a> Run<'a> {
         })
     }
 
+    /// Writes as who runs, at the moment of writing.
+    fn transactor<'b>(&'b self, identity: &'b Identity) -> Transactor<'b> {
+        Transactor { identity, ..self.context.transactor() }
+    }
+
     fn success(self) -> Verdict {
         self.verdict(Outcome::Success, None, false)
     }
 
     fn verdict(self, outcome: Outcome, close: Option<Close>, only_here: bool) -> Verdict {
-        let attempt = self.claimed.attempt;
-        Verdict {
-            id: attempt.id,
-            outcome,
-            environment: attempt.environment,
-            branch: attempt.branch,
-            commit: attempt.candidate,
+        let again = close.as_ref().is_some_and(|close| close.again);
+        let attempt = Attempt {
             blame: close.as_ref().map(|close| close.blame),
-            again: close.as_ref().is_some_and(|close| close.again),
             reason: close.map(|close| close.reason),
-            only_here,
-        }
+            ..self.claimed.attempt
+        };
+        Verdict { only_here, again, ..Verdict::of(attempt, outcome) }
     }
 
     /// Renders, asks the rules, and brings the environment to the result.
@@ -187,6 +189,16 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// What is to be said of an approval that was taken back when the candidate was on its way already.
+    fn withdrawn_late(&self) -> Result<Option<String>, DeployError> {
+        let Some(branch) = &self.attempt().branch else { return Ok(None) };
+        let note = self.deployer.repository.notes()?.get(self.attempt().candidate)?;
+        let state = note.map_or(State::Development, |note| note.state);
+        let late =
+            || format!("'{}' was set to {state} when it was on its way: that came too late", branch.short());
+        Ok((state != State::Deployable).then(late))
+    }
+
     fn verify(&mut self) -> Result<Event, DeployError> {
         self.say("Verifying", "");
         let context = self.context;
@@ -215,7 +227,12 @@ impl<'a> Run<'a> {
         changes.extend(others);
         changes.push(Change::update(attempt.id.attempt(), Some(self.claimed.attempt_at), written));
         let label = format!("{}: {}", attempt.id, attempt.phase);
-        match context.transactor().transact(&label, |_| Ok(NotesEdit::default()), |_| changes.clone())? {
+        let identity = self.deployer.repository.identity()?;
+        match self.transactor(&identity).transact(
+            &label,
+            |_| Ok(NotesEdit::default()),
+            |_| changes.clone(),
+        )? {
             Transacted::Done => {
                 let new_of = |name: &RefName| changes.iter().find(|change| change.name == *name)?.new;
                 let held = [Some(&mut self.claimed.lock), self.claimed.base_lock.as_mut()];
@@ -271,7 +288,7 @@ impl<'a> Run<'a> {
         let identity = self.deployer.repository.identity()?;
         let finding = Finding { who: identity.who(), time: identity.time() };
         let deployment = entry(self.attempt(), Outcome::Success, None, &finding);
-        let tag = self.context.write_tag(self.attempt().candidate, &deployment.id, &deployment.message())?;
+        let tag = self.context.write_tag(&identity, &deployment)?;
         let Ok(base) = self.base_move()? else { return Ok(Event::BaseMoved) };
         let environment = self
             .context
@@ -296,8 +313,12 @@ impl<'a> Run<'a> {
             Ok(edit)
         };
         let label = format!("{}: land", attempt.id);
-        match self.context.transactor().transact(&label, edit, |notes| landing.clone().changes(notes))? {
-            Transacted::Done => Ok(Event::Landed),
+        let late = self.withdrawn_late()?;
+        match self.transactor(&identity).transact(&label, edit, |notes| landing.clone().changes(notes))? {
+            Transacted::Done => {
+                late.iter().for_each(|late| self.deployer.observer.warn(late));
+                Ok(Event::Landed)
+            }
             Transacted::Moved(moved) => self.landing_moved(&moved, &rendered),
             Transacted::Refused(why) | Transacted::Unable(why) => Err(self.not_landed(why)),
         }
@@ -379,7 +400,7 @@ impl<'a> Run<'a> {
         }
         let finding = Finding { who: identity.who(), time: identity.time() };
         let deployment = entry(self.attempt(), close.outcome, Some(close.reason.clone()), &finding);
-        let tag = self.context.write_tag(self.attempt().candidate, &deployment.id, &deployment.message())?;
+        let tag = self.context.write_tag(&identity, &deployment)?;
         self.write_close(close, tag, deployment.finished)
     }
 
@@ -400,8 +421,9 @@ impl<'a> Run<'a> {
         let finding = Finding { who: self.context.identity.who(), time: finished };
         let edit = |notes: &Notes<'_>| failure_notes(notes, &attempt, &close, &finding);
         let label = format!("{}: close", attempt.id);
+        let identity = self.deployer.repository.identity()?;
         let transacted =
-            self.context.transactor().transact(&label, edit, |notes| landing.clone().changes(notes));
+            self.transactor(&identity).transact(&label, edit, |notes| landing.clone().changes(notes));
         match transacted? {
             Transacted::Done => Ok(self.verdict(close.outcome, Some(close), false)),
             Transacted::Unable(why) | Transacted::Refused(why) => {

@@ -46,9 +46,8 @@ pub(super) fn landed_note(note: Option<Note>, attempt: &Attempt, lands: bool) ->
         note.state = State::Deployed;
         note.reason = None;
         note.conflicts.clear();
-        if let Some(branch) = &attempt.branch {
-            note.refs = vec![branch.clone()];
-        }
+        // Other branches that were approved with the same tip have landed with it.
+        note.refs.extend(attempt.branch.clone().filter(|branch| !note.refs.contains(branch)));
     }
     note
 }

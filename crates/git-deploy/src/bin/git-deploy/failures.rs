@@ -1,9 +1,11 @@
 //! Why a run came to no verdict: exit code and what to do.
 
-use git_deploy_cli::{CommandError, Exit};
+use git_deploy_cli::{CommandError, Exit, shell_word};
 use git_deploy_core::config::ConfigError;
+use git_deploy_core::deployment::Blame;
 use git_deploy_core::ops::deploy::DeployError;
 use git_deploy_core::ops::view::ViewError;
+use git_deploy_core::state::State;
 
 /// The exit code that says whose turn it is, and hints.
 pub(crate) fn explain(error: DeployError) -> CommandError {
@@ -20,9 +22,11 @@ pub(crate) fn explain(error: DeployError) -> CommandError {
         | DeployError::NotTaken { .. }
         | DeployError::CommitNotApproved(_)
         | DeployError::NotYet { .. }
+        | DeployError::Older { .. }
         | DeployError::BaseBusy { .. }
         | DeployError::NothingUnderWay
         | DeployError::TooLate(_)
+        | DeployError::Ended(_)
         | DeployError::Plan(_) => CommandError::new(Exit::No, error),
         DeployError::NoTarget(_)
         | DeployError::NoEnvironment { .. }
@@ -46,14 +50,58 @@ pub(crate) fn explain(error: DeployError) -> CommandError {
     explained
 }
 
+/// Whose fault it is that there is no verdict, where it is anybody's or may go away by itself.
+pub(crate) fn blame(error: &DeployError) -> Option<Blame> {
+    match error {
+        DeployError::NotDeployable { .. } | DeployError::Broken { .. } | DeployError::NotTaken { .. } => {
+            Some(Blame::Branch)
+        }
+        DeployError::Plan(failure) => Some(failure.blame),
+        DeployError::AnotherRun(_)
+        | DeployError::Locked { .. }
+        | DeployError::LostLock(_)
+        | DeployError::NotLanded { .. }
+        | DeployError::NotClaimed(_)
+        | DeployError::NotRecorded { .. }
+        | DeployError::Forbidden(_)
+        | DeployError::BaseBusy { .. }
+        | DeployError::Record { .. }
+        | DeployError::Sync(_)
+        | DeployError::View(_)
+        | DeployError::Rebase(_)
+        | DeployError::Git(_) => Some(Blame::Nobody),
+        DeployError::CommitNotApproved(_)
+        | DeployError::NotYet { .. }
+        | DeployError::Older { .. }
+        | DeployError::NothingUnderWay
+        | DeployError::Ended(_)
+        | DeployError::TooLate(_)
+        | DeployError::NoTarget(_)
+        | DeployError::NoEnvironment { .. }
+        | DeployError::Interrupted { .. }
+        | DeployError::Id(_) => None,
+    }
+}
+
 fn hints(error: &DeployError) -> Vec<String> {
     let hint = match error {
-        DeployError::NotDeployable { branch, .. } => {
-            format!("approve it with: git deploy-state set deployable {}", branch.short())
-        }
+        DeployError::NotDeployable { branch, state } => match state {
+            State::Development | State::Staged => {
+                format!("approve it with: git deploy-state set deployable {}", shell_word(branch.short()))
+            }
+            State::Broken => format!(
+                "see what it conflicts with: git deploy-rebase --check {}",
+                shell_word(branch.short())
+            ),
+            State::Deployed | State::Deployable => return Vec::new(),
+        },
         DeployError::Broken { branch, base, paths } => {
             let mut hints: Vec<String> = paths.iter().map(|path| format!("conflict in {path}")).collect();
-            hints.push(format!("mend it with: git rebase {} {}", base.short(), branch.short()));
+            hints.push(format!(
+                "mend it with: git rebase {} {}",
+                shell_word(base.short()),
+                shell_word(branch.short())
+            ));
             return hints;
         }
         DeployError::BaseBusy { .. } => "commit or stash the changes, then run 'git deploy' again".to_owned(),
@@ -71,6 +119,9 @@ fn hints(error: &DeployError) -> Vec<String> {
             "wait until that has ended, then try again".to_owned()
         }
         DeployError::NoEnvironment { known, .. } => format!("there are: {}", known.join(", ")),
+        DeployError::Older { .. } => {
+            "revert on a branch of its own what is to go back, and deploy that".to_owned()
+        }
         DeployError::NotYet { after, .. } => format!("deploy it there first: git deploy --env={after}"),
         DeployError::CommitNotApproved(_) => "set its branch deployable, or name a commit on base".to_owned(),
         DeployError::NoTarget(_) => "list what can be deployed with: git deploy-queue".to_owned(),
@@ -82,6 +133,7 @@ fn hints(error: &DeployError) -> Vec<String> {
         | DeployError::LostLock(_)
         | DeployError::NotTaken { .. }
         | DeployError::NothingUnderWay
+        | DeployError::Ended(_)
         | DeployError::NotClaimed(_)
         | DeployError::Plan(_)
         | DeployError::Id(_)

@@ -26,25 +26,26 @@ fn deploy(args: &Deploy, shell: &mut Shell) -> Result<Exit, CommandError> {
     });
     let request = DeployRequest { target: target.transpose()?, environment: args.env.clone() };
     let events = Events::new(shell, args.json);
-    let outcome = {
-        let interrupt = git_deploy_cli::interrupt()?;
-        let deployer = Deployer { repository: &repository, site: &site::Plain, observer: &events, interrupt };
-        if args.dry_run {
-            let planned = deployer.dry_run(&request);
-            return planned.map_err(failures::explain).map(|planned| report::dry_run(planned, &events));
-        }
-        match (args.resume, args.abort) {
+    let interrupt = git_deploy_cli::interrupt()?;
+    let deployer = Deployer { repository: &repository, site: &site::Plain, observer: &events, interrupt };
+    let outcome = if args.dry_run {
+        deployer.dry_run(&request).map(|planned| report::dry_run(planned, &events))
+    } else {
+        let report = match (args.resume, args.abort) {
             (true, _) => deployer.resume(),
             (_, true) => deployer.abort(),
             (false, false) => deployer.deploy(&request),
-        }
+        };
+        report.map(|report| {
+            let exit = report::finished(&report, &events);
+            deployer.told();
+            exit
+        })
     };
-    match outcome {
-        Ok(report) => Ok(report::finished(&report, &events)),
-        Err(error) => {
-            let error = failures::explain(error);
-            report::failed(&error, &events);
-            Err(error)
-        }
-    }
+    outcome.map_err(|error| {
+        let blame = failures::blame(&error);
+        let error = failures::explain(error);
+        report::failed(&error, blame, &events);
+        error
+    })
 }

@@ -4,7 +4,7 @@ use git_deploy_cli::{CommandError, Exit, Text, shell};
 use git_deploy_core::deployment::Blame;
 use git_deploy_core::environment::Effect;
 use git_deploy_core::ledger::Outcome;
-use git_deploy_core::ops::deploy::{DryRun, Report, Verdict};
+use git_deploy_core::ops::deploy::{DryRun, Nothing, Report, Verdict};
 use serde_json::{Value, json};
 
 use crate::observer::Events;
@@ -12,14 +12,7 @@ use crate::observer::Events;
 /// Says how a deployment ended, and what that means as an exit code.
 pub(crate) fn finished(report: &Report, events: &Events<'_>) -> Exit {
     match report {
-        Report::Nothing => {
-            if events.is_json() {
-                events.object(&json!({ "event": "verdict", "result": "nothing", "exit": Exit::Done.code() }));
-            } else {
-                events.shell(|shell| shell.note("the queue is empty: nothing to deploy"));
-            }
-            Exit::Done
-        }
+        Report::Nothing(nothing) => nothing_to_deploy(nothing, events),
         Report::Finished(verdict) => {
             let exit = exit_of(verdict);
             if events.is_json() {
@@ -32,25 +25,27 @@ pub(crate) fn finished(report: &Report, events: &Events<'_>) -> Exit {
     }
 }
 
+fn nothing_to_deploy(nothing: &Nothing, events: &Events<'_>) -> Exit {
+    let reason = nothing.to_string();
+    if events.is_json() {
+        let exit = Exit::Done.code();
+        events.object(&json!({ "event": "verdict", "result": "nothing", "reason": reason, "exit": exit }));
+    } else {
+        events.shell(|shell| shell.note(format!("nothing to deploy: {reason}")));
+    }
+    Exit::Done
+}
+
 /// The last line of `--json` where there is no verdict.
-pub(crate) fn failed(error: &CommandError, events: &Events<'_>) {
+pub(crate) fn failed(error: &CommandError, blame: Option<Blame>, events: &Events<'_>) {
     if events.is_json() {
         events.object(&json!({
             "event": "verdict",
             "result": "error",
             "reason": error.message(),
-            "blame": blame_of(error.exit()).map(Blame::as_str),
+            "blame": blame.map(Blame::as_str),
             "exit": error.exit().code(),
         }));
-    }
-}
-
-/// What a run without a verdict says of the branch: nothing is its fault that may go away by itself.
-fn blame_of(exit: Exit) -> Option<Blame> {
-    match exit {
-        Exit::No => Some(Blame::Branch),
-        Exit::TryAgain | Exit::TimedOut | Exit::Fatal => Some(Blame::Nobody),
-        Exit::Done | Exit::Usage | Exit::Interrupted | Exit::ClosedPipe | Exit::Terminated => None,
     }
 }
 
@@ -105,8 +100,11 @@ fn say(verdict: &Verdict, events: &Events<'_>) {
 }
 
 /// Says what a deployment would do.
-pub(crate) fn dry_run(planned: Option<DryRun>, events: &Events<'_>) -> Exit {
-    let Some(planned) = planned else { return finished(&Report::Nothing, events) };
+pub(crate) fn dry_run(planned: Result<DryRun, Nothing>, events: &Events<'_>) -> Exit {
+    let planned = match planned {
+        Ok(planned) => planned,
+        Err(nothing) => return nothing_to_deploy(&nothing, events),
+    };
     if events.is_json() {
         events.object(&dry_run_object(&planned));
         return Exit::Done;
