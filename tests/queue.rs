@@ -1,5 +1,6 @@
 //! `git deploy-queue`: who is deployed next, as every clone sees it.
 
+use git_deploy_testkit::shop::Shop;
 use git_deploy_testkit::{Repo, Sandbox, sandbox};
 
 fn shop(sandbox: &Sandbox) -> Repo {
@@ -140,12 +141,93 @@ fn with_a_remote_its_branches_count_and_local_ones_do_not() {
     repo.deploy("deploy-state", &["set", "deployable", "pushed", "mine"]);
     assert_eq!(queue(&repo), ["pushed"]);
     repo.deploy("deploy-state", &["list"])
-        .stderr_contains("note: local branch 'mine' is deployable, and is not on 'origin'");
+        .stderr_contains("note: local branch 'mine' is deployable, and is not on 'origin'\nhint: push it: git push -u origin mine\n");
     // A local commit on top is not approved, and does not take the approved one out.
     repo.switch("pushed");
     repo.commit_empty("One more thing");
     assert_eq!(queue(&repo), ["pushed"]);
     repo.deploy("deploy-state", &[]).stdout_is("development\n");
+    repo.deploy("deploy-state", &["set", "deployable"]);
+    repo.deploy("deploy-state", &["list"]).stderr_contains(
+        "note: local branch 'pushed' is deployable, and differs from that of 'origin'\nhint: push it: git push origin pushed\n",
+    );
+    repo.git(&["reset", "--quiet", "--soft", "master"]);
+    repo.git(&["commit", "--quiet", "--message", "All at once"]);
+    repo.deploy("deploy-state", &["set", "deployable"]);
+    repo.deploy("deploy-state", &["list"])
+        .stderr_contains("hint: bring them together: git deploy-rebase pushed\n");
     // A bare repository has no remote unless it is configured: its own branches count.
     assert_eq!(queue(&remote), ["pushed"]);
+}
+
+#[test]
+fn a_deployment_that_is_verified_and_not_landed_is_why_the_queue_waits() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    shop.authority().install_hook("update", "case $1 in refs/heads/master) exit 1 ;; esac");
+    shop.deploy(&[]).code_is(75);
+    shop.repo
+        .deploy("deploy-queue", &[])
+        .stdout_contains("login")
+        .stderr_contains("note: deployment-0001 of 'login' is verified, not landed: the queue waits\n")
+        .stderr_contains("hint: land it: git deploy --continue\n");
+    shop.repo.deploy("deploy-queue", &["--porcelain"]).lacks("waits");
+    shop.authority().remove_hook("update");
+    shop.deploy(&["--continue"]).success();
+    shop.repo.deploy("deploy-queue", &[]).stderr_is("note: the queue is empty\n");
+}
+
+#[test]
+fn a_deployment_that_is_under_way_is_why_the_queue_waits() {
+    let shop = Shop::alone(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    shop.deploy(&[]).success();
+    let first = shop.repo.git(&["log", "-1", "--format=%B", "refs/deploy/attempts/deployment-0001"]).stdout;
+    for (phase, said) in [
+        (
+            "applying",
+            "note: deployment-0002 of 'login' is under way, begun by Ada Lovelace <ada@example.org>: the queue waits\n",
+        ),
+        ("finished", ""),
+    ] {
+        let text = first.replace("phase: finished", &format!("phase: {phase}"));
+        let commit = shop.repo.command("git").args(["commit-tree", "HEAD^{tree}"]).stdin(text).output();
+        shop.repo.git(&["update-ref", "refs/deploy/attempts/deployment-0002", commit.line()]);
+        shop.repo.deploy("deploy-queue", &[]).stderr_is(&format!("note: the queue is empty\n{said}"));
+    }
+    // What nobody can read hides no queue.
+    shop.repo.git(&["update-ref", "refs/deploy/attempts/deployment-0002", "HEAD"]);
+    shop.repo.deploy("deploy-queue", &[]).stderr_contains(
+        "warning: cannot tell what is under way: 'refs/deploy/attempts/deployment-0002' cannot be read",
+    );
+}
+
+#[test]
+fn states_that_a_plain_fetch_brought_are_pointed_out() {
+    let sandbox = sandbox!();
+    let shop = Shop::with_remote(&sandbox);
+    let other = shop.authority().clone_to("other");
+    other.set_config("remote.origin.tagOpt", "--no-tags");
+    other.git(&[
+        "config",
+        "--add",
+        "remote.origin.fetch",
+        "+refs/notes/deploy*:refs/notes/deploy-remote/origin/deploy*",
+    ]);
+    shop.deployable("login", "login.txt", "hello\n");
+    let commands: [(&str, &[&str]); 3] =
+        [("deploy-queue", &[]), ("deploy-state", &["list"]), ("deploy-state", &["get", "login"])];
+    other.git(&["fetch", "--quiet"]);
+    for (command, arguments) in commands {
+        other
+            .deploy(command, arguments)
+            .stderr_contains("note: states of 'origin' were fetched and are not merged: git deploy-sync\n");
+    }
+    other.deploy("deploy-sync", &[]);
+    // Ours may be ahead of what was fetched.
+    other.set_config("deploy.publish", "false");
+    other.deploy("deploy-state", &["set", "staged", "login"]);
+    for (command, arguments) in commands {
+        other.deploy(command, arguments).lacks("not merged");
+    }
 }

@@ -138,7 +138,7 @@ fn the_list_is_aligned_for_people_and_can_be_filtered() {
         .stdout_is(&format!("deployable {login} refs/heads/login\n"));
     repo.deploy("deploy-state", &["list", "--state=broken"])
         .stdout_is("")
-        .stderr_is("note: there are no such branches\n");
+        .stderr_is("note: no branch is broken\n");
     let json = repo.deploy("deploy-state", &["list", "--json", "--state=deployable"]);
     json.stdout_contains("\"by\":\"Ada Lovelace <ada@example.org>\"")
         .stdout_contains("\"since\":\"2026-11-20T");

@@ -4,6 +4,7 @@
 //! every step. None of them prints: what is worth telling is returned, or given to an [`Observer`] on the way.
 
 pub mod deploy;
+pub mod fetched;
 pub mod history;
 pub mod hooks;
 pub mod init;

@@ -4,8 +4,10 @@ use std::process::ExitCode;
 
 use git_deploy_cli::args::{self, Format, Output, QueueCommand};
 use git_deploy_cli::shell::Table;
-use git_deploy_cli::{CommandError, Exit, Shell, Text, note_hint, shell};
+use git_deploy_cli::{CommandError, Exit, Shell, Text, note_hint, note_unmerged, shell};
+use git_deploy_core::deployment::Phase;
 use git_deploy_core::git::Repository;
+use git_deploy_core::ops::under_way::under_way;
 use git_deploy_core::ops::view::View;
 use git_deploy_core::queue::{Place, Wait};
 use serde_json::{Map, Value, json};
@@ -21,9 +23,13 @@ fn main() -> ExitCode {
 
 fn list(output: Output, shell: &mut Shell) -> Result<Exit, CommandError> {
     let repository = Repository::open()?;
-    let (places, malformed) = View::new(&repository)?.queue()?;
+    let view = View::new(&repository)?;
+    let (places, malformed) = view.queue()?;
     match output.format() {
-        Format::Human => print(&places, shell),
+        Format::Human => {
+            print(&places, shell);
+            note_under_way(&view, shell);
+        }
         Format::Porcelain { nul } => {
             for (index, place) in places.iter().enumerate() {
                 shell.record(record(index + 1, place), nul);
@@ -39,7 +45,33 @@ fn list(output: Output, shell: &mut Shell) -> Result<Exit, CommandError> {
             shell.hint(hint);
         }
     }
+    note_unmerged(&view, shell)?;
     Ok(Exit::Done)
+}
+
+/// Says why nobody is taken from the queue just now. What cannot be read about that hides no queue.
+fn note_under_way(view: &View<'_>, shell: &mut Shell) {
+    match under_way(view) {
+        Ok(attempts) => {
+            for attempt in attempts {
+                let of = match &attempt.branch {
+                    Some(branch) => format!(" of '{}'", branch.short()),
+                    None => String::new(),
+                };
+                let (id, by) = (&attempt.id, &attempt.by);
+                match attempt.phase {
+                    Phase::Verified => {
+                        shell.note(format!("{id}{of} is verified, not landed: the queue waits"));
+                        shell.hint("land it: git deploy --continue");
+                    }
+                    Phase::Claimed | Phase::Applying | Phase::Finished => {
+                        shell.note(format!("{id}{of} is under way, begun by {by}: the queue waits"));
+                    }
+                }
+            }
+        }
+        Err(error) => shell.warn(format!("cannot tell what is under way: {error}")),
+    }
 }
 
 fn print(places: &[Place], shell: &mut Shell) {

@@ -1,7 +1,7 @@
 //! `git deploy-state get`
 
 use git_deploy_cli::args::{Format, Get};
-use git_deploy_cli::{CommandError, Exit, Shell, Text, shell};
+use git_deploy_cli::{CommandError, Exit, Shell, Text, note_unmerged, shell};
 use git_deploy_core::branch::Branch;
 use git_deploy_core::git::Repository;
 use git_deploy_core::ops::view::View;
@@ -32,6 +32,7 @@ pub(crate) fn get(arguments: &Get, shell: &mut Shell) -> Result<Exit, CommandErr
         }
         describe::warn_of_stray_note(&view, branch, shell)?;
     }
+    note_unmerged(&view, shell)?;
     Ok(Exit::Done)
 }
 

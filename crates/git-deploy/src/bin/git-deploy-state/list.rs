@@ -2,7 +2,7 @@
 
 use git_deploy_cli::args::{Format, List};
 use git_deploy_cli::shell::Table;
-use git_deploy_cli::{CommandError, Exit, Shell, Text, shell};
+use git_deploy_cli::{CommandError, Exit, Shell, Text, note_unmerged, shell, shell_word};
 use git_deploy_core::branch::Branch;
 use git_deploy_core::git::Repository;
 use git_deploy_core::ops::view::View;
@@ -19,7 +19,7 @@ pub(crate) fn list(arguments: &List, shell: &mut Shell) -> Result<Exit, CommandE
     let is_wanted = |branch: &&Branch| wanted.is_empty() || wanted.contains(&branch.state());
     let branches: Vec<&Branch> = all.branches.iter().filter(is_wanted).collect();
     match arguments.output.format() {
-        Format::Human => print(&branches, shell),
+        Format::Human => print(&view, &wanted, &branches, shell),
         format => branches.iter().for_each(|branch| describe::print(branch, format, shell)),
     }
     describe::warn_of_malformed(&all.malformed, shell);
@@ -27,12 +27,20 @@ pub(crate) fn list(arguments: &List, shell: &mut Shell) -> Result<Exit, CommandE
         describe::warn_of_stray_note(&view, branch, shell)?;
     }
     note_local_differences(&view, &all.branches, shell)?;
+    note_unmerged(&view, shell)?;
     Ok(Exit::Done)
 }
 
-fn print(branches: &[&Branch], shell: &mut Shell) {
+fn print(view: &View<'_>, wanted: &[State], branches: &[&Branch], shell: &mut Shell) {
     if branches.is_empty() {
-        shell.note("there are no such branches");
+        let place = match &view.settings.remote {
+            Some(tracking) => format!(" on '{}'", tracking.remote()),
+            None => String::new(),
+        };
+        shell.note(match wanted {
+            [] => format!("there is no branch{place} but base"),
+            wanted => format!("no branch{place} is {}", words(wanted)),
+        });
     }
     let mut table = Table::new();
     for branch in branches {
@@ -46,6 +54,10 @@ fn print(branches: &[&Branch], shell: &mut Shell) {
     table.print(shell);
 }
 
+fn words(states: &[State]) -> String {
+    states.iter().map(|state| state.as_str()).collect::<Vec<_>>().join(" or ")
+}
+
 /// Says which local branches are in a state that does not count, because the remote has other commits of them.
 fn note_local_differences(
     view: &View<'_>,
@@ -56,17 +68,29 @@ fn note_local_differences(
     for branch in view.local_branches()?.branches {
         let theirs = counting.iter().find(|other| other.name == branch.name);
         let (name, remote) = (branch.name.short(), tracking.remote());
-        let text = match theirs {
+        let (text, next) = match theirs {
             Some(theirs) if theirs.tip == branch.tip => continue,
-            Some(_) => {
-                format!("local branch '{name}' is {}, and differs from that of '{remote}'", branch.state())
+            Some(theirs) => {
+                let next = match view.repository.is_ancestor(theirs.tip, branch.tip)? {
+                    true => format!("push it: git push {} {}", shell_word(remote), shell_word(name)),
+                    false => format!("bring them together: git deploy-rebase {}", shell_word(name)),
+                };
+                (format!("differs from that of '{remote}'"), next)
             }
-            None => format!("local branch '{name}' is {}, and is not on '{remote}'", branch.state()),
+            None => {
+                let next = format!("push it: git push -u {} {}", shell_word(remote), shell_word(name));
+                (format!("is not on '{remote}'"), next)
+            }
         };
+        let text = format!("local branch '{name}' is {}, and {text}", branch.state());
         // What nobody decided on is worth a word only to somebody who asks.
         match branch.state() {
             State::Development => shell.verbose(1, text),
-            State::Staged | State::Deployable | State::Deployed | State::Broken => shell.note(text),
+            State::Deployed | State::Broken => shell.note(text),
+            State::Staged | State::Deployable => {
+                shell.note(text);
+                shell.hint(next);
+            }
         }
     }
     Ok(())

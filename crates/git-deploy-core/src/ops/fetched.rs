@@ -1,0 +1,21 @@
+//! Whether a plain `git fetch` brought states that do not count here yet.
+
+use crate::git::GitError;
+use crate::git::push::Tracking;
+use crate::ops::sync;
+use crate::ops::view::View;
+
+/// The remote whose states were fetched and are not merged into ours, if there is one.
+///
+/// # Errors
+/// When refs or their history cannot be read.
+pub fn unmerged<'v>(view: &'v View<'_>) -> Result<Option<&'v Tracking>, GitError> {
+    let Some(tracking) = &view.settings.remote else { return Ok(None) };
+    let Some(theirs) = sync::fetched_notes(view.repository, tracking)? else { return Ok(None) };
+    let is_merged = match view.notes.commit {
+        // Mostly they are the same, and then nothing else is read.
+        Some(ours) => ours == theirs || view.repository.is_ancestor(theirs, ours)?,
+        None => false,
+    };
+    Ok((!is_merged).then_some(tracking))
+}
