@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::attempt::Attempt;
+use crate::deployment::Phase;
 use crate::git::notes::{NotesEdit, NotesError, notes_ref};
 use crate::git::object::Kind;
 use crate::git::push::{Lease, PushRef, Pushed, Refusals, Tracking};
@@ -321,6 +323,12 @@ pub fn push_pending(
     let heads = repository.refs("refs/heads/")?;
     ours.extend(heads.into_iter().filter(|head| rendered.contains(&head.name)));
     for ours in ours {
+        // A verdict goes there together with its attempt, notes and locks, by the next run.
+        if DeploymentId::from_tag(&ours.name)
+            .is_some_and(|id| is_open(repository, tracking, &id).unwrap_or(true))
+        {
+            continue;
+        }
         let kept = tracking.of(&ours.name).map_or(Ok(None), |name| repository.resolve(&name))?;
         if kept.is_none() {
             let lease = Lease::From(Expected::Absent);
@@ -335,4 +343,12 @@ pub fn push_pending(
             Ok(())
         }
     }
+}
+
+/// Whether a remote has an attempt of this number that has no verdict yet.
+fn is_open(repository: &Repository, tracking: &Tracking, id: &DeploymentId) -> Result<bool, GitError> {
+    let attempt = tracking.of(&id.attempt()).map_or(Ok(None), |name| repository.tip(&name))?;
+    let Some(attempt) = attempt else { return Ok(false) };
+    let text = repository.commit(attempt)?.message_text();
+    Ok(Attempt::parse(id.clone(), &text).is_ok_and(|attempt| attempt.phase != Phase::Finished))
 }

@@ -60,11 +60,18 @@ impl Transactor<'_> {
         changes: impl Fn(Option<Change>) -> Vec<Change>,
     ) -> Result<Transacted, SyncError> {
         for tries in 1..=TRIES {
+            // The value that the lease names is read before it is merged: a plain `git fetch` moves it and merges nothing.
+            let tracking = self.settings.remote.as_ref();
+            let theirs =
+                tracking.map_or(Ok(None), |tracking| sync::fetched_notes(self.repository, tracking))?;
+            if let Some(tracking) = tracking.filter(|_| theirs.is_some()) {
+                sync::merge_notes(self.repository, tracking)?;
+            }
+            let theirs = theirs.map(|theirs| theirs.0);
             let notes = self.repository.notes()?;
             let commit = notes.commit_with(&edit(&notes)?, self.identity)?;
             let outcome = match &self.settings.remote {
                 Some(tracking) => {
-                    let theirs = sync::fetched_notes(self.repository, tracking)?.map(|theirs| theirs.0);
                     // Also decisions that were not published yet go along: there is one notes ref.
                     let ours = commit.or(notes.commit).filter(|ours| Some(ours.0) != theirs);
                     let list = changes(ours.map(|ours| Change::update(notes_ref(), theirs, ours.0)));
@@ -248,7 +255,17 @@ impl Transactor<'_> {
             }
             if let (Expected::At(old), Some(new)) = (change.old, change.new) {
                 for checked_out in self.checked_out(&change.name)? {
-                    self.repository.follow(&checked_out, CommitId(old), CommitId(new))?;
+                    let Err(error) = self.repository.follow(&checked_out, CommitId(old), CommitId(new))
+                    else {
+                        continue;
+                    };
+                    // The ref has moved: what comes after it must not wait for somebody's files.
+                    self.observer.warn(&format!(
+                        "'{}' stands at {new}, and its work tree '{}' could not follow from {old}: {error}; \
+                         move what is in the way aside, then: git read-tree -m -u {old} HEAD",
+                        change.name.short(),
+                        checked_out.path.display(),
+                    ));
                 }
             }
         }

@@ -6,11 +6,14 @@ use super::pick::Pick;
 use super::{Context, DeployError};
 use crate::attempt::{Attempt, base_lock, environment_lock};
 use crate::config::deploy_toml::Environment;
+use crate::config::deploy_toml_of;
 use crate::deployment::Phase;
 use crate::git::notes::{Notes, NotesEdit};
 use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
 use crate::land::{Change, Claim};
+use crate::ops::sweep::on_top_of;
 use crate::ops::transact::Transacted;
+use crate::state::State;
 
 /// A number that is ours, and the lock that goes with it.
 #[must_use]
@@ -42,15 +45,24 @@ impl Context<'_> {
             attempt: Change::create(attempt.id.attempt(), attempt_at.0),
             branch: rebased.map(|branch| Change::update(branch.clone(), Some(approved.0), candidate.0)),
         };
-        let edit = |_: &Notes<'_>| {
+        // Read again at every try: whoever withdrew the approval meanwhile is heard, and nothing is written over.
+        let withdrawn = std::cell::Cell::new(false);
+        let edit = |notes: &Notes<'_>| {
             let mut edit = NotesEdit { message: format!("{}: claimed", attempt.id), ..NotesEdit::default() };
-            if let Some(note) = &pick.carried {
-                edit.set(candidate, note);
+            let Some(branch) = pick.candidate.branch() else { return Ok(edit) };
+            let note = notes.get(approved)?.filter(|note| note.speaks_for(branch, true));
+            let note = note.filter(|note| note.state == State::Deployable);
+            withdrawn.set(note.is_none());
+            if let Some(note) = note.filter(|_| approved != candidate) {
+                let carried = note.carried(approved, pick.candidate.base(), &pick.dropped);
+                edit.set(candidate, &on_top_of(notes, (approved, &note), (candidate, carried))?);
             }
             Ok(edit)
         };
+        let changes = |notes| if withdrawn.get() { Vec::new() } else { claim.clone().changes(notes) };
         let label = format!("{}: claim", attempt.id);
-        match self.transactor().transact(&label, edit, |notes| claim.clone().changes(notes))? {
+        match self.transactor().transact(&label, edit, changes)? {
+            Transacted::Done if withdrawn.get() => return self.claim_lost(&[], &claim),
             Transacted::Done => {}
             Transacted::Moved(moved) => return self.claim_lost(&moved, &claim),
             Transacted::Refused(why) => return Err(DeployError::Forbidden(why)),
@@ -140,7 +152,12 @@ impl Context<'_> {
         let base_lock = self.transactor().resolve(&base_name)?;
         let base_change =
             base_lock.is_some().then(|| self.take(base_name.clone(), &run, &attempt.id)).transpose()?;
-        let environment = self.deploy_toml.environment(attempt.environment.as_str()).cloned();
+        let mut environment = self.deploy_toml.environment(attempt.environment.as_str()).cloned();
+        // Base may have given it up since: what was claimed can still be ended as it was begun.
+        if environment.is_none() {
+            let then = deploy_toml_of(self.repository(), attempt.base, &attempt.base.short(10))?;
+            environment = then.and_then(|then| then.environment(attempt.environment.as_str()).cloned());
+        }
         let environment = environment.ok_or_else(|| DeployError::NoEnvironment {
             name: attempt.environment.to_string(),
             known: self.deploy_toml.environments().iter().map(|known| known.name.to_string()).collect(),

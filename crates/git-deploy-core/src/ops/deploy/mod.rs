@@ -243,7 +243,7 @@ impl Deployer<'_> {
             let ended = self.untold(&context)?;
             return Err(ended.map_or(DeployError::NothingUnderWay, |verdict| DeployError::Ended(verdict.id)));
         };
-        Run::new(self, &context, claimed).drive(Event::AbortAsked).map(Report::Finished)
+        Run::new(self, &context, claimed).abort().map(Report::Finished)
     }
 
     /// What a deployment would do. Claims nothing and moves nothing.
@@ -327,32 +327,40 @@ impl Deployer<'_> {
     /// Ends an attempt that was left open, or finds the verdict that a run which died could not tell any more. Returns it if
     /// it is what the user asked for.
     fn end_open_attempt(&self, request: &DeployRequest) -> Result<Option<Verdict>, DeployError> {
-        let context = Context::new(self)?;
-        let verdict = match context.take_over_open_attempt()? {
-            Some(claimed) => {
-                let id = &claimed.attempt.id;
-                self.observer.step("Resuming", &format!("{id}, which an earlier run left behind"));
-                let verdict = Run::new(self, &context, claimed).resume()?;
-                self.rebase_the_others(&verdict);
-                verdict
+        // All of them: a number that stays open must not be taken up again after a later one has deployed.
+        loop {
+            let context = Context::new(self)?;
+            let verdict = match context.take_over_open_attempt()? {
+                Some(claimed) => {
+                    let id = &claimed.attempt.id;
+                    self.observer.step("Resuming", &format!("{id}, which an earlier run left behind"));
+                    let verdict = Run::new(self, &context, claimed).resume()?;
+                    self.rebase_the_others(&verdict);
+                    verdict
+                }
+                None => match self.untold(&context)? {
+                    Some(verdict) => verdict,
+                    None => return Ok(None),
+                },
+            };
+            if self.is_asked_for(request, &verdict)? && !verdict.again {
+                return Ok(Some(verdict));
             }
-            None => match self.untold(&context)? {
-                Some(verdict) => verdict,
-                None => return Ok(None),
-            },
-        };
-        let asked_for = match (&request.target, &verdict.branch) {
+            let reason = verdict.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+            self.observer.step("Ended", &format!("{}: {}{reason}", verdict.id, verdict.outcome.subject()));
+            self.told();
+        }
+    }
+
+    /// Whether a verdict that was found on the way is the one that the user wants.
+    fn is_asked_for(&self, request: &DeployRequest, verdict: &Verdict) -> Result<bool, DeployError> {
+        let same_target = match (&request.target, &verdict.branch) {
             (None, _) => true,
             (Some(target), Some(branch)) => target == branch.as_str() || target == branch.short(),
-            (Some(_), None) => false,
+            (Some(target), None) => self.repository.find_commit(target)? == Some(verdict.commit),
         };
-        if asked_for && !verdict.again {
-            return Ok(Some(verdict));
-        }
-        let reason = verdict.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-        self.observer.step("Ended", &format!("{}: {}{reason}", verdict.id, verdict.outcome.subject()));
-        self.told();
-        Ok(None)
+        let named = request.environment.as_deref();
+        Ok(same_target && named.is_none_or(|name| name == verdict.environment.as_str()))
     }
 
     /// Where the deployment stands whose verdict nobody was told yet.

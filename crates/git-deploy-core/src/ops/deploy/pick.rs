@@ -8,11 +8,10 @@ use crate::git::notes::{Notes, NotesEdit};
 use crate::git::object::quote_path;
 use crate::ids::{CommitId, DeploymentId, RefName};
 use crate::ledger::{Deployment, Outcome, next_number};
-use crate::note::Note;
 use crate::ops::transact::{Transacted, busy};
 use crate::queue;
 use crate::rebase::{Committer, Conflict, Engine, MergeTreeEngine, Request, Verdict};
-use crate::state::State;
+use crate::state::{Decision, State};
 
 /// A candidate and where it goes.
 pub(super) struct Pick {
@@ -20,8 +19,8 @@ pub(super) struct Pick {
     pub(super) candidate: Candidate,
     /// Where to.
     pub(super) environment: Environment,
-    /// The note that the candidate gets if it is a new commit.
-    pub(super) carried: Option<Note>,
+    /// Commits that its rebase dropped because base had them already.
+    pub(super) dropped: Vec<CommitId>,
 }
 
 impl Context<'_> {
@@ -87,8 +86,16 @@ impl Context<'_> {
             let why = "it is not pushed: the remote's branches are what is deployed".to_owned();
             return Err(DeployError::NotTaken { branch: name, why });
         }
-        let commit =
-            self.repository().find_commit(target)?.ok_or_else(|| DeployError::NoTarget(target.to_owned()))?;
+        // Base is what counts as base; our own branch of that name may be behind.
+        let is_base = RefName::new(target).or_else(|_| RefName::branch(target)).ok().as_ref()
+            == Some(&self.view.settings.base);
+        let commit = match is_base {
+            true => self.base_tip,
+            false => self
+                .repository()
+                .find_commit(target)?
+                .ok_or_else(|| DeployError::NoTarget(target.to_owned()))?,
+        };
         if let Some(branch) =
             branches.iter().find(|branch| branch.tip == commit && branch.state() == State::Deployable)
         {
@@ -101,7 +108,11 @@ impl Context<'_> {
         if let Some(stands) = self.stands_there(&environment, commit)? {
             return Ok(Err(stands));
         }
-        Ok(Ok(Pick { candidate: Candidate::on_base(commit, self.base_tip), environment, carried: None }))
+        Ok(Ok(Pick {
+            candidate: Candidate::on_base(commit, self.base_tip),
+            environment,
+            dropped: Vec::new(),
+        }))
     }
 
     fn pick_branch(&self, branch: &Branch, request: &DeployRequest, dry: bool) -> Result<Pick, DeployError> {
@@ -112,35 +123,41 @@ impl Context<'_> {
         let committer = Committer::configured(committer.map(|who| format!("{} <{}>", who.name, who.email)));
         let asked = Request::onto_base(branch.name.clone(), branch.tip, self.base_tip);
         let verdict = MergeTreeEngine::new(self.repository(), committer)?.rebase(&[asked])?.pop();
+        // Ctrl-C reaches the programs that the engine asked, too: their failure is no verdict.
+        self.deployer.interrupt.check()?;
         let (tip, dropped) = match verdict {
             Some(Verdict::Rebased(rebased)) => (rebased.tip, rebased.dropped),
             Some(Verdict::Current) | None => (branch.tip, Vec::new()),
-            Some(Verdict::Broken(conflict)) => return Err(self.broken(branch, conflict, dry)?),
+            Some(Verdict::Broken(conflict)) => return Err(self.broken(branch, &conflict, dry)?),
             Some(Verdict::Skipped(skip)) => {
                 return Err(DeployError::NotTaken { branch: branch.name.clone(), why: skip.to_string() });
             }
         };
         self.check_work_trees(branch, tip)?;
-        let carried = branch.note.as_ref().filter(|_| tip != branch.tip);
-        let carried = carried.map(|note| note.carried(branch.tip, self.base_tip, &dropped));
         let candidate = Candidate::of_branch(branch, tip, self.base_tip)
             .map_err(|_| DeployError::NotDeployable { branch: branch.name.clone(), state: branch.state() })?;
-        Ok(Pick { environment: self.environment_for(request, tip)?, candidate, carried })
+        Ok(Pick { environment: self.environment_for(request, tip)?, candidate, dropped })
     }
 
     /// Writes down that a branch does not rebase, and says so.
-    fn broken(&self, branch: &Branch, conflict: Conflict, dry: bool) -> Result<DeployError, DeployError> {
+    fn broken(&self, branch: &Branch, conflict: &Conflict, dry: bool) -> Result<DeployError, DeployError> {
         let error = DeployError::Broken {
             branch: branch.name.clone(),
             base: self.view.settings.base.clone(),
             paths: conflict.paths.clone(),
         };
-        let Some(note) = branch.note.as_ref().filter(|_| !dry) else { return Ok(error) };
-        let broken = note.broken(self.base_tip, conflict.paths);
-        let edit = |_: &Notes<'_>| {
+        if dry {
+            return Ok(error);
+        }
+        let edit = |notes: &Notes<'_>| {
             let mut edit =
                 NotesEdit { message: format!("{} is broken", branch.name.short()), ..NotesEdit::default() };
-            edit.set(branch.tip, &broken);
+            // Read again: somebody may have decided something meanwhile.
+            let note = notes.get(branch.tip)?.filter(|note| note.speaks_for(&branch.name, true));
+            let note = note.filter(|note| note.decision().is_some_and(|made| made != Decision::Development));
+            if let Some(note) = note {
+                edit.set(branch.tip, &note.broken(self.base_tip, conflict.paths.clone()));
+            }
             Ok(edit)
         };
         match self.transactor().transact("broken", edit, |notes| notes.into_iter().collect())? {

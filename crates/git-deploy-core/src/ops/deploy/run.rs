@@ -59,6 +59,14 @@ impl<'a> Run<'a> {
         self.drive(Event::TakenUp(phase))
     }
 
+    /// Ends it as aborted, unless it has a verdict already.
+    pub(super) fn abort(self) -> Result<Verdict, DeployError> {
+        match self.pending_verdict()? {
+            Some((tag, close, finished)) => self.write_close(close, tag, finished),
+            None => self.drive(Event::AbortAsked),
+        }
+    }
+
     fn phase(&self) -> Result<Phase, DeployError> {
         let driver = self.context.driver(&self.claimed.environment).map_err(DeployError::Plan)?;
         let kept = driver.phase(&self.attempt().id).map_err(DeployError::Plan)?;
@@ -406,7 +414,10 @@ impl<'a> Run<'a> {
 
     /// Whether base has the candidate already, so that there is nothing left to abort.
     fn candidate_landed(&self) -> Result<bool, DeployError> {
-        Ok(self.claimed.environment.lands && matches!(self.base_move()?, Ok(None)))
+        let attempt = self.attempt();
+        // A commit that was on base before says nothing.
+        let was_there = self.deployer.repository.is_ancestor(attempt.candidate, attempt.base)?;
+        Ok(self.claimed.environment.lands && !was_there && matches!(self.base_move()?, Ok(None)))
     }
 
     fn restore(&self, identity: &Identity) -> Result<(), Failure> {

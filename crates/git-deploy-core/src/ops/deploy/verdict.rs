@@ -61,6 +61,15 @@ pub(super) fn failed_note(
     highest_rev: u64,
     finding: &Finding<'_>,
 ) -> Note {
+    let mut note = note;
+    // Without a remote the notes of the landing stand before base moves: if it did not, they are taken back.
+    if let Some(note) = note.as_mut().filter(|note| {
+        note.state == State::Deployed
+            && attempt.branch.is_some()
+            && note.deployment.as_ref() == Some(&attempt.id)
+    }) {
+        note.state = note.was.take().map_or(State::Development, State::from);
+    }
     let mut note = recorded(note, attempt, close.outcome);
     // A later decision of the user stands: only what was deployable can be taken out of the queue.
     let queued = note.state == State::Deployable;

@@ -25,6 +25,7 @@ use crate::rebase::{Committer, Engine, MergeTreeEngine, RebaseError, Request, Ve
 use plan::Plan;
 
 pub use authority::sweep_authority;
+pub(super) use notes::on_top_of;
 pub use undo::undo;
 
 /// What to rebase, and how far to go.

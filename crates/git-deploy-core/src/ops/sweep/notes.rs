@@ -97,7 +97,7 @@ fn in_force(notes: &Notes<'_>, plan: &Plan) -> Result<Option<Note>, NotesError> 
 
 /// A new note where there may be one already: from a sweep that was broken off or undone, from somebody else's, or of
 /// another branch that became the same commit.
-fn on_top_of(
+pub(in crate::ops) fn on_top_of(
     notes: &Notes<'_>,
     (from, old): (CommitId, &Note),
     (to, carried): (CommitId, Note),
