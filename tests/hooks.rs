@@ -179,7 +179,9 @@ fn pushing_a_broken_branch_is_warned_about() {
     let tip = repo.commit("b", "b\n", "Log in");
     note(&repo, &tip, "state: broken\nref: refs/heads/login\nconflict: deploy/a.yaml");
     repo.git(&["push", "--quiet", "origin", "login"]).stderr_contains(
-        "warning: 'login' is broken: it cannot be rebased on 'master' (deploy/a.yaml conflicts)",
+        "warning: 'login' is broken: it cannot be rebased on 'origin/master' (deploy/a.yaml conflicts)\n\
+         hint: mend it with: git rebase origin/master login\n\
+         hint: then: git push --force-with-lease origin login\n",
     );
     assert_eq!(bare.id("login"), tip);
 }
@@ -227,6 +229,53 @@ fn a_push_behind_the_runners_rebase_names_the_way_to_follow() {
         .stderr_contains("git deploy-rebase");
     // With force git does tell it.
     repo.git(&["push", "--force", "origin", "login"]).stderr_contains("'login' on 'origin' was rebased");
+}
+
+#[test]
+fn a_branch_that_its_developer_has_rebased_too_is_not_said_to_be_behind() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    repo.branch("login");
+    let tip = repo.commit("b", "b\n", "Log in");
+    note(&repo, &tip, "state: deployable\nref: refs/heads/login\nrev: 1");
+    repo.git(&["push", "--quiet", "--set-upstream", "origin", "login"]);
+    run_elsewhere(&bare, "login");
+    repo.git(&["fetch", "--quiet"]);
+    repo.git(&["rebase", "--quiet", "origin/master"]);
+    repo.git(&["commit", "--quiet", "--amend", "--message", "Log in, please"]);
+    repo.try_git(&["push", "origin", "login"])
+        .code_is(1)
+        .stderr_contains("note: 'login' was rebased here, and differs from that of 'origin'")
+        .stderr_contains("hint: instead of 'git pull': git push --force-with-lease origin login")
+        .lacks("yours was not");
+    repo.git(&["push", "--quiet", "--force-with-lease", "origin", "login"]).lacks("yours was not");
+    assert_eq!(bare.id("login"), repo.id("login"));
+}
+
+#[test]
+fn a_broken_branch_is_mended_and_pushed_by_the_commands_that_are_named() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    repo.branch("login");
+    let old = repo.commit("a", "login\n", "Log in");
+    repo.git(&["push", "--quiet", "--set-upstream", "origin", "login"]);
+    repo.switch("master");
+    repo.commit("a", "master\n", "Go on");
+    repo.git(&["push", "--quiet", "origin", "master"]);
+    repo.try_deploy("deploy-state", &["set", "deployable", "login"])
+        .code_is(1)
+        .stderr_contains("hint: mend it with 'git rebase origin/master login', then set it again\n")
+        .stderr_contains("hint: and push it: git push --force-with-lease origin login\n");
+    repo.try_deploy("deploy-rebase", &["login"])
+        .code_is(1)
+        .stderr_contains("hint: mend 'login' with: git rebase origin/master login\n")
+        .stderr_contains("hint: then: git push --force-with-lease origin login\n");
+    repo.switch("login");
+    let rebase = repo.try_git(&["rebase", "--quiet", "-X", "theirs", "origin/master", "login"]);
+    rebase.success();
+    assert_ne!(repo.id("login"), old);
+    repo.git(&["push", "--quiet", "--force-with-lease", "origin", "login"]).lacks("warning");
+    assert_eq!(bare.id("login"), repo.id("login"));
 }
 
 #[test]
@@ -374,7 +423,34 @@ fn a_pull_after_which_nothing_is_behind_says_nothing() {
     other.commit("d", "d\n", "Further");
     other.git(&["push", "--quiet", "origin", "master"]);
     repo.switch("master");
-    repo.git(&["pull", "--quiet"]).stderr_contains("note: 'login' is deployable and behind 'master'");
+    repo.git(&["pull", "--quiet"]).stderr_contains("note: 'login' is deployable and behind 'origin/master'");
+}
+
+#[test]
+fn what_landed_is_told_by_the_merge_that_brought_it_and_never_again() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    repo.branch("login");
+    let tip = repo.commit("b", "b\n", "Log in");
+    note(&repo, &tip, "state: deployed\nref: refs/heads/login");
+    repo.git(&["push", "--quiet", "origin", "login", "login:master"]);
+    tag_deployment(&repo, "deployment-0001", &tip, "login");
+    repo.switch("master");
+    let other = bare.clone_to("other");
+    let go_on = |file: &str| {
+        other.commit(file, "x\n", "Go on");
+        other.git(&["push", "--quiet", "origin", "master"]);
+    };
+    go_on("c");
+    repo.git(&["pull", "--quiet"]).stderr_contains("note: 'login' has landed as 'deployment-0001'");
+    go_on("d");
+    repo.git(&["pull", "--quiet"]).is_silent();
+    // Nor by a merge that has nothing to do with it.
+    repo.git(&["checkout", "--quiet", "-b", "old", "HEAD~3"]);
+    repo.git(&["checkout", "--quiet", "-b", "side", "HEAD"]);
+    repo.commit("e", "e\n", "Aside");
+    repo.switch("old");
+    repo.git(&["merge", "--quiet", "side"]).is_silent();
 }
 
 #[test]

@@ -22,7 +22,7 @@ mod signals;
 pub use core_errors::{note_hint, shell_word};
 pub use error::{CommandError, OrExit};
 pub use exit::Exit;
-pub use fetched::note_unmerged;
+pub use fetched::{note_unmerged, push_again};
 pub use observer::ShellObserver;
 pub use progress::Progress;
 pub use run::{run, run_with};

@@ -1,7 +1,8 @@
-//! Whether a plain `git fetch` brought states that do not count here yet.
+//! What is known of the remote that counts without asking it.
 
 use crate::git::GitError;
 use crate::git::push::Tracking;
+use crate::ids::RefName;
 use crate::ops::sync;
 use crate::ops::view::View;
 
@@ -18,4 +19,14 @@ pub fn unmerged<'v>(view: &'v View<'_>) -> Result<Option<&'v Tracking>, GitError
         None => false,
     };
     Ok((!is_merged).then_some(tracking))
+}
+
+/// The remote that has a branch of this name, if it had one when it was last fetched.
+///
+/// # Errors
+/// When refs cannot be read.
+pub fn remote_of<'v>(view: &'v View<'_>, branch: &RefName) -> Result<Option<&'v Tracking>, GitError> {
+    let Some(tracking) = &view.settings.remote else { return Ok(None) };
+    let there = tracking.of(branch).map_or(Ok(None), |name| view.repository.tip(&name))?;
+    Ok(there.map(|_| tracking))
 }

@@ -82,13 +82,15 @@ pub enum Warning {
     Broken {
         /// The branch.
         branch: RefName,
-        /// What it cannot be rebased on.
+        /// What it cannot be rebased on: base where it counts.
         base: RefName,
         /// The paths that conflict.
         paths: Vec<String>,
     },
     /// The runner has rebased a branch on the remote; ours still stands where it was.
     Rebased(RefName),
+    /// A branch was rebased here by its developer, and git refuses to push what is no step forward.
+    RebasedHere(RefName),
     /// The remote has something else on a branch, which is in a state in which the runner rebases it.
     Moved(RefName, State),
     /// A note cannot be read.
@@ -145,7 +147,8 @@ impl Push<'_> {
         let mut warnings = Vec::new();
         let note = self.note(&pushed.name, new, &mut warnings);
         if let Some(note) = note.as_ref().filter(|note| note.state == State::Broken) {
-            let (base, paths) = (self.view.settings.base.clone(), note.conflicts.clone());
+            let settings = &self.view.settings;
+            let (base, paths) = (settings.authority(&settings.base), note.conflicts.clone());
             warnings.push(Warning::Broken { branch: pushed.name.clone(), base, paths });
         }
         if let Some(old) = pushed.old.map(CommitId) {
@@ -174,7 +177,8 @@ impl Push<'_> {
     ) -> Result<Option<Warning>, HookError> {
         let repository = self.view.repository;
         if repository.find(old.0)?.is_some() {
-            let rebased = self.is_rebase(old) && !repository.is_ancestor(old, new)?;
+            let rebased =
+                self.is_rebase(old) && !repository.is_ancestor(old, new)? && !self.is_on_base(new)?;
             return Ok(rebased.then(|| Warning::Rebased(branch.clone())));
         }
         // Not fetched yet. The note may be on what the remote had when it was.
@@ -194,15 +198,32 @@ impl Push<'_> {
         notes.any(|notes| notes.get(commit).ok().flatten().is_some_and(|note| note.rebased_from.is_some()))
     }
 
+    /// Whether somebody has decided about a commit.
+    fn is_known(&self, commit: CommitId) -> bool {
+        [&self.view.notes, &self.fetched].into_iter().any(|notes| matches!(notes.get(commit), Ok(Some(_))))
+    }
+
+    /// Whether a commit stands on base where that counts: somebody has rebased it as the runner would have.
+    fn is_on_base(&self, commit: CommitId) -> Result<bool, HookError> {
+        let settings = &self.view.settings;
+        let base_tip = self.view.repository.tip(&settings.authority(&settings.base))?;
+        Ok(base_tip.map_or(Ok(false), |base_tip| self.view.repository.is_ancestor(base_tip, commit))?)
+    }
+
     fn current_branch(&self, tracking: &Tracking) -> Result<Option<Warning>, HookError> {
         let Some(branch) = self.view.current_branch()? else { return Ok(None) };
         let repository = self.view.repository;
         let theirs = tracking.of(&branch).map_or(Ok(None), |name| repository.tip(&name))?;
         let (Some(ours), Some(theirs)) = (repository.tip(&branch)?, theirs) else { return Ok(None) };
-        if ours == theirs || !self.is_rebase(theirs) || repository.is_ancestor(theirs, ours)? {
+        if ours == theirs || repository.is_ancestor(theirs, ours)? || branch == self.view.settings.base {
             return Ok(None);
         }
-        Ok(Some(Warning::Rebased(branch)))
+        if !self.is_on_base(ours)? {
+            return Ok(self.is_rebase(theirs).then_some(Warning::Rebased(branch)));
+        }
+        // Behind the remote there is nothing to push.
+        let here = self.is_known(theirs) && !repository.is_ancestor(ours, theirs)?;
+        Ok(here.then_some(Warning::RebasedHere(branch)))
     }
 }
 
@@ -240,7 +261,7 @@ pub enum Left {
 /// What there is to say after a merge.
 #[derive(Debug)]
 pub struct PostMerge {
-    /// Base.
+    /// Base, where it counts.
     pub base: RefName,
     /// The branches that there is something to say about, by name.
     pub branches: Vec<Left>,
@@ -254,15 +275,13 @@ pub struct PostMerge {
 /// When branches or notes cannot be read.
 pub fn post_merge(repository: &Repository) -> Result<PostMerge, HookError> {
     let view = View::new(repository)?;
-    let base = view.settings.base.clone();
+    let base = view.settings.authority(&view.settings.base);
     let mut said = PostMerge { base, branches: Vec::new(), malformed: Vec::new() };
     // No state was ever set here: nothing can be staged, and nothing has landed.
     if view.notes.commit.is_none() {
         return Ok(said);
     }
-    let Some(base_tip) = repository.tip(&view.settings.authority(&view.settings.base))? else {
-        return Ok(said);
-    };
+    let Some(base_tip) = repository.tip(&said.base)? else { return Ok(said) };
     let found = view.local_branches()?;
     said.malformed = found.malformed;
     for Branch { name, tip, status, .. } in found.branches {
@@ -271,12 +290,23 @@ pub fn post_merge(repository: &Repository) -> Result<PostMerge, HookError> {
                 (!repository.is_ancestor(base_tip, tip)?).then(|| Left::Behind(name, status.state()))
             }
             Status::Broken { paths } => Some(Left::Broken(name, paths)),
-            Status::Deployed { deployment } => Some(Left::Landed(name, deployment)),
+            Status::Deployed { deployment } => {
+                came_with_merge(repository, tip)?.then_some(Left::Landed(name, deployment))
+            }
             Status::Development => None,
         };
         said.branches.extend(left);
     }
     Ok(said)
+}
+
+/// Whether the merge brought a commit here. One that was here before was told when it came.
+fn came_with_merge(repository: &Repository, tip: CommitId) -> Result<bool, GitError> {
+    let contains = |revision: &str| match repository.find_commit(revision)? {
+        Some(commit) => repository.is_ancestor(tip, commit),
+        None => Ok(false),
+    };
+    Ok(contains("HEAD")? && !contains("ORIG_HEAD")?)
 }
 
 /// The hooks that githooks(5) knows. One that we have nothing to do in does nothing, so that scripts of a newer version

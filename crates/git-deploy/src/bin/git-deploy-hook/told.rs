@@ -59,11 +59,17 @@ pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
                     "'{branch}' is broken: it cannot be rebased on '{base}'{}",
                     conflicts(paths)
                 ));
-                shell.hint(format!("git rebase {} {}", shell_word(base), shell_word(branch)));
+                shell.hint(format!("mend it with: git rebase {} {}", shell_word(base), shell_word(branch)));
+                shell.hint(format!("then: {}", push_again(remote, branch)));
             }
             Warning::Rebased(branch) => {
                 shell.warn(format!("'{}' on '{remote}' was rebased, and yours was not", branch.short()));
                 follow(shell);
+            }
+            Warning::RebasedHere(branch) => {
+                let branch = branch.short();
+                shell.note(format!("'{branch}' was rebased here, and differs from that of '{remote}'"));
+                shell.hint(format!("instead of 'git pull': {}", push_again(remote, branch)));
             }
             Warning::Moved(branch, state) => {
                 let branch = branch.short();
@@ -97,6 +103,11 @@ fn malformed(error: &NotesError, shell: &mut Shell) {
     if let Some(hint) = note_hint(error) {
         shell.hint(hint);
     }
+}
+
+/// How a branch that was rebased gets to the remote.
+fn push_again(remote: &str, branch: &str) -> String {
+    format!("git push --force-with-lease {} {}", shell_word(remote), shell_word(branch))
 }
 
 /// A merging `git pull` would put the old commits back.

@@ -24,7 +24,7 @@ fn rebase(arguments: &args::Rebase, shell: &mut Shell) -> Result<Exit, CommandEr
         let request = SweepRequest { branches, check: arguments.check };
         sweep(&repository, &request, &ShellObserver::new(shell), interrupt)?
     };
-    report::report(&swept, arguments.output.format(), shell);
+    report::report(&View::new(&repository)?, &swept, arguments.output.format(), shell)?;
     Ok(if swept.any_broken() { Exit::No } else { Exit::Done })
 }
 

@@ -2,8 +2,9 @@
 
 use git_deploy_cli::args::Format;
 use git_deploy_cli::shell::{self, Table};
-use git_deploy_cli::{Shell, Text, shell_word};
+use git_deploy_cli::{CommandError, Shell, Text, push_again, shell_word};
 use git_deploy_core::ops::sweep::{Fate, Outcome, Sweep};
+use git_deploy_core::ops::view::View;
 use serde_json::{Map, Value, json};
 
 /// How many digits of a commit people are shown.
@@ -13,9 +14,14 @@ const DIGITS: usize = 10;
 const HINTS: usize = 3;
 
 /// Prints what became of the branches.
-pub(crate) fn report(sweep: &Sweep, format: Format, shell: &mut Shell) {
+pub(crate) fn report(
+    view: &View<'_>,
+    sweep: &Sweep,
+    format: Format,
+    shell: &mut Shell,
+) -> Result<(), CommandError> {
     match format {
-        Format::Human => people(sweep, shell),
+        Format::Human => people(view, sweep, shell)?,
         Format::Porcelain { nul } => {
             for Outcome { branch, old, new, fate } in &sweep.outcomes {
                 let fields =
@@ -25,9 +31,10 @@ pub(crate) fn report(sweep: &Sweep, format: Format, shell: &mut Shell) {
         }
         Format::Json => sweep.outcomes.iter().for_each(|outcome| shell.json(&object(outcome))),
     }
+    Ok(())
 }
 
-fn people(sweep: &Sweep, shell: &mut Shell) {
+fn people(view: &View<'_>, sweep: &Sweep, shell: &mut Shell) -> Result<(), CommandError> {
     if sweep.outcomes.is_empty() {
         shell.note("no branch is staged or deployable");
     }
@@ -37,7 +44,7 @@ fn people(sweep: &Sweep, shell: &mut Shell) {
         table.row([verdict(&outcome.fate), name, details(outcome)]);
     }
     table.print(shell);
-    hints(sweep, shell);
+    hints(view, sweep, shell)
 }
 
 fn verdict(fate: &Fate) -> Text {
@@ -59,7 +66,7 @@ fn details(outcome: &Outcome) -> Text {
     }
 }
 
-fn hints(sweep: &Sweep, shell: &mut Shell) {
+fn hints(view: &View<'_>, sweep: &Sweep, shell: &mut Shell) -> Result<(), CommandError> {
     let onto = shell_word(sweep.onto.short());
     let is_broken = |outcome: &&Outcome| matches!(outcome.fate, Fate::Broken { .. });
     let broken: Vec<&Outcome> = sweep.outcomes.iter().filter(is_broken).collect();
@@ -69,6 +76,9 @@ fn hints(sweep: &Sweep, shell: &mut Shell) {
         for outcome in broken {
             let name = outcome.branch.short();
             shell.hint(format!("mend '{name}' with: git rebase {onto} {}", shell_word(name)));
+            if let Some(next) = push_again(view, &outcome.branch)? {
+                shell.hint(format!("then: {next}"));
+            }
         }
     }
     for outcome in &sweep.outcomes {
@@ -76,6 +86,7 @@ fn hints(sweep: &Sweep, shell: &mut Shell) {
             shell.hint(format!("'{}': {hint}", outcome.branch.short()));
         }
     }
+    Ok(())
 }
 
 fn object(outcome: &Outcome) -> Value {

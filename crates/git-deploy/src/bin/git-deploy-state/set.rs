@@ -1,10 +1,10 @@
 //! `git deploy-state set`
 
 use git_deploy_cli::args::Set;
-use git_deploy_cli::{CommandError, Exit, Shell, ShellObserver, Text, shell};
+use git_deploy_cli::{CommandError, Exit, Shell, ShellObserver, Text, push_again, shell};
 use git_deploy_core::git::Repository;
 use git_deploy_core::ids::RefName;
-use git_deploy_core::ops::set_state::{Outcome, Publication, SetRequest, set_state};
+use git_deploy_core::ops::set_state::{Outcome, Publication, SetError, SetRequest, set_state};
 use git_deploy_core::ops::view::View;
 
 use crate::{describe, named, state_of};
@@ -17,11 +17,14 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
     let branches = named(&View::new(&repository)?, &arguments.branches)?;
     let state = state_of(arguments.state)?;
     let request = SetRequest { state, branches, message: arguments.message, priority: arguments.priority };
-    let outcome = set_state(&repository, &request, &ShellObserver::new(shell))?;
+    let outcome = match set_state(&repository, &request, &ShellObserver::new(shell)) {
+        Err(error) => return Err(refusal(&repository, error)),
+        Ok(outcome) => outcome,
+    };
     for change in &outcome.changes {
         let name = Text::new().styled(shell::NAME, change.branch.short()).plain(": ");
         let text = match change.from == change.to {
-            true => name.joined(describe::state(change.to)).plain(" as before, with what you say of it"),
+            true => name.plain("still ").joined(describe::state(change.to)).plain(told_anew(&request)),
             false => {
                 name.joined(describe::state(change.from)).plain(" -> ").joined(describe::state(change.to))
             }
@@ -32,6 +35,31 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
         shell.note(format!("'{}' is {state} already", name.short()));
     }
     published(outcome, shell)
+}
+
+/// What is new about a state that stays.
+fn told_anew(request: &SetRequest) -> &'static str {
+    match (&request.message, request.priority) {
+        (Some(_), Some(_)) => ", with a new message and priority",
+        (Some(_), None) => ", with a new message",
+        (None, Some(_)) => ", with a new priority",
+        (None, None) => ", decided anew",
+    }
+}
+
+/// A branch that the remote has and that was mended here must get there, too.
+fn refusal(repository: &Repository, error: SetError) -> CommandError {
+    let next = match &error {
+        SetError::Conflicts { branch, .. } => {
+            View::new(repository).ok().and_then(|view| push_again(&view, branch).ok().flatten())
+        }
+        _ => None,
+    };
+    let error = CommandError::from(error);
+    match next {
+        Some(next) => error.hint(format!("and push it: {next}")),
+        None => error,
+    }
 }
 
 /// Says whether others can see it.
