@@ -69,6 +69,7 @@ impl From<ProgramError> for CommandError {
             ProgramError::Start(_) => Self::new(Exit::Fatal, error)
                 .hint("git must be installed, and be in a folder that PATH names"),
             ProgramError::Failed { command, stderr, .. } => with_cause(program(command, stderr)),
+            ProgramError::Stopped { .. } => Self::try_again(error),
             ProgramError::Output { .. } => Self::new(Exit::Fatal, error),
         }
     }

@@ -329,7 +329,12 @@ impl FromStr for DeploymentId {
         let canonical = digits.bytes().all(|byte| byte.is_ascii_digit())
             && (digits.len() == 4 || digits.len() > 4 && !digits.starts_with('0'));
         let number: u64 = digits.parse().map_err(|_| wrong())?;
-        if canonical && number > 0 { Ok(Self { environment, number }) } else { Err(wrong()) }
+        // A number that leaves no room for the next is nobody's.
+        if canonical && number > 0 && number <= u64::from(u32::MAX) {
+            Ok(Self { environment, number })
+        } else {
+            Err(wrong())
+        }
     }
 }
 

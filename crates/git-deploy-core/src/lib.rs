@@ -11,6 +11,7 @@ pub mod deployment;
 pub mod environment;
 pub mod git;
 pub mod ids;
+pub mod interrupt;
 pub mod land;
 pub mod ledger;
 pub mod note;

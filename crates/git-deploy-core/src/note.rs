@@ -301,7 +301,7 @@ impl Reader {
             "since" => self.single("since", value)?.since = Some(parsed(key, value)?),
             "by" => self.single("by", value)?.by = Some(value.to_owned()),
             "message" => self.single("message", value)?.message = Some(value.to_owned()),
-            "rev" => self.single("rev", value)?.rev = parsed(key, value)?,
+            "rev" => self.single("rev", value)?.rev = rev(value)?,
             "root" => self.single("root", value)?.root = Some(parsed(key, value)?),
             "approved" => self.single("approved", value)?.approved = Some(parsed(key, value)?),
             "was" => self.single("was", value)?.was = Some(decision(value)?),
@@ -341,6 +341,12 @@ impl Reader {
 
 fn parsed<T: FromStr>(key: &str, value: &str) -> Result<T, LineFault> {
     value.parse().map_err(|_| LineFault::Value { key: key.to_owned(), value: value.to_owned() })
+}
+
+/// Counts decisions: one that is absurdly high would leave no room for the next.
+fn rev(value: &str) -> Result<u64, LineFault> {
+    let rev: u32 = parsed("rev", value)?;
+    Ok(rev.into())
 }
 
 fn decision(value: &str) -> Result<Decision, LineFault> {

@@ -21,8 +21,8 @@ const NEW: &str = "new-";
 /// How long a lock file must stand unchanged before it is taken for dead; git holds one for milliseconds.
 const STILL: Duration = Duration::from_secs(1);
 
-/// How soon after its intent the lock file of an index is made. Git takes it for whole checkouts, so that one which is made
-/// later may be held by a checkout of the user's.
+/// How soon after its intent a lock file is made that says nothing of who made it: that of an index, which git holds for
+/// whole checkouts, of the packed refs or of a head. One that is made later may be held by somebody who lives.
 const AT_ONCE: Duration = Duration::from_secs(3);
 
 /// What a running process is about to do to refs or an index. Removed when it is dropped.
@@ -115,6 +115,13 @@ impl Repository {
         Ok(cleared)
     }
 
+    /// Removes the lock files that a child of ours left which was ended by a signal.
+    pub(super) fn clear_locks_of_ended(&self, intent: &Intent) -> Result<bool, GitError> {
+        let text = std::fs::read_to_string(&intent.path).map_err(GitError::file(&intent.path))?;
+        let begun = age(&intent.path).unwrap_or(SystemTime::UNIX_EPOCH);
+        self.clear_locks_of(&text, begun)
+    }
+
     /// Clears away what a run that died left behind. Called under the lock of runs.
     ///
     /// # Errors
@@ -160,8 +167,9 @@ impl Repository {
 
 /// Whether a lock file of that age can be of a process that said so then.
 fn was_made_by(path: &Path, age: SystemTime, begun: SystemTime) -> bool {
-    let of_index = path.ends_with("index.lock");
-    age.duration_since(begun).is_ok_and(|later| !of_index || later < AT_ONCE)
+    let says_nothing =
+        ["index.lock", "packed-refs.lock", "HEAD.lock"].iter().any(|name| path.ends_with(name));
+    age.duration_since(begun).is_ok_and(|later| !says_nothing || later < AT_ONCE)
 }
 
 /// The lock files in a folder with what they hold: whatever a fetch that died was about to write there.
@@ -218,13 +226,10 @@ impl Repository {
         let path = dir.join(name);
         let mut options = OpenOptions::new();
         let file = options.create(true).truncate(false).read(true).write(true).open(&path);
-        let mut file = file.map_err(GitError::file(&path))?;
+        let file = file.map_err(GitError::file(&path))?;
         for tries in 0..50 {
             if lock_inherited(&file).map_err(GitError::file(&path))? {
-                file.set_len(0)
-                    .and_then(|()| writeln!(file, "{}", std::process::id()))
-                    .map_err(GitError::file(&path))?;
-                return Ok(Ok(RunLock { _file: file }));
+                return Ok(Ok(held(file, &path)?));
             }
             // An orphan ends with the step that it is in; a run that is alive stays.
             let holder = std::fs::read_to_string(&path).unwrap_or_default().trim().to_owned();
@@ -234,8 +239,22 @@ impl Repository {
             }
             std::thread::sleep(Duration::from_millis(200));
         }
-        Ok(Err("an orphan of a run that died".to_owned()))
+        // What still holds it is a daemon that a git or a hook of the dead run started. Even an orphan could do no more than
+        // move refs from exactly where it saw them.
+        let mut new = tempfile::NamedTempFile::new_in(&dir).map_err(GitError::file(&dir))?;
+        new.flush().map_err(GitError::file(&path))?;
+        let file = new.persist(&path).map_err(|error| GitError::file(&path)(error.error))?;
+        match lock_inherited(&file).map_err(GitError::file(&path))? {
+            true => Ok(Ok(held(file, &path)?)),
+            false => Ok(Err("another one that has just begun".to_owned())),
+        }
     }
+}
+
+/// Writes into a lock file that is held who holds it.
+fn held(mut file: File, path: &Path) -> Result<RunLock, GitError> {
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(GitError::file(path))?;
+    Ok(RunLock { _file: file })
 }
 
 /// Whether a process of this machine is there. One that belongs to somebody else counts.

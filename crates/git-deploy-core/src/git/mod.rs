@@ -15,6 +15,7 @@ pub mod refs;
 pub mod setup;
 pub mod work_tree;
 
+use std::cell::OnceCell;
 use std::path::Path;
 
 pub use backend::{Paths, Ref};
@@ -23,6 +24,7 @@ use self::backend::{Backend, GitProgram, Libgit2};
 use self::object::{Commit, Kind, Malformed, Object, TreeEntry};
 use self::program::{ProgramError, git};
 use crate::ids::{CommitId, IdError, ObjectId, RefName};
+use crate::interrupt::Interrupt;
 
 /// Why something could not be read from or written to git.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +108,8 @@ impl GitError {
 /// A repository: objects, refs and configuration.
 pub struct Repository {
     backend: Box<dyn Backend>,
+    /// When to give up waiting for a remote.
+    stop: OnceCell<Interrupt>,
 }
 
 impl Repository {
@@ -115,7 +119,7 @@ impl Repository {
     /// When there is none, or it cannot be opened.
     pub fn open() -> Result<Self, GitError> {
         match Libgit2::open() {
-            Ok(Some(libgit2)) => Ok(Self { backend: Box::new(libgit2) }),
+            Ok(Some(libgit2)) => Ok(Self { backend: Box::new(libgit2), stop: OnceCell::new() }),
             Ok(None) => Self::open_with_program(),
             Err(_) => Err(GitError::NoRepository),
         }
@@ -126,7 +130,12 @@ impl Repository {
     /// # Errors
     /// When git finds no repository.
     pub fn open_with_program() -> Result<Self, GitError> {
-        Ok(Self { backend: Box::new(GitProgram::open()?) })
+        Ok(Self { backend: Box::new(GitProgram::open()?), stop: OnceCell::new() })
+    }
+
+    /// Gives up waiting for a remote when the user asks to stop.
+    pub fn stop_on(&self, interrupt: &Interrupt) {
+        self.stop.get_or_init(|| interrupt.clone());
     }
 
     /// Where it lies.

@@ -7,6 +7,11 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::time::{Duration, Instant};
+
+use duct::Expression;
+
+use crate::interrupt::Interrupt;
 
 /// A call of git that did not do what it was to do.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +28,12 @@ pub enum ProgramError {
         status: Option<i32>,
         /// What it said.
         stderr: String,
+    },
+    /// It was ended because the user asked to stop.
+    #[error("'{command}' was stopped")]
+    Stopped {
+        /// The command line.
+        command: String,
     },
     /// It printed something that cannot be read.
     #[error("'{command}' printed what cannot be read: {what}")]
@@ -52,7 +63,14 @@ pub struct Call {
     env: Vec<(OsString, OsString)>,
     env_remove: Vec<&'static str>,
     input: Option<Vec<u8>>,
+    stop: Option<Interrupt>,
 }
+
+/// How often a call that may be stopped looks whether it is to stop.
+const POLL: Duration = Duration::from_millis(50);
+
+/// How long a call may go on after the user asked to stop: Ctrl-C reaches it too, and it ends by itself.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// What git sets for the repository that it is called in. A call about another work tree must not inherit it.
 const LOCAL_ENV: [&str; 8] = [
@@ -69,7 +87,7 @@ const LOCAL_ENV: [&str; 8] = [
 /// Begins a call of git.
 pub fn git<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Call {
     let args = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
-    Call { args, dir: None, env: Vec::new(), env_remove: Vec::new(), input: None }
+    Call { args, dir: None, env: Vec::new(), env_remove: Vec::new(), input: None, stop: None }
 }
 
 impl Call {
@@ -104,6 +122,12 @@ impl Call {
         self
     }
 
+    /// Ends it when the user asks to stop: for calls that wait for others, who may never answer.
+    pub fn stop_on(mut self, interrupt: Option<Interrupt>) -> Self {
+        self.stop = interrupt;
+        self
+    }
+
     /// The command line, for messages.
     pub fn command_line(&self) -> String {
         let words = self.args.iter().map(|arg| arg.to_string_lossy());
@@ -131,7 +155,29 @@ impl Call {
             Some(input) => expression.stdin_bytes(input.clone()),
             None => expression.stdin_null(),
         };
-        expression.stdout_capture().stderr_capture().unchecked().run().map_err(ProgramError::Start)
+        let expression = expression.stdout_capture().stderr_capture().unchecked();
+        match &self.stop {
+            None => expression.run().map_err(ProgramError::Start),
+            Some(interrupt) => self.run_until_stopped(&expression, interrupt),
+        }
+    }
+
+    fn run_until_stopped(
+        &self,
+        expression: &Expression,
+        interrupt: &Interrupt,
+    ) -> Result<Output, ProgramError> {
+        let handle = expression.start().map_err(ProgramError::Start)?;
+        let mut asked: Option<Instant> = None;
+        loop {
+            if handle.wait_timeout(POLL).map_err(ProgramError::Start)?.is_some() {
+                return handle.into_output().map_err(ProgramError::Start);
+            }
+            if interrupt.check().is_err() && asked.get_or_insert_with(Instant::now).elapsed() > GRACE {
+                handle.kill().map_err(ProgramError::Start)?;
+                return Err(ProgramError::Stopped { command: self.command_line() });
+            }
+        }
     }
 
     /// Runs it and returns what it printed.

@@ -61,7 +61,7 @@ impl std::fmt::Display for Refusals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // With --atomic every ref is refused; those that are only carried along say so and explain nothing.
         let carried =
-            |words: &str| words.contains("atomic push failed") || words.contains("atomic transaction failed");
+            |words: &str| words.contains("atomic push fail") || words.contains("atomic transaction failed");
         let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
         for (name, words) in &self.refs {
             match reasons.iter_mut().find(|(reason, _)| reason == words) {
@@ -167,7 +167,7 @@ impl Repository {
             "--end-of-options",
             tracking.remote(),
         ]);
-        let call = within(call.args(tracking.refspecs()));
+        let call = self.asking(call.args(tracking.refspecs()));
         let _intent = self.intend_below(&tracking.places())?;
         match call.run() {
             // A fetch of ours that died may have left locks behind.
@@ -183,7 +183,7 @@ impl Repository {
     /// When there is none, in the words of git and of what it runs.
     pub fn ask(&self, tracking: &Tracking) -> Result<(), String> {
         let call = git(["ls-remote", "--quiet", "--end-of-options", tracking.remote(), "refs/notes/deploy"]);
-        match within(call).output() {
+        match self.asking(call).output() {
             Ok(output) if output.status.success() => Ok(()),
             Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
             Err(error) => Err(error.to_string()),
@@ -217,7 +217,7 @@ impl Repository {
         }
         // git itself writes down what it pushed to branches.
         let _intent = self.intend_below(&[tracking.heads()])?;
-        let output = within(call).output()?;
+        let output = self.asking(call).output()?;
         if output.status.success() {
             return Ok(Pushed::Done);
         }
@@ -230,8 +230,11 @@ impl Repository {
     }
 }
 
-fn within(call: Call) -> Call {
-    call.env(WITHIN, "1")
+impl Repository {
+    /// A call that waits for a remote, and that our own hooks know to be ours.
+    fn asking(&self, call: Call) -> Call {
+        call.env(WITHIN, "1").stop_on(self.stop.get().cloned())
+    }
 }
 
 /// The refused refs in what `git push --porcelain` prints: lines `!<TAB><from>:<to><TAB><words>`.

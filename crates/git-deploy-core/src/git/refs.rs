@@ -66,29 +66,43 @@ impl Repository {
     /// Moves refs, all or none, with a message for their reflogs.
     ///
     /// # Errors
-    /// [`RefsError::Moved`] if one of them does not stand where it was expected, in which case none is moved.
+    /// [`RefsError::Moved`] if one of them stands neither where it was expected nor where it goes. None is moved then, unless
+    /// git was killed in the middle before.
     pub fn update_refs(&self, updates: &[RefUpdate], reflog: &str) -> Result<(), RefsError> {
         if updates.is_empty() {
             return Ok(());
         }
-        let call = git(["update-ref", "--create-reflog", "--stdin", "-z", "-m"]).arg(reflog);
-        let call = call.input(transaction(updates, self.null_id()));
         let intent = self.intend(updates)?;
+        let mut updates = updates.to_vec();
         let mut tries = 0;
         loop {
+            let call = git(["update-ref", "--create-reflog", "--stdin", "-z", "-m"]).arg(reflog);
+            let call = call.input(transaction(&updates, self.null_id()));
             let output = call.output()?;
             if output.status.success() {
                 return Ok(());
             }
-            // Which of the many reasons it was is not read from the message, but from what stands there now.
+            if output.status.code().is_none() {
+                // It was ended by a signal, and its locks are nobody's any more.
+                self.clear_locks_of_ended(&intent)?;
+            }
+            // Which of the many reasons it was is not read from the message, but from what stands there now: some may have
+            // moved before it ended.
+            let mut left = Vec::new();
             for update in updates {
-                if !update.old.holds(self.resolve(&update.name)?) {
-                    return Err(RefsError::Moved(update.name.clone()));
+                let actual = self.resolve(&update.name)?;
+                if update.old.holds(actual) {
+                    left.push(update);
+                } else if actual != update.new {
+                    return Err(RefsError::Moved(update.name));
                 }
             }
+            if left.is_empty() {
+                return Ok(());
+            }
+            updates = left;
             tries += 1;
             if tries == LOCKED_TRIES && !self.clear_dead_locks()? || tries > LOCKED_TRIES {
-                drop(intent);
                 return Err(call.failed(&output).into());
             }
             std::thread::sleep(backoff(tries));

@@ -3,6 +3,7 @@
 use git2::{ErrorCode, ObjectType, Oid, ReferenceType};
 
 use super::listing::Listing;
+use super::program::Promised;
 use super::{Backend, Paths, Ref};
 use crate::git::GitError;
 use crate::git::object::{Kind, Object};
@@ -13,6 +14,8 @@ pub(in crate::git) struct Libgit2 {
     paths: Paths,
     /// What the git program says, where it looks at more places than libgit2.
     listing: Option<Listing>,
+    /// Brings objects that a partial clone left behind.
+    promisor: Promised,
 }
 
 impl Libgit2 {
@@ -32,7 +35,7 @@ impl Libgit2 {
             work_tree: repository.workdir().map(std::path::Path::to_owned),
         };
         let listing = config_from_environment().then(Listing::default);
-        Ok(Some(Self { repository, paths, listing }))
+        Ok(Some(Self { repository, paths, listing, promisor: Promised::default() }))
     }
 }
 
@@ -69,7 +72,11 @@ impl Backend for Libgit2 {
     fn read(&self, id: ObjectId) -> Result<Option<Object>, GitError> {
         let what = || format!("cannot read object '{id}'");
         let odb = self.repository.odb().map_err(GitError::libgit2(what()))?;
-        let Some(object) = found(odb.read(oid(id)?), what)? else { return Ok(None) };
+        let Some(object) = found(odb.read(oid(id)?), what)? else {
+            // libgit2 fetches nothing; git does where the clone is partial.
+            let partial = !self.config("extensions.partialclone")?.is_empty();
+            return if partial { self.promisor.read(id) } else { Ok(None) };
+        };
         let kind = match object.kind() {
             ObjectType::Blob => Kind::Blob,
             ObjectType::Tree => Kind::Tree,

@@ -44,6 +44,29 @@ impl GitProgram {
     }
 }
 
+/// Objects that git fetches when they are wanted.
+#[derive(Default)]
+pub(super) struct Promised(RefCell<Option<Reader>>);
+
+impl Promised {
+    /// Reads an object by the git program.
+    pub(super) fn read(&self, id: ObjectId) -> Result<Option<Object>, GitError> {
+        read(&self.0, id)
+    }
+}
+
+fn read(reader: &RefCell<Option<Reader>>, id: ObjectId) -> Result<Option<Object>, GitError> {
+    let mut reader = reader.borrow_mut();
+    let running = match &mut *reader {
+        Some(running) => running,
+        none => none.insert(Reader::start()?),
+    };
+    running.read(id).map_err(|error| {
+        *reader = None;
+        GitError::Read { id, error }
+    })
+}
+
 /// A running `git cat-file --batch`, which ends when its input is closed.
 struct Reader {
     child: Child,
@@ -111,15 +134,7 @@ impl Backend for GitProgram {
     }
 
     fn read(&self, id: ObjectId) -> Result<Option<Object>, GitError> {
-        let mut reader = self.reader.borrow_mut();
-        let running = match &mut *reader {
-            Some(running) => running,
-            none => none.insert(Reader::start()?),
-        };
-        running.read(id).map_err(|error| {
-            *reader = None;
-            GitError::Read { id, error }
-        })
+        read(&self.reader, id)
     }
 
     fn write(&self, kind: Kind, data: &[u8]) -> Result<ObjectId, GitError> {
@@ -128,9 +143,13 @@ impl Backend for GitProgram {
     }
 
     fn resolve(&self, name: &RefName) -> Result<Option<ObjectId>, GitError> {
-        let call = git(["rev-parse", "--verify", "--quiet", "--end-of-options", name.as_str()]);
-        let answer = call.answer()?;
-        answer.map(|id| parse_id(&call, &String::from_utf8_lossy(&id))).transpose()
+        // Not `rev-parse`, which looks for other refs of that name, too.
+        let call = git(["show-ref", "--verify", "--hash", "--", name.as_str()]);
+        let output = call.output()?;
+        if !output.status.success() {
+            return Ok(None);
+        }
+        parse_id(&call, &String::from_utf8_lossy(&output.stdout)).map(Some)
     }
 
     fn symbolic_target(&self, name: &str) -> Result<Option<RefName>, GitError> {

@@ -104,7 +104,7 @@ impl Context<'_> {
         let since =
             lines.next().and_then(|since| since.parse::<i64>().ok()).filter(|since| same && *since <= now);
         if let Some(since) = since {
-            return Ok(now - since >= i64::try_from(2 * lock.ttl).unwrap_or(i64::MAX));
+            return Ok(now - since >= i64::try_from(lock.ttl.saturating_mul(2)).unwrap_or(i64::MAX));
         }
         remember(&path, &format!("{held}\n{}\n{now}\n", boot()))?;
         Ok(false)

@@ -12,8 +12,9 @@ use crate::{describe, named, state_of};
 /// Moves branches to another state, all of them or none.
 pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandError> {
     // What is begun is ended: a state is set or it is not.
-    git_deploy_cli::interrupt()?;
+    let interrupt = git_deploy_cli::interrupt()?;
     let repository = Repository::open()?;
+    repository.stop_on(interrupt);
     let branches = named(&View::new(&repository)?, &arguments.branches)?;
     let state = state_of(arguments.state)?;
     let request = SetRequest { state, branches, message: arguments.message, priority: arguments.priority };

@@ -15,8 +15,9 @@ fn main() -> ExitCode {
 }
 
 fn sync(arguments: &args::Sync, shell: &mut Shell) -> Result<Exit, CommandError> {
-    git_deploy_cli::interrupt()?;
+    let interrupt = git_deploy_cli::interrupt()?;
     let repository = Repository::open()?;
+    repository.stop_on(interrupt);
     let tracking = tracking(&repository, arguments.remote.as_deref())?;
     let exchange = if arguments.dry_run {
         fetch_only(&repository, &tracking)?;

@@ -27,6 +27,7 @@ fn deploy(args: &Deploy, shell: &mut Shell) -> Result<Exit, CommandError> {
     let request = DeployRequest { target: target.transpose()?, environment: args.env.clone() };
     let events = Events::new(shell, args.json);
     let interrupt = git_deploy_cli::interrupt()?;
+    repository.stop_on(interrupt);
     let deployer = Deployer { repository: &repository, site: &site::Plain, observer: &events, interrupt };
     let outcome = if args.dry_run {
         deployer.dry_run(&request).map(|planned| report::dry_run(planned, &events))
