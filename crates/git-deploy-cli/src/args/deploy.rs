@@ -8,11 +8,16 @@ use std::ffi::OsString;
 const COMMANDS: [&str; 11] =
     ["state", "rebase", "queue", "init", "log", "sync", "build", "hook", "check", "diff", "status"];
 
-/// Deploy one branch, and land it when it runs
+/// Deploy one branch, and land it
 ///
-/// Takes the first branch of the queue, or the one that is named, builds its images, deploys it, waits until
-/// it runs as it should, and lands it on the base branch; if it does not run, goes back to what ran
-/// before. Either way the attempt is numbered, and recorded by an annotated tag that git-deploy-log(1) shows.
+/// Takes the first branch of the queue, or the one that is named, rebases it on the base branch, renders its
+/// manifests, checks them, commits them to the branch of the environment, verifies that they stand there, and lands
+/// the branch on the base branch. If any of that fails, base and environment stay as they were, and the branch becomes
+/// staged, with the reason. Either way the attempt is numbered, and recorded by an annotated tag that
+/// git-deploy-log(1) shows.
+///
+/// Today an environment is a branch of rendered manifests, from which Argo CD, Flux or kubectl takes them. Images are
+/// not built, and nothing is changed in a cluster.
 ///
 /// A branch must be deployable (see git-deploy-state(1)); a commit must be deployable and rebased, or be on
 /// the base branch already. Without a name and with an empty queue there is nothing to do, which is no error.
@@ -44,7 +49,7 @@ pub struct Deploy {
     #[arg(long = "continue", conflicts_with_all = ["target", "env", "dry_run"])]
     pub resume: bool,
 
-    /// Give up the deployment that was stopped, and go back to what ran before
+    /// Give up the deployment that was stopped, and leave the environment as it was before
     #[arg(long, conflicts_with_all = ["target", "env", "dry_run", "resume"])]
     pub abort: bool,
 

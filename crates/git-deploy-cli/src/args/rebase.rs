@@ -7,7 +7,7 @@ use std::ffi::OsString;
 ///
 /// Rebases the named branches, or all that are staged or deployable, on the base branch, as git-rebase(1)
 /// would, but without touching the work tree. Their states move with them. A branch that cannot be rebased
-/// cleanly does not move: it becomes broken, with the paths that conflict.
+/// cleanly does not move; if it is staged or deployable it becomes broken, with the paths that conflict.
 #[derive(clap::Parser, Debug)]
 #[command(
     name = "git-deploy-rebase",
