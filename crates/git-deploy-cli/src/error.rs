@@ -98,14 +98,16 @@ impl CommandError {
 
     /// What failed and why, in one line where the causes allow it: `cannot read 'x': no such file`.
     ///
-    /// A cause that the text before it ends with already is not said twice.
+    /// A cause that the text before it says already is not said twice.
     pub fn message(&self) -> String {
         let mut message = String::new();
         for cause in self.error.chain().map(ToString::to_string) {
             let cause = without_number(cause.trim_end());
+            let is_said =
+                |message: &str| message.ends_with(cause) || message.split(": ").any(|part| part == cause);
             if message.is_empty() {
                 message.push_str(cause);
-            } else if !message.ends_with(cause) {
+            } else if !is_said(&message) {
                 message.push_str(": ");
                 message.push_str(cause);
             }
@@ -203,6 +205,14 @@ mod tests {
     fn a_cause_that_its_wrapper_quotes_is_said_once() {
         let error = CommandError::new(Exit::Fatal, Wrapped(std::io::Error::other("no such file")));
         assert_eq!(error.message(), "cannot read 'deploy.toml': no such file");
+    }
+
+    #[test]
+    fn an_interruption_is_told_once() {
+        let error = CommandError::interrupted(2).context("interrupted: deployment-0001 is claimed");
+        assert_eq!(error.message(), "interrupted: deployment-0001 is claimed");
+        let error = CommandError::no("interrupted").context("not pushed").context("interrupted");
+        assert_eq!(error.message(), "interrupted: not pushed");
     }
 
     #[test]

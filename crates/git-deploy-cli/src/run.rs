@@ -45,7 +45,7 @@ pub fn run_with<A: Arguments>(
 fn parse<A: Arguments>(arguments: Vec<OsString>, shell: &mut Shell) -> Result<Option<A>, CommandError> {
     A::check(arguments.get(1..).unwrap_or_default())?;
     let mut parser = parser::<A>();
-    let arguments = accept_end_of_options(&parser, arguments);
+    let arguments = accept_end_of_options(&parser, A::meant(arguments));
     let parsed = parser.try_get_matches_from_mut(arguments).and_then(|matches| A::from_arg_matches(&matches));
     match parsed {
         Ok(arguments) => Ok(Some(arguments)),
@@ -53,7 +53,10 @@ fn parse<A: Arguments>(arguments: Vec<OsString>, shell: &mut Shell) -> Result<Op
             shell.help(&error.render());
             Ok(None)
         }
-        Err(error) => Err(usage_error(&error.to_string())),
+        Err(error) => {
+            let hint = A::hint(&error);
+            Err(hint.into_iter().fold(usage_error(&error.to_string()), CommandError::hint))
+        }
     }
 }
 
@@ -79,7 +82,7 @@ fn usage_error(text: &str) -> CommandError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::{Deploy, Hook, State, StateCommand};
+    use crate::args::{Deploy, Hook, Log, State, StateCommand};
     use crate::shell::testing::Bench;
 
     fn ran<A: Arguments>(arguments: &[&str], result: Result<Exit, CommandError>) -> (u8, String, String) {
@@ -151,13 +154,40 @@ mod tests {
     fn help_that_was_asked_for_goes_to_standard_output() {
         let (exit, stdout, stderr) = ran::<Deploy>(&["git-deploy", "-h"], Ok(Exit::No));
         assert_eq!((exit, stderr.as_str()), (0, ""));
-        assert!(stdout.starts_with("Deploy one branch, and land it when it runs\n\nusage: git deploy "));
+        assert!(stdout.starts_with("Deploy one branch, and land it\n\nusage: git deploy "));
         assert!(stdout.contains("Example: "));
         assert!(!stdout.contains('\x1b'));
         let (exit, stdout, _) = ran::<State>(&["git-deploy-state", "set", "--help"], Ok(Exit::No));
         assert_eq!(exit, 0);
         assert!(
             stdout.contains("usage: git deploy-state set [-m <text>] [--priority=<n>] <state> [<branch>...]")
+        );
+    }
+
+    #[test]
+    fn what_is_no_number_is_told_in_words() {
+        let (exit, _, stderr) = ran::<Log>(&["git-deploy-log", "-n", "x"], Ok(Exit::Done));
+        assert_eq!(exit, 129);
+        assert!(
+            stderr.starts_with(
+                "error: invalid value 'x' for '--max-count <n>': it must be a whole number, as 3\n"
+            ),
+            "{stderr}"
+        );
+        let (exit, _, stderr) =
+            ran::<State>(&["git-deploy-state", "set", "--priority=abc", "staged"], Ok(Exit::Done));
+        assert_eq!(exit, 129);
+        assert!(stderr.contains("'abc' for '--priority <n>': it must be a whole number"), "{stderr}");
+        assert_eq!(ran::<Log>(&["git-deploy-log", "-3"], Ok(Exit::Done)).0, 0);
+    }
+
+    #[test]
+    fn a_branch_in_place_of_a_subcommand_is_told_how_to_ask_for_its_state() {
+        let (exit, _, stderr) = ran::<State>(&["git-deploy-state", "a;b"], Ok(Exit::Done));
+        assert_eq!(exit, 129);
+        assert!(
+            stderr.contains("hint: for the state of a branch of that name: git deploy-state get 'a;b'\n"),
+            "{stderr}"
         );
     }
 

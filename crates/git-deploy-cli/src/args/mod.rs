@@ -32,6 +32,8 @@ pub use sync::Sync;
 use crate::CommandError;
 use clap::CommandFactory as _;
 use std::ffi::OsString;
+use std::num::{IntErrorKind, ParseIntError};
+use std::str::FromStr;
 
 /// The arguments of one command, as [`run`](crate::run()) wants them.
 pub trait Arguments: clap::Parser {
@@ -45,6 +47,16 @@ pub trait Arguments: clap::Parser {
     fn check(_arguments: &[OsString]) -> Result<(), CommandError> {
         Ok(())
     }
+
+    /// Takes the arguments, with the program's name, as users of git mean them.
+    fn meant(arguments: Vec<OsString>) -> Vec<OsString> {
+        arguments
+    }
+
+    /// What to do about a mistake that the parser found.
+    fn hint(_mistake: &clap::Error) -> Option<String> {
+        None
+    }
 }
 
 /// Options of all commands.
@@ -54,13 +66,22 @@ pub struct Common {
     #[arg(short, long, global = true, overrides_with = "verbose")]
     pub quiet: bool,
 
-    /// Say more; twice says everything
+    /// Say more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 
     /// Print without colours, whatever the configuration says
     #[arg(long, global = true)]
     pub no_color: bool,
+}
+
+/// A number as it is typed; the standard library's words about what is none help nobody.
+fn whole_number<N: FromStr<Err = ParseIntError>>(word: &str) -> Result<N, &'static str> {
+    word.parse().map_err(|error: ParseIntError| match error.kind() {
+        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "it is out of range",
+        _ if word.starts_with('-') => "it must not be negative",
+        _ => "it must be a whole number, as 3",
+    })
 }
 
 /// All commands, for manual pages and completion.
@@ -102,6 +123,22 @@ mod tests {
             for heading in ["\nEXAMPLES\n", "\nEXIT STATUS\n", "\nSEE ALSO\n"] {
                 assert!(long.contains(heading), "{}: {heading}", command.get_name());
             }
+        }
+    }
+
+    #[test]
+    fn a_manual_names_all_other_commands_and_not_itself() {
+        let names: Vec<String> = commands().iter().map(|command| command.get_name().to_owned()).collect();
+        for command in commands() {
+            let long = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            let (_, see_also) = long.split_once("SEE ALSO").unwrap();
+            for name in &names {
+                let is_named = see_also
+                    .split_whitespace()
+                    .any(|word| word.trim_end_matches(',') == format!("{name}(1)"));
+                assert_eq!(is_named, name != command.get_name(), "{}: {name}", command.get_name());
+            }
+            assert!(see_also.lines().all(|line| line.len() <= 120), "{see_also}");
         }
     }
 

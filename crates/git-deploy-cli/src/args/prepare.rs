@@ -7,13 +7,29 @@ use std::ffi::OsString;
 /// Closes the manual of every command.
 const COMMON_MANUAL: &str = include_str!("manual/common.txt");
 
+/// The pages that a manual names at its end, less its own.
+const PAGES: [&str; 10] = [
+    "git-deploy(1)",
+    "git-deploy-init(1)",
+    "git-deploy-state(1)",
+    "git-deploy-rebase(1)",
+    "git-deploy-queue(1)",
+    "git-deploy-build(1)",
+    "git-deploy-log(1)",
+    "git-deploy-sync(1)",
+    "git-deploy-hook(1)",
+    "git-notes(1)",
+];
+
 /// `-h` in the way of git's.
 const HELP: &str = "{about}\n\nusage: {usage}\n\n{all-args}{after-help}";
 const HELP_WITHOUT_ABOUT: &str = "usage: {usage}\n\n{all-args}{after-help}";
 
 /// A command as it is documented: with what all manuals say.
 pub fn described(command: Command) -> Command {
-    let manual = command.get_after_long_help().map(|own| format!("{own}{COMMON_MANUAL}"));
+    let manual = command
+        .get_after_long_help()
+        .map(|own| format!("{own}{COMMON_MANUAL}{}", see_also(command.get_name())));
     let command = command
         .version(env!("CARGO_PKG_VERSION"))
         .infer_long_args(true)
@@ -28,6 +44,14 @@ pub fn described(command: Command) -> Command {
         Some(manual) => command.after_long_help(manual),
         None => command,
     }
+}
+
+/// The other pages, five a line.
+fn see_also(name: &str) -> String {
+    let own = format!("{name}(1)");
+    let others: Vec<&str> = PAGES.into_iter().filter(|page| *page != own).collect();
+    let lines: Vec<String> = others.chunks(5).map(|line| format!("    {}", line.join(", "))).collect();
+    format!("\nSEE ALSO\n{}\n", lines.join(",\n"))
 }
 
 /// A command as it is parsed: with the `--no-` forms that users of git expect, which no manual lists.

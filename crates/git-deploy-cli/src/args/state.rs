@@ -1,8 +1,9 @@
 //! `git deploy-state`
 
-use super::{Arguments, Common, Output};
-use crate::CommandError;
+use super::{Arguments, Common, Output, whole_number};
+use crate::{CommandError, shell_word};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Subcommand, ValueEnum};
 use std::ffi::OsString;
 
@@ -67,6 +68,20 @@ impl Arguments for State {
     fn common(&self) -> &Common {
         &self.common
     }
+
+    /// Who names a branch where a subcommand belongs wants to see its state.
+    fn hint(mistake: &clap::Error) -> Option<String> {
+        if mistake.kind() != ErrorKind::InvalidSubcommand {
+            return None;
+        }
+        match mistake.get(ContextKind::InvalidSubcommand) {
+            Some(ContextValue::String(word)) => Some(format!(
+                "for the state of a branch of that name: git deploy-state get {}",
+                shell_word(word)
+            )),
+            _ => None,
+        }
+    }
 }
 
 /// The subcommands of `git deploy-state`.
@@ -114,7 +129,7 @@ pub struct Set {
     pub message: Option<String>,
 
     /// Put it in front of all in the queue that have a lower number; the default is 0
-    #[arg(long, value_name = "n", allow_negative_numbers = true)]
+    #[arg(long, value_name = "n", allow_negative_numbers = true, value_parser = whole_number::<i64>)]
     pub priority: Option<i64>,
 }
 
