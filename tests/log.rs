@@ -56,6 +56,11 @@ fn one_may_ask_for_the_last_of_one_environment() {
     assert_eq!(tags(&["-n2", "--env=production"]), ["deployment-0003", "deployment-0002"]);
     assert_eq!(tags(&["--env=nowhere"]), [""; 0]);
     assert_eq!(tags(&["-n0"]), [""; 0]);
+    assert_eq!(tags(&["-2"]), ["deployment-staging-0001", "deployment-0003"]);
+    repo.deploy("deploy-log", &["-n", "0"]).is_silent();
+    repo.deploy("deploy-log", &["--env=prodution"]).stdout_is("").stderr_is(
+        "note: nothing was deployed to 'prodution' yet\nhint: there were deployments to: production, staging\n",
+    );
 }
 
 #[test]
@@ -86,7 +91,7 @@ fn tags_that_are_no_deployments_are_passed_over_and_unreadable_ones_are_told() {
             "warning: tag 'deployment-0003' cannot be read as a deployment: it is not an annotated tag",
         )
         .stderr_contains(
-            "warning: tag 'deployment-0004' cannot be read as a deployment: it has no trailer 'Result:'",
+            "warning: tag 'deployment-0004' cannot be read as a deployment: it has no line 'Result:'",
         )
         .stderr_contains("hint: look at it with: git show deployment-0004")
         .lacks("deployment-plan");
@@ -95,7 +100,7 @@ fn tags_that_are_no_deployments_are_passed_over_and_unreadable_ones_are_told() {
 #[test]
 fn an_empty_ledger_is_no_error() {
     let repo = shop(&sandbox!());
-    repo.deploy("deploy-log", &[]).stdout_is("").stderr_is("note: nothing was deployed\n");
+    repo.deploy("deploy-log", &[]).stdout_is("").stderr_is("note: nothing was deployed yet\n");
     repo.deploy("deploy-log", &["--porcelain"]).stdout_is("");
 }
 
@@ -128,4 +133,15 @@ fn a_deployed_branch_is_told_by_its_tag_and_not_by_its_note() {
     repo.try_deploy("deploy-state", &["set", "development", "login"])
         .code_is(1)
         .stderr_contains("cannot set 'login' to development: it is deployed, and nothing leaves that state");
+}
+
+#[test]
+fn a_long_reason_is_one_short_line_for_people_and_whole_for_programs() {
+    let repo = shop(&sandbox!());
+    let reason = "it did not run ".repeat(20);
+    tag(&repo, "deployment-0001", "failure", "production", 5, &format!("Reason: {reason}\n"));
+    let people = repo.deploy("deploy-log", &[]);
+    assert!(people.line().ends_with("it did not run..."), "{people}");
+    assert!(people.line().len() < 160, "{people}");
+    repo.deploy("deploy-log", &["--json"]).stdout_contains(reason.trim_end());
 }

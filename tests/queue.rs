@@ -231,3 +231,20 @@ fn states_that_a_plain_fetch_brought_are_pointed_out() {
         other.deploy(command, arguments).lacks("not merged");
     }
 }
+
+#[test]
+fn the_list_of_states_says_who_since_and_why_apart() {
+    let repo = shop(&sandbox!());
+    branch(&repo, "login");
+    let why = "the design changed\nand changed ".repeat(9);
+    repo.deploy("deploy-state", &["set", "staged", "--priority=2", "-m", &why, "login"]);
+    let list = repo.deploy("deploy-state", &["list"]);
+    assert_eq!(list.lines().len(), 1, "{list}");
+    list.stdout_contains(
+        "Z, by Ada Lovelace <ada@example.org>, priority 2, \"the design changed and changed the design",
+    )
+    .stdout_contains("...\"\n");
+    repo.deploy("deploy-state", &["set", "staged", "-m", "for friday", "login"])
+        .stderr_contains("Set login: still staged, with a new message\n");
+    repo.deploy("deploy-state", &["list", "--state=broken"]).stderr_is("note: no branch is broken\n");
+}

@@ -19,7 +19,7 @@ mod text;
 
 pub use settings::{GitConfig, Settings, Surroundings};
 pub use table::Table;
-pub use text::{BAD, COMMIT, ERROR, FAINT, GOOD, HINT, NAME, STATUS, Text, WARNING, printable};
+pub use text::{BAD, COMMIT, ERROR, FAINT, GOOD, HINT, NAME, STATUS, Text, WARNING, brief, printable};
 
 use crate::args::Common;
 use crate::{CommandError, Exit};

@@ -106,6 +106,17 @@ pub fn printable(bytes: impl AsRef<[u8]>) -> String {
     escaped(&String::from_utf8_lossy(bytes.as_ref()), false)
 }
 
+/// A text of somebody's own as it stands in a list: one line, and of that what is to be read at a glance.
+pub fn brief(text: &str) -> String {
+    const WIDTH: usize = 60;
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(WIDTH) {
+        Some((end, _)) => format!("{}...", line[..end].trim_end()),
+        None => line,
+    }
+}
+
 /// Escapes all control characters but tabs, and line feeds unless they are wanted.
 pub(super) fn escaped(text: &str, keep_line_feeds: bool) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -160,6 +171,13 @@ mod tests {
         let text = Text::from("a ").styled(BAD, "b\x1b[0m");
         assert_eq!(text.render(false, false), r"a b\u{1b}[0m");
         assert_eq!(text.render(true, false), "a \x1b[31mb\\u{1b}[0m\x1b[0m");
+    }
+
+    #[test]
+    fn in_a_list_a_text_is_one_short_line() {
+        assert_eq!(brief(" a\n\tb "), "a b");
+        assert_eq!(brief(&"ä".repeat(60)), "ä".repeat(60));
+        assert_eq!(brief(&"ä ".repeat(60)), format!("{}...", "ä ".repeat(30).trim_end()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `git deploy-log`: shows the ledger.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use git_deploy_cli::args::{self, Format};
@@ -29,7 +30,12 @@ fn log(arguments: &args::Log, shell: &mut Shell) -> Result<Exit, CommandError> {
     deployments.sort_by_key(|deployment| std::cmp::Reverse((deployment.finished, deployment.id.number)));
     deployments.truncate(arguments.max_count.unwrap_or(usize::MAX));
     match arguments.output.format() {
-        Format::Human => print(&deployments, shell),
+        Format::Human => {
+            print(&deployments, shell);
+            if deployments.is_empty() && arguments.max_count != Some(0) {
+                say_nothing_is_there(arguments.env.as_deref(), &ledger.deployments, shell);
+            }
+        }
         Format::Porcelain { nul } => {
             deployments.iter().for_each(|deployment| shell.record(record(deployment), nul));
         }
@@ -42,10 +48,18 @@ fn log(arguments: &args::Log, shell: &mut Shell) -> Result<Exit, CommandError> {
     Ok(Exit::Done)
 }
 
+/// Says that no deployment is shown, and where there are some.
+fn say_nothing_is_there(environment: Option<&str>, all: &[Deployment], shell: &mut Shell) {
+    let Some(environment) = environment.filter(|_| !all.is_empty()) else {
+        return shell.note("nothing was deployed yet");
+    };
+    shell.note(format!("nothing was deployed to '{environment}' yet"));
+    let known: BTreeSet<&str> = all.iter().map(|deployment| deployment.environment.as_str()).collect();
+    let known: Vec<&str> = known.into_iter().collect();
+    shell.hint(format!("there were deployments to: {}", known.join(", ")));
+}
+
 fn print(deployments: &[&Deployment], shell: &mut Shell) {
-    if deployments.is_empty() {
-        shell.note("nothing was deployed");
-    }
     let mut table = Table::new();
     for deployment in deployments {
         let style = match deployment.outcome {
@@ -59,7 +73,7 @@ fn print(deployments: &[&Deployment], shell: &mut Shell) {
             Text::new().styled(shell::COMMIT, deployment.commit.short(DIGITS)),
             Text::from(deployment.finished),
             Text::from(deployment.branch.as_ref().map(RefName::short).unwrap_or_default()),
-            Text::from(deployment.reason.as_deref().unwrap_or_default()),
+            Text::from(shell::brief(deployment.reason.as_deref().unwrap_or_default())),
         ]);
     }
     table.print(shell);

@@ -21,8 +21,8 @@ pub(crate) fn state(state: State) -> Text {
     }
 }
 
-/// What is known of the state besides its name.
-pub(crate) fn details(branch: &Branch) -> Text {
+/// What is known of the state besides its name. `why` says how much of the words of whoever set it is shown.
+pub(crate) fn details(branch: &Branch, why: impl Fn(&str) -> String) -> Text {
     let mut parts = Vec::new();
     match &branch.status {
         Status::Broken { paths } if !paths.is_empty() => parts.push(format!("conflict in {}", quoted(paths))),
@@ -33,10 +33,10 @@ pub(crate) fn details(branch: &Branch) -> Text {
         parts.extend(note.since.map(|since| format!("since {since}")));
         parts.extend(note.by.as_ref().map(|by| format!("by {by}")));
         parts.extend(note.priority.map(|priority| format!("priority {priority}")));
-        parts.extend(note.hold.as_ref().map(|hold| format!("held: {hold}")));
-        parts.extend(note.reason.as_ref().or(note.message.as_ref()).map(|why| format!("({why})")));
+        parts.extend(note.hold.as_ref().map(|hold| format!("held: {}", why(hold))));
+        parts.extend(note.reason.as_ref().or(note.message.as_ref()).map(|said| format!("\"{}\"", why(said))));
     }
-    Text::from(parts.join(" "))
+    Text::from(parts.join(", "))
 }
 
 /// Paths in quotes, separated by commas.

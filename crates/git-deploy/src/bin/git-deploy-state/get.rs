@@ -42,5 +42,5 @@ fn explained(branch: &Branch) -> Text {
         .plain(" ")
         .styled(shell::COMMIT, branch.tip.short(describe::DIGITS))
         .plain(" ")
-        .joined(describe::details(branch))
+        .joined(describe::details(branch, str::to_owned))
 }

@@ -48,7 +48,7 @@ fn print(view: &View<'_>, wanted: &[State], branches: &[&Branch], shell: &mut Sh
             describe::state(branch.state()),
             Text::new().styled(shell::NAME, branch.name.short()),
             Text::new().styled(shell::COMMIT, branch.tip.short(describe::DIGITS)),
-            describe::details(branch),
+            describe::details(branch, shell::brief),
         ]);
     }
     table.print(shell);
