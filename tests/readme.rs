@@ -19,6 +19,10 @@ fn block(name: &str) -> String {
 fn the_first_deployment_succeeds_exactly_as_printed() {
     let script = block("first-deployment");
     assert!(script.lines().count() < 20, "{script}");
+    // A pager would swallow the rest of what was pasted.
+    for shows in ["log", "tag -n", "show"] {
+        assert!(!script.contains(&format!("git {shows} ")), "{script}");
+    }
     let sandbox = sandbox!();
     let output = sandbox.command("sh").args(["-eu", "-c", &script]).output();
     output
