@@ -23,7 +23,16 @@ example: ./install.sh --prefix ~/.local --demo
 USAGE
 }
 
-source_dir=$(cd "$(dirname "$0")" && pwd)
+# Where this script is itself, whatever link it was called by.
+script=$0
+while [ -h "$script" ]; do
+    target=$(readlink "$script")
+    case "$target" in
+    /*) script=$target ;;
+    *) script=$(dirname "$script")/$target ;;
+    esac
+done
+source_dir=$(cd "$(dirname "$script")" && pwd)
 prefix=
 action=install
 scratch=
@@ -73,23 +82,42 @@ package_command() {
 }
 
 missing=0
+# What is missing, and the commands that install it, one a line.
 lacks() {
     complain "missing: $1"
-    complain "    $2"
+    printf '%s\n' "$2" | sed 's/^/    /' >&2
     missing=1
 }
 
-rustup_command="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
+rustup_commands() {
+    if ! has curl; then package_command curl curl curl curl curl; fi
+    say "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
+    # shellcheck disable=SC2016 # it is to be pasted as it is
+    say '. "$HOME/.cargo/env"'
+}
+
+# rustup puts the programs there, and the shell that it ran in does not know yet.
+find_cargo() {
+    cargo_bin=${CARGO_HOME:-${HOME:-}/.cargo}/bin
+    if ! has cargo && [ -x "$cargo_bin/cargo" ]; then PATH=$cargo_bin:$PATH; fi
+}
 
 check_rust() {
     minimum=$(declared rust-version)
+    find_cargo
     if ! has rustc || ! has cargo; then
-        lacks "rustc and cargo, at least $minimum" "$rustup_command"
+        lacks "rustc and cargo, at least $minimum" "$(rustup_commands)"
         return
     fi
-    found=$(cd "$source_dir" && rustc --version | awk '{ print $2 }') || found=0
+    # What rustup leaves in place of a program fails as long as there is no toolchain.
+    if ! found=$(cd "$source_dir" && cargo --version >/dev/null 2>&1 && rustc --version 2>/dev/null); then
+        if has rustup; then how='rustup default stable'; else how=$(rustup_commands); fi
+        lacks "a Rust toolchain, at least $minimum: there are rustc and cargo, but they do not run" "$how"
+        return
+    fi
+    found=$(say "$found" | awk '{ print $2 }')
     if ! is_at_least "$found" "$minimum"; then
-        if has rustup; then how='rustup update stable && rustup default stable'; else how=$rustup_command; fi
+        if has rustup; then how='rustup update stable && rustup default stable'; else how=$(rustup_commands); fi
         lacks "rustc $minimum, this is $found" "$how"
     fi
 }
@@ -433,25 +461,37 @@ NEXT
 
 # --- What was asked for ---------------------------------------------------------------------------------------
 
+misused() {
+    complain "install.sh: $*"
+    usage >&2
+    exit 129
+}
+
+# The two exclude each other: to show what is taken away makes no sense.
+choose() {
+    if [ "$action" != install ] && [ "$action" != "$1" ]; then misused "--demo and --uninstall exclude each other"; fi
+    action=$1
+}
+
+choose_prefix() {
+    [ -n "$1" ] || misused "--prefix needs a directory"
+    prefix=$1
+}
+
 while [ $# -gt 0 ]; do
     case "$1" in
     --prefix)
-        [ $# -ge 2 ] || { complain "install.sh: --prefix needs a directory" && exit 129; }
-        prefix=$2
+        choose_prefix "${2:-}"
         shift
         ;;
-    --prefix=*) prefix=${1#--prefix=} ;;
-    --demo) action=demo ;;
-    --uninstall) action=uninstall ;;
+    --prefix=*) choose_prefix "${1#--prefix=}" ;;
+    --demo) choose demo ;;
+    --uninstall) choose uninstall ;;
     -h | --help)
         usage
         exit 0
         ;;
-    *)
-        complain "install.sh: unknown argument '$1'"
-        usage >&2
-        exit 129
-        ;;
+    *) misused "unknown argument '$1'" ;;
     esac
     shift
 done
