@@ -341,7 +341,7 @@ fn states_of_the_remote_are_fetched_apart_from_ours() {
 }
 
 #[test]
-fn where_there_is_no_master_the_current_branch_becomes_base() {
+fn where_there_is_no_master_main_becomes_base() {
     let sandbox = sandbox!();
     let repo = sandbox.repository("shop");
     repo.git(&["symbolic-ref", "HEAD", "refs/heads/main"]);
