@@ -237,11 +237,19 @@ fn an_abort_after_the_landing_says_that_it_has_ended() {
 fn a_withdrawal_after_the_first_change_comes_too_late_and_that_is_said() {
     let shop = Shop::alone(&sandbox!());
     shop.deployable("login", "login.txt", "hello\n");
+    let told = shop.repo.path().with_extension("told");
     shop.repo.install_hook(
         "reference-transaction",
-        "[ $1 = committed ] && grep -q refs/deploy/rendered && git deploy-state set development login; true",
+        &format!(
+            "[ $1 = committed ] && grep -q refs/deploy/rendered && \
+\
+             git deploy-state set development login 2>'{}'; true",
+            told.display()
+        ),
     );
     shop.deploy(&[]).success().stderr_contains("'login' was set to development when it was on its way");
+    let told = std::fs::read_to_string(told).unwrap();
+    assert!(told.contains("too late for deployment-0001"), "{told}");
     shop.repo.remove_hook("reference-transaction");
     assert_eq!(shop.state("login"), "deployed");
     shop.is_sound();

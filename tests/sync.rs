@@ -153,7 +153,7 @@ fn a_remote_that_refuses_states_is_told_in_its_own_words() {
         .try_deploy("deploy-state", &["set", "deployable", "login"])
         .code_is(75)
         .stderr_contains("error: the state is set, but could not be published: remote 'origin' refused")
-        .stderr_contains("hint: the remote says: states are frozen\n");
+        .stderr_contains("(the remote says: states are frozen)");
     team.ada.try_deploy("deploy-sync", &[]).code_is(1).stderr_contains("error: remote 'origin' refused");
     state_is(&team.ada, "login", "deployable");
 }

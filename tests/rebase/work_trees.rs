@@ -65,7 +65,7 @@ fn a_dirty_work_tree_is_untouched_and_its_branch_taken_next_time() {
 fn an_untracked_file_in_the_way_is_never_overwritten() {
     let (repo, old) = checked_out();
     repo.write("d/e.txt", "mine\n");
-    rebase(&repo, &[]).success().stdout_contains("untracked files");
+    rebase(&repo, &[]).success().stdout_contains("Untracked working tree file 'd/e.txt'");
     assert_eq!((repo.id("login"), repo.read("d/e.txt")), (old, "mine\n".into()));
 }
 

@@ -226,24 +226,22 @@ impl From<SyncError> for CommandError {
             SyncError::Unreachable { remote, .. } => {
                 Some(format!("see whether it answers: git ls-remote {}", shell_word(remote)))
             }
-            SyncError::Refused { refusals, .. } => remote_words(&refusals.said),
-            SyncError::Contended { .. } | SyncError::Notes(_) | SyncError::Git(_) => None,
+            SyncError::Refused { .. }
+            | SyncError::Rejected { .. }
+            | SyncError::Contended { .. }
+            | SyncError::View(_)
+            | SyncError::Notes(_)
+            | SyncError::Git(_) => None,
         };
         let error = match error {
             SyncError::Unreachable { .. } | SyncError::Contended { .. } => Self::new(Exit::TryAgain, error),
-            SyncError::Refused { .. } => Self::new(Exit::No, error),
+            SyncError::Refused { .. } | SyncError::Rejected { .. } => Self::new(Exit::No, error),
+            SyncError::View(error) => (*error).into(),
             SyncError::Notes(error) => error.into(),
             SyncError::Git(error) => error.into(),
         };
         hint.into_iter().fold(error, Self::hint)
     }
-}
-
-/// What the hooks of a remote said.
-fn remote_words(said: &str) -> Option<String> {
-    let words = said.lines().filter_map(|line| line.strip_prefix("remote:")).map(str::trim);
-    let words: Vec<&str> = words.filter(|line| !line.is_empty()).collect();
-    (!words.is_empty()).then(|| format!("the remote says: {}", words.join("\n")))
 }
 
 impl From<SetError> for CommandError {
@@ -281,7 +279,7 @@ fn refusal_hint(refusal: &SetError) -> Option<String> {
         SetError::Refused { branch, why: Refused::OnlyTheRebase, .. } => {
             Some(format!("see whether it rebases: git deploy-rebase --check {}", typed(branch)))
         }
-        SetError::Base(_) => {
+        SetError::Base(_) | SetError::Rendered(_) => {
             Some("make a branch for what is to be deployed: git switch -c <branch>".to_owned())
         }
         SetError::Empty { .. } => Some("there is nothing to deploy: commit something on it first".to_owned()),

@@ -125,6 +125,8 @@ pub struct Lock {
     pub host: String,
     /// The boot of the machine, as the kernel names it; empty where it has no name.
     pub boot: String,
+    /// The repository that the run works in: a random name that it has given itself.
+    pub clone: String,
     /// The process on that machine.
     pub pid: u32,
     /// What it is held for.
@@ -144,6 +146,7 @@ impl Lock {
         record.line("by", &self.by);
         record.line("host", &self.host);
         record.line("boot", &self.boot);
+        record.line("clone", &self.clone);
         record.line("pid", self.pid);
         record.maybe("deployment", self.deployment.as_ref());
         record.line("ttl", self.ttl);
@@ -161,6 +164,7 @@ impl Lock {
             by: lines.need("by")?,
             host: lines.need("host")?,
             boot: lines.maybe("boot")?.unwrap_or_default(),
+            clone: lines.maybe("clone")?.unwrap_or_default(),
             pid: lines.need("pid")?,
             deployment: lines.maybe("deployment")?,
             ttl: lines.need("ttl")?,
@@ -243,6 +247,7 @@ mod tests {
             by: "Ada <ada@example.org>".into(),
             host: "box".into(),
             boot: String::new(),
+            clone: "cafe".into(),
             pid: 7,
             deployment: Some("deployment-0007".parse().unwrap()),
             ttl: LOCK_TTL,

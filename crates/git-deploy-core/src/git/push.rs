@@ -50,6 +50,20 @@ pub struct Refusals {
 }
 
 impl Refusals {
+    /// Whether it may be otherwise in a moment: a ref was locked by somebody, and nobody decided anything.
+    pub fn is_passing(&self) -> bool {
+        let decided = [
+            "hook declined",
+            "prohibited",
+            "non-fast-forward",
+            "fetch first",
+            "stale info",
+            "denied",
+            "hidden",
+        ];
+        !self.refs.iter().any(|(_, words)| decided.iter().any(|decided| words.contains(decided)))
+    }
+
     /// What the remote's hooks said, in their own words.
     fn remote_words(&self) -> Vec<&str> {
         let words = self.said.lines().filter_map(|line| line.strip_prefix("remote:")).map(str::trim);

@@ -104,10 +104,26 @@ impl Repository {
     /// # Errors
     /// When something in the work tree is in the way: then nothing was changed.
     pub fn follow(&self, place: &CheckedOut, old: CommitId, new: CommitId) -> Result<(), GitError> {
-        let intent = place.git_dir.as_deref().map(|git_dir| self.intend_index(git_dir)).transpose()?;
-        let followed = place.follow(old, new);
-        drop(intent);
-        followed
+        let _intent = place.git_dir.as_deref().map(|git_dir| self.intend_index(git_dir)).transpose()?;
+        place.follow(old, new)
+    }
+
+    /// Why a work tree could not follow its branch from one commit to another, if it could not.
+    ///
+    /// # Errors
+    /// When git cannot be run.
+    pub fn cannot_follow(
+        &self,
+        place: &CheckedOut,
+        old: CommitId,
+        new: CommitId,
+    ) -> Result<Option<String>, GitError> {
+        if let Some(busy) = place.busy()? {
+            return Ok(Some(busy.to_string()));
+        }
+        // Bringing the index up to date writes it.
+        let _intent = place.git_dir.as_deref().map(|git_dir| self.intend_index(git_dir)).transpose()?;
+        place.in_the_way(old, new)
     }
 }
 
@@ -178,14 +194,18 @@ impl CheckedOut {
         Ok((!changes.is_empty()).then_some(Busy::Dirty(path)))
     }
 
-    /// Whether index and files could be brought from one commit to another.
-    ///
-    /// # Errors
-    /// When git cannot be run.
-    pub fn could_follow(&self, old: CommitId, new: CommitId) -> Result<bool, GitError> {
+    /// Why index and files could not be brought from one commit to another, in git's words; `None` if they could.
+    fn in_the_way(&self, old: CommitId, new: CommitId) -> Result<Option<String>, GitError> {
         self.refresh()?;
         let call = self.git(["read-tree", "-m", "-u", "--no-recurse-submodules", "--dry-run"]);
-        Ok(call.args([old.to_string(), new.to_string()]).output()?.status.success())
+        let output = call.args([old.to_string(), new.to_string()]).output()?;
+        if output.status.success() {
+            return Ok(None);
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let why = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("git does not say why");
+        let why = why.trim_start_matches("error: ").trim_start_matches("fatal: ");
+        Ok(Some(format!("'{}' cannot follow: {why}", self.path.display())))
     }
 
     fn follow(&self, old: CommitId, new: CommitId) -> Result<(), GitError> {

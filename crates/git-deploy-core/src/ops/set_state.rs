@@ -6,7 +6,7 @@ use crate::branch::Branch;
 use crate::config::Settings;
 use crate::git::notes::{Notes, NotesEdit, NotesError, notes_ref};
 use crate::git::{GitError, Identity, Repository};
-use crate::ids::{CommitId, RefName};
+use crate::ids::{CommitId, DeploymentId, RefName};
 use crate::note::Note;
 use crate::ops::Observer;
 use crate::ops::sync::{self, SyncError};
@@ -50,6 +50,8 @@ pub struct Outcome {
     pub changes: Vec<Change>,
     /// The branches that are in the state already.
     pub already: Vec<RefName>,
+    /// Branches that a deployment is on its way with: what was decided comes too late for it.
+    pub on_its_way: Vec<(RefName, DeploymentId)>,
     /// Whether others can see it.
     pub publication: Publication,
 }
@@ -88,6 +90,9 @@ pub enum SetError {
     /// Base is where branches land.
     #[error("cannot set the state of '{}': it is the base that branches land on", .0.short())]
     Base(RefName),
+    /// It is what a deployment writes.
+    #[error("cannot set the state of '{}': the rendered manifests of an environment are kept in it", .0.short())]
+    Rendered(RefName),
     /// There is nothing to deploy.
     #[error("cannot set '{}' to {to}: it has no commits beyond base '{onto}'", .branch.short())]
     Empty {
@@ -183,6 +188,7 @@ pub fn set_state(
     let publication = publish(repository, &planned, observer)?;
     Ok(Outcome {
         changes: planned.changes(request.state),
+        on_its_way: planned.on_its_way(),
         already: planned.already.into_iter().map(|branch| branch.name).collect(),
         publication,
     })
@@ -198,6 +204,15 @@ struct Planned {
 }
 
 impl Planned {
+    /// The branches whose candidate is being applied, by what the deployment has written into its note.
+    fn on_its_way(&self) -> Vec<(RefName, DeploymentId)> {
+        let begun = self.moved.iter().filter_map(|(branch, _)| {
+            let note = branch.note.as_ref().filter(|note| note.result.is_none())?;
+            Some((branch.name.clone(), note.deployment.clone()?))
+        });
+        begun.collect()
+    }
+
     fn changes(&self, to: State) -> Vec<Change> {
         let change = |(branch, from): &(Branch, State)| Change {
             branch: branch.name.clone(),
@@ -214,12 +229,16 @@ impl Planned {
 fn plan(view: &View<'_>, request: &SetRequest) -> Result<Planned, SetError> {
     let mut planned = Planned::default();
     let says_more = request.message.is_some() || request.priority.is_some();
+    let rendered = view.rendered_branches()?;
     for (index, name) in request.branches.iter().enumerate() {
         if request.branches[..index].contains(name) {
             continue;
         }
         if *name == view.settings.base {
             return Err(SetError::Base(name.clone()));
+        }
+        if rendered.contains(name) {
+            return Err(SetError::Rendered(name.clone()));
         }
         let (branch, _) = view.branch(name)?;
         let from = branch.state();
@@ -241,7 +260,7 @@ fn plan(view: &View<'_>, request: &SetRequest) -> Result<Planned, SetError> {
 fn withdrawn_there(view: &View<'_>, name: &RefName, to: State) -> Result<Option<(Branch, State)>, SetError> {
     let (ours, _) = view.branch(name)?;
     let theirs =
-        view.remote_branch(name)?.filter(|theirs| to == State::Development && theirs.tip != ours.tip);
+        view.authority_branch(name)?.filter(|theirs| to == State::Development && theirs.tip != ours.tip);
     Ok(theirs
         .map(|theirs| (theirs.state(), theirs))
         .filter(|(from, _)| from.is_rebased())

@@ -11,7 +11,7 @@ use crate::git::refs::{Expected, RefUpdate, RefsError, backoff};
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
 use crate::ops::Observer;
-use crate::ops::view::View;
+use crate::ops::view::{View, ViewError};
 use crate::sync;
 
 /// How often notes are merged and pushed again when the remote's notes moved meanwhile.
@@ -39,6 +39,17 @@ pub enum SyncError {
         /// What it refused.
         refusals: Refusals,
     },
+    /// The remote said no to branches that were rebased.
+    #[error("remote '{remote}' refused rebased branches: {why}")]
+    Rejected {
+        /// The remote.
+        remote: String,
+        /// What it refused, and in which words.
+        why: String,
+    },
+    /// Branches could not be read.
+    #[error(transparent)]
+    View(Box<ViewError>),
     /// Others pushed notes every time.
     #[error("remote '{remote}' got other notes every time that ours were pushed")]
     Contended {
@@ -163,6 +174,14 @@ fn adopt_tags(
         let name = id.tag();
         match ours.get(&name) {
             None => missing.push(RefUpdate { name, old: Expected::Absent, new: Some(theirs.target) }),
+            Some(target) if *target != theirs.target && is_kept(repository, &name)? => {
+                overtake(repository, &name, *target, theirs.target)?;
+                observer.warn(&format!(
+                    "the verdict of '{}' that was kept here was overtaken on '{}'",
+                    name.short(),
+                    tracking.remote()
+                ));
+            }
             Some(target) if *target != theirs.target => observer.warn(&format!(
                 "tag '{short}' is not the same here and on '{}': a deployment tag must never be moved",
                 tracking.remote()
@@ -342,6 +361,31 @@ pub fn push_pending(
             observer.warn(&format!("'{}' refused deployments: {refusals}", tracking.remote()));
             Ok(())
         }
+    }
+}
+
+/// Whether a tag is that of a verdict which was kept here while the remote was away.
+fn is_kept(repository: &Repository, tag: &RefName) -> Result<bool, GitError> {
+    let kept = DeploymentId::from_tag(tag).map_or(Ok(None), |id| repository.resolve(&id.attempt()))?;
+    Ok(kept.is_some())
+}
+
+/// Takes the remote's verdict in place of one that was kept here and never got there.
+fn overtake(
+    repository: &Repository,
+    tag: &RefName,
+    ours: ObjectId,
+    theirs: ObjectId,
+) -> Result<(), SyncError> {
+    let mut updates = vec![RefUpdate { name: tag.clone(), old: Expected::At(ours), new: Some(theirs) }];
+    if let Some(id) = DeploymentId::from_tag(tag)
+        && let Some(kept) = repository.resolve(&id.attempt())?
+    {
+        updates.push(RefUpdate { name: id.attempt(), old: Expected::At(kept), new: None });
+    }
+    match repository.update_refs(&updates, "deploy-sync: overtaken") {
+        Ok(()) | Err(RefsError::Moved(_)) => Ok(()),
+        Err(RefsError::Git(error)) => Err(error.into()),
     }
 }
 

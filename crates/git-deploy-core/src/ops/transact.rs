@@ -1,12 +1,13 @@
 //! Moving what belongs together: one atomic push where there is a remote, else one ref after the other with a journal.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::config::Settings;
 use crate::git::notes::{Notes, NotesEdit, notes_ref};
 use crate::git::push::{Pushed, Tracking};
 use crate::git::refs::{Expected, RefUpdate, RefsError, backoff};
-use crate::git::work_tree::{Busy, CheckedOut};
+use crate::git::work_tree::CheckedOut;
 use crate::git::{GitError, Identity, Repository};
 use crate::ids::{CommitId, ObjectId, RefName};
 use crate::land::Change;
@@ -15,6 +16,10 @@ use crate::ops::sync::{self, SyncError};
 
 /// How often a transaction is made again because only notes moved meanwhile.
 const TRIES: u32 = 20;
+
+/// How long to wait before a push is tried again that was refused without anybody's decision.
+const PASSING_PAUSES: [Duration; 3] =
+    [Duration::from_millis(300), Duration::from_millis(700), Duration::from_millis(1500)];
 
 /// How a transaction ended.
 #[derive(Debug)]
@@ -99,8 +104,20 @@ impl Transactor<'_> {
 
     /// Pushes, and finds out why where that was refused.
     fn push(&self, tracking: &Tracking, list: &[Change]) -> Result<Transacted, SyncError> {
+        for pause in PASSING_PAUSES {
+            match self.push_once(tracking, list)? {
+                (Transacted::Refused(_), true) => std::thread::sleep(pause),
+                (outcome, _) => return Ok(outcome),
+            }
+        }
+        Ok(self.push_once(tracking, list)?.0)
+    }
+
+    /// Pushes once; also says whether what was refused may be taken in a moment.
+    fn push_once(&self, tracking: &Tracking, list: &[Change]) -> Result<(Transacted, bool), SyncError> {
         let push: Vec<_> = list.iter().map(Change::as_push).collect();
-        match sync::push_and_follow(self.repository, tracking, &push)? {
+        let mut passing = false;
+        let outcome = match sync::push_and_follow(self.repository, tracking, &push)? {
             Pushed::Done => Ok(Transacted::Done),
             Pushed::Unreachable(why) => {
                 // The connection may have been lost after the refs were moved.
@@ -111,9 +128,10 @@ impl Transactor<'_> {
                 }
             }
             Pushed::Refused(refusals) => {
+                passing = refusals.is_passing();
                 sync::fetch(self.repository, tracking, self.observer)?;
                 if self.all_there(list)? {
-                    return Ok(Transacted::Done);
+                    return Ok((Transacted::Done, false));
                 }
                 let mut moved = Vec::new();
                 for change in list {
@@ -127,7 +145,8 @@ impl Transactor<'_> {
                     Transacted::Moved(moved)
                 })
             }
-        }
+        };
+        Ok((outcome?, passing))
     }
 
     fn all_there(&self, list: &[Change]) -> Result<bool, GitError> {
@@ -161,36 +180,46 @@ impl Transactor<'_> {
                 let update = RefUpdate { old: Expected::Absent, ..change.as_update() };
                 self.update(&update, "deploy: push")?;
             }
-            if let (Some(_), Expected::At(old), Some(new)) =
-                (change.name.branch_name(), change.old, change.new)
-            {
-                self.follow_branch(&change.name, CommitId(old), CommitId(new), change.forward)?;
-            }
         }
-        Ok(())
+        self.follow_branches(list)
     }
 
-    /// Moves a local branch from the commit that the remote had to the one that it has now, if it stands there and its
-    /// work tree can follow. That base stays behind needs no word: a pull brings it there.
-    fn follow_branch(
-        &self,
-        name: &RefName,
-        old: CommitId,
-        new: CommitId,
-        base: bool,
-    ) -> Result<(), SyncError> {
-        if self.repository.tip(name)? != Some(old) {
-            return Ok(());
-        }
-        let change = Change::update(name.clone(), Some(old.0), new.0);
-        if let Some(busy) = self.cannot_follow(&change)? {
-            if !base {
-                let (name, at) = (name.short(), old.short(10));
-                self.observer.warn(&format!("local branch '{name}' stays at {at}: {busy}"));
+    /// Moves local branches from the commits that the remote had to those that it has now: those that stand there, and whose
+    /// work trees can follow. That base stays behind needs no word: a pull brings it there.
+    fn follow_branches(&self, list: &[Change]) -> Result<(), SyncError> {
+        let mut moving = Vec::new();
+        for change in list.iter().filter(|change| change.name.branch_name().is_some() && change.new.is_some())
+        {
+            // One that must be new there may be anything here.
+            if change.old != Expected::Absent && change.old.holds(self.repository.resolve(&change.name)?) {
+                moving.push(change);
             }
+        }
+        if moving.is_empty() {
             return Ok(());
         }
-        self.run_journal(&Journal { label: "follow".to_owned(), changes: vec![change] })?;
+        let places = self.repository.checked_out()?;
+        let (held, free): (Vec<&Change>, Vec<&Change>) =
+            moving.into_iter().partition(|change| places.iter().any(|place| place.branch == change.name));
+        let updates: Vec<RefUpdate> = free.iter().map(|change| change.as_update()).collect();
+        match self.repository.update_refs(&updates, "deploy: follow") {
+            // One that somebody moved just now is brought here by the next 'git deploy-rebase', with the others.
+            Ok(()) | Err(RefsError::Moved(_)) => {}
+            Err(RefsError::Git(error)) => return Err(error.into()),
+        }
+        for change in held {
+            match self.cannot_follow(change)? {
+                None => {
+                    let changes = vec![change.clone()];
+                    self.run_journal(&Journal { label: "follow".to_owned(), changes })?;
+                }
+                Some(_) if change.forward => {}
+                Some(why) => {
+                    self.observer
+                        .warn(&format!("local branch '{}' stays where it is: {why}", change.name.short()));
+                }
+            }
+        }
         Ok(())
     }
 
@@ -209,12 +238,9 @@ impl Transactor<'_> {
     pub fn cannot_follow(&self, change: &Change) -> Result<Option<String>, SyncError> {
         let (Expected::At(old), Some(new)) = (change.old, change.new) else { return Ok(None) };
         for checked_out in self.checked_out(&change.name)? {
-            if let Some(busy) = checked_out.busy()? {
-                return Ok(Some(busy.to_string()));
-            }
-            if !checked_out.could_follow(CommitId(old), CommitId(new))? {
-                let path = checked_out.path.display();
-                return Ok(Some(format!("untracked files in '{path}' are in the way")));
+            let why = self.repository.cannot_follow(&checked_out, CommitId(old), CommitId(new))?;
+            if why.is_some() {
+                return Ok(why);
             }
         }
         Ok(None)
@@ -248,6 +274,12 @@ impl Transactor<'_> {
     fn replay(&self, journal: &Journal) -> Result<Transacted, SyncError> {
         for change in &journal.changes {
             let standing = self.repository.resolve(&change.name)?;
+            if let Some(new) = change.new
+                && self.repository.find(new)?.is_none()
+            {
+                // The power failed before the object reached the disk: what comes now is decided anew.
+                return Ok(Transacted::Moved(vec![change.name.clone()]));
+            }
             if standing != change.new
                 && !self.update(&change.as_update(), &format!("deploy: {}", journal.label))?
             {
@@ -292,21 +324,6 @@ impl Transactor<'_> {
             Transacted::Done | Transacted::Refused(_) | Transacted::Unable(_) => Ok(Some(journal.label)),
         }
     }
-}
-
-/// Whether a branch's work tree is busy, for the checks that come before anything is claimed.
-///
-/// # Errors
-/// When git cannot say.
-pub fn busy(repository: &Repository, branch: &RefName) -> Result<Option<Busy>, GitError> {
-    for place in repository.checked_out()? {
-        if place.branch == *branch
-            && let Some(busy) = place.busy()?
-        {
-            return Ok(Some(busy));
-        }
-    }
-    Ok(None)
 }
 
 /// The changes of one transaction, as they stand on disk while it is made.

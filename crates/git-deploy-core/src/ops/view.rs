@@ -114,7 +114,8 @@ impl<'a> View<'a> {
     fn read_ledger(&self) -> Result<Ledger, GitError> {
         let mut tags = BTreeMap::new();
         let fetched = self.settings.remote.as_ref().map(|tracking| tracking.tags());
-        for place in fetched.iter().map(String::as_str).chain(["refs/tags/"]) {
+        // What the remote has counts: a verdict that was kept here while it was away may have been overtaken there.
+        for place in std::iter::once("refs/tags/").chain(fetched.as_deref()) {
             for tag in self.repository.refs(&format!("{place}deployment-"))? {
                 let id =
                     tag.name.as_str().strip_prefix(place).and_then(|name| name.parse::<DeploymentId>().ok());
@@ -175,14 +176,13 @@ impl<'a> View<'a> {
         Ok(Branch::derive(name, tip, note, others_on_tip, landed))
     }
 
-    /// A branch as the remote has it, if there is a remote and the branch is there.
+    /// A branch as it stands where it counts.
     ///
     /// # Errors
     /// When its note is malformed.
-    pub fn remote_branch(&self, name: &RefName) -> Result<Option<Branch>, ViewError> {
-        let theirs = self.settings.remote.as_ref().and_then(|tracking| tracking.of(name));
-        let tip = theirs.map_or(Ok(None), |theirs| self.repository.tip(&theirs))?;
-        tip.map(|tip| self.derive(name.clone(), tip, false)).transpose()
+    pub fn authority_branch(&self, name: &RefName) -> Result<Option<Branch>, ViewError> {
+        let tip = self.repository.tip(&self.settings.authority(name))?;
+        tip.map(|tip| self.derive_one(name, tip)).transpose()
     }
 
     /// One branch: ours, else the remote's.
@@ -195,10 +195,14 @@ impl<'a> View<'a> {
             None => (self.repository.tip(&self.settings.authority(name))?, Side::Remote),
         };
         let Some(tip) = tip else { return Err(ViewError::NoBranch(name.clone())) };
+        Ok((self.derive_one(name, tip)?, side))
+    }
+
+    fn derive_one(&self, name: &RefName, tip: CommitId) -> Result<Branch, ViewError> {
         // Only a note that names no branch depends on who else is there, and asking costs a walk over all refs.
         let unnamed = self.notes.get(tip)?.is_some_and(|note| note.refs.is_empty());
         let others = unnamed && self.heads_on(tip)?.iter().any(|other| other != name);
-        Ok((self.derive(name.clone(), tip, others)?, side))
+        self.derive(name.clone(), tip, others)
     }
 
     /// The tip of one branch: ours, else the remote's.

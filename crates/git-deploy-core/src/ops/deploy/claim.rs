@@ -62,9 +62,9 @@ impl Context<'_> {
         let changes = |notes| if withdrawn.get() { Vec::new() } else { claim.clone().changes(notes) };
         let label = format!("{}: claim", attempt.id);
         match self.transactor().transact(&label, edit, changes)? {
-            Transacted::Done if withdrawn.get() => return self.claim_lost(&[], &claim),
+            Transacted::Done if withdrawn.get() => return self.claim_lost(&claim),
             Transacted::Done => {}
-            Transacted::Moved(moved) => return self.claim_lost(&moved, &claim),
+            Transacted::Moved(_) => return self.claim_lost(&claim),
             Transacted::Refused(why) => return Err(DeployError::Forbidden(why)),
             Transacted::Unable(why) => return Err(DeployError::NotClaimed(why)),
         }
@@ -80,7 +80,7 @@ impl Context<'_> {
 
     /// What to do when a claim met somebody else's move. Without a remote the lock may be ours already: it is given back
     /// unless the attempt stands, which the next look finds and ends.
-    fn claim_lost(&self, _: &[RefName], claim: &Claim) -> Result<Option<Claimed>, DeployError> {
+    fn claim_lost(&self, claim: &Claim) -> Result<Option<Claimed>, DeployError> {
         let (lock, attempt) = (&claim.lock, &claim.attempt);
         let ours = self.view.settings.remote.is_none()
             && self.repository().resolve(&lock.name)? == lock.new
@@ -89,9 +89,6 @@ impl Context<'_> {
             let give_back = Change::delete(lock.name.clone(), held);
             let nothing = |_: &Notes<'_>| Ok(NotesEdit::default());
             self.transactor().transact("give back the lock", nothing, |_| vec![give_back.clone()])?;
-        }
-        if let Some(claimed) = self.take_over_open_attempt()? {
-            super::run::Run::new(self.deployer, self, claimed).resume()?;
         }
         Ok(None)
     }
@@ -123,16 +120,21 @@ impl Context<'_> {
     }
 
     /// Takes over the deployment that another run left without a verdict: its attempt, and its locks if that run is
-    /// dead. `None`: there is none.
-    pub(super) fn take_over_open_attempt(&self) -> Result<Option<Claimed>, DeployError> {
+    /// dead. `None`: there is none. One that somebody works on is in the way only of the same environment; `wanted` is the
+    /// one that the user named.
+    pub(super) fn take_over_open_attempt(
+        &self,
+        wanted: Option<&str>,
+    ) -> Result<Option<Claimed>, DeployError> {
         for (id, at) in self.attempt_refs()? {
-            let name = id.attempt();
-            let text = self.repository().commit(at)?.message_text();
-            let attempt = Attempt::parse(id, &text).map_err(|error| DeployError::Record { name, error })?;
-            if attempt.phase == Phase::Finished {
+            let Some(attempt) = self.attempt(&id)?.filter(|attempt| attempt.phase != Phase::Finished) else {
                 continue;
+            };
+            let elsewhere = wanted.is_some_and(|wanted| wanted != attempt.environment.as_str());
+            match self.take_over(attempt, at.0) {
+                Err(DeployError::Locked { .. }) if elsewhere => {}
+                taken => return taken.map(Some),
             }
-            return self.take_over(attempt, at.0).map(Some);
         }
         Ok(None)
     }

@@ -60,9 +60,28 @@ pub enum DeployError {
     /// There is no such branch or commit.
     #[error("'{0}' is neither a branch nor a commit")]
     NoTarget(String),
+    /// A commit that was approved, and is not what would be deployed.
+    #[error("cannot deploy commit '{}': it has to be rebased first", .commit.short(10))]
+    NotRebased {
+        /// The commit.
+        commit: CommitId,
+        /// The branch that it is the tip of.
+        branch: RefName,
+    },
     /// A commit that nobody approved.
     #[error("cannot deploy commit '{0}': it is neither on base nor the tip of a deployable branch")]
     CommitNotApproved(CommitId),
+    /// An environment whose rendered manifests would be committed to base.
+    #[error("environment '{environment}' cannot be rendered to '{}': that is the base that branches land on", .base.short())]
+    RenderedOnBase {
+        /// The environment.
+        environment: EnvironmentName,
+        /// Base.
+        base: RefName,
+    },
+    /// Somebody else's tag has the name that the deployment's verdict must have.
+    #[error("tag '{0}' is there already, and is not of this deployment")]
+    TagTaken(DeploymentId),
     /// There is no such environment.
     #[error("there is no environment '{name}' in base's deploy.toml")]
     NoEnvironment {

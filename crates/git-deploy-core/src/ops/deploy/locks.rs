@@ -45,6 +45,7 @@ impl Context<'_> {
             by: self.identity.who().to_owned(),
             host: host(),
             boot: boot(),
+            clone: self.clone_id()?,
             pid: std::process::id(),
             deployment: Some(deployment.clone()),
             ttl: LOCK_TTL,
@@ -68,7 +69,7 @@ impl Context<'_> {
         let Some(held) = self.transactor().resolve(name)? else { return Ok(Availability::Free(None)) };
         let text = self.repository().commit(CommitId(held))?.message_text();
         let lock = Lock::parse(&text).map_err(|error| DeployError::Record { name: name.clone(), error })?;
-        if self.is_dead(&lock) || self.was_watched(name, held, &lock)? {
+        if self.is_dead(&lock)? || self.was_watched(name, held, &lock)? {
             return Ok(Availability::Free(Some(held)));
         }
         Ok(Availability::Held(lock))
@@ -84,13 +85,23 @@ impl Context<'_> {
         }
     }
 
-    /// A process of this boot that is gone holds nothing. Without a remote only this repository's runs take locks, and
-    /// these exclude each other by the lock file that we hold.
-    fn is_dead(&self, lock: &Lock) -> bool {
+    /// A process of this boot that is gone holds nothing. Neither does another run of this very repository: runs in it
+    /// exclude each other by the lock file that we hold.
+    fn is_dead(&self, lock: &Lock) -> Result<bool, GitError> {
         let of_this_boot = !lock.boot.is_empty() && lock.boot == boot();
-        self.view.settings.remote.is_none()
-            || lock.pid == std::process::id() && of_this_boot
-            || of_this_boot && !process_is_alive(lock.pid)
+        Ok(lock.clone == self.clone_id()? || of_this_boot && !process_is_alive(lock.pid))
+    }
+
+    /// The name that this repository has given itself.
+    fn clone_id(&self) -> Result<String, GitError> {
+        let path = self.repository().deploy_dir().join("clone-id");
+        let known = std::fs::read_to_string(&path).unwrap_or_default();
+        if !known.trim().is_empty() {
+            return Ok(known.trim().to_owned());
+        }
+        let name = new_run();
+        remember(&path, &name)?;
+        Ok(name)
     }
 
     /// Whether we have seen this very value of a lock for twice the time that it may stay unchanged, by a clock that only

@@ -7,6 +7,7 @@
 
 mod claim;
 mod error;
+mod finish;
 mod locks;
 mod pick;
 mod run;
@@ -15,7 +16,7 @@ mod verdict;
 use std::path::PathBuf;
 
 use crate::attempt::Attempt;
-use crate::config::deploy_toml::{DeployToml, Environment};
+use crate::config::deploy_toml::{DeployToml, Environment, Target};
 use crate::config::{ConfigError, deploy_toml_of};
 use crate::deployment::{Blame, Event, Failure, Phase};
 use crate::environment::{Driver, Plan, Renderer};
@@ -174,39 +175,50 @@ impl Deployer<'_> {
     /// # Errors
     /// When there is no verdict.
     pub fn deploy(&self, request: &DeployRequest) -> Result<Report, DeployError> {
+        const CLAIMS: u32 = 10;
         let _run_lock = self.begin()?;
-        if let Some(verdict) = self.end_open_attempt(request)? {
-            return Ok(Report::Finished(verdict));
-        }
         let mut request = request.clone();
-        loop {
+        let mut claims = 0;
+        while claims < CLAIMS {
+            if let Some(verdict) = self.end_open_attempts(&request)? {
+                return Ok(Report::Finished(verdict));
+            }
             self.interrupt.check()?;
-            let claimed = self.claim_next(&request).or_else(|error| {
+            let context = Context::new(self)?;
+            let claimed = context.pick_and_claim(&request).or_else(|error| {
                 // Ctrl-C reaches the programs that were started, too: their failure is no answer.
                 self.interrupt.check()?;
                 Err(error)
             });
-            let (context, claimed) = match claimed? {
-                Ok(claimed) => claimed,
+            let claimed = match claimed? {
+                Ok(Some(claimed)) => claimed,
+                // Others were faster: everything is looked at anew.
+                Ok(None) => {
+                    claims += 1;
+                    continue;
+                }
                 Err(nothing) => return Ok(Report::Nothing(nothing)),
             };
-            let event = Event::TakenUp(claimed.attempt.phase);
-            let of = claimed
-                .attempt
-                .branch
-                .as_ref()
-                .map(|branch| format!("'{}' ", branch.short()))
-                .unwrap_or_default();
-            let commit = claimed.attempt.candidate.short(10);
-            self.observer.step("Claimed", &format!("{} for {of}({commit})", claimed.attempt.id));
-            let verdict = Run::new(self, &context, claimed).drive(event)?;
+            let verdict = self.run(&context, claimed)?;
             if !verdict.again {
                 self.rebase_the_others(&verdict);
                 return Ok(Report::Finished(verdict));
             }
             self.observer.step("Again", &format!("under the next number: base moved during {}", verdict.id));
+            self.told();
             request.target = verdict.branch.as_ref().map(ToString::to_string);
         }
+        Err(DeployError::NotClaimed("others were faster every time".to_owned()))
+    }
+
+    /// Goes through the phases of what was just claimed.
+    fn run(&self, context: &Context<'_>, claimed: Claimed) -> Result<Verdict, DeployError> {
+        let attempt = &claimed.attempt;
+        let of = attempt.branch.as_ref().map(|branch| format!("'{}'", branch.short()));
+        let of = of.unwrap_or_else(|| "commit".to_owned());
+        self.observer.step("Claimed", &format!("{} for {of} ({})", attempt.id, attempt.candidate.short(10)));
+        let event = Event::TakenUp(attempt.phase);
+        Run::new(self, context, claimed).drive(event)
     }
 
     /// Ends the deployment that another run left behind.
@@ -216,7 +228,7 @@ impl Deployer<'_> {
     pub fn resume(&self) -> Result<Report, DeployError> {
         let _run_lock = self.begin()?;
         let context = Context::new(self)?;
-        let Some(claimed) = context.take_over_open_attempt()? else {
+        let Some(claimed) = context.take_over_open_attempt(None)? else {
             let verdict = self.untold(&context)?.ok_or(DeployError::NothingUnderWay)?;
             return Ok(Report::Finished(verdict));
         };
@@ -239,7 +251,7 @@ impl Deployer<'_> {
     pub fn abort(&self) -> Result<Report, DeployError> {
         let _run_lock = self.begin()?;
         let context = Context::new(self)?;
-        let Some(claimed) = context.take_over_open_attempt()? else {
+        let Some(claimed) = context.take_over_open_attempt(None)? else {
             let ended = self.untold(&context)?;
             return Err(ended.map_or(DeployError::NothingUnderWay, |verdict| DeployError::Ended(verdict.id)));
         };
@@ -326,11 +338,11 @@ impl Deployer<'_> {
 
     /// Ends an attempt that was left open, or finds the verdict that a run which died could not tell any more. Returns it if
     /// it is what the user asked for.
-    fn end_open_attempt(&self, request: &DeployRequest) -> Result<Option<Verdict>, DeployError> {
+    fn end_open_attempts(&self, request: &DeployRequest) -> Result<Option<Verdict>, DeployError> {
         // All of them: a number that stays open must not be taken up again after a later one has deployed.
         loop {
             let context = Context::new(self)?;
-            let verdict = match context.take_over_open_attempt()? {
+            let verdict = match context.take_over_open_attempt(request.environment.as_deref())? {
                 Some(claimed) => {
                     let id = &claimed.attempt.id;
                     self.observer.step("Resuming", &format!("{id}, which an earlier run left behind"));
@@ -390,25 +402,6 @@ impl Deployer<'_> {
             .and_then(|attempt| Some((attempt.outcome?, attempt)))
             .map(|(outcome, attempt)| Verdict::of(attempt, outcome)))
     }
-
-    /// Picks and claims until one of both says that there is nothing or that it worked.
-    fn claim_next(
-        &self,
-        request: &DeployRequest,
-    ) -> Result<Result<(Context<'_>, Claimed), Nothing>, DeployError> {
-        const TRIES: u32 = 10;
-        for _ in 0..TRIES {
-            let context = Context::new(self)?;
-            let pick = match context.pick(request, false)? {
-                Ok(pick) => pick,
-                Err(nothing) => return Ok(Err(nothing)),
-            };
-            if let Some(claimed) = context.claim(&pick)? {
-                return Ok(Ok((context, claimed)));
-            }
-        }
-        Err(DeployError::NotClaimed("others were faster every time".to_owned()))
-    }
 }
 
 /// What is known at the moment at which a step begins.
@@ -427,7 +420,26 @@ impl<'a> Context<'a> {
         let at = view.settings.base.short().to_owned();
         let deploy_toml = deploy_toml_of(deployer.repository, base_tip, &at)?
             .ok_or_else(|| ConfigError::NoDeployToml(view.settings.base.clone()))?;
+        let on_base = deploy_toml.environments().iter().find(|environment| match &environment.target {
+            Target::Rendered { branch, .. } => *branch == at,
+            Target::Cluster { .. } => false,
+        });
+        if let Some(environment) = on_base {
+            let (environment, base) = (environment.name.clone(), view.settings.base);
+            return Err(DeployError::RenderedOnBase { environment, base });
+        }
         Ok(Self { deployer, identity: deployer.repository.identity()?, view, base_tip, deploy_toml })
+    }
+
+    /// Picks a candidate and claims a number for it; `None` if others were faster.
+    fn pick_and_claim(
+        &self,
+        request: &DeployRequest,
+    ) -> Result<Result<Option<Claimed>, Nothing>, DeployError> {
+        match self.pick(request, false)? {
+            Ok(pick) => self.claim(&pick).map(Ok),
+            Err(nothing) => Ok(Err(nothing)),
+        }
     }
 
     fn repository(&self) -> &'a Repository {

@@ -7,8 +7,10 @@ use crate::config::deploy_toml::Environment;
 use crate::git::notes::{Notes, NotesEdit};
 use crate::git::object::quote_path;
 use crate::ids::{CommitId, DeploymentId, RefName};
+use crate::land::Change;
 use crate::ledger::{Deployment, Outcome, next_number};
-use crate::ops::transact::{Transacted, busy};
+use crate::ops::sweep::upstream;
+use crate::ops::transact::Transacted;
 use crate::queue;
 use crate::rebase::{Committer, Conflict, Engine, MergeTreeEngine, Request, Verdict};
 use crate::state::{Decision, State};
@@ -49,6 +51,7 @@ impl Context<'_> {
         let nothing = if places.is_empty() { Nothing::QueueEmpty } else { Nothing::NoneTaken };
         // Those that are behind the head may become it; the others wait for something else.
         places.retain(|place| matches!(place.waits, None | Some(queue::Wait::Behind(_))));
+        let mut broken = None;
         for place in places {
             let Some(branch) = found.branches.iter().find(|branch| branch.name == place.branch) else {
                 continue;
@@ -56,13 +59,16 @@ impl Context<'_> {
             match self.pick_branch(branch, request, dry) {
                 Ok(pick) => return Ok(Ok(pick)),
                 // It leaves the queue, or cannot be taken: those behind it go on without it.
-                Err(error @ (DeployError::Broken { .. } | DeployError::NotTaken { .. })) => {
+                Err(error @ DeployError::Broken { .. }) => {
                     self.deployer.observer.warn(&error.to_string());
+                    broken = Some(error);
                 }
+                Err(error @ DeployError::NotTaken { .. }) => self.deployer.observer.warn(&error.to_string()),
                 Err(error) => return Err(error),
             }
         }
-        Ok(Err(nothing))
+        // Somebody has to see to it, so that it is no "nothing to do".
+        broken.map_or(Ok(Err(nothing)), Err)
     }
 
     fn pick_named(
@@ -99,7 +105,11 @@ impl Context<'_> {
         if let Some(branch) =
             branches.iter().find(|branch| branch.tip == commit && branch.state() == State::Deployable)
         {
-            return self.pick_branch(branch, request, dry).map(Ok);
+            let pick = self.pick_branch(branch, request, dry)?;
+            return match pick.candidate.commit() == commit {
+                true => Ok(Ok(pick)),
+                false => Err(DeployError::NotRebased { commit, branch: branch.name.clone() }),
+            };
         }
         if !self.repository().is_ancestor(commit, self.base_tip)? {
             return Err(DeployError::CommitNotApproved(commit));
@@ -119,9 +129,15 @@ impl Context<'_> {
         if branch.state() != State::Deployable {
             return Err(DeployError::NotDeployable { branch: branch.name.clone(), state: branch.state() });
         }
+        if let Some(why) = branch.note.as_ref().and_then(|note| note.hold.as_ref()) {
+            let why = format!("it is on hold: {why}");
+            return Err(DeployError::NotTaken { branch: branch.name.clone(), why });
+        }
         let committer = self.deploy_toml.committer.as_ref();
         let committer = Committer::configured(committer.map(|who| format!("{} <{}>", who.name, who.email)));
-        let asked = Request::onto_base(branch.name.clone(), branch.tip, self.base_tip);
+        let upstream = upstream(self.repository(), branch.note.as_ref(), self.base_tip)?;
+        let asked =
+            Request { upstream, ..Request::onto_base(branch.name.clone(), branch.tip, self.base_tip) };
         let verdict = MergeTreeEngine::new(self.repository(), committer)?.rebase(&[asked])?.pop();
         // Ctrl-C reaches the programs that the engine asked, too: their failure is no verdict.
         self.deployer.interrupt.check()?;
@@ -173,17 +189,19 @@ impl Context<'_> {
         if self.view.settings.remote.is_some() {
             return Ok(());
         }
-        let base = &self.view.settings.base;
-        if let Some(why) = busy(self.repository(), base)? {
-            return Err(DeployError::BaseBusy { base: base.clone(), why: why.to_string() });
+        let (base, transactor) = (&self.view.settings.base, self.transactor());
+        let base_moves = Change::update(base.clone(), Some(self.base_tip.0), tip.0);
+        if let Some(why) = transactor.cannot_follow(&base_moves)? {
+            return Err(DeployError::BaseBusy { base: base.clone(), why });
         }
-        if tip != branch.tip
-            && let Some(why) = busy(self.repository(), &branch.name)?
-        {
-            let why = format!("it has to be rebased, and {why}");
-            return Err(DeployError::NotTaken { branch: branch.name.clone(), why });
+        let branch_moves = Change::update(branch.name.clone(), Some(branch.tip.0), tip.0);
+        match transactor.cannot_follow(&branch_moves)?.filter(|_| tip != branch.tip) {
+            None => Ok(()),
+            Some(why) => {
+                let why = format!("it has to be rebased, and {why}");
+                Err(DeployError::NotTaken { branch: branch.name.clone(), why })
+            }
         }
-        Ok(())
     }
 
     /// The environment that the user named, else the first along `after` where this commit is not the latest success.

@@ -3,35 +3,32 @@
 //! Which action follows is decided by [`crate::deployment::next`]; here each is carried out, and every phase is written
 //! into the attempt, together with the lock, before the next begins.
 
-use jiff::Timestamp;
+use std::cell::RefCell;
 
 use super::claim::Claimed;
-use super::verdict::{Finding, entry, failed_note, landed_note, noted_commits, recorded};
 use super::{Context, DeployError, Deployer, Verdict};
-use crate::attempt::{Attempt, base_lock};
+use crate::attempt::Attempt;
 use crate::candidate::Candidate;
-use crate::deployment::{Action, Blame, Close, Event, Failure, Phase, next};
+use crate::deployment::{Action, Close, Event, Phase, next};
 use crate::environment::Work;
 use crate::git::Identity;
 use crate::git::notes::{Notes, NotesEdit};
-use crate::git::refs::{Expected, RefUpdate, RefsError};
-use crate::ids::{ObjectId, RefName};
-use crate::land::{Change, Verdict as Landing, base_change};
+use crate::ids::{CommitId, RefName};
+use crate::land::Change;
 use crate::ledger::Outcome;
+use crate::note::Note;
 use crate::ops::sync::SyncError;
 use crate::ops::transact::{Transacted, Transactor};
 use crate::ops::view::View;
 use crate::state::State;
 
-/// How often landing is tried again because the environment's own refs moved.
-const APPLY_TRIES: u32 = 5;
-
 /// A claimed deployment on its way.
 pub(super) struct Run<'a> {
-    deployer: &'a Deployer<'a>,
-    context: &'a Context<'a>,
-    claimed: Claimed,
-    applied: u32,
+    pub(super) deployer: &'a Deployer<'a>,
+    pub(super) context: &'a Context<'a>,
+    pub(super) claimed: Claimed,
+    /// How often it was applied.
+    pub(super) applied: u32,
 }
 
 impl<'a> Run<'a> {
@@ -39,11 +36,11 @@ impl<'a> Run<'a> {
         Self { deployer, context, claimed, applied: 0 }
     }
 
-    fn attempt(&self) -> &Attempt {
+    pub(super) fn attempt(&self) -> &Attempt {
         &self.claimed.attempt
     }
 
-    fn say(&self, verb: &str, what: &str) {
+    pub(super) fn say(&self, verb: &str, what: &str) {
         self.deployer.observer.step(verb, &format!("{}{what}", self.attempt().id));
     }
 
@@ -107,7 +104,7 @@ impl<'a> Run<'a> {
     }
 
     /// Writes as who runs, at the moment of writing.
-    fn transactor<'b>(&'b self, identity: &'b Identity) -> Transactor<'b> {
+    pub(super) fn transactor<'b>(&'b self, identity: &'b Identity) -> Transactor<'b> {
         Transactor { identity, ..self.context.transactor() }
     }
 
@@ -115,7 +112,7 @@ impl<'a> Run<'a> {
         self.verdict(Outcome::Success, None, false)
     }
 
-    fn verdict(self, outcome: Outcome, close: Option<Close>, only_here: bool) -> Verdict {
+    pub(super) fn verdict(self, outcome: Outcome, close: Option<Close>, only_here: bool) -> Verdict {
         let again = close.as_ref().is_some_and(|close| close.again);
         let attempt = Attempt {
             blame: close.as_ref().map(|close| close.blame),
@@ -128,19 +125,6 @@ impl<'a> Run<'a> {
     /// Renders, asks the rules, and brings the environment to the result.
     fn apply(&mut self) -> Result<Event, DeployError> {
         self.applied += 1;
-        if self.attempt().phase == Phase::Claimed
-            && let Some(reason) = self.withdrawn()?
-        {
-            return Ok(Event::Withdrawn(reason));
-        }
-        match self.apply_rendered() {
-            Ok(Ok(())) => Ok(Event::Applied),
-            Ok(Err(failure)) => Ok(Event::Failed(failure)),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn apply_rendered(&mut self) -> Result<Result<(), Failure>, DeployError> {
         let context = self.context;
         let environment = self.claimed.environment.clone();
         let candidate = Candidate::of_attempt(self.attempt());
@@ -152,12 +136,14 @@ impl<'a> Run<'a> {
         });
         let (driver, rendered) = match planned {
             Ok(planned) => planned,
-            Err(failure) => return Ok(Err(failure)),
+            Err(failure) => return Ok(Event::Failed(failure)),
         };
         rendered.warnings.iter().for_each(|warning| self.deployer.observer.warn(warning));
         let began =
             Attempt { phase: Phase::Applying, images: rendered.images.clone(), ..self.attempt().clone() };
-        self.record(began, Vec::new())?;
+        if let Some(reason) = self.begin_applying(began)? {
+            return Ok(Event::Withdrawn(reason));
+        }
         self.say("Applying", &format!(" to {}", environment.name));
         let identity = self.deployer.repository.identity()?;
         let id = self.attempt().id.clone();
@@ -167,44 +153,44 @@ impl<'a> Run<'a> {
         match kept {
             Ok((applied, changes)) => {
                 self.record(Attempt { rendered: Some(applied), ..self.attempt().clone() }, changes)?;
-                Ok(Ok(()))
+                Ok(Event::Applied)
             }
-            Err(failure) => Ok(Err(failure)),
+            Err(failure) => Ok(Event::Failed(failure)),
         }
     }
 
-    /// Whether the approval is gone: the branch has moved, or its state has changed.
-    fn withdrawn(&self) -> Result<Option<String>, DeployError> {
-        let Some(name) = &self.attempt().branch else { return Ok(None) };
-        // The last moment at which a withdrawal counts: what happened since the claim is asked for once more.
-        self.deployer.fetch().map_err(|error| DeployError::NotRecorded {
-            id: self.attempt().id.clone(),
-            phase: self.attempt().phase,
-            why: error.to_string(),
-        })?;
-        let view = View::new(self.deployer.repository)?;
-        let tip = view.repository.tip(&view.settings.authority(name))?;
-        match tip {
-            None => Ok(Some(format!("branch '{}' was deleted", name.short()))),
-            Some(tip) if tip != self.attempt().candidate => {
-                Ok(Some(format!("branch '{}' was moved", name.short())))
-            }
-            Some(tip) => {
-                let state = view.notes.get(tip)?.map_or(State::Development, |note| note.state);
-                let reason = || format!("branch '{}' was set to {state}", name.short());
-                Ok((state != State::Deployable).then(reason))
-            }
+    /// Writes that the environment is being changed: the last moment at which a withdrawal counts, and why there is one. It
+    /// stands in the candidate's note, too, so that the notes' own compare-and-swap decides who was first, and whoever
+    /// withdraws later can be told.
+    fn begin_applying(&mut self, began: Attempt) -> Result<Option<String>, DeployError> {
+        if self.attempt().phase > Phase::Claimed {
+            self.record(began, Vec::new())?;
+            return Ok(None);
         }
+        self.deployer.fetch().map_err(|error| self.not_recorded(error.to_string()))?;
+        self.check_interrupt()?;
+        let withdrawn = RefCell::new(None);
+        let (deployer, attempt) = (self.deployer, self.attempt().clone());
+        let edit = |notes: &Notes<'_>| {
+            let mut edit = NotesEdit { message: format!("{}: applying", attempt.id), ..NotesEdit::default() };
+            let Some(branch) = &attempt.branch else { return Ok(edit) };
+            *withdrawn.borrow_mut() = withdrawal(deployer, branch, attempt.candidate)?;
+            if let Some(note) = notes.get(attempt.candidate)?.filter(|_| withdrawn.borrow().is_none()) {
+                let deployment = Some(attempt.id.clone());
+                edit.set(attempt.candidate, &Note { deployment, result: None, ..note });
+            }
+            Ok(edit)
+        };
+        let gone = || withdrawn.borrow().is_some();
+        self.write(began, Vec::new(), edit, gone)?;
+        Ok(withdrawn.into_inner())
     }
 
     /// What is to be said of an approval that was taken back when the candidate was on its way already.
-    fn withdrawn_late(&self) -> Result<Option<String>, DeployError> {
+    pub(super) fn withdrawn_late(&self) -> Result<Option<String>, DeployError> {
         let Some(branch) = &self.attempt().branch else { return Ok(None) };
-        let note = self.deployer.repository.notes()?.get(self.attempt().candidate)?;
-        let state = note.map_or(State::Development, |note| note.state);
-        let late =
-            || format!("'{}' was set to {state} when it was on its way: that came too late", branch.short());
-        Ok((state != State::Deployable).then(late))
+        let withdrawn = withdrawal(self.deployer, branch, self.attempt().candidate)?;
+        Ok(withdrawn.map(|reason| format!("{reason} when it was on its way: that came too late")))
     }
 
     fn verify(&mut self) -> Result<Event, DeployError> {
@@ -228,19 +214,30 @@ impl<'a> Run<'a> {
     }
 
     /// Writes the attempt, together with every lock that we hold: whoever lost one cannot write any more.
-    fn record(&mut self, attempt: Attempt, others: Vec<Change>) -> Result<(), DeployError> {
-        let context = self.context;
-        let written = context.write_attempt(&attempt)?.0;
+    pub(super) fn record(&mut self, attempt: Attempt, others: Vec<Change>) -> Result<(), DeployError> {
+        self.write(attempt, others, |_| Ok(NotesEdit::default()), || false)
+    }
+
+    /// The same with an edit of the notes, unless that finds out that nothing is to be written.
+    fn write(
+        &mut self,
+        attempt: Attempt,
+        others: Vec<Change>,
+        edit: impl Fn(&Notes<'_>) -> Result<NotesEdit, SyncError>,
+        is_off: impl Fn() -> bool,
+    ) -> Result<(), DeployError> {
+        let written = self.context.write_attempt(&attempt)?.0;
         let mut changes = self.moved_locks()?;
         changes.extend(others);
         changes.push(Change::update(attempt.id.attempt(), Some(self.claimed.attempt_at), written));
+        let all = |notes: Option<Change>| match is_off() {
+            true => Vec::new(),
+            false => notes.into_iter().chain(changes.iter().cloned()).collect(),
+        };
         let label = format!("{}: {}", attempt.id, attempt.phase);
         let identity = self.deployer.repository.identity()?;
-        match self.transactor(&identity).transact(
-            &label,
-            |_| Ok(NotesEdit::default()),
-            |_| changes.clone(),
-        )? {
+        match self.transactor(&identity).transact(&label, edit, all)? {
+            Transacted::Done if is_off() => Ok(()),
             Transacted::Done => {
                 let new_of = |name: &RefName| changes.iter().find(|change| change.name == *name)?.new;
                 let held = [Some(&mut self.claimed.lock), self.claimed.base_lock.as_mut()];
@@ -252,11 +249,12 @@ impl<'a> Run<'a> {
                 Ok(())
             }
             Transacted::Moved(_) => Err(DeployError::LostLock(attempt.id)),
-            Transacted::Refused(why) | Transacted::Unable(why) => {
-                let phase = self.attempt().phase;
-                Err(DeployError::NotRecorded { id: attempt.id, phase, why })
-            }
+            Transacted::Refused(why) | Transacted::Unable(why) => Err(self.not_recorded(why)),
         }
+    }
+
+    pub(super) fn not_recorded(&self, why: String) -> DeployError {
+        DeployError::NotRecorded { id: self.attempt().id.clone(), phase: self.attempt().phase, why }
     }
 
     fn moved_locks(&self) -> Result<Vec<Change>, DeployError> {
@@ -268,243 +266,23 @@ impl<'a> Run<'a> {
         }
         Ok(changes)
     }
-
-    /// Takes the lock of base, moving the attempt and the other lock along.
-    fn lock_base(&mut self) -> Result<(), DeployError> {
-        if self.claimed.base_lock.is_some() || !self.claimed.environment.lands {
-            return Ok(());
-        }
-        let name = base_lock()?;
-        let change = self.context.take(name.clone(), &self.attempt().run, &self.attempt().id);
-        let change = change.map_err(|error| self.not_landed(error.to_string()))?;
-        let held = change.new;
-        self.record(self.attempt().clone(), vec![change])
-            .map_err(|error| self.not_landed(error.to_string()))?;
-        self.claimed.base_lock = held.map(|held| (name, held));
-        Ok(())
-    }
-
-    fn not_landed(&self, why: String) -> DeployError {
-        DeployError::NotLanded { id: self.attempt().id.clone(), why }
-    }
-
-    /// Moves base, notes, tag, attempt and locks, all at once where there is a remote.
-    fn land(&mut self) -> Result<Event, DeployError> {
-        self.lock_base()?;
-        self.say("Landing", "");
-        let Some(applied) = self.attempt().rendered else { return Ok(Event::TakenUp(Phase::Applying)) };
-        let identity = self.deployer.repository.identity()?;
-        let finding = Finding { who: identity.who(), time: identity.time() };
-        let deployment = entry(self.attempt(), Outcome::Success, None, &finding);
-        let tag = self.context.write_tag(&identity, &deployment)?;
-        let Ok(base) = self.base_move()? else { return Ok(Event::BaseMoved) };
-        let environment = self
-            .context
-            .driver(&self.claimed.environment)
-            .and_then(|driver| driver.landing_changes(applied))
-            .map_err(|failure| self.not_landed(failure.reason))?;
-        let rendered: Vec<RefName> = environment.iter().map(|change| change.name.clone()).collect();
-        let landing = self.landing(Outcome::Success, None, tag, base, environment)?;
-        let (attempt, lands) = (self.attempt().clone(), self.claimed.environment.lands);
-        let edit = |notes: &Notes<'_>| {
-            let mut edit = NotesEdit {
-                message: format!("{}: successfully deployed", attempt.id),
-                ..NotesEdit::default()
-            };
-            edit.set(attempt.candidate, &landed_note(notes.get(attempt.candidate)?, &attempt, lands));
-            if attempt.approved != attempt.candidate {
-                edit.set(
-                    attempt.approved,
-                    &recorded(notes.get(attempt.approved)?, &attempt, Outcome::Success),
-                );
-            }
-            Ok(edit)
-        };
-        let label = format!("{}: land", attempt.id);
-        let late = self.withdrawn_late()?;
-        match self.transactor(&identity).transact(&label, edit, |notes| landing.clone().changes(notes))? {
-            Transacted::Done => {
-                late.iter().for_each(|late| self.deployer.observer.warn(late));
-                Ok(Event::Landed)
-            }
-            Transacted::Moved(moved) => self.landing_moved(&moved, &rendered),
-            Transacted::Refused(why) | Transacted::Unable(why) => Err(self.not_landed(why)),
-        }
-    }
-
-    /// Somebody moved a ref that landing was to move.
-    fn landing_moved(&mut self, moved: &[RefName], rendered: &[RefName]) -> Result<Event, DeployError> {
-        if moved.contains(&self.context.view.settings.base) {
-            return Ok(Event::BaseMoved);
-        }
-        // Somebody else committed to the branch of rendered files: ours is made anew upon that.
-        if moved.iter().all(|name| rendered.contains(name)) && self.applied < APPLY_TRIES {
-            return Ok(Event::TakenUp(Phase::Applying));
-        }
-        let names: Vec<&str> = moved.iter().map(RefName::short).collect();
-        Err(self.not_landed(format!("{} moved meanwhile", names.join(", "))))
-    }
-
-    /// How base has to move: not at all if it contains the candidate or nothing lands here. The error says that base is
-    /// no longer where the candidate stands on.
-    fn base_move(&self) -> Result<Result<Option<Change>, ()>, DeployError> {
-        if !self.claimed.environment.lands {
-            return Ok(Ok(None));
-        }
-        let view = View::new(self.deployer.repository)?;
-        let tip = view.settings.base_tip(view.repository)?;
-        let candidate = self.attempt().candidate;
-        if view.repository.is_ancestor(candidate, tip)? {
-            return Ok(Ok(None));
-        }
-        if !view.repository.is_ancestor(tip, candidate)? {
-            return Ok(Err(()));
-        }
-        Ok(Ok(base_change(view.settings.base, tip, candidate)))
-    }
-
-    fn landing(
-        &self,
-        outcome: Outcome,
-        close: Option<&Close>,
-        tag: ObjectId,
-        base: Option<Change>,
-        environment: Vec<Change>,
-    ) -> Result<Landing, DeployError> {
-        let attempt = self.attempt();
-        let finished = Attempt {
-            phase: Phase::Finished,
-            outcome: Some(outcome),
-            blame: close.map(|close| close.blame),
-            reason: close.map(|close| close.reason.clone()),
-            ..attempt.clone()
-        };
-        let written = self.context.write_attempt(&finished)?.0;
-        let held = [Some(&self.claimed.lock), self.claimed.base_lock.as_ref()];
-        Ok(Landing {
-            base,
-            environment,
-            tag: Change::create(attempt.id.tag(), tag),
-            attempt: Change::update(attempt.id.attempt(), Some(self.claimed.attempt_at), written),
-            locks: held.into_iter().flatten().map(|(name, at)| Change::delete(name.clone(), *at)).collect(),
-        })
-    }
-
-    /// Goes back where something was changed, and writes a verdict other than success.
-    fn close(self, mut close: Close) -> Result<Verdict, DeployError> {
-        if close.outcome == Outcome::Aborted
-            && self.attempt().phase == Phase::Verified
-            && self.candidate_landed()?
-        {
-            return Err(DeployError::TooLate(self.attempt().id.clone()));
-        }
-        let identity = self.deployer.repository.identity()?;
-        if close.restore
-            && let Err(failure) = self.restore(&identity)
-        {
-            self.deployer.observer.warn(&format!("going back failed: {failure}"));
-            close.reason = format!("{}; going back failed: {}", close.reason, failure.reason);
-            close.blame = Blame::Nobody;
-        }
-        let finding = Finding { who: identity.who(), time: identity.time() };
-        let deployment = entry(self.attempt(), close.outcome, Some(close.reason.clone()), &finding);
-        let tag = self.context.write_tag(&identity, &deployment)?;
-        self.write_close(close, tag, deployment.finished)
-    }
-
-    /// Whether base has the candidate already, so that there is nothing left to abort.
-    fn candidate_landed(&self) -> Result<bool, DeployError> {
-        let attempt = self.attempt();
-        // A commit that was on base before says nothing.
-        let was_there = self.deployer.repository.is_ancestor(attempt.candidate, attempt.base)?;
-        Ok(self.claimed.environment.lands && !was_there && matches!(self.base_move()?, Ok(None)))
-    }
-
-    fn restore(&self, identity: &Identity) -> Result<(), Failure> {
-        let candidate = Candidate::of_attempt(self.attempt());
-        let work = Work { id: &self.attempt().id, candidate: &candidate, identity };
-        self.context.driver(&self.claimed.environment)?.restore(work, None)
-    }
-
-    fn write_close(self, close: Close, tag: ObjectId, finished: Timestamp) -> Result<Verdict, DeployError> {
-        let landing = self.landing(close.outcome, Some(&close), tag, None, Vec::new())?;
-        let attempt = self.attempt().clone();
-        let finding = Finding { who: self.context.identity.who(), time: finished };
-        let edit = |notes: &Notes<'_>| failure_notes(notes, &attempt, &close, &finding);
-        let label = format!("{}: close", attempt.id);
-        let identity = self.deployer.repository.identity()?;
-        let transacted =
-            self.transactor(&identity).transact(&label, edit, |notes| landing.clone().changes(notes));
-        match transacted? {
-            Transacted::Done => Ok(self.verdict(close.outcome, Some(close), false)),
-            Transacted::Unable(why) | Transacted::Refused(why) => {
-                self.deployer.observer.warn(&format!("the verdict is only here as yet: {why}"));
-                self.keep_here(&landing)?;
-                Ok(self.verdict(close.outcome, Some(close), true))
-            }
-            Transacted::Moved(moved) => {
-                let names: Vec<&str> = moved.iter().map(RefName::short).collect();
-                let why = format!("{} moved meanwhile", names.join(", "));
-                let phase = self.claimed.attempt.phase;
-                Err(DeployError::NotRecorded { id: self.claimed.attempt.id, phase, why })
-            }
-        }
-    }
-
-    /// Keeps the verdict here while the remote is away; the next run pushes it.
-    fn keep_here(&self, landing: &Landing) -> Result<(), DeployError> {
-        let repository = self.deployer.repository;
-        let seen = repository.resolve(&landing.attempt.name)?;
-        let attempt = RefUpdate { old: Expected::seen(seen), ..landing.attempt.as_update() };
-        match repository.update_refs(&[landing.tag.as_update(), attempt], "deploy: verdict") {
-            Ok(()) | Err(RefsError::Moved(_)) => Ok(()),
-            Err(RefsError::Git(error)) => Err(error.into()),
-        }
-    }
-
-    /// The verdict that was kept here while the remote was away, if the attempt is still open there.
-    fn pending_verdict(&self) -> Result<Option<(ObjectId, Close, Timestamp)>, DeployError> {
-        let (repository, id) = (self.deployer.repository, &self.attempt().id);
-        if self.context.view.settings.remote.is_none() {
-            return Ok(None);
-        }
-        let (Some(tag), Some(kept)) = (repository.resolve(&id.tag())?, repository.tip(&id.attempt())?) else {
-            return Ok(None);
-        };
-        let text = repository.commit(kept)?.message_text();
-        let kept =
-            Attempt::parse(id.clone(), &text).ok().filter(|kept| kept.candidate == self.attempt().candidate);
-        let deployments = &self.context.view.ledger()?.deployments;
-        let deployment = deployments.iter().find(|deployment| deployment.id == *id);
-        let (Some(kept), Some(deployment)) = (kept, deployment) else { return Ok(None) };
-        let (Some(outcome @ (Outcome::Failure | Outcome::Aborted)), Some(blame)) = (kept.outcome, kept.blame)
-        else {
-            return Ok(None);
-        };
-        let reason = kept.reason.unwrap_or_default();
-        let close = Close { outcome, blame, reason, restore: false, again: false };
-        Ok(Some((tag, close, deployment.finished)))
-    }
 }
 
-/// The notes of a verdict other than success.
-fn failure_notes(
-    notes: &Notes<'_>,
-    attempt: &Attempt,
-    close: &Close,
-    finding: &Finding<'_>,
-) -> Result<NotesEdit, SyncError> {
-    let subject = if close.outcome == Outcome::Aborted { "aborted" } else { "failed" };
-    let mut edit =
-        NotesEdit { message: format!("{}: {subject}: {}", attempt.id, close.reason), ..NotesEdit::default() };
-    let standing: Vec<_> = noted_commits(attempt)
-        .into_iter()
-        .map(|commit| notes.get(commit).map(|note| (commit, note)))
-        .collect::<Result<_, _>>()?;
-    let highest =
-        standing.iter().filter_map(|(_, note)| note.as_ref()).map(|note| note.rev).max().unwrap_or(0);
-    for (commit, note) in standing {
-        edit.set(commit, &failed_note(note, attempt, close, highest, finding));
-    }
-    Ok(edit)
+/// Whether an approval is gone: the branch has moved, or its state has changed.
+fn withdrawal(
+    deployer: &Deployer<'_>,
+    name: &RefName,
+    candidate: CommitId,
+) -> Result<Option<String>, SyncError> {
+    let view = View::new(deployer.repository).map_err(|error| SyncError::View(Box::new(error)))?;
+    let branch = view.authority_branch(name).map_err(|error| SyncError::View(Box::new(error)))?;
+    let short = name.short();
+    Ok(match branch {
+        None => Some(format!("branch '{short}' was deleted")),
+        Some(branch) if branch.tip != candidate => Some(format!("branch '{short}' was moved")),
+        Some(branch) if branch.state() != State::Deployable => {
+            Some(format!("branch '{short}' was set to {}", branch.state()))
+        }
+        Some(_) => None,
+    })
 }

@@ -88,6 +88,8 @@ fn push(judge: &Judge<'_>, plans: &[Plan]) -> Result<Option<Vec<Outcome>>, Sweep
         .filter(|plan| plan.moves())
         .map(|plan| Change::update(plan.subject.name.clone(), Some(plan.subject.tip.0), plan.new.0))
         .collect();
+    let remote =
+        || view.settings.remote.as_ref().map(|tracking| tracking.remote().to_owned()).unwrap_or_default();
     let action = format!("rebase {} branches onto {}", moves.len(), view.settings.base.short());
     let edit = |notes: &Notes<'_>| Ok(notes::edit(notes, plans, base_tip, &action)?);
     match transactor
@@ -95,9 +97,7 @@ fn push(judge: &Judge<'_>, plans: &[Plan]) -> Result<Option<Vec<Outcome>>, Sweep
     {
         Transacted::Done => Ok(outcomes()),
         Transacted::Moved(_) => Ok(None),
-        Transacted::Refused(why) | Transacted::Unable(why) => {
-            let remote = view.settings.remote.as_ref().map(|tracking| tracking.remote().to_owned());
-            Err(SyncError::Unreachable { remote: remote.unwrap_or_default(), why }.into())
-        }
+        Transacted::Refused(why) => Err(SyncError::Rejected { remote: remote(), why }.into()),
+        Transacted::Unable(why) => Err(SyncError::Unreachable { remote: remote(), why }.into()),
     }
 }

@@ -214,11 +214,9 @@ impl<'a> Mover<'a> {
     /// Why a branch's work tree could not follow, if it could not.
     pub(super) fn cannot_follow(&self, step: &Move) -> Result<Option<String>, GitError> {
         for place in self.places(&step.branch) {
-            if let Some(busy) = place.busy()? {
-                return Ok(Some(busy.to_string()));
-            }
-            if !place.could_follow(step.old, step.new)? {
-                return Ok(Some(format!("untracked files in '{}' are in the way", place.path.display())));
+            let why = self.repository.cannot_follow(place, step.old, step.new)?;
+            if why.is_some() {
+                return Ok(why);
             }
         }
         Ok(None)

@@ -18,10 +18,12 @@ use crate::config::{ConfigError, deploy_toml_of};
 use crate::git::notes::NotesError;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, RefName};
+use crate::note::Note;
 use crate::ops::sync::{self, SyncError};
 use crate::ops::view::{View, ViewError};
 use crate::ops::{Interrupt, Interrupted, Observer};
 use crate::rebase::{Committer, Engine, MergeTreeEngine, RebaseError, Request, Verdict};
+use crate::state::State;
 use plan::Plan;
 
 pub use authority::sweep_authority;
@@ -200,6 +202,25 @@ pub fn sweep(
     Ok(judge.sweep(done.into_iter().chain(outcomes)))
 }
 
+/// What the commits of a branch are counted from: base, or what it was last rebased on where base no longer has that. What
+/// was taken back from base must not come again with a branch that stood on it.
+///
+/// # Errors
+/// When history cannot be read.
+pub(super) fn upstream(
+    repository: &Repository,
+    note: Option<&Note>,
+    base_tip: CommitId,
+) -> Result<CommitId, GitError> {
+    match note.and_then(|note| note.onto) {
+        // One that is not known here says nothing.
+        Some(onto) if repository.find(onto.0)?.is_some() && !repository.is_ancestor(onto, base_tip)? => {
+            Ok(onto)
+        }
+        _ => Ok(base_tip),
+    }
+}
+
 /// How many branches are judged between two looks at whether the user asked to stop.
 const BATCH: usize = 8;
 
@@ -234,7 +255,18 @@ impl Judge<'_> {
         for (index, plan) in plans.iter_mut().enumerate() {
             plan.replayed(verdicts.remove(&index));
         }
-        let mut verdicts = self.ask(&plans, &committer, |plan| plan.onto_base(base_tip))?;
+        let mut upstreams = Vec::new();
+        for plan in &plans {
+            // A broken note's `onto` is where it was tried, not where it stands.
+            let note = plan.subject.note.as_ref().filter(|note| note.state != State::Broken);
+            upstreams.push(upstream(self.view.repository, note, base_tip)?);
+        }
+        let upstream_of: HashMap<RefName, CommitId> =
+            plans.iter().map(|plan| plan.subject.name.clone()).zip(upstreams).collect();
+        let mut verdicts = self.ask(&plans, &committer, |plan| {
+            let request = plan.onto_base(base_tip)?;
+            Some(Request { upstream: upstream_of[&request.name], ..request })
+        })?;
         for (index, plan) in plans.iter_mut().enumerate() {
             plan.judged(verdicts.remove(&index), base_tip);
         }

@@ -32,6 +32,12 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
         };
         shell.status("Set", text);
     }
+    for (name, deployment) in &outcome.on_its_way {
+        shell.warn(format!(
+            "that comes too late for {deployment}, which is on its way with '{}'",
+            name.short()
+        ));
+    }
     for name in &outcome.already {
         shell.note(format!("'{}' is {state} already", name.short()));
     }

@@ -21,6 +21,7 @@ pub(crate) fn explain(error: DeployError) -> CommandError {
         | DeployError::Broken { .. }
         | DeployError::NotTaken { .. }
         | DeployError::CommitNotApproved(_)
+        | DeployError::NotRebased { .. }
         | DeployError::NotYet { .. }
         | DeployError::Older { .. }
         | DeployError::BaseBusy { .. }
@@ -30,6 +31,8 @@ pub(crate) fn explain(error: DeployError) -> CommandError {
         | DeployError::Plan(_) => CommandError::new(Exit::No, error),
         DeployError::NoTarget(_)
         | DeployError::NoEnvironment { .. }
+        | DeployError::RenderedOnBase { .. }
+        | DeployError::TagTaken(_)
         | DeployError::Forbidden(_)
         | DeployError::Record { .. }
         | DeployError::Id(_) => CommandError::new(Exit::Fatal, error),
@@ -63,6 +66,8 @@ pub(crate) fn blame(error: &DeployError) -> Option<Blame> {
         | DeployError::NotLanded { .. }
         | DeployError::NotClaimed(_)
         | DeployError::NotRecorded { .. }
+        | DeployError::RenderedOnBase { .. }
+        | DeployError::TagTaken(_)
         | DeployError::Forbidden(_)
         | DeployError::BaseBusy { .. }
         | DeployError::Record { .. }
@@ -71,6 +76,7 @@ pub(crate) fn blame(error: &DeployError) -> Option<Blame> {
         | DeployError::Rebase(_)
         | DeployError::Git(_) => Some(Blame::Nobody),
         DeployError::CommitNotApproved(_)
+        | DeployError::NotRebased { .. }
         | DeployError::NotYet { .. }
         | DeployError::Older { .. }
         | DeployError::NothingUnderWay
@@ -113,6 +119,19 @@ fn hints(error: &DeployError) -> Vec<String> {
         }
         DeployError::Interrupted { id: None, .. } => {
             "nothing was claimed: nothing is left to be done".to_owned()
+        }
+        DeployError::NotRebased { branch, .. } => {
+            format!("name its branch, which is rebased on the way: git deploy {}", shell_word(branch.short()))
+        }
+        DeployError::RenderedOnBase { .. } => "give it a branch of its own in base's deploy.toml".to_owned(),
+        DeployError::TagTaken(id) => {
+            return vec![
+                format!("look at it with: git show {id}"),
+                format!(
+                    "take it away here with 'git tag -d {id}', on the remote with 'git push --no-verify <remote> :refs/tags/{id}'"
+                ),
+                "then go on with: git deploy --continue".to_owned(),
+            ];
         }
         DeployError::TooLate(_) => "land it with: git deploy --continue".to_owned(),
         DeployError::Locked { .. } | DeployError::AnotherRun(_) => {

@@ -1,0 +1,314 @@
+//! The end of a deployment: landing, or a verdict other than success.
+
+use jiff::Timestamp;
+
+use super::run::Run;
+use super::verdict::{Finding, entry, failed_note, landed_note, noted_commits, recorded};
+use super::{DeployError, Verdict};
+use crate::attempt::{Attempt, base_lock};
+use crate::candidate::Candidate;
+use crate::deployment::{Blame, Close, Event, Failure, Phase};
+use crate::environment::Work;
+use crate::git::Identity;
+use crate::git::notes::{Notes, NotesEdit};
+use crate::git::object::{Kind, parse_tag};
+use crate::git::refs::{Expected, RefUpdate, RefsError};
+use crate::ids::{ObjectId, RefName};
+use crate::land::{Change, Verdict as Landing, base_change};
+use crate::ledger::{Deployment, Outcome};
+use crate::ops::sync::SyncError;
+use crate::ops::transact::Transacted;
+use crate::ops::view::View;
+
+/// How often landing is tried again because the environment's own refs moved.
+const APPLY_TRIES: u32 = 5;
+
+impl Run<'_> {
+    /// Takes the lock of base, moving the attempt and the other lock along.
+    fn lock_base(&mut self) -> Result<(), DeployError> {
+        if self.claimed.base_lock.is_some() || !self.claimed.environment.lands {
+            return Ok(());
+        }
+        let name = base_lock()?;
+        let change = self.context.take(name.clone(), &self.attempt().run, &self.attempt().id);
+        let change = change.map_err(|error| self.not_landed(error.to_string()))?;
+        let held = change.new;
+        self.record(self.attempt().clone(), vec![change])
+            .map_err(|error| self.not_landed(error.to_string()))?;
+        self.claimed.base_lock = held.map(|held| (name, held));
+        Ok(())
+    }
+
+    fn not_landed(&self, why: String) -> DeployError {
+        DeployError::NotLanded { id: self.attempt().id.clone(), why }
+    }
+
+    /// Moves base, notes, tag, attempt and locks, all at once where there is a remote.
+    pub(super) fn land(&mut self) -> Result<Event, DeployError> {
+        self.lock_base()?;
+        self.say("Landing", "");
+        // Base may have moved, or have been moved back, since the candidate was made.
+        self.deployer.fetch().map_err(|error| self.not_landed(error.to_string()))?;
+        let Some(applied) = self.attempt().rendered else { return Ok(Event::TakenUp(Phase::Applying)) };
+        let identity = self.deployer.repository.identity()?;
+        let finding = Finding { who: identity.who(), time: identity.time() };
+        let deployment = entry(self.attempt(), Outcome::Success, None, &finding);
+        let tag = self.context.write_tag(&identity, &deployment)?;
+        let Ok(base) = self.base_move()? else { return Ok(Event::BaseMoved) };
+        let environment = self
+            .context
+            .driver(&self.claimed.environment)
+            .and_then(|driver| driver.landing_changes(applied))
+            .map_err(|failure| self.not_landed(failure.reason))?;
+        let rendered: Vec<RefName> = environment.iter().map(|change| change.name.clone()).collect();
+        let landing = self.landing(Outcome::Success, None, tag, base, environment)?;
+        let (attempt, lands) = (self.attempt().clone(), self.claimed.environment.lands);
+        let edit = |notes: &Notes<'_>| {
+            let mut edit = NotesEdit {
+                message: format!("{}: successfully deployed", attempt.id),
+                ..NotesEdit::default()
+            };
+            edit.set(attempt.candidate, &landed_note(notes.get(attempt.candidate)?, &attempt, lands));
+            if attempt.approved != attempt.candidate {
+                edit.set(
+                    attempt.approved,
+                    &recorded(notes.get(attempt.approved)?, &attempt, Outcome::Success),
+                );
+            }
+            Ok(edit)
+        };
+        let label = format!("{}: land", attempt.id);
+        let late = self.withdrawn_late()?;
+        match self.transactor(&identity).transact(&label, edit, |notes| landing.clone().changes(notes))? {
+            Transacted::Done => {
+                late.iter().for_each(|late| self.deployer.observer.warn(late));
+                Ok(Event::Landed)
+            }
+            Transacted::Moved(moved) => self.landing_moved(&moved, &rendered),
+            Transacted::Refused(why) | Transacted::Unable(why) => Err(self.not_landed(why)),
+        }
+    }
+
+    /// Somebody moved a ref that landing was to move.
+    fn landing_moved(&mut self, moved: &[RefName], rendered: &[RefName]) -> Result<Event, DeployError> {
+        if moved.contains(&self.context.view.settings.base) {
+            return Ok(Event::BaseMoved);
+        }
+        // Somebody else committed to the branch of rendered files: ours is made anew upon that.
+        if moved.iter().all(|name| rendered.contains(name)) && self.applied < APPLY_TRIES {
+            return Ok(Event::TakenUp(Phase::Applying));
+        }
+        let names: Vec<&str> = moved.iter().map(RefName::short).collect();
+        Err(self.not_landed(format!("{} moved meanwhile", names.join(", "))))
+    }
+
+    /// How base has to move: not at all if it contains the candidate or nothing lands here. The error says that base is
+    /// no longer where the candidate stands on.
+    fn base_move(&self) -> Result<Result<Option<Change>, ()>, DeployError> {
+        if !self.claimed.environment.lands {
+            return Ok(Ok(None));
+        }
+        let view = View::new(self.deployer.repository)?;
+        let tip = view.settings.base_tip(view.repository)?;
+        let candidate = self.attempt().candidate;
+        if view.repository.is_ancestor(candidate, tip)? {
+            return Ok(Ok(None));
+        }
+        // Also where it was moved back: what was taken from it must not come again with the candidate.
+        if tip != self.attempt().base {
+            return Ok(Err(()));
+        }
+        Ok(Ok(base_change(view.settings.base, tip, candidate)))
+    }
+
+    fn landing(
+        &self,
+        outcome: Outcome,
+        close: Option<&Close>,
+        tag: ObjectId,
+        base: Option<Change>,
+        environment: Vec<Change>,
+    ) -> Result<Landing, DeployError> {
+        let attempt = self.attempt();
+        let finished = Attempt {
+            phase: Phase::Finished,
+            outcome: Some(outcome),
+            blame: close.map(|close| close.blame),
+            reason: close.map(|close| close.reason.clone()),
+            ..attempt.clone()
+        };
+        let written = self.context.write_attempt(&finished)?.0;
+        let held = [Some(&self.claimed.lock), self.claimed.base_lock.as_ref()];
+        Ok(Landing {
+            base,
+            environment,
+            tag: self.tag_change(outcome, tag)?,
+            attempt: Change::update(attempt.id.attempt(), Some(self.claimed.attempt_at), written),
+            locks: held.into_iter().flatten().map(|(name, at)| Change::delete(name.clone(), *at)).collect(),
+        })
+    }
+
+    /// The tag, which must be new. One that an earlier run of this very attempt made stays as it is.
+    fn tag_change(&self, outcome: Outcome, tag: ObjectId) -> Result<Change, DeployError> {
+        let (repository, attempt) = (self.deployer.repository, self.attempt());
+        let Some(standing) = self.context.transactor().resolve(&attempt.id.tag())? else {
+            return Ok(Change::create(attempt.id.tag(), tag));
+        };
+        let object = repository.find(standing)?.filter(|object| object.kind == Kind::Tag);
+        let message = object.and_then(|object| parse_tag(&object.data).ok()).map(|(_, message)| message);
+        let deployment = message.and_then(|message| Deployment::parse(attempt.id.clone(), &message).ok());
+        match deployment {
+            Some(ours) if ours.commit == attempt.candidate && ours.outcome == outcome => {
+                Ok(Change::update(attempt.id.tag(), Some(standing), standing))
+            }
+            _ => Err(DeployError::TagTaken(attempt.id.clone())),
+        }
+    }
+
+    /// Goes back where something was changed, and writes a verdict other than success.
+    pub(super) fn close(self, mut close: Close) -> Result<Verdict, DeployError> {
+        if close.outcome == Outcome::Aborted
+            && self.attempt().phase == Phase::Verified
+            && self.candidate_landed()?
+        {
+            return Err(DeployError::TooLate(self.attempt().id.clone()));
+        }
+        let identity = self.deployer.repository.identity()?;
+        if close.restore
+            && let Err(failure) = self.restore(&identity)
+        {
+            self.deployer.observer.warn(&format!("going back failed: {failure}"));
+            close.reason = format!("{}; going back failed: {}", close.reason, failure.reason);
+            close.blame = Blame::Nobody;
+        }
+        let finding = Finding { who: identity.who(), time: identity.time() };
+        let deployment = entry(self.attempt(), close.outcome, Some(close.reason.clone()), &finding);
+        let tag = self.context.write_tag(&identity, &deployment)?;
+        self.write_close(close, tag, deployment.finished)
+    }
+
+    /// Whether base has the candidate already, so that there is nothing left to abort.
+    fn candidate_landed(&self) -> Result<bool, DeployError> {
+        let attempt = self.attempt();
+        // A commit that was on base before says nothing.
+        let was_there = self.deployer.repository.is_ancestor(attempt.candidate, attempt.base)?;
+        Ok(self.claimed.environment.lands && !was_there && matches!(self.base_move()?, Ok(None)))
+    }
+
+    fn restore(&self, identity: &Identity) -> Result<(), Failure> {
+        let candidate = Candidate::of_attempt(self.attempt());
+        let work = Work { id: &self.attempt().id, candidate: &candidate, identity };
+        self.context.driver(&self.claimed.environment)?.restore(work, None)
+    }
+
+    pub(super) fn write_close(
+        self,
+        close: Close,
+        tag: ObjectId,
+        finished: Timestamp,
+    ) -> Result<Verdict, DeployError> {
+        let landing = self.landing(close.outcome, Some(&close), tag, None, Vec::new())?;
+        let attempt = self.attempt().clone();
+        let finding = Finding { who: self.context.identity.who(), time: finished };
+        let edit = |notes: &Notes<'_>| failure_notes(notes, &attempt, &close, &finding);
+        let label = format!("{}: close", attempt.id);
+        let identity = self.deployer.repository.identity()?;
+        let transacted =
+            self.transactor(&identity).transact(&label, edit, |notes| landing.clone().changes(notes));
+        match transacted? {
+            Transacted::Done => {
+                self.forget_kept()?;
+                Ok(self.verdict(close.outcome, Some(close), false))
+            }
+            // What was asked for by a person can be asked for again; nobody must be told that it is done.
+            Transacted::Unable(why) | Transacted::Refused(why) if close.outcome == Outcome::Aborted => {
+                Err(self.not_recorded(why))
+            }
+            Transacted::Unable(why) | Transacted::Refused(why) => {
+                self.deployer.observer.warn(&format!("the verdict is only here as yet: {why}"));
+                self.keep_here(&landing)?;
+                Ok(self.verdict(close.outcome, Some(close), true))
+            }
+            Transacted::Moved(moved) => {
+                let names: Vec<&str> = moved.iter().map(RefName::short).collect();
+                let why = format!("{} moved meanwhile", names.join(", "));
+                let phase = self.claimed.attempt.phase;
+                Err(DeployError::NotRecorded { id: self.claimed.attempt.id, phase, why })
+            }
+        }
+    }
+
+    /// Keeps the verdict here while the remote is away; the next run pushes it.
+    fn keep_here(&self, landing: &Landing) -> Result<(), DeployError> {
+        let repository = self.deployer.repository;
+        let seen = repository.resolve(&landing.attempt.name)?;
+        let attempt = RefUpdate { old: Expected::seen(seen), ..landing.attempt.as_update() };
+        // The tag alone would be taken for somebody's.
+        for update in [attempt, landing.tag.as_update()] {
+            match repository.update_refs(&[update], "deploy: verdict") {
+                Ok(()) | Err(RefsError::Moved(_)) => {}
+                Err(RefsError::Git(error)) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets what was kept here while the remote was away, now that the remote has it.
+    fn forget_kept(&self) -> Result<(), DeployError> {
+        let (repository, name) = (self.deployer.repository, self.attempt().id.attempt());
+        let kept = repository.resolve(&name)?.filter(|_| self.context.view.settings.remote.is_some());
+        let Some(kept) = kept else { return Ok(()) };
+        match repository
+            .update_refs(&[RefUpdate { name, old: Expected::At(kept), new: None }], "deploy: verdict")
+        {
+            Ok(()) | Err(RefsError::Moved(_)) => Ok(()),
+            Err(RefsError::Git(error)) => Err(error.into()),
+        }
+    }
+
+    /// The verdict that was kept here while the remote was away, if the attempt is still open there.
+    pub(super) fn pending_verdict(&self) -> Result<Option<(ObjectId, Close, Timestamp)>, DeployError> {
+        let (repository, id) = (self.deployer.repository, &self.attempt().id);
+        if self.context.view.settings.remote.is_none() {
+            return Ok(None);
+        }
+        let (Some(tag), Some(kept)) = (repository.resolve(&id.tag())?, repository.tip(&id.attempt())?) else {
+            return Ok(None);
+        };
+        let text = repository.commit(kept)?.message_text();
+        let kept =
+            Attempt::parse(id.clone(), &text).ok().filter(|kept| kept.candidate == self.attempt().candidate);
+        let deployments = &self.context.view.ledger()?.deployments;
+        let deployment = deployments.iter().find(|deployment| deployment.id == *id);
+        let (Some(kept), Some(deployment)) = (kept, deployment) else { return Ok(None) };
+        let (Some(outcome @ (Outcome::Failure | Outcome::Aborted)), Some(blame)) = (kept.outcome, kept.blame)
+        else {
+            return Ok(None);
+        };
+        let reason = kept.reason.unwrap_or_default();
+        let close = Close { outcome, blame, reason, restore: false, again: false };
+        Ok(Some((tag, close, deployment.finished)))
+    }
+}
+
+/// The notes of a verdict other than success.
+fn failure_notes(
+    notes: &Notes<'_>,
+    attempt: &Attempt,
+    close: &Close,
+    finding: &Finding<'_>,
+) -> Result<NotesEdit, SyncError> {
+    let subject = if close.outcome == Outcome::Aborted { "aborted" } else { "failed" };
+    let mut edit =
+        NotesEdit { message: format!("{}: {subject}: {}", attempt.id, close.reason), ..NotesEdit::default() };
+    let standing: Vec<_> = noted_commits(attempt)
+        .into_iter()
+        .map(|commit| notes.get(commit).map(|note| (commit, note)))
+        .collect::<Result<_, _>>()?;
+    let highest =
+        standing.iter().filter_map(|(_, note)| note.as_ref()).map(|note| note.rev).max().unwrap_or(0);
+    for (commit, note) in standing {
+        edit.set(commit, &failed_note(note, attempt, close, highest, finding));
+    }
+    Ok(edit)
+}
