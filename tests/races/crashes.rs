@@ -1,0 +1,114 @@
+//! What git's own processes leave behind when they die, and what people do with files meanwhile.
+
+use git_deploy_testkit::shop::Shop;
+use git_deploy_testkit::{RefPhase, Sandbox, Victim, sandbox};
+
+use crate::moment::{Moment, landed_once};
+
+const KILL_GIT: &str = "kill -9 $PPID";
+
+/// A shop without a remote whose next deployment has a rebase to make, and whose base is checked out.
+fn shop(sandbox: &Sandbox) -> Shop {
+    let shop = Shop::alone(sandbox);
+    shop.deployable("login", "login.txt", "hello\n");
+    shop.on_master("other.txt", "other\n");
+    shop
+}
+
+/// Deploys while something goes wrong when a ref of this pattern has moved, and once more.
+fn lands_although(pattern: &str, deed: &str) {
+    let shop = shop(&sandbox!());
+    let moment = Moment::committed(&shop.repo, pattern, deed);
+    shop.deploy(&[]);
+    moment.has_come();
+    shop.deploy(&[]).success();
+    landed_once(&shop, "login");
+    assert_eq!(shop.repo.git(&["status", "--porcelain"]).stdout, "", "{pattern}: the work tree follows");
+    shop.deploy(&["--continue"]).code_is(1).stderr_contains("no deployment is under way");
+}
+
+#[test]
+fn a_git_that_dies_when_base_has_moved_does_not_spoil_the_landing() {
+    lands_although("refs/heads/master", KILL_GIT);
+}
+
+#[test]
+fn a_git_that_dies_when_the_tag_is_there_does_not_spoil_the_landing() {
+    lands_although("refs/tags/deployment-*", KILL_GIT);
+}
+
+#[test]
+fn a_git_that_dies_when_a_ref_of_the_deployment_has_moved_does_not_spoil_it() {
+    for pattern in ["refs/deploy/lock/env/*", "refs/deploy/attempts/*", "refs/heads/rendered/*"] {
+        lands_although(pattern, KILL_GIT);
+    }
+}
+
+#[test]
+fn a_git_that_dies_when_notes_or_the_branch_have_moved_does_not_spoil_the_landing() {
+    for pattern in ["refs/deploy/lock/base", "refs/notes/deploy", "refs/heads/login"] {
+        lands_although(pattern, KILL_GIT);
+    }
+}
+
+#[test]
+fn ctrl_c_when_base_has_moved_or_the_tag_is_there_does_not_spoil_the_landing() {
+    for pattern in ["refs/heads/master", "refs/tags/deployment-*"] {
+        lands_although(pattern, "trap '' INT; kill -INT 0");
+    }
+}
+
+#[test]
+fn a_ref_that_a_dead_git_left_locked_stops_no_later_command() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        shop.branch("login", "login.txt", "hello\n");
+        let moment = Moment::prepared(&shop.repo, "refs/notes/deploy", KILL_GIT);
+        drop(shop.repo.try_deploy("deploy-state", &["set", "deployable", "login"]));
+        moment.has_come();
+        shop.repo.deploy("deploy-state", &["set", "deployable", "login"]);
+        shop.deploy(&[]).success();
+        landed_once(&shop, "login");
+    }
+}
+
+#[test]
+fn a_ref_that_a_dead_git_left_locked_stops_no_deployment() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        shop.deployable("login", "login.txt", "hello\n");
+        let moment = Moment::prepared(&shop.repo, "refs/notes/deploy", KILL_GIT);
+        shop.deploy(&[]);
+        moment.has_come();
+        shop.deploy(&[]).success();
+        landed_once(&shop, "login");
+    }
+}
+
+#[test]
+fn a_file_in_the_way_of_base_after_a_crash_stops_no_later_run() {
+    let shop = Shop::alone(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let switch =
+        shop.repo.kill_at_transaction_of(&["refs/heads/master"], 1, RefPhase::Committed, Victim::Process);
+    shop.repo.command("git-deploy").pid_file(switch.pid_file()).output().was_killed();
+    switch.remove();
+    shop.repo.write("login.txt", "written by hand\n");
+    shop.deploy(&[]).success().stdout_contains("deployment-0001: Successfully Deployed");
+    assert_eq!(shop.repo.read("login.txt"), "written by hand\n");
+    landed_once(&shop, "login");
+}
+
+#[test]
+fn a_file_in_the_way_of_a_rebased_branch_after_a_crash_stops_no_later_run() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    shop.on_master("other.txt", "other\n");
+    shop.repo.switch("login");
+    let switch =
+        shop.repo.kill_at_transaction_of(&["refs/heads/login"], 1, RefPhase::Committed, Victim::Process);
+    shop.repo.command("git-deploy").pid_file(switch.pid_file()).output().was_killed();
+    switch.remove();
+    shop.repo.write("other.txt", "written by hand\n");
+    shop.deploy(&[]).success().stdout_contains("deployment-0001: Successfully Deployed");
+    assert_eq!(shop.repo.read("other.txt"), "written by hand\n");
+    landed_once(&shop, "login");
+}
