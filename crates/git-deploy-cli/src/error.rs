@@ -86,11 +86,6 @@ impl CommandError {
         self.exit
     }
 
-    /// The error, for whoever wants to look into it.
-    pub fn error(&self) -> &anyhow::Error {
-        &self.error
-    }
-
     /// The hints, in the order in which they were added.
     pub fn hints(&self) -> &[String] {
         &self.hints

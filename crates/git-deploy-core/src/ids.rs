@@ -53,11 +53,6 @@ impl ObjectId {
         &self.bytes[..usize::from(self.len)]
     }
 
-    /// The id that git uses for "no object", of the same kind as this one.
-    pub fn null_like(self) -> Self {
-        Self { bytes: [0; 32], len: self.len }
-    }
-
     /// Whether this is git's "no object".
     pub fn is_null(&self) -> bool {
         self.bytes == [0; 32]

@@ -19,11 +19,6 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// Whether there are no rows.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// Prints it on standard output.
     pub fn print(mut self, shell: &mut Shell) {
         let mut widths: Vec<usize> = Vec::new();

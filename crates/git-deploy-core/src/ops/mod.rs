@@ -24,11 +24,3 @@ pub trait Observer {
     /// Something that the user should know, though it stops nothing.
     fn warn(&self, text: &str);
 }
-
-/// Tells nobody.
-pub struct Quiet;
-
-impl Observer for Quiet {
-    fn step(&self, _: &str, _: &str) {}
-    fn warn(&self, _: &str) {}
-}

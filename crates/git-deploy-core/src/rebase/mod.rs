@@ -111,11 +111,6 @@ pub enum Skip {
 }
 
 impl Skip {
-    /// Whether there is nothing to deploy.
-    pub fn is_landed(&self) -> bool {
-        *self == Self::Landed
-    }
-
     /// What the user can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
