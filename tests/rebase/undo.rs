@@ -7,7 +7,7 @@ use crate::{branch, rebase, set, shop, state_is};
 #[test]
 fn undo_moves_branches_back_with_their_states_and_work_trees() {
     let repo = shop(&sandbox!());
-    let [one, two, three] = ["one", "two", "three"].map(|name| branch(&repo, name, name, "x\n"));
+    let [one, two, _] = ["one", "two", "three"].map(|name| branch(&repo, name, name, "x\n"));
     for name in ["one", "two", "three"] {
         set(&repo, "staged", name);
     }
@@ -24,7 +24,6 @@ fn undo_moves_branches_back_with_their_states_and_work_trees() {
     repo.git(&["status", "--porcelain"]).stdout_is("");
     state_is(&repo, "one", "staged");
     rebase(&repo, &["--undo"]).code_is(1).stderr_contains("there is no rebase that could be undone");
-    let _ = three;
     repo.fsck();
 }
 

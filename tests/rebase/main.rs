@@ -1,16 +1,10 @@
 //! `git deploy-rebase`: which branches move, where to, and what becomes of their states.
 
-#[path = "rebase/crash.rs"]
 mod crash;
-#[path = "rebase/hooks.rs"]
 mod hooks;
-#[path = "rebase/remote.rs"]
 mod remote;
-#[path = "rebase/undo.rs"]
 mod undo;
-#[path = "rebase/verdicts.rs"]
 mod verdicts;
-#[path = "rebase/work_trees.rs"]
 mod work_trees;
 
 use git_deploy_testkit::{Output, Repo, Sandbox};
