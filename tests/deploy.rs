@@ -156,6 +156,20 @@ fn only_what_is_deployable_is_deployed() {
 }
 
 #[test]
+fn a_hostile_branch_name_is_quoted_where_a_hint_could_be_pasted() {
+    let shop = Shop::alone(&sandbox!());
+    let name = "$(touch${IFS}pwned)";
+    let quoted = format!("git deploy-state set deployable '{name}'");
+    shop.branch(name, "deploy/web.yaml", &WEB.replace("littleman-co/shop-web:any", "nginx:latest"));
+    shop.deploy(&[name]).code_is(1).stderr_contains(&format!("hint: approve it with: {quoted}\n"));
+    shop.repo.deploy("deploy-state", &["set", "deployable", name]);
+    shop.deploy(&[]).code_is(1).stderr_contains(&format!("then: {quoted}\n"));
+    shop.deployable("broken;x", "login.txt", "theirs\n");
+    shop.on_master("login.txt", "ours\n");
+    shop.deploy(&["broken;x"]).code_is(1).stderr_contains("git rebase master 'broken;x'\n");
+}
+
+#[test]
 fn manifests_that_do_not_parse_are_named_with_file_document_and_line() {
     for shop in Shop::both(&sandbox!(), &sandbox!()) {
         shop.deployable("typo", "deploy/web.yaml", &format!("{WEB}---\napiVersion: v1\nkind: [\n"));

@@ -1,6 +1,6 @@
 //! What a run says when it has ended.
 
-use git_deploy_cli::{CommandError, Exit, Text, shell};
+use git_deploy_cli::{CommandError, Exit, Text, shell, shell_word};
 use git_deploy_core::deployment::Blame;
 use git_deploy_core::environment::Effect;
 use git_deploy_core::ledger::Outcome;
@@ -91,7 +91,10 @@ fn say(verdict: &Verdict, events: &Events<'_>) {
         if verdict.outcome != Outcome::Success && verdict.blame == Some(Blame::Branch) {
             if let Some(branch) = &verdict.branch {
                 let short = branch.short();
-                shell.hint(format!("'{short}' is staged: mend it with a new commit, then: git deploy-state set deployable {short}"));
+                shell.hint(format!(
+                    "'{short}' is staged: mend it with a new commit, then: git deploy-state set deployable {}",
+                    shell_word(short)
+                ));
             }
         } else if verdict.blame == Some(Blame::Nobody) && verdict.outcome == Outcome::Failure {
             shell.hint("the branch stays deployable: run 'git deploy' again when the cause is gone");
