@@ -19,7 +19,7 @@ use git_deploy_core::ops::view::ViewError;
 use git_deploy_core::rebase::RebaseError;
 use git_deploy_core::state::{Refused, State};
 
-use crate::{CommandError, Exit};
+use crate::{CommandError, Exit, Shell};
 
 /// A word as it can be pasted into a shell, whatever a branch or path is called.
 ///
@@ -141,11 +141,12 @@ fn mend_note(commit: &str) -> String {
     format!("mend it with: git notes --ref=deploy edit {commit}")
 }
 
-/// What to do about a note that cannot be read, where the command goes on without it.
-pub fn note_hint(error: &NotesError) -> Option<String> {
+/// Tells of a note that cannot be read, and what to do about it, where the command goes on without it.
+pub fn warn_of_note(error: &NotesError, shell: &mut Shell) {
+    shell.warn(error);
     match error {
-        NotesError::Note { commit, .. } => Some(mend_note(&commit.to_string())),
-        NotesError::Contended | NotesError::Git(_) => None,
+        NotesError::Note { commit, .. } => shell.hint(mend_note(&commit.to_string())),
+        NotesError::Contended | NotesError::Git(_) => {}
     }
 }
 

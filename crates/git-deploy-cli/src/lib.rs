@@ -19,7 +19,7 @@ mod run;
 pub mod shell;
 mod signals;
 
-pub use core_errors::{note_hint, shell_word};
+pub use core_errors::{shell_word, warn_of_note};
 pub use error::{CommandError, OrExit};
 pub use exit::Exit;
 pub use fetched::{note_unmerged, push_again};

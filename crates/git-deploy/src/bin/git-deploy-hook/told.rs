@@ -2,8 +2,7 @@
 
 use std::cell::RefCell;
 
-use git_deploy_cli::{CommandError, Shell, note_hint, shell_word};
-use git_deploy_core::git::notes::NotesError;
+use git_deploy_cli::{CommandError, Shell, shell_word, warn_of_note};
 use git_deploy_core::ops::Observer;
 use git_deploy_core::ops::hooks::{Left, PostMerge, PrePush, TagChange, Warning};
 
@@ -76,7 +75,7 @@ pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
                 shell.warn(format!("'{branch}' on '{remote}' is not what was last fetched: as it is {state}, it may have been rebased"));
                 follow(shell);
             }
-            Warning::Note(error) => malformed(error, shell),
+            Warning::Note(error) => warn_of_note(error, shell),
         }
     }
     match said.published {
@@ -98,13 +97,6 @@ pub(crate) fn failure(what: &str, error: impl Into<CommandError>, shell: &mut Sh
     }
 }
 
-fn malformed(error: &NotesError, shell: &mut Shell) {
-    shell.warn(error.to_string());
-    if let Some(hint) = note_hint(error) {
-        shell.hint(hint);
-    }
-}
-
 /// How a branch that was rebased gets to the remote.
 fn push_again(remote: &str, branch: &str) -> String {
     format!("git push --force-with-lease {} {}", shell_word(remote), shell_word(branch))
@@ -118,7 +110,7 @@ fn follow(shell: &mut Shell) {
 pub(crate) fn post_merge(said: &PostMerge, shell: &mut Shell) {
     let base = said.base.short();
     for error in said.malformed.iter().take(MANY) {
-        malformed(error, shell);
+        warn_of_note(error, shell);
     }
     for left in said.branches.iter().take(MANY) {
         shell.note(match left {

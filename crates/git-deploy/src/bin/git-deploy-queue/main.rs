@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use git_deploy_cli::args::{self, Format, Output, QueueCommand};
 use git_deploy_cli::shell::Table;
-use git_deploy_cli::{CommandError, Exit, Shell, Text, note_hint, note_unmerged, shell};
+use git_deploy_cli::{CommandError, Exit, Shell, Text, note_unmerged, shell, warn_of_note};
 use git_deploy_core::deployment::Phase;
 use git_deploy_core::git::Repository;
 use git_deploy_core::ops::under_way::under_way;
@@ -39,12 +39,7 @@ fn list(output: Output, shell: &mut Shell) -> Result<Exit, CommandError> {
             places.iter().enumerate().for_each(|(index, place)| shell.json(&object(index + 1, place)));
         }
     }
-    for error in malformed {
-        shell.warn(&error);
-        if let Some(hint) = note_hint(&error) {
-            shell.hint(hint);
-        }
-    }
+    malformed.iter().for_each(|error| warn_of_note(error, shell));
     note_unmerged(&view, shell)?;
     Ok(Exit::Done)
 }

@@ -1,9 +1,8 @@
 //! A branch and its state, for people and for programs.
 
 use git_deploy_cli::args::Format;
-use git_deploy_cli::{CommandError, Shell, Text, note_hint, shell, shell_word};
+use git_deploy_cli::{CommandError, Shell, Text, shell, shell_word};
 use git_deploy_core::branch::{Branch, Status};
-use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::ops::view::View;
 use git_deploy_core::state::State;
 use serde_json::{Map, Value, json};
@@ -101,14 +100,4 @@ pub(crate) fn warn_of_stray_note(
         shell.hint(format!("use: git deploy-state set {state} {}", shell_word(name)));
     }
     Ok(())
-}
-
-/// Tells of notes that cannot be read, where the command goes on without them.
-pub(crate) fn warn_of_malformed(malformed: &[NotesError], shell: &mut Shell) {
-    for error in malformed {
-        shell.warn(error);
-        if let Some(hint) = note_hint(error) {
-            shell.hint(hint);
-        }
-    }
 }

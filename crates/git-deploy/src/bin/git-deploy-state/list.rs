@@ -2,7 +2,7 @@
 
 use git_deploy_cli::args::{Format, List};
 use git_deploy_cli::shell::Table;
-use git_deploy_cli::{CommandError, Exit, Shell, Text, note_unmerged, shell, shell_word};
+use git_deploy_cli::{CommandError, Exit, Shell, Text, note_unmerged, shell, shell_word, warn_of_note};
 use git_deploy_core::branch::Branch;
 use git_deploy_core::git::Repository;
 use git_deploy_core::ops::view::View;
@@ -22,7 +22,7 @@ pub(crate) fn list(arguments: &List, shell: &mut Shell) -> Result<Exit, CommandE
         Format::Human => print(&view, &wanted, &branches, shell),
         format => branches.iter().for_each(|branch| describe::print(branch, format, shell)),
     }
-    describe::warn_of_malformed(&all.malformed, shell);
+    all.malformed.iter().for_each(|error| warn_of_note(error, shell));
     for branch in branches {
         describe::warn_of_stray_note(&view, branch, shell)?;
     }

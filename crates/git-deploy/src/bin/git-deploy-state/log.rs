@@ -2,7 +2,7 @@
 
 use git_deploy_cli::args::StateLog;
 use git_deploy_cli::shell::Table;
-use git_deploy_cli::{CommandError, Exit, Shell, Text, shell};
+use git_deploy_cli::{CommandError, Exit, Shell, Text, shell, warn_of_note};
 use git_deploy_core::git::Repository;
 use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::ids::RefName;
@@ -34,7 +34,7 @@ pub(crate) fn log(arguments: &StateLog, shell: &mut Shell) -> Result<Exit, Comma
     } else {
         print(&found, branch.is_none(), shell);
     }
-    describe::warn_of_malformed(&malformed(&view, branch.as_ref())?, shell);
+    malformed(&view, branch.as_ref())?.iter().for_each(|error| warn_of_note(error, shell));
     Ok(Exit::Done)
 }
 
