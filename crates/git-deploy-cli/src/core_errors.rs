@@ -257,7 +257,7 @@ impl From<SetError> for CommandError {
                 let text = match &refusal {
                     SetError::Conflicts { conflict, .. } => {
                         let paths = conflict.paths.iter().map(|path| format!("\nconflict in '{path}'"));
-                        let commit = conflict.commit.short(10);
+                        let commit = conflict.commit.brief();
                         format!("{refusal}: commit '{commit}' does not apply{}", paths.collect::<String>())
                     }
                     _ => refusal.to_string(),

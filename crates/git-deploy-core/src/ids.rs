@@ -118,6 +118,11 @@ impl fmt::Debug for ObjectId {
 pub struct CommitId(pub ObjectId);
 
 impl CommitId {
+    /// As people are shown it: enough digits to tell it from others, and few enough to be read.
+    pub fn brief(&self) -> String {
+        self.short(10)
+    }
+
     /// The first `digits` hexadecimal digits.
     pub fn short(&self, digits: usize) -> String {
         self.0.short(digits)

@@ -125,9 +125,9 @@ impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Landed => f.write_str("it has no commit that is not upstream already"),
-            Self::Merges(merge) => write!(f, "it contains merge commit '{}'", merge.short(10)),
+            Self::Merges(merge) => write!(f, "it contains merge commit '{}'", merge.brief()),
             Self::Unrelated(root) => {
-                write!(f, "it has no history in common: it begins with root commit '{}'", root.short(10))
+                write!(f, "it has no history in common: it begins with root commit '{}'", root.brief())
             }
             Self::Failed(reason) => write!(f, "it could not be rebased: {reason}"),
         }
@@ -137,7 +137,7 @@ impl fmt::Display for Skip {
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 5;
-        write!(f, "commit '{}' does not apply", self.commit.short(10))?;
+        write!(f, "commit '{}' does not apply", self.commit.brief())?;
         for (index, path) in self.paths.iter().take(SHOWN).enumerate() {
             f.write_str(if index == 0 { ": conflict in " } else { ", " })?;
             write!(f, "'{path}'")?;

@@ -10,9 +10,6 @@ use git_deploy_core::git::Repository;
 use git_deploy_core::ids::CommitId;
 use git_deploy_image::{ImageName, Repository as ImageRepository};
 
-/// How many digits of a commit people are shown.
-const DIGITS: usize = 10;
-
 fn main() -> ExitCode {
     git_deploy_cli::run(|arguments: args::Build, shell| build(&arguments, shell))
 }
@@ -46,7 +43,7 @@ fn named_commit(repository: &Repository, revision: Option<&OsStr>) -> Result<Com
 /// Which images there are is the commit's own affair; how they are called is the project's, so that a branch cannot name
 /// its images like somebody else's.
 fn image_names(repository: &Repository, commit: CommitId) -> Result<Vec<ImageName>, CommandError> {
-    let short = commit.short(DIGITS);
+    let short = commit.brief();
     let own = deploy_toml_of(repository, commit, &short)?.ok_or_else(|| {
         CommandError::fatal(format!("there is no '{DEPLOY_TOML}' in commit '{short}'"))
             .hint("write one with: git deploy-init")

@@ -12,9 +12,6 @@ use git_deploy_core::ledger::{Deployment, Outcome};
 use git_deploy_core::ops::view::View;
 use serde_json::{Map, Value, json};
 
-/// How many digits of a commit people are shown.
-const DIGITS: usize = 10;
-
 fn main() -> ExitCode {
     git_deploy_cli::run(|arguments: args::Log, shell| log(&arguments, shell))
 }
@@ -70,7 +67,7 @@ fn print(deployments: &[&Deployment], shell: &mut Shell) {
             Text::new().styled(shell::NAME, &deployment.id),
             Text::new().styled(style, deployment.outcome),
             Text::from(&deployment.environment),
-            Text::new().styled(shell::COMMIT, deployment.commit.short(DIGITS)),
+            Text::new().styled(shell::COMMIT, deployment.commit.brief()),
             Text::from(deployment.finished),
             Text::from(deployment.branch.as_ref().map(RefName::short).unwrap_or_default()),
             Text::from(shell::brief(deployment.reason.as_deref().unwrap_or_default())),

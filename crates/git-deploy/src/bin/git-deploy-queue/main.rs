@@ -12,9 +12,6 @@ use git_deploy_core::ops::view::View;
 use git_deploy_core::queue::{Place, Wait};
 use serde_json::{Map, Value, json};
 
-/// How many digits of a commit people are shown.
-const DIGITS: usize = 10;
-
 fn main() -> ExitCode {
     git_deploy_cli::run(|arguments: args::Queue, shell| match arguments.into_command() {
         QueueCommand::List(output) => list(output, shell),
@@ -78,7 +75,7 @@ fn print(places: &[Place], shell: &mut Shell) {
         table.row([
             Text::from(index + 1),
             Text::new().styled(shell::NAME, place.branch.short()),
-            Text::new().styled(shell::COMMIT, place.tip.short(DIGITS)),
+            Text::new().styled(shell::COMMIT, place.tip.brief()),
             Text::from(place.since.map(|since| format!("since {since}")).unwrap_or_default()),
             Text::from(if place.priority == 0 {
                 String::new()

@@ -7,9 +7,6 @@ use git_deploy_core::ops::sweep::{Fate, Outcome, Sweep};
 use git_deploy_core::ops::view::View;
 use serde_json::{Map, Value, json};
 
-/// How many digits of a commit people are shown.
-const DIGITS: usize = 10;
-
 /// Up to so many broken branches each gets a hint of its own.
 const HINTS: usize = 3;
 
@@ -58,7 +55,7 @@ fn verdict(fate: &Fate) -> Text {
 
 fn details(outcome: &Outcome) -> Text {
     let commit =
-        |text: Text, commit: git_deploy_core::ids::CommitId| text.styled(shell::COMMIT, commit.short(DIGITS));
+        |text: Text, commit: git_deploy_core::ids::CommitId| text.styled(shell::COMMIT, commit.brief());
     match &outcome.fate {
         Fate::Current => commit(Text::new(), outcome.new),
         Fate::Rebased | Fate::Restored => commit(commit(Text::new(), outcome.old).plain(" -> "), outcome.new),

@@ -7,9 +7,6 @@ use git_deploy_core::ops::view::View;
 use git_deploy_core::state::State;
 use serde_json::{Map, Value, json};
 
-/// How many digits of a commit people are shown.
-pub(crate) const DIGITS: usize = 10;
-
 /// A state in its colour.
 pub(crate) fn state(state: State) -> Text {
     match state {

@@ -40,7 +40,7 @@ fn explained(branch: &Branch) -> Text {
     Text::new()
         .styled(shell::NAME, &branch.name)
         .plain(" ")
-        .styled(shell::COMMIT, branch.tip.short(describe::DIGITS))
+        .styled(shell::COMMIT, branch.tip.brief())
         .plain(" ")
         .joined(describe::details(branch, str::to_owned))
 }

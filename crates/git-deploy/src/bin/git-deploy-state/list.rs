@@ -47,7 +47,7 @@ fn print(view: &View<'_>, wanted: &[State], branches: &[&Branch], shell: &mut Sh
         table.row([
             describe::state(branch.state()),
             Text::new().styled(shell::NAME, branch.name.short()),
-            Text::new().styled(shell::COMMIT, branch.tip.short(describe::DIGITS)),
+            Text::new().styled(shell::COMMIT, branch.tip.brief()),
             describe::details(branch, shell::brief),
         ]);
     }

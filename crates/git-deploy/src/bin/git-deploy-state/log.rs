@@ -62,7 +62,7 @@ fn print(transitions: &[Transition], with_branch: bool, shell: &mut Shell) {
             true => transition.message.clone().unwrap_or_default(),
             false => format!("conflict in {}", describe::quoted(&transition.conflicts)),
         };
-        let commit = Text::new().styled(shell::COMMIT, transition.commit.short(describe::DIGITS));
+        let commit = Text::new().styled(shell::COMMIT, transition.commit.brief());
         cells.extend([move_text, commit, Text::from(why)]);
         table.row(cells);
     }

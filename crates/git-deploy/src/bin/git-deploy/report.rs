@@ -74,8 +74,8 @@ fn verdict_object(verdict: &Verdict, exit: Exit) -> Value {
 
 fn say(verdict: &Verdict, events: &Events<'_>) {
     let what = match &verdict.branch {
-        Some(branch) => format!("'{}' ({})", branch.short(), verdict.commit.short(10)),
-        None => format!("commit {}", verdict.commit.short(10)),
+        Some(branch) => format!("'{}' ({})", branch.short(), verdict.commit.brief()),
+        None => format!("commit {}", verdict.commit.brief()),
     };
     let style = if verdict.outcome == Outcome::Success { shell::GOOD } else { shell::BAD };
     let mut line = Text::new()
@@ -114,8 +114,8 @@ pub(crate) fn dry_run(planned: Result<DryRun, Nothing>, events: &Events<'_>) -> 
     }
     let rebased = if planned.commit == planned.approved { "" } else { ", rebased" };
     let what = match &planned.branch {
-        Some(branch) => format!("'{}' ({}{rebased})", branch.short(), planned.commit.short(10)),
-        None => format!("commit {}", planned.commit.short(10)),
+        Some(branch) => format!("'{}' ({}{rebased})", branch.short(), planned.commit.brief()),
+        None => format!("commit {}", planned.commit.brief()),
     };
     events.shell(|shell| {
         shell.line(format!("would deploy {what} to {} as {}", planned.environment, planned.id));

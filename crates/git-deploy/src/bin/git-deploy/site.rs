@@ -113,10 +113,8 @@ impl PlainYaml<'_> {
         for path in paths {
             let entry = self.repository.entry(tree, path.as_str()).map_err(of_git)?;
             let entry = entry.ok_or_else(|| {
-                let reason = format!(
-                    "'{path}', which base's deploy.toml names, is not in commit {}",
-                    commit.short(10)
-                );
+                let reason =
+                    format!("'{path}', which base's deploy.toml names, is not in commit {}", commit.brief());
                 Failure::of_branch(Step::Read, reason)
             })?;
             if entry.is_folder() {
@@ -159,7 +157,7 @@ impl PlainYaml<'_> {
 
     /// The names that this commit's images have: what they are called comes from base, which there are from the commit.
     fn image_updates(&self, commit: CommitId) -> Result<Vec<ImageUpdate>, Failure> {
-        let at = commit.short(10);
+        let at = commit.brief();
         let own =
             deploy_toml_of(self.repository, commit, &at).map_err(|error| of_branch(Step::Read)(&error))?;
         let (Some(own), Some(names)) = (own, &self.base.image_name) else { return Ok(Vec::new()) };
