@@ -26,7 +26,7 @@ pub use output::{Format, Output};
 pub use prepare::{accept_end_of_options, described, parser};
 pub use queue::{Queue, QueueCommand};
 pub use rebase::Rebase;
-pub use state::{Get, List, Set, State, StateArg, StateCommand, StateLog};
+pub use state::{Get, List, Set, State, StateCommand, StateLog};
 pub use sync::Sync;
 
 use crate::CommandError;

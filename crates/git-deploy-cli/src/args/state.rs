@@ -2,9 +2,10 @@
 
 use super::{Arguments, Common, Output, whole_number};
 use crate::{CommandError, shell_word};
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
+use clap::Subcommand;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Subcommand, ValueEnum};
+use git_deploy_core::state::State as BranchState;
 use std::ffi::OsString;
 
 /// Show and change the deployment state of branches
@@ -117,8 +118,8 @@ pub struct Get {
 #[derive(clap::Args, Debug)]
 pub struct Set {
     /// The state to move to: development, staged or deployable
-    #[arg(value_name = "state", value_parser = settable(), hide_possible_values = true)]
-    pub state: StateArg,
+    #[arg(value_name = "state", value_parser = settable_state(), hide_possible_values = true)]
+    pub state: BranchState,
 
     /// Whose state to set; the current branch's if it is left out
     #[arg(value_name = "branch")]
@@ -137,8 +138,8 @@ pub struct Set {
 #[derive(clap::Args, Debug)]
 pub struct List {
     /// List only branches in this state; may be given more than once
-    #[arg(long = "state", value_name = "state", hide_possible_values = true)]
-    pub states: Vec<StateArg>,
+    #[arg(long = "state", value_name = "state", value_parser = any_state(), hide_possible_values = true)]
+    pub states: Vec<BranchState>,
 
     /// How to print them.
     #[command(flatten)]
@@ -161,45 +162,31 @@ pub struct StateLog {
     pub json: bool,
 }
 
-/// A state, as it is typed.
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StateArg {
-    /// Not queued, its developer rebases it
-    Development,
-    /// Not queued, continually rebased on the base branch
-    Staged,
-    /// Queued for deployment, continually rebased on the base branch
-    Deployable,
-    /// On the base branch, never to be touched again
-    Deployed,
-    /// Cannot be rebased cleanly on the base branch
-    Broken,
-}
-
-impl StateArg {
-    /// The word for it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Development => "development",
-            Self::Staged => "staged",
-            Self::Deployable => "deployable",
-            Self::Deployed => "deployed",
-            Self::Broken => "broken",
-        }
-    }
-
-    /// Whether a user may move a branch there.
-    pub const fn is_settable(self) -> bool {
-        matches!(self, Self::Development | Self::Staged | Self::Deployable)
-    }
+/// Any state, by its word.
+fn any_state() -> impl TypedValueParser<Value = BranchState> {
+    parser_of(|_| false)
 }
 
 /// All states are understood, so that the command can say why some cannot be set; only the others are offered.
-fn settable() -> impl clap::builder::TypedValueParser<Value = StateArg> {
-    let values = StateArg::value_variants()
-        .iter()
-        .map(|state| PossibleValue::new(state.as_str()).hide(!state.is_settable()));
-    PossibleValuesParser::new(values).try_map(|word| StateArg::from_str(&word, false))
+fn settable_state() -> impl TypedValueParser<Value = BranchState> {
+    parser_of(|state| state.decision().is_none())
+}
+
+fn parser_of(is_hidden: impl Fn(BranchState) -> bool) -> impl TypedValueParser<Value = BranchState> {
+    let value =
+        |state: BranchState| PossibleValue::new(state.as_str()).help(meaning(state)).hide(is_hidden(state));
+    PossibleValuesParser::new(BranchState::ALL.map(value)).try_map(|word| word.parse::<BranchState>())
+}
+
+/// What completions say of a state.
+fn meaning(state: BranchState) -> &'static str {
+    match state {
+        BranchState::Development => "Not queued, its developer rebases it",
+        BranchState::Staged => "Not queued, continually rebased on the base branch",
+        BranchState::Deployable => "Queued for deployment, continually rebased on the base branch",
+        BranchState::Deployed => "On the base branch, never to be touched again",
+        BranchState::Broken => "Cannot be rebased cleanly on the base branch",
+    }
 }
 
 #[cfg(test)]
@@ -223,7 +210,7 @@ mod tests {
     fn options_may_stand_before_the_subcommand() {
         let StateCommand::List(list) = command(&["-q", "--json", "list", "--state=staged"]) else { panic!() };
         assert_eq!(list.output.format(), Format::Json);
-        assert_eq!(list.states, [StateArg::Staged]);
+        assert_eq!(list.states, [BranchState::Staged]);
     }
 
     #[test]
@@ -240,13 +227,13 @@ mod tests {
             panic!()
         };
         assert_eq!(set.message.as_deref(), Some("-x"));
-        assert_eq!((set.priority, set.state, set.branches.len()), (Some(-3), StateArg::Deployable, 2));
+        assert_eq!((set.priority, set.state, set.branches.len()), (Some(-3), BranchState::Deployable, 2));
     }
 
     #[test]
     fn a_state_that_only_git_deploy_sets_is_understood_so_that_the_refusal_can_say_why() {
         let StateCommand::Set(set) = command(&["set", "deployed"]) else { panic!() };
-        assert!(!set.state.is_settable());
+        assert_eq!(set.state, BranchState::Deployed);
         assert!(State::try_parse_from(["git-deploy-state", "set", "done"]).is_err());
     }
 

@@ -8,18 +8,18 @@ use git_deploy_core::git::Repository;
 use git_deploy_core::ops::view::View;
 use git_deploy_core::state::State;
 
-use crate::{describe, state_of};
+use crate::describe;
 
 /// Prints the branches that count for the queue, with their states.
 pub(crate) fn list(arguments: &List, shell: &mut Shell) -> Result<Exit, CommandError> {
     let repository = Repository::open()?;
     let view = View::new(&repository)?;
-    let wanted = arguments.states.iter().map(|state| state_of(*state)).collect::<Result<Vec<State>, _>>()?;
+    let wanted = &arguments.states;
     let all = view.authority_branches()?;
     let is_wanted = |branch: &&Branch| wanted.is_empty() || wanted.contains(&branch.state());
     let branches: Vec<&Branch> = all.branches.iter().filter(is_wanted).collect();
     match arguments.output.format() {
-        Format::Human => print(&view, &wanted, &branches, shell),
+        Format::Human => print(&view, wanted, &branches, shell),
         format => branches.iter().for_each(|branch| describe::print(branch, format, shell)),
     }
     all.malformed.iter().for_each(|error| warn_of_note(error, shell));

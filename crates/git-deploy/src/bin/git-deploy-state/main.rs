@@ -9,11 +9,10 @@ mod set;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use git_deploy_cli::args::{self, StateArg, StateCommand};
+use git_deploy_cli::args::{self, StateCommand};
 use git_deploy_cli::{CommandError, printable};
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::view::View;
-use git_deploy_core::state::State;
 
 fn main() -> ExitCode {
     git_deploy_cli::run(|arguments: args::State, shell| match arguments.into_command()? {
@@ -40,8 +39,4 @@ fn named_one(view: &View<'_>, word: &OsString) -> Result<RefName, CommandError> 
         )));
     };
     Ok(view.named_branch(Some(text))?)
-}
-
-fn state_of(argument: StateArg) -> Result<State, CommandError> {
-    argument.as_str().parse().map_err(|error| CommandError::usage(format!("{error}")))
 }

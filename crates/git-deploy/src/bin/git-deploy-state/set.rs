@@ -7,7 +7,7 @@ use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::set_state::{Outcome, Publication, SetError, SetRequest, set_state};
 use git_deploy_core::ops::view::View;
 
-use crate::{describe, named, state_of};
+use crate::{describe, named};
 
 /// Moves branches to another state, all of them or none.
 pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandError> {
@@ -16,7 +16,7 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
     let repository = Repository::open()?;
     repository.stop_on(interrupt);
     let branches = named(&View::new(&repository)?, &arguments.branches)?;
-    let state = state_of(arguments.state)?;
+    let state = arguments.state;
     let request = SetRequest { state, branches, message: arguments.message, priority: arguments.priority };
     let outcome = match set_state(&repository, &request, &ShellObserver::new(shell)) {
         Err(error) => return Err(refusal(&repository, error)),
