@@ -3,7 +3,8 @@
 //! Libraries have typed errors. A command gives each an [`Exit`] where it knows what it means for the
 //! user, by [`OrExit::or_exit`] or by a constructor of [`CommandError`]; what is not classified is fatal.
 
-use crate::{Exit, Shell};
+use crate::{Exit, Shell, printable};
+use std::ffi::OsStr;
 use std::fmt::{Debug, Display};
 
 /// Why a command did not do what it was asked for: an exit code, what failed and why, what to do now.
@@ -157,6 +158,15 @@ impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
     }
 }
 
+/// The name of a branch or a commit, as it was typed.
+///
+/// # Errors
+/// When it is not UTF-8, as no name that we know is.
+pub fn typed_name(word: &OsStr) -> Result<&str, CommandError> {
+    let shown = || printable(word.as_encoded_bytes());
+    word.to_str().ok_or_else(|| CommandError::fatal(format!("cannot use '{}': it is not UTF-8", shown())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,5 +249,17 @@ mod tests {
         let mut bench = Bench::piped();
         CommandError::no("no").hint("first\nsecond").report(&mut bench.shell);
         assert_eq!(bench.stderr(), "error: no\nhint: first\nhint: second\n");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_name_that_is_not_utf_8_is_refused_and_shown() {
+        use std::os::unix::ffi::OsStrExt;
+        assert_eq!(typed_name(OsStr::new("login")).ok(), Some("login"));
+        let error = typed_name(OsStr::from_bytes(b"a\xff")).unwrap_err();
+        assert_eq!(
+            (error.exit(), error.message().as_str()),
+            (Exit::Fatal, "cannot use 'a\u{fffd}': it is not UTF-8")
+        );
     }
 }

@@ -20,7 +20,7 @@ pub mod shell;
 mod signals;
 
 pub use core_errors::{shell_word, warn_of_note};
-pub use error::{CommandError, OrExit};
+pub use error::{CommandError, OrExit, typed_name};
 pub use exit::Exit;
 pub use fetched::{note_unmerged, push_again};
 pub use observer::ShellObserver;

@@ -4,7 +4,7 @@ mod report;
 
 use std::process::ExitCode;
 
-use git_deploy_cli::{CommandError, Exit, Shell, ShellObserver, args, printable};
+use git_deploy_cli::{CommandError, Exit, Shell, ShellObserver, args, typed_name};
 use git_deploy_core::git::Repository;
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::sweep::{Sweep, SweepRequest, sweep, undo};
@@ -34,12 +34,5 @@ fn named(repository: &Repository, arguments: &args::Rebase) -> Result<Vec<RefNam
         return Ok(Vec::new());
     }
     let view = View::new(repository)?;
-    let name = |word: &std::ffi::OsString| match word.to_str() {
-        Some(text) => Ok(view.named_branch(Some(text))?),
-        None => {
-            let shown = printable(word.as_encoded_bytes());
-            Err(CommandError::fatal(format!("cannot rebase '{shown}': its name is not UTF-8")))
-        }
-    };
-    arguments.branches.iter().map(name).collect()
+    arguments.branches.iter().map(|word| Ok(view.named_branch(Some(typed_name(word)?))?)).collect()
 }

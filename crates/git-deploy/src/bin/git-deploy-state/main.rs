@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use git_deploy_cli::args::{self, StateCommand};
-use git_deploy_cli::{CommandError, printable};
+use git_deploy_cli::{CommandError, typed_name};
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::view::View;
 
@@ -32,11 +32,5 @@ fn named(view: &View<'_>, words: &[OsString]) -> Result<Vec<RefName>, CommandErr
 }
 
 fn named_one(view: &View<'_>, word: &OsString) -> Result<RefName, CommandError> {
-    let Some(text) = word.to_str() else {
-        let shown = printable(word.as_encoded_bytes());
-        return Err(CommandError::fatal(format!(
-            "there is no state for branch '{shown}': its name is not UTF-8"
-        )));
-    };
-    Ok(view.named_branch(Some(text))?)
+    Ok(view.named_branch(Some(typed_name(word)?))?)
 }

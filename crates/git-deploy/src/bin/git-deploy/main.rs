@@ -8,7 +8,7 @@ mod site;
 use std::process::ExitCode;
 
 use git_deploy_cli::args::Deploy;
-use git_deploy_cli::{CommandError, Exit, Shell};
+use git_deploy_cli::{CommandError, Exit, Shell, typed_name};
 use git_deploy_core::git::Repository;
 use git_deploy_core::ops::deploy::{DeployRequest, Deployer};
 
@@ -20,11 +20,8 @@ fn main() -> ExitCode {
 
 fn deploy(args: &Deploy, shell: &mut Shell) -> Result<Exit, CommandError> {
     let repository = Repository::open()?;
-    let target = args.target.as_ref().map(|target| {
-        let text = target.to_str().map(str::to_owned);
-        text.ok_or_else(|| CommandError::no(format!("'{}' is not UTF-8", target.to_string_lossy())))
-    });
-    let request = DeployRequest { target: target.transpose()?, environment: args.env.clone() };
+    let target = args.target.as_deref().map(typed_name).transpose()?;
+    let request = DeployRequest { target: target.map(str::to_owned), environment: args.env.clone() };
     let events = Events::new(shell, args.json);
     let interrupt = git_deploy_cli::interrupt()?;
     repository.stop_on(interrupt);
