@@ -11,5 +11,5 @@ mod name;
 mod reference;
 
 pub use grammar::Flaw;
-pub use name::{ImageName, NameError, Part, Repository};
+pub use name::{ImageName, ImageRepository, NameError, Part};
 pub use reference::{Digest, Reference, ReferenceError};

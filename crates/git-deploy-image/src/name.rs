@@ -53,12 +53,12 @@ pub struct NameError {
 ///
 /// [1]: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Repository {
+pub struct ImageRepository {
     registry: Option<String>,
     path: String,
 }
 
-impl Repository {
+impl ImageRepository {
     /// Puts a repository together from the parts that stand in `deploy.toml`.
     ///
     /// The registry's address is a host, perhaps with a port, and may have a path behind it
@@ -73,7 +73,7 @@ impl Repository {
         container_namespace: &str,
         project_namespace: &str,
         container_name: &str,
-    ) -> Result<Repository, NameError> {
+    ) -> Result<ImageRepository, NameError> {
         if let Some(address) = registry {
             check(Part::RegistryAddress, address, registry_address)?;
         }
@@ -81,7 +81,7 @@ impl Repository {
         check(Part::ProjectNamespace, project_namespace, grammar::component)?;
         check(Part::ContainerName, container_name, grammar::component)?;
         let path = format!("{container_namespace}/{project_namespace}-{container_name}");
-        let repository = Repository { registry: registry.map(str::to_owned), path };
+        let repository = ImageRepository { registry: registry.map(str::to_owned), path };
         check(Part::Repository, &repository.to_string(), short_enough)?;
         Ok(repository)
     }
@@ -108,7 +108,7 @@ impl Repository {
     }
 }
 
-impl fmt::Display for Repository {
+impl fmt::Display for ImageRepository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(registry) = &self.registry {
             write!(f, "{registry}/")?;
@@ -118,16 +118,16 @@ impl fmt::Display for Repository {
 }
 
 /// One image of one commit, such as `littleman-co/git-littleman-co-nginx:a4945f8`; comes from
-/// [`Repository::tagged`] alone.
+/// [`ImageRepository::tagged`] alone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ImageName {
-    repository: Repository,
+    repository: ImageRepository,
     tag: String,
 }
 
 impl ImageName {
     /// The name without its tag.
-    pub fn repository(&self) -> &Repository {
+    pub fn repository(&self) -> &ImageRepository {
         &self.repository
     }
 
@@ -177,8 +177,8 @@ mod tests {
     use super::*;
     use crate::Reference;
 
-    fn nginx(registry: Option<&str>) -> Repository {
-        Repository::new(registry, "littleman-co", "git-littleman-co", "nginx").unwrap()
+    fn nginx(registry: Option<&str>) -> ImageRepository {
+        ImageRepository::new(registry, "littleman-co", "git-littleman-co", "nginx").unwrap()
     }
 
     #[test]
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn an_error_says_which_part_is_no_oci_name_and_why() {
         let of = |registry, namespace, project, name| {
-            Repository::new(registry, namespace, project, name).unwrap_err().to_string()
+            ImageRepository::new(registry, namespace, project, name).unwrap_err().to_string()
         };
         assert_eq!(
             of(None, "Littleman", "p", "n"),
@@ -226,17 +226,17 @@ mod tests {
     #[test]
     fn a_part_may_not_smuggle_in_a_tag_a_digest_or_another_path() {
         for bad in ["a:latest", "a@sha256", "a/b", "../a", "a/", "/a", "a\0"] {
-            assert!(Repository::new(None, "l", "p", bad).is_err(), "{bad:?}");
-            assert!(Repository::new(None, "l", bad, "n").is_err(), "{bad:?}");
+            assert!(ImageRepository::new(None, "l", "p", bad).is_err(), "{bad:?}");
+            assert!(ImageRepository::new(None, "l", bad, "n").is_err(), "{bad:?}");
         }
         for bad in ["a:1", "a@b", "a//b", "/a", "a/", "localhost"] {
-            assert!(Repository::new(None, bad, "p", "n").is_err(), "{bad:?}");
+            assert!(ImageRepository::new(None, bad, "p", "n").is_err(), "{bad:?}");
         }
     }
 
     #[test]
     fn a_name_longer_than_registries_accept_is_refused() {
-        let error = Repository::new(None, &"a".repeat(200), &"b".repeat(50), "nginx").unwrap_err();
+        let error = ImageRepository::new(None, &"a".repeat(200), &"b".repeat(50), "nginx").unwrap_err();
         assert_eq!(error.part, Part::Repository);
         assert_eq!(error.flaw, Flaw::Long { found: 257, allowed: 255 });
     }

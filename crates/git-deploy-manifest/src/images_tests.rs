@@ -1,4 +1,4 @@
-use git_deploy_image::Repository;
+use git_deploy_image::ImageRepository;
 use serde_json::json;
 
 use super::*;
@@ -10,7 +10,7 @@ fn object(value: &Value) -> Object {
 }
 
 fn update(registry: Option<&str>, digest: Option<&str>) -> ImageUpdate {
-    let repository = Repository::new(registry, "littleman-co", "git-littleman-co", "nginx").unwrap();
+    let repository = ImageRepository::new(registry, "littleman-co", "git-littleman-co", "nginx").unwrap();
     ImageUpdate {
         name: repository.tagged("a4945f8").unwrap(),
         digest: digest.map(|digest| digest.parse().unwrap()),

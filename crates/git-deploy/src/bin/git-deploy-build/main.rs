@@ -8,7 +8,7 @@ use git_deploy_core::config::deploy_toml::DeployToml;
 use git_deploy_core::config::{DEPLOY_TOML, Settings, deploy_toml_of};
 use git_deploy_core::git::Repository;
 use git_deploy_core::ids::CommitId;
-use git_deploy_image::{ImageName, Repository as ImageRepository};
+use git_deploy_image::{ImageName, ImageRepository};
 
 fn main() -> ExitCode {
     git_deploy_cli::run(|arguments: args::Build, shell| build(&arguments, shell))

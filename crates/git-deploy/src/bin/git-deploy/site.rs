@@ -10,7 +10,7 @@ use git_deploy_core::git::{GitError, Repository};
 use git_deploy_core::ids::{CommitId, ObjectId, RefName};
 use git_deploy_core::ops::deploy::Site;
 use git_deploy_core::ops::view::View;
-use git_deploy_image::Repository as ImageRepository;
+use git_deploy_image::ImageRepository;
 use git_deploy_manifest::{
     ImageUpdate, Object, RULES, Severities, Severity, SourceFile, lint, read, set_images, write,
 };
