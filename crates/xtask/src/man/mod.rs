@@ -154,8 +154,6 @@ fn without_definitions(rendered: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write as _;
-    use std::process::{Command as Program, Stdio};
 
     fn pages() -> Vec<(String, String)> {
         let commands = git_deploy_cli::args::commands();
@@ -200,22 +198,6 @@ mod tests {
                 title.starts_with(&format!(".TH {} 1 \" \" \"git-deploy ", name.to_uppercase())),
                 "{title}"
             );
-        }
-    }
-
-    /// Only where there is a groff.
-    #[test]
-    fn groff_finds_nothing_to_complain_about() {
-        for (name, page) in pages() {
-            let started = Program::new("groff")
-                .args(["-man", "-ww", "-Tutf8", "-z"])
-                .stdin(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn();
-            let Ok(mut groff) = started else { return };
-            groff.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
-            let output = groff.wait_with_output().unwrap();
-            assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{name}");
         }
     }
 }
