@@ -60,15 +60,18 @@ fn ms(time: Duration) -> String {
     format!("{:.2}", time.as_secs_f64() * 1000.0)
 }
 
-/// Builds the binaries as they are shipped, and says where they are.
+/// Builds the binaries as they are shipped, and says where they are: cargo knows, whatever the user's configuration.
 fn build() -> Result<PathBuf> {
-    let status = Command::new(env!("CARGO"))
+    let output = Command::new(env!("CARGO"))
         .args(["build", "--release", "--locked", "--package", "git-deploy"])
-        .status()?;
-    ensure!(status.success(), "the binaries do not build");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    Ok(target.unwrap_or_else(|| root.join("target")).join("release"))
+        .arg("--message-format=json-render-diagnostics")
+        .stderr(Stdio::inherit())
+        .output()?;
+    ensure!(output.status.success(), "the binaries do not build");
+    let messages = String::from_utf8(output.stdout)?;
+    let (_, program) = messages.split_once(r#""executable":""#).context("cargo built no program")?;
+    let program = Path::new(program.split('"').next().unwrap_or_default());
+    Ok(program.parent().context("a program is in no directory")?.to_owned())
 }
 
 /// A repository with branches that have notes, and a remote that has them all.
@@ -134,9 +137,11 @@ impl Bench {
         let mut command = Command::new(program);
         command
             .current_dir(self.work())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.dir.path())
             .env("LC_ALL", "C")
-            .env_remove("XDG_CONFIG_HOME");
+            .env("GIT_CONFIG_NOSYSTEM", "1");
         command
     }
 
