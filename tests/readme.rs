@@ -45,7 +45,7 @@ fn every_state_and_every_exit_code_is_explained() {
     for word in ["development", "staged", "deployable", "deployed", "broken"] {
         assert!(readme.contains(&format!("| `{word}` |")), "{word}");
     }
-    for code in ["0", "1", "70", "75", "128", "129", "130, 143"] {
+    for code in ["0", "1", "70", "75", "128", "129", "130, 143", "141"] {
         assert!(readme.contains(&format!("\n| {code} |")), "{code}");
     }
 }
