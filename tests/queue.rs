@@ -1,7 +1,7 @@
 //! `git deploy-queue`: who is deployed next, as every clone sees it.
 
 use git_deploy_testkit::shop::Shop;
-use git_deploy_testkit::{Repo, Sandbox, sandbox};
+use git_deploy_testkit::{Repo, Sandbox, sandbox, scene};
 
 fn shop(sandbox: &Sandbox) -> Repo {
     let repo = sandbox.repository("shop");
@@ -10,10 +10,7 @@ fn shop(sandbox: &Sandbox) -> Repo {
 }
 
 fn branch(repo: &Repo, name: &str) -> String {
-    repo.git(&["checkout", "--quiet", "-b", name, "master"]);
-    let commit = repo.commit(&format!("{name}.txt"), "x\n", "Change something");
-    repo.switch("master");
-    commit
+    scene::branch(repo, name, &format!("{name}.txt"), "x\n")
 }
 
 /// The short names of the queue's branches, in order.

@@ -1,5 +1,6 @@
 //! States and deployments as several clones share them: `set` that publishes, and `git deploy-sync`.
 
+use git_deploy_testkit::scene::state_is;
 use git_deploy_testkit::shop::Shop;
 use git_deploy_testkit::{Repo, Sandbox, sandbox};
 
@@ -44,11 +45,6 @@ fn branch(repo: &Repo, name: &str) -> String {
     let commit = repo.commit(&format!("{}.txt", name.replace('/', "-")), "x\n", "Change something");
     repo.switch("master");
     commit
-}
-
-#[track_caller]
-fn state_is(repo: &Repo, branch: &str, state: &str) {
-    repo.deploy("deploy-state", &["get", branch]).stdout_is(&format!("{state}\n"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod undo;
 mod verdicts;
 mod work_trees;
 
+use git_deploy_testkit::scene::{branch, state_is};
 use git_deploy_testkit::{Output, Repo, Sandbox};
 
 /// A repository with files of several lines on master.
@@ -25,21 +26,8 @@ fn lines(word: &str) -> String {
     (1..10).map(|number| format!("{word}{number}\n")).collect()
 }
 
-/// Makes a branch off master with one commit, and goes back. The commit's id.
-fn branch(repo: &Repo, name: &str, path: &str, text: &str) -> String {
-    repo.git(&["checkout", "--quiet", "-b", name, "master"]);
-    let commit = repo.commit(path, text, "Change something");
-    repo.switch("master");
-    commit
-}
-
 fn set(repo: &Repo, state: &str, branch: &str) {
     repo.deploy("deploy-state", &["set", state, branch]);
-}
-
-#[track_caller]
-fn state_is(repo: &Repo, branch: &str, state: &str) {
-    repo.deploy("deploy-state", &["get", branch]).stdout_is(&format!("{state}\n"));
 }
 
 fn rebase(repo: &Repo, arguments: &[&str]) -> Output {

@@ -21,6 +21,7 @@ mod repo;
 mod run;
 mod running;
 mod sandbox;
+pub mod scene;
 pub mod shop;
 mod skip;
 
