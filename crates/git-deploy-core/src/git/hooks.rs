@@ -7,9 +7,9 @@ use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use crate::git::merge_tree::Version;
 use crate::git::program::{ProgramError, git};
 use crate::git::push::WITHIN;
+use crate::git::version::Version;
 use crate::git::{GitError, Repository};
 
 /// The first git whose `hook run` takes `--to-stdin`.

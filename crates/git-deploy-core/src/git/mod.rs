@@ -13,6 +13,7 @@ pub mod program;
 pub mod push;
 pub mod refs;
 pub mod setup;
+pub mod version;
 pub mod work_tree;
 
 use std::cell::OnceCell;

@@ -6,9 +6,10 @@ use super::plan::{Plan, Step, plan, suspects, upstream_already};
 use super::rewrite::rewritten;
 use super::sign::{SignError, Signer};
 use super::{Committer, Conflict, Engine, RebaseError, Rebased, Request, Skip, Verdict, history};
-use crate::git::merge_tree::{MergeTree, Merged, Version};
+use crate::git::merge_tree::{MergeTree, Merged};
 use crate::git::object::quote_path;
 use crate::git::program::ProgramError;
+use crate::git::version::Version;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, ObjectId};
 

@@ -24,7 +24,7 @@ use std::fmt;
 pub use engine::MergeTreeEngine;
 
 use crate::git::GitError;
-use crate::git::merge_tree::Version;
+use crate::git::version::Version;
 use crate::ids::{CommitId, RefName};
 
 /// A branch to be rebased: the commits of `upstream..tip` are put onto `onto`.
