@@ -1,7 +1,6 @@
 //! Our hooks in real `git push`, `git merge` and `git pull`.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
 use git_deploy_testkit::{Repo, Sandbox, sandbox};
@@ -160,9 +159,7 @@ fn states_go_only_to_the_remote_that_counts() {
 fn states_that_cannot_be_published_do_not_stop_a_push() {
     let sandbox = sandbox!();
     let (bare, repo) = shop(&sandbox);
-    let hook = bare.path().join("hooks/update");
-    fs::write(&hook, "#!/bin/sh\ncase $1 in refs/notes/*) echo no notes here; exit 1 ;; esac\n").unwrap();
-    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    bare.install_hook("update", "case $1 in refs/notes/*) echo no notes here; exit 1 ;; esac");
     let tip = repo.commit("a", "b\n", "Go on");
     note(&repo, &tip, "state: staged");
     repo.git(&["push", "--quiet", "origin", "master"])
@@ -333,10 +330,7 @@ fn a_foreign_hook_with_our_line_reads_what_git_wrote_too() {
     let bare = sandbox.bare("origin.git");
     let repo = sandbox.repository("shop");
     repo.add_remote("origin", &bare);
-    let foreign = |line: &str| {
-        repo.write(".git/hooks/pre-push", format!("#!/bin/sh\n{line}\ncat >seen\n"));
-        fs::set_permissions(repo.git_path("hooks/pre-push"), fs::Permissions::from_mode(0o755)).unwrap();
-    };
+    let foreign = |line: &str| repo.install_hook("pre-push", &format!("{line}\ncat >seen"));
     foreign("");
     let output = repo.try_deploy("deploy-init", &[]);
     foreign(output.code_is(1).stdout.lines().find(|line| line.contains("git-deploy-hook")).unwrap());
