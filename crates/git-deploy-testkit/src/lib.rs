@@ -15,7 +15,6 @@
 
 mod clock;
 mod kill_switch;
-mod normaliser;
 mod output;
 mod repo;
 mod run;
@@ -27,7 +26,6 @@ mod skip;
 
 pub use clock::Clock;
 pub use kill_switch::{KillSwitch, RefPhase};
-pub use normaliser::Normaliser;
 pub use output::Output;
 pub use repo::Repo;
 pub use run::Run;

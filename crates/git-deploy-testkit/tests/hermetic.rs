@@ -1,6 +1,6 @@
 //! What happens in a sandbox depends on the sandbox alone.
 
-use git_deploy_testkit::{Normaliser, Sandbox, skip};
+use git_deploy_testkit::{Sandbox, skip};
 
 #[test]
 fn commands_see_only_the_variables_that_are_allowed() {
@@ -121,28 +121,6 @@ fn git_finds_the_sandboxes_own_programs() {
     let output = repo.command("git").args(["deploy-fake", "a b", "c"]).stdin("read\n").output();
     let expected = format!("a b c\n{}\nread\n", repo.path().display());
     output.code_is(7).stdout_is(&expected).stderr_is("");
-}
-
-#[test]
-fn a_normalised_text_is_the_same_in_every_sandbox() {
-    let texts = [(); 2].map(|()| {
-        let sandbox = Sandbox::new();
-        let repo = sandbox.repository("shop");
-        repo.write("salt", sandbox.root().to_str().unwrap());
-        repo.git(&["add", "salt"]);
-        let first = repo.commit_empty("First");
-        let second = repo.commit_empty("Second");
-        let text = format!(
-            "{}/shop: {} ({first}) {second} {} deadbeef 0000000",
-            sandbox.root().display(),
-            &second[..10],
-            "0".repeat(40)
-        );
-        Normaliser::new(&sandbox).name("first", &first).apply(&text)
-    });
-    assert_eq!(texts[0], texts[1]);
-    let expected = format!("[ROOT]/shop: [ID-1] ([first]) [ID-1] {} deadbeef 0000000", "0".repeat(40));
-    assert_eq!(texts[0], expected);
 }
 
 #[test]
