@@ -68,11 +68,22 @@ pub enum Step {
     /// No hook was installed: this value of `core.hooksPath` switches hooks off.
     HooksOff(String),
     /// A value was added to git's configuration.
-    Configured(&'static str, String, String),
+    Configured(Setting, String, String),
     /// It stands in git's configuration already.
     ConfiguredBefore(String),
     /// There is no base, and none of these branches is more likely to be it than another.
     NoBase(Vec<RefName>),
+}
+
+/// What a value in git's configuration is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setting {
+    /// `git log` shows the states.
+    Display,
+    /// `git fetch` brings the states of others.
+    Fetch,
+    /// Branches land on that one.
+    Base,
 }
 
 impl Step {
@@ -81,7 +92,13 @@ impl Step {
         match self {
             Self::Wrote(_) | Self::Configured(..) => true,
             Self::Hook(_, _, step) => matches!(step, HookStep::Installed | HookStep::Upgraded),
-            _ => false,
+            Self::Stands(_)
+            | Self::Kept(_)
+            | Self::OnBase(..)
+            | Self::NoWorkTree
+            | Self::HooksOff(_)
+            | Self::ConfiguredBefore(_)
+            | Self::NoBase(_) => false,
         }
     }
 
@@ -90,7 +107,13 @@ impl Step {
         match self {
             Self::HooksOff(_) | Self::NoBase(_) => true,
             Self::Hook(_, _, step) => matches!(step, HookStep::Foreign(_)),
-            _ => false,
+            Self::Wrote(_)
+            | Self::Stands(_)
+            | Self::Kept(_)
+            | Self::OnBase(..)
+            | Self::NoWorkTree
+            | Self::Configured(..)
+            | Self::ConfiguredBefore(_) => false,
         }
     }
 }
@@ -198,27 +221,27 @@ fn plan_config(repository: &Repository, settings: &Settings, plan: &mut Plan) ->
     let shows = |pattern: &String| {
         [value, "refs/notes/deploy", "refs/notes/*", "deploy", "*"].contains(&pattern.as_str())
     };
-    plan_value("display", key, value, shown.iter().any(shows), plan);
+    plan_value(Setting::Display, key, value, shown.iter().any(shows), plan);
     if let Some(tracking) = &settings.remote {
         let key = format!("remote.{}.fetch", tracking.remote());
         let value = fetch_refspec(tracking);
         let there = repository.config_all(&key)?.contains(&value);
-        plan_value("fetch", &key, &value, there, plan);
+        plan_value(Setting::Fetch, &key, &value, there, plan);
     }
     match base::found(repository, settings)? {
         Found::Base => {}
-        Found::Likely(branch) => plan_value("base", "deploy.base", branch.short(), false, plan),
+        Found::Likely(branch) => plan_value(Setting::Base, "deploy.base", branch.short(), false, plan),
         Found::Unclear(branches) => plan.steps.push(Step::NoBase(branches)),
     }
     Ok(())
 }
 
-fn plan_value(what: &'static str, key: &str, value: &str, there: bool, plan: &mut Plan) {
+fn plan_value(setting: Setting, key: &str, value: &str, there: bool, plan: &mut Plan) {
     if there {
         return plan.steps.push(Step::ConfiguredBefore(key.to_owned()));
     }
     let (key, value) = (key.to_owned(), value.to_owned());
-    plan.steps.push(Step::Configured(what, key.clone(), value.clone()));
+    plan.steps.push(Step::Configured(setting, key.clone(), value.clone()));
     plan.tasks.push(Task {
         entry: Entry::Config { key: key.clone(), value: value.clone() },
         action: Action::Configure { key, value },

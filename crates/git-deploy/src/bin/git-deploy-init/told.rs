@@ -4,7 +4,7 @@ use std::path::{Display, Path};
 
 use git_deploy_cli::{Shell, Text};
 use git_deploy_core::config::DEPLOY_TOML;
-use git_deploy_core::ops::init::{HookStep, Manager, STARTER, Step, Undone};
+use git_deploy_core::ops::init::{HookStep, Manager, STARTER, Setting, Step, Undone};
 
 use crate::scripts;
 
@@ -40,14 +40,14 @@ fn tell(step: &Step, shell: &mut Shell) {
             shell.warn(format!("no hooks were installed: 'core.hooksPath' is '{value}', which is no folder"));
             shell.hint("git config core.hooksPath <folder>, or without hooks: git deploy-init --no-hooks");
         }
-        Step::Configured("base", _, value) => {
+        Step::Configured(Setting::Base, _, value) => {
             told(shell, format!("configured 'deploy.base = {value}': branches land on '{value}'"));
             shell.hint("for another one: git config deploy.base <branch>");
         }
-        Step::Configured("fetch", key, value) => {
+        Step::Configured(Setting::Fetch, key, value) => {
             told(shell, format!("configured '{key} = {value}': git fetch brings the states of others"));
         }
-        Step::Configured(_, key, value) => {
+        Step::Configured(Setting::Display, key, value) => {
             told(shell, format!("configured '{key} = {value}': git log shows the states"));
         }
         Step::ConfiguredBefore(key) => shell.verbose(1, format!("'{key}' is configured")),
@@ -132,7 +132,7 @@ fn next(steps: &[Step], shell: &mut Shell) {
         shell
             .hint("then, for a branch that is ready: git deploy-state set deployable <branch> && git deploy");
     }
-    if steps.iter().any(|step| matches!(step, Step::Configured("fetch", ..))) {
+    if steps.iter().any(|step| matches!(step, Step::Configured(Setting::Fetch, ..))) {
         shell.hint("bring the states and deployments that others have published: git deploy-sync");
     }
 }
