@@ -252,17 +252,20 @@ impl From<SetError> for CommandError {
             SetError::Rebase(error) => error.into(),
             SetError::Notes(error) => error.into(),
             SetError::Git(error) => error.into(),
-            refusal => {
-                let hint = refusal_hint(&refusal);
-                let text = match &refusal {
-                    SetError::Conflicts { conflict, .. } => {
-                        let paths = conflict.paths.iter().map(|path| format!("\nconflict in '{path}'"));
-                        let commit = conflict.commit.brief();
-                        format!("{refusal}: commit '{commit}' does not apply{}", paths.collect::<String>())
-                    }
-                    _ => refusal.to_string(),
-                };
-                hint.into_iter().fold(Self::no(text), Self::hint)
+            SetError::Refused { .. }
+            | SetError::MessageTooLong(_)
+            | SetError::Base(_)
+            | SetError::Rendered(_)
+            | SetError::Empty { .. }
+            | SetError::Conflicts { .. }
+            | SetError::NotRebased { .. }
+            | SetError::Shared { .. } => {
+                let mut text = error.to_string();
+                if let SetError::Conflicts { conflict, .. } = &error {
+                    text += &format!(": commit '{}' does not apply", conflict.commit.brief());
+                    text.extend(conflict.paths.iter().map(|path| format!("\nconflict in '{path}'")));
+                }
+                refusal_hint(&error).into_iter().fold(Self::no(text), Self::hint)
             }
         }
     }
