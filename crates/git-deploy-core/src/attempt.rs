@@ -93,6 +93,7 @@ impl Attempt {
             outcome: lines.maybe("result")?,
             blame: match blame.as_deref() {
                 Some("branch") => Some(Blame::Branch),
+                // A newer version may know others; in doubt it is nobody's.
                 Some(_) => Some(Blame::Nobody),
                 None => None,
             },
@@ -231,6 +232,8 @@ mod tests {
     fn an_attempt_of_a_newer_version_is_read() {
         let text = format!("{}future: 1\n", attempt().to_text());
         assert_eq!(Attempt::parse(attempt().id, &text).unwrap(), attempt());
+        let text = attempt().to_text().replace("blame: branch", "blame: the weather");
+        assert_eq!(Attempt::parse(attempt().id, &text).unwrap().blame, Some(Blame::Nobody));
     }
 
     #[test]
@@ -241,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_comes_back_as_written() {
+    fn a_lock_comes_back_as_written_and_one_of_a_newer_version_is_read() {
         let lock = Lock {
             run: "0f".into(),
             by: "Ada <ada@example.org>".into(),
@@ -253,6 +256,7 @@ mod tests {
             ttl: LOCK_TTL,
         };
         assert_eq!(Lock::parse(&lock.to_text()).unwrap(), lock);
+        assert_eq!(Lock::parse(&format!("{}future: 1\n", lock.to_text())).unwrap(), lock);
         assert!(Lock::parse("held by x\n\nrun: 1\n").is_err());
     }
 }
