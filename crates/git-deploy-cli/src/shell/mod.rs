@@ -10,6 +10,7 @@
 //! Colours: `--no-color`, then `NO_COLOR`, then `CLICOLOR_FORCE`, then git's `color.deploy` and `color.ui`.
 //! Git is asked only for a terminal or its own pager, so that `color.ui=always` does not reach other pipes.
 
+mod object;
 mod record;
 mod settings;
 mod table;
@@ -17,6 +18,7 @@ mod table;
 pub(crate) mod testing;
 mod text;
 
+pub use object::Object;
 pub use settings::{GitConfig, Settings, Surroundings};
 pub use table::Table;
 pub use text::{BAD, COMMIT, ERROR, FAINT, GOOD, HINT, NAME, STATUS, Text, WARNING, brief, printable};

@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use git_deploy_cli::args::{self, Format};
-use git_deploy_cli::shell::Table;
+use git_deploy_cli::shell::{Object, Table};
 use git_deploy_cli::{CommandError, Exit, Shell, Text, shell, shell_word};
 use git_deploy_core::git::Repository;
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ledger::{Deployment, Outcome};
 use git_deploy_core::ops::view::View;
-use serde_json::{Map, Value, json};
 
 fn main() -> ExitCode {
     git_deploy_cli::run(|arguments: args::Log, shell| log(&arguments, shell))
@@ -86,25 +85,14 @@ fn record(deployment: &Deployment) -> [String; 5] {
     ]
 }
 
-fn object(deployment: &Deployment) -> Value {
-    let mut object = Map::new();
-    let mut put = |key: &str, value: Value| drop(object.insert(key.to_owned(), value));
+fn object(deployment: &Deployment) -> Object {
     let keys = ["tag", "result", "environment", "commit", "finished"];
-    for (key, value) in keys.into_iter().zip(record(deployment)) {
-        put(key, json!(value));
-    }
-    if let Some(branch) = &deployment.branch {
-        put("branch", json!(branch.short()));
-    }
-    put("started", json!(deployment.started.to_string()));
-    if let Some(reason) = &deployment.reason {
-        put("reason", json!(reason));
-    }
-    if let Some(previous) = &deployment.previous {
-        put("previous", json!(previous.to_string()));
-    }
-    if !deployment.images.is_empty() {
-        put("images", json!(deployment.images));
-    }
-    Value::Object(object)
+    let fields = keys.into_iter().zip(record(deployment));
+    fields
+        .fold(Object::new(), |object, (key, value)| object.with(key, value))
+        .with_known("branch", deployment.branch.as_ref().map(RefName::short))
+        .with("started", deployment.started.to_string())
+        .with_known("reason", deployment.reason.as_deref())
+        .with_known("previous", deployment.previous.as_ref().map(ToString::to_string))
+        .with_list("images", &deployment.images)
 }

@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use git_deploy_cli::args::{self, Format, Output, QueueCommand};
-use git_deploy_cli::shell::Table;
+use git_deploy_cli::shell::{Object, Table};
 use git_deploy_cli::{CommandError, Exit, Shell, Text, note_unmerged, shell, warn_of_note};
 use git_deploy_core::deployment::Phase;
 use git_deploy_core::git::Repository;
 use git_deploy_core::ops::under_way::under_way;
 use git_deploy_core::ops::view::View;
 use git_deploy_core::queue::{Place, Wait};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 fn main() -> ExitCode {
     git_deploy_cli::run(|arguments: args::Queue, shell| match arguments.into_command() {
@@ -102,24 +102,18 @@ fn record(position: usize, place: &Place) -> [String; 4] {
     [position.to_string(), place.tip.to_string(), place.branch.to_string(), since]
 }
 
-fn object(position: usize, place: &Place) -> Value {
-    let mut object = Map::new();
-    let mut put = |key: &str, value: Value| drop(object.insert(key.to_owned(), value));
-    put("position", json!(position));
-    put("commit", json!(place.tip.to_string()));
-    put("ref", json!(place.branch.as_str()));
-    put("since", json!(place.since.map(|since| since.to_string())));
-    if let Some(by) = &place.by {
-        put("by", json!(by));
-    }
-    if place.priority != 0 {
-        put("priority", json!(place.priority));
-    }
-    match &place.waits {
-        None => {}
-        Some(Wait::Held(why)) => put("waits", json!({ "hold": why })),
-        Some(Wait::After(name)) => put("waits", json!({ "after": name })),
-        Some(Wait::Behind(name)) => put("waits", json!({ "behind": name.as_str() })),
-    }
-    Value::Object(object)
+fn object(position: usize, place: &Place) -> Object {
+    let waits = place.waits.as_ref().map(|wait| match wait {
+        Wait::Held(why) => json!({ "hold": why }),
+        Wait::After(name) => json!({ "after": name }),
+        Wait::Behind(name) => json!({ "behind": name.as_str() }),
+    });
+    Object::new()
+        .with("position", position)
+        .with("commit", place.tip.to_string())
+        .with("ref", place.branch.as_str())
+        .with("since", place.since.map(|since| since.to_string()))
+        .with_known("by", place.by.as_deref())
+        .with_known("priority", Some(place.priority).filter(|priority| *priority != 0))
+        .with_known("waits", waits)
 }

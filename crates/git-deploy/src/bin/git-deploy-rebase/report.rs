@@ -1,11 +1,10 @@
 //! What became of the branches, for people and for programs.
 
 use git_deploy_cli::args::Format;
-use git_deploy_cli::shell::{self, Table};
+use git_deploy_cli::shell::{self, Object, Table};
 use git_deploy_cli::{CommandError, Shell, Text, push_again, shell_word};
 use git_deploy_core::ops::sweep::{Fate, Outcome, Sweep};
 use git_deploy_core::ops::view::View;
-use serde_json::{Map, Value, json};
 
 /// Up to so many broken branches each gets a hint of its own.
 const HINTS: usize = 3;
@@ -86,18 +85,16 @@ fn hints(view: &View<'_>, sweep: &Sweep, shell: &mut Shell) -> Result<(), Comman
     Ok(())
 }
 
-fn object(outcome: &Outcome) -> Value {
-    let mut object = Map::new();
-    let mut put = |key: &str, value: Value| drop(object.insert(key.to_owned(), value));
-    put("verdict", json!(outcome.fate.word()));
-    put("old", json!(outcome.old.to_string()));
-    put("new", json!(outcome.new.to_string()));
-    put("ref", json!(outcome.branch.as_str()));
-    if !outcome.fate.reason().is_empty() {
-        put("reason", json!(outcome.fate.reason()));
-    }
-    if let Fate::Broken { paths, .. } = &outcome.fate {
-        put("conflicts", json!(paths));
-    }
-    Value::Object(object)
+fn object(outcome: &Outcome) -> Object {
+    let conflicts = match &outcome.fate {
+        Fate::Broken { paths, .. } => Some(paths.as_slice()),
+        Fate::Current | Fate::Rebased | Fate::Restored | Fate::Skipped { .. } => None,
+    };
+    Object::new()
+        .with("verdict", outcome.fate.word())
+        .with("old", outcome.old.to_string())
+        .with("new", outcome.new.to_string())
+        .with("ref", outcome.branch.as_str())
+        .with_known("reason", Some(outcome.fate.reason()).filter(|reason| !reason.is_empty()))
+        .with_known("conflicts", conflicts)
 }

@@ -1,11 +1,11 @@
 //! A branch and its state, for people and for programs.
 
 use git_deploy_cli::args::Format;
+use git_deploy_cli::shell::Object;
 use git_deploy_cli::{CommandError, Shell, Text, shell, shell_word};
 use git_deploy_core::branch::{Branch, Status};
 use git_deploy_core::ops::view::View;
 use git_deploy_core::state::State;
-use serde_json::{Map, Value, json};
 
 /// A state in its colour.
 pub(crate) fn state(state: State) -> Text {
@@ -52,32 +52,24 @@ pub(crate) fn print(branch: &Branch, format: Format, shell: &mut Shell) {
     }
 }
 
-fn object(branch: &Branch) -> Value {
-    let mut object = Map::new();
-    let mut put = |key: &str, value: Value| drop(object.insert(key.to_owned(), value));
-    put("state", json!(branch.state().as_str()));
-    put("commit", json!(branch.tip.to_string()));
-    put("ref", json!(branch.name.as_str()));
-    if let Some(note) = &branch.note {
-        let texts = [("by", &note.by), ("message", &note.message), ("reason", &note.reason)];
-        if let Some(since) = note.since {
-            put("since", json!(since.to_string()));
-        }
-        for (key, text) in texts {
-            if let Some(text) = text {
-                put(key, json!(text));
-            }
-        }
-        if let Some(priority) = note.priority {
-            put("priority", json!(priority));
-        }
-    }
-    match &branch.status {
-        Status::Deployed { deployment } => put("deployment", json!(deployment.to_string())),
-        Status::Broken { paths } => put("conflicts", json!(paths)),
-        Status::Development | Status::Staged | Status::Deployable => {}
-    }
-    Value::Object(object)
+fn object(branch: &Branch) -> Object {
+    let (deployment, conflicts) = match &branch.status {
+        Status::Deployed { deployment } => (Some(deployment.to_string()), None),
+        Status::Broken { paths } => (None, Some(paths.as_slice())),
+        Status::Development | Status::Staged | Status::Deployable => (None, None),
+    };
+    let note = branch.note.as_ref();
+    Object::new()
+        .with("state", branch.state().as_str())
+        .with("commit", branch.tip.to_string())
+        .with("ref", branch.name.as_str())
+        .with_known("since", note.and_then(|note| note.since).map(|since| since.to_string()))
+        .with_known("by", note.and_then(|note| note.by.as_deref()))
+        .with_known("message", note.and_then(|note| note.message.as_deref()))
+        .with_known("reason", note.and_then(|note| note.reason.as_deref()))
+        .with_known("priority", note.and_then(|note| note.priority))
+        .with_known("deployment", deployment)
+        .with_known("conflicts", conflicts)
 }
 
 /// Points out what somebody wrote by hand into git's default notes, where it counts for nothing.

@@ -1,14 +1,13 @@
 //! `git deploy-state log`
 
 use git_deploy_cli::args::StateLog;
-use git_deploy_cli::shell::Table;
+use git_deploy_cli::shell::{Object, Table};
 use git_deploy_cli::{CommandError, Exit, Shell, Text, shell, warn_of_note};
 use git_deploy_core::git::Repository;
 use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::history::{Transition, transitions};
 use git_deploy_core::ops::view::{View, ViewError};
-use serde_json::{Map, Value, json};
 
 use crate::{describe, named, named_one};
 
@@ -69,22 +68,14 @@ fn print(transitions: &[Transition], with_branch: bool, shell: &mut Shell) {
     table.print(shell);
 }
 
-fn object(transition: &Transition) -> Value {
-    let mut object = Map::new();
-    let mut put = |key: &str, value: Value| drop(object.insert(key.to_owned(), value));
-    put("time", json!(transition.time.map(|time| time.to_string())));
-    put("by", json!(transition.by));
-    put("from", json!(transition.from.as_str()));
-    put("to", json!(transition.to.as_str()));
-    put("commit", json!(transition.commit.to_string()));
-    if let Some(branch) = &transition.branch {
-        put("ref", json!(branch.as_str()));
-    }
-    if let Some(message) = &transition.message {
-        put("message", json!(message));
-    }
-    if !transition.conflicts.is_empty() {
-        put("conflicts", json!(transition.conflicts));
-    }
-    Value::Object(object)
+fn object(transition: &Transition) -> Object {
+    Object::new()
+        .with("time", transition.time.map(|time| time.to_string()))
+        .with("by", transition.by.as_str())
+        .with("from", transition.from.as_str())
+        .with("to", transition.to.as_str())
+        .with("commit", transition.commit.to_string())
+        .with_known("ref", transition.branch.as_ref().map(RefName::as_str))
+        .with_known("message", transition.message.as_deref())
+        .with_list("conflicts", &transition.conflicts)
 }
