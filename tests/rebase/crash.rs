@@ -33,10 +33,11 @@ fn each_tip_has_its_note(repo: &Repo) {
 
 #[track_caller]
 fn the_next_run_ends_it(repo: &Repo) {
-    rebase(repo, &[]).success();
+    let swept = rebase(repo, &[]);
+    swept.success();
     let base = repo.id("master");
     for name in BRANCHES {
-        assert_eq!(repo.id(&format!("{name}^")), base, "{name}");
+        assert_eq!(repo.id(&format!("{name}^")), base, "{name}\n{swept}");
         state_is(repo, name, "staged");
     }
     each_tip_has_its_note(repo);
