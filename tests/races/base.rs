@@ -1,9 +1,14 @@
 //! Base moves under a deployment: forward, back, or not where one thinks.
 
 use git_deploy_testkit::sandbox;
-use git_deploy_testkit::shop::Shop;
+use git_deploy_testkit::shop::{DEPLOY_TOML, Shop};
 
 use crate::moment::{Moment, landed_once};
+
+/// Whether base has this commit.
+fn on_base(shop: &Shop, commit: &str) -> bool {
+    shop.authority().try_git(&["merge-base", "--is-ancestor", commit, "master"]).code == Some(0)
+}
 
 #[test]
 fn a_commit_that_reaches_base_between_notes_and_base_makes_a_rebase_and_the_next_number() {
@@ -20,6 +25,56 @@ fn a_commit_that_reaches_base_between_notes_and_base_makes_a_rebase_and_the_next
     let notes = shop.repo.notes();
     assert!(notes.get(&first).is_none_or(|note| !note.starts_with("state: deployed")), "{notes:#?}");
     landed_once(&shop, "login");
+}
+
+#[test]
+fn a_commit_that_is_taken_back_from_base_during_a_deployment_does_not_land_again() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let dropped = shop.on_master("dropped.txt", "dropped\n");
+    let moment = Moment::after_phase(&shop, "verified", "git update-ref refs/heads/master master~1");
+    shop.deploy(&[]);
+    moment.has_come();
+    shop.deploy(&[]).success();
+    assert!(shop.tag("deployment-0001").contains("Reason: base moved\n"), "{}", shop.tag("deployment-0001"));
+    assert!(!on_base(&shop, &dropped), "it came back");
+    landed_once(&shop, "login");
+}
+
+#[test]
+fn commits_that_are_taken_back_from_base_do_not_land_again_with_a_branch_that_was_rebased_on_them() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    shop.deployable("first", "first.txt", "first\n");
+    shop.repo.deploy("deploy-state", &["set", "deployable", "first", "--priority=9"]);
+    let bad = shop.on_master("bad.txt", "bad\n");
+    shop.deploy(&[]).success();
+    landed_once(&shop, "first");
+    shop.repo.git(&["fetch", "--quiet"]);
+    shop.repo.git(&["reset", "--quiet", "--hard", &format!("{bad}~1")]);
+    shop.repo.git(&["push", "--quiet", "--force", "origin", "master"]);
+    shop.deploy(&[]).success();
+    assert!(!on_base(&shop, &bad), "it came back");
+    let files = shop.authority().git(&["ls-tree", "--name-only", "master"]).stdout;
+    assert!(!files.contains("bad.txt") && !files.contains("first.txt"), "{files}");
+    landed_once(&shop, "login");
+}
+
+#[test]
+fn an_environment_whose_branch_is_base_is_refused_before_anything_is_claimed() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        shop.on_master("deploy.toml", &DEPLOY_TOML.replace("rendered/demo", "master"));
+        shop.deployable("login", "login.txt", "hello\n");
+        let base = shop.authority().id("master");
+        let output = shop.deploy(&[]);
+        assert!(output.code.is_some_and(|code| ![0, 75, 101].contains(&code)), "{output}");
+        output.stderr_contains("'master'").stderr_contains("base");
+        assert_eq!(shop.authority().id("master"), base);
+        let refs = shop.authority().refs();
+        assert!(!refs.keys().any(|name| name.starts_with("refs/deploy/attempts/")), "{refs:#?}");
+        assert_eq!(shop.state("login"), "deployable");
+        shop.is_sound();
+    }
 }
 
 #[test]

@@ -110,3 +110,35 @@ fn broken_is_never_written_over_a_withdrawal() {
     nothing_landed(&shop, &base);
     assert_eq!(shop.state("login"), "development");
 }
+
+#[test]
+fn a_branch_that_is_withdrawn_during_the_claim_is_not_landed_for_another_on_the_same_commit() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let base = shop.authority().id("master");
+    shop.repo.git(&["branch", "same", "login"]);
+    shop.push(&["same"]);
+    shop.repo.deploy("deploy-state", &["set", "deployable", "same"]);
+    let withdraw = inside(&colleague(&shop), "git deploy-state set development login");
+    let moment = Moment::after_phase(&shop, "claimed", &withdraw);
+    shop.deploy(&["login"]).code_is(1).stdout_contains("'login' was set to development");
+    moment.has_come();
+    assert!(shop.tag("deployment-0001").contains("Result: aborted\n"), "{}", shop.tag("deployment-0001"));
+    nothing_landed(&shop, &base);
+    assert_eq!(shop.state("login"), "development");
+}
+
+#[test]
+fn a_branch_on_hold_is_refused_by_name() {
+    let shop = Shop::alone(&sandbox!());
+    let tip = shop.deployable("login", "login.txt", "hello\n");
+    let base = shop.repo.id("master");
+    let note = format!("{}hold: until the holidays are over\n", shop.repo.notes()[&tip]);
+    let add = ["notes", "--ref=deploy", "add", "--force", "--message", &note, &tip];
+    shop.repo.git(&add);
+    shop.deploy(&["login"]).code_is(1).stderr_contains("until the holidays are over");
+    shop.deploy(&[]).success();
+    nothing_landed(&shop, &base);
+    assert_eq!(shop.state("login"), "deployable");
+    assert_eq!(shop.repo.tip("refs/deploy/attempts/deployment-0001"), None);
+}

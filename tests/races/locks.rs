@@ -1,28 +1,76 @@
 //! Locks that are held for a moment or for ever, remotes that hang, and what people write by hand.
 
+use std::thread;
 use std::time::Duration;
 
-use git_deploy_testkit::sandbox;
 use git_deploy_testkit::shop::Shop;
+use git_deploy_testkit::{Repo, sandbox};
 
 use crate::moment::{Moment, inside, landed_once};
 
+/// Locks a ref as git does, for a while or for ever.
+fn lock_ref(repo: &Repo, name: &str, time: Option<Duration>) -> Option<thread::JoinHandle<()>> {
+    let lock = repo.path().join(format!("{name}.lock"));
+    if let Some(directory) = lock.parent() {
+        std::fs::create_dir_all(directory).expect("the sandbox can be written to");
+    }
+    std::fs::write(&lock, "").expect("the sandbox can be written to");
+    time.map(|time| {
+        thread::spawn(move || {
+            thread::sleep(time);
+            std::fs::remove_file(lock).expect("the lock is there until we remove it");
+        })
+    })
+}
+
+const MOMENT: Option<Duration> = Some(Duration::from_millis(1500));
+
+#[test]
+fn a_deployment_waits_for_a_ref_that_is_locked_on_the_remote_for_a_moment() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let unlocked = lock_ref(shop.authority(), "refs/deploy/lock/env/demo", MOMENT);
+    shop.deploy(&[]).success().stdout_contains("Successfully Deployed");
+    unlocked.unwrap().join().unwrap();
+    landed_once(&shop, "login");
+}
+
+#[test]
+fn a_ref_that_stays_locked_on_the_remote_is_told_in_gits_words() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    lock_ref(shop.authority(), "refs/deploy/lock/env/demo", None);
+    let output = shop.deploy(&[]);
+    output.stderr_contains("refs/deploy/lock/env/demo.lock").stderr_contains("File exists");
+    assert_ne!(output.code, Some(0));
+    assert_eq!(shop.state("login"), "deployable");
+}
+
 #[test]
 fn a_daemon_that_a_hook_started_does_not_hold_up_the_next_run() {
-    for shop in Shop::both(&sandbox!(), &sandbox!()) {
-        shop.deployable("login", "login.txt", "hello\n");
-        shop.deployable("next", "next.txt", "next\n");
-        let daemon = "sleep 30 >/dev/null 2>&1 </dev/null & echo $!";
-        let moment = Moment::committed(&shop.repo, "*", daemon);
-        shop.deploy(&[]).success();
-        let id = moment.has_come();
-        shop.deploy(&[]).success();
-        let still_lives = format!("kill -9 {}", id.trim());
-        shop.repo.command("sh").args(["-c", &still_lives]).output().success();
-        for branch in ["login", "next"] {
-            landed_once(&shop, branch);
-        }
+    let shop = Shop::alone(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    shop.deployable("next", "next.txt", "next\n");
+    let moment = Moment::committed(&shop.repo, "*", "sleep 30 >/dev/null 2>&1 </dev/null & echo $!");
+    shop.deploy(&[]).success();
+    let daemon = moment.has_come();
+    shop.deploy(&[]).success();
+    shop.repo.command("sh").args(["-c", &format!("kill -9 {daemon}")]).output().success();
+    for branch in ["login", "next"] {
+        landed_once(&shop, branch);
     }
+}
+
+#[test]
+fn a_run_in_the_repository_that_others_push_to_leaves_them_their_lock() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let deploy = inside(shop.authority(), "timeout 20 git-deploy; echo exit $?");
+    let moment = Moment::after_phase(&shop, "verified", &deploy);
+    shop.deploy(&[]).success().stdout_contains("deployment-0001: Successfully Deployed");
+    let said = moment.has_come();
+    assert!(said.contains("deploys just now") && said.contains("exit 75"), "{said}");
+    landed_once(&shop, "login");
 }
 
 #[test]
@@ -31,7 +79,7 @@ fn a_remote_that_hangs_does_not_keep_a_run_from_ending_when_it_is_asked_to() {
     let shop = Shop::with_remote(&sandbox);
     shop.deployable("login", "login.txt", "hello\n");
     let hanging = sandbox.root().join("hanging");
-    let script = format!("#!/bin/sh\n: >'{}'\nexec sleep 60\n", hanging.display());
+    let script = format!("#!/bin/sh\necho $$ >'{}'\nexec sleep 60\n", hanging.display());
     let hangs = sandbox.add_program("receive-never", &script);
     shop.repo.set_config("remote.origin.receivepack", &hangs.display().to_string());
     let run = shop.repo.command("git-deploy").time_limit(Duration::from_secs(10));
@@ -39,6 +87,9 @@ fn a_remote_that_hangs_does_not_keep_a_run_from_ending_when_it_is_asked_to() {
     running.wait_for_file(&hanging);
     running.terminate();
     running.wait().code_is(143).stderr_contains("interrupted");
+    // The other end of the connection runs on; on another machine that would trouble nobody.
+    let other_end = format!("kill -9 \"$(cat '{}')\"", hanging.display());
+    shop.repo.command("sh").args(["-c", &other_end]).output().success();
     shop.repo.git(&["config", "--unset", "remote.origin.receivepack"]);
     shop.deploy(&[]).success();
     landed_once(&shop, "login");

@@ -54,6 +54,30 @@ fn a_verdict_that_was_kept_here_and_is_synced_is_not_made_twice_by_an_abort() {
     shop.is_sound();
 }
 
+#[test]
+fn a_tag_of_somebody_else_with_our_name_is_named_and_once_it_is_gone_continue_lands() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let moment = Moment::after_phase(&shop, "verified", "git tag deployment-0001 master");
+    let output = shop.deploy(&[]);
+    moment.has_come();
+    output
+        .code_is(128)
+        .stderr_contains("tag 'deployment-0001' is there already")
+        .stderr_contains("--continue");
+    // It stays so until somebody does what is said there.
+    let output = shop.deploy(&[]);
+    output.code_is(128).stderr_contains("tag 'deployment-0001' is there already");
+    for (command, place) in [("git tag -d", ""), ("git push", "origin")] {
+        let said = output.stderr.split('\'').find(|part| part.starts_with(command));
+        let said = said.unwrap_or_else(|| panic!("'{command}' is not said\n{output}"));
+        let typed = said.replace("<remote>", place);
+        shop.repo.command("sh").args(["-c", &typed]).output().success();
+    }
+    shop.deploy(&["--continue"]).success().stdout_contains("deployment-0001: Successfully Deployed");
+    landed_once(&shop, "login");
+}
+
 /// Two environments; staging does not lead to production.
 const TWO: &str = r#"
 [environment.staging]
