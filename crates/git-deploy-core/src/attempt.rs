@@ -45,7 +45,28 @@ pub struct Attempt {
     pub blame: Option<Blame>,
     /// Why it did not succeed.
     pub reason: Option<String>,
+    /// Lines with keys that this version does not know; whoever takes the deployment over keeps them.
+    pub unknown: Vec<String>,
 }
+
+/// The keys that this version knows.
+const KEYS: [&str; 15] = [
+    "phase",
+    "environment",
+    "branch",
+    "candidate",
+    "approved",
+    "base",
+    "previous",
+    "started",
+    "by",
+    "run",
+    "image",
+    "rendered",
+    "result",
+    "blame",
+    "reason",
+];
 
 impl Attempt {
     /// The text of the commit on `refs/deploy/attempts/<id>`.
@@ -66,6 +87,7 @@ impl Attempt {
         record.maybe("result", self.outcome);
         record.maybe("blame", self.blame.map(Blame::as_str));
         record.maybe("reason", self.reason.as_ref());
+        record.verbatim(&self.unknown);
         record.finish()
     }
 
@@ -98,6 +120,7 @@ impl Attempt {
                 None => None,
             },
             reason: lines.maybe("reason")?,
+            unknown: lines.others(&KEYS),
             id,
         })
     }
@@ -220,6 +243,7 @@ mod tests {
             outcome: Some(Outcome::Failure),
             blame: Some(Blame::Branch),
             reason: Some("lint: x".into()),
+            unknown: Vec::new(),
         }
     }
 
@@ -229,11 +253,11 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_of_a_newer_version_is_read() {
+    fn an_attempt_of_a_newer_version_is_read_and_keeps_what_that_wrote() {
         let text = format!("{}future: 1\n", attempt().to_text());
-        assert_eq!(Attempt::parse(attempt().id, &text).unwrap(), attempt());
-        let text = attempt().to_text().replace("blame: branch", "blame: the weather");
-        assert_eq!(Attempt::parse(attempt().id, &text).unwrap().blame, Some(Blame::Nobody));
+        let read = Attempt::parse(attempt().id, &text).unwrap();
+        assert_eq!(read.to_text(), text);
+        assert_eq!(Attempt { unknown: Vec::new(), ..read }, attempt());
     }
 
     #[test]

@@ -32,6 +32,13 @@ impl Record {
         values.iter().for_each(|value| self.line(key, value));
     }
 
+    /// Adds lines as they were written.
+    pub(crate) fn verbatim(&mut self, lines: &[String]) {
+        for line in lines {
+            self.0.push_str(&format!("{line}\n"));
+        }
+    }
+
     /// The text.
     pub(crate) fn finish(self) -> String {
         self.0
@@ -79,6 +86,12 @@ impl<'a> Lines<'a> {
     /// The value of a key that must be there.
     pub(crate) fn need<T: FromStr>(&self, key: &'static str) -> Result<T, RecordError> {
         self.maybe(key)?.ok_or(RecordError::Missing(key))
+    }
+
+    /// The lines with other keys than these, as they were written: a newer version may have written them.
+    pub(crate) fn others(&self, known: &[&str]) -> Vec<String> {
+        let others = self.0.iter().filter(|(key, _)| !known.contains(key));
+        others.map(|(key, value)| format!("{key}: {value}")).collect()
     }
 
     /// All values of a key.

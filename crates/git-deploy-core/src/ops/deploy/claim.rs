@@ -111,6 +111,7 @@ impl Context<'_> {
             outcome: None,
             blame: None,
             reason: None,
+            unknown: Vec::new(),
         })
     }
 

@@ -5,15 +5,15 @@ use jiff::Timestamp;
 use super::run::Run;
 use super::verdict::{Finding, entry, failed_note, landed_note, noted_commits, recorded};
 use super::{DeployError, Verdict};
-use crate::attempt::{Attempt, base_lock};
+use crate::attempt::{Attempt, base_lock, rendered_ref};
 use crate::candidate::Candidate;
-use crate::deployment::{Blame, Close, Event, Failure, Phase};
+use crate::deployment::{Blame, Close, Event, Failure, Phase, Step};
 use crate::environment::Work;
 use crate::git::Identity;
 use crate::git::notes::{Notes, NotesEdit};
 use crate::git::object::{Kind, parse_tag};
 use crate::git::refs::{Expected, RefUpdate, RefsError};
-use crate::ids::{ObjectId, RefName};
+use crate::ids::{CommitId, ObjectId, RefName};
 use crate::land::{Change, Verdict as Landing, base_change};
 use crate::ledger::{Deployment, Outcome};
 use crate::ops::sync::SyncError;
@@ -198,7 +198,11 @@ impl Run<'_> {
     fn restore(&self, identity: &Identity) -> Result<(), Failure> {
         let candidate = Candidate::of_attempt(self.attempt());
         let work = Work { id: &self.attempt().id, candidate: &candidate, identity };
-        self.context.driver(&self.claimed.environment)?.restore(work, None)
+        let previous = self.attempt().previous.as_ref();
+        let applied = previous.and_then(|previous| rendered_ref(&self.attempt().environment, previous).ok());
+        let applied = applied.map_or(Ok(None), |applied| self.context.transactor().resolve(&applied));
+        let applied = applied.map_err(|error| Failure::of_nobody(Step::Apply, error.to_string()))?;
+        self.context.driver(&self.claimed.environment)?.restore(work, applied.map(CommitId))
     }
 
     pub(super) fn write_close(

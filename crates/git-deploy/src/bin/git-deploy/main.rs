@@ -10,7 +10,8 @@ use std::process::ExitCode;
 use git_deploy_cli::args::Deploy;
 use git_deploy_cli::{CommandError, Exit, Shell, typed_name};
 use git_deploy_core::git::Repository;
-use git_deploy_core::ops::deploy::{DeployRequest, Deployer};
+use git_deploy_core::ops::Interrupt;
+use git_deploy_core::ops::deploy::{DeployError, DeployRequest, Deployer};
 
 use observer::Events;
 
@@ -19,31 +20,46 @@ fn main() -> ExitCode {
 }
 
 fn deploy(args: &Deploy, shell: &mut Shell) -> Result<Exit, CommandError> {
-    let repository = Repository::open()?;
-    let target = args.target.as_deref().map(typed_name).transpose()?;
-    let request = DeployRequest { target: target.map(str::to_owned), environment: args.env.clone() };
     let events = Events::new(shell, args.json);
+    let (blame, error) = match begin(args) {
+        Ok((repository, request, interrupt)) => {
+            let deployer =
+                Deployer { repository: &repository, site: &site::Plain, observer: &events, interrupt };
+            match act(args, &request, &deployer, &events) {
+                Ok(exit) => return Ok(exit),
+                Err(error) => (failures::blame(&error), failures::explain(error)),
+            }
+        }
+        Err(error) => (None, error),
+    };
+    // Whoever reads `--json` gets a last line whatever happens.
+    report::failed(&error, blame, &events);
+    Err(error)
+}
+
+fn begin(args: &Deploy) -> Result<(Repository, DeployRequest, &'static Interrupt), CommandError> {
+    let repository = Repository::open()?;
+    let target = args.target.as_deref().map(typed_name).transpose()?.map(str::to_owned);
     let interrupt = git_deploy_cli::interrupt()?;
     repository.stop_on(interrupt);
-    let deployer = Deployer { repository: &repository, site: &site::Plain, observer: &events, interrupt };
-    let outcome = if args.dry_run {
-        deployer.dry_run(&request).map(|planned| report::dry_run(planned, &events))
-    } else {
-        let report = match (args.resume, args.abort) {
-            (true, _) => deployer.resume(),
-            (_, true) => deployer.abort(),
-            (false, false) => deployer.deploy(&request),
-        };
-        report.map(|report| {
-            let exit = report::finished(&report, &events);
-            deployer.told();
-            exit
-        })
+    Ok((repository, DeployRequest { target, environment: args.env.clone() }, interrupt))
+}
+
+fn act(
+    args: &Deploy,
+    request: &DeployRequest,
+    deployer: &Deployer<'_>,
+    events: &Events<'_>,
+) -> Result<Exit, DeployError> {
+    if args.dry_run {
+        return deployer.dry_run(request).map(|planned| report::dry_run(planned, events));
+    }
+    let report = match (args.resume, args.abort) {
+        (true, _) => deployer.resume(),
+        (_, true) => deployer.abort(),
+        (false, false) => deployer.deploy(request),
     };
-    outcome.map_err(|error| {
-        let blame = failures::blame(&error);
-        let error = failures::explain(error);
-        report::failed(&error, blame, &events);
-        error
-    })
+    let exit = report::finished(&report?, events);
+    deployer.told();
+    Ok(exit)
 }
