@@ -73,26 +73,48 @@ fn a_run_in_the_repository_that_others_push_to_leaves_them_their_lock() {
     landed_once(&shop, "login");
 }
 
-#[test]
-fn a_remote_that_hangs_does_not_keep_a_run_from_ending_when_it_is_asked_to() {
+/// A deployment whose remote hangs from the nth time on that this program is asked for; asked to end, it does so within the
+/// time, and the next run lands the branch.
+fn ends_although_the_remote_hangs(program: &str, nth: usize, said: &str) {
     let sandbox = sandbox!();
     let shop = Shop::with_remote(&sandbox);
     shop.deployable("login", "login.txt", "hello\n");
-    let hanging = sandbox.root().join("hanging");
-    let script = format!("#!/bin/sh\necho $$ >'{}'\nexec sleep 60\n", hanging.display());
-    let hangs = sandbox.add_program("receive-never", &script);
-    shop.repo.set_config("remote.origin.receivepack", &hangs.display().to_string());
-    let run = shop.repo.command("git-deploy").time_limit(Duration::from_secs(10));
-    let mut running = run.start();
+    let [count, hanging] = ["count", "hanging"].map(|name| sandbox.root().join(name));
+    let script = format!(
+        "#!/bin/sh\necho >>'{count}'\n\
+         [ \"$(wc -l <'{count}')\" -lt {nth} ] && exec git-{program} \"$@\"\n\
+         echo $$ >>'{hanging}'\nexec sleep 60\n",
+        count = count.display(),
+        hanging = hanging.display()
+    );
+    let hangs = sandbox.add_program("hangs", &script);
+    let key = format!("remote.origin.{}", program.replace('-', ""));
+    shop.repo.set_config(&key, &hangs.display().to_string());
+    let mut running = shop.repo.command("git-deploy").time_limit(Duration::from_secs(10)).start();
     running.wait_for_file(&hanging);
     running.terminate();
-    running.wait().code_is(143).stderr_contains("interrupted");
+    running.wait().code_is(143).stderr_contains("interrupted").stderr_contains(said);
     // The other end of the connection runs on; on another machine that would trouble nobody.
-    let other_end = format!("kill -9 \"$(cat '{}')\"", hanging.display());
+    let other_end = format!("kill -9 $(cat '{}')", hanging.display());
     shop.repo.command("sh").args(["-c", &other_end]).output().success();
-    shop.repo.git(&["config", "--unset", "remote.origin.receivepack"]);
-    shop.deploy(&[]).success();
+    shop.repo.git(&["config", "--unset", &key]);
+    shop.deploy(&[]).success().stdout_contains("deployment-0001: Successfully Deployed");
     landed_once(&shop, "login");
+}
+
+#[test]
+fn a_remote_that_hangs_at_the_fetch_does_not_keep_a_run_from_ending() {
+    ends_although_the_remote_hangs("upload-pack", 1, "cannot reach remote 'origin'");
+}
+
+#[test]
+fn a_remote_that_hangs_at_the_claim_does_not_keep_a_run_from_ending() {
+    ends_although_the_remote_hangs("receive-pack", 1, "nothing was claimed");
+}
+
+#[test]
+fn a_remote_that_hangs_after_the_claim_does_not_keep_a_run_from_ending() {
+    ends_although_the_remote_hangs("receive-pack", 2, "git deploy --continue");
 }
 
 #[test]
