@@ -33,6 +33,24 @@ fn with_a_verdict_kept_here() -> (Shop, String) {
 }
 
 #[test]
+fn a_verdict_that_was_kept_here_and_is_synced_lets_others_go_on() {
+    let (shop, _) = with_a_verdict_kept_here();
+    let other = colleague(&shop);
+    shop.repo.deploy("deploy-sync", &[]);
+    shop.branch("next", "next.txt", "next\n");
+    shop.repo.deploy("deploy-state", &["set", "deployable", "next"]);
+    for _ in 0..2 {
+        let output = other.try_deploy("deploy", &[]);
+        assert!([Some(0), Some(1)].contains(&output.code), "{output}");
+    }
+    assert_eq!(ledger(&shop.repo), ledger(&other));
+    assert_eq!(shop.repo.id("refs/tags/deployment-0001"), shop.authority().id("refs/tags/deployment-0001"));
+    assert!(shop.tag("deployment-0001").contains("Result: failure\n"), "{}", shop.tag("deployment-0001"));
+    assert_eq!(shop.state("latest"), "staged");
+    landed_once(&shop, "next");
+}
+
+#[test]
 fn a_verdict_that_was_kept_here_is_not_made_twice_by_an_abort() {
     let (shop, tag) = with_a_verdict_kept_here();
     shop.deploy(&["--abort"]).code_is(1).stdout_contains("deployment-0001: Failed Deployment");
