@@ -16,7 +16,7 @@ use std::ffi::OsString;
     after_long_help = include_str!("manual/log.txt")
 )]
 pub struct Log {
-    /// Show no more than so many; may be written as -<n>
+    /// Show no more than so many; may be written as -5, say
     #[arg(short = 'n', long, value_name = "n", value_parser = whole_number::<usize>)]
     pub max_count: Option<usize>,
 
