@@ -208,7 +208,10 @@ fn a_decision_on_the_old_commits_reaches_what_the_runner_made_of_them() {
     runner.git(&["checkout", "--quiet", "login"]);
     runner.git(&["rebase", "--quiet", "master"]);
     let (new, base) = (runner.id("login"), runner.id("master"));
-    let carried = format!("{}root: {old}\nrebased-from: {old}\nonto: {base}\n", runner.notes()[&old]);
+    let stood = runner.notes()[&old].clone();
+    let decision: String =
+        stood.lines().filter(|line| !line.starts_with("onto: ")).map(|line| format!("{line}\n")).collect();
+    let carried = format!("{decision}root: {old}\nrebased-from: {old}\nonto: {base}\n");
     runner.git(&["notes", "--ref=deploy", "add", "-m", &carried]);
     runner.git(&["push", "--quiet", "--force", "origin", "master", "login", "refs/notes/deploy"]);
     team.remote.deploy("deploy-queue", &["--porcelain"]).stdout_contains(&new);

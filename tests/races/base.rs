@@ -42,6 +42,20 @@ fn a_commit_that_is_taken_back_from_base_during_a_deployment_does_not_land_again
 }
 
 #[test]
+fn a_commit_that_is_taken_back_from_base_does_not_land_again_with_a_branch_that_was_begun_on_it() {
+    let shop = Shop::with_remote(&sandbox!());
+    let dropped = shop.on_master("dropped.txt", "dropped\n");
+    shop.deployable("login", "login.txt", "hello\n");
+    let moment = Moment::after_phase(&shop, "verified", "git update-ref refs/heads/master master~1");
+    shop.deploy(&[]);
+    moment.has_come();
+    shop.deploy(&[]).success();
+    assert!(shop.tag("deployment-0001").contains("Reason: base moved\n"), "{}", shop.tag("deployment-0001"));
+    assert!(!on_base(&shop, &dropped), "it came back");
+    landed_once(&shop, "login");
+}
+
+#[test]
 fn commits_that_are_taken_back_from_base_do_not_land_again_with_a_branch_that_was_rebased_on_them() {
     let shop = Shop::with_remote(&sandbox!());
     shop.deployable("login", "login.txt", "hello\n");

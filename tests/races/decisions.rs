@@ -129,6 +129,16 @@ fn a_branch_that_is_withdrawn_during_the_claim_is_not_landed_for_another_on_the_
 }
 
 #[test]
+fn a_withdrawal_from_a_clone_that_was_told_no_states_is_heard() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let fresh = shop.authority().clone_to("fresh");
+    fresh.deploy("deploy-state", &["set", "development", "login"]);
+    shop.deploy(&[]).success().stderr_contains("the queue is empty");
+    assert_eq!(shop.state("login"), "development");
+}
+
+#[test]
 fn a_branch_on_hold_is_refused_by_name() {
     let shop = Shop::alone(&sandbox!());
     let tip = shop.deployable("login", "login.txt", "hello\n");

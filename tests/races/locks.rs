@@ -26,6 +26,18 @@ fn lock_ref(repo: &Repo, name: &str, time: Option<Duration>) -> Option<thread::J
 const MOMENT: Option<Duration> = Some(Duration::from_millis(1500));
 
 #[test]
+fn a_decision_waits_for_a_ref_that_is_locked_on_the_remote_for_a_moment() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.branch("login", "login.txt", "hello\n");
+    let unlocked = lock_ref(shop.authority(), "refs/notes/deploy", MOMENT);
+    shop.repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    unlocked.unwrap().join().unwrap();
+    let notes = shop.authority().notes();
+    assert!(notes.values().any(|note| note.starts_with("state: deployable\n")), "{notes:#?}");
+    shop.is_sound();
+}
+
+#[test]
 fn a_deployment_waits_for_a_ref_that_is_locked_on_the_remote_for_a_moment() {
     let shop = Shop::with_remote(&sandbox!());
     shop.deployable("login", "login.txt", "hello\n");
@@ -141,6 +153,32 @@ fn the_highest_numbers_that_can_be_written_panic_nobody() {
         assert!(!output.stderr.contains("panicked"), "{output}");
     }
     shop.is_sound();
+}
+
+#[test]
+fn a_clone_without_blobs_works_when_bases_deploy_toml_has_moved() {
+    let sandbox = sandbox!();
+    let shop = Shop::with_remote(&sandbox);
+    shop.authority().set_config("uploadpack.allowFilter", "true");
+    let url = format!("file://{}", shop.authority().path().display());
+    sandbox.run("git", &["clone", "--quiet", "--filter=blob:none", &url, "partial"]);
+    shop.deployable("login", "login.txt", "hello\n");
+    shop.deployable("next", "next.txt", "next\n");
+    let toml = format!("{}# moved\n", shop.repo.read("deploy.toml"));
+    shop.on_master("deploy.toml", &toml);
+    let partial = Shop { repo: sandbox.open("partial"), remote: shop.remote.clone() };
+    partial.repo.git(&["fetch", "--quiet"]);
+    partial.repo.deploy("deploy-state", &["list"]);
+    partial.deploy(&[]).success().stdout_contains("Successfully Deployed");
+    partial.repo.deploy("deploy-sync", &[]);
+    partial.repo.deploy("deploy-rebase", &[]);
+    shop.repo.deploy("deploy-sync", &[]);
+    shop.repo.git(&["fetch", "--quiet"]);
+    landed_once(&shop, "login");
+    let base = shop.authority().id("master");
+    partial.deploy(&["next"]).success();
+    assert_ne!(shop.authority().id("master"), base);
+    landed_once(&partial, "next");
 }
 
 #[test]

@@ -33,6 +33,25 @@ fn with_a_verdict_kept_here() -> (Shop, String) {
 }
 
 #[test]
+fn an_abort_that_the_remote_does_not_take_is_not_said_to_have_happened() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let other = colleague(&shop);
+    shop.authority().install_hook("update", "case $1 in refs/heads/master | refs/tags/*) exit 1 ;; esac");
+    shop.deploy(&[]).code_is(75).stderr_contains("deployment-0001 is verified, not landed");
+    shop.authority().install_hook("pre-receive", "echo closed >&2; exit 1");
+    let output = shop.deploy(&["--abort"]);
+    output.code_is(75).stderr_contains("closed");
+    assert_eq!(output.stdout, "");
+    shop.authority().remove_hook("pre-receive");
+    shop.authority().remove_hook("update");
+    other.deploy("deploy", &[]).stdout_contains("deployment-0001: Successfully Deployed");
+    shop.deploy(&[]).success();
+    assert_eq!(ledger(&shop.repo), ledger(&other));
+    landed_once(&shop, "login");
+}
+
+#[test]
 fn a_verdict_that_was_kept_here_and_is_synced_lets_others_go_on() {
     let (shop, _) = with_a_verdict_kept_here();
     let other = colleague(&shop);
@@ -48,6 +67,14 @@ fn a_verdict_that_was_kept_here_and_is_synced_lets_others_go_on() {
     assert!(shop.tag("deployment-0001").contains("Result: failure\n"), "{}", shop.tag("deployment-0001"));
     assert_eq!(shop.state("latest"), "staged");
     landed_once(&shop, "next");
+}
+
+#[test]
+fn a_sync_tells_of_no_tag_as_pushed_that_the_remote_has_not() {
+    let (shop, _) = with_a_verdict_kept_here();
+    let output = shop.repo.deploy("deploy-sync", &[]);
+    let tag = shop.authority().tip("refs/tags/deployment-0001");
+    assert_eq!(output.stderr.contains("Pushed tag 'deployment-0001'"), tag.is_some(), "{output}");
 }
 
 #[test]

@@ -104,7 +104,10 @@ fn a_branch_is_followed_through_its_rebases() {
     repo.git(&["rebase", "--quiet", "master", "login"]);
     let (new, base) = (repo.id("login"), repo.id("master"));
     // As the rebase writes it: one commit on the notes ref covers the new tip, the old tip's note may go later.
-    let carried = repo.notes()[&old].clone() + &format!("root: {old}\nrebased-from: {old}\nonto: {base}\n");
+    let stood: Vec<String> = repo.notes()[&old].lines().map(str::to_owned).collect();
+    let decision: String =
+        stood.iter().filter(|line| !line.starts_with("onto: ")).map(|line| format!("{line}\n")).collect();
+    let carried = decision + &format!("root: {old}\nrebased-from: {old}\nonto: {base}\n");
     repo.git(&["notes", "--ref=deploy", "add", "-m", &carried, &new]);
     assert_eq!(moves(&told(&repo, &["login"])), ["development deployable"]);
     repo.git(&["notes", "--ref=deploy", "remove", &old]);

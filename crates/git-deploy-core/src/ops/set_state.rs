@@ -1,21 +1,25 @@
 //! A user moves branches from one state to another: all of those named, or none.
 
+mod error;
+
 use std::collections::{BTreeMap, HashMap};
 
 use crate::branch::Branch;
 use crate::config::Settings;
 use crate::git::notes::{Notes, NotesEdit, NotesError, notes_ref};
-use crate::git::{GitError, Identity, Repository};
+use crate::git::{Identity, Repository};
 use crate::ids::{CommitId, DeploymentId, RefName};
 use crate::note::Note;
 use crate::ops::Observer;
 use crate::ops::sync::{self, SyncError};
-use crate::ops::view::{View, ViewError};
-use crate::rebase::{Committer, Conflict, Engine, MergeTreeEngine, RebaseError, Request, Skip, Verdict};
-use crate::state::{Move, Refused, State, user_move};
+use crate::ops::view::View;
+use crate::rebase::{Committer, Engine, MergeTreeEngine, Request, Skip, Verdict};
+use crate::state::{Move, State, user_move};
 
 /// The longest message, in bytes, so that a note stays far below what is read of one.
 const MAX_MESSAGE: usize = 8 * 1024;
+
+pub use error::SetError;
 
 /// What the user asks for.
 #[derive(Debug, Clone)]
@@ -71,92 +75,6 @@ pub enum Publication {
     Failed(SyncError),
 }
 
-/// Why nothing was moved.
-#[derive(Debug, thiserror::Error)]
-pub enum SetError {
-    /// The move is none that a user may make.
-    #[error("cannot set '{}' to {to}: {why}", .branch.short())]
-    Refused {
-        /// The branch.
-        branch: RefName,
-        /// Where it was to go.
-        to: State,
-        /// Why not.
-        why: Refused,
-    },
-    /// The message would make the note unreadable.
-    #[error("cannot set {0}: the message is longer than {MAX_MESSAGE} bytes")]
-    MessageTooLong(State),
-    /// Base is where branches land.
-    #[error("cannot set the state of '{}': it is the base that branches land on", .0.short())]
-    Base(RefName),
-    /// It is what a deployment writes.
-    #[error("cannot set the state of '{}': the rendered manifests of an environment are kept in it", .0.short())]
-    Rendered(RefName),
-    /// There is nothing to deploy.
-    #[error("cannot set '{}' to {to}: it has no commits beyond base '{onto}'", .branch.short())]
-    Empty {
-        /// The branch.
-        branch: RefName,
-        /// Where it was to go.
-        to: State,
-        /// Base, as the user can name it.
-        onto: String,
-    },
-    /// It would be broken.
-    #[error("cannot set '{}' to {to}: it cannot be rebased cleanly on '{onto}'", .branch.short())]
-    Conflicts {
-        /// The branch.
-        branch: RefName,
-        /// Where it was to go.
-        to: State,
-        /// Base, as the user can name it.
-        onto: String,
-        /// Where the rebase stopped.
-        conflict: Conflict,
-    },
-    /// The rebase leaves such branches alone.
-    #[error("cannot set '{}' to {to}: {why}", .branch.short())]
-    NotRebased {
-        /// The branch.
-        branch: RefName,
-        /// Where it was to go.
-        to: State,
-        /// Why not.
-        why: Skip,
-    },
-    /// The commit's note speaks for another branch in another state.
-    #[error("cannot set '{}' to {to}: its commit is also the tip of '{}', which is {state}", .branch.short(), .other.short())]
-    Shared {
-        /// The branch.
-        branch: RefName,
-        /// Where it was to go.
-        to: State,
-        /// The other branch.
-        other: RefName,
-        /// Its state.
-        state: State,
-    },
-    /// Branches could not be read.
-    #[error(transparent)]
-    View(#[from] ViewError),
-    /// The check could not be made.
-    #[error(transparent)]
-    Rebase(#[from] RebaseError),
-    /// The notes could not be written.
-    #[error(transparent)]
-    Notes(#[from] NotesError),
-    /// Git failed.
-    #[error(transparent)]
-    Git(#[from] GitError),
-}
-
-impl From<crate::config::ConfigError> for SetError {
-    fn from(error: crate::config::ConfigError) -> Self {
-        Self::View(error.into())
-    }
-}
-
 /// Moves branches to a state.
 ///
 /// # Errors
@@ -169,6 +87,7 @@ pub fn set_state(
     if request.message.as_ref().is_some_and(|message| message.len() > MAX_MESSAGE) {
         return Err(SetError::MessageTooLong(request.state));
     }
+    hear_the_remote(repository, request, observer)?;
     let identity = repository.identity()?;
     let mut checks = Checks::default();
     let mut planned = Planned::default();
@@ -192,6 +111,28 @@ pub fn set_state(
         already: planned.already.into_iter().map(|branch| branch.name).collect(),
         publication,
     })
+}
+
+/// Asks the remote for its states first, where the decision will be published there: what others decided meanwhile, or what
+/// this clone was never told, must not be taken for nothing. Where it cannot be reached the decision is made all the same.
+fn hear_the_remote(
+    repository: &Repository,
+    request: &SetRequest,
+    observer: &dyn Observer,
+) -> Result<(), SetError> {
+    let view = View::new(repository)?;
+    let Some(tracking) = view.settings.remote.as_ref().filter(|_| view.settings.publish) else {
+        return Ok(());
+    };
+    let mut is_there = false;
+    for branch in &request.branches {
+        is_there |= repository.tip(&view.settings.authority(branch))?.is_some();
+    }
+    if is_there {
+        // That it cannot be reached is said when the state is published.
+        drop(sync::fetch(repository, tracking, observer));
+    }
+    Ok(())
 }
 
 /// What a request comes to, as the branches stand at one moment.
@@ -259,12 +200,13 @@ fn plan(view: &View<'_>, request: &SetRequest) -> Result<Planned, SetError> {
 /// withdraws a branch means that.
 fn withdrawn_there(view: &View<'_>, name: &RefName, to: State) -> Result<Option<(Branch, State)>, SetError> {
     let (ours, _) = view.branch(name)?;
-    let theirs =
-        view.authority_branch(name)?.filter(|theirs| to == State::Development && theirs.tip != ours.tip);
-    Ok(theirs
-        .map(|theirs| (theirs.state(), theirs))
-        .filter(|(from, _)| from.is_rebased())
-        .map(|(from, theirs)| (theirs, from)))
+    let line = |branch: &Branch| branch.note.as_ref().map(|note| note.line(branch.tip));
+    let theirs = view.authority_branch(name)?.filter(|theirs| {
+        // On the same line of rebases the decision reaches it anyway.
+        to == State::Development && theirs.tip != ours.tip && line(theirs) != line(&ours)
+    });
+    let from = theirs.map(|theirs| (theirs.state(), theirs)).filter(|(from, _)| from.is_rebased());
+    Ok(from.map(|(from, theirs)| (theirs, from)))
 }
 
 /// The rebase checks of a request. A write that is tried again because another writer was faster asks for the same ones.
@@ -337,8 +279,20 @@ fn new_note(
     };
     match others.first() {
         Some(other) if note.state != State::Development => share(note, other, branch, request, rev),
-        _ => Ok(Note { rev, ..decided(note, branch, request, identity) }),
+        _ => {
+            let decided = decided(note, branch, request, identity);
+            Ok(Note { rev, onto: stands_on(view, branch, &decided)?, ..decided })
+        }
     }
+}
+
+/// The commit of base that an approved branch stands on: should base ever lose it, it is not the branch's to bring back.
+fn stands_on(view: &View<'_>, branch: &Branch, decided: &Note) -> Result<Option<CommitId>, SetError> {
+    if decided.onto.is_some() || !decided.state.is_rebased() {
+        return Ok(decided.onto);
+    }
+    let base_tip = view.settings.base_tip(view.repository)?;
+    Ok(view.repository.merge_base(branch.tip, base_tip)?)
 }
 
 /// A decision about a commit whose note speaks for nobody else.

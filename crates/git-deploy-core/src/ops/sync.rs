@@ -1,6 +1,7 @@
 //! Bringing and taking what clones share: states, ledger, locks.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::attempt::Attempt;
 use crate::deployment::Phase;
@@ -13,6 +14,11 @@ use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
 use crate::ops::Observer;
 use crate::ops::view::{View, ViewError};
 use crate::sync;
+
+/// How often a push of notes is tried again that was refused without anybody's decision.
+const PASSING_TRIES: u32 = 4;
+/// How long to wait before that.
+const PASSING_PAUSE: Duration = Duration::from_millis(600);
 
 /// How often notes are merged and pushed again when the remote's notes moved meanwhile.
 const PUSH_TRIES: u32 = 20;
@@ -226,7 +232,12 @@ pub fn publish_notes(
             Pushed::Unreachable(said) => return Err(unreachable(tracking, &said)),
             Pushed::Refused(refusals) => {
                 fetch(repository, tracking, observer)?;
-                if fetched_notes(repository, tracking)? == theirs {
+                let moved = fetched_notes(repository, tracking)? != theirs;
+                if !moved && refusals.is_passing() && tries <= PASSING_TRIES {
+                    std::thread::sleep(PASSING_PAUSE);
+                    continue;
+                }
+                if !moved {
                     return Err(SyncError::Refused { remote: tracking.remote().to_owned(), refusals });
                 }
                 std::thread::sleep(backoff(tries));
@@ -288,11 +299,14 @@ pub fn full(
     observer: &dyn Observer,
 ) -> Result<Exchange, SyncError> {
     fetch_only(repository, tracking)?;
-    let exchange = preview(repository, tracking)?;
+    let mut exchange = preview(repository, tracking)?;
     merge_notes(repository, tracking)?;
     adopt_tags(repository, tracking, observer)?;
     push_pending(repository, tracking, observer)?;
     publish_notes(repository, tracking, observer)?;
+    // What goes there with the verdict that it belongs to has not gone yet.
+    let is_there = |tag: &RefName| tracking.of(tag).and_then(|kept| repository.resolve(&kept).ok().flatten());
+    exchange.tags_published.retain(|tag| is_there(tag).is_some());
     Ok(exchange)
 }
 

@@ -39,6 +39,19 @@ impl Libgit2 {
     }
 }
 
+impl Libgit2 {
+    /// Whether objects may be missing because a remote has promised them.
+    fn is_partial(&self) -> Result<bool, GitError> {
+        for remote in self.remotes()? {
+            if self.config(&format!("remote.{remote}.promisor"))?.last().is_some_and(|value| value != "false")
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
 /// Whether git's configuration comes from places that libgit2 does not look at.
 fn config_from_environment() -> bool {
     std::env::vars_os().any(|(key, _)| key.to_str().is_some_and(|key| key.starts_with("GIT_CONFIG")))
@@ -74,8 +87,7 @@ impl Backend for Libgit2 {
         let odb = self.repository.odb().map_err(GitError::libgit2(what()))?;
         let Some(object) = found(odb.read(oid(id)?), what)? else {
             // libgit2 fetches nothing; git does where the clone is partial.
-            let partial = !self.config("extensions.partialclone")?.is_empty();
-            return if partial { self.promisor.read(id) } else { Ok(None) };
+            return if self.is_partial()? { self.promisor.read(id) } else { Ok(None) };
         };
         let kind = match object.kind() {
             ObjectType::Blob => Kind::Blob,

@@ -174,8 +174,7 @@ impl Context<'_> {
         match self.transactor().transact(&label, |_| Ok(NotesEdit::default()), |_| changes.clone())? {
             Transacted::Done => {}
             Transacted::Moved(_) => return Err(DeployError::LostLock(attempt.id)),
-            Transacted::Refused(why) => return Err(DeployError::Forbidden(why)),
-            Transacted::Unable(why) => {
+            Transacted::Refused(why) | Transacted::Unable(why) => {
                 return Err(DeployError::NotRecorded { phase: attempt.phase, id: attempt.id, why });
             }
         }

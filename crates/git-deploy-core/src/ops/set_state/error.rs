@@ -1,0 +1,95 @@
+//! Why no branch was moved.
+
+use super::MAX_MESSAGE;
+use crate::git::GitError;
+use crate::git::notes::NotesError;
+use crate::ids::RefName;
+use crate::ops::view::ViewError;
+use crate::rebase::{Conflict, RebaseError, Skip};
+use crate::state::{Refused, State};
+
+/// Why nothing was moved.
+#[derive(Debug, thiserror::Error)]
+pub enum SetError {
+    /// The move is none that a user may make.
+    #[error("cannot set '{}' to {to}: {why}", .branch.short())]
+    Refused {
+        /// The branch.
+        branch: RefName,
+        /// Where it was to go.
+        to: State,
+        /// Why not.
+        why: Refused,
+    },
+    /// The message would make the note unreadable.
+    #[error("cannot set {0}: the message is longer than {MAX_MESSAGE} bytes")]
+    MessageTooLong(State),
+    /// Base is where branches land.
+    #[error("cannot set the state of '{}': it is the base that branches land on", .0.short())]
+    Base(RefName),
+    /// It is what a deployment writes.
+    #[error("cannot set the state of '{}': the rendered manifests of an environment are kept in it", .0.short())]
+    Rendered(RefName),
+    /// There is nothing to deploy.
+    #[error("cannot set '{}' to {to}: it has no commits beyond base '{onto}'", .branch.short())]
+    Empty {
+        /// The branch.
+        branch: RefName,
+        /// Where it was to go.
+        to: State,
+        /// Base, as the user can name it.
+        onto: String,
+    },
+    /// It would be broken.
+    #[error("cannot set '{}' to {to}: it cannot be rebased cleanly on '{onto}'", .branch.short())]
+    Conflicts {
+        /// The branch.
+        branch: RefName,
+        /// Where it was to go.
+        to: State,
+        /// Base, as the user can name it.
+        onto: String,
+        /// Where the rebase stopped.
+        conflict: Conflict,
+    },
+    /// The rebase leaves such branches alone.
+    #[error("cannot set '{}' to {to}: {why}", .branch.short())]
+    NotRebased {
+        /// The branch.
+        branch: RefName,
+        /// Where it was to go.
+        to: State,
+        /// Why not.
+        why: Skip,
+    },
+    /// The commit's note speaks for another branch in another state.
+    #[error("cannot set '{}' to {to}: its commit is also the tip of '{}', which is {state}", .branch.short(), .other.short())]
+    Shared {
+        /// The branch.
+        branch: RefName,
+        /// Where it was to go.
+        to: State,
+        /// The other branch.
+        other: RefName,
+        /// Its state.
+        state: State,
+    },
+    /// Branches could not be read.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// The check could not be made.
+    #[error(transparent)]
+    Rebase(#[from] RebaseError),
+    /// The notes could not be written.
+    #[error(transparent)]
+    Notes(#[from] NotesError),
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+}
+
+impl From<crate::config::ConfigError> for SetError {
+    fn from(error: crate::config::ConfigError) -> Self {
+        Self::View(error.into())
+    }
+}
