@@ -27,18 +27,23 @@ fn a_commit_that_reaches_base_between_notes_and_base_makes_a_rebase_and_the_next
     landed_once(&shop, "login");
 }
 
+/// Base loses its last commit while a deployment is verified: that does not come back with the branch, which lands.
+fn base_takes_back_while_it_is_verified(shop: &Shop, dropped: &str) {
+    let moment = Moment::after_phase(shop, "verified", "git update-ref refs/heads/master master~1");
+    shop.deploy(&[]);
+    moment.has_come();
+    shop.deploy(&[]).success();
+    assert!(shop.tag("deployment-0001").contains("Reason: base moved\n"), "{}", shop.tag("deployment-0001"));
+    assert!(!on_base(shop, dropped), "it came back");
+    landed_once(shop, "login");
+}
+
 #[test]
 fn a_commit_that_is_taken_back_from_base_during_a_deployment_does_not_land_again() {
     let shop = Shop::with_remote(&sandbox!());
     shop.deployable("login", "login.txt", "hello\n");
     let dropped = shop.on_master("dropped.txt", "dropped\n");
-    let moment = Moment::after_phase(&shop, "verified", "git update-ref refs/heads/master master~1");
-    shop.deploy(&[]);
-    moment.has_come();
-    shop.deploy(&[]).success();
-    assert!(shop.tag("deployment-0001").contains("Reason: base moved\n"), "{}", shop.tag("deployment-0001"));
-    assert!(!on_base(&shop, &dropped), "it came back");
-    landed_once(&shop, "login");
+    base_takes_back_while_it_is_verified(&shop, &dropped);
 }
 
 #[test]
@@ -46,13 +51,7 @@ fn a_commit_that_is_taken_back_from_base_does_not_land_again_with_a_branch_that_
     let shop = Shop::with_remote(&sandbox!());
     let dropped = shop.on_master("dropped.txt", "dropped\n");
     shop.deployable("login", "login.txt", "hello\n");
-    let moment = Moment::after_phase(&shop, "verified", "git update-ref refs/heads/master master~1");
-    shop.deploy(&[]);
-    moment.has_come();
-    shop.deploy(&[]).success();
-    assert!(shop.tag("deployment-0001").contains("Reason: base moved\n"), "{}", shop.tag("deployment-0001"));
-    assert!(!on_base(&shop, &dropped), "it came back");
-    landed_once(&shop, "login");
+    base_takes_back_while_it_is_verified(&shop, &dropped);
 }
 
 #[test]
