@@ -6,6 +6,7 @@
 //! Nothing here reads a file, runs a program, or knows git or a cluster. The rule that decides all questions about
 //! reading: a file means what kubectl makes of it.
 
+mod applyset;
 mod images;
 mod lint;
 mod object;
@@ -14,6 +15,7 @@ mod split;
 mod write;
 mod yaml;
 
+pub use applyset::GroupKind;
 pub use images::{ImageUpdate, ImageUse, images, set_images};
 pub use lint::{Finding, RULES, Rule, Severities, Severity, SeverityError, UnknownRule, lint};
 pub use object::{Object, ObjectId, Source};
