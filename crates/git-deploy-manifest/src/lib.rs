@@ -11,14 +11,19 @@ mod images;
 mod lint;
 mod object;
 mod read;
+mod redact;
 mod split;
 mod write;
 mod yaml;
 
-pub use applyset::GroupKind;
+pub use applyset::{
+    Extent, GroupKind, ID_LABEL, KINDS_ANNOTATION, NAMESPACES_ANNOTATION, PART_OF_LABEL, SetId, SetName, TOOLING_ANNOTATION,
+    is_our_tooling, part_of, tool_of, tooling,
+};
 pub use images::{ImageUpdate, ImageUse, images, set_images};
 pub use lint::{Finding, RULES, Rule, Severities, Severity, SeverityError, UnknownRule, lint};
 pub use object::{Object, ObjectId, Source};
 pub use read::{Fault, ReadError, SourceFile, read};
+pub use redact::{is_redacted, redacted};
 pub use write::write;
 pub use yaml::YamlFault;
