@@ -17,8 +17,8 @@ mod write;
 mod yaml;
 
 pub use applyset::{
-    Extent, GroupKind, ID_LABEL, KINDS_ANNOTATION, NAMESPACES_ANNOTATION, PART_OF_LABEL, SetId, SetName, TOOLING_ANNOTATION,
-    is_our_tooling, part_of, tool_of, tooling,
+    Extent, GroupKind, ID_LABEL, KINDS_ANNOTATION, NAMESPACES_ANNOTATION, PART_OF_LABEL, SetId, SetName,
+    TOOLING_ANNOTATION, is_our_tooling, part_of, tool_of, tooling,
 };
 pub use images::{ImageUpdate, ImageUse, images, set_images};
 pub use lint::{Finding, RULES, Rule, Severities, Severity, SeverityError, UnknownRule, lint};
