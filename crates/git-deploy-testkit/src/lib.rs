@@ -14,6 +14,7 @@
 //! A test that runs the built binaries begins with [`sandbox!`], which knows where cargo put them.
 
 mod clock;
+pub mod cluster;
 mod kill_switch;
 mod output;
 mod repo;

@@ -1,0 +1,150 @@
+//! One process of the control plane.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::kubectl::Kubectl;
+use super::supervisor::Group;
+
+/// A process of the control plane, which a test may kill and start again. What others use is theirs too: do this to
+/// a cluster of your own ([`Cluster::start_own`](super::Cluster::start_own)).
+#[derive(Debug)]
+pub struct Component {
+    name: &'static str,
+    program: PathBuf,
+    arguments: Vec<String>,
+    directory: PathBuf,
+    group: Group,
+    /// Says when it answers; the others are of use at once.
+    probe: Option<Kubectl>,
+    child: Mutex<Option<Child>>,
+}
+
+impl Component {
+    pub(super) fn new(
+        name: &'static str,
+        programs: &std::path::Path,
+        directory: PathBuf,
+        group: Group,
+    ) -> Self {
+        Self {
+            name,
+            program: programs.join(name),
+            arguments: Vec::new(),
+            directory,
+            group,
+            probe: None,
+            child: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn args(mut self, arguments: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    pub(super) fn probe(mut self, probe: Kubectl) -> Self {
+        self.probe = Some(probe);
+        self
+    }
+
+    /// Starts it, and does not wait.
+    pub(super) fn launch(&self) -> io::Result<()> {
+        let log = File::options().create(true).append(true).open(self.log_file())?;
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        *self.child() = Some(self.group.spawn(&mut command, &self.directory)?);
+        Ok(())
+    }
+
+    /// Starts it after its end, with what it stored and on the port it had, and waits until it answers.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub fn start(&self) {
+        self.launch().unwrap_or_else(|error| panic!("cannot start {}: {error}", self.name));
+        if let Some(probe) = &self.probe {
+            super::eventually(&format!("{} answers", self.name), || {
+                assert!(self.is_alive(), "{} ended:\n{}", self.name, self.log());
+                probe.is_ready()
+            });
+        }
+    }
+
+    /// Ends it, if it runs, and starts it again.
+    pub fn restart(&self) {
+        self.kill();
+        self.start();
+    }
+
+    /// Ends it at once (`kill -9`) and waits for its end.
+    pub fn kill(&self) {
+        self.end(Signal::KILL);
+    }
+
+    /// Asks it to end and waits until it did.
+    pub fn stop(&self) {
+        self.end(Signal::TERM);
+    }
+
+    /// Stops it from doing anything, answering included; its connections stay open.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on after a [`pause`](Self::pause).
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Whether the process is there, paused or not.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        match self.child().as_mut() {
+            Some(child) => matches!(child.try_wait(), Ok(None)),
+            None => false,
+        }
+    }
+
+    /// What it has said so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read(self.log_file()).map_or_else(
+            |error| format!("no log: {error}"),
+            |bytes| String::from_utf8_lossy(&bytes).into_owned(),
+        )
+    }
+
+    fn end(&self, signal: Signal) {
+        self.signal(signal);
+        if let Some(mut child) = self.child().take() {
+            child.wait().unwrap_or_else(|error| panic!("cannot wait for {}: {error}", self.name));
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(child) = self.child().as_ref() {
+            // It may have ended by itself.
+            let _ = kill_process(Pid::from_child(child), signal);
+        }
+    }
+
+    fn child(&self) -> MutexGuard<'_, Option<Child>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.directory.join(self.name).with_extension("log")
+    }
+}
+
+impl Drop for Component {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,34 @@
+//! Where the programs of the control plane are.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use thiserror::Error;
+
+/// Set by `tests/run`, which builds them first.
+const DIRECTORY: &str = "GIT_DEPLOY_TEST_CLUSTER";
+
+/// Why there can be no cluster on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the programs of a control plane are not built; run: ./tests/run cluster")]
+pub struct Missing;
+
+/// The directory that `tests/cluster/build` printed, or would print.
+pub(super) fn find() -> Result<PathBuf, Missing> {
+    if let Some(directory) = env::var_os(DIRECTORY).filter(|directory| !directory.is_empty()) {
+        return Ok(PathBuf::from(directory));
+    }
+    let build = files().join("build");
+    let printed = Command::new(build).arg("--print-if-built").output().map_err(|_| Missing)?;
+    let directory = String::from_utf8(printed.stdout).map_err(|_| Missing)?;
+    if !printed.status.success() {
+        return Err(Missing);
+    }
+    Ok(PathBuf::from(directory.trim_end()))
+}
+
+/// The stages and the audit policy, which are not built but part of the checkout.
+pub(super) fn files() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cluster")
+}
