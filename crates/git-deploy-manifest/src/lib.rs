@@ -11,6 +11,7 @@ mod images;
 mod lint;
 mod object;
 mod read;
+pub mod readiness;
 mod redact;
 mod split;
 mod write;
