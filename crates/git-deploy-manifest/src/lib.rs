@@ -7,13 +7,17 @@
 //! reading: a file means what kubectl makes of it.
 
 mod applyset;
+mod diff;
+pub mod fields;
 mod images;
 mod lint;
+mod normalise;
 mod object;
 mod read;
 pub mod readiness;
 mod redact;
 mod split;
+mod stage;
 mod write;
 mod yaml;
 
@@ -21,10 +25,13 @@ pub use applyset::{
     Extent, GroupKind, ID_LABEL, KINDS_ANNOTATION, NAMESPACES_ANNOTATION, PART_OF_LABEL, SetId, SetName,
     TOOLING_ANNOTATION, is_our_tooling, part_of, tool_of, tooling,
 };
+pub use diff::{comparable, diff};
 pub use images::{ImageUpdate, ImageUse, images, set_images};
 pub use lint::{Finding, RULES, Rule, Severities, Severity, SeverityError, UnknownRule, lint};
+pub use normalise::{Circumstances, Duplicate, autoscaled, duplicates, normalise};
 pub use object::{Object, ObjectId, Source};
 pub use read::{Fault, ReadError, SourceFile, read};
 pub use redact::{is_redacted, redacted};
+pub use stage::{KEEP, ONE_TIME, ORDER, Stage, annotation, is_kept, order, selector_changes};
 pub use write::write;
 pub use yaml::YamlFault;

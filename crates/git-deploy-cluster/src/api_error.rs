@@ -1,0 +1,242 @@
+//! What the API server, or the way to it, answered instead of what was asked for.
+//!
+//! The one place that reads an error's words: everything else asks for its [`ApiErrorKind`] and whose fault it is.
+
+use std::fmt;
+
+use git_deploy_core::deployment::Blame;
+use serde_json::Value;
+
+/// A field that another manager holds with another value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FieldConflict {
+    /// The field, as the API server writes it: `.spec.replicas`.
+    pub field: String,
+    /// Who holds it, such as `kubectl-client-side-apply`.
+    pub manager: String,
+}
+
+/// What kind of answer it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApiErrorKind {
+    /// No connection, or it broke off.
+    Unreachable,
+    /// No answer in time.
+    TimedOut,
+    /// 401: the credentials are not, or no longer, valid.
+    Unauthorized,
+    /// 403: these credentials may not do that.
+    Forbidden,
+    /// 404: there is no such object, namespace or kind.
+    NotFound,
+    /// 409: other managers hold fields that we want otherwise.
+    FieldConflict(Vec<FieldConflict>),
+    /// 409: it changed meanwhile, or is another object of the same name.
+    Changed,
+    /// The object itself is not valid.
+    Invalid,
+    /// A field that can never be changed would change.
+    Immutable,
+    /// An admission webhook, policy or pod security standard refused it.
+    Denied,
+    /// A webhook cannot be asked without a change being made.
+    NoDryRun,
+    /// A quota is used up.
+    Quota,
+    /// The API server is not ready for this yet; the same request can succeed later.
+    NotYet,
+    /// 429: too many requests.
+    TooMany,
+    /// A webhook, the API server, or something between failed.
+    Server,
+    /// The answer is none of an API server.
+    NotUnderstood,
+}
+
+/// An answer that is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiError {
+    kind: ApiErrorKind,
+    code: u16,
+    message: String,
+}
+
+impl std::error::Error for ApiError {}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl ApiError {
+    pub(crate) fn new(kind: ApiErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, code: 0, message: printable(&message.into()) }
+    }
+
+    /// An answer with an error's status code.
+    pub(crate) fn from_answer(code: u16, body: &[u8]) -> Self {
+        let status: Option<Value> =
+            serde_json::from_slice(body).ok().filter(|v: &Value| v["kind"] == "Status");
+        let Some(status) = status else {
+            let text = String::from_utf8_lossy(body);
+            let first_line = text.trim().lines().next().unwrap_or_default();
+            let message = if first_line.is_empty() || first_line.starts_with('<') {
+                format!("the answer was HTTP status {code}")
+            } else {
+                format!("the answer was HTTP status {code}: {first_line}")
+            };
+            return Self { kind: by_code(code), code, message: printable(&message) };
+        };
+        let message = status["message"].as_str().unwrap_or_default();
+        let kind = classify(code, &status, message);
+        let message = match &kind {
+            ApiErrorKind::FieldConflict(conflicts) => in_words(conflicts),
+            _ if message.is_empty() => format!("the answer was HTTP status {code}"),
+            _ => message.to_owned(),
+        };
+        Self { kind, code, message: printable(&message) }
+    }
+
+    /// What kind of answer it was.
+    pub fn kind(&self) -> &ApiErrorKind {
+        &self.kind
+    }
+
+    /// The HTTP status, 0 where there was no answer.
+    pub fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// Whether what was asked for is not there.
+    pub fn is_not_found(&self) -> bool {
+        self.kind == ApiErrorKind::NotFound
+    }
+
+    /// Whose fault it is. In doubt nobody's.
+    pub fn blame(&self) -> Blame {
+        match self.kind {
+            ApiErrorKind::FieldConflict(_)
+            | ApiErrorKind::Invalid
+            | ApiErrorKind::Immutable
+            | ApiErrorKind::Denied
+            | ApiErrorKind::NoDryRun => Blame::Branch,
+            ApiErrorKind::Unreachable
+            | ApiErrorKind::TimedOut
+            | ApiErrorKind::Unauthorized
+            | ApiErrorKind::Forbidden
+            | ApiErrorKind::NotFound
+            | ApiErrorKind::Changed
+            | ApiErrorKind::Quota
+            | ApiErrorKind::NotYet
+            | ApiErrorKind::TooMany
+            | ApiErrorKind::Server
+            | ApiErrorKind::NotUnderstood => Blame::Nobody,
+        }
+    }
+
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self.kind {
+            ApiErrorKind::FieldConflict(_) => {
+                Some("leave these fields out of the manifest, or take them over with --force-conflicts")
+            }
+            ApiErrorKind::Unauthorized => Some("log in to the cluster again"),
+            ApiErrorKind::Immutable => {
+                Some("give the object another name, or delete it by hand where that loses nothing")
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the same request can succeed a moment later.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self.kind {
+            ApiErrorKind::Unreachable | ApiErrorKind::TooMany | ApiErrorKind::NotYet => true,
+            ApiErrorKind::Server => matches!(self.code, 502..=504),
+            _ => false,
+        }
+    }
+}
+
+fn by_code(code: u16) -> ApiErrorKind {
+    match code {
+        401 => ApiErrorKind::Unauthorized,
+        403 => ApiErrorKind::Forbidden,
+        404 => ApiErrorKind::NotFound,
+        409 => ApiErrorKind::Changed,
+        400 | 413 | 422 => ApiErrorKind::Invalid,
+        429 => ApiErrorKind::TooMany,
+        500..=599 => ApiErrorKind::Server,
+        _ => ApiErrorKind::NotUnderstood,
+    }
+}
+
+/// The API server has one word for many things; what tells them apart stands in its sentences.
+fn classify(code: u16, status: &Value, message: &str) -> ApiErrorKind {
+    let has = |text: &str| message.contains(text);
+    if has("does not support dry run") {
+        return ApiErrorKind::NoDryRun;
+    }
+    if has("failed calling webhook") || has("failed to call webhook") {
+        return ApiErrorKind::Server;
+    }
+    if has("denied the request") || has("denied request:") || has("violates PodSecurity") {
+        return ApiErrorKind::Denied;
+    }
+    match code {
+        403 if has("exceeded quota") => ApiErrorKind::Quota,
+        403 if has("status unknown for quota") || has("not yet ready to handle request") => {
+            ApiErrorKind::NotYet
+        }
+        403 if has("violates") || has("must specify") || has("per Container") || has("per Pod") => {
+            ApiErrorKind::Denied
+        }
+        409 => match field_conflicts(status) {
+            conflicts if conflicts.is_empty() => ApiErrorKind::Changed,
+            conflicts => ApiErrorKind::FieldConflict(conflicts),
+        },
+        422 if has("field is immutable") || has("may not change once set") || has("updates to ") => {
+            ApiErrorKind::Immutable
+        }
+        // A patch that the schema refuses is told as an internal error by some versions.
+        500 if has("failed to create typed patch object")
+            || has("failed to create manager for existing fields") =>
+        {
+            ApiErrorKind::Invalid
+        }
+        _ => by_code(code),
+    }
+}
+
+fn field_conflicts(status: &Value) -> Vec<FieldConflict> {
+    let causes = status.pointer("/details/causes").and_then(Value::as_array);
+    causes
+        .into_iter()
+        .flatten()
+        .filter(|cause| cause["reason"] == "FieldManagerConflict")
+        .map(|cause| {
+            let text = |key: &str| cause[key].as_str().unwrap_or_default();
+            // `conflict with "kubectl-edit" using apps/v1 at ...`
+            let manager = text("message").split('"').nth(1).unwrap_or("another manager");
+            FieldConflict { field: text("field").to_owned(), manager: manager.to_owned() }
+        })
+        .collect()
+}
+
+fn in_words(conflicts: &[FieldConflict]) -> String {
+    let mut managers: Vec<&str> = conflicts.iter().map(|conflict| conflict.manager.as_str()).collect();
+    managers.sort_unstable();
+    managers.dedup();
+    let of = |manager: &&str| {
+        let fields: Vec<&str> =
+            conflicts.iter().filter(|c| c.manager == **manager).map(|c| c.field.as_str()).collect();
+        format!("'{manager}' holds {}", fields.join(", "))
+    };
+    managers.iter().map(of).collect::<Vec<_>>().join("; ")
+}
+
+/// One line without control characters: what a server says goes to terminals.
+fn printable(text: &str) -> String {
+    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

@@ -1,0 +1,382 @@
+//! The way to one cluster: which one, as whom, and requests that end in time.
+//!
+//! The only module that sends requests for plan, apply and prune. Every request ends within [`REQUEST_TIMEOUT`];
+//! what passes by itself (429, 502 to 504, a broken connection) is tried again for [`PATIENCE`], as the server asks.
+//! Nothing is held back on this side: how much the cluster can take is for the API server to say.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::{Method, Request, Response};
+use kube::client::Body;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::core::DynamicObject;
+use kube::core::discovery::ApiResource;
+use kube::{Api, Client, Config};
+use serde_json::Value;
+
+use crate::api_error::{ApiError, ApiErrorKind};
+
+/// How long one request may take, answer included: whoever holds a lock must know when its writes have ended.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a request is tried again where the trouble may pass.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const JSON: &str = "application/json";
+
+/// An open way to one cluster, as the kubeconfig's context describes it. Cheap to clone.
+#[derive(Clone)]
+pub struct Connection {
+    client: Client,
+    context: Arc<str>,
+    server: Arc<str>,
+    calls: Arc<AtomicU64>,
+}
+
+/// Why there is no way to the cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// No kubeconfig was found.
+    #[error("cannot find a kubeconfig: {looked}")]
+    NoKubeconfig {
+        /// Where was looked.
+        looked: String,
+    },
+    /// A kubeconfig that cannot be read.
+    #[error("cannot read kubeconfig {files}: {why}")]
+    Unreadable {
+        /// The files.
+        files: String,
+        /// Why not.
+        why: String,
+    },
+    /// The kubeconfig has no context of that name.
+    #[error("kubeconfig {files} has no context '{}'{}", context.escape_debug(), suggestion(.nearest.as_deref(), .known))]
+    NoContext {
+        /// The context that was asked for.
+        context: String,
+        /// The files.
+        files: String,
+        /// The context that was probably meant.
+        nearest: Option<String>,
+        /// All contexts that there are.
+        known: Vec<String>,
+    },
+    /// The context is there and cannot be used.
+    #[error("cannot use context '{}' of kubeconfig {files}: {why}", context.escape_debug())]
+    Unusable {
+        /// The context.
+        context: String,
+        /// The files.
+        files: String,
+        /// Why not.
+        why: String,
+    },
+    /// No answer from the cluster.
+    #[error("cannot reach the cluster of context '{}' at {server}: {why}", context.escape_debug())]
+    Unreachable {
+        /// The context.
+        context: String,
+        /// The address of the API server.
+        server: String,
+        /// Why not.
+        why: ApiError,
+    },
+    /// The cluster does not know, or no longer knows, who we are.
+    #[error("the cluster of context '{}' at {server} refuses the credentials: {why}", context.escape_debug())]
+    Unauthorized {
+        /// The context.
+        context: String,
+        /// The address of the API server.
+        server: String,
+        /// What it said.
+        why: ApiError,
+    },
+    /// Something answered that is no API server, or one in trouble.
+    #[error("the cluster of context '{}' at {server} cannot be used: {why}", context.escape_debug())]
+    Refused {
+        /// The context.
+        context: String,
+        /// The address of the API server.
+        server: String,
+        /// What it said.
+        why: ApiError,
+    },
+}
+
+impl ConnectError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoKubeconfig { .. } => {
+                Some("set KUBECONFIG to the file, or put it at ~/.kube/config".to_owned())
+            }
+            Self::Unauthorized { context, .. } => {
+                Some(format!("log in again, then try 'kubectl --context={} version'", context.escape_debug()))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn suggestion(nearest: Option<&str>, known: &[String]) -> String {
+    match nearest {
+        Some(nearest) => format!(", did you mean '{}'?", nearest.escape_debug()),
+        None if known.is_empty() => ", it has none at all".to_owned(),
+        None => {
+            let known: Vec<String> = known.iter().map(|name| name.escape_debug().to_string()).collect();
+            format!(", only '{}'", known.join("', '"))
+        }
+    }
+}
+
+impl Connection {
+    /// Opens the way to the cluster of that context, and makes sure that somebody answers there.
+    ///
+    /// The kubeconfig is found as kubectl finds it. The current context is never taken.
+    ///
+    /// # Errors
+    /// When there is no such context, it cannot be used, or the cluster does not answer or refuses the credentials.
+    pub async fn open(context: &str) -> Result<Self, ConnectError> {
+        let files = Files::of_environment()?;
+        let kubeconfig = files.read()?;
+        Self::of_kubeconfig(kubeconfig, &files.to_string(), context).await
+    }
+
+    async fn of_kubeconfig(kubeconfig: Kubeconfig, files: &str, context: &str) -> Result<Self, ConnectError> {
+        let known: Vec<String> = kubeconfig.contexts.iter().map(|named| named.name.clone()).collect();
+        if !known.iter().any(|name| name == context) {
+            let (context, files) = (context.to_owned(), files.to_owned());
+            return Err(ConnectError::NoContext {
+                nearest: nearest(&context, &known),
+                context,
+                files,
+                known,
+            });
+        }
+        let unusable = |why: String| ConnectError::Unusable {
+            context: context.to_owned(),
+            files: files.to_owned(),
+            why: why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
+        };
+        let options = KubeConfigOptions { context: Some(context.to_owned()), ..Default::default() };
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+        let config = configured(config.map_err(|error| unusable(error.to_string()))?);
+        let server = config.cluster_url.to_string();
+        let client = Client::try_from(config).map_err(|error| unusable(error.to_string()))?;
+        let connection =
+            Self { client, context: context.into(), server: server.into(), calls: Arc::default() };
+        connection.greet().await?;
+        Ok(connection)
+    }
+
+    /// The cheapest request that needs the credentials to be good: what is wrong here is wrong for all.
+    async fn greet(&self) -> Result<(), ConnectError> {
+        let (context, server) = (self.context.to_string(), self.server.to_string());
+        let answer = self.once(&request(Method::GET, "/api", Vec::new())).await;
+        match answer.map_err(|failed| failed.error) {
+            Ok(_) => Ok(()),
+            // Somebody answered, and knows us: what we may do is asked for kind by kind.
+            Err(why) if *why.kind() == ApiErrorKind::Forbidden => Ok(()),
+            Err(why) => Err(match why.kind() {
+                ApiErrorKind::Unauthorized => ConnectError::Unauthorized { context, server, why },
+                ApiErrorKind::Unreachable | ApiErrorKind::TimedOut => {
+                    ConnectError::Unreachable { context, server, why }
+                }
+                _ => ConnectError::Refused { context, server, why },
+            }),
+        }
+    }
+
+    /// kube's client, without retries and without a time-out of its own: for watches, and for whoever bounds them.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The name of the context.
+    pub fn context(&self) -> &str {
+        &self.context
+    }
+
+    /// The address of the API server.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// How many requests were sent through [`Connection::call`] so far, repetitions included.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// kube's way to the objects of a kind; in all namespaces without one.
+    pub fn api(&self, resource: &ApiResource, namespace: Option<&str>) -> Api<DynamicObject> {
+        match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, resource),
+            None => Api::all_with(self.client.clone(), resource),
+        }
+    }
+
+    /// Sends a request and reads its answer, JSON; tried again, within [`PATIENCE`], where the trouble may pass.
+    ///
+    /// Only for requests that may be received twice: a connection can break after the server got them.
+    ///
+    /// # Errors
+    /// What the server, or the way to it, had against it.
+    pub async fn call(&self, request: Request<Vec<u8>>) -> Result<Value, ApiError> {
+        let begin = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let failed = match self.once(&request).await {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => failed,
+            };
+            let wait = failed.retry_after.unwrap_or(pause);
+            if !failed.error.is_passing() || begin.elapsed() + wait > PATIENCE {
+                return Err(failed.error);
+            }
+            tokio::time::sleep(wait).await;
+            pause = LONGEST_PAUSE.min(pause * 2);
+        }
+    }
+
+    async fn once(&self, request: &Request<Vec<u8>>) -> Result<Value, Failed> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        match tokio::time::timeout(REQUEST_TIMEOUT, self.exchange(request)).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let message = format!("no answer within {} seconds", REQUEST_TIMEOUT.as_secs());
+                Err(ApiError::new(ApiErrorKind::TimedOut, message).into())
+            }
+        }
+    }
+
+    async fn exchange(&self, request: &Request<Vec<u8>>) -> Result<Value, Failed> {
+        let answer = self.client.send(request.clone().map(Body::from)).await.map_err(broken)?;
+        let status = answer.status();
+        let retry_after = retry_after(&answer);
+        let body = answer.into_body().collect_bytes().await.map_err(broken)?;
+        if !status.is_success() {
+            return Err(Failed { error: ApiError::from_answer(status.as_u16(), &body), retry_after });
+        }
+        serde_json::from_slice(&body).map_err(|error| {
+            let message = format!("the answer is no JSON: {error}");
+            ApiError::new(ApiErrorKind::NotUnderstood, message).into()
+        })
+    }
+}
+
+/// A request that failed, and when the server wants to hear it again.
+struct Failed {
+    error: ApiError,
+    retry_after: Option<Duration>,
+}
+
+impl From<ApiError> for Failed {
+    fn from(error: ApiError) -> Self {
+        Self { error, retry_after: None }
+    }
+}
+
+fn retry_after(answer: &Response<Body>) -> Option<Duration> {
+    let seconds = answer.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+fn broken(error: kube::Error) -> ApiError {
+    let kind = match &error {
+        // A program or a file that should give the credentials does not.
+        kube::Error::Auth(_) => ApiErrorKind::Unauthorized,
+        _ => ApiErrorKind::Unreachable,
+    };
+    ApiError::new(kind, innermost(&error))
+}
+
+/// The layers of HTTP clients each say that something failed; the last one says what.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+/// A request with a body of JSON, or none.
+pub(crate) fn request(method: Method, path: &str, body: Vec<u8>) -> Request<Vec<u8>> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    // Paths are made of names that the API server gave or that were checked; others become what no server has.
+    *request.uri_mut() = path.parse().unwrap_or_else(|_| http::Uri::from_static("/no-such-path"));
+    request.headers_mut().insert(ACCEPT, HeaderValue::from_static(JSON));
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+    request
+}
+
+fn configured(mut config: Config) -> Config {
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.write_timeout = Some(REQUEST_TIMEOUT);
+    config.default_retry = false;
+    config.headers.push((
+        HeaderName::from(USER_AGENT),
+        HeaderValue::from_static(concat!("git-deploy/", env!("CARGO_PKG_VERSION"))),
+    ));
+    config
+}
+
+fn nearest(name: &str, known: &[String]) -> Option<String> {
+    let distance = |other: &&String| strsim::damerau_levenshtein(name, other);
+    let near = known.iter().min_by_key(distance)?;
+    (distance(&near) <= (name.chars().count() / 3).max(1)).then(|| near.clone())
+}
+
+/// The files that make the kubeconfig.
+struct Files(Vec<PathBuf>);
+
+impl std::fmt::Display for Files {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<String> =
+            self.0.iter().map(|path| format!("'{}'", path.to_string_lossy().escape_debug())).collect();
+        f.write_str(&names.join(", "))
+    }
+}
+
+impl Files {
+    /// `$KUBECONFIG`, a list of which what is missing is passed over, else `~/.kube/config`.
+    fn of_environment() -> Result<Self, ConnectError> {
+        let listed: Vec<PathBuf> = std::env::var_os("KUBECONFIG")
+            .map(|list| std::env::split_paths(&list).filter(|path| !path.as_os_str().is_empty()).collect())
+            .unwrap_or_default();
+        let (candidates, origin) = if listed.is_empty() {
+            let home = std::env::home_dir().unwrap_or_default();
+            (vec![home.join(".kube").join("config")], "KUBECONFIG is not set and")
+        } else {
+            (listed, "KUBECONFIG names")
+        };
+        let there: Vec<PathBuf> = candidates.iter().filter(|path| path.exists()).cloned().collect();
+        if there.is_empty() {
+            let looked = format!("{origin} {}, not there", Self(candidates));
+            return Err(ConnectError::NoKubeconfig { looked });
+        }
+        Ok(Self(there))
+    }
+
+    fn read(&self) -> Result<Kubeconfig, ConnectError> {
+        self.0.iter().try_fold(Kubeconfig::default(), |merged, path| {
+            let unreadable = |error: KubeconfigError| ConnectError::Unreadable {
+                files: Self(vec![path.clone()]).to_string(),
+                why: one_line(&error.to_string()),
+            };
+            Kubeconfig::read_from(path).and_then(|next| merged.merge(next)).map_err(unreadable)
+        })
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
