@@ -3,6 +3,15 @@
 //! The only crate that changes a cluster. What is pure about it - the order of things, readiness, ownership, differences -
 //! is in `git-deploy-manifest`.
 
+mod api_error;
+mod connect;
+mod lease;
+mod set;
+mod slot;
 mod target;
 
+pub use api_error::{ApiError, ApiErrorKind, FieldConflict};
+pub use connect::{ConnectError, Connection, REQUEST_TIMEOUT};
+pub use lease::{Fence, Judge, Lease, LeaseError, LeasePlace, Permit, Terms};
+pub use set::{Change, Parent, Record, Set, SetError, SetFailure, SetPhase, ensure_namespace};
 pub use target::{Applied, Target};
