@@ -4,7 +4,7 @@
 //! what passes by itself (429, 502 to 504, a broken connection) is tried again for [`PATIENCE`], as the server asks.
 //! Nothing is held back on this side: how much the cluster can take is for the API server to say.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -148,6 +148,15 @@ impl Connection {
         let files = Files::of_environment()?;
         let kubeconfig = files.read()?;
         Self::of_kubeconfig(kubeconfig, &files.to_string(), context).await
+    }
+
+    /// The same with a kubeconfig that is named, whatever the environment says.
+    ///
+    /// # Errors
+    /// As for [`Connection::open`].
+    pub async fn open_with(kubeconfig: &Path, context: &str) -> Result<Self, ConnectError> {
+        let files = Files(vec![kubeconfig.to_owned()]);
+        Self::of_kubeconfig(files.read()?, &files.to_string(), context).await
     }
 
     async fn of_kubeconfig(kubeconfig: Kubeconfig, files: &str, context: &str) -> Result<Self, ConnectError> {
