@@ -45,12 +45,18 @@ pub struct Attempt {
     pub blame: Option<Blame>,
     /// Why it did not succeed.
     pub reason: Option<String>,
+    /// Whether it only did not succeed in time.
+    pub timed_out: bool,
+    /// The earlier deployment whose bytes are applied again, if somebody asked to go back.
+    pub rollback: Option<DeploymentId>,
+    /// What the environment's cluster is known by, once it was asked.
+    pub cluster: Option<String>,
     /// Lines with keys that this version does not know; whoever takes the deployment over keeps them.
     pub unknown: Vec<String>,
 }
 
 /// The keys that this version knows.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 18] = [
     "phase",
     "environment",
     "branch",
@@ -66,6 +72,9 @@ const KEYS: [&str; 15] = [
     "result",
     "blame",
     "reason",
+    "timed-out",
+    "rollback",
+    "cluster",
 ];
 
 impl Attempt {
@@ -87,6 +96,9 @@ impl Attempt {
         record.maybe("result", self.outcome);
         record.maybe("blame", self.blame.map(Blame::as_str));
         record.maybe("reason", self.reason.as_ref());
+        record.maybe("timed-out", self.timed_out.then_some(true));
+        record.maybe("rollback", self.rollback.as_ref());
+        record.maybe("cluster", self.cluster.as_ref());
         record.verbatim(&self.unknown);
         record.finish()
     }
@@ -120,6 +132,9 @@ impl Attempt {
                 None => None,
             },
             reason: lines.maybe("reason")?,
+            timed_out: lines.maybe("timed-out")?.unwrap_or(false),
+            rollback: lines.maybe("rollback")?,
+            cluster: lines.maybe("cluster")?,
             unknown: lines.others(&KEYS),
             id,
         })
@@ -243,6 +258,9 @@ mod tests {
             outcome: Some(Outcome::Failure),
             blame: Some(Blame::Branch),
             reason: Some("lint: x".into()),
+            timed_out: true,
+            rollback: Some("deployment-0005".parse().unwrap()),
+            cluster: Some("b7e6".into()),
             unknown: Vec::new(),
         }
     }

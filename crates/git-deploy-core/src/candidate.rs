@@ -5,6 +5,7 @@
 use crate::attempt::Attempt;
 use crate::branch::Branch;
 use crate::ids::{CommitId, RefName};
+use crate::ledger::Deployment;
 use crate::state::State;
 
 /// A queued branch as rebased for deployment.
@@ -46,6 +47,11 @@ impl Candidate {
     /// A commit that is on base already, which is approved by being there. The caller has found it to be there.
     pub fn on_base(commit: CommitId, base: CommitId) -> Self {
         Self { branch: None, approved: commit, commit, base }
+    }
+
+    /// A commit that was deployed successfully before, which is approved by that.
+    pub fn deployed_before(deployment: &Deployment, base: CommitId) -> Self {
+        Self { branch: None, approved: deployment.commit, commit: deployment.commit, base }
     }
 
     /// What an attempt was claimed for: it was a candidate then.

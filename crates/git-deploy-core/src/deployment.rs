@@ -112,17 +112,30 @@ pub struct Failure {
     pub blame: Blame,
     /// The first cause, in one sentence.
     pub reason: String,
+    /// Whether it only did not succeed in time.
+    pub timed_out: bool,
 }
 
 impl Failure {
+    /// A failure that this one is to blame for.
+    pub fn new(step: Step, blame: Blame, reason: impl Into<String>) -> Self {
+        Self { step, blame, reason: short(reason.into()), timed_out: false }
+    }
+
+    /// The same, because it did not succeed in time.
+    #[must_use]
+    pub fn timed_out(self) -> Self {
+        Self { timed_out: true, ..self }
+    }
+
     /// A failure that the branch is to blame for.
     pub fn of_branch(step: Step, reason: impl Into<String>) -> Self {
-        Self { step, blame: Blame::Branch, reason: short(reason.into()) }
+        Self::new(step, Blame::Branch, reason)
     }
 
     /// A failure that nobody is to blame for.
     pub fn of_nobody(step: Step, reason: impl Into<String>) -> Self {
-        Self { step, blame: Blame::Nobody, reason: short(reason.into()) }
+        Self::new(step, Blame::Nobody, reason)
     }
 }
 
@@ -147,8 +160,13 @@ pub enum Event {
     Verified,
     /// Base, notes and tag stand.
     Landed,
-    /// Base is no longer where the candidate stands on.
-    BaseMoved,
+    /// Base is no longer where the candidate stands on. `rebases` says whether it could stand on what base is now.
+    BaseMoved {
+        /// Whether it could be deployed at once under the next number.
+        rebases: bool,
+    },
+    /// A run that died while it went back had found this verdict.
+    FoundBefore(Close),
     /// The candidate is no longer approved.
     Withdrawn(String),
     /// A person asked to end it.
@@ -185,6 +203,8 @@ pub struct Close {
     pub restore: bool,
     /// Whether the branch is to be rebased and deployed at once under the next number.
     pub again: bool,
+    /// Whether it only did not succeed in time.
+    pub timed_out: bool,
 }
 
 /// The step that follows from what happened in a phase.
@@ -192,19 +212,29 @@ pub fn next(phase: Phase, event: Event) -> Action {
     let close = |outcome, blame, reason, again: bool| {
         // Forward under the next number without going back first: the next apply changes the same objects.
         let restore = phase > Phase::Claimed && !again;
-        Action::Close(Close { outcome, blame, reason, restore, again })
+        Action::Close(Close { outcome, blame, reason, restore, again, timed_out: false })
     };
     match event {
         Event::TakenUp(Phase::Claimed | Phase::Applying) => Action::Apply,
         Event::TakenUp(Phase::Verified) | Event::Verified => Action::Land,
         Event::TakenUp(Phase::Finished) | Event::Landed => Action::Done,
         Event::Applied => Action::Verify,
-        Event::BaseMoved => close(Outcome::Failure, Blame::Nobody, "base moved".to_owned(), true),
+        Event::BaseMoved { rebases } => {
+            match close(Outcome::Failure, Blame::Nobody, "base moved".to_owned(), true) {
+                // What does not rebase has no next number: it stands there no longer than it is known.
+                Action::Close(close) if !rebases => Action::Close(Close { restore: true, ..close }),
+                action => action,
+            }
+        }
+        Event::FoundBefore(found) => Action::Close(found),
         // From the first apply on a withdrawal comes too late.
         Event::Withdrawn(_) if phase > Phase::Claimed => next(phase, Event::TakenUp(phase)),
         Event::Withdrawn(reason) => close(Outcome::Aborted, Blame::Nobody, reason, false),
         Event::AbortAsked => close(Outcome::Aborted, Blame::Branch, "aborted".to_owned(), false),
-        Event::Failed(failure) => close(Outcome::Failure, failure.blame, failure.to_string(), false),
+        Event::Failed(failure) => match close(Outcome::Failure, failure.blame, failure.to_string(), false) {
+            Action::Close(close) => Action::Close(Close { timed_out: failure.timed_out, ..close }),
+            action => action,
+        },
     }
 }
 
@@ -243,6 +273,7 @@ mod tests {
         let restore = |action| matches!(action, Action::Close(Close { restore: true, .. }));
         assert!(!restore(next(Phase::Claimed, failed())));
         assert!(restore(next(Phase::Applying, failed())));
-        assert!(!restore(next(Phase::Verified, Event::BaseMoved)));
+        assert!(!restore(next(Phase::Verified, Event::BaseMoved { rebases: true })));
+        assert!(restore(next(Phase::Verified, Event::BaseMoved { rebases: false })));
     }
 }

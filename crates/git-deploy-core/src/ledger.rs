@@ -86,6 +86,8 @@ pub struct Deployment {
     pub reason: Option<String>,
     /// The deployment that stood in this environment before.
     pub previous: Option<DeploymentId>,
+    /// The earlier deployment whose bytes were applied again, if this is a way back that somebody asked for.
+    pub rollback: Option<DeploymentId>,
     /// UID of the ApplySet's parent in the cluster; none without a cluster.
     pub cluster: Option<String>,
 }
@@ -103,6 +105,7 @@ impl Deployment {
         record.line("Result", self.outcome);
         record.maybe("Reason", self.reason.as_ref());
         record.maybe("Previous", self.previous.as_ref());
+        record.maybe("Rollback", self.rollback.as_ref());
         record.maybe("Cluster", self.cluster.as_ref());
         record.finish()
     }
@@ -131,6 +134,7 @@ impl Deployment {
             finished: trailers.need("Finished")?,
             reason: trailers.maybe("Reason")?,
             previous: trailers.maybe("Previous")?,
+            rollback: trailers.maybe("Rollback")?,
             cluster: trailers.maybe("Cluster")?,
         })
     }
@@ -172,6 +176,7 @@ mod tests {
             finished: "2026-11-20T12:00:05Z".parse().unwrap(),
             reason: Some("lint: image 'nginx' has no tag".into()),
             previous: Some("deployment-0001".parse().unwrap()),
+            rollback: None,
             cluster: None,
         }
     }

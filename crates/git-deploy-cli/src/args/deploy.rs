@@ -53,6 +53,30 @@ pub struct Deploy {
     #[arg(long, conflicts_with_all = ["target", "env", "dry_run", "resume"])]
     pub abort: bool,
 
+    /// Apply again what an earlier deployment had applied: the success before the one that stands there, or the one
+    /// that is named. That is a deployment with a number of its own, and holds the queue until base has a revert
+    #[arg(
+        long,
+        value_name = "deployment",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        conflicts_with_all = ["target", "resume", "abort"]
+    )]
+    pub rollback: Option<String>,
+
+    /// Take over fields and objects that somebody else manages; objects of another set never
+    #[arg(long, conflicts_with = "abort")]
+    pub force_conflicts: bool,
+
+    /// Go on although the environment's cluster is not the one that the ledger knows
+    #[arg(long)]
+    pub new_cluster: bool,
+
+    /// Run a one-time job again that has failed
+    #[arg(long, value_name = "job")]
+    pub retry_job: Vec<String>,
+
     /// Print one JSON object a line; the last one is the verdict
     #[arg(long)]
     pub json: bool,

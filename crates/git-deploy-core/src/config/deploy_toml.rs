@@ -28,6 +28,12 @@ use crate::ids::EnvironmentName;
 /// The hash length of image tags where `deploy.toml` names none.
 pub const DEFAULT_HASH_LENGTH: u8 = 7;
 
+/// How long a deployment may take where `deploy.toml` does not say.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// How long a container may go on crashing where `deploy.toml` does not say.
+pub const DEFAULT_CRASH_GRACE: Duration = Duration::from_secs(30);
+
 /// The branch that the embedded environment writes to where `deploy.toml` has no environment.
 pub const DEFAULT_RENDERED_BRANCH: &str = "rendered/default";
 
@@ -180,6 +186,12 @@ pub struct Environment {
     pub allow_kinds: Option<Vec<String>>,
     /// Namespaces that may be deployed to; absent means the environment's own.
     pub allow_namespaces: Option<Vec<String>>,
+    /// How long a deployment may take until everything is ready.
+    pub timeout: Duration,
+    /// How long a container that crashed twice may go on crashing before its pod is given up.
+    pub crash_grace: Duration,
+    /// What becomes of the objects of a first deployment that failed.
+    pub first_failure: FirstFailure,
 }
 
 impl Environment {
@@ -231,6 +243,16 @@ pub enum Prune {
     After(Duration),
     /// They stay.
     Never,
+}
+
+/// What becomes of the objects of a first deployment that failed: there is nothing to go back to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum FirstFailure {
+    /// They stay, to be looked at.
+    #[default]
+    Keep,
+    /// They are deleted.
+    Remove,
 }
 
 /// A rule's severity, and where it was set.

@@ -3,13 +3,19 @@
 //! [`Driver`] is the seam between a deployment and what it deploys to. The embedded one is [`rendered`]: the manifests
 //! are committed to a branch, and nothing but git is needed.
 
+pub mod kept;
 pub mod rendered;
 
+use std::collections::BTreeSet;
+
+use crate::attempt::Lock;
 use crate::candidate::Candidate;
-use crate::deployment::{Failure, Phase};
+use crate::deployment::{Close, Failure};
 use crate::git::Identity;
 use crate::ids::{CommitId, DeploymentId};
+use crate::interrupt::Interrupt;
 use crate::land::Change;
+use crate::ledger::{Deployment, Outcome};
 
 /// One object of a candidate's manifests, ready to be applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,22 +75,52 @@ impl Effect {
     }
 }
 
+/// What becomes of one object, and how it changes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PlannedObject {
+    /// What becomes of it.
+    pub effect: Effect,
+    /// Kind, namespace and name, for people.
+    pub title: String,
+    /// Whether the environment was asked and agreed; what cannot be tried yet is not validated.
+    pub validated: bool,
+    /// The difference as a unified diff, where it is known and not empty. Values of Secrets are masked.
+    pub diff: Option<String>,
+}
+
 /// What a deployment would do, object by object. Making it changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
-    /// Effect and title of each object, those that are created first, those that are deleted last.
-    pub objects: Vec<(Effect, String)>,
+    /// Those that are created first, those that are deleted last.
+    pub objects: Vec<PlannedObject>,
 }
 
 impl Plan {
     /// How many objects it does this to.
     pub fn count(&self, effect: Effect) -> usize {
-        self.objects.iter().filter(|(planned, _)| *planned == effect).count()
+        self.objects.iter().filter(|planned| planned.effect == effect).count()
+    }
+
+    /// Whether anything would be different.
+    pub fn changes_anything(&self) -> bool {
+        self.objects.iter().any(|planned| planned.effect != Effect::Keep)
+    }
+}
+
+/// Asked every moment by whatever takes long.
+pub trait Pulse {
+    /// Keeps alive what the run holds. `false`: the run has to stop, and why is known to it.
+    fn beat(&self) -> bool;
+}
+
+impl Pulse for Interrupt {
+    fn beat(&self) -> bool {
+        self.check().is_ok()
     }
 }
 
 /// What is being deployed under which number.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Work<'a> {
     /// The number.
     pub id: &'a DeploymentId,
@@ -92,52 +128,140 @@ pub struct Work<'a> {
     pub candidate: &'a Candidate,
     /// Who deploys, and when.
     pub identity: &'a Identity,
+    /// To be asked at least once a second by whatever takes long.
+    pub pulse: &'a dyn Pulse,
 }
 
-/// An environment that can be deployed to.
+/// What git knows of an environment.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    /// The repository's first commit; none where it is not known, as in a shallow clone.
+    pub root: Option<CommitId>,
+    /// The latest deployment that succeeded there.
+    pub latest: Option<Deployment>,
+    /// All numbers that are known, be it of a verdict or of a claim.
+    pub known: BTreeSet<DeploymentId>,
+}
+
+/// Judges who holds an environment, by what only the machine and the repository of this run know.
+pub trait Custody {
+    /// What this run writes where it holds something.
+    ///
+    /// # Errors
+    /// When the repository cannot be read.
+    fn lock(&self) -> Result<Lock, Failure>;
+
+    /// Whether a holder is gone: its process is dead, or this very `value` at `place` was watched unchanged for twice the
+    /// time that it may stay so.
+    ///
+    /// # Errors
+    /// When the repository cannot be read.
+    fn is_gone(&self, lock: &Lock, place: &str, value: &str) -> Result<bool, Failure>;
+}
+
+/// Why an environment cannot be taken for a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotTaken {
+    /// Somebody deploys there.
+    #[error("{} on '{}' deploys there just now", .0.by, .0.host)]
+    Held(Box<Lock>),
+    /// It cannot be asked, or is not the environment that the ledger speaks of.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+/// The files that a deployment before this one was made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Previous {
+    /// Its number.
+    pub id: DeploymentId,
+    /// The commit that keeps them.
+    pub kept: CommitId,
+}
+
+/// What became of the environment after a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Restored {
+    /// It stands as it did before.
+    Back,
+    /// It was left as it is, for this reason.
+    Left(String),
+}
+
+/// An environment that can be deployed to. One is made for each run.
 ///
 /// Every method can be called again after a crash and then ends with the same.
 pub trait Driver {
-    /// How far a deployment has come, where the environment itself keeps that; `None` where the attempt does.
+    /// Looks whether a deployment could begin, without changing anything: before a number is claimed.
+    ///
+    /// # Errors
+    /// When somebody else deploys there, or the environment cannot be asked or is another one.
+    fn check(&self, standing: &Standing, custody: &dyn Custody) -> Result<(), NotTaken>;
+
+    /// Takes the environment for a deployment, until [`Driver::end`]. Returns what the ledger is to know it by.
+    ///
+    /// # Errors
+    /// As for [`Driver::check`].
+    fn begin(
+        &self,
+        work: Work<'_>,
+        standing: &Standing,
+        custody: &dyn Custody,
+    ) -> Result<Option<String>, NotTaken>;
+
+    /// The verdict that an earlier run had found for this deployment when it died while going back.
     ///
     /// # Errors
     /// When the environment cannot be asked.
-    fn phase(&self, id: &DeploymentId) -> Result<Option<Phase>, Failure>;
+    fn verdict_before(&self, id: &DeploymentId) -> Result<Option<Close>, Failure>;
 
     /// What applying would do.
     ///
     /// # Errors
     /// When the objects cannot be applied here, or the environment cannot be asked.
-    fn plan(&self, rendered: &Rendered) -> Result<Plan, Failure>;
+    fn plan(&self, rendered: &Rendered, pulse: &dyn Pulse) -> Result<Plan, Failure>;
 
-    /// Brings the environment to the objects: things are created before they are deleted. Returns the commit that keeps
-    /// the applied bytes, one file an object.
+    /// Makes the commit that keeps the bytes that are going to be applied, one file an object. Moves no ref.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn keep(&self, work: Work<'_>, rendered: &Rendered) -> Result<CommitId, Failure>;
+
+    /// The refs that keep that commit.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn kept_changes(&self, id: &DeploymentId, kept: CommitId) -> Result<Vec<Change>, Failure>;
+
+    /// Brings the environment to the objects. Nothing is deleted yet.
     ///
     /// # Errors
     /// When it failed; [`Driver::restore`] then goes back.
-    fn apply(&self, work: Work<'_>, rendered: &Rendered) -> Result<CommitId, Failure>;
+    fn apply(&self, work: Work<'_>, rendered: &Rendered) -> Result<(), Failure>;
 
-    /// Waits until the environment is as the objects say.
+    /// Waits until the environment is as the objects say, then deletes what is no longer among them.
     ///
     /// # Errors
     /// When it will not become so, or did not in time.
-    fn verify(&self, work: Work<'_>, applied: CommitId, renderer: &dyn Renderer) -> Result<(), Failure>;
+    fn verify(&self, work: Work<'_>, kept: CommitId, renderer: &dyn Renderer) -> Result<(), Failure>;
 
-    /// Goes back to what was applied before.
+    /// Goes back to what was applied before, because of this verdict.
     ///
     /// # Errors
     /// When that failed too: the environment is then degraded.
-    fn restore(&self, work: Work<'_>, previous: Option<CommitId>) -> Result<(), Failure>;
+    fn restore(
+        &self,
+        work: Work<'_>,
+        previous: Option<&Previous>,
+        close: &Close,
+    ) -> Result<Restored, Failure>;
 
     /// The environment's own refs that move together with the verdict of success.
     ///
     /// # Errors
-    /// When they cannot be read.
-    fn landing_changes(&self, applied: CommitId) -> Result<Vec<Change>, Failure>;
+    /// When they cannot be read, or the environment is no longer ours.
+    fn landing_changes(&self, kept: CommitId) -> Result<Vec<Change>, Failure>;
 
-    /// The refs that are to be there as soon as something was applied.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    fn applied_changes(&self, id: &DeploymentId, applied: CommitId) -> Result<Vec<Change>, Failure>;
+    /// Gives the environment back, once the verdict stands. What fails here is found by the next run.
+    fn end(&self, work: Work<'_>, outcome: Outcome);
 }

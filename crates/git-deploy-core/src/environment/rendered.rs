@@ -6,14 +6,17 @@
 
 use std::collections::BTreeMap;
 
-use super::{Driver, Effect, Plan, Rendered, Renderer, Work};
-use crate::attempt::rendered_ref;
+use super::{
+    Custody, Driver, Effect, NotTaken, Plan, PlannedObject, Previous, Pulse, Rendered, Renderer, Restored,
+    Standing, Work, kept,
+};
 use crate::config::Settings;
-use crate::deployment::{Failure, Phase, Step};
-use crate::git::object::{Commit, FILE, FOLDER, Kind, TreeEntry};
+use crate::deployment::{Close, Failure, Step};
+use crate::git::object::Kind;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, ObjectId, RefName};
 use crate::land::Change;
+use crate::ledger::Outcome;
 
 /// A branch that holds rendered manifests.
 pub struct RenderedBranch<'a> {
@@ -38,75 +41,19 @@ impl<'a> RenderedBranch<'a> {
         self.repository.tip(&self.settings.authority(&self.branch))
     }
 
-    /// Writes the files as a tree.
     fn write_tree(&self, rendered: &Rendered) -> Result<ObjectId, GitError> {
-        let mut files = BTreeMap::new();
-        for object in &rendered.objects {
-            files.insert(object.path.as_str(), self.repository.write(Kind::Blob, &object.bytes)?);
-        }
-        self.write_folder(&files)
-    }
-
-    fn write_folder(&self, files: &BTreeMap<&str, ObjectId>) -> Result<ObjectId, GitError> {
-        let mut entries = Vec::new();
-        let mut folders: BTreeMap<&str, BTreeMap<&str, ObjectId>> = BTreeMap::new();
-        for (path, id) in files {
-            match path.split_once('/') {
-                Some((folder, rest)) => drop(folders.entry(folder).or_default().insert(rest, *id)),
-                None => {
-                    entries.push(TreeEntry { mode: FILE.to_vec(), name: path.as_bytes().to_vec(), id: *id });
-                }
-            }
-        }
-        for (folder, files) in folders {
-            let id = self.write_folder(&files)?;
-            entries.push(TreeEntry { mode: FOLDER.to_vec(), name: folder.as_bytes().to_vec(), id });
-        }
-        self.repository.write_tree(entries)
-    }
-
-    /// The files of a tree, by path.
-    fn files(
-        &self,
-        tree: ObjectId,
-        prefix: &str,
-        found: &mut BTreeMap<String, ObjectId>,
-    ) -> Result<(), GitError> {
-        for entry in self.repository.tree(tree)? {
-            let path = format!("{prefix}{}", String::from_utf8_lossy(&entry.name));
-            if entry.is_folder() {
-                self.files(entry.id, &format!("{path}/"), found)?;
-            } else {
-                found.insert(path, entry.id);
-            }
-        }
-        Ok(())
+        let files = rendered.objects.iter().map(|object| (object.path.as_str(), object.bytes.as_slice()));
+        kept::write_tree(self.repository, files)
     }
 
     fn standing_files(&self) -> Result<BTreeMap<String, ObjectId>, GitError> {
-        let mut files = BTreeMap::new();
-        if let Some(tip) = self.tip()? {
-            self.files(self.repository.commit(tip)?.tree, "", &mut files)?;
-        }
-        Ok(files)
+        self.tip()?.map_or_else(|| Ok(BTreeMap::new()), |tip| kept::files(self.repository, tip))
     }
 
     fn write_commit(&self, work: Work<'_>, rendered: &Rendered) -> Result<CommitId, GitError> {
-        let who = work.identity.as_str().as_bytes().to_vec();
-        let mut message =
-            format!("{}: {}\n\nCommit: {}\n", work.id, self.environment, work.candidate.commit());
-        if let Some(branch) = work.candidate.branch() {
-            message.push_str(&format!("Branch: {}\n", branch.short()));
-        }
-        let commit = Commit {
-            tree: self.write_tree(rendered)?,
-            parents: self.tip()?.into_iter().collect(),
-            author: who.clone(),
-            committer: who,
-            extra: Vec::new(),
-            message: message.into_bytes(),
-        };
-        self.repository.write_commit(&commit)
+        let parents = self.tip()?.into_iter().collect();
+        let tree = self.write_tree(rendered)?;
+        kept::write_commit(self.repository, work, &self.environment, parents, tree)
     }
 }
 
@@ -116,11 +63,20 @@ fn failed(step: Step) -> impl Fn(GitError) -> Failure {
 }
 
 impl Driver for RenderedBranch<'_> {
-    fn phase(&self, _: &DeploymentId) -> Result<Option<Phase>, Failure> {
+    fn check(&self, _: &Standing, _: &dyn Custody) -> Result<(), NotTaken> {
+        Ok(())
+    }
+
+    fn begin(&self, _: Work<'_>, _: &Standing, _: &dyn Custody) -> Result<Option<String>, NotTaken> {
+        // The lock in git is all that there is to take.
         Ok(None)
     }
 
-    fn plan(&self, rendered: &Rendered) -> Result<Plan, Failure> {
+    fn verdict_before(&self, _: &DeploymentId) -> Result<Option<Close>, Failure> {
+        Ok(None)
+    }
+
+    fn plan(&self, rendered: &Rendered, _: &dyn Pulse) -> Result<Plan, Failure> {
         if let Some(secret) = rendered.objects.iter().find(|object| object.secret) {
             let reason = format!(
                 "{} is a Secret, and everybody who can read branch '{}' could read it: keep Secrets out of the manifests of '{}'",
@@ -144,15 +100,24 @@ impl Driver for RenderedBranch<'_> {
                     if bytes == object.bytes { Effect::Keep } else { Effect::Change }
                 }
             };
-            objects.push((effect, object.title.clone()));
+            objects.push(planned(effect, object.title.clone()));
         }
-        objects.extend(standing.into_keys().map(|path| (Effect::Delete, path)));
+        objects.extend(standing.into_keys().map(|path| planned(Effect::Delete, path)));
         objects.sort();
         Ok(Plan { objects })
     }
 
-    fn apply(&self, work: Work<'_>, rendered: &Rendered) -> Result<CommitId, Failure> {
+    fn keep(&self, work: Work<'_>, rendered: &Rendered) -> Result<CommitId, Failure> {
         self.write_commit(work, rendered).map_err(failed(Step::Apply))
+    }
+
+    fn kept_changes(&self, id: &DeploymentId, kept: CommitId) -> Result<Vec<Change>, Failure> {
+        kept::changes(self.repository, self.settings, &self.environment, id, kept)
+    }
+
+    fn apply(&self, _: Work<'_>, _: &Rendered) -> Result<(), Failure> {
+        // What is kept is what the branch is going to move to.
+        Ok(())
     }
 
     fn verify(&self, work: Work<'_>, applied: CommitId, renderer: &dyn Renderer) -> Result<(), Failure> {
@@ -165,23 +130,21 @@ impl Driver for RenderedBranch<'_> {
         Err(Failure::of_branch(Step::Verify, "rendering the same commit twice gave two results"))
     }
 
-    fn restore(&self, _: Work<'_>, _: Option<CommitId>) -> Result<(), Failure> {
+    fn restore(&self, _: Work<'_>, _: Option<&Previous>, _: &Close) -> Result<Restored, Failure> {
         // The branch moves with the verdict of success alone.
-        Ok(())
+        Ok(Restored::Back)
     }
 
-    fn landing_changes(&self, applied: CommitId) -> Result<Vec<Change>, Failure> {
+    fn landing_changes(&self, kept: CommitId) -> Result<Vec<Change>, Failure> {
         // It moves from where it stood when the files were committed upon it, and from nowhere else.
-        let commit = self.repository.commit(applied).map_err(failed(Step::Land))?;
+        let commit = self.repository.commit(kept).map_err(failed(Step::Land))?;
         let before = commit.parents.first().map(|parent| parent.0);
-        Ok(vec![Change::update(self.branch.clone(), before, applied.0)])
+        Ok(vec![Change::update(self.branch.clone(), before, kept.0)])
     }
 
-    fn applied_changes(&self, id: &DeploymentId, applied: CommitId) -> Result<Vec<Change>, Failure> {
-        let name = rendered_ref(&self.environment, id)
-            .map_err(|error| Failure::of_nobody(Step::Apply, error.to_string()))?;
-        let seen = self.repository.resolve(&self.settings.authority(&name)).map_err(failed(Step::Apply))?;
-        // After a crash it may be there already, made by the run that died.
-        Ok(if seen == Some(applied.0) { Vec::new() } else { vec![Change::update(name, seen, applied.0)] })
-    }
+    fn end(&self, _: Work<'_>, _: Outcome) {}
+}
+
+fn planned(effect: Effect, title: String) -> PlannedObject {
+    PlannedObject { effect, title, validated: true, diff: None }
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::git::program::git;
 use crate::git::{GitError, Repository};
+use crate::ids::CommitId;
 
 /// Where git looks for hooks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,6 +187,31 @@ impl Repository {
             matches!(what, "count" | "in-pack").then(|| number.parse::<u64>().ok())?
         };
         Ok(counted.lines().filter_map(number).sum())
+    }
+
+    /// The commit that a line of first parents began with. None where history was cut off: another clone would name
+    /// another one.
+    ///
+    /// # Errors
+    /// When git cannot walk there.
+    pub fn first_commit(&self, tip: CommitId) -> Result<Option<CommitId>, GitError> {
+        if self.is_shallow() {
+            return Ok(None);
+        }
+        let tip = tip.to_string();
+        let listed = git(["rev-list", "--first-parent", "--max-parents=0", &tip, "--"]).text()?;
+        Ok(listed.trim().parse().ok())
+    }
+
+    /// Whether one of the commits after `commit` up to `tip` says that it reverts it, in the words that `git revert` writes.
+    ///
+    /// # Errors
+    /// When git cannot walk there.
+    pub fn is_reverted(&self, commit: CommitId, tip: CommitId) -> Result<bool, GitError> {
+        let says = format!("--grep=This reverts commit {commit}");
+        let range = format!("{commit}..{tip}");
+        let found = git(["rev-list", "--max-count=1", "--fixed-strings", &says, &range, "--"]).text()?;
+        Ok(!found.trim().is_empty())
     }
 
     /// Whether history was cut off when this repository was cloned.

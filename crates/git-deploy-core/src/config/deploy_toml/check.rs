@@ -9,8 +9,8 @@ use toml::Spanned;
 use super::error::{DeployTomlError, Locator, Problem};
 use super::raw::{RawBuild, RawDeployToml, RawImage, RawImageName, RawRegistry, Text};
 use super::{
-    Build, Committer, DEFAULT_HASH_LENGTH, DeployToml, Image, ImageName, Prune, Registry, Severity, TreePath,
-    environments,
+    Build, Committer, DEFAULT_HASH_LENGTH, DeployToml, FirstFailure, Image, ImageName, Prune, Registry,
+    Severity, TreePath, environments,
 };
 
 const HASH_LENGTHS: RangeInclusive<u8> = 4..=64;
@@ -165,6 +165,19 @@ pub(super) fn prune(text: &Text, locator: &Locator<'_>) -> Checked<Prune> {
                 locator,
             )
         }),
+    }
+}
+
+pub(super) fn duration(key: &str, text: &Text, locator: &Locator<'_>) -> Checked<Duration> {
+    let why = "must be a duration such as '90s', '10m' or '1h30m'";
+    parse_duration(text.get_ref()).ok_or_else(|| refuse(key, text, why, locator))
+}
+
+pub(super) fn first_failure(text: &Text, locator: &Locator<'_>) -> Checked<FirstFailure> {
+    match text.get_ref().as_str() {
+        "keep" => Ok(FirstFailure::Keep),
+        "remove" => Ok(FirstFailure::Remove),
+        _ => Err(refuse("first-failure", text, "must be 'keep' or 'remove'", locator)),
     }
 }
 

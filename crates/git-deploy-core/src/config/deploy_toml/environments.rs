@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
 use super::check::{self, Checked, refuse};
 use super::error::{DeployTomlError, Locator, Problem, nearest};
@@ -9,7 +10,8 @@ use super::raw::{RawEnvironment, Text};
 use crate::ids::EnvironmentName;
 
 use super::{
-    DEFAULT_MANIFESTS, DEFAULT_RENDERED_BRANCH, Environment, LintSetting, Prune, Source, Target, TreePath,
+    DEFAULT_CRASH_GRACE, DEFAULT_MANIFESTS, DEFAULT_RENDERED_BRANCH, DEFAULT_TIMEOUT, Environment,
+    FirstFailure, LintSetting, Prune, Source, Target, TreePath,
 };
 
 /// An environment, with the places that rules between environments complain about.
@@ -52,6 +54,9 @@ fn embedded_default() -> Environment {
         gates: BTreeMap::new(),
         allow_kinds: None,
         allow_namespaces: None,
+        timeout: DEFAULT_TIMEOUT,
+        crash_grace: DEFAULT_CRASH_GRACE,
+        first_failure: FirstFailure::Keep,
     }
 }
 
@@ -79,8 +84,19 @@ fn environment(name: &Text, mut raw: RawEnvironment, locator: &Locator<'_>) -> C
             .allow_namespaces
             .map(|names| names.into_iter().map(|name| kube_namespace(name, locator)).collect::<Checked<_>>())
             .transpose()?,
+        timeout: duration("timeout", raw.timeout, locator)?.unwrap_or(DEFAULT_TIMEOUT),
+        crash_grace: duration("crash-grace", raw.crash_grace, locator)?.unwrap_or(DEFAULT_CRASH_GRACE),
+        first_failure: raw
+            .first_failure
+            .map(|text| check::first_failure(&text, locator))
+            .transpose()?
+            .unwrap_or_default(),
     };
     Ok(Located { environment, name_span: name.span(), after_span, lands, branch_span })
+}
+
+fn duration(key: &str, text: Option<Text>, locator: &Locator<'_>) -> Checked<Option<Duration>> {
+    text.map(|text| check::duration(key, &text, locator)).transpose()
 }
 
 fn environment_name(text: &Text, locator: &Locator<'_>) -> Checked<EnvironmentName> {
@@ -134,6 +150,9 @@ fn rendered(
 ) -> Checked<Target> {
     refuse_key("context", raw.context.as_ref(), "cluster", locator)?;
     refuse_key("prune", raw.prune.as_ref(), "cluster", locator)?;
+    refuse_key("timeout", raw.timeout.as_ref(), "cluster", locator)?;
+    refuse_key("crash-grace", raw.crash_grace.as_ref(), "cluster", locator)?;
+    refuse_key("first-failure", raw.first_failure.as_ref(), "cluster", locator)?;
     let branch = match raw.branch.take() {
         None => format!("rendered/{}", name.get_ref()),
         Some(branch) if check::is_branch_name(branch.get_ref()) => branch.into_inner(),

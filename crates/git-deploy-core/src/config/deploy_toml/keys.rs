@@ -63,7 +63,7 @@ static IMAGE: [Key; 2] = [required("name", Shape::Text), required("context", Sha
 
 static REGISTRY: [Key; 2] = [optional("address", Shape::Text), optional("load", Shape::Texts)];
 
-static ENVIRONMENT: [Key; 13] = [
+static ENVIRONMENT: [Key; 16] = [
     optional("kind", Shape::Text),
     optional("context", Shape::Text),
     optional("kube-namespace", Shape::Text),
@@ -77,6 +77,9 @@ static ENVIRONMENT: [Key; 13] = [
     optional("gate", Shape::Named(&Shape::AnyTable)),
     optional("allow-kinds", Shape::Texts),
     optional("allow-namespaces", Shape::Texts),
+    optional("timeout", Shape::Text),
+    optional("crash-grace", Shape::Text),
+    optional("first-failure", Shape::Text),
 ];
 
 static REBASE: [Key; 1] = [optional("committer", Shape::Text)];

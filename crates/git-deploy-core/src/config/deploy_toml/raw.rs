@@ -74,6 +74,9 @@ pub(super) struct RawEnvironment {
     pub(super) gate: BTreeMap<String, toml::Table>,
     pub(super) allow_kinds: Option<Vec<String>>,
     pub(super) allow_namespaces: Option<Vec<Text>>,
+    pub(super) timeout: Option<Text>,
+    pub(super) crash_grace: Option<Text>,
+    pub(super) first_failure: Option<Text>,
 }
 
 /// Deserialises a document whose keys and types are known to be right.

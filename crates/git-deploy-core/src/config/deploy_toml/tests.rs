@@ -41,6 +41,9 @@ manifests = ["deploy/production", "deploy/common.yaml"]
 after = "staging"
 lands = true
 prune = "1h30m"
+timeout = "7m"
+crash-grace = "1s"
+first-failure = "remove"
 allow-kinds = ["ClusterRole"]
 allow-namespaces = ["shop", "shop-jobs"]
 [environment.production.lint]
@@ -118,6 +121,11 @@ fn every_documented_key_of_an_environment_is_read() {
     assert_eq!(production.source, Source::Manifests(paths.to_vec()));
     assert_eq!(production.after.as_ref().unwrap().as_str(), "staging");
     assert_eq!(production.prune, Prune::After(Duration::from_secs(5_400)));
+    assert_eq!(
+        (production.timeout, production.crash_grace),
+        (Duration::from_secs(420), Duration::from_secs(1))
+    );
+    assert_eq!(production.first_failure, FirstFailure::Remove);
     let lint = |rule: &str| production.lint[rule].severity;
     assert_eq!(lint("two-replicas"), Severity::Warn);
     assert_eq!(lint("moving-tag"), Severity::Error);

@@ -111,6 +111,9 @@ impl Context<'_> {
             outcome: None,
             blame: None,
             reason: None,
+            timed_out: false,
+            rollback: pick.rollback.clone(),
+            cluster: None,
             unknown: Vec::new(),
         })
     }

@@ -2,6 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::deployment::{Failure, Phase};
+use crate::environment::NotTaken;
 use crate::git::GitError;
 use crate::git::notes::NotesError;
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, IdError, RefName};
@@ -99,6 +100,26 @@ pub enum DeployError {
         environment: EnvironmentName,
         /// The deployment that stands there.
         deployment: DeploymentId,
+    },
+    /// There is nothing to go back to.
+    #[error("cannot go back in '{environment}': {why}")]
+    NoWayBack {
+        /// Where.
+        environment: EnvironmentName,
+        /// Why.
+        why: String,
+    },
+    /// Somebody went back, and what was gone back from is still on base.
+    #[error(
+        "the queue is held: '{environment}' was rolled back to {to} by {by}, and base still has what was rolled back"
+    )]
+    RolledBack {
+        /// Where.
+        environment: EnvironmentName,
+        /// The deployment that was gone back to.
+        to: DeploymentId,
+        /// The deployment that went back.
+        by: DeploymentId,
     },
     /// The candidate does not stand in the environment that comes before.
     #[error("cannot deploy to '{environment}': commit '{commit}' was not deployed to '{after}' successfully")]
@@ -204,5 +225,16 @@ impl From<NotesError> for DeployError {
 impl From<Interrupted> for DeployError {
     fn from(interrupted: Interrupted) -> Self {
         Self::Interrupted { signal: interrupted.signal, id: None, phase: None }
+    }
+}
+
+impl From<NotTaken> for DeployError {
+    fn from(error: NotTaken) -> Self {
+        match error {
+            NotTaken::Held(lock) => {
+                Self::Locked { by: lock.by, host: lock.host, deployment: lock.deployment }
+            }
+            NotTaken::Failed(failure) => Self::Plan(failure),
+        }
     }
 }

@@ -4,21 +4,20 @@ use jiff::Timestamp;
 
 use super::run::Run;
 use super::verdict::{Finding, entry, failed_note, landed_note, noted_commits, recorded};
-use super::{DeployError, Verdict};
-use crate::attempt::{Attempt, base_lock, rendered_ref};
-use crate::candidate::Candidate;
-use crate::deployment::{Blame, Close, Event, Failure, Phase, Step};
-use crate::environment::Work;
-use crate::git::Identity;
+use super::{Context, DeployError, Verdict};
+use crate::attempt::{Attempt, base_lock};
+use crate::deployment::{Blame, Close, Event, Phase};
+use crate::environment::{Previous, Restored};
 use crate::git::notes::{Notes, NotesEdit};
 use crate::git::object::{Kind, parse_tag};
 use crate::git::refs::{Expected, RefUpdate, RefsError};
-use crate::ids::{CommitId, ObjectId, RefName};
+use crate::ids::{ObjectId, RefName};
 use crate::land::{Change, Verdict as Landing, base_change};
 use crate::ledger::{Deployment, Outcome};
 use crate::ops::sync::SyncError;
 use crate::ops::transact::Transacted;
 use crate::ops::view::View;
+use crate::state::State;
 
 /// How often landing is tried again because the environment's own refs moved.
 const APPLY_TRIES: u32 = 5;
@@ -54,12 +53,9 @@ impl Run<'_> {
         let finding = Finding { who: identity.who(), time: identity.time() };
         let deployment = entry(self.attempt(), Outcome::Success, None, &finding);
         let tag = self.context.write_tag(&identity, &deployment)?;
-        let Ok(base) = self.base_move()? else { return Ok(Event::BaseMoved) };
-        let environment = self
-            .context
-            .driver(&self.claimed.environment)
-            .and_then(|driver| driver.landing_changes(applied))
-            .map_err(|failure| self.not_landed(failure.reason))?;
+        let Ok(base) = self.base_move()? else { return self.base_moved() };
+        let environment =
+            self.driver.landing_changes(applied).map_err(|failure| self.not_landed(failure.reason))?;
         let rendered: Vec<RefName> = environment.iter().map(|change| change.name.clone()).collect();
         let landing = self.landing(Outcome::Success, None, tag, base, environment)?;
         let (attempt, lands) = (self.attempt().clone(), self.claimed.environment.lands);
@@ -92,7 +88,7 @@ impl Run<'_> {
     /// Somebody moved a ref that landing was to move.
     fn landing_moved(&mut self, moved: &[RefName], rendered: &[RefName]) -> Result<Event, DeployError> {
         if moved.contains(&self.context.view.settings.base) {
-            return Ok(Event::BaseMoved);
+            return self.base_moved();
         }
         // Somebody else committed to the branch of rendered files: ours is made anew upon that.
         if moved.iter().all(|name| rendered.contains(name)) && self.applied < APPLY_TRIES {
@@ -100,6 +96,19 @@ impl Run<'_> {
         }
         let names: Vec<&str> = moved.iter().map(RefName::short).collect();
         Err(self.not_landed(format!("{} moved meanwhile", names.join(", "))))
+    }
+
+    /// Base is no longer where the candidate stands on: whether it can be deployed at once under the next number.
+    fn base_moved(&self) -> Result<Event, DeployError> {
+        self.deployer.fetch().map_err(|error| self.not_landed(error.to_string()))?;
+        let context = Context::new(self.deployer)?;
+        let branch = self.attempt().branch.as_ref();
+        let branch = branch.map(|branch| context.view.authority_branch(branch)).transpose()?.flatten();
+        let rebases = match branch.filter(|branch| branch.state() == State::Deployable) {
+            Some(branch) => context.rebases(&branch)?,
+            None => false,
+        };
+        Ok(Event::BaseMoved { rebases })
     }
 
     /// How base has to move: not at all if it contains the candidate or nothing lands here. The error says that base is
@@ -134,6 +143,7 @@ impl Run<'_> {
             phase: Phase::Finished,
             outcome: Some(outcome),
             blame: close.map(|close| close.blame),
+            timed_out: close.is_some_and(|close| close.timed_out),
             reason: close.map(|close| close.reason.clone()),
             ..attempt.clone()
         };
@@ -166,21 +176,17 @@ impl Run<'_> {
     }
 
     /// Goes back where something was changed, and writes a verdict other than success.
-    pub(super) fn close(self, mut close: Close) -> Result<Verdict, DeployError> {
+    pub(super) fn close(mut self, mut close: Close) -> Result<Verdict, DeployError> {
         if close.outcome == Outcome::Aborted
             && self.attempt().phase == Phase::Verified
             && self.candidate_landed()?
         {
             return Err(DeployError::TooLate(self.attempt().id.clone()));
         }
-        let identity = self.deployer.repository.identity()?;
-        if close.restore
-            && let Err(failure) = self.restore(&identity)
-        {
-            self.deployer.observer.warn(&format!("going back failed: {failure}"));
-            close.reason = format!("{}; going back failed: {}", close.reason, failure.reason);
-            close.blame = Blame::Nobody;
+        if close.restore {
+            self.restore(&mut close)?;
         }
+        let identity = self.deployer.repository.identity()?;
         let finding = Finding { who: identity.who(), time: identity.time() };
         let deployment = entry(self.attempt(), close.outcome, Some(close.reason.clone()), &finding);
         let tag = self.context.write_tag(&identity, &deployment)?;
@@ -195,18 +201,39 @@ impl Run<'_> {
         Ok(self.claimed.environment.lands && !was_there && matches!(self.base_move()?, Ok(None)))
     }
 
-    fn restore(&self, identity: &Identity) -> Result<(), Failure> {
-        let candidate = Candidate::of_attempt(self.attempt());
-        let work = Work { id: &self.attempt().id, candidate: &candidate, identity };
-        let previous = self.attempt().previous.as_ref();
-        let applied = previous.and_then(|previous| rendered_ref(&self.attempt().environment, previous).ok());
-        let applied = applied.map_or(Ok(None), |applied| self.context.transactor().resolve(&applied));
-        let applied = applied.map_err(|error| Failure::of_nobody(Step::Apply, error.to_string()))?;
-        self.context.driver(&self.claimed.environment)?.restore(work, applied.map(CommitId))
+    /// Has the environment go back, and says in the verdict what became of it.
+    fn restore(&mut self, close: &mut Close) -> Result<(), DeployError> {
+        let previous = match self.attempt().previous.clone() {
+            Some(id) => self
+                .context
+                .kept(&self.claimed.environment, &id)
+                .map(|kept| kept.map(|kept| Previous { id, kept })),
+            None => Ok(None),
+        };
+        let found = close.clone();
+        let restored = match previous {
+            Ok(previous) => {
+                self.with_driver(|driver, work| driver.restore(work, previous.as_ref(), &found))?
+            }
+            Err(failure) => Err(failure),
+        };
+        match restored {
+            Ok(Restored::Back) => {}
+            Ok(Restored::Left(why)) => {
+                self.deployer.observer.warn(&format!("the environment was left as it is: {why}"));
+                close.reason = format!("{}; left as it is: {why}", close.reason);
+            }
+            Err(failure) => {
+                self.deployer.observer.warn(&format!("going back failed: {failure}"));
+                close.reason = format!("{}; going back failed: {}", close.reason, failure.reason);
+                close.blame = Blame::Nobody;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn write_close(
-        self,
+        mut self,
         close: Close,
         tag: ObjectId,
         finished: Timestamp,
@@ -222,6 +249,7 @@ impl Run<'_> {
         match transacted? {
             Transacted::Done => {
                 self.forget_kept()?;
+                self.end(close.outcome)?;
                 Ok(self.verdict(close.outcome, Some(close), false))
             }
             // What was asked for by a person can be asked for again; nobody must be told that it is done.
@@ -231,6 +259,7 @@ impl Run<'_> {
             Transacted::Unable(why) | Transacted::Refused(why) => {
                 self.deployer.observer.warn(&format!("the verdict is only here as yet: {why}"));
                 self.keep_here(&landing)?;
+                self.end(close.outcome)?;
                 Ok(self.verdict(close.outcome, Some(close), true))
             }
             Transacted::Moved(moved) => {
@@ -290,7 +319,7 @@ impl Run<'_> {
             return Ok(None);
         };
         let reason = kept.reason.unwrap_or_default();
-        let close = Close { outcome, blame, reason, restore: false, again: false };
+        let close = Close { outcome, blame, reason, restore: false, again: false, timed_out: kept.timed_out };
         Ok(Some((tag, close, deployment.finished)))
     }
 }

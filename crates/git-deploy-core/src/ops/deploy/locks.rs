@@ -40,7 +40,13 @@ impl Context<'_> {
     /// Makes the commit that a lock's ref leads to while this run holds it. Each call gives another, so that whoever
     /// watches sees that the run is alive.
     pub(super) fn write_lock(&self, run: &str, deployment: &DeploymentId) -> Result<CommitId, GitError> {
-        let lock = Lock {
+        let text = format!("{}renewal: {:016x}\n", self.lock(run, deployment)?.to_text(), fastrand::u64(..));
+        self.write_record(Vec::new(), &text)
+    }
+
+    /// What this run writes where it holds something.
+    pub(super) fn lock(&self, run: &str, deployment: &DeploymentId) -> Result<Lock, GitError> {
+        Ok(Lock {
             run: run.to_owned(),
             by: self.identity.who().to_owned(),
             host: host(),
@@ -49,9 +55,7 @@ impl Context<'_> {
             pid: std::process::id(),
             deployment: Some(deployment.clone()),
             ttl: LOCK_TTL,
-        };
-        let text = format!("{}renewal: {:016x}\n", lock.to_text(), fastrand::u64(..));
-        self.write_record(Vec::new(), &text)
+        })
     }
 
     /// Makes a commit that holds nothing but a text and keeps its parents alive.
@@ -69,7 +73,7 @@ impl Context<'_> {
         let Some(held) = self.transactor().resolve(name)? else { return Ok(Availability::Free(None)) };
         let text = self.repository().commit(CommitId(held))?.message_text();
         let lock = Lock::parse(&text).map_err(|error| DeployError::Record { name: name.clone(), error })?;
-        if self.is_dead(&lock)? || self.was_watched(name, held, &lock)? {
+        if self.is_gone(&lock, name.as_str(), &held.to_string())? {
             return Ok(Availability::Free(Some(held)));
         }
         Ok(Availability::Held(lock))
@@ -83,6 +87,11 @@ impl Context<'_> {
                 Err(DeployError::Locked { by: lock.by, host: lock.host, deployment: lock.deployment })
             }
         }
+    }
+
+    /// Whether a holder is dead, or what it wrote at `place` stood still for too long.
+    pub(super) fn is_gone(&self, lock: &Lock, place: &str, value: &str) -> Result<bool, DeployError> {
+        Ok(self.is_dead(lock)? || self.was_watched(place, value, lock)?)
     }
 
     /// A process of this boot that is gone holds nothing. Neither does another run of this very repository: runs in it
@@ -106,12 +115,12 @@ impl Context<'_> {
 
     /// Whether we have seen this very value of a lock for twice the time that it may stay unchanged, by a clock that only
     /// this boot of this machine has. Times of day are never compared.
-    fn was_watched(&self, name: &RefName, held: ObjectId, lock: &Lock) -> Result<bool, DeployError> {
+    fn was_watched(&self, place: &str, held: &str, lock: &Lock) -> Result<bool, DeployError> {
         let now = clock_gettime(ClockId::Monotonic).tv_sec;
-        let path = self.repository().deploy_dir().join("watched").join(name.as_str().replace('/', "_"));
+        let path = self.repository().deploy_dir().join("watched").join(place.replace('/', "_"));
         let seen = std::fs::read_to_string(&path).unwrap_or_default();
         let mut lines = seen.lines();
-        let same = lines.next() == Some(&held.to_string()) && lines.next() == Some(&boot());
+        let same = lines.next() == Some(held) && lines.next() == Some(&boot());
         let since =
             lines.next().and_then(|since| since.parse::<i64>().ok()).filter(|since| same && *since <= now);
         if let Some(since) = since {

@@ -8,9 +8,12 @@
 mod claim;
 mod error;
 mod finish;
+mod keeping;
 mod locks;
 mod pick;
+mod rollback;
 mod run;
+mod standing;
 mod verdict;
 
 use std::path::PathBuf;
@@ -32,7 +35,8 @@ use crate::ops::{Interrupt, Observer};
 pub use error::DeployError;
 
 use claim::Claimed;
-use pick::Pick;
+use keeping::Keeper;
+use locks::new_run;
 use run::Run;
 
 /// What the user asks for.
@@ -42,17 +46,29 @@ pub struct DeployRequest {
     pub target: Option<String>,
     /// The environment; none: the first where exactly this commit is not the latest success.
     pub environment: Option<String>,
+    /// Going back to an earlier deployment instead.
+    pub rollback: Option<Rollback>,
+}
+
+/// Which deployment to go back to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rollback {
+    /// The success before the one that stands there.
+    Previous,
+    /// This one.
+    To(DeploymentId),
 }
 
 /// Gives the environments that base's `deploy.toml` names something to act with.
 pub trait Site {
-    /// What deploys into an environment.
+    /// What deploys into an environment. `base` is base's configuration.
     ///
     /// # Errors
     /// When this program cannot deploy to such an environment.
     fn driver<'a>(
         &'a self,
         view: &'a View<'_>,
+        base: &'a DeployToml,
         environment: &Environment,
     ) -> Result<Box<dyn Driver + 'a>, Failure>;
 
@@ -97,6 +113,8 @@ pub struct Verdict {
     pub blame: Option<Blame>,
     /// Why, if it did not succeed.
     pub reason: Option<String>,
+    /// Whether it only did not succeed in time.
+    pub timed_out: bool,
     /// Whether the ledger's entry is only here, because the remote could not be reached.
     pub only_here: bool,
     /// Whether the same branch is to be deployed at once under the next number.
@@ -163,6 +181,7 @@ impl Verdict {
             commit: attempt.candidate,
             blame: attempt.blame,
             reason: attempt.reason,
+            timed_out: attempt.timed_out,
             only_here: false,
             again: false,
         }
@@ -218,7 +237,7 @@ impl Deployer<'_> {
         let of = of.unwrap_or_else(|| "commit".to_owned());
         self.observer.step("Claimed", &format!("{} for {of} ({})", attempt.id, attempt.candidate.short(10)));
         let event = Event::TakenUp(attempt.phase);
-        Run::new(self, context, claimed).drive(event)
+        Run::new(self, context, claimed)?.drive(event)
     }
 
     /// Ends the deployment that another run left behind.
@@ -232,7 +251,7 @@ impl Deployer<'_> {
             let verdict = self.untold(&context)?.ok_or(DeployError::NothingUnderWay)?;
             return Ok(Report::Finished(verdict));
         };
-        let verdict = Run::new(self, &context, claimed).resume()?;
+        let verdict = Run::new(self, &context, claimed)?.resume()?;
         if !verdict.again {
             self.rebase_the_others(&verdict);
             return Ok(Report::Finished(verdict));
@@ -240,7 +259,7 @@ impl Deployer<'_> {
         drop((context, _run_lock));
         self.deploy(&DeployRequest {
             target: verdict.branch.map(|branch| branch.to_string()),
-            environment: None,
+            ..DeployRequest::default()
         })
     }
 
@@ -255,7 +274,7 @@ impl Deployer<'_> {
             let ended = self.untold(&context)?;
             return Err(ended.map_or(DeployError::NothingUnderWay, |verdict| DeployError::Ended(verdict.id)));
         };
-        Run::new(self, &context, claimed).abort().map(Report::Finished)
+        Run::new(self, &context, claimed)?.abort().map(Report::Finished)
     }
 
     /// What a deployment would do. Claims nothing and moves nothing.
@@ -269,11 +288,15 @@ impl Deployer<'_> {
             Ok(pick) => pick,
             Err(nothing) => return Ok(Err(nothing)),
         };
-        let Pick { candidate, environment, .. } = pick;
+        let (candidate, environment) = (pick.candidate, pick.environment);
+        context.check(&environment)?;
         let driver = context.driver(&environment).map_err(DeployError::Plan)?;
-        let renderer = context.renderer(&environment).map_err(DeployError::Plan)?;
-        let rendered = renderer.render(candidate.commit()).map_err(DeployError::Plan)?;
-        let plan = driver.plan(&rendered).map_err(DeployError::Plan)?;
+        let rendered = match &pick.rollback {
+            Some(of) => context.kept_files(&environment, of).and_then(|kept| kept.render(candidate.commit())),
+            None => context.renderer(&environment).and_then(|renderer| renderer.render(candidate.commit())),
+        };
+        let rendered = rendered.map_err(DeployError::Plan)?;
+        let plan = driver.plan(&rendered, self.interrupt).map_err(DeployError::Plan)?;
         Ok(Ok(DryRun {
             id: context.next_id(&environment)?,
             environment: environment.name.clone(),
@@ -346,7 +369,7 @@ impl Deployer<'_> {
                 Some(claimed) => {
                     let id = &claimed.attempt.id;
                     self.observer.step("Resuming", &format!("{id}, which an earlier run left behind"));
-                    let verdict = Run::new(self, &context, claimed).resume()?;
+                    let verdict = Run::new(self, &context, claimed)?.resume()?;
                     self.rebase_the_others(&verdict);
                     verdict
                 }
@@ -436,10 +459,20 @@ impl<'a> Context<'a> {
         &self,
         request: &DeployRequest,
     ) -> Result<Result<Option<Claimed>, Nothing>, DeployError> {
-        match self.pick(request, false)? {
-            Ok(pick) => self.claim(&pick).map(Ok),
-            Err(nothing) => Ok(Err(nothing)),
-        }
+        let pick = match self.pick(request, false)? {
+            Ok(pick) => pick,
+            Err(nothing) => return Ok(Err(nothing)),
+        };
+        self.check(&pick.environment)?;
+        self.claim(&pick).map(Ok)
+    }
+
+    /// Finds out whether a deployment into an environment could begin, before it gets a number.
+    fn check(&self, environment: &Environment) -> Result<(), DeployError> {
+        let driver = self.driver(environment).map_err(DeployError::Plan)?;
+        let (run, id) = (new_run(), self.next_id(environment)?);
+        let custody = Keeper { context: self, run: &run, id: &id };
+        driver.check(&self.standing(environment)?, &custody).map_err(DeployError::from)
     }
 
     fn repository(&self) -> &'a Repository {
@@ -456,7 +489,7 @@ impl<'a> Context<'a> {
     }
 
     fn driver(&self, environment: &Environment) -> Result<Box<dyn Driver + '_>, Failure> {
-        self.deployer.site.driver(&self.view, environment)
+        self.deployer.site.driver(&self.view, &self.deploy_toml, environment)
     }
 
     fn renderer<'b>(&'b self, environment: &'b Environment) -> Result<Box<dyn Renderer + 'b>, Failure> {

@@ -23,6 +23,8 @@ pub(super) struct Pick {
     pub(super) environment: Environment,
     /// Commits that its rebase dropped because base had them already.
     pub(super) dropped: Vec<CommitId>,
+    /// The earlier deployment whose bytes are applied again.
+    pub(super) rollback: Option<DeploymentId>,
 }
 
 impl Context<'_> {
@@ -32,6 +34,9 @@ impl Context<'_> {
         request: &DeployRequest,
         dry: bool,
     ) -> Result<Result<Pick, Nothing>, DeployError> {
+        if let Some(rollback) = &request.rollback {
+            return self.pick_rollback(rollback, request).map(Ok);
+        }
         match &request.target {
             Some(target) => self.pick_named(target, request, dry),
             None => self.pick_from_queue(request, dry),
@@ -51,6 +56,9 @@ impl Context<'_> {
         let nothing = if places.is_empty() { Nothing::QueueEmpty } else { Nothing::NoneTaken };
         // Those that are behind the head may become it; the others wait for something else.
         places.retain(|place| matches!(place.waits, None | Some(queue::Wait::Behind(_))));
+        if !places.is_empty() {
+            self.refuse_while_rolled_back()?;
+        }
         let mut broken = None;
         for place in places {
             let Some(branch) = found.branches.iter().find(|branch| branch.name == place.branch) else {
@@ -122,6 +130,7 @@ impl Context<'_> {
             candidate: Candidate::on_base(commit, self.base_tip),
             environment,
             dropped: Vec::new(),
+            rollback: None,
         }))
     }
 
@@ -133,12 +142,7 @@ impl Context<'_> {
             let why = format!("it is on hold: {why}");
             return Err(DeployError::NotTaken { branch: branch.name.clone(), why });
         }
-        let committer = self.deploy_toml.committer.as_ref();
-        let committer = Committer::configured(committer.map(|who| format!("{} <{}>", who.name, who.email)));
-        let upstream = upstream(self.repository(), branch.note.as_ref(), self.base_tip)?;
-        let asked =
-            Request { upstream, ..Request::onto_base(branch.name.clone(), branch.tip, self.base_tip) };
-        let verdict = MergeTreeEngine::new(self.repository(), committer)?.rebase(&[asked])?.pop();
+        let verdict = self.rebase(branch)?;
         // Ctrl-C reaches the programs that the engine asked, too: their failure is no verdict.
         self.deployer.interrupt.check()?;
         let (tip, dropped) = match verdict {
@@ -152,7 +156,22 @@ impl Context<'_> {
         self.check_work_trees(branch, tip)?;
         let candidate = Candidate::of_branch(branch, tip, self.base_tip)
             .map_err(|_| DeployError::NotDeployable { branch: branch.name.clone(), state: branch.state() })?;
-        Ok(Pick { environment: self.environment_for(request, tip)?, candidate, dropped })
+        Ok(Pick { environment: self.environment_for(request, tip)?, candidate, dropped, rollback: None })
+    }
+
+    /// What becomes of a branch on base as it is now. Moves nothing.
+    fn rebase(&self, branch: &Branch) -> Result<Option<Verdict>, DeployError> {
+        let committer = self.deploy_toml.committer.as_ref();
+        let committer = Committer::configured(committer.map(|who| format!("{} <{}>", who.name, who.email)));
+        let upstream = upstream(self.repository(), branch.note.as_ref(), self.base_tip)?;
+        let asked =
+            Request { upstream, ..Request::onto_base(branch.name.clone(), branch.tip, self.base_tip) };
+        Ok(MergeTreeEngine::new(self.repository(), committer)?.rebase(&[asked])?.pop())
+    }
+
+    /// Whether a branch could be a candidate on base as it is now.
+    pub(super) fn rebases(&self, branch: &Branch) -> Result<bool, DeployError> {
+        Ok(matches!(self.rebase(branch)?, Some(Verdict::Rebased(_) | Verdict::Current)))
     }
 
     /// Writes down that a branch does not rebase, and says so.
@@ -204,14 +223,19 @@ impl Context<'_> {
         }
     }
 
+    /// The environment of that name.
+    pub(super) fn named_environment(&self, name: &str) -> Result<&Environment, DeployError> {
+        let known = self.deploy_toml.environments().iter();
+        self.deploy_toml.environment(name).ok_or_else(|| DeployError::NoEnvironment {
+            name: quote_path(name.as_bytes()),
+            known: known.map(|environment| environment.name.to_string()).collect(),
+        })
+    }
+
     /// The environment that the user named, else the first along `after` where this commit is not the latest success.
     fn environment_for(&self, request: &DeployRequest, commit: CommitId) -> Result<Environment, DeployError> {
-        let environments = self.deploy_toml.environments();
         let environment = match &request.environment {
-            Some(name) => self.deploy_toml.environment(name).ok_or_else(|| DeployError::NoEnvironment {
-                name: quote_path(name.as_bytes()),
-                known: environments.iter().map(|environment| environment.name.to_string()).collect(),
-            })?,
+            Some(name) => self.named_environment(name)?,
             None => {
                 let landing = self.deploy_toml.landing_environment();
                 let mut line = vec![landing];

@@ -4,13 +4,17 @@
 //! into the attempt, together with the lock, before the next begins.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use super::claim::Claimed;
+use super::keeping::{Heart, Keeper};
 use super::{Context, DeployError, Deployer, Verdict};
 use crate::attempt::Attempt;
 use crate::candidate::Candidate;
-use crate::deployment::{Action, Close, Event, Phase, next};
-use crate::environment::Work;
+use crate::config::deploy_toml::Environment;
+use crate::deployment::{Action, Close, Event, Failure, Phase, next};
+use crate::environment::kept::KeptFiles;
+use crate::environment::{Driver, Renderer, Work};
 use crate::git::Identity;
 use crate::git::notes::{Notes, NotesEdit};
 use crate::ids::{CommitId, RefName};
@@ -26,14 +30,20 @@ use crate::state::State;
 pub(super) struct Run<'a> {
     pub(super) deployer: &'a Deployer<'a>,
     pub(super) context: &'a Context<'a>,
+    pub(super) driver: Rc<dyn Driver + 'a>,
     pub(super) claimed: Claimed,
     /// How often it was applied.
     pub(super) applied: u32,
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(deployer: &'a Deployer<'a>, context: &'a Context<'a>, claimed: Claimed) -> Self {
-        Self { deployer, context, claimed, applied: 0 }
+    pub(super) fn new(
+        deployer: &'a Deployer<'a>,
+        context: &'a Context<'a>,
+        claimed: Claimed,
+    ) -> Result<Self, DeployError> {
+        let driver = Rc::from(context.driver(&claimed.environment).map_err(DeployError::Plan)?);
+        Ok(Self { deployer, context, driver, claimed, applied: 0 })
     }
 
     pub(super) fn attempt(&self) -> &Attempt {
@@ -52,7 +62,7 @@ impl<'a> Run<'a> {
             self.say("Pushing", ": the verdict that was found while the remote was away");
             return self.write_close(close, tag, finished);
         }
-        let phase = self.phase()?;
+        let phase = self.attempt().phase;
         self.drive(Event::TakenUp(phase))
     }
 
@@ -64,23 +74,53 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn phase(&self) -> Result<Phase, DeployError> {
-        let driver = self.context.driver(&self.claimed.environment).map_err(DeployError::Plan)?;
-        let kept = driver.phase(&self.attempt().id).map_err(DeployError::Plan)?;
-        Ok(kept.unwrap_or(self.attempt().phase))
+    /// Takes the environment, and hears what an earlier run had found out there.
+    fn begin(&mut self) -> Result<Option<Close>, DeployError> {
+        if self.attempt().phase == Phase::Finished {
+            return Ok(None);
+        }
+        let driver = Rc::clone(&self.driver);
+        let standing = self.context.standing(&self.claimed.environment)?;
+        let (id, candidate) = (self.attempt().id.clone(), Candidate::of_attempt(self.attempt()));
+        let custody = Keeper { context: self.context, run: &self.attempt().run, id: &id };
+        let identity = self.deployer.repository.identity()?;
+        let work =
+            Work { id: &id, candidate: &candidate, identity: &identity, pulse: self.deployer.interrupt };
+        let cluster = driver.begin(work, &standing, &custody).map_err(DeployError::from)?;
+        let found = driver.verdict_before(&id).map_err(DeployError::Plan)?;
+        // Written with the next phase.
+        self.claimed.attempt.cluster = cluster.or_else(|| self.claimed.attempt.cluster.take());
+        Ok(found)
+    }
+
+    /// Has the driver do something that may take long, and keeps our locks alive meanwhile.
+    pub(super) fn with_driver<T>(
+        &mut self,
+        act: impl FnOnce(&dyn Driver, Work<'_>) -> Result<T, Failure>,
+    ) -> Result<Result<T, Failure>, DeployError> {
+        let driver = Rc::clone(&self.driver);
+        let (id, candidate) = (self.attempt().id.clone(), Candidate::of_attempt(self.attempt()));
+        let identity = self.deployer.repository.identity()?;
+        let heart = Heart::new(self);
+        let done =
+            act(driver.as_ref(), Work { id: &id, candidate: &candidate, identity: &identity, pulse: &heart });
+        heart.stopped().map_or(Ok(done), Err)
     }
 
     /// Carries out what follows from an event, and what follows from that, until there is a verdict.
     pub(super) fn drive(mut self, first: Event) -> Result<Verdict, DeployError> {
         self.deployer.remember(&self.attempt().id)?;
-        let mut event = first;
+        let mut event = self.begin()?.map_or(first, Event::FoundBefore);
         loop {
             event = match next(self.attempt().phase, event) {
                 Action::Apply => self.step(Self::apply)?,
                 Action::Verify => self.step(Self::verify)?,
                 Action::Land => self.step(Self::land)?,
                 Action::Close(close) => return self.close(close),
-                Action::Done => return Ok(self.success()),
+                Action::Done => {
+                    self.end(Outcome::Success)?;
+                    return Ok(self.verdict(Outcome::Success, None, false));
+                }
             };
         }
     }
@@ -95,7 +135,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn check_interrupt(&self) -> Result<(), DeployError> {
+    pub(super) fn check_interrupt(&self) -> Result<(), DeployError> {
         self.deployer.interrupt.check().map_err(|interrupted| DeployError::Interrupted {
             signal: interrupted.signal,
             id: Some(self.attempt().id.clone()),
@@ -108,63 +148,74 @@ impl<'a> Run<'a> {
         Transactor { identity, ..self.context.transactor() }
     }
 
-    fn success(self) -> Verdict {
-        self.verdict(Outcome::Success, None, false)
+    /// Gives the environment back.
+    pub(super) fn end(&mut self, outcome: Outcome) -> Result<(), DeployError> {
+        let ended = self.with_driver(|driver, work| {
+            driver.end(work, outcome);
+            Ok(())
+        });
+        // The verdict stands whatever comes of it.
+        ended.map(drop)
     }
 
     pub(super) fn verdict(self, outcome: Outcome, close: Option<Close>, only_here: bool) -> Verdict {
         let again = close.as_ref().is_some_and(|close| close.again);
         let attempt = Attempt {
             blame: close.as_ref().map(|close| close.blame),
+            timed_out: close.as_ref().is_some_and(|close| close.timed_out),
             reason: close.map(|close| close.reason),
             ..self.claimed.attempt
         };
         Verdict { only_here, again, ..Verdict::of(attempt, outcome) }
     }
 
+    /// What makes the objects: the candidate's manifests, or the files of the deployment that is gone back to.
+    fn renderer<'b>(&'b self, environment: &'b Environment) -> Result<Box<dyn Renderer + 'b>, Failure> {
+        match &self.attempt().rollback {
+            Some(of) => Ok(Box::new(self.context.kept_files(environment, of)?)),
+            None => self.context.renderer(environment),
+        }
+    }
+
     /// Renders, asks the rules, and brings the environment to the result.
     fn apply(&mut self) -> Result<Event, DeployError> {
         self.applied += 1;
-        let context = self.context;
         let environment = self.claimed.environment.clone();
-        let candidate = Candidate::of_attempt(self.attempt());
         self.say("Rendering", "");
-        let planned = context.driver(&environment).and_then(|driver| {
-            let rendered = context.renderer(&environment)?.render(candidate.commit())?;
-            driver.plan(&rendered)?;
-            Ok((driver, rendered))
-        });
-        let (driver, rendered) = match planned {
+        let commit = self.attempt().candidate;
+        let rendered = match self.renderer(&environment).and_then(|renderer| renderer.render(commit)) {
+            Ok(rendered) => rendered,
+            Err(failure) => return Ok(Event::Failed(failure)),
+        };
+        let planned = self.with_driver(|driver, work| {
+            driver.plan(&rendered, work.pulse)?;
+            let kept = driver.keep(work, &rendered)?;
+            Ok((kept, driver.kept_changes(work.id, kept)?))
+        })?;
+        let (kept, changes) = match planned {
             Ok(planned) => planned,
             Err(failure) => return Ok(Event::Failed(failure)),
         };
         rendered.warnings.iter().for_each(|warning| self.deployer.observer.warn(warning));
+        let images = rendered.images.clone();
         let began =
-            Attempt { phase: Phase::Applying, images: rendered.images.clone(), ..self.attempt().clone() };
-        if let Some(reason) = self.begin_applying(began)? {
+            Attempt { phase: Phase::Applying, images, rendered: Some(kept), ..self.attempt().clone() };
+        if let Some(reason) = self.begin_applying(began, changes)? {
             return Ok(Event::Withdrawn(reason));
         }
         self.say("Applying", &format!(" to {}", environment.name));
-        let identity = self.deployer.repository.identity()?;
-        let id = self.attempt().id.clone();
-        let work = Work { id: &id, candidate: &candidate, identity: &identity };
-        let applied = driver.apply(work, &rendered);
-        let kept = applied.and_then(|applied| Ok((applied, driver.applied_changes(&id, applied)?)));
-        match kept {
-            Ok((applied, changes)) => {
-                self.record(Attempt { rendered: Some(applied), ..self.attempt().clone() }, changes)?;
-                Ok(Event::Applied)
-            }
-            Err(failure) => Ok(Event::Failed(failure)),
-        }
+        Ok(match self.with_driver(|driver, work| driver.apply(work, &rendered))? {
+            Ok(()) => Event::Applied,
+            Err(failure) => Event::Failed(failure),
+        })
     }
 
     /// Writes that the environment is being changed: the last moment at which a withdrawal counts, and why there is one. It
     /// stands in the candidate's note, too, so that the notes' own compare-and-swap decides who was first, and whoever
     /// withdraws later can be told.
-    fn begin_applying(&mut self, began: Attempt) -> Result<Option<String>, DeployError> {
+    fn begin_applying(&mut self, began: Attempt, kept: Vec<Change>) -> Result<Option<String>, DeployError> {
         if self.attempt().phase > Phase::Claimed {
-            self.record(began, Vec::new())?;
+            self.record(began, kept)?;
             return Ok(None);
         }
         self.deployer.fetch().map_err(|error| self.not_recorded(error.to_string()))?;
@@ -182,7 +233,7 @@ impl<'a> Run<'a> {
             Ok(edit)
         };
         let gone = || withdrawn.borrow().is_some();
-        self.write(began, Vec::new(), edit, gone)?;
+        self.write(began, kept, edit, gone)?;
         Ok(withdrawn.into_inner())
     }
 
@@ -195,17 +246,15 @@ impl<'a> Run<'a> {
 
     fn verify(&mut self) -> Result<Event, DeployError> {
         self.say("Verifying", "");
-        let context = self.context;
+        let Some(kept) = self.attempt().rendered else { return Ok(Event::TakenUp(Phase::Applying)) };
         let environment = self.claimed.environment.clone();
-        let candidate = Candidate::of_attempt(self.attempt());
-        let identity = self.deployer.repository.identity()?;
-        let id = self.attempt().id.clone();
-        let work = Work { id: &id, candidate: &candidate, identity: &identity };
-        let Some(applied) = self.attempt().rendered else { return Ok(Event::TakenUp(Phase::Applying)) };
-        let verified = context.driver(&environment).and_then(|driver| {
-            let renderer = context.renderer(&environment)?;
-            driver.verify(work, applied, renderer.as_ref())
-        });
+        let context = self.context;
+        let rollback = self.attempt().rollback.is_some();
+        let again = KeptFiles { repository: self.deployer.repository, kept, images: Vec::new() };
+        let verified = self.with_driver(|driver, work| match rollback {
+            true => driver.verify(work, kept, &again),
+            false => driver.verify(work, kept, context.renderer(&environment)?.as_ref()),
+        })?;
         if let Err(failure) = verified {
             return Ok(Event::Failed(failure));
         }

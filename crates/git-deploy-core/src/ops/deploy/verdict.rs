@@ -33,7 +33,8 @@ pub(super) fn entry(
         finished: finding.time.max(attempt.started),
         reason,
         previous: attempt.previous.clone(),
-        cluster: None,
+        rollback: attempt.rollback.clone(),
+        cluster: attempt.cluster.clone(),
     }
 }
 

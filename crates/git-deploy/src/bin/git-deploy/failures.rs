@@ -2,7 +2,7 @@
 
 use git_deploy_cli::{CommandError, Exit, shell_word};
 use git_deploy_core::config::ConfigError;
-use git_deploy_core::deployment::Blame;
+use git_deploy_core::deployment::{Blame, Failure};
 use git_deploy_core::ops::deploy::DeployError;
 use git_deploy_core::ops::view::ViewError;
 use git_deploy_core::state::State;
@@ -16,6 +16,7 @@ pub(crate) fn explain(error: DeployError) -> CommandError {
         | DeployError::LostLock(_)
         | DeployError::NotLanded { .. }
         | DeployError::NotClaimed(_)
+        | DeployError::RolledBack { .. }
         | DeployError::NotRecorded { .. } => CommandError::new(Exit::TryAgain, error),
         DeployError::NotDeployable { .. }
         | DeployError::Broken { .. }
@@ -24,11 +25,12 @@ pub(crate) fn explain(error: DeployError) -> CommandError {
         | DeployError::NotRebased { .. }
         | DeployError::NotYet { .. }
         | DeployError::Older { .. }
+        | DeployError::NoWayBack { .. }
         | DeployError::BaseBusy { .. }
         | DeployError::NothingUnderWay
         | DeployError::TooLate(_)
-        | DeployError::Ended(_)
-        | DeployError::Plan(_) => CommandError::new(Exit::No, error),
+        | DeployError::Ended(_) => CommandError::new(Exit::No, error),
+        DeployError::Plan(ref failure) => CommandError::new(exit_of(failure), error),
         DeployError::NoTarget(_)
         | DeployError::NoEnvironment { .. }
         | DeployError::RenderedOnBase { .. }
@@ -53,6 +55,15 @@ pub(crate) fn explain(error: DeployError) -> CommandError {
     explained
 }
 
+/// Before there is a number a failure is no verdict: what is nobody's fault can be tried again.
+fn exit_of(failure: &Failure) -> Exit {
+    match failure.blame {
+        _ if failure.timed_out => Exit::TimedOut,
+        Blame::Branch => Exit::No,
+        Blame::Nobody => Exit::TryAgain,
+    }
+}
+
 /// Whose fault it is that there is no verdict, where it is anybody's or may go away by itself.
 pub(crate) fn blame(error: &DeployError) -> Option<Blame> {
     match error {
@@ -66,6 +77,7 @@ pub(crate) fn blame(error: &DeployError) -> Option<Blame> {
         | DeployError::NotLanded { .. }
         | DeployError::NotClaimed(_)
         | DeployError::NotRecorded { .. }
+        | DeployError::RolledBack { .. }
         | DeployError::RenderedOnBase { .. }
         | DeployError::TagTaken(_)
         | DeployError::Forbidden(_)
@@ -79,6 +91,7 @@ pub(crate) fn blame(error: &DeployError) -> Option<Blame> {
         | DeployError::NotRebased { .. }
         | DeployError::NotYet { .. }
         | DeployError::Older { .. }
+        | DeployError::NoWayBack { .. }
         | DeployError::NothingUnderWay
         | DeployError::Ended(_)
         | DeployError::TooLate(_)
@@ -139,7 +152,12 @@ fn hints(error: &DeployError) -> Vec<String> {
         }
         DeployError::NoEnvironment { known, .. } => format!("there are: {}", known.join(", ")),
         DeployError::Older { .. } => {
-            "revert on a branch of its own what is to go back, and deploy that".to_owned()
+            "go back with: git deploy --rollback; or revert on a branch of its own what is to go back, and deploy that"
+                .to_owned()
+        }
+        DeployError::NoWayBack { .. } => "see what there was with: git deploy-log".to_owned(),
+        DeployError::RolledBack { .. } => {
+            "revert on a branch what was rolled back, or name a branch: git deploy <branch>".to_owned()
         }
         DeployError::NotYet { after, .. } => format!("deploy it there first: git deploy --env={after}"),
         DeployError::CommitNotApproved(_) => "set its branch deployable, or name a commit on base".to_owned(),

@@ -3,15 +3,15 @@
 mod failures;
 mod observer;
 mod report;
-mod site;
 
 use std::process::ExitCode;
 
+use git_deploy::site::Sites;
 use git_deploy_cli::args::Deploy;
-use git_deploy_cli::{CommandError, Exit, Shell, typed_name};
+use git_deploy_cli::{CommandError, Exit, Shell, printable, typed_name};
 use git_deploy_core::git::Repository;
 use git_deploy_core::ops::Interrupt;
-use git_deploy_core::ops::deploy::{DeployError, DeployRequest, Deployer};
+use git_deploy_core::ops::deploy::{DeployError, DeployRequest, Deployer, Rollback};
 
 use observer::Events;
 
@@ -23,8 +23,8 @@ fn deploy(args: &Deploy, shell: &mut Shell) -> Result<Exit, CommandError> {
     let events = Events::new(shell, args.json);
     let (blame, error) = match begin(args) {
         Ok((repository, request, interrupt)) => {
-            let deployer =
-                Deployer { repository: &repository, site: &site::Plain, observer: &events, interrupt };
+            let site = Sites { observer: &events };
+            let deployer = Deployer { repository: &repository, site: &site, observer: &events, interrupt };
             match act(args, &request, &deployer, &events) {
                 Ok(exit) => return Ok(exit),
                 Err(error) => (failures::blame(&error), failures::explain(error)),
@@ -42,7 +42,20 @@ fn begin(args: &Deploy) -> Result<(Repository, DeployRequest, &'static Interrupt
     let target = args.target.as_deref().map(typed_name).transpose()?.map(str::to_owned);
     let interrupt = git_deploy_cli::interrupt()?;
     repository.stop_on(interrupt);
-    Ok((repository, DeployRequest { target, environment: args.env.clone() }, interrupt))
+    let request = DeployRequest { target, environment: args.env.clone(), rollback: rollback(args)? };
+    Ok((repository, request, interrupt))
+}
+
+/// Which deployment the user wants to go back to.
+fn rollback(args: &Deploy) -> Result<Option<Rollback>, CommandError> {
+    match args.rollback.as_deref() {
+        None => Ok(None),
+        Some("") => Ok(Some(Rollback::Previous)),
+        Some(id) => id.parse().map(|id| Some(Rollback::To(id))).map_err(|_| {
+            CommandError::usage(format!("'{}' is not the name of a deployment", printable(id.as_bytes())))
+                .hint("see them with: git deploy-log")
+        }),
+    }
 }
 
 fn act(

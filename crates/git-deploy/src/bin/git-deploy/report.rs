@@ -2,7 +2,7 @@
 
 use git_deploy_cli::{CommandError, Exit, Text, shell, shell_word};
 use git_deploy_core::deployment::Blame;
-use git_deploy_core::environment::Effect;
+use git_deploy_core::environment::{Effect, PlannedObject};
 use git_deploy_core::ledger::Outcome;
 use git_deploy_core::ops::deploy::{DryRun, Nothing, Report, Verdict};
 use serde_json::{Value, json};
@@ -52,6 +52,7 @@ pub(crate) fn failed(error: &CommandError, blame: Option<Blame>, events: &Events
 fn exit_of(verdict: &Verdict) -> Exit {
     match (verdict.outcome, verdict.blame) {
         (Outcome::Success, _) => Exit::Done,
+        _ if verdict.timed_out => Exit::TimedOut,
         (Outcome::Failure, Some(Blame::Nobody)) => Exit::TryAgain,
         (Outcome::Failure | Outcome::Aborted, _) => Exit::No,
     }
@@ -119,7 +120,7 @@ pub(crate) fn dry_run(planned: Result<DryRun, Nothing>, events: &Events<'_>) -> 
     };
     events.shell(|shell| {
         shell.line(format!("would deploy {what} to {} as {}", planned.environment, planned.id));
-        for (effect, title) in &planned.plan.objects {
+        for PlannedObject { effect, title, validated, .. } in &planned.plan.objects {
             let style = match effect {
                 Effect::Create => shell::GOOD,
                 Effect::Change => shell::NAME,
@@ -130,7 +131,8 @@ pub(crate) fn dry_run(planned: Result<DryRun, Nothing>, events: &Events<'_>) -> 
                 Text::new()
                     .plain("  ")
                     .styled(style, format!("{:<6}", effect.as_str()))
-                    .plain(format!("  {title}")),
+                    .plain(format!("  {title}"))
+                    .plain(if *validated { "" } else { " (unvalidated)" }),
             );
         }
         planned.warnings.iter().for_each(|warning| shell.warn(warning.as_str()));
@@ -143,7 +145,14 @@ fn dry_run_object(planned: &DryRun) -> Value {
         .plan
         .objects
         .iter()
-        .map(|(effect, title)| json!({ "effect": effect.as_str(), "object": title }))
+        .map(|planned| {
+            json!({
+                "effect": planned.effect.as_str(),
+                "object": planned.title,
+                "validated": planned.validated,
+                "diff": planned.diff,
+            })
+        })
         .collect();
     json!({
         "event": "plan",

@@ -1,62 +1,25 @@
-//! What deploys where, and what makes objects of manifests: the meeting of configuration, manifests and images.
+//! What makes objects of a commit's manifests: the meeting of configuration, manifests and images.
 
-use git_deploy_core::config::deploy_toml::{DeployToml, Environment, Severity as Setting, Source, Target};
+use git_deploy_core::config::deploy_toml::{DeployToml, Environment, Severity as Setting, Source};
 use git_deploy_core::config::deploy_toml_of;
 use git_deploy_core::deployment::{Failure, Step};
-use git_deploy_core::environment::rendered::RenderedBranch;
-use git_deploy_core::environment::{Driver, Rendered, RenderedObject, Renderer};
+use git_deploy_core::environment::{Rendered, RenderedObject, Renderer};
 use git_deploy_core::git::object::Kind;
 use git_deploy_core::git::{GitError, Repository};
-use git_deploy_core::ids::{CommitId, ObjectId, RefName};
-use git_deploy_core::ops::deploy::Site;
-use git_deploy_core::ops::view::View;
+use git_deploy_core::ids::{CommitId, ObjectId};
 use git_deploy_image::ImageRepository;
 use git_deploy_manifest::{
     ImageUpdate, Object, RULES, Severities, Severity, SourceFile, lint, read, set_images, write,
 };
 
-/// The environments of this version: rendered branches from plain YAML.
-pub(crate) struct Plain;
-
-impl Site for Plain {
-    fn driver<'a>(
-        &'a self,
-        view: &'a View<'_>,
-        environment: &Environment,
-    ) -> Result<Box<dyn Driver + 'a>, Failure> {
-        let branch = match &environment.target {
-            Target::Rendered { branch, .. } => branch,
-            Target::Cluster { context, .. } => {
-                let reason = format!(
-                    "environment '{}' is the cluster '{context}', and this version deploys to branches only: \
-                     give it kind = \"rendered\"",
-                    environment.name
-                );
-                return Err(Failure::of_nobody(Step::Plan, reason));
-            }
-        };
-        let branch =
-            RefName::branch(branch).map_err(|error| Failure::of_nobody(Step::Plan, error.to_string()))?;
-        let driver = RenderedBranch::new(view.repository, &view.settings, environment.name.clone(), branch);
-        Ok(Box::new(driver))
-    }
-
-    fn renderer<'a>(
-        &'a self,
-        view: &'a View<'_>,
-        base: &'a DeployToml,
-        environment: &'a Environment,
-    ) -> Result<Box<dyn Renderer + 'a>, Failure> {
-        Ok(Box::new(PlainYaml { repository: view.repository, base, environment }))
-    }
-}
-
 /// Manifests that are YAML files in the commit's tree.
-struct PlainYaml<'a> {
-    repository: &'a Repository,
-    /// What a branch must not decide for itself comes from here.
-    base: &'a DeployToml,
-    environment: &'a Environment,
+pub struct PlainYaml<'a> {
+    /// Where the commit is.
+    pub repository: &'a Repository,
+    /// Base's configuration: what a branch must not decide for itself comes from here.
+    pub base: &'a DeployToml,
+    /// What the objects are for.
+    pub environment: &'a Environment,
 }
 
 fn of_branch(step: Step) -> impl Fn(&dyn std::fmt::Display) -> Failure {

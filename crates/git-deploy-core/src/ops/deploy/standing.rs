@@ -1,0 +1,55 @@
+//! What git knows of an environment, for whoever has to find out whether the environment is that one.
+
+use super::{Context, DeployError};
+use crate::attempt::rendered_ref;
+use crate::config::deploy_toml::{Environment, Target};
+use crate::deployment::{Failure, Step};
+use crate::environment::Standing;
+use crate::environment::kept::KeptFiles;
+use crate::ids::{CommitId, DeploymentId};
+
+impl Context<'_> {
+    /// What the ledger says of an environment. Not asked for where git is all that there is.
+    pub(super) fn standing(&self, environment: &Environment) -> Result<Standing, DeployError> {
+        if matches!(environment.target, Target::Rendered { .. }) {
+            return Ok(Standing::default());
+        }
+        let ledger = self.view.ledger()?;
+        let tags = ledger.deployments.iter().map(|deployment| deployment.id.clone());
+        let unreadable = ledger.unreadable.iter().map(|error| error.tag.clone());
+        let attempts = self.attempt_refs()?.into_iter().map(|(id, _)| id);
+        Ok(Standing {
+            root: self.repository().first_commit(self.base_tip)?,
+            latest: self.latest_success(environment)?.cloned(),
+            known: tags.chain(unreadable).chain(attempts).collect(),
+        })
+    }
+
+    /// The commit that keeps what a deployment applied.
+    pub(super) fn kept(
+        &self,
+        environment: &Environment,
+        id: &DeploymentId,
+    ) -> Result<Option<CommitId>, Failure> {
+        let failed = |error: &dyn std::fmt::Display| Failure::of_nobody(Step::Read, error.to_string());
+        let name = rendered_ref(&environment.name, id).map_err(|error| failed(&error))?;
+        let kept = self.transactor().resolve(&name).map_err(|error| failed(&error))?;
+        Ok(kept.map(CommitId))
+    }
+
+    /// What makes the objects of an earlier deployment again.
+    pub(super) fn kept_files(
+        &self,
+        environment: &Environment,
+        of: &DeploymentId,
+    ) -> Result<KeptFiles<'_>, Failure> {
+        let kept = self.kept(environment, of)?.ok_or_else(|| {
+            let reason = format!("what {of} applied is not kept any more: it cannot be applied again");
+            Failure::of_nobody(Step::Read, reason)
+        })?;
+        let ledger = self.view.ledger().map_err(|error| Failure::of_nobody(Step::Read, error.to_string()))?;
+        let deployment = ledger.deployments.iter().find(|deployment| deployment.id == *of);
+        let images = deployment.map(|deployment| deployment.images.clone()).unwrap_or_default();
+        Ok(KeptFiles { repository: self.repository(), kept, images })
+    }
+}

@@ -1,0 +1,7 @@
+//! What several binaries of this package share: where a commit is deployed to, and what makes objects of it.
+//!
+//! This is no interface for others: the programs are.
+
+pub mod render;
+#[cfg(feature = "cluster")]
+pub mod site;
