@@ -107,6 +107,32 @@ impl Plan {
     }
 }
 
+/// One workload as it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workload {
+    /// Kind, namespace and name.
+    pub title: String,
+    /// How many of its pods are ready.
+    pub ready: u64,
+    /// How many there should be.
+    pub wanted: u64,
+    /// What is wrong with it, or what it waits for; none if it is as it should be.
+    pub trouble: Option<String>,
+}
+
+/// What stands in an environment just now.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Status {
+    /// What runs there; nothing where nothing can run.
+    pub workloads: Vec<Workload>,
+    /// What differs from what was applied last.
+    pub drift: Plan,
+    /// Who changes it just now, as the environment itself knows it.
+    pub holder: Option<Lock>,
+    /// The deployment that it says to have been given last, and how far that has come.
+    pub says: Option<String>,
+}
+
 /// Asked every moment by whatever takes long.
 pub trait Pulse {
     /// Keeps alive what the run holds. `false`: the run has to stop, and why is known to it.
@@ -220,6 +246,12 @@ pub trait Driver {
     /// # Errors
     /// When the objects cannot be applied here, or the environment cannot be asked.
     fn plan(&self, rendered: &Rendered, pulse: &dyn Pulse) -> Result<Plan, Failure>;
+
+    /// What stands there, compared with what was applied last. Changes nothing.
+    ///
+    /// # Errors
+    /// When the environment cannot be asked.
+    fn status(&self, standing: &Standing, kept: &Rendered, pulse: &dyn Pulse) -> Result<Status, Failure>;
 
     /// Makes the commit that keeps the bytes that are going to be applied, one file an object. Moves no ref.
     ///

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Custody, Driver, Effect, NotTaken, Plan, PlannedObject, Previous, Pulse, Rendered, Renderer, Restored,
-    Standing, Work, kept,
+    Standing, Status, Work, kept,
 };
 use crate::config::Settings;
 use crate::deployment::{Close, Failure, Step};
@@ -105,6 +105,12 @@ impl Driver for RenderedBranch<'_> {
         objects.extend(standing.into_keys().map(|path| planned(Effect::Delete, path)));
         objects.sort();
         Ok(Plan { objects })
+    }
+
+    fn status(&self, _: &Standing, kept: &Rendered, pulse: &dyn Pulse) -> Result<Status, Failure> {
+        let mut drift = self.plan(kept, pulse)?;
+        drift.objects.retain(|planned| planned.effect != Effect::Keep);
+        Ok(Status { drift, ..Status::default() })
     }
 
     fn keep(&self, work: Work<'_>, rendered: &Rendered) -> Result<CommitId, Failure> {
