@@ -69,13 +69,19 @@ impl AuditEvent {
             user: text("/user/username"),
             user_agent: text("/userAgent"),
             code: u16::try_from(code).unwrap_or_default(),
-            dry_run: uri.contains("dryRun=All"),
+            // A deletion says so in its body.
+            dry_run: uri.contains("dryRun=All") || text("/requestObject/dryRun/0") == "All",
             uri,
             received: text("/requestReceivedTimestamp"),
             stage_timestamp: text("/stageTimestamp"),
             object: event.get("responseObject").cloned(),
         }
     }
+}
+
+/// Whether a request with that path was written down.
+pub(super) fn contains(log: &Path, path: &str) -> bool {
+    fs::read_to_string(log).is_ok_and(|content| content.contains(path))
 }
 
 /// All requests, each once: a watch that has ended is told of twice.

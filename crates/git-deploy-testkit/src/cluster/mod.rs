@@ -55,6 +55,9 @@ use supervisor::Supervisor;
 /// The one context of [`Cluster::kubeconfig`].
 const CONTEXT: &str = "test";
 
+/// How the path of a request begins that is only made to be found in the audit log.
+const MARKER: &str = "/version?marker=";
+
 /// Nothing that a test waits for takes as long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -200,14 +203,12 @@ impl Cluster {
     pub fn audit(&self) -> Vec<AuditEvent> {
         let log = self.directory.join(control_plane::AUDIT_LOG);
         // Requests are written down after they are answered, so one is made and looked for.
-        let marker = format!("/version?marker={}", self.next_number());
+        let marker = format!("{MARKER}{}-", self.next_number());
         if self.kubectl(&["get", "--raw", &marker, "--request-timeout=2s"]).code == Some(0) {
-            eventually("the audit log is written", || {
-                audit::read(&log).iter().any(|event| event.uri == marker)
-            });
+            eventually("the audit log is written", || audit::contains(&log, &marker));
         }
         let mut events = audit::read(&log);
-        events.retain(|event| !event.uri.starts_with("/version?marker="));
+        events.retain(|event| !event.uri.starts_with(MARKER));
         events
     }
 
