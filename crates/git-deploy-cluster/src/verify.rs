@@ -1,0 +1,300 @@
+//! Waiting until what was applied does what it was applied for.
+//!
+//! Everything at once, failing with the first object that will not become ready, and only by what an object says of the
+//! generation that was applied. What ready means is decided in `git_deploy_manifest::readiness`; here is where objects
+//! come from, how time passes, and what is told. Nothing here changes the cluster.
+//!
+//! All that runs is part of the one future: whoever drops it ends every watch.
+
+mod scene;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::future::{select_all, try_join_all};
+use git_deploy_core::deployment::Blame;
+use git_deploy_manifest::ObjectId;
+use git_deploy_manifest::readiness::{Origin, Patience, Trouble};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::api_error::ApiError;
+use crate::connect::Connection;
+use crate::evidence;
+use crate::target::Applied;
+use scene::{Scene, Standing};
+
+/// How often it is looked at when nothing changes: troubles become failures by lasting.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Changes come in swarms; this much later most of a swarm is there.
+const SETTLE: Duration = Duration::from_millis(10);
+
+/// An API server that has been silent for so long at the end is the reason for the end.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// How long is waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// For all of it.
+    pub timeout: Duration,
+    /// With single troubles.
+    pub patience: Patience,
+}
+
+/// How the wait goes; told when it changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// How many objects are ready.
+    Standing {
+        /// So many are.
+        ready: usize,
+        /// Of so many.
+        wanted: usize,
+        /// The others, and what each is waited for.
+        waiting: Vec<(ObjectId, String)>,
+    },
+    /// What should be known before the end; each is told once.
+    Warning(String),
+}
+
+/// Why the wait ended without everything being ready.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotReady {
+    /// An object will not become ready.
+    #[error("{object} failed: {reason}")]
+    Failed {
+        /// Which.
+        object: ObjectId,
+        /// The first cause.
+        reason: String,
+        /// Whose fault it is.
+        blame: Blame,
+        /// What the cluster says about it, in lines.
+        evidence: Vec<String>,
+    },
+    /// It took too long.
+    #[error("{} not ready after {} s{}", those(waiting), timeout.as_secs(), cause_of(cause.as_deref()))]
+    TimedOut {
+        /// How long was waited.
+        timeout: Duration,
+        /// What was not ready, and what was missing.
+        waiting: Vec<(ObjectId, String)>,
+        /// The first cause that could be seen.
+        cause: Option<String>,
+        /// The release's where its containers run and do not become ready; otherwise nobody's.
+        blame: Blame,
+        /// What the cluster says about it, in lines.
+        evidence: Vec<String>,
+    },
+    /// The API server did not answer any more.
+    #[error("the API server has not answered for {} s, while waiting for {what}{}", silence.as_secs(), cause_of(why.as_deref()))]
+    Unreachable {
+        /// What was asked for.
+        what: String,
+        /// For how long it has been silent.
+        silence: Duration,
+        /// What the way to it said.
+        why: Option<String>,
+    },
+    /// What was applied may not be watched.
+    #[error("cannot watch {what}: {why}")]
+    Denied {
+        /// What may not be read.
+        what: String,
+        /// The API server's reason.
+        why: ApiError,
+    },
+}
+
+impl NotReady {
+    /// Whose fault it is.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Failed { blame, .. } | Self::TimedOut { blame, .. } => *blame,
+            Self::Unreachable { .. } | Self::Denied { .. } => Blame::Nobody,
+        }
+    }
+
+    /// What the cluster says about it, in lines.
+    pub fn evidence(&self) -> &[String] {
+        match self {
+            Self::Failed { evidence, .. } | Self::TimedOut { evidence, .. } => evidence,
+            Self::Unreachable { .. } | Self::Denied { .. } => &[],
+        }
+    }
+}
+
+fn those(waiting: &[(ObjectId, String)]) -> String {
+    match waiting {
+        [] => "nothing is".to_owned(),
+        [(object, what)] => format!("{object} ({what}) is"),
+        [(object, what), others @ ..] => format!("{object} ({what}) and {} more are", others.len()),
+    }
+}
+
+fn cause_of(cause: Option<&str>) -> String {
+    cause.map(|cause| format!(": {cause}")).unwrap_or_default()
+}
+
+/// Waits until all that was applied is ready; says what should be known of it nevertheless.
+///
+/// A Service is judged by the pods that are there and by the workloads of the same call: wait for both together.
+///
+/// # Errors
+/// With the first object that will not become ready, by time-out, or where the cluster cannot be asked.
+pub async fn until_ready(
+    connection: &Connection,
+    applied: &[Applied],
+    limits: &Limits,
+    tell: &(dyn Fn(Progress) + Sync),
+) -> Result<Vec<String>, NotReady> {
+    let scene = Scene::of(applied, limits.patience);
+    let deadline = Instant::now() + limits.timeout;
+    let wait = async {
+        fill(connection, &scene).await?;
+        settle(connection, &scene, tell).await
+    };
+    tokio::select! {
+        biased;
+        ended = wait => ended,
+        () = sleep_until(deadline) => Err(late(connection, &scene, limits.timeout).await),
+    }
+}
+
+/// Everything once; watches are opened only if that is not enough.
+async fn fill(connection: &Connection, scene: &Scene<'_>) -> Result<(), NotReady> {
+    let stores = scene.stores().map(async |(store, is_required)| match store.fill(connection).await {
+        Err(why) if is_required => Err(NotReady::Denied { what: store.what(), why }),
+        Err(why) => {
+            store.give_up(why);
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    });
+    try_join_all(stores).await.map(drop)
+}
+
+/// Looks again after each change, until there is a verdict.
+async fn settle(
+    connection: &Connection,
+    scene: &Scene<'_>,
+    tell: &(dyn Fn(Progress) + Sync),
+) -> Result<Vec<String>, NotReady> {
+    let changed = &Notify::new();
+    let mut told = Told::new(tell);
+    told.warn(scene.blind_spots());
+    let looking = async {
+        loop {
+            let standing = scene.look();
+            told.of(&standing);
+            if let Some((index, trouble)) = standing.failed {
+                return Err(failed(connection, scene, index, trouble).await);
+            }
+            if standing.waiting.is_empty() {
+                scene.still_there(connection).await?;
+                return Ok(standing.notes);
+            }
+            if scene.probe(connection).await {
+                continue;
+            }
+            // Nothing is missed in between: a notification waits for whoever asks next.
+            if timeout(TICK, changed.notified()).await.is_ok() {
+                sleep(SETTLE).await;
+            }
+        }
+    };
+    // Ready at the first sight is the usual end of what did not change: no watch is opened for that.
+    let following = async {
+        tokio::task::yield_now().await;
+        let follow = scene.stores().filter(|(store, _)| store.state().denied().is_none());
+        let mut following: Vec<_> = follow
+            .map(|(store, is_required)| {
+                Box::pin(async move { (store.follow(connection, changed).await, store, is_required) })
+            })
+            .collect();
+        loop {
+            if following.is_empty() {
+                std::future::pending::<()>().await;
+            }
+            let ((why, store, is_required), _, others) = select_all(following).await;
+            if is_required {
+                return NotReady::Denied { what: store.what(), why };
+            }
+            store.give_up(why);
+            following = others;
+        }
+    };
+    tokio::select! {
+        biased;
+        verdict = looking => verdict,
+        denied = following => Err(denied),
+    }
+}
+
+/// What was told already.
+struct Told<'a> {
+    tell: &'a (dyn Fn(Progress) + Sync),
+    last: Option<Progress>,
+    warnings: BTreeSet<String>,
+}
+
+impl<'a> Told<'a> {
+    fn new(tell: &'a (dyn Fn(Progress) + Sync)) -> Told<'a> {
+        Told { tell, last: None, warnings: BTreeSet::new() }
+    }
+
+    fn warn(&mut self, warnings: Vec<String>) {
+        for warning in warnings {
+            if self.warnings.insert(warning.clone()) {
+                (self.tell)(Progress::Warning(warning));
+            }
+        }
+    }
+
+    fn of(&mut self, standing: &Standing) {
+        self.warn(standing.warnings.clone());
+        let progress = Progress::Standing {
+            ready: standing.ready,
+            wanted: standing.wanted,
+            waiting: standing.waiting.clone(),
+        };
+        if self.last.as_ref() != Some(&progress) {
+            self.last = Some(progress.clone());
+            (self.tell)(progress);
+        }
+    }
+}
+
+fn blame(origin: Origin) -> Blame {
+    match origin {
+        Origin::Release => Blame::Branch,
+        Origin::Cluster => Blame::Nobody,
+    }
+}
+
+async fn failed(connection: &Connection, scene: &Scene<'_>, index: usize, trouble: Trouble) -> NotReady {
+    NotReady::Failed {
+        object: scene.id(index).clone(),
+        reason: trouble.reason,
+        blame: blame(trouble.origin),
+        evidence: evidence::events(connection, &scene.suspects(index)).await,
+    }
+}
+
+/// The end of the wait: because nobody answered, or because something is not ready.
+async fn late(connection: &Connection, scene: &Scene<'_>, timeout: Duration) -> NotReady {
+    if let Some((what, silence, why)) = scene.silence().filter(|(_, silence, _)| *silence >= SILENCE) {
+        return NotReady::Unreachable { what, silence, why };
+    }
+    let standing = scene.look();
+    let cause = scene.first_cause();
+    let suspects: Vec<_> = standing.indices.iter().take(3).flat_map(|index| scene.suspects(*index)).collect();
+    NotReady::TimedOut {
+        timeout,
+        waiting: standing.waiting,
+        blame: cause.as_ref().map_or(Blame::Nobody, |trouble| blame(trouble.origin)),
+        cause: cause.map(|trouble| trouble.reason),
+        evidence: evidence::events(connection, &suspects).await,
+    }
+}

@@ -1,0 +1,384 @@
+//! What is waited for, and everything that it is judged by.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::future::{join_all, try_join_all};
+use git_deploy_manifest::ObjectId;
+use git_deploy_manifest::readiness::{
+    Around, Health, Patience, Surroundings, Trouble, Wait, first_cause, is_final, is_inert, judge, needs,
+};
+use http::Method;
+use kube::core::discovery::ApiResource;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::NotReady;
+use crate::connect::{Connection, request};
+use crate::evidence::Suspect;
+use crate::target::Applied;
+use crate::watch::{State, Store};
+
+/// Group, kind, namespace.
+type Key = (String, String, Option<String>);
+
+/// A kind in a namespace.
+struct Shelf {
+    store: Store,
+    /// Whether something that was applied is of this kind: then it must be readable.
+    is_required: bool,
+}
+
+/// What is waited for.
+pub(super) struct Scene<'a> {
+    applied: &'a [Applied],
+    patience: Patience,
+    shelves: BTreeMap<Key, Shelf>,
+    clock: Mutex<Clock>,
+    discovery: Mutex<Discovery>,
+    /// Which objects were ready and stay so, whatever becomes of them.
+    done: Mutex<HashSet<usize>>,
+}
+
+/// What one look at everything comes to.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    pub(super) ready: usize,
+    pub(super) wanted: usize,
+    pub(super) waiting: Vec<(ObjectId, String)>,
+    /// Which of the applied objects `waiting` are.
+    pub(super) indices: Vec<usize>,
+    pub(super) warnings: Vec<String>,
+    /// What should be known of those that are ready.
+    pub(super) notes: Vec<String>,
+    pub(super) failed: Option<(usize, Trouble)>,
+}
+
+/// Since when each trouble has been there, by our own clock.
+#[derive(Default)]
+struct Clock {
+    since: HashMap<String, (Instant, u64)>,
+    look: u64,
+}
+
+/// What discovery lists.
+#[derive(Default)]
+struct Discovery {
+    served: HashMap<(String, String), HashSet<String>>,
+    asked: HashSet<(String, String)>,
+}
+
+impl<'a> Scene<'a> {
+    pub(super) fn of(applied: &'a [Applied], patience: Patience) -> Scene<'a> {
+        let mut shelves = BTreeMap::new();
+        for object in applied.iter().filter(|object| !is_inert(&object.target.id)) {
+            let id = &object.target.id;
+            let store = Store::new(object.target.resource.clone(), id.namespace.clone());
+            shelves.insert(key(id), Shelf { store, is_required: true });
+        }
+        for object in applied {
+            for what in needs(&object.target.id) {
+                let Some((resource, is_namespaced)) = resource(*what) else { continue };
+                let namespace = object.target.id.namespace.clone().filter(|_| is_namespaced);
+                let key = (resource.group.clone(), resource.kind.clone(), namespace.clone());
+                shelves
+                    .entry(key)
+                    .or_insert_with(|| Shelf { store: Store::new(resource, namespace), is_required: false });
+            }
+        }
+        let (clock, discovery, done) = Default::default();
+        Scene { applied, patience, shelves, clock, discovery, done }
+    }
+
+    pub(super) fn stores(&self) -> impl Iterator<Item = (&Store, bool)> {
+        self.shelves.values().map(|shelf| (&shelf.store, shelf.is_required))
+    }
+
+    pub(super) fn id(&self, index: usize) -> &'a ObjectId {
+        &self.applied[index].target.id
+    }
+
+    /// Looks at everything.
+    pub(super) fn look(&self) -> Standing {
+        let eye = Eye::open(self);
+        let mut standing = Standing { wanted: self.applied.len(), ..Standing::default() };
+        for (index, applied) in self.applied.iter().enumerate() {
+            let id = &applied.target.id;
+            match self.health(&eye, index, applied) {
+                Health::Ready => standing.ready += 1,
+                Health::ReadyBut(note) => {
+                    standing.ready += 1;
+                    standing.notes.push(format!("{id}: {note}"));
+                }
+                Health::Waiting(Wait { what, warning }) => {
+                    standing.warnings.extend(warning.map(|warning| format!("{id}: {warning}")));
+                    standing.waiting.push((id.clone(), what));
+                    standing.indices.push(index);
+                }
+                Health::Failed(trouble) => {
+                    standing.failed.get_or_insert((index, trouble));
+                }
+            }
+        }
+        lock(&self.clock).end_of_look();
+        standing
+    }
+
+    fn health(&self, eye: &Eye<'_>, index: usize, applied: &Applied) -> Health {
+        let id = &applied.target.id;
+        if is_inert(id) || lock(&self.done).contains(&index) {
+            return Health::Ready;
+        }
+        let Some(state) = eye.states.get(&key(id)) else { return Health::Ready };
+        let object = match state.get(id.namespace.as_deref(), &id.name) {
+            Some(object) if uid(object) == applied.uid => object,
+            other => match (other, state.gone(&applied.uid).filter(|_| is_final(id))) {
+                // A Job that cleans up after itself: its last words count.
+                (_, Some(last)) => last,
+                (other, None) => return Health::Failed(lost(other.is_some())),
+            },
+        };
+        let health = judge(id, object, &applied.live, eye, &self.patience);
+        if health == Health::Ready && is_final(id) {
+            lock(&self.done).insert(index);
+        }
+        health
+    }
+
+    /// Whether what has nothing to wait for is at least still there.
+    pub(super) async fn still_there(&self, connection: &Connection) -> Result<(), NotReady> {
+        let mut kinds: BTreeMap<Key, Vec<&Applied>> = BTreeMap::new();
+        for applied in self.applied.iter().filter(|applied| is_inert(&applied.target.id)) {
+            kinds.entry(key(&applied.target.id)).or_default().push(applied);
+        }
+        let checks = kinds.values().map(async |objects| {
+            let first = &objects[0].target;
+            let store = Store::new(first.resource.clone(), first.id.namespace.clone());
+            let found = store.uids(connection).await;
+            let found = found.map_err(|why| NotReady::Denied { what: store.what(), why })?;
+            for applied in objects {
+                let id = &applied.target.id;
+                let name = (id.namespace.clone().unwrap_or_default(), id.name.clone());
+                if found.get(&name) != Some(&applied.uid) {
+                    let trouble = lost(found.contains_key(&name));
+                    return Err(NotReady::Failed {
+                        object: id.clone(),
+                        reason: trouble.reason,
+                        blame: super::blame(trouble.origin),
+                        evidence: Vec::new(),
+                    });
+                }
+            }
+            Ok(())
+        });
+        try_join_all(checks).await.map(drop)
+    }
+
+    /// Asks discovery for what was missing in it; whether something new is there.
+    pub(super) async fn probe(&self, connection: &Connection) -> bool {
+        let asked = std::mem::take(&mut lock(&self.discovery).asked);
+        let answers = join_all(asked.into_iter().map(async |(group, version)| {
+            let path = format!("/apis/{group}/{version}");
+            let answer = connection.call(request(Method::GET, &path, Vec::new())).await.unwrap_or_default();
+            let resources = answer.pointer("/resources").and_then(Value::as_array);
+            let plurals = resources.into_iter().flatten().map(|found| text(found, "/name").to_owned());
+            ((group, version), plurals.collect::<HashSet<_>>())
+        }))
+        .await;
+        let mut discovery = lock(&self.discovery);
+        let mut is_news = false;
+        for (which, plurals) in answers {
+            let before = discovery.served.insert(which.clone(), plurals);
+            is_news |= before.as_ref() != discovery.served.get(&which);
+        }
+        is_news
+    }
+
+    /// What cannot be seen, so that failures will be seen late.
+    pub(super) fn blind_spots(&self) -> Vec<String> {
+        let stores = self.shelves.values().filter(|shelf| !shelf.is_required).map(|shelf| &shelf.store);
+        stores
+            .filter_map(|store| {
+                let state = store.state();
+                let why = state.denied()?;
+                Some(format!("cannot read {}, so failures may be seen late: {why}", store.what()))
+            })
+            .collect()
+    }
+
+    /// Where the API server owes an answer for longest.
+    pub(super) fn silence(&self) -> Option<(String, Duration, Option<String>)> {
+        let silences = self.shelves.values().filter_map(|Shelf { store, .. }| {
+            let state = store.state();
+            let (silence, why) = state.unanswered()?;
+            Some((store.what(), silence, why.map(ToString::to_string)))
+        });
+        silences.max_by_key(|(_, silence, _)| *silence)
+    }
+
+    /// The first cause of what is not ready, in the pods.
+    pub(super) fn first_cause(&self) -> Option<Trouble> {
+        let waiting = self.look().indices;
+        let eye = Eye::open(self);
+        waiting.into_iter().find_map(|index| {
+            let pods = eye.family(&self.applied[index]).into_iter().filter(|(kind, _)| *kind == "Pod");
+            first_cause(pods.map(|(_, pod)| pod), &eye, &self.patience)
+        })
+    }
+
+    /// An object, what it made, and what that made: whose events may say why.
+    pub(super) fn suspects(&self, index: usize) -> Vec<Suspect> {
+        const MOST: usize = 6;
+        let applied = &self.applied[index];
+        let namespace = applied.target.id.namespace.clone();
+        let eye = Eye::open(self);
+        let mut family = eye.family(applied);
+        // The newest first, and pods that are not well before others.
+        family.sort_by_key(|(_, object)| std::cmp::Reverse(text(object, "/metadata/creationTimestamp")));
+        family.sort_by_key(|(kind, object)| *kind == "Pod" && is_ready(object));
+        let uids = family.into_iter().map(|(_, object)| uid(object).to_owned());
+        let uids = std::iter::once(applied.uid.clone()).chain(uids).take(MOST);
+        uids.map(|uid| Suspect { namespace: namespace.clone(), uid }).collect()
+    }
+}
+
+/// One look: nothing changes while it lasts.
+struct Eye<'a> {
+    scene: &'a Scene<'a>,
+    states: BTreeMap<&'a Key, MutexGuard<'a, State>>,
+}
+
+impl<'a> Eye<'a> {
+    fn open(scene: &'a Scene<'a>) -> Eye<'a> {
+        Eye { scene, states: scene.shelves.iter().map(|(key, shelf)| (key, shelf.store.state())).collect() }
+    }
+
+    fn of_kind(&self, group: &str, kind: &str, namespace: Option<&str>) -> Option<Vec<&Value>> {
+        let key = (group.to_owned(), kind.to_owned(), namespace.map(str::to_owned));
+        Some(self.states.get(&key)?.all()?.collect())
+    }
+
+    /// The ReplicaSets and pods that belong to an object, by their controllers.
+    fn family(&self, applied: &Applied) -> Vec<(&'static str, &Value)> {
+        let namespace = applied.target.id.namespace.as_deref();
+        let sets = self.of_kind("apps", "ReplicaSet", namespace).unwrap_or_default();
+        let sets: Vec<_> = sets.into_iter().filter(|set| controller(set) == applied.uid).collect();
+        let pods = self.of_kind("", "Pod", namespace).unwrap_or_default().into_iter().filter(|pod| {
+            let owner = controller(pod);
+            uid(pod) == applied.uid || owner == applied.uid || sets.iter().any(|set| uid(set) == owner)
+        });
+        let pods: Vec<_> = pods.map(|pod| ("Pod", pod)).collect();
+        sets.into_iter().map(|set| ("ReplicaSet", set)).chain(pods).collect()
+    }
+}
+
+impl Surroundings for Eye<'_> {
+    fn all(&self, what: Around, namespace: &str) -> Option<Vec<&Value>> {
+        let Some((resource, is_namespaced)) = resource(what) else {
+            let workloads = self.scene.applied.iter().filter_map(|applied| {
+                let id = &applied.target.id;
+                self.states.get(&key(id))?.get(id.namespace.as_deref(), &id.name)
+            });
+            let has_template = |object: &&Value| {
+                object.pointer("/spec/template").or_else(|| object.pointer("/spec/jobTemplate")).is_some()
+            };
+            // Those that are ready as soon as they exist, CronJobs, are not watched.
+            let unwatched = self.scene.applied.iter().filter(|applied| is_inert(&applied.target.id));
+            return Some(
+                workloads.chain(unwatched.map(|applied| &applied.live)).filter(has_template).collect(),
+            );
+        };
+        self.of_kind(&resource.group, &resource.kind, is_namespaced.then_some(namespace))
+    }
+
+    fn observed(&self, symptom: &str) -> Duration {
+        lock(&self.scene.clock).observed(symptom)
+    }
+
+    fn is_served(&self, group: &str, version: &str, plural: &str) -> Option<bool> {
+        let which = (group.to_owned(), version.to_owned());
+        let mut discovery = lock(&self.scene.discovery);
+        let is_served = discovery.served.get(&which).is_some_and(|plurals| plurals.contains(plural));
+        if !is_served {
+            discovery.asked.insert(which);
+        }
+        Some(is_served)
+    }
+}
+
+impl Clock {
+    fn observed(&mut self, symptom: &str) -> Duration {
+        let look = self.look;
+        let (since, seen) = self.since.entry(symptom.to_owned()).or_insert_with(|| (Instant::now(), look));
+        *seen = look;
+        since.elapsed()
+    }
+
+    /// What was not asked for in this look has healed.
+    fn end_of_look(&mut self) {
+        let look = self.look;
+        self.since.retain(|_, (_, seen)| *seen == look);
+        self.look += 1;
+    }
+}
+
+/// Where the API server has what others are judged by, and whether it is in namespaces.
+fn resource(what: Around) -> Option<(ApiResource, bool)> {
+    let (group, kind, plural, is_namespaced) = match what {
+        Around::Pods => ("", "Pod", "pods", true),
+        Around::ReplicaSets => ("apps", "ReplicaSet", "replicasets", true),
+        Around::Ingresses => ("networking.k8s.io", "Ingress", "ingresses", true),
+        Around::Nodes => ("", "Node", "nodes", false),
+        Around::StorageClasses => ("storage.k8s.io", "StorageClass", "storageclasses", false),
+        Around::Workloads => return None,
+    };
+    let api_version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
+    let resource = ApiResource {
+        group: group.to_owned(),
+        version: "v1".to_owned(),
+        api_version,
+        kind: kind.to_owned(),
+        plural: plural.to_owned(),
+    };
+    Some((resource, is_namespaced))
+}
+
+/// An object of ours that is not there, or not ours any more.
+fn lost(is_replaced: bool) -> Trouble {
+    let reason = if is_replaced {
+        "it was replaced by another object of the same name, not by this deployment"
+    } else {
+        "it was deleted, not by this deployment"
+    };
+    Trouble { reason: reason.to_owned(), origin: git_deploy_manifest::readiness::Origin::Cluster }
+}
+
+fn key(id: &ObjectId) -> Key {
+    (id.group.clone(), id.kind.clone(), id.namespace.clone())
+}
+
+fn controller(object: &Value) -> &str {
+    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let mut owners = owners.into_iter().flatten();
+    let owner = owners.find(|owner| owner.pointer("/controller").and_then(Value::as_bool) == Some(true));
+    owner.map(|owner| text(owner, "/uid")).unwrap_or_default()
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.any(|found| text(found, "/type") == "Ready" && text(found, "/status") == "True")
+}
+
+fn uid(object: &Value) -> &str {
+    text(object, "/metadata/uid")
+}
+
+fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
