@@ -114,18 +114,26 @@ pub struct Failure {
     pub reason: String,
     /// Whether it only did not succeed in time.
     pub timed_out: bool,
+    /// What a person can do about it.
+    pub hint: Option<String>,
 }
 
 impl Failure {
-    /// A failure that this one is to blame for.
+    /// A failure that somebody is to blame for, or nobody.
     pub fn new(step: Step, blame: Blame, reason: impl Into<String>) -> Self {
-        Self { step, blame, reason: short(reason.into()), timed_out: false }
+        Self { step, blame, reason: short(reason.into()), timed_out: false, hint: None }
     }
 
     /// The same, because it did not succeed in time.
     #[must_use]
     pub fn timed_out(self) -> Self {
         Self { timed_out: true, ..self }
+    }
+
+    /// The same, with what a person can do about it.
+    #[must_use]
+    pub fn hint(self, hint: Option<impl Into<String>>) -> Self {
+        Self { hint: hint.map(Into::into), ..self }
     }
 
     /// A failure that the branch is to blame for.
@@ -205,6 +213,8 @@ pub struct Close {
     pub again: bool,
     /// Whether it only did not succeed in time.
     pub timed_out: bool,
+    /// What a person can do about it.
+    pub hint: Option<String>,
 }
 
 /// The step that follows from what happened in a phase.
@@ -212,7 +222,7 @@ pub fn next(phase: Phase, event: Event) -> Action {
     let close = |outcome, blame, reason, again: bool| {
         // Forward under the next number without going back first: the next apply changes the same objects.
         let restore = phase > Phase::Claimed && !again;
-        Action::Close(Close { outcome, blame, reason, restore, again, timed_out: false })
+        Action::Close(Close { outcome, blame, reason, restore, again, timed_out: false, hint: None })
     };
     match event {
         Event::TakenUp(Phase::Claimed | Phase::Applying) => Action::Apply,
@@ -232,7 +242,9 @@ pub fn next(phase: Phase, event: Event) -> Action {
         Event::Withdrawn(reason) => close(Outcome::Aborted, Blame::Nobody, reason, false),
         Event::AbortAsked => close(Outcome::Aborted, Blame::Branch, "aborted".to_owned(), false),
         Event::Failed(failure) => match close(Outcome::Failure, failure.blame, failure.to_string(), false) {
-            Action::Close(close) => Action::Close(Close { timed_out: failure.timed_out, ..close }),
+            Action::Close(close) => {
+                Action::Close(Close { timed_out: failure.timed_out, hint: failure.hint, ..close })
+            }
             action => action,
         },
     }

@@ -319,7 +319,7 @@ impl Run<'_> {
             return Ok(None);
         };
         let reason = kept.reason.unwrap_or_default();
-        let close = Close { outcome, blame, reason, restore: false, again: false, timed_out: kept.timed_out };
+        let close = Close { outcome, blame, reason, restore: false, again: false, timed_out: kept.timed_out, hint: None };
         Ok(Some((tag, close, deployment.finished)))
     }
 }

@@ -115,6 +115,8 @@ pub struct Verdict {
     pub reason: Option<String>,
     /// Whether it only did not succeed in time.
     pub timed_out: bool,
+    /// What a person can do about it, beside what follows from the blame.
+    pub hint: Option<String>,
     /// Whether the ledger's entry is only here, because the remote could not be reached.
     pub only_here: bool,
     /// Whether the same branch is to be deployed at once under the next number.
@@ -182,6 +184,7 @@ impl Verdict {
             blame: attempt.blame,
             reason: attempt.reason,
             timed_out: attempt.timed_out,
+            hint: None,
             only_here: false,
             again: false,
         }

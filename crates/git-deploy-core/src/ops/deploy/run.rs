@@ -160,13 +160,14 @@ impl<'a> Run<'a> {
 
     pub(super) fn verdict(self, outcome: Outcome, close: Option<Close>, only_here: bool) -> Verdict {
         let again = close.as_ref().is_some_and(|close| close.again);
+        let hint = close.as_ref().and_then(|close| close.hint.clone());
         let attempt = Attempt {
             blame: close.as_ref().map(|close| close.blame),
             timed_out: close.as_ref().is_some_and(|close| close.timed_out),
             reason: close.map(|close| close.reason),
             ..self.claimed.attempt
         };
-        Verdict { only_here, again, ..Verdict::of(attempt, outcome) }
+        Verdict { only_here, again, hint, ..Verdict::of(attempt, outcome) }
     }
 
     /// What makes the objects: the candidate's manifests, or the files of the deployment that is gone back to.

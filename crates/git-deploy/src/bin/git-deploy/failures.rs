@@ -166,13 +166,13 @@ fn hints(error: &DeployError) -> Vec<String> {
             format!("write one with 'git deploy-init', commit it to '{}' and push that", base.short())
         }
         DeployError::Record { name, .. } => format!("look at it with: git log -1 {name}"),
+        DeployError::Plan(failure) => return failure.hint.iter().cloned().collect(),
         DeployError::Forbidden(_)
         | DeployError::LostLock(_)
         | DeployError::NotTaken { .. }
         | DeployError::NothingUnderWay
         | DeployError::Ended(_)
         | DeployError::NotClaimed(_)
-        | DeployError::Plan(_)
         | DeployError::Id(_)
         | DeployError::Sync(_)
         | DeployError::View(_)

@@ -89,6 +89,7 @@ fn say(verdict: &Verdict, events: &Events<'_>) {
     }
     events.shell(|shell| {
         shell.line(line);
+        verdict.hint.iter().for_each(|hint| shell.hint(hint.as_str()));
         if verdict.outcome != Outcome::Success && verdict.blame == Some(Blame::Branch) {
             if let Some(branch) = &verdict.branch {
                 let short = branch.short();
