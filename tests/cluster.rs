@@ -99,8 +99,8 @@ fn a_cluster_is_up_in_seconds() {
     let Ok(cluster) = Cluster::start_own(&Options::new().nodes(1)) else {
         skip!("its programs are not built")
     };
-    // Twice of what is promised: other tests run at the same time.
-    assert!(started.elapsed().as_secs() < 10, "it took {:?}", started.elapsed());
+    // Alone it takes three; other tests run at the same time.
+    assert!(started.elapsed().as_secs() < 20, "it took {:?}", started.elapsed());
     assert_eq!(cluster.get_raw("/api/v1/nodes")["items"].as_array().map(Vec::len), Some(1));
     assert_eq!(cluster.get_raw("/version")["gitVersion"].as_str().map(|version| &version[..2]), Some("v1"));
 }
@@ -413,7 +413,9 @@ fn processes_of(directory: &Path) -> Vec<String> {
     for process in fs::read_dir("/proc").expect("there is /proc").filter_map(Result::ok) {
         let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
         let words = String::from_utf8_lossy(&words).replace('\0', " ");
-        let working = fs::read_link(process.path().join("cwd")).is_ok_and(|path| path.starts_with(directory));
+        // As text: the kernel writes ` (deleted)` behind a directory that is gone.
+        let working = fs::read_link(process.path().join("cwd")).unwrap_or_default();
+        let working = working.to_string_lossy().starts_with(name);
         if working || words.contains(name) {
             found.push(words);
         }

@@ -2,7 +2,8 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -21,17 +22,12 @@ pub struct Component {
     directory: PathBuf,
     group: Group,
     /// Says when it answers; the others are of use at once.
-    probe: Option<Kubectl>,
+    probe: Option<(SocketAddr, Kubectl)>,
     child: Mutex<Option<Child>>,
 }
 
 impl Component {
-    pub(super) fn new(
-        name: &'static str,
-        programs: &std::path::Path,
-        directory: PathBuf,
-        group: Group,
-    ) -> Self {
+    pub(super) fn new(name: &'static str, programs: &Path, directory: PathBuf, group: Group) -> Self {
         Self {
             name,
             program: programs.join(name),
@@ -48,8 +44,8 @@ impl Component {
         self
     }
 
-    pub(super) fn probe(mut self, probe: Kubectl) -> Self {
-        self.probe = Some(probe);
+    pub(super) fn probe(mut self, address: SocketAddr, kubectl: Kubectl) -> Self {
+        self.probe = Some((address, kubectl));
         self
     }
 
@@ -68,12 +64,16 @@ impl Component {
     /// If it does not come up.
     pub fn start(&self) {
         self.launch().unwrap_or_else(|error| panic!("cannot start {}: {error}", self.name));
-        if let Some(probe) = &self.probe {
-            super::eventually(&format!("{} answers", self.name), || {
-                assert!(self.is_alive(), "{} ended:\n{}", self.name, self.log());
-                probe.is_ready()
-            });
-        }
+        self.wait_until_it_answers();
+    }
+
+    pub(super) fn wait_until_it_answers(&self) {
+        let Some((address, kubectl)) = &self.probe else { return };
+        super::eventually(&format!("{} answers", self.name), || {
+            self.assert_alive();
+            // Asking for a connection first: a kubectl takes the time from those that are starting.
+            TcpStream::connect(address).is_ok() && kubectl.is_ready()
+        });
     }
 
     /// Ends it, if it runs, and starts it again.
@@ -109,6 +109,10 @@ impl Component {
             Some(child) => matches!(child.try_wait(), Ok(None)),
             None => false,
         }
+    }
+
+    pub(super) fn assert_alive(&self) {
+        assert!(self.is_alive(), "{} ended:\n{}", self.name, self.log());
     }
 
     /// What it has said so far.

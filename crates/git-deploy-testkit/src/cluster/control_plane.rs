@@ -85,7 +85,7 @@ impl Cluster {
             kwok: plan.kwok()?,
             scheduler: plan.scheduler(),
             controller_manager: plan.controller_manager(),
-            api_server: plan.api_server(&port, options).probe(kubectl.clone()),
+            api_server: plan.api_server(&port, options).probe(port.address(), kubectl.clone()),
             etcd: plan.etcd(),
             _supervisor: supervisor,
             port,
@@ -101,16 +101,23 @@ impl Cluster {
     fn bring_up(&self, options: &Options) -> io::Result<()> {
         self.etcd.launch()?;
         self.api_server.start();
-        for component in [&self.controller_manager, &self.scheduler, &self.kwok] {
+        // These end at once where there is no API server yet.
+        let others = [&self.controller_manager, &self.scheduler, &self.kwok];
+        for component in others {
             component.launch()?;
         }
         let objects: Vec<Value> = (1..=options.nodes).map(node).chain([storage_class()]).collect();
         let objects = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
-        let created = self.kubectl_with_input(&["create", "-f", "-"], objects.to_string());
+        // Without the schema, which the API server needs a second to make.
+        let created =
+            self.kubectl_with_input(&["create", "--validate=false", "-f", "-"], objects.to_string());
         if created.code != Some(0) {
             return Err(Error::other(created.to_string()));
         }
         super::eventually("all nodes are ready", || {
+            for component in others {
+                component.assert_alive();
+            }
             let nodes = self.get_raw("/api/v1/nodes");
             nodes["items"].as_array().is_some_and(|nodes| nodes.iter().all(takes_pods))
         });

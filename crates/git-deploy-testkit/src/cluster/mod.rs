@@ -30,7 +30,7 @@ mod proxy;
 mod supervisor;
 
 use std::ffi::OsStr;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -168,7 +168,7 @@ impl Cluster {
     /// Where the API server listens, also after a restart.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port.number()).into()
+        self.port.address()
     }
 
     /// A new name for a namespace, which is not made yet.

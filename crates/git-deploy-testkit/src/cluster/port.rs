@@ -10,7 +10,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, soc
 /// and come back, and nobody else can take it meanwhile.
 #[derive(Debug)]
 pub(super) struct Port {
-    number: u16,
+    address: SocketAddr,
     _socket: OwnedFd,
 }
 
@@ -20,10 +20,14 @@ impl Port {
         sockopt::set_socket_reuseport(&socket, true)?;
         bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
         let address = SocketAddr::try_from(getsockname(&socket)?)?;
-        Ok(Self { number: address.port(), _socket: socket })
+        Ok(Self { address, _socket: socket })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(super) fn number(&self) -> u16 {
-        self.number
+        self.address.port()
     }
 }

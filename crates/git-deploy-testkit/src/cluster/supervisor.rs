@@ -17,9 +17,9 @@ use crate::sandbox::no_program_is_being_written;
 /// never disappears.
 const WATCH: &str = r#"
 cat >/dev/null
-kill -9 -- "-$1" 2>/dev/null
+kill -s KILL -- "-$1" 2>/dev/null
 tries=0
-while kill -0 -- "-$1" 2>/dev/null && [ $tries -lt 100 ]; do
+while kill -s 0 -- "-$1" 2>/dev/null && [ $tries -lt 100 ]; do
     sleep 0.02
     tries=$((tries + 1))
 done
