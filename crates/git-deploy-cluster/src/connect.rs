@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::{Method, Request, Response};
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
@@ -267,10 +267,11 @@ impl Connection {
     }
 
     async fn exchange(&self, request: &Request<Vec<u8>>) -> Result<Value, Failed> {
-        let answer = self.client.send(request.clone().map(Body::from)).await.map_err(broken)?;
+        let answer =
+            self.client.send(request.clone().map(Body::from)).await.map_err(|error| broken(&error))?;
         let status = answer.status();
         let retry_after = retry_after(&answer);
-        let body = answer.into_body().collect_bytes().await.map_err(broken)?;
+        let body = answer.into_body().collect_bytes().await.map_err(|error| broken(&error))?;
         if !status.is_success() {
             return Err(Failed { error: ApiError::from_answer(status.as_u16(), &body), retry_after });
         }
@@ -298,13 +299,13 @@ fn retry_after(answer: &Response<Body>) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-fn broken(error: kube::Error) -> ApiError {
-    let kind = match &error {
+fn broken(error: &kube::Error) -> ApiError {
+    let kind = match error {
         // A program or a file that should give the credentials does not.
         kube::Error::Auth(_) => ApiErrorKind::Unauthorized,
         _ => ApiErrorKind::Unreachable,
     };
-    ApiError::new(kind, innermost(&error))
+    ApiError::new(kind, innermost(error))
 }
 
 /// The layers of HTTP clients each say that something failed; the last one says what.
@@ -331,10 +332,9 @@ fn configured(mut config: Config) -> Config {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.write_timeout = Some(REQUEST_TIMEOUT);
     config.default_retry = false;
-    config.headers.push((
-        HeaderName::from(USER_AGENT),
-        HeaderValue::from_static(concat!("git-deploy/", env!("CARGO_PKG_VERSION"))),
-    ));
+    config
+        .headers
+        .push((USER_AGENT, HeaderValue::from_static(concat!("git-deploy/", env!("CARGO_PKG_VERSION")))));
     config
 }
 

@@ -5,9 +5,16 @@
 
 mod access;
 mod api_error;
+mod apply;
+mod bounds;
 mod connect;
+mod discovery;
 mod evidence;
 mod lease;
+mod members;
+mod objects;
+mod plan;
+mod prune;
 mod set;
 mod slot;
 mod target;
@@ -16,8 +23,14 @@ mod watch;
 
 pub use access::{AccessError, Need, VERBS_OF_MEMBERS, VERBS_OF_PARENT, require_access};
 pub use api_error::{ApiError, ApiErrorKind, FieldConflict};
+pub use apply::{ApplyError, ApplyOptions, ApplyProblem, apply_stage};
+pub use bounds::{Bounds, OutOfBounds};
 pub use connect::{ConnectError, Connection, REQUEST_TIMEOUT};
+pub use discovery::{Resources, TargetProblem};
 pub use lease::{Fence, Judge, Lease, LeaseError, LeasePlace, Permit, Terms};
+pub use members::{ListError, SetView};
+pub use plan::{PlanError, PlanOptions, PlanProblem, Planned, PlannedObject, plan};
+pub use prune::{PlannedDeletion, PruneError, PruneOptions, Pruned, prune};
 pub use set::{Change, Parent, Record, Set, SetError, SetFailure, SetPhase, ensure_namespace};
 pub use target::{Applied, Target};
 pub use verify::{Limits, NotReady, Progress, until_ready};

@@ -1,7 +1,7 @@
 use super::*;
 
-fn entry(manager: &str, operation: &str, fields: Value) -> Value {
-    json!({"manager": manager, "operation": operation, "apiVersion": "apps/v1", "fieldsV1": fields})
+fn entry(manager: &str, operation: &str, fields: impl Into<Value>) -> Value {
+    json!({"manager": manager, "operation": operation, "apiVersion": "apps/v1", "fieldsV1": fields.into()})
 }
 
 fn live(entries: &[Value]) -> Value {

@@ -16,6 +16,7 @@ mod object;
 mod read;
 pub mod readiness;
 mod redact;
+mod references;
 mod split;
 mod stage;
 mod write;
@@ -32,6 +33,7 @@ pub use normalise::{Circumstances, Duplicate, autoscaled, duplicates, normalise}
 pub use object::{Object, ObjectId, Source};
 pub use read::{Fault, ReadError, SourceFile, read};
 pub use redact::{is_redacted, redacted};
+pub use references::{Reference, references};
 pub use stage::{KEEP, ONE_TIME, ORDER, Stage, annotation, is_kept, order, selector_changes};
 pub use write::write;
 pub use yaml::YamlFault;

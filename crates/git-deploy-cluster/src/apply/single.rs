@@ -1,0 +1,204 @@
+//! Applying one object, past all that can be in its way.
+
+use std::time::{Duration, Instant};
+
+use git_deploy_core::environment::Effect;
+use git_deploy_manifest::fields::{self, MANAGER, REPLICAS_MANAGER};
+use serde_json::{Value, json};
+
+use crate::api_error::{ApiError, ApiErrorKind};
+use crate::connect::Connection;
+use crate::members::SetView;
+use crate::objects::{How, Place, text};
+use crate::plan::{Owner, PlannedObject, apply_ours, is_being_deleted, owner};
+use crate::prune::finalizers;
+use crate::target::{Applied, Target};
+
+use super::{ApplyOptions, ApplyProblem};
+
+/// How often something may change under our hands before we give up.
+const ATTEMPTS: usize = 5;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) async fn apply(
+    connection: &Connection,
+    set: &SetView,
+    planned: &PlannedObject,
+    options: &ApplyOptions,
+) -> Result<Applied, ApplyProblem> {
+    if planned.effect == Effect::Keep
+        && let Some(live) = &planned.live
+    {
+        return Ok(applied(&planned.target, live.clone()));
+    }
+    let one = One { connection, set, planned, options };
+    let answer = one.apply().await?;
+    Ok(applied(&planned.target, answer))
+}
+
+fn applied(target: &Target, live: Value) -> Applied {
+    Applied {
+        target: target.clone(),
+        uid: text(&live, "/metadata/uid").to_owned(),
+        generation: live.pointer("/metadata/generation").and_then(Value::as_i64),
+        live,
+    }
+}
+
+struct One<'a> {
+    connection: &'a Connection,
+    set: &'a SetView,
+    planned: &'a PlannedObject,
+    options: &'a ApplyOptions,
+}
+
+impl One<'_> {
+    fn place(&self) -> Place<'_> {
+        Place::from(&self.planned.target)
+    }
+
+    fn refused(&self, why: ApiError) -> ApplyProblem {
+        ApplyProblem::Refused { id: self.planned.target.id.clone(), why }
+    }
+
+    async fn apply(&self) -> Result<Value, ApplyProblem> {
+        // The object that the plan was made for; none where there was none, or where it is to go first.
+        let mut uid = self.planned.live.as_ref().map(|live| text(live, "/metadata/uid").to_owned());
+        if let Some(leaving) = &self.planned.replaces {
+            self.wait_until_gone(leaving).await?;
+            uid = None;
+        }
+        for _ in 0..ATTEMPTS {
+            if uid.is_some() {
+                self.prepare().await.map_err(|why| self.refused(why))?;
+            }
+            match self.send(uid.as_deref()).await {
+                // An apply to an object that is being deleted succeeds, and goes with it.
+                Ok(answer) if is_being_deleted(&answer) => {
+                    self.wait_until_gone(text(&answer, "/metadata/uid")).await?;
+                    uid = None;
+                }
+                Ok(answer) => return Ok(answer),
+                Err(error) if *error.kind() == ApiErrorKind::Changed => uid = self.who_is_there().await?,
+                Err(error) => return Err(self.refused(error)),
+            }
+        }
+        let message = format!("it changed {ATTEMPTS} times while it was applied");
+        Err(self.refused(ApiError::new(ApiErrorKind::Changed, message)))
+    }
+
+    async fn send(&self, uid: Option<&str>) -> Result<Value, ApiError> {
+        let mut wanted = self.planned.target.wanted.clone();
+        if let Some(uid) = uid {
+            // Another object of that name is then a conflict, and so is none.
+            wanted["metadata"]["uid"] = json!(uid);
+        }
+        let how = How { manager: MANAGER, force: self.planned.force, dry_run: false };
+        apply_ours(self.connection, self.place(), &wanted, how).await.map(|(answer, _)| answer)
+    }
+
+    /// What must be written before our apply, so that it removes neither too little nor too much.
+    async fn prepare(&self) -> Result<(), ApiError> {
+        if self.planned.adopt {
+            self.adopt().await?;
+        }
+        if self.planned.hand_over_replicas {
+            self.hand_over_replicas().await?;
+        }
+        Ok(())
+    }
+
+    /// Makes ours what other tools hold of the object; an apply then removes what is not wanted of it.
+    async fn adopt(&self) -> Result<(), ApiError> {
+        for _ in 0..ATTEMPTS {
+            let Some(live) = self.connection.get(self.place()).await? else { return Ok(()) };
+            let Some(managed) = fields::adopted(&live) else { return Ok(()) };
+            match self.connection.set_managed_fields(self.place(), &live, &managed).await {
+                Err(error) if *error.kind() == ApiErrorKind::Changed => {}
+                outcome => return outcome.map(|_| ()),
+            }
+        }
+        Err(ApiError::new(
+            ApiErrorKind::Changed,
+            format!("it changed {ATTEMPTS} times while it was taken over"),
+        ))
+    }
+
+    /// Lets a manager of its own hold the number of replicas, as it is: letting go of what nobody else holds would
+    /// set it to one.
+    async fn hand_over_replicas(&self) -> Result<(), ApiError> {
+        for _ in 0..ATTEMPTS {
+            let Some(live) = self.connection.get(self.place()).await? else { return Ok(()) };
+            if !fields::owns_alone(&live, MANAGER, &["spec", "replicas"]) {
+                return Ok(());
+            }
+            let mut metadata = json!({"name": self.planned.target.id.name, "uid": live["metadata"]["uid"]});
+            if let Some(namespace) = &self.planned.target.id.namespace {
+                metadata["namespace"] = json!(namespace);
+            }
+            let object = json!({
+                "apiVersion": self.planned.target.resource.api_version,
+                "kind": self.planned.target.resource.kind,
+                "metadata": metadata,
+                "spec": {"replicas": live["spec"]["replicas"]},
+            });
+            let how = How { manager: REPLICAS_MANAGER, force: false, dry_run: false };
+            match self.connection.apply(self.place(), &object, how).await {
+                Ok(_) => return Ok(()),
+                // Somebody scaled it, or made it anew: it is looked at again.
+                Err(error) => match error.kind() {
+                    ApiErrorKind::FieldConflict(_) | ApiErrorKind::Changed => {}
+                    _ => return Err(error),
+                },
+            }
+        }
+        let message = format!("it was scaled {ATTEMPTS} times while its number of replicas was handed over");
+        Err(ApiError::new(ApiErrorKind::Changed, message))
+    }
+
+    /// The object that is there now, as far as it may be applied to.
+    async fn who_is_there(&self) -> Result<Option<String>, ApplyProblem> {
+        let live = self.connection.get(self.place()).await.map_err(|why| self.refused(why))?;
+        match live {
+            None => Ok(None),
+            Some(live) if is_being_deleted(&live) => {
+                self.wait_until_gone(text(&live, "/metadata/uid")).await?;
+                Ok(None)
+            }
+            Some(live)
+                if owner(&live, self.set) == Owner::Us
+                    || self.set.is_own_namespace(&self.planned.target.id) =>
+            {
+                Ok(Some(text(&live, "/metadata/uid").to_owned()))
+            }
+            Some(live) if self.is_planned_one(&live) => Ok(Some(text(&live, "/metadata/uid").to_owned())),
+            Some(_) => Err(ApplyProblem::Taken { id: self.planned.target.id.clone() }),
+        }
+    }
+
+    /// Whether it is the object that the plan was made for, and that may be taken over.
+    fn is_planned_one(&self, live: &Value) -> bool {
+        let planned = self.planned.live.as_ref();
+        planned.is_some_and(|planned| planned["metadata"]["uid"] == live["metadata"]["uid"])
+    }
+
+    async fn wait_until_gone(&self, uid: &str) -> Result<(), ApplyProblem> {
+        let begin = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let live = self.connection.get(self.place()).await.map_err(|why| self.refused(why))?;
+            let Some(live) = live.filter(|live| text(live, "/metadata/uid") == uid) else { return Ok(()) };
+            if begin.elapsed() >= self.options.leaving_timeout {
+                return Err(ApplyProblem::DoesNotGo {
+                    id: self.planned.target.id.clone(),
+                    seconds: self.options.leaving_timeout.as_secs(),
+                    finalizers: finalizers(&live),
+                });
+            }
+            tokio::time::sleep(pause).await;
+            pause = LONGEST_PAUSE.min(pause * 2);
+        }
+    }
+}

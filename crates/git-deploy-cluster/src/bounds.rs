@@ -1,0 +1,144 @@
+//! What an environment lets a branch deploy.
+
+use std::collections::BTreeSet;
+
+use git_deploy_manifest::ObjectId;
+
+/// What may be deployed, as base's `deploy.toml` says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// `allow-kinds`: `Kind`, `Kind.group` or `*`. A list replaces the default: kinds that live in namespaces, without
+    /// those of RBAC, and the environment's own Namespace.
+    pub kinds: Option<Vec<String>>,
+    /// `allow-namespaces`. A list replaces the default: the environment's own.
+    pub namespaces: Option<Vec<String>>,
+}
+
+/// What an environment does not allow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OutOfBounds {
+    /// The kind.
+    #[error("the environment does not allow objects of kind '{kind}', see 'allow-kinds' in deploy.toml")]
+    Kind {
+        /// As `allow-kinds` would have it.
+        kind: String,
+    },
+    /// The namespace.
+    #[error("the environment does not allow namespace '{}', see 'allow-namespaces' in deploy.toml", namespace.escape_debug())]
+    Namespace {
+        /// The namespace.
+        namespace: String,
+    },
+}
+
+impl Bounds {
+    /// Whether an object may be deployed to an environment with that namespace. Its own namespace is filled in.
+    ///
+    /// # Errors
+    /// What is not allowed about it.
+    pub fn allow(&self, id: &ObjectId, own_namespace: &str) -> Result<(), OutOfBounds> {
+        let is_namespace = id.group.is_empty() && id.kind == "Namespace";
+        let is_own_namespace = is_namespace && id.name == own_namespace;
+        let kind_is_allowed = match &self.kinds {
+            Some(kinds) => kinds.iter().any(|allowed| names(allowed, id)),
+            None => is_own_namespace || (id.namespace.is_some() && id.group != "rbac.authorization.k8s.io"),
+        };
+        if !kind_is_allowed {
+            let kind =
+                if id.group.is_empty() { id.kind.clone() } else { format!("{}.{}", id.kind, id.group) };
+            return Err(OutOfBounds::Kind { kind });
+        }
+        let namespace = if is_namespace { Some(&id.name) } else { id.namespace.as_ref() };
+        match namespace {
+            Some(namespace) if !is_own_namespace && !self.namespace_is_allowed(namespace, own_namespace) => {
+                Err(OutOfBounds::Namespace { namespace: namespace.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether objects may be deployed to a namespace.
+    pub fn namespace_is_allowed(&self, namespace: &str, own_namespace: &str) -> bool {
+        match &self.namespaces {
+            Some(namespaces) => namespaces.iter().any(|allowed| allowed == namespace),
+            None => namespace == own_namespace,
+        }
+    }
+
+    /// The namespaces besides the environment's own that may be deployed to.
+    pub fn other_namespaces(&self, own_namespace: &str) -> BTreeSet<String> {
+        let listed = self.namespaces.iter().flatten();
+        listed.filter(|namespace| *namespace != own_namespace).cloned().collect()
+    }
+}
+
+fn names(allowed: &str, id: &ObjectId) -> bool {
+    match allowed.split_once('.') {
+        None => allowed == "*" || allowed == id.kind,
+        Some((kind, group)) => kind == id.kind && group == id.group,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(group: &str, kind: &str, namespace: Option<&str>, name: &str) -> ObjectId {
+        ObjectId {
+            group: group.to_owned(),
+            version: "v1".to_owned(),
+            kind: kind.to_owned(),
+            namespace: namespace.map(str::to_owned),
+            name: name.to_owned(),
+        }
+    }
+
+    const RBAC: &str = "rbac.authorization.k8s.io";
+
+    #[test]
+    fn by_default_only_what_lives_in_the_environments_own_namespace_is_allowed() {
+        let bounds = Bounds::default();
+        let allowed = |id: &ObjectId| bounds.allow(id, "shop").is_ok();
+        assert!(allowed(&id("apps", "Deployment", Some("shop"), "a")));
+        assert!(allowed(&id("example.org", "Widget", Some("shop"), "a")));
+        assert!(allowed(&id("", "Namespace", None, "shop")));
+        for refused in [
+            id("", "Namespace", None, "other"),
+            id("apps", "Deployment", Some("kube-system"), "a"),
+            id(RBAC, "Role", Some("shop"), "a"),
+            id(RBAC, "ClusterRole", None, "a"),
+            id("", "PersistentVolume", None, "a"),
+            id("apiextensions.k8s.io", "CustomResourceDefinition", None, "a"),
+        ] {
+            assert!(!allowed(&refused), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_list_replaces_the_default() {
+        let kinds = |kinds: &[&str]| Bounds {
+            kinds: Some(kinds.iter().map(|kind| (*kind).to_owned()).collect()),
+            namespaces: None,
+        };
+        let role = id(RBAC, "Role", Some("shop"), "a");
+        assert!(kinds(&["Role"]).allow(&role, "shop").is_ok());
+        assert!(kinds(&["Role.rbac.authorization.k8s.io"]).allow(&role, "shop").is_ok());
+        assert!(kinds(&["*"]).allow(&id("", "PersistentVolume", None, "a"), "shop").is_ok());
+        assert!(kinds(&["Role.example.org"]).allow(&role, "shop").is_err());
+        assert!(kinds(&["Role"]).allow(&id("", "ConfigMap", Some("shop"), "a"), "shop").is_err());
+        assert!(kinds(&["*"]).allow(&id("", "ConfigMap", Some("other"), "a"), "shop").is_err());
+
+        let namespaces = Bounds { kinds: None, namespaces: Some(vec!["a".to_owned(), "b".to_owned()]) };
+        assert!(namespaces.allow(&id("", "ConfigMap", Some("b"), "a"), "shop").is_ok());
+        assert!(namespaces.allow(&id("", "ConfigMap", Some("shop"), "a"), "shop").is_err());
+    }
+
+    #[test]
+    fn a_refusal_names_what_would_have_to_be_allowed() {
+        let refusal = Bounds::default().allow(&id(RBAC, "Role", Some("shop"), "a"), "shop").unwrap_err();
+        assert_eq!(
+            refusal.to_string(),
+            "the environment does not allow objects of kind 'Role.rbac.authorization.k8s.io', see 'allow-kinds' in deploy.toml"
+        );
+    }
+}

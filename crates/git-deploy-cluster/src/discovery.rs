@@ -1,0 +1,262 @@
+//! Which kinds the API server knows, and where the objects of the manifests belong.
+
+use std::collections::BTreeSet;
+
+use git_deploy_manifest::{GroupKind, Object, ObjectId};
+use http::Method;
+use http::header::{ACCEPT, HeaderValue};
+use kube::core::discovery::v2::{
+    ACCEPT_AGGREGATED_DISCOVERY_V2, APIGroupDiscoveryList, APIResourceDiscovery,
+};
+use kube::core::discovery::{ApiResource, Scope};
+use serde_json::Value;
+
+use crate::api_error::{ApiError, ApiErrorKind};
+use crate::bounds::{Bounds, OutOfBounds};
+use crate::connect::{Connection, request};
+use crate::target::Target;
+
+/// The kinds that an API server knows.
+#[derive(Debug, Clone, Default)]
+pub struct Resources {
+    kinds: Vec<Kind>,
+}
+
+#[derive(Debug, Clone)]
+struct Kind {
+    resource: ApiResource,
+    scope: Scope,
+    is_listed: bool,
+}
+
+/// What is wrong with one object of the manifests, as far as the API server's kinds tell.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TargetProblem {
+    /// The API server does not know the kind.
+    #[error(
+        "{id}: the cluster does not know the kind '{}' of '{}'{}",
+        id.kind.escape_debug(), id.api_version().escape_debug(), suggestion(.nearest.as_deref())
+    )]
+    UnknownKind {
+        /// The object.
+        id: ObjectId,
+        /// The kind that was probably meant.
+        nearest: Option<String>,
+    },
+    /// The environment does not allow it.
+    #[error("{id}: {why}")]
+    OutOfBounds {
+        /// The object.
+        id: ObjectId,
+        /// What is not allowed.
+        why: OutOfBounds,
+    },
+    /// With the environment's namespace filled in, two objects are one.
+    #[error("{id} stands there twice, once with its namespace and once without; remove one")]
+    Twice {
+        /// The object.
+        id: ObjectId,
+    },
+}
+
+impl TargetProblem {
+    /// The object that it is about.
+    pub fn id(&self) -> &ObjectId {
+        match self {
+            Self::UnknownKind { id, .. } | Self::OutOfBounds { id, .. } | Self::Twice { id } => id,
+        }
+    }
+}
+
+fn suggestion(nearest: Option<&str>) -> String {
+    nearest.map(|nearest| format!(", did you mean {nearest}?")).unwrap_or_default()
+}
+
+impl Resources {
+    /// Asks the API server for its kinds: two requests.
+    ///
+    /// # Errors
+    /// When it does not answer, or cannot tell in this way (before Kubernetes 1.26).
+    pub async fn discover(connection: &Connection) -> Result<Self, ApiError> {
+        let (core, groups) = futures::join!(listed(connection, "/api"), listed(connection, "/apis"));
+        let mut kinds = Vec::new();
+        for group in core?.items.into_iter().chain(groups?.items) {
+            let name = group.metadata.and_then(|metadata| metadata.name).unwrap_or_default();
+            for version in group.versions {
+                let version_name = version.version.unwrap_or_default();
+                kinds.extend(version.resources.iter().filter_map(|found| kind(&name, &version_name, found)));
+            }
+        }
+        if kinds.is_empty() {
+            let message = "it cannot list its kinds at once, which Kubernetes can since 1.26";
+            return Err(ApiError::new(ApiErrorKind::NotUnderstood, message));
+        }
+        Ok(Self { kinds })
+    }
+
+    /// The kind, as the API server names it in paths, and whether its objects live in namespaces.
+    pub fn find(&self, group: &str, version: &str, kind: &str) -> Option<(ApiResource, Scope)> {
+        let is_it = |known: &&Kind| {
+            let resource = &known.resource;
+            resource.group == group && resource.version == version && resource.kind == kind
+        };
+        self.kinds.iter().find(is_it).map(|known| (known.resource.clone(), known.scope.clone()))
+    }
+
+    /// The kind in the version that the API server prefers.
+    pub fn find_kind(&self, kind: &GroupKind) -> Option<(ApiResource, Scope)> {
+        let is_it = |known: &&Kind| known.resource.group == kind.group && known.resource.kind == kind.kind;
+        self.kinds.iter().find(is_it).map(|known| (known.resource.clone(), known.scope.clone()))
+    }
+
+    pub(crate) fn by_plural(&self, group: &str, plural: &str) -> Option<ApiResource> {
+        let is_it = |known: &&Kind| known.resource.group == group && known.resource.plural == plural;
+        self.kinds.iter().find(is_it).map(|known| known.resource.clone())
+    }
+
+    /// All kinds whose objects live in namespaces and can be listed, each in one version.
+    pub(crate) fn namespaced(&self) -> Vec<&ApiResource> {
+        let mut seen = BTreeSet::new();
+        self.kinds
+            .iter()
+            .filter(|known| known.is_listed && known.scope == Scope::Namespaced)
+            .map(|known| &known.resource)
+            .filter(|resource| seen.insert((resource.group.clone(), resource.plural.clone())))
+            .collect()
+    }
+
+    /// The same, and the kinds that definitions among these objects would add.
+    pub fn with_definitions(&self, objects: &[Object]) -> Self {
+        let mut more = self.clone();
+        for object in objects {
+            let id = object.id();
+            if id.group == "apiextensions.k8s.io" && id.kind == "CustomResourceDefinition" {
+                let defined = defined(object.value());
+                more.kinds.extend(defined.into_iter().filter(|kind| {
+                    let resource = &kind.resource;
+                    self.find(&resource.group, &resource.version, &resource.kind).is_none()
+                }));
+            }
+        }
+        more
+    }
+
+    /// Where the objects of the manifests belong: each with its kind as the API server names it, and with the namespace
+    /// that it gets. A namespace that is written in an object of a kind without namespaces counts as not written.
+    ///
+    /// # Errors
+    /// All that is wrong with any of them: kinds that nobody knows, and what the environment does not allow.
+    pub fn targets(
+        &self,
+        objects: &[Object],
+        default_namespace: &str,
+        bounds: &Bounds,
+    ) -> Result<Vec<Target>, Vec<TargetProblem>> {
+        let known = self.with_definitions(objects);
+        let mut targets: Vec<Target> = Vec::with_capacity(objects.len());
+        let mut problems = Vec::new();
+        for object in objects {
+            let id = object.id();
+            let Some((resource, scope)) = known.find(&id.group, &id.version, &id.kind) else {
+                let nearest = known.nearest(id);
+                problems.push(TargetProblem::UnknownKind { id: id.clone(), nearest });
+                continue;
+            };
+            let target = placed(object, resource, &scope, default_namespace);
+            if let Err(why) = bounds.allow(&target.id, default_namespace) {
+                problems.push(TargetProblem::OutOfBounds { id: target.id.clone(), why });
+            }
+            if targets.iter().any(|other| other.id.is_same(&target.id)) {
+                problems.push(TargetProblem::Twice { id: target.id.clone() });
+            }
+            targets.push(target);
+        }
+        if problems.is_empty() { Ok(targets) } else { Err(problems) }
+    }
+
+    /// The same kind in another version or group, else one that is written alike.
+    fn nearest(&self, id: &ObjectId) -> Option<String> {
+        let distance = |known: &&Kind| {
+            let resource = &known.resource;
+            let kind = strsim::damerau_levenshtein(&resource.kind.to_lowercase(), &id.kind.to_lowercase());
+            let version = usize::from(resource.group != id.group || resource.version != id.version);
+            (kind, version, strsim::damerau_levenshtein(&resource.api_version, &id.api_version()))
+        };
+        let near = self.kinds.iter().filter(|known| known.is_listed).min_by_key(distance)?;
+        let is_near = distance(&near).0 <= (id.kind.chars().count() / 3).max(1);
+        is_near.then(|| format!("'{}' of '{}'", near.resource.kind, near.resource.api_version))
+    }
+}
+
+async fn listed(connection: &Connection, path: &str) -> Result<APIGroupDiscoveryList, ApiError> {
+    let mut request = request(Method::GET, path, Vec::new());
+    request.headers_mut().insert(ACCEPT, HeaderValue::from_static(ACCEPT_AGGREGATED_DISCOVERY_V2));
+    let answer = connection.call(request).await?;
+    serde_json::from_value(answer).map_err(|error| {
+        ApiError::new(ApiErrorKind::NotUnderstood, format!("its list of kinds cannot be read: {error}"))
+    })
+}
+
+fn kind(group: &str, version: &str, found: &APIResourceDiscovery) -> Option<Kind> {
+    let response = found.response_kind.as_ref()?;
+    let namespaced = found.scope.as_deref() == Some("Namespaced");
+    let resource =
+        resource(group, version, response.kind.as_deref()?, found.resource.as_deref().unwrap_or_default());
+    let is_listed = found.verbs.iter().any(|verb| verb == "list");
+    Some(Kind { resource, scope: scope(namespaced), is_listed })
+}
+
+fn scope(namespaced: bool) -> Scope {
+    if namespaced { Scope::Namespaced } else { Scope::Cluster }
+}
+
+fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
+    let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    ApiResource {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        api_version,
+        kind: kind.to_owned(),
+        plural: plural.to_owned(),
+    }
+}
+
+/// The kinds that a definition adds.
+fn defined(definition: &Value) -> Vec<Kind> {
+    let spec = &definition["spec"];
+    let names = (spec["group"].as_str(), spec["names"]["kind"].as_str(), spec["names"]["plural"].as_str());
+    let (Some(group), Some(kind), Some(plural)) = names else { return Vec::new() };
+    let namespaced = spec["scope"] == "Namespaced";
+    let versions = spec["versions"].as_array().into_iter().flatten();
+    versions
+        .filter(|version| version["served"] != false)
+        .filter_map(|version| version["name"].as_str())
+        .map(|version| Kind {
+            resource: resource(group, version, kind, plural),
+            scope: scope(namespaced),
+            is_listed: true,
+        })
+        .collect()
+}
+
+fn placed(object: &Object, resource: ApiResource, scope: &Scope, default_namespace: &str) -> Target {
+    let mut id = object.id().clone();
+    let mut wanted = object.value().clone();
+    id.namespace = match scope {
+        Scope::Cluster => None,
+        Scope::Namespaced => {
+            Some(id.namespace.filter(|name| !name.is_empty()).unwrap_or_else(|| default_namespace.to_owned()))
+        }
+    };
+    if let Some(metadata) = wanted.get_mut("metadata").and_then(Value::as_object_mut) {
+        match &id.namespace {
+            None => {
+                metadata.shift_remove("namespace");
+            }
+            Some(namespace) => {
+                metadata.insert("namespace".to_owned(), Value::String(namespace.clone()));
+            }
+        }
+    }
+    Target { id, resource, wanted }
+}

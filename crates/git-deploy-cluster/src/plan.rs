@@ -1,0 +1,324 @@
+//! What a deployment would change: each object is tried server-side, and nothing changes.
+//!
+//! Whatever is wrong with any object is told together. What belongs to somebody else is found here, before the first
+//! change: an object of another set is never touched, one that nobody's set has only when told to.
+
+mod ownership;
+mod single;
+
+use std::collections::BTreeSet;
+
+use futures::stream::{self, StreamExt};
+use git_deploy_core::deployment::Blame;
+use git_deploy_core::environment::Effect;
+use git_deploy_manifest::{Duplicate, ObjectId, Stage, autoscaled, diff};
+use kube::core::discovery::Scope;
+use serde_json::Value;
+
+use crate::api_error::{ApiError, ApiErrorKind};
+use crate::connect::Connection;
+use crate::discovery::Resources;
+use crate::members::{self, ListError, Member, SetView, members};
+use crate::objects::{Depth, IN_FLIGHT};
+use crate::prune::{self, PlannedDeletion, PruneOptions};
+use crate::target::Target;
+
+pub(crate) use ownership::{Owner, owner};
+use single::Planner;
+pub(crate) use single::{apply_ours, is_being_deleted};
+
+/// How to plan.
+#[derive(Debug, Clone, Default)]
+pub struct PlanOptions {
+    /// Whether to take over what others hold: fields of our objects, and objects that are in no set.
+    pub force_conflicts: bool,
+    /// What `kubectl rollout history` shows for a revision that this deployment makes.
+    pub change_cause: Option<String>,
+    /// What may be deleted; `None` where nothing will be.
+    pub prune: Option<PruneOptions>,
+}
+
+/// What a deployment would change.
+#[derive(Debug, Clone, Default)]
+pub struct Planned {
+    /// What would be applied, in the order in which it would be.
+    pub objects: Vec<PlannedObject>,
+    /// What would be deleted afterwards, in that order.
+    pub deletions: Vec<PlannedDeletion>,
+    /// What is no longer wanted and stays all the same, and why.
+    pub kept: Vec<(ObjectId, String)>,
+}
+
+impl Planned {
+    /// The objects that are applied at once, one group after another: by stage, and by `git-deploy/order` within it.
+    pub fn steps(&self) -> Vec<(Stage, &[PlannedObject])> {
+        self.objects
+            .chunk_by(|a, b| (a.stage, a.order) == (b.stage, b.order))
+            .map(|objects| (objects[0].stage, objects))
+            .collect()
+    }
+}
+
+/// What becomes of one object.
+#[derive(Debug, Clone)]
+pub struct PlannedObject {
+    /// The object as it will be applied.
+    pub target: Target,
+    /// When it is applied.
+    pub stage: Stage,
+    /// When it is applied within its stage.
+    pub order: i64,
+    /// Created, changed or kept.
+    pub effect: Effect,
+    /// Why it could not be tried, if so.
+    pub unvalidated: Option<String>,
+    /// The object as it is.
+    pub live: Option<Value>,
+    /// The object as the API server says it would be.
+    pub result: Option<Value>,
+    /// Whether fields are taken over that others hold.
+    pub(crate) force: bool,
+    /// Whether what other tools hold of it becomes ours.
+    pub(crate) adopt: bool,
+    /// Whether its number of replicas must be held by somebody else before we let go of it.
+    pub(crate) hand_over_replicas: bool,
+    /// An object of that name which is being deleted.
+    pub(crate) replaces: Option<String>,
+}
+
+impl PlannedObject {
+    /// What it changes, as a unified difference; values of Secrets are masked.
+    pub fn diff(&self) -> String {
+        let before = self.live.as_ref().filter(|_| self.replaces.is_none());
+        let after = self.result.as_ref().unwrap_or(&self.target.wanted);
+        match self.effect {
+            Effect::Keep => String::new(),
+            _ => diff(&self.target.id, before, Some(after)),
+        }
+    }
+}
+
+/// Something that keeps an object from being applied.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanProblem {
+    /// A list has one item twice.
+    #[error("{id}: {duplicate}")]
+    Duplicate {
+        /// The object.
+        id: ObjectId,
+        /// What stands there twice.
+        duplicate: Duplicate,
+    },
+    /// `git-deploy/order` is no integer.
+    #[error("{id}: annotation 'git-deploy/order' must be an integer, not '{}'", text.escape_debug())]
+    Order {
+        /// The object.
+        id: ObjectId,
+        /// What it is.
+        text: String,
+    },
+    /// The object belongs to another set.
+    #[error("{id} belongs to another set of objects, '{}'", set.escape_debug())]
+    OtherSet {
+        /// The object.
+        id: ObjectId,
+        /// The set's id.
+        set: String,
+    },
+    /// The object is there, and not by us.
+    #[error("{id} is there already and was not deployed by git-deploy{}", by(.managers))]
+    NotOurs {
+        /// The object.
+        id: ObjectId,
+        /// Who wrote it.
+        managers: Vec<String>,
+    },
+    /// The API server does not accept the object.
+    #[error("{id}: {why}")]
+    Refused {
+        /// The object.
+        id: ObjectId,
+        /// What it says.
+        why: ApiError,
+    },
+    /// What is there could not be listed.
+    #[error(transparent)]
+    List(#[from] ListError),
+}
+
+fn by(managers: &[String]) -> String {
+    if managers.is_empty() {
+        return String::new();
+    }
+    let managers: Vec<String> = managers.iter().map(|manager| manager.escape_debug().to_string()).collect();
+    format!(", but by '{}'", managers.join("', '"))
+}
+
+impl PlanProblem {
+    /// Whose fault it is.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Duplicate { .. } | Self::Order { .. } | Self::OtherSet { .. } | Self::NotOurs { .. } => {
+                Blame::Branch
+            }
+            Self::Refused { why, .. } | Self::List(ListError { why, .. }) => why.blame(),
+        }
+    }
+
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::OtherSet { .. } => Some("take the object out of one of the two sets; both cannot own it"),
+            Self::NotOurs { .. } => Some("take it over with --force-conflicts, or give it another name"),
+            Self::Refused { why, .. } | Self::List(ListError { why, .. }) => why.hint(),
+            Self::Duplicate { .. } | Self::Order { .. } => None,
+        }
+    }
+
+    fn ends_all(&self) -> bool {
+        match self {
+            Self::Refused { why, .. } | Self::List(ListError { why, .. }) => {
+                matches!(
+                    why.kind(),
+                    ApiErrorKind::Unreachable | ApiErrorKind::TimedOut | ApiErrorKind::Unauthorized
+                )
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Why there is no plan: all that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanError {
+    /// What is wrong, in the order of the objects; at least one.
+    pub problems: Vec<PlanProblem>,
+}
+
+impl std::error::Error for PlanError {}
+
+impl std::fmt::Display for PlanError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let texts: Vec<String> = self.problems.iter().map(ToString::to_string).collect();
+        f.write_str(&texts.join("; "))
+    }
+}
+
+impl PlanError {
+    /// Whose fault it is: the branch's as soon as anything is.
+    pub fn blame(&self) -> Blame {
+        let is_of_branch = self.problems.iter().any(|problem| problem.blame() == Blame::Branch);
+        if is_of_branch { Blame::Branch } else { Blame::Nobody }
+    }
+
+    /// What a person can do about it, each thing once.
+    pub fn hints(&self) -> BTreeSet<&'static str> {
+        self.problems.iter().filter_map(PlanProblem::hint).collect()
+    }
+}
+
+impl<P: Into<PlanProblem>> From<P> for PlanError {
+    fn from(problem: P) -> Self {
+        Self { problems: vec![problem.into()] }
+    }
+}
+
+/// Plans to bring the set to these objects. Nothing changes.
+///
+/// `resources` is what the API server knows just now, without what the set's own definitions would add.
+///
+/// # Errors
+/// All that is wrong with any of the objects; the first thing alone where the cluster cannot be asked at all.
+pub async fn plan(
+    connection: &Connection,
+    resources: &Resources,
+    set: &SetView,
+    targets: &[Target],
+    options: &PlanOptions,
+) -> Result<Planned, PlanError> {
+    let ids = targets.iter().map(|target| &target.id);
+    let (members, autoscaled) = futures::try_join!(
+        members(connection, resources, set, ids, Depth::Whole),
+        autoscaled_targets(connection, resources, targets),
+    )?;
+    let planner = Planner { connection, resources, set, targets, options, autoscaled };
+    let mut tried = stream::iter(targets.iter().enumerate())
+        .map(|(index, target)| {
+            let member = members.iter().find(|member| member.id.is_same(&target.id));
+            let planner = &planner;
+            async move { (index, planner.plan(target, member).await) }
+        })
+        .buffer_unordered(IN_FLIGHT);
+    let (mut objects, mut problems) = (Vec::new(), Vec::new());
+    while let Some((index, outcome)) = tried.next().await {
+        match outcome {
+            Ok(object) => objects.push((index, object)),
+            Err(found) => {
+                if let Some(last) = found.iter().find(|problem| problem.ends_all()) {
+                    return Err(last.clone().into());
+                }
+                problems.extend(found.into_iter().map(|problem| (index, problem)));
+            }
+        }
+    }
+    drop(tried);
+    if !problems.is_empty() {
+        problems.sort_by_key(|(index, _)| *index);
+        return Err(PlanError { problems: problems.into_iter().map(|(_, problem)| problem).collect() });
+    }
+    objects.sort_by_key(|(index, object)| (object.stage, object.order, *index));
+    let objects = objects.into_iter().map(|(_, object)| object).collect();
+    let (deletions, kept) = match &options.prune {
+        None => (Vec::new(), Vec::new()),
+        Some(prune) => prune::judge(connection, resources, set, targets, &members, prune).await?,
+    };
+    Ok(Planned { objects, deletions, kept })
+}
+
+/// The workloads whose number of replicas an autoscaler decides: one of the set, or one that is there.
+async fn autoscaled_targets(
+    connection: &Connection,
+    resources: &Resources,
+    targets: &[Target],
+) -> Result<Vec<Autoscaled>, ListError> {
+    let is_hpa = |id: &ObjectId| id.group == "autoscaling" && id.kind == "HorizontalPodAutoscaler";
+    let of = |object: &Value, namespace: Option<&str>| {
+        let (group, kind, name) = autoscaled(object)?;
+        let namespace = namespace.unwrap_or_default().to_owned();
+        Some(Autoscaled { namespace, group: group.to_owned(), kind: kind.to_owned(), name: name.to_owned() })
+    };
+    let mut found: Vec<Autoscaled> = targets
+        .iter()
+        .filter(|target| is_hpa(&target.id))
+        .filter_map(|target| of(&target.wanted, target.id.namespace.as_deref()))
+        .collect();
+    let kind = git_deploy_manifest::GroupKind {
+        group: "autoscaling".to_owned(),
+        kind: "HorizontalPodAutoscaler".to_owned(),
+    };
+    let Some((resource, Scope::Namespaced)) = resources.find_kind(&kind) else { return Ok(found) };
+    let scaled = targets.iter().filter(|target| target.wanted.pointer("/spec/replicas").is_some());
+    let namespaces: BTreeSet<String> = scaled.filter_map(|target| target.id.namespace.clone()).collect();
+    for namespace in namespaces {
+        match members::list(connection, resource.clone(), Some(namespace.clone()), "", Depth::Whole).await {
+            Ok(live) => {
+                // One of the set's own counts as it is wanted, not as it is.
+                let foreign = live.iter().filter(|hpa| !targets.iter().any(|t| t.id.is_same(&hpa.id)));
+                found.extend(foreign.filter_map(|hpa: &Member| of(&hpa.live, Some(&namespace))));
+            }
+            // Whoever may not see autoscalers learns of one by the conflict about replicas.
+            Err(ListError { why, .. }) if *why.kind() == ApiErrorKind::Forbidden => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// What an autoscaler scales.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Autoscaled {
+    namespace: String,
+    group: String,
+    kind: String,
+    name: String,
+}

@@ -1,0 +1,291 @@
+//! The plan of one object.
+
+use git_deploy_core::environment::Effect;
+use git_deploy_manifest::fields::{self, MANAGER, REPLICAS_MANAGER};
+use git_deploy_manifest::{
+    Circumstances, ONE_TIME, ObjectId, PART_OF_LABEL, Stage, annotation, comparable, duplicates, normalise,
+    order, selector_changes,
+};
+use serde_json::{Map, Value};
+
+use crate::api_error::{ApiError, ApiErrorKind};
+use crate::connect::Connection;
+use crate::discovery::Resources;
+use crate::members::{Member, SetView};
+use crate::objects::{How, Place, text};
+use crate::target::Target;
+
+use super::ownership::{Owner, managers, owner};
+use super::{Autoscaled, PlanOptions, PlanProblem, PlannedObject};
+
+/// What `kubectl rollout history` shows for a revision.
+pub(crate) const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
+
+/// All that the plan of one object depends on.
+pub(super) struct Planner<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) resources: &'a Resources,
+    pub(super) set: &'a SetView,
+    pub(super) targets: &'a [Target],
+    pub(super) options: &'a PlanOptions,
+    pub(super) autoscaled: Vec<Autoscaled>,
+}
+
+/// What the API server makes of an object that is tried.
+enum Trial {
+    Accepted { result: Value, force: bool },
+    NotPossible(String),
+}
+
+impl Planner<'_> {
+    pub(super) async fn plan(
+        &self,
+        target: &Target,
+        member: Option<&Member>,
+    ) -> Result<PlannedObject, Vec<PlanProblem>> {
+        let id = &target.id;
+        let order = self.check(target)?;
+        let refused = |why| vec![PlanProblem::Refused { id: id.clone(), why }];
+        let live = match member {
+            Some(member) => Some(member.live.clone()),
+            None if self.is_known(target) => self.connection.get(target.into()).await.map_err(refused)?,
+            None => None,
+        };
+        let is_leaving = live.as_ref().is_some_and(is_being_deleted);
+        if let Some(live) = live.as_ref().filter(|_| !is_leaving) {
+            self.require_ours(id, live)?;
+        }
+        let gives_cause = self.gives_change_cause(target);
+        let mut planned = self.prepared(target, live, order, is_leaving);
+        if is_done(&planned) {
+            planned.result.clone_from(&planned.live);
+            return Ok(planned);
+        }
+        match self.attempt(&planned).await.map_err(refused)? {
+            Trial::NotPossible(why) => {
+                let is_there = planned.live.is_some() && planned.replaces.is_none();
+                planned.effect = if is_there { Effect::Change } else { Effect::Create };
+                planned.unvalidated = Some(why);
+            }
+            Trial::Accepted { result, force } => accept(&mut planned, result, force),
+        }
+        if gives_cause && template_changes(&planned) {
+            let cause = self.options.change_cause.as_deref().unwrap_or_default();
+            for object in std::iter::once(&mut planned.target.wanted).chain(&mut planned.result) {
+                set_metadata(object, "annotations", CHANGE_CAUSE, cause);
+            }
+        }
+        Ok(planned)
+    }
+
+    /// What can be seen without asking anybody.
+    fn check(&self, target: &Target) -> Result<i64, Vec<PlanProblem>> {
+        let id = || target.id.clone();
+        let mut problems: Vec<PlanProblem> = duplicates(&target.id.group, &target.wanted)
+            .into_iter()
+            .map(|duplicate| PlanProblem::Duplicate { id: id(), duplicate })
+            .collect();
+        match order(&target.wanted) {
+            Ok(order) if problems.is_empty() => return Ok(order),
+            Ok(_) => {}
+            Err(text) => problems.push(PlanProblem::Order { id: id(), text }),
+        }
+        Err(problems)
+    }
+
+    fn require_ours(&self, id: &ObjectId, live: &Value) -> Result<(), Vec<PlanProblem>> {
+        match owner(live, self.set) {
+            Owner::Us => Ok(()),
+            Owner::OtherSet(set) => Err(vec![PlanProblem::OtherSet { id: id.clone(), set }]),
+            Owner::Nobody if self.options.force_conflicts || self.set.is_own_namespace(id) => Ok(()),
+            Owner::Nobody => Err(vec![PlanProblem::NotOurs { id: id.clone(), managers: managers(live) }]),
+        }
+    }
+
+    /// The object as it will be applied, and how.
+    fn prepared(&self, target: &Target, live: Option<Value>, order: i64, is_leaving: bool) -> PlannedObject {
+        let mut target = target.clone();
+        let before = live.as_ref().filter(|_| !is_leaving);
+        let circumstances = Circumstances { live: before, autoscaled: self.is_autoscaled(&target.id) };
+        normalise(&mut target.wanted, circumstances);
+        if !self.set.is_own_namespace(&target.id) {
+            set_metadata(&mut target.wanted, "labels", PART_OF_LABEL, &self.set.id);
+        }
+        // As it is, until it is known that the template changes.
+        if self.gives_change_cause(&target)
+            && let Some(cause) = before.and_then(|live| annotation(live, CHANGE_CAUSE))
+        {
+            set_metadata(&mut target.wanted, "annotations", CHANGE_CAUSE, cause);
+        }
+        let mut stage = Stage::of(&target.id, &target.wanted);
+        if stage == Stage::Services && before.is_some_and(|live| selector_changes(&target.wanted, live)) {
+            stage = Stage::Traffic;
+        }
+        let lets_go = |live: &Value| {
+            target.wanted.pointer("/spec/replicas").is_none()
+                && fields::owns_alone(live, MANAGER, &["spec", "replicas"])
+        };
+        PlannedObject {
+            stage,
+            order,
+            effect: Effect::Keep,
+            unvalidated: None,
+            force: self.options.force_conflicts,
+            adopt: self.options.force_conflicts && before.is_some_and(|live| fields::adopted(live).is_some()),
+            hand_over_replicas: before.is_some_and(lets_go),
+            replaces: is_leaving
+                .then(|| live.as_ref().map(|live| text(live, "/metadata/uid").to_owned()))
+                .flatten(),
+            result: None,
+            live,
+            target,
+        }
+    }
+
+    async fn attempt(&self, planned: &PlannedObject) -> Result<Trial, ApiError> {
+        let target = &planned.target;
+        if !self.is_known(target) {
+            let kind = &target.id.kind;
+            return Ok(Trial::NotPossible(format!("kind '{kind}' is defined by this deployment")));
+        }
+        let how = How { manager: MANAGER, force: planned.force, dry_run: true };
+        match apply_ours(self.connection, target.into(), &target.wanted, how).await {
+            Ok((result, force)) => Ok(Trial::Accepted { result, force }),
+            Err(error) => match self.why_not_yet(target, &error) {
+                Some(why) => Ok(Trial::NotPossible(why)),
+                None => Err(error),
+            },
+        }
+    }
+
+    /// Whether the API server refuses only because something is not there that the deployment brings.
+    fn why_not_yet(&self, target: &Target, error: &ApiError) -> Option<String> {
+        if *error.kind() == ApiErrorKind::NoDryRun {
+            return Some("a webhook for it has side effects".to_owned());
+        }
+        let message = error.to_string();
+        let missing = |name: &str| message.contains(&format!("\"{name}\" not found"));
+        let brought = |other: &&Target| !other.id.is_same(&target.id) && missing(&other.id.name);
+        if let Some(namespace) = target.id.namespace.as_deref().filter(|namespace| missing(namespace)) {
+            let is_brought = |other: &Target| other.id.kind == "Namespace" && other.id.name == namespace;
+            if namespace == self.set.namespace || self.targets.iter().any(is_brought) {
+                return Some(format!("namespace '{namespace}' is not there yet"));
+            }
+        }
+        self.targets.iter().find(brought).map(|other| format!("{} is not there yet", other.id))
+    }
+
+    /// Whether its revisions have a cause, and the manifest does not give one itself.
+    fn gives_change_cause(&self, target: &Target) -> bool {
+        let has_revisions = matches!(target.id.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet");
+        let cause = target.wanted.pointer("/metadata/annotations").and_then(|all| all.get(CHANGE_CAUSE));
+        self.options.change_cause.is_some() && target.id.group == "apps" && has_revisions && cause.is_none()
+    }
+
+    fn is_known(&self, target: &Target) -> bool {
+        let resource = &target.resource;
+        self.resources.find(&resource.group, &resource.version, &resource.kind).is_some()
+    }
+
+    fn is_autoscaled(&self, id: &ObjectId) -> bool {
+        self.autoscaled.iter().any(|scaled| {
+            scaled.group == id.group
+                && scaled.kind == id.kind
+                && scaled.name == id.name
+                && Some(scaled.namespace.as_str()) == id.namespace.as_deref()
+        })
+    }
+}
+
+/// Takes over what the API server makes of an object.
+fn accept(planned: &mut PlannedObject, mut result: Value, force: bool) {
+    planned.force = force;
+    let live = planned.live.as_ref().filter(|_| planned.replaces.is_none());
+    if let Some(replicas) = live.and_then(|live| live.pointer("/spec/replicas"))
+        && planned.hand_over_replicas
+        && let Some(spec) = result.get_mut("spec").and_then(Value::as_object_mut)
+    {
+        spec.insert("replicas".to_owned(), replicas.clone());
+    }
+    if planned.adopt
+        && let Some(managed) = live.and_then(fields::adopted)
+        && let Some(wanted) = fields::applied_by(&result, MANAGER).cloned()
+    {
+        fields::drop_unwanted(&mut result, &managed, &wanted);
+    }
+    planned.effect = match live {
+        None => Effect::Create,
+        Some(live) if planned.adopt || differs(live, &result) => Effect::Change,
+        Some(_) => Effect::Keep,
+    };
+    planned.result = Some(result);
+}
+
+/// Whether the pods' template is, or may be, another than before.
+fn template_changes(planned: &PlannedObject) -> bool {
+    let template = |object: &Value| object.pointer("/spec/template").map(comparable);
+    let before = planned.live.as_ref().filter(|_| planned.replaces.is_none());
+    let after = planned.result.as_ref().unwrap_or(&planned.target.wanted);
+    before.and_then(template) != template(after)
+}
+
+/// Applies as our manager. A conflict with our own helper for replicas alone is none. Says whether it was forced.
+pub(crate) async fn apply_ours(
+    connection: &Connection,
+    place: Place<'_>,
+    object: &Value,
+    how: How<'_>,
+) -> Result<(Value, bool), ApiError> {
+    match connection.apply(place, object, how).await {
+        Ok(answer) => Ok((answer, how.force)),
+        Err(error) => match error.kind() {
+            ApiErrorKind::FieldConflict(conflicts)
+                if conflicts.iter().all(|conflict| conflict.manager == REPLICAS_MANAGER) =>
+            {
+                let answer = connection.apply(place, object, How { force: true, ..how }).await?;
+                Ok((answer, true))
+            }
+            _ => Err(error),
+        },
+    }
+}
+
+/// A one-time job that is there has run, or runs: it is waited for, and never changed.
+fn is_done(planned: &PlannedObject) -> bool {
+    planned.target.id.kind == "Job"
+        && planned.live.is_some()
+        && planned.replaces.is_none()
+        && annotation(&planned.target.wanted, ONE_TIME) == Some("true")
+}
+
+pub(crate) fn is_being_deleted(object: &Value) -> bool {
+    object.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null())
+}
+
+fn set_metadata(object: &mut Value, map: &str, key: &str, value: &str) {
+    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    let place = metadata.entry(map).or_insert_with(|| Value::Object(Map::new()));
+    if place.is_null() {
+        *place = Value::Object(Map::new());
+    }
+    if let Value::Object(entries) = place {
+        entries.insert(key.to_owned(), Value::String(value.to_owned()));
+    }
+}
+
+/// Whether an apply changes anything, who holds which field included.
+fn differs(live: &Value, result: &Value) -> bool {
+    let holders = |object: &Value| {
+        let mut entries = object.pointer("/metadata/managedFields").cloned().unwrap_or_default();
+        for entry in entries.as_array_mut().into_iter().flatten() {
+            if let Some(entry) = entry.as_object_mut() {
+                entry.shift_remove("time");
+            }
+        }
+        entries.as_array().cloned().unwrap_or_default()
+    };
+    let (before, after) = (holders(live), holders(result));
+    comparable(live) != comparable(result)
+        || before.len() != after.len()
+        || !before.iter().all(|entry| after.contains(entry))
+}

@@ -1,0 +1,239 @@
+//! Deleting what the set owned before and no longer contains.
+//!
+//! The only module that deletes. Every deletion names the object's UID, so that nothing is deleted that was made anew
+//! meanwhile; and whatever is in doubt stays, with the reason told.
+
+mod guards;
+mod needs;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use futures::stream::{self, StreamExt};
+use git_deploy_core::deployment::Blame;
+use git_deploy_manifest::{ObjectId, Stage};
+use kube::core::discovery::ApiResource;
+use serde_json::Value;
+
+use crate::api_error::{ApiError, ApiErrorKind};
+use crate::connect::Connection;
+use crate::discovery::Resources;
+use crate::members::{ListError, Member, SetView, members};
+use crate::objects::{Depth, IN_FLIGHT, Place, Propagation, text};
+use crate::target::Target;
+
+/// What may be deleted.
+#[derive(Debug, Clone)]
+pub struct PruneOptions {
+    /// The namespaces besides the environment's own that it may deploy to: [`Bounds::other_namespaces`].
+    ///
+    /// [`Bounds::other_namespaces`]: crate::Bounds::other_namespaces
+    pub other_namespaces: BTreeSet<String>,
+    /// How long may be waited for what is deleted together to be gone.
+    pub gone_timeout: Duration,
+}
+
+/// An object that is to be deleted.
+#[derive(Debug, Clone)]
+pub struct PlannedDeletion {
+    /// The object.
+    pub id: ObjectId,
+    /// Which one of that name.
+    pub uid: String,
+    /// The object as it is; its metadata alone where no more was needed.
+    pub live: Value,
+    resource: ApiResource,
+    rank: u8,
+}
+
+impl PlannedDeletion {
+    fn place(&self) -> Place<'_> {
+        Place { resource: &self.resource, namespace: self.id.namespace.as_deref(), name: &self.id.name }
+    }
+
+    /// What it changes, as a unified difference; values of Secrets are masked.
+    pub fn diff(&self) -> String {
+        git_deploy_manifest::diff(&self.id, Some(&self.live), None)
+    }
+}
+
+/// What became of the objects that are no longer wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// What is gone, in the order in which it was deleted.
+    pub deleted: Vec<ObjectId>,
+    /// What stays, and why.
+    pub kept: Vec<(ObjectId, String)>,
+}
+
+/// Why pruning ended early. Doing it again goes on where it ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PruneError {
+    /// Nothing is wanted at all.
+    #[error("refused to delete all objects of the set: the deployment has none")]
+    EmptySet,
+    /// What is there could not be listed.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// An object could not be deleted.
+    #[error("cannot delete {id}: {why}")]
+    Delete {
+        /// The object.
+        id: ObjectId,
+        /// Why not.
+        why: ApiError,
+    },
+    /// Objects that were deleted are still there.
+    #[error("still not gone {seconds} s after it was deleted: {}", in_words(.objects))]
+    DoesNotGo {
+        /// How long they were waited for.
+        seconds: u64,
+        /// The objects, each with its finalizers.
+        objects: Vec<(ObjectId, Vec<String>)>,
+    },
+}
+
+fn in_words(objects: &[(ObjectId, Vec<String>)]) -> String {
+    let one = |(id, finalizers): &(ObjectId, Vec<String>)| match finalizers.as_slice() {
+        [] => id.to_string(),
+        some => format!("{id} (finalizer '{}')", some.join("', '").escape_debug()),
+    };
+    objects.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+impl PruneError {
+    /// Whose fault it is.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::EmptySet => Blame::Branch,
+            Self::List(_) | Self::Delete { .. } | Self::DoesNotGo { .. } => Blame::Nobody,
+        }
+    }
+}
+
+/// Deletes the members of the set that are not among the `wanted`, the latest stages first, and waits until they are gone.
+///
+/// # Errors
+/// When nothing is wanted at all, or something could not be deleted or does not go. What is deleted by then stays so.
+pub async fn prune(
+    connection: &Connection,
+    resources: &Resources,
+    set: &SetView,
+    wanted: &[Target],
+    options: &PruneOptions,
+) -> Result<Pruned, PruneError> {
+    let members =
+        members(connection, resources, set, wanted.iter().map(|target| &target.id), Depth::Metadata).await?;
+    if wanted.is_empty() && !members.is_empty() {
+        return Err(PruneError::EmptySet);
+    }
+    let (deletions, kept) = judge(connection, resources, set, wanted, &members, options).await?;
+    let mut deleted = Vec::with_capacity(deletions.len());
+    for wave in deletions.chunk_by(|a, b| a.rank == b.rank) {
+        delete(connection, wave).await?;
+        wait_until_gone(connection, wave, options.gone_timeout).await?;
+        deleted.extend(wave.iter().map(|deletion| deletion.id.clone()));
+    }
+    Ok(Pruned { deleted, kept })
+}
+
+/// What would be deleted, in that order, and what stays although it is no longer wanted, and why.
+pub(crate) async fn judge(
+    connection: &Connection,
+    resources: &Resources,
+    set: &SetView,
+    wanted: &[Target],
+    members: &[Member],
+    options: &PruneOptions,
+) -> Result<(Vec<PlannedDeletion>, Vec<(ObjectId, String)>), ListError> {
+    let is_wanted = |member: &&Member| wanted.iter().any(|target| target.id.is_same(&member.id));
+    let candidates: Vec<&Member> = members.iter().filter(|member| !is_wanted(member)).collect();
+    let mut kept: BTreeMap<ObjectId, String> = BTreeMap::new();
+    let mut deletions: Vec<&Member> = Vec::new();
+    for member in candidates.into_iter().filter(|member| !guards::is_of_controller(&member.live)) {
+        match guards::why_kept(member, set, wanted, options) {
+            Some(why) => drop(kept.insert(member.id.clone(), why)),
+            None => deletions.push(member),
+        }
+    }
+    let in_use = guards::in_use(connection, resources, set, &deletions).await?;
+    let needed = needs::needed(connection, resources, &deletions).await?;
+    kept.extend(in_use);
+    kept.extend(needed);
+    let mut deletions: Vec<PlannedDeletion> = deletions
+        .into_iter()
+        .filter(|member| !kept.contains_key(&member.id))
+        .map(|member| PlannedDeletion {
+            id: member.id.clone(),
+            uid: member.uid().to_owned(),
+            resource: member.resource.clone(),
+            rank: Stage::of(&member.id, &member.live).deletion_rank(),
+            live: member.live.clone(),
+        })
+        .collect();
+    deletions.sort_by(|a, b| (a.rank, &a.id).cmp(&(b.rank, &b.id)));
+    Ok((deletions, kept.into_iter().collect()))
+}
+
+async fn delete(connection: &Connection, wave: &[PlannedDeletion]) -> Result<(), PruneError> {
+    let mut requests = stream::iter(wave)
+        .map(|deletion| async move {
+            let workload = Stage::of(&deletion.id, &deletion.live) == Stage::Workloads;
+            // Its pods go first, so that what they need can go after it.
+            let propagation = if workload { Propagation::Foreground } else { Propagation::Background };
+            (deletion, connection.delete(deletion.place(), &deletion.uid, propagation).await)
+        })
+        .buffer_unordered(IN_FLIGHT);
+    let mut first = None;
+    while let Some((deletion, outcome)) = requests.next().await {
+        match outcome {
+            // It was made anew since it was listed: that one is nobody's to delete.
+            Ok(()) => {}
+            Err(why) if *why.kind() == ApiErrorKind::Changed => {}
+            Err(why) => first = first.or_else(|| Some(PruneError::Delete { id: deletion.id.clone(), why })),
+        }
+    }
+    first.map_or(Ok(()), Err)
+}
+
+async fn wait_until_gone(
+    connection: &Connection,
+    wave: &[PlannedDeletion],
+    timeout: Duration,
+) -> Result<(), PruneError> {
+    const FIRST_PAUSE: Duration = Duration::from_millis(50);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+    let begin = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    let mut waiting: Vec<&PlannedDeletion> = wave.iter().collect();
+    loop {
+        let mut answers = stream::iter(std::mem::take(&mut waiting))
+            .map(|deletion| async move { (deletion, connection.get(deletion.place()).await) })
+            .buffer_unordered(IN_FLIGHT);
+        let mut there = Vec::new();
+        while let Some((deletion, answer)) = answers.next().await {
+            let answer = answer.map_err(|why| PruneError::Delete { id: deletion.id.clone(), why })?;
+            if let Some(live) = answer.filter(|live| text(live, "/metadata/uid") == deletion.uid) {
+                there.push((deletion, live));
+            }
+        }
+        drop(answers);
+        if there.is_empty() {
+            return Ok(());
+        }
+        if begin.elapsed() >= timeout {
+            there.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
+            let objects =
+                there.iter().map(|(deletion, live)| (deletion.id.clone(), finalizers(live))).collect();
+            return Err(PruneError::DoesNotGo { seconds: timeout.as_secs(), objects });
+        }
+        waiting = there.into_iter().map(|(deletion, _)| deletion).collect();
+        tokio::time::sleep(pause).await;
+        pause = LONGEST_PAUSE.min(pause * 2);
+    }
+}
+
+pub(crate) fn finalizers(live: &Value) -> Vec<String> {
+    let finalizers = live.pointer("/metadata/finalizers").and_then(Value::as_array);
+    finalizers.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}

@@ -1,0 +1,145 @@
+//! What must not be deleted although nobody wants it any more.
+
+use std::collections::BTreeMap;
+
+use futures::stream::{self, StreamExt};
+use git_deploy_manifest::{GroupKind, ObjectId, is_kept, part_of};
+use serde_json::Value;
+
+use crate::api_error::ApiErrorKind;
+use crate::connect::Connection;
+use crate::discovery::Resources;
+use crate::members::{self, ListError, Member, SetView};
+use crate::objects::{Depth, IN_FLIGHT, text};
+use crate::target::Target;
+
+use super::PruneOptions;
+
+/// Whether a controller made the object: labels of ours on it were copied, as on the EndpointSlices of a Service.
+pub(super) fn is_of_controller(live: &Value) -> bool {
+    let owners = live.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    owners.into_iter().flatten().any(|owner| owner["controller"] == true)
+}
+
+/// Why an object stays, as far as it can be told without asking.
+pub(super) fn why_kept(
+    member: &Member,
+    set: &SetView,
+    wanted: &[Target],
+    options: &PruneOptions,
+) -> Option<String> {
+    if is_kept(&member.live) {
+        return Some("it is annotated with 'git-deploy/keep'".to_owned());
+    }
+    if !is_namespace(&member.id) {
+        return None;
+    }
+    let name = &member.id.name;
+    if *name == set.namespace {
+        return Some("the environment is in it".to_owned());
+    }
+    if name == "default" || name.starts_with("kube-") {
+        return Some("namespaces of Kubernetes are never deleted".to_owned());
+    }
+    if !options.other_namespaces.contains(name) {
+        return Some("it is not among 'allow-namespaces' of the environment".to_owned());
+    }
+    let inside = wanted.iter().find(|target| target.id.namespace.as_deref() == Some(name));
+    inside.map(|target| format!("{} is in it", target.id))
+}
+
+/// What holds objects that are not deleted with it: namespaces, and definitions of kinds.
+pub(super) async fn in_use(
+    connection: &Connection,
+    resources: &Resources,
+    set: &SetView,
+    deletions: &[&Member],
+) -> Result<BTreeMap<ObjectId, String>, ListError> {
+    let mut kept = BTreeMap::new();
+    for member in deletions {
+        let why = if is_namespace(&member.id) {
+            foreign_inside(connection, resources, set, &member.id.name).await?
+        } else if member.id.group == "apiextensions.k8s.io" {
+            foreign_of_kind(connection, resources, deletions, &member.id.name).await?
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            kept.insert(member.id.clone(), why);
+        }
+    }
+    Ok(kept)
+}
+
+fn is_namespace(id: &ObjectId) -> bool {
+    id.group.is_empty() && id.kind == "Namespace"
+}
+
+/// An object in the namespace that is not of the set and that Kubernetes did not put there by itself.
+async fn foreign_inside(
+    connection: &Connection,
+    resources: &Resources,
+    set: &SetView,
+    namespace: &str,
+) -> Result<Option<String>, ListError> {
+    let kinds: Vec<_> =
+        resources.namespaced().into_iter().filter(|kind| kind.kind != "Event").cloned().collect();
+    let mut lists = stream::iter(kinds)
+        .map(|kind| members::list(connection, kind, Some(namespace.to_owned()), "", Depth::Metadata))
+        .buffer_unordered(IN_FLIGHT);
+    let mut foreign: Option<ObjectId> = None;
+    while let Some(list) = lists.next().await {
+        let found = match list {
+            Ok(found) => found,
+            Err(error) if *error.why.kind() == ApiErrorKind::Forbidden => {
+                return Ok(Some(format!("it cannot be seen what is in it: {error}")));
+            }
+            // Some kinds can be listed in words only: what cannot be stored cannot be lost.
+            Err(error) if error.why.code() == 405 => continue,
+            Err(error) => return Err(error),
+        };
+        let others = found.into_iter().filter(|member| {
+            part_of(&member.live) != Some(set.id.as_str())
+                && !is_of_controller(&member.live)
+                && !is_furniture(&member.id)
+        });
+        foreign = foreign.into_iter().chain(others.map(|member| member.id)).min();
+    }
+    Ok(foreign.map(|id| format!("{id} is in it, which is not of this set")))
+}
+
+/// What Kubernetes puts into each namespace.
+fn is_furniture(id: &ObjectId) -> bool {
+    matches!(
+        (id.kind.as_str(), id.name.as_str()),
+        ("ConfigMap", "kube-root-ca.crt") | ("ServiceAccount", "default") | ("Endpoints" | "PodMetrics", _)
+    )
+}
+
+/// An object of the kind that is defined there which is not deleted with the definition's set.
+async fn foreign_of_kind(
+    connection: &Connection,
+    resources: &Resources,
+    deletions: &[&Member],
+    definition: &str,
+) -> Result<Option<String>, ListError> {
+    // The name of a definition is its plural and its group.
+    let Some((plural, group)) = definition.split_once('.') else { return Ok(None) };
+    let Some(resource) = resources.by_plural(group, plural) else { return Ok(None) };
+    let found = members::list(connection, resource, None, "", Depth::Metadata).await?;
+    let goes = |object: &Member| deletions.iter().any(|deletion| deletion.uid() == object.uid());
+    let foreign = found.iter().find(|object| !goes(object));
+    Ok(foreign.map(|object| format!("{} is of that kind and would go with it", object.id)))
+}
+
+/// Whether a kind is that of ConfigMaps, Secrets, accounts or claims: what pods need by name.
+pub(super) fn is_needed_by_name(kind: &GroupKind) -> bool {
+    kind.group.is_empty()
+        && matches!(kind.kind.as_str(), "ConfigMap" | "Secret" | "ServiceAccount" | "PersistentVolumeClaim")
+}
+
+/// The UIDs of what made an object.
+pub(super) fn owner_uids(live: &Value) -> impl Iterator<Item = &str> {
+    let owners = live.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    owners.into_iter().flatten().map(|owner| text(owner, "/uid"))
+}

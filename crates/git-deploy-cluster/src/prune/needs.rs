@@ -1,0 +1,127 @@
+//! What live pods, and templates of pods to come, still need: that stays.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::stream::{self, StreamExt};
+use git_deploy_manifest::{GroupKind, ObjectId, references};
+use serde_json::Value;
+
+use crate::api_error::ApiErrorKind;
+use crate::connect::Connection;
+use crate::discovery::Resources;
+use crate::members::{self, ListError, Member};
+use crate::objects::{Depth, IN_FLIGHT};
+use crate::plan::is_being_deleted;
+
+use super::guards::{is_needed_by_name, owner_uids};
+
+/// Kinds whose objects name what they need.
+const NEEDING: [(&str, &str); 10] = [
+    ("", "Pod"),
+    ("", "ReplicationController"),
+    ("", "ServiceAccount"),
+    ("apps", "DaemonSet"),
+    ("apps", "Deployment"),
+    ("apps", "ReplicaSet"),
+    ("apps", "StatefulSet"),
+    ("batch", "CronJob"),
+    ("batch", "Job"),
+    ("networking.k8s.io", "Ingress"),
+];
+
+/// Which of the deletions are needed by something that stays, and by what.
+pub(super) async fn needed(
+    connection: &Connection,
+    resources: &Resources,
+    deletions: &[&Member],
+) -> Result<BTreeMap<ObjectId, String>, ListError> {
+    let by_name: Vec<&&Member> =
+        deletions.iter().filter(|member| is_needed_by_name(&GroupKind::from(&member.id))).collect();
+    let namespaces: BTreeSet<&String> =
+        by_name.iter().filter_map(|member| member.id.namespace.as_ref()).collect();
+    let mut kept = BTreeMap::new();
+    for namespace in namespaces {
+        let candidates = || by_name.iter().filter(|member| member.id.namespace.as_ref() == Some(namespace));
+        let there = match all_that_needs(connection, resources, namespace).await {
+            Ok(there) => there,
+            Err(error) if *error.why.kind() == ApiErrorKind::Forbidden => {
+                let why = format!("it cannot be seen whether something needs it: {error}");
+                kept.extend(candidates().map(|member| (member.id.clone(), why.clone())));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let going = going(&there, deletions);
+        for object in there.iter().filter(|object| !going.contains(object.uid()) && is_alive(object)) {
+            let needs = references(&object.live);
+            for candidate in candidates() {
+                let names = |reference: &git_deploy_manifest::Reference| {
+                    reference.kind == candidate.id.kind && reference.name == candidate.id.name
+                };
+                if needs.iter().any(names) {
+                    kept.entry(candidate.id.clone()).or_insert_with(|| format!("{} needs it", object.id));
+                }
+            }
+        }
+    }
+    Ok(kept)
+}
+
+async fn all_that_needs(
+    connection: &Connection,
+    resources: &Resources,
+    namespace: &str,
+) -> Result<Vec<Member>, ListError> {
+    let kinds = NEEDING.iter().filter_map(|(group, kind)| {
+        let kind = GroupKind { group: (*group).to_owned(), kind: (*kind).to_owned() };
+        resources.find_kind(&kind).map(|(resource, _)| resource)
+    });
+    let mut lists = stream::iter(kinds)
+        .map(|kind| members::list(connection, kind, Some(namespace.to_owned()), "", Depth::Whole))
+        .buffer_unordered(IN_FLIGHT);
+    let mut there = Vec::new();
+    while let Some(list) = lists.next().await {
+        there.extend(list?);
+    }
+    there.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(there)
+}
+
+/// The UIDs of what is deleted, and of all that goes with it: a Deployment, its ReplicaSets, their pods.
+fn going<'a>(there: &'a [Member], deletions: &[&'a Member]) -> BTreeSet<&'a str> {
+    let mut going: BTreeSet<&str> = deletions.iter().map(|deletion| deletion.uid()).collect();
+    loop {
+        let more: Vec<&str> = there
+            .iter()
+            .filter(|object| !going.contains(object.uid()))
+            .filter(|object| owner_uids(&object.live).any(|owner| going.contains(owner)))
+            .map(Member::uid)
+            .collect();
+        if more.is_empty() {
+            return going;
+        }
+        going.extend(more);
+    }
+}
+
+/// Whether it runs, or will make pods that do.
+fn is_alive(object: &Member) -> bool {
+    let live = &object.live;
+    if is_being_deleted(live) {
+        return false;
+    }
+    match object.id.kind.as_str() {
+        "Pod" => !matches!(live["status"]["phase"].as_str(), Some("Succeeded" | "Failed")),
+        // Kept for going back to an older revision only.
+        "ReplicaSet" => live["spec"]["replicas"] != 0,
+        "Job" => !is_finished(live),
+        _ => true,
+    }
+}
+
+fn is_finished(job: &Value) -> bool {
+    let conditions = job.pointer("/status/conditions").and_then(Value::as_array);
+    conditions.into_iter().flatten().any(|condition| {
+        condition["status"] == "True" && matches!(condition["type"].as_str(), Some("Complete" | "Failed"))
+    })
+}
