@@ -158,6 +158,15 @@ impl LeasePlace {
         Ok(lease.as_ref().and_then(lock_of))
     }
 
+    /// The same, with a text that changes with every renewal.
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked.
+    pub async fn standing(&self) -> Result<Option<(Lock, String)>, LeaseError> {
+        let lease = self.slot.get().await.map_err(self.failed("read"))?;
+        Ok(lease.as_ref().and_then(|lease| Some((lock_of(lease)?, token_of(lease)))))
+    }
+
     /// Takes the Lease if it is free, our own run's, or held by somebody whom `judge` calls dead; renews it from then on, until
     /// what is returned is released or dropped.
     ///

@@ -1,5 +1,8 @@
 //! What deploys where: a branch of rendered manifests, or a cluster.
 
+use std::cell::OnceCell;
+
+use git_deploy_cluster::{ClusterDriver, ClusterSettings, Runtime, runtime};
 use git_deploy_core::config::deploy_toml::{DeployToml, Environment, Target};
 use git_deploy_core::deployment::{Failure, Step};
 use git_deploy_core::environment::rendered::RenderedBranch;
@@ -11,29 +14,65 @@ use git_deploy_core::ops::view::View;
 
 use crate::render::PlainYaml;
 
+pub use git_deploy_cluster::DriverOptions;
+
 /// The environments of `deploy.toml`.
-pub struct Sites<'a> {
+pub struct Sites<'s> {
+    /// What the user asks for besides.
+    pub options: DriverOptions,
     /// Told what happens.
-    pub observer: &'a dyn Observer,
+    pub observer: &'s dyn Observer,
+    runtime: OnceCell<Runtime>,
+}
+
+impl<'s> Sites<'s> {
+    /// The environments, told to that observer.
+    pub fn new(observer: &'s dyn Observer, options: DriverOptions) -> Self {
+        Self { options, observer, runtime: OnceCell::new() }
+    }
+
+    fn cluster<'a>(
+        &'a self,
+        view: &'a View<'_>,
+        base: &DeployToml,
+        environment: &Environment,
+    ) -> Result<Box<dyn Driver + 'a>, Failure> {
+        let project = base.image_name.as_ref().map(|names| names.project_namespace.as_str());
+        let project = project.ok_or_else(|| {
+            let why = format!(
+                "environment '{}' is a cluster, and nothing says what the project is called there",
+                environment.name
+            );
+            let hint =
+                "add [image-name] with 'container-namespace' and 'project-namespace' to base's deploy.toml";
+            Failure::of_nobody(Step::Plan, why).hint(Some(hint))
+        })?;
+        let settings = ClusterSettings::of(environment, project)
+            .ok_or_else(|| Failure::of_nobody(Step::Plan, "the environment is no cluster"))?;
+        let runtime = match self.runtime.get() {
+            Some(runtime) => runtime,
+            None => {
+                let made = runtime().map_err(|error| {
+                    Failure::of_nobody(Step::Plan, format!("cannot start threads for requests: {error}"))
+                })?;
+                self.runtime.get_or_init(|| made)
+            }
+        };
+        let (repository, git) = (view.repository, &view.settings);
+        let driver = ClusterDriver::new(repository, git, settings, &self.options, self.observer, runtime);
+        Ok(Box::new(driver))
+    }
 }
 
 impl Site for Sites<'_> {
     fn driver<'a>(
         &'a self,
         view: &'a View<'_>,
-        _: &'a DeployToml,
+        base: &'a DeployToml,
         environment: &Environment,
     ) -> Result<Box<dyn Driver + 'a>, Failure> {
-        let branch = match &environment.target {
-            Target::Rendered { branch, .. } => branch,
-            Target::Cluster { context, .. } => {
-                let reason = format!(
-                    "environment '{}' is the cluster '{context}', and this version deploys to branches only: \
-                     give it kind = \"rendered\"",
-                    environment.name
-                );
-                return Err(Failure::of_nobody(Step::Plan, reason));
-            }
+        let Target::Rendered { branch, .. } = &environment.target else {
+            return self.cluster(view, base, environment);
         };
         let branch =
             RefName::branch(branch).map_err(|error| Failure::of_nobody(Step::Plan, error.to_string()))?;

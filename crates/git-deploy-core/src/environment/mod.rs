@@ -167,6 +167,8 @@ pub struct Standing {
     pub latest: Option<Deployment>,
     /// All numbers that are known, be it of a verdict or of a claim.
     pub known: BTreeSet<DeploymentId>,
+    /// Whether a person named what is to be deployed, rather than the queue.
+    pub named: bool,
 }
 
 /// Judges who holds an environment, by what only the machine and the repository of this run know.

@@ -22,7 +22,7 @@ use crate::attempt::Attempt;
 use crate::config::deploy_toml::{DeployToml, Environment, Target};
 use crate::config::{ConfigError, deploy_toml_of};
 use crate::deployment::{Blame, Event, Failure, Phase};
-use crate::environment::{Driver, Plan, Renderer};
+use crate::environment::{Driver, Plan, Renderer, Standing};
 use crate::git::{GitError, Identity, Repository};
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
 use crate::ledger::Outcome;
@@ -292,8 +292,7 @@ impl Deployer<'_> {
             Err(nothing) => return Ok(Err(nothing)),
         };
         let (candidate, environment) = (pick.candidate, pick.environment);
-        context.check(&environment)?;
-        let driver = context.driver(&environment).map_err(DeployError::Plan)?;
+        let driver = context.check(&environment, request)?;
         let rendered = match &pick.rollback {
             Some(of) => context.kept_files(&environment, of).and_then(|kept| kept.render(candidate.commit())),
             None => context.renderer(&environment).and_then(|renderer| renderer.render(candidate.commit())),
@@ -466,16 +465,24 @@ impl<'a> Context<'a> {
             Ok(pick) => pick,
             Err(nothing) => return Ok(Err(nothing)),
         };
-        self.check(&pick.environment)?;
+        self.check(&pick.environment, request)?;
         self.claim(&pick).map(Ok)
     }
 
-    /// Finds out whether a deployment into an environment could begin, before it gets a number.
-    fn check(&self, environment: &Environment) -> Result<(), DeployError> {
+    /// Finds out whether a deployment into an environment could begin, before it gets a number. Returns the driver, which
+    /// can plan now.
+    fn check(
+        &self,
+        environment: &Environment,
+        request: &DeployRequest,
+    ) -> Result<Box<dyn Driver + '_>, DeployError> {
         let driver = self.driver(environment).map_err(DeployError::Plan)?;
         let (run, id) = (new_run(), self.next_id(environment)?);
         let custody = Keeper { context: self, run: &run, id: &id };
-        driver.check(&self.standing(environment)?, &custody).map_err(DeployError::from)
+        let named = request.target.is_some() || request.rollback.is_some();
+        let standing = Standing { named, ..self.standing(environment)? };
+        driver.check(&standing, &custody).map_err(DeployError::from)?;
+        Ok(driver)
     }
 
     fn repository(&self) -> &'a Repository {

@@ -22,6 +22,7 @@ impl Context<'_> {
             root: self.repository().first_commit(self.base_tip)?,
             latest: self.latest_success(environment)?.cloned(),
             known: tags.chain(unreadable).chain(attempts).collect(),
+            named: false,
         })
     }
 

@@ -6,7 +6,7 @@ mod report;
 
 use std::process::ExitCode;
 
-use git_deploy::site::Sites;
+use git_deploy::site::{DriverOptions, Sites};
 use git_deploy_cli::args::Deploy;
 use git_deploy_cli::{CommandError, Exit, Shell, printable, typed_name};
 use git_deploy_core::git::Repository;
@@ -23,7 +23,12 @@ fn deploy(args: &Deploy, shell: &mut Shell) -> Result<Exit, CommandError> {
     let events = Events::new(shell, args.json);
     let (blame, error) = match begin(args) {
         Ok((repository, request, interrupt)) => {
-            let site = Sites { observer: &events };
+            let options = DriverOptions {
+                force_conflicts: args.force_conflicts,
+                new_cluster: args.new_cluster,
+                retry_jobs: args.retry_job.clone(),
+            };
+            let site = Sites::new(&events, options);
             let deployer = Deployer { repository: &repository, site: &site, observer: &events, interrupt };
             match act(args, &request, &deployer, &events) {
                 Ok(exit) => return Ok(exit),

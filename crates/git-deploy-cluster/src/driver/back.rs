@@ -1,0 +1,112 @@
+//! Back to what was applied before.
+
+use std::time::Instant;
+
+use git_deploy_core::config::deploy_toml::FirstFailure;
+use git_deploy_core::deployment::{Close, Failure, Step};
+use git_deploy_core::environment::{Previous, Pulse, Rendered, Restored, Work, kept};
+use git_deploy_manifest::{GroupKind, Object, ObjectId};
+
+use super::ClusterDriver;
+use super::forward::extent;
+use super::said::{objects, of_git};
+use super::state::{Session, State};
+use crate::set::{Change, SetFailure, SetPhase};
+
+impl ClusterDriver<'_> {
+    pub(super) fn go_back(
+        &self,
+        work: Work<'_>,
+        previous: Option<&Previous>,
+        close: &Close,
+    ) -> Result<Restored, Failure> {
+        let failure = SetFailure { blame: close.blame, reason: close.reason.clone() };
+        let restoring = Change::to(SetPhase::Restoring).of(work.id).because(failure.clone());
+        self.begin_phase(&mut self.state.borrow_mut(), Step::Apply, work.pulse, restoring)?;
+        let gone_back = self.way_back(work, previous);
+        let phase = if gone_back.is_ok() { SetPhase::Done } else { SetPhase::Degraded };
+        let ended = Change::to(phase).because(failure);
+        let told = self.begin_phase(&mut self.state.borrow_mut(), Step::Apply, work.pulse, ended);
+        gone_back.and_then(|restored| told.map(|()| restored))
+    }
+
+    fn way_back(&self, work: Work<'_>, previous: Option<&Previous>) -> Result<Restored, Failure> {
+        let Some(previous) = previous else { return self.after_a_first_failure(work.pulse) };
+        if let Some(job) = self.migrated() {
+            let why = format!(
+                "one-time {job} ran, and what stood there before may not fit what it left: only forward is safe"
+            );
+            return Ok(Restored::Left(why));
+        }
+        self.observer.step("Restoring", &format!("what {} had applied", previous.id));
+        let rendered = kept::read(self.repository, previous.kept).map_err(of_git(Step::Apply))?;
+        self.apply_again(&rendered, work.pulse)?;
+        Ok(Restored::Back)
+    }
+
+    /// The one-time job that ran for this deployment and did not say that going back is safe.
+    fn migrated(&self) -> Option<ObjectId> {
+        None
+    }
+
+    /// There is nothing to go back to.
+    fn after_a_first_failure(&self, pulse: &dyn Pulse) -> Result<Restored, Failure> {
+        match self.cluster.first_failure {
+            FirstFailure::Keep => {
+                Ok(Restored::Left("it was the first, there is nothing to go back to".to_owned()))
+            }
+            FirstFailure::Remove => {
+                self.observer.step("Removing", "what a first deployment left that failed");
+                let forward = self.plan_objects(&[], true, pulse)?;
+                let mut state = self.state.borrow_mut();
+                let session = session(&state)?;
+                self.prune(&mut state, &session, &forward, pulse)?;
+                Ok(Restored::Back)
+            }
+        }
+    }
+
+    /// Applies bytes of before in the same phases, waits, and deletes last what came with what failed.
+    fn apply_again(&self, rendered: &Rendered, pulse: &dyn Pulse) -> Result<(), Failure> {
+        let (left, again): (Vec<Object>, Vec<Object>) = objects(rendered)?.into_iter().partition(is_left);
+        let spares =
+            HOLD_DATA.map(|(group, kind)| GroupKind { group: group.to_owned(), kind: kind.to_owned() });
+        let mut forward = self.plan_objects(&again, true, pulse)?;
+        // What is not applied again is not deleted either; of the kinds that hold data nothing is.
+        let left: Vec<Object> = left.into_iter().filter(|object| !holds_data(object.id())).collect();
+        forward.wanted.extend(self.targets(&left, pulse)?);
+        forward.spares = spares.into();
+        let deadline = Instant::now() + self.cluster.timeout;
+        let mut state = self.state.borrow_mut();
+        let widened = Change::default().widening(extent(&forward.wanted));
+        self.begin_phase(&mut state, Step::Apply, pulse, widened)?;
+        let session = session(&state)?;
+        let applied = self.apply_planned(&mut state, &forward.planned, deadline, pulse)?;
+        {
+            let lease = state.lease.as_ref().ok_or_else(|| Self::not_held(Step::Apply))?;
+            self.wait_for(&session, lease, &applied, deadline, Step::Verify, pulse)?;
+        }
+        self.prune(&mut state, &session, &forward, pulse)
+    }
+}
+
+fn session(state: &State) -> Result<Session, Failure> {
+    state.session.clone().ok_or_else(|| ClusterDriver::not_held(Step::Apply))
+}
+
+/// Kinds that hold what others have written since: never applied again, never deleted on the way back.
+const HOLD_DATA: [(&str, &str); 3] = [
+    ("apiextensions.k8s.io", "CustomResourceDefinition"),
+    ("", "PersistentVolumeClaim"),
+    ("", "PersistentVolume"),
+];
+
+/// What is not applied again: jobs would run again.
+fn is_left(object: &Object) -> bool {
+    let id = object.id();
+    id.kind == "Job" && id.group == "batch" || holds_data(id)
+}
+
+fn holds_data(id: &ObjectId) -> bool {
+    HOLD_DATA.contains(&(id.group.as_str(), id.kind.as_str()))
+}

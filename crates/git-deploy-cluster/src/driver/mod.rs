@@ -1,0 +1,229 @@
+//! A cluster as an environment: what the core asks of it, in the order in which it asks.
+//!
+//! The driver holds what one run needs: the connection, the Lease, the set's parent and what was planned and applied. What
+//! takes long runs on a runtime of two threads, on which the Lease is renewed, while the thread of the run beats the
+//! pulse that keeps its locks in git alive and hears Ctrl-C.
+
+mod back;
+mod forward;
+mod said;
+mod session;
+mod state;
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use git_deploy_core::config::Settings;
+use git_deploy_core::config::deploy_toml::{Environment, FirstFailure, Prune, Target as Place};
+use git_deploy_core::deployment::{Close, Failure, Step};
+use git_deploy_core::environment::{
+    Custody, Driver, NotTaken, Plan, Previous, Pulse, Rendered, Renderer, Restored, Standing, Status, Work,
+    kept,
+};
+use git_deploy_core::git::Repository;
+use git_deploy_core::ids::{CommitId, DeploymentId, EnvironmentName};
+use git_deploy_core::land::Change as RefChange;
+use git_deploy_core::ledger::Outcome;
+use git_deploy_core::ops::Observer;
+use tokio::runtime::Runtime;
+
+use crate::bounds::Bounds;
+use crate::set::Change;
+use said::{of_git, of_lease, of_set};
+use state::State;
+
+/// How long a phase waits for the Lease to be confirmed again.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What base's `deploy.toml` says about an environment that is a cluster.
+#[derive(Debug, Clone)]
+pub struct ClusterSettings {
+    /// Its name.
+    pub environment: EnvironmentName,
+    /// The kubeconfig's context.
+    pub context: String,
+    /// The environment's own namespace.
+    pub namespace: String,
+    /// The project's part of the set's name.
+    pub project: String,
+    /// What may be deployed.
+    pub bounds: Bounds,
+    /// What becomes of objects that are no longer in the manifests.
+    pub prune: Prune,
+    /// How long it may take until everything is ready.
+    pub timeout: Duration,
+    /// How long a container may go on crashing.
+    pub crash_grace: Duration,
+    /// What becomes of the objects of a first deployment that failed.
+    pub first_failure: FirstFailure,
+}
+
+impl ClusterSettings {
+    /// The settings of an environment; none if it is no cluster.
+    pub fn of(environment: &Environment, project: &str) -> Option<Self> {
+        let Place::Cluster { context, kube_namespace } = &environment.target else { return None };
+        Some(Self {
+            environment: environment.name.clone(),
+            context: context.clone(),
+            namespace: kube_namespace.clone(),
+            project: project.to_owned(),
+            bounds: Bounds {
+                kinds: environment.allow_kinds.clone(),
+                namespaces: environment.allow_namespaces.clone(),
+            },
+            prune: environment.prune,
+            timeout: environment.timeout,
+            crash_grace: environment.crash_grace,
+            first_failure: environment.first_failure,
+        })
+    }
+}
+
+/// What the user asks for besides.
+#[derive(Debug, Clone, Default)]
+pub struct DriverOptions {
+    /// Whether to take over what others hold.
+    pub force_conflicts: bool,
+    /// Whether the cluster may be another one than the ledger knows.
+    pub new_cluster: bool,
+    /// One-time jobs that run again although they failed.
+    pub retry_jobs: Vec<String>,
+}
+
+/// What requests run on: the Lease is renewed on one thread while the other waits.
+///
+/// # Errors
+/// When the system gives no threads.
+pub fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}
+
+/// An environment that is a cluster.
+pub struct ClusterDriver<'a> {
+    repository: &'a Repository,
+    settings: &'a Settings,
+    cluster: ClusterSettings,
+    options: &'a DriverOptions,
+    observer: &'a dyn Observer,
+    runtime: &'a Runtime,
+    state: RefCell<State>,
+}
+
+impl<'a> ClusterDriver<'a> {
+    /// The driver of an environment, for one run. Nothing is asked yet.
+    pub fn new(
+        repository: &'a Repository,
+        settings: &'a Settings,
+        cluster: ClusterSettings,
+        options: &'a DriverOptions,
+        observer: &'a dyn Observer,
+        runtime: &'a Runtime,
+    ) -> Self {
+        Self { repository, settings, cluster, options, observer, runtime, state: RefCell::default() }
+    }
+
+    /// Runs what takes long, and beats the pulse meanwhile.
+    fn run<T>(
+        &self,
+        step: Step,
+        pulse: &dyn Pulse,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        const BEAT: Duration = Duration::from_millis(250);
+        self.runtime.block_on(async {
+            let mut work = std::pin::pin!(work);
+            loop {
+                match tokio::time::timeout(BEAT, &mut work).await {
+                    Ok(done) => return done,
+                    Err(_) if pulse.beat() => {}
+                    Err(_) => return Err(Failure::of_nobody(step, "it was stopped")),
+                }
+            }
+        })
+    }
+}
+
+/// A pulse for what takes a moment only.
+struct Brief;
+
+impl Pulse for Brief {
+    fn beat(&self) -> bool {
+        true
+    }
+}
+
+impl Driver for ClusterDriver<'_> {
+    fn check(&self, standing: &Standing, custody: &dyn Custody) -> Result<(), NotTaken> {
+        self.check_cluster(standing, custody)
+    }
+
+    fn begin(
+        &self,
+        work: Work<'_>,
+        standing: &Standing,
+        custody: &dyn Custody,
+    ) -> Result<Option<String>, NotTaken> {
+        self.take_cluster(work, standing, custody).map(Some)
+    }
+
+    fn verdict_before(&self, id: &DeploymentId) -> Result<Option<Close>, Failure> {
+        Ok(self.found_before(id))
+    }
+
+    fn plan(&self, rendered: &Rendered, pulse: &dyn Pulse) -> Result<Plan, Failure> {
+        self.plan_forward(rendered, pulse)
+    }
+
+    fn status(&self, standing: &Standing, kept: &Rendered, pulse: &dyn Pulse) -> Result<Status, Failure> {
+        self.look(standing, kept, pulse)
+    }
+
+    fn keep(&self, work: Work<'_>, rendered: &Rendered) -> Result<CommitId, Failure> {
+        let files = said::without_secrets(rendered)?;
+        let files = files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
+        let failed = of_git(Step::Apply);
+        let tree = kept::write_tree(self.repository, files).map_err(&failed)?;
+        let environment = &self.cluster.environment;
+        kept::write_commit(self.repository, work, environment, Vec::new(), tree).map_err(&failed)
+    }
+
+    fn kept_changes(&self, id: &DeploymentId, commit: CommitId) -> Result<Vec<RefChange>, Failure> {
+        kept::changes(self.repository, self.settings, &self.cluster.environment, id, commit)
+    }
+
+    fn apply(&self, work: Work<'_>, rendered: &Rendered) -> Result<(), Failure> {
+        self.apply_forward(work, rendered)
+    }
+
+    fn verify(&self, work: Work<'_>, _: CommitId, _: &dyn Renderer) -> Result<(), Failure> {
+        self.verify_forward(work)
+    }
+
+    fn restore(
+        &self,
+        work: Work<'_>,
+        previous: Option<&Previous>,
+        close: &Close,
+    ) -> Result<Restored, Failure> {
+        self.go_back(work, previous, close)
+    }
+
+    fn landing_changes(&self, _: CommitId) -> Result<Vec<RefChange>, Failure> {
+        let mut state = self.state.borrow_mut();
+        let State { lease: Some(lease), parent: Some(parent), .. } = &mut *state else {
+            return Err(Failure::of_nobody(Step::Land, "the environment is not held"));
+        };
+        self.run(Step::Land, &Brief, async {
+            let permit = lease.permit(PATIENCE).await.map_err(of_lease(Step::Land))?;
+            let still = Change::default();
+            parent.advance(permit, still).await.map_err(of_set(Step::Land))
+        })?;
+        Ok(Vec::new())
+    }
+
+    fn end(&self, work: Work<'_>, outcome: Outcome) {
+        if let Err(failure) = self.give_back(work, outcome) {
+            self.observer.warn(&format!("the environment could not be given back: {failure}"));
+        }
+    }
+}

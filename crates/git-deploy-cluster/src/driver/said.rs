@@ -1,0 +1,46 @@
+//! What the parts of this crate say, as the core wants to hear it.
+
+use git_deploy_core::deployment::{Blame, Failure, Step};
+use git_deploy_core::environment::Rendered;
+use git_deploy_core::git::GitError;
+use git_deploy_manifest::{Object, SourceFile, read, redacted, write};
+
+use crate::connect::ConnectError;
+use crate::lease::LeaseError;
+use crate::set::SetError;
+
+pub(super) fn of_git(step: Step) -> impl Fn(GitError) -> Failure {
+    move |error| Failure::of_nobody(step, error.to_string())
+}
+
+pub(super) fn of_lease(step: Step) -> impl Fn(LeaseError) -> Failure {
+    move |error| Failure::new(step, error.blame(), error.to_string()).hint(error.hint())
+}
+
+pub(super) fn of_set(step: Step) -> impl Fn(SetError) -> Failure {
+    move |error| Failure::new(step, error.blame(), error.to_string()).hint(error.hint())
+}
+
+pub(super) fn of_connection(error: &ConnectError) -> Failure {
+    Failure::of_nobody(Step::Plan, error.to_string()).hint(error.hint())
+}
+
+/// The objects of rendered files.
+pub(super) fn objects(rendered: &Rendered) -> Result<Vec<Object>, Failure> {
+    let file = |object: &git_deploy_core::environment::RenderedObject| SourceFile {
+        path: object.path.clone(),
+        bytes: object.bytes.clone(),
+    };
+    let files: Vec<SourceFile> = rendered.objects.iter().map(file).collect();
+    read(&files).map_err(|error| Failure::new(Step::Render, Blame::Branch, error.to_string()))
+}
+
+/// Path and bytes of what may be kept in git: values of Secrets are only digests.
+pub(super) fn without_secrets(rendered: &Rendered) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let file = |mut object: Object| {
+        let kept = redacted(object.id(), object.value());
+        *object.value_mut() = kept;
+        (object.source().file.clone(), write(&object))
+    };
+    Ok(objects(rendered)?.into_iter().map(file).collect())
+}

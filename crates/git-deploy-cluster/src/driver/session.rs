@@ -1,0 +1,227 @@
+//! Finding out whether a cluster is the one that the ledger speaks of, taking it, and giving it back.
+
+use std::collections::BTreeSet;
+
+use git_deploy_core::deployment::{Blame, Close, Failure, Step};
+use git_deploy_core::environment::{Custody, NotTaken, Pulse, Standing, Work};
+use git_deploy_core::ids::DeploymentId;
+use git_deploy_core::ledger::Outcome;
+
+use super::said::{of_connection, of_lease, of_set};
+use super::state::{Session, State};
+use super::{Brief, ClusterDriver, PATIENCE};
+use crate::connect::Connection;
+use crate::discovery::Resources;
+use crate::lease::{LeaseError, LeasePlace, Terms};
+use crate::members::SetView;
+use crate::set::{Change, Parent, Set, SetPhase, ensure_namespace};
+
+impl ClusterDriver<'_> {
+    /// The way to the cluster, opened once a run.
+    pub(super) fn session(&self, pulse: &dyn Pulse) -> Result<Session, Failure> {
+        if let Some(session) = &self.state.borrow().session {
+            return Ok(session.clone());
+        }
+        let session = self.run(Step::Plan, pulse, async {
+            let connection =
+                Connection::open(&self.cluster.context).await.map_err(|error| of_connection(&error))?;
+            let resources = Resources::discover(&connection).await.map_err(|error| {
+                Failure::new(
+                    Step::Plan,
+                    error.blame(),
+                    format!("cannot ask for the cluster's kinds: {error}"),
+                )
+            })?;
+            Ok(Session { connection, resources })
+        })?;
+        self.state.borrow_mut().session = Some(session.clone());
+        Ok(session)
+    }
+
+    /// The set of this environment of this repository.
+    fn set(&self, standing: &Standing) -> Result<Set, Failure> {
+        let cluster = &self.cluster;
+        let root = standing.root.ok_or_else(|| {
+            let why = "history was cut off when this repository was cloned, and the cluster knows a repository by its first commit";
+            Failure::of_nobody(Step::Plan, why).hint(Some("fetch the rest with: git fetch --unshallow"))
+        })?;
+        let set = Set::new(&cluster.project, cluster.environment.as_str(), &cluster.namespace, root);
+        self.state.borrow_mut().set = Some(set.clone());
+        Ok(set)
+    }
+
+    pub(super) fn lease_place(&self, session: &Session, set: &Set) -> LeasePlace {
+        LeasePlace::new(&session.connection, &self.cluster.namespace, &set.name, Terms::default())
+    }
+
+    /// Reads the parent, and makes sure that it is the one that the ledger knows.
+    pub(super) fn known_parent(
+        &self,
+        session: &Session,
+        standing: &Standing,
+    ) -> Result<Option<Parent>, Failure> {
+        let set = self.set(standing)?;
+        let parent = self.run(Step::Plan, &Brief, async {
+            Parent::read(&session.connection, &set).await.map_err(of_set(Step::Plan))
+        })?;
+        if let Some(parent) = &parent {
+            parent.require_known(|id| standing.known.contains(id)).map_err(of_set(Step::Plan))?;
+        }
+        let latest = standing.latest.as_ref();
+        let recorded = latest.and_then(|latest| Some((&latest.id, latest.cluster.as_ref()?)));
+        let Some((id, uid)) = recorded.filter(|_| !self.options.new_cluster) else { return Ok(parent) };
+        if parent.as_ref().is_some_and(|parent| parent.uid() == uid) {
+            return Ok(parent);
+        }
+        let context = &self.cluster.context;
+        let why = match &parent {
+            Some(_) => {
+                format!("context '{context}' means another cluster than the one that {id} was deployed to")
+            }
+            None => format!(
+                "the cluster of context '{context}' knows nothing of {id}, which was deployed to '{}'",
+                self.cluster.environment
+            ),
+        };
+        let hint = "if that is meant to be: git deploy --new-cluster";
+        Err(Failure::of_nobody(Step::Plan, why).hint(Some(hint)))
+    }
+
+    pub(super) fn check_cluster(&self, standing: &Standing, custody: &dyn Custody) -> Result<(), NotTaken> {
+        let session = self.session(&Brief)?;
+        let parent = self.known_parent(&session, standing)?;
+        let set = self.set(standing)?;
+        let place = self.lease_place(&session, &set);
+        let held =
+            self.run(Step::Plan, &Brief, async { place.standing().await.map_err(of_lease(Step::Plan)) })?;
+        if let Some((lock, token)) = held
+            && !custody.is_gone(&lock, &self.place_of_lease(&set), &token)?
+        {
+            return Err(NotTaken::Held(Box::new(lock)));
+        }
+        if let Some(record) = parent.as_ref().map(Parent::record)
+            && record.phase == Some(SetPhase::Degraded)
+        {
+            let what = record.deployment.as_ref().map(DeploymentId::to_string).unwrap_or_default();
+            let why = record.failure.as_ref().map(|failure| failure.reason.clone()).unwrap_or_default();
+            let environment = &self.cluster.environment;
+            let text =
+                format!("'{environment}' is degraded since {what}, which could not be gone back from: {why}");
+            if !standing.named {
+                let hint = "go forward with a branch that mends it: git deploy <branch>; or go back with: git deploy --rollback";
+                return Err(Failure::of_nobody(Step::Plan, text).hint(Some(hint)).into());
+            }
+            self.observer.warn(&text);
+        }
+        Ok(())
+    }
+
+    /// What the run's own notes of watched values call the Lease.
+    fn place_of_lease(&self, set: &Set) -> String {
+        format!("lease/{}/{}/{}", self.cluster.context, self.cluster.namespace, set.name)
+    }
+
+    pub(super) fn take_cluster(
+        &self,
+        work: Work<'_>,
+        standing: &Standing,
+        custody: &dyn Custody,
+    ) -> Result<String, NotTaken> {
+        let session = self.session(work.pulse)?;
+        let parent = self.known_parent(&session, standing)?;
+        let set = self.set(standing)?;
+        let place = self.lease_place(&session, &set);
+        let created = self.run(Step::Plan, work.pulse, async {
+            ensure_namespace(&session.connection, &self.cluster.namespace).await.map_err(of_set(Step::Plan))
+        })?;
+        if created {
+            self.observer.step("Created", &format!("namespace '{}'", self.cluster.namespace));
+        }
+        let standing_lock =
+            self.run(Step::Plan, work.pulse, async { place.standing().await.map_err(of_lease(Step::Plan)) })?;
+        let gone = match &standing_lock {
+            Some((lock, token)) => custody.is_gone(lock, &self.place_of_lease(&set), token)?,
+            None => false,
+        };
+        let ours = custody.lock()?;
+        let above = parent.as_ref().map_or(0, Parent::transitions);
+        // Judged before: what this run knows of other processes belongs to its own thread.
+        let judge = |lock: &git_deploy_core::attempt::Lock, token: &str| {
+            gone && standing_lock.as_ref().is_some_and(|(seen, then)| seen.run == lock.run && then == token)
+        };
+        let taken = self.runtime.block_on(place.acquire(&ours, above, &judge));
+        let lease = match taken {
+            Ok(lease) => lease,
+            Err(LeaseError::Held { lock, .. }) => return Err(NotTaken::Held(lock)),
+            Err(error) => return Err(of_lease(Step::Plan)(error).into()),
+        };
+        let parent = self.run(Step::Plan, work.pulse, async {
+            let permit = lease.permit(PATIENCE).await.map_err(of_lease(Step::Plan))?;
+            Parent::take(&session.connection, &set, permit, Change::default())
+                .await
+                .map_err(of_set(Step::Plan))
+        })?;
+        let uid = parent.uid().to_owned();
+        let mut state = self.state.borrow_mut();
+        state.lease = Some(lease);
+        state.parent = Some(parent);
+        state.cause = Some(cause(work));
+        Ok(uid)
+    }
+
+    /// The verdict that a run which died while it went back had found.
+    pub(super) fn found_before(&self, id: &DeploymentId) -> Option<Close> {
+        let state = self.state.borrow();
+        let record = state.parent.as_ref()?.record();
+        let failure = record.failure.as_ref()?;
+        let is_it = record.deployment.as_ref() == Some(id)
+            && matches!(record.phase, Some(SetPhase::Restoring | SetPhase::Degraded));
+        is_it.then(|| Close {
+            outcome: if failure.reason == "aborted" { Outcome::Aborted } else { Outcome::Failure },
+            blame: failure.blame,
+            reason: failure.reason.clone(),
+            restore: true,
+            again: false,
+            timed_out: false,
+            hint: None,
+        })
+    }
+
+    /// Where members of the set may be.
+    pub(super) fn view(&self, set: &Set, parent: Option<&Parent>) -> SetView {
+        let extent = parent.map(|parent| parent.record().extent.clone()).unwrap_or_default();
+        SetView {
+            id: set.id.as_str().to_owned(),
+            namespace: self.cluster.namespace.clone(),
+            kinds: extent.kinds.into_iter().collect::<BTreeSet<_>>(),
+            namespaces: extent.namespaces.into_iter().collect::<BTreeSet<_>>(),
+        }
+    }
+
+    pub(super) fn give_back(&self, work: Work<'_>, outcome: Outcome) -> Result<(), Failure> {
+        let (lease, parent) = {
+            let mut state = self.state.borrow_mut();
+            let State { lease, parent, .. } = &mut *state;
+            (lease.take(), parent.take())
+        };
+        let (Some(lease), Some(mut parent)) = (lease, parent) else { return Ok(()) };
+        self.run(Step::Land, work.pulse, async {
+            if outcome == Outcome::Success && parent.record().deployment.as_ref() == Some(work.id) {
+                let permit = lease.permit(PATIENCE).await.map_err(of_lease(Step::Land))?;
+                parent.advance(permit, Change::to(SetPhase::Done)).await.map_err(of_set(Step::Land))?;
+            }
+            lease.release().await.map_err(of_lease(Step::Land))
+        })
+    }
+
+    /// Nobody's fault: nothing is held that has to be.
+    pub(super) fn not_held(step: Step) -> Failure {
+        Failure::new(step, Blame::Nobody, "the environment is not held by this run")
+    }
+}
+
+/// Number, commit and branch, as `kubectl rollout history` shows them.
+fn cause(work: Work<'_>) -> String {
+    let branch = work.candidate.branch().map(|branch| format!(" {}", branch.short())).unwrap_or_default();
+    format!("{} {}{branch}", work.id, work.candidate.commit().brief())
+}

@@ -1,0 +1,57 @@
+//! What one run holds of a cluster.
+
+use git_deploy_manifest::GroupKind;
+
+use crate::connect::Connection;
+use crate::discovery::Resources;
+use crate::lease::Lease;
+use crate::members::SetView;
+use crate::plan::Planned;
+use crate::set::{Parent, Set};
+use crate::target::{Applied, Target};
+
+/// What one run holds of a cluster. Dropped, the Lease is that of a run that died.
+#[derive(Default)]
+pub(super) struct State {
+    /// The way to the cluster, and the kinds that it knows.
+    pub(super) session: Option<Session>,
+    /// Whose environment it is, once git was asked.
+    pub(super) set: Option<Set>,
+    /// The right to write.
+    pub(super) lease: Option<Lease>,
+    /// What the cluster knows of the environment.
+    pub(super) parent: Option<Parent>,
+    /// What is to be applied, once that is known.
+    pub(super) forward: Option<Forward>,
+    /// What was applied.
+    pub(super) applied: Vec<Applied>,
+    /// What `kubectl rollout history` shows for a revision that this run makes.
+    pub(super) cause: Option<String>,
+}
+
+/// The way to the cluster, and the kinds that it knows. Cheap to clone but for the kinds.
+#[derive(Clone)]
+pub(super) struct Session {
+    pub(super) connection: Connection,
+    pub(super) resources: Resources,
+}
+
+/// What is to be applied.
+pub(super) struct Forward {
+    /// Object by object.
+    pub(super) planned: Planned,
+    /// All that belongs there, also what is not touched.
+    pub(super) wanted: Vec<Target>,
+    /// Whether the others are deleted when these are ready.
+    pub(super) prunes: bool,
+    /// Kinds of which nothing is deleted.
+    pub(super) spares: Vec<GroupKind>,
+}
+
+impl Forward {
+    /// The set without the kinds of which nothing is deleted.
+    pub(super) fn view(&self, mut view: SetView) -> SetView {
+        view.kinds.retain(|kind| !self.spares.contains(kind));
+        view
+    }
+}
