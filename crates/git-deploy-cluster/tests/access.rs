@@ -1,0 +1,133 @@
+//! What somebody may do, asked of a real API server.
+
+use std::path::Path;
+
+use git_deploy_cluster::{AccessError, Connection, Need, VERBS_OF_MEMBERS, require_access};
+use git_deploy_testkit::cluster;
+use git_deploy_testkit::cluster::{Cluster, Namespace};
+
+fn need(verb: &'static str, group: &str, resource: &str, namespace: Option<&str>) -> Need {
+    Need { group: group.into(), resource: resource.into(), namespace: namespace.map(str::to_owned), verb }
+}
+
+async fn open(cluster: &Cluster, kubeconfig: &Path) -> Connection {
+    Connection::open_with(kubeconfig, cluster.context()).await.unwrap()
+}
+
+/// What a small shop needs.
+fn needs(namespace: &str) -> Vec<Need> {
+    let kinds = [("", "configmaps"), ("", "services"), ("apps", "deployments")];
+    let members = kinds.iter().flat_map(|(group, resource)| {
+        VERBS_OF_MEMBERS.map(|verb| need(verb, group, resource, Some(namespace)))
+    });
+    members.chain(Need::of_parent(namespace)).collect()
+}
+
+/// alice, who may do in the namespace what these rules say.
+async fn alice(cluster: &Cluster, namespace: &Namespace<'_>, rules: &str) -> Connection {
+    namespace.apply(&format!(
+        r#"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {{ name: deployer }}
+rules: {rules}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{ name: deployer }}
+roleRef: {{ apiGroup: rbac.authorization.k8s.io, kind: Role, name: deployer }}
+subjects: [{{ kind: User, name: alice, apiGroup: rbac.authorization.k8s.io }}]
+"#
+    ));
+    let connection = open(cluster, &cluster.kubeconfig_for("alice")).await;
+    // The API server learns of roles by a watch.
+    git_deploy_testkit::cluster::eventually("the role counts", || {
+        let can = ["auth", "can-i", "get", "configmaps", "--as=alice"];
+        namespace.kubectl(&can).stdout.starts_with("yes")
+    });
+    connection
+}
+
+const ALL: &str = r#"[
+  { apiGroups: [""], resources: [configmaps, services], verbs: ["*"] },
+  { apiGroups: [apps], resources: [deployments], verbs: [get, list, watch, create, patch, delete] },
+  { apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, create, patch] },
+]"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_do_all_is_asked_about_once_a_namespace() {
+    let cluster = cluster!();
+    let (one, two) = (cluster.namespace("access").create(), cluster.namespace("access").create());
+    let admin = open(cluster, cluster.kubeconfig()).await;
+    let before = admin.calls();
+    let all = needs(one.name()).into_iter().chain(needs(two.name()));
+    require_access(&admin, all).await.unwrap();
+    assert_eq!(admin.calls() - before, 2);
+
+    let alice = alice(cluster, &one, ALL).await;
+    let before = alice.calls();
+    require_access(&alice, needs(one.name())).await.unwrap();
+    assert_eq!(alice.calls() - before, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_that_is_denied_is_named_before_anything_was_changed() {
+    let cluster = cluster!();
+    let namespace = cluster.namespace("access").create();
+    let rules = ALL.replace("watch, create, patch, delete", "watch");
+    let alice = alice(cluster, &namespace, &rules).await;
+    let mut needs = needs(namespace.name());
+    needs.push(need("patch", "rbac.authorization.k8s.io", "clusterroles", None));
+    let error = require_access(&alice, needs).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "user 'alice' may not create, delete, patch deployments.apps in namespace '{namespace}'; \
+             patch clusterroles.rbac.authorization.k8s.io in the whole cluster"
+        )
+    );
+    let hint =
+        format!("ask 'kubectl --context=test auth can-i create deployments.apps --namespace={namespace}'");
+    assert_eq!(error.hint(), Some(hint));
+    let changes = namespace.audit().into_iter().filter(|event| event.user == "alice" && event.is_change());
+    assert_eq!(changes.count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_for_some_names_is_no_rule_for_all() {
+    let cluster = cluster!();
+    let namespace = cluster.namespace("access").create();
+    let rules = ALL.replace("resources: [deployments]", "resources: [deployments], resourceNames: [web]");
+    let alice = alice(cluster, &namespace, &rules).await;
+    let error = require_access(&alice, needs(namespace.name())).await.unwrap_err();
+    let AccessError::Denied { denied, .. } = &error else { panic!("{error}") };
+    assert_eq!(denied.len(), VERBS_OF_MEMBERS.len(), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_in_a_namespace_is_not_everything() {
+    let cluster = cluster!();
+    let namespace = cluster.namespace("access").create();
+    let alice = alice(cluster, &namespace, r#"[{ apiGroups: ["*"], resources: ["*"], verbs: ["*"] }]"#).await;
+    require_access(&alice, needs(namespace.name())).await.unwrap();
+    let other = cluster.namespace("access").create();
+    for (place, group, resource) in [
+        (None, "rbac.authorization.k8s.io", "clusterroles"),
+        (None, "", "namespaces"),
+        (Some(other.name()), "", "configmaps"),
+    ] {
+        let error = require_access(&alice, [need("get", group, resource, place)]).await.unwrap_err();
+        assert!(matches!(&error, AccessError::Denied { denied, .. } if denied.len() == 1), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_cannot_be_reached_is_no_denial() {
+    let cluster = cluster!();
+    let namespace = cluster.namespace("access").create();
+    let proxy = cluster.proxy();
+    let connection = open(cluster, &cluster.kubeconfig_through(&proxy)).await;
+    proxy.refuse();
+    let error = require_access(&connection, needs(namespace.name())).await.unwrap_err();
+    assert!(matches!(error, AccessError::Api { .. }), "{error}");
+}
