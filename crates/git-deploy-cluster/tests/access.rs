@@ -11,7 +11,7 @@ fn need(verb: &'static str, group: &str, resource: &str, namespace: Option<&str>
 }
 
 async fn open(cluster: &Cluster, kubeconfig: &Path) -> Connection {
-    Connection::open_with(kubeconfig, cluster.context()).await.unwrap()
+    Connection::open_with(kubeconfig, cluster.context()).await.expect("the cluster can be reached")
 }
 
 /// What a small shop needs.

@@ -14,7 +14,7 @@ use support::{TTL, alive, dead, open, open_as_admin, place, run};
 const NAME: &str = "git-deploy-shop-production";
 
 fn transitions(namespace: &Namespace<'_>) -> i64 {
-    namespace.get("lease", NAME)["spec"]["leaseTransitions"].as_i64().unwrap()
+    namespace.get("lease", NAME)["spec"]["leaseTransitions"].as_i64().expect("a number")
 }
 
 fn patch(namespace: &Namespace<'_>, patch: &str) {

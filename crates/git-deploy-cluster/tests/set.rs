@@ -27,13 +27,13 @@ fn annotation(parent: &Value, key: &str) -> String {
 
 fn extent(kinds: &[&str], namespaces: &[&str]) -> Extent {
     Extent {
-        kinds: kinds.iter().map(|kind| kind.parse::<GroupKind>().unwrap()).collect(),
+        kinds: kinds.iter().map(|kind| kind.parse::<GroupKind>().expect("a kind")).collect(),
         namespaces: namespaces.iter().map(|name| (*name).to_owned()).collect(),
     }
 }
 
 fn applying(number: u32) -> Change {
-    Change::to(SetPhase::Applying).of(&format!("deployment-{number:04}").parse().unwrap())
+    Change::to(SetPhase::Applying).of(&format!("deployment-{number:04}").parse().expect("a number"))
 }
 
 /// kubectl with what its sets still need.
@@ -42,12 +42,12 @@ fn kubectl_applyset(cluster: &Cluster, namespace: &Namespace<'_>, manifests: &st
     let programs = match std::env::var("GIT_DEPLOY_TEST_CLUSTER") {
         Ok(programs) => programs,
         Err(_) => {
-            let printed = Command::new(build).arg("--print-if-built").output().unwrap().stdout;
-            String::from_utf8(printed).unwrap().trim().to_owned()
+            let printed = Command::new(build).arg("--print-if-built").output().expect("it runs").stdout;
+            String::from_utf8(printed).expect("a path").trim().to_owned()
         }
     };
     let file = cluster.directory().join(format!("{namespace}.yaml"));
-    std::fs::write(&file, manifests).unwrap();
+    std::fs::write(&file, manifests).expect("a file");
     let output = Command::new(PathBuf::from(programs).join("kubectl"))
         .env_clear()
         .envs([("KUBECTL_APPLYSET", "true"), ("HOME", "/nonexistent")])
@@ -58,7 +58,7 @@ fn kubectl_applyset(cluster: &Cluster, namespace: &Namespace<'_>, manifests: &st
         .arg("-f")
         .arg(file)
         .output()
-        .unwrap();
+        .expect("kubectl runs");
     (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 

@@ -32,7 +32,9 @@ pub(crate) fn root(digit: char) -> git_deploy_core::ids::CommitId {
 
 /// The Lease of that environment.
 pub(crate) fn place(connection: &Connection, namespace: &str) -> LeasePlace {
-    LeasePlace::new(connection, namespace, &shop(namespace).name, Terms::of(TTL))
+    // A busy machine may take its time to answer.
+    let terms = Terms { request: TTL / 3, ..Terms::of(TTL) };
+    LeasePlace::new(connection, namespace, &shop(namespace).name, terms)
 }
 
 /// A run of somebody.
