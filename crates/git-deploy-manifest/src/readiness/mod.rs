@@ -261,7 +261,8 @@ pub fn judge(
     around: &dyn Surroundings,
     patience: &Patience,
 ) -> Health {
-    if is_being_deleted(object) {
+    // A Job may clean up after itself: its verdict stands.
+    if is_being_deleted(object) && !(is_final(id) && workloads::has_ended(object)) {
         return Health::Failed(Trouble::of_cluster("it is being deleted, not by this deployment"));
     }
     let row = row(id);

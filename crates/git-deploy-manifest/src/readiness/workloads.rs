@@ -122,11 +122,18 @@ pub(super) fn daemon_set(scene: Scene<'_>) -> Health {
     }
 }
 
+const MEANT_FOR: &str = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution\
+    /nodeSelectorTerms/0/matchFields/0/values/0";
+
 /// The pods of a DaemonSet on nodes that are not ready, by UID: nobody can expect them to be.
 fn lost_pods(scene: Scene<'_>) -> Vec<&str> {
     let Some(nodes) = scene.around.all(Around::Nodes, "") else { return Vec::new() };
     let is_lost = |pod: &Value| {
-        let node = text(pod, "/spec/nodeName");
+        // Before it is bound, its controller's affinity says for which node it is.
+        let node = match text(pod, "/spec/nodeName") {
+            "" => text(pod, MEANT_FOR),
+            node => node,
+        };
         let node = nodes.iter().find(|found| !node.is_empty() && name(found) == node);
         node.is_some_and(|node| !condition(node, "Ready").is_some_and(|ready| ready.is("True")))
     };
@@ -173,6 +180,11 @@ pub(super) fn pod(scene: Scene<'_>) -> Health {
             other => format!("it is {}", one_line(other).to_lowercase()),
         }),
     }
+}
+
+/// Whether a Job has come to its end, a good or a bad one.
+pub(super) fn has_ended(job: &Value) -> bool {
+    ["Complete", "Failed"].iter().any(|which| condition(job, which).is_some_and(|found| found.is("True")))
 }
 
 pub(super) fn job(scene: Scene<'_>) -> Health {

@@ -1,0 +1,237 @@
+//! Readiness held against objects that a real API server and its controllers wrote (`objects/`, made by
+//! `objects/record`).
+
+mod mutilated;
+mod recorded;
+mod table;
+
+use git_deploy_manifest::readiness::{Around, Health, Patience, Wait, first_cause, ready_of_wanted};
+use serde_json::{Value, json};
+
+use recorded::{all_recorded, health_of, id, in_words, is_like, recorded};
+use table::TABLE;
+
+#[test]
+fn each_object_that_was_recorded_is_judged_as_the_table_says() {
+    let mut wrong = Vec::new();
+    for (name, first, later) in TABLE {
+        let later = if later.is_empty() { first } else { later };
+        for (seconds, expected) in [(0, first), (3600, later)] {
+            let found = in_words(recorded(name).for_seconds(seconds).health());
+            if !is_like(&found, expected) {
+                wrong.push(format!("{name} after {seconds} s\n  is       {found}\n  not like {expected}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_recording_has_a_row_in_the_table() {
+    let rows: Vec<_> = TABLE.iter().map(|row| row.0).collect();
+    assert_eq!(all_recorded(), rows);
+}
+
+#[test]
+fn a_pod_without_a_node_is_warned_of_before_it_fails_anything() {
+    let words = in_words(recorded("deployment-unschedulable").for_seconds(15).health());
+    assert!(
+        is_like(&words, "waiting: 0 of 2 new pods are available; warning: no node takes pod '*"),
+        "{words}"
+    );
+    assert!(!in_words(health_of("deployment-unschedulable")).contains("warning"));
+}
+
+#[test]
+fn a_container_that_crashed_is_given_its_grace() {
+    for (seconds, is_failed) in [(0, false), (29, false), (30, true)] {
+        let health = recorded("deployment-crashing").for_seconds(seconds).health();
+        assert_eq!(matches!(health, Health::Failed(_)), is_failed, "{seconds} s: {health:?}");
+    }
+    let mut once = recorded("deployment-crashing").for_seconds(3600);
+    for pod in once.around["pods"].as_array_mut().unwrap() {
+        let status = &mut pod["status"]["containerStatuses"][0];
+        status["restartCount"] = json!(0);
+        status["state"] = json!({"terminated": {"exitCode": 1}});
+    }
+    assert!(matches!(once.health(), Health::Waiting(_)), "one crash is an accident");
+}
+
+#[test]
+fn a_container_that_crashed_and_runs_again_is_not_doomed() {
+    for state in
+        [json!({"running": {"startedAt": "2026-11-20T12:00:00Z"}}), json!({"waiting": null, "running": {}})]
+    {
+        let mut again = recorded("deployment-crashing").for_seconds(3600);
+        for pod in again.around["pods"].as_array_mut().unwrap() {
+            pod["status"]["containerStatuses"][0]["state"] = state.clone();
+        }
+        assert!(matches!(again.health(), Health::Waiting(_)), "{:?}", again.health());
+    }
+}
+
+#[test]
+fn one_doomed_pod_of_two_is_told_and_fails_only_when_nothing_moves_any_more() {
+    let one_is_well = || {
+        let mut scene = recorded("deployment-crashing");
+        scene.around["pods"][0]["status"]["containerStatuses"][0] =
+            json!({"name": "web", "ready": true, "restartCount": 0, "state": {"running": {}}});
+        scene
+    };
+    let health = one_is_well().for_seconds(60).health();
+    assert!(matches!(&health, Health::Waiting(Wait { warning: Some(_), .. })), "{health:?}");
+    assert!(matches!(one_is_well().for_seconds(240).health(), Health::Failed(_)));
+}
+
+#[test]
+fn pods_that_their_node_took_away_do_not_count() {
+    for taken in [
+        json!({"phase": "Failed", "reason": "Evicted"}),
+        json!({"phase": "Failed", "reason": "Preempting"}),
+        json!({"phase": "Failed", "reason": "OutOfcpu"}),
+        json!({"phase": "Failed", "reason": "", "conditions": [{"type": "DisruptionTarget", "status": "True"}]}),
+    ] {
+        let mut scene = recorded("deployment-crashing").for_seconds(3600);
+        for pod in scene.around["pods"].as_array_mut().unwrap() {
+            pod["status"] = taken.clone();
+        }
+        assert!(matches!(scene.health(), Health::Waiting(_)), "{taken}");
+    }
+}
+
+#[test]
+fn only_pods_of_the_newest_replica_set_doom_a_deployment() {
+    for (what, change) in [
+        ("/pods/0/metadata/ownerReferences/0/uid", json!("another")),
+        ("/replica_sets/0/metadata/ownerReferences/0/uid", json!("another")),
+        ("/replica_sets/0/metadata/annotations/deployment.kubernetes.io~1revision", json!("0")),
+    ] {
+        let mut scene = recorded("deployment-ImagePullBackOff");
+        let owner = scene.around["replica_sets"].as_array().unwrap().len();
+        assert_eq!(owner, 1);
+        for index in 0..scene.around["pods"].as_array().unwrap().len() {
+            let pointer = what.replace("/pods/0", &format!("/pods/{index}"));
+            if let Some(value) = scene.around.pointer_mut(&pointer) {
+                *value = change.clone();
+            }
+        }
+        assert_eq!(in_words(scene.health()), "waiting: 0 of 2 new pods are available", "{what}");
+    }
+}
+
+#[test]
+fn a_deadline_counts_when_it_was_exceeded_after_the_apply() {
+    let mut scene = recorded("deployment-deadline-of-before");
+    let conditions = scene.object["status"]["conditions"].as_array_mut().unwrap();
+    let progressing = conditions.iter_mut().find(|found| found["type"] == "Progressing").unwrap();
+    progressing["lastUpdateTime"] = json!("2000-01-01T00:00:00Z");
+    assert!(matches!(scene.health(), Health::Failed(_)), "by another time stamp, whichever is later");
+    scene.object["status"]["observedGeneration"] = json!(1);
+    assert!(matches!(scene.health(), Health::Waiting(_)), "not by a status of before");
+}
+
+#[test]
+fn an_init_container_that_fails_is_a_crash_and_a_sidecar_may_end() {
+    let with = |list: &str, spec: Value, state: Value| {
+        let mut scene = recorded("deployment-unschedulable").for_seconds(100);
+        for pod in scene.around["pods"].as_array_mut().unwrap() {
+            pod["spec"]["initContainers"] = json!([spec]);
+            pod["status"] = json!({"phase": "Pending"});
+            pod["status"][list] = json!([state]);
+        }
+        in_words(scene.health())
+    };
+    let ended = |code: i64, restarts: i64| json!({"name": "init", "ready": false, "restartCount": restarts, "state": {"terminated": {"exitCode": code}}});
+    let (init, sidecar) = (json!({"name": "init"}), json!({"name": "init", "restartPolicy": "Always"}));
+    let waits = "waiting: 0 of 2 new pods are available";
+    assert_eq!(with("initContainerStatuses", init.clone(), ended(0, 0)), waits);
+    assert_eq!(with("initContainerStatuses", init.clone(), ended(1, 0)), waits);
+    let crashed = "release: container 'init' of pod '*' crashed 2 times: exit status 1";
+    assert!(is_like(&with("initContainerStatuses", init, ended(1, 1)), crashed));
+    assert!(is_like(&with("initContainerStatuses", sidecar, ended(1, 1)), crashed));
+}
+
+#[test]
+fn without_the_right_to_see_what_is_around_only_the_object_itself_decides() {
+    for (name, expected) in [
+        ("deployment-ImagePullBackOff", "waiting: 0 of 2 new pods are available"),
+        ("deployment-ready", "ready"),
+        ("service-without-pods", "ready"),
+        ("daemon-set-lost-node", "waiting: 3 of 4 pods are available"),
+        (
+            "claim-waitforfirstconsumer",
+            "ready, but it is not bound, and whether it waits for a pod cannot be read from its class",
+        ),
+    ] {
+        let mut scene = recorded(name);
+        scene.blind =
+            [Around::Pods, Around::ReplicaSets, Around::Nodes, Around::StorageClasses, Around::Ingresses]
+                .into();
+        assert_eq!(in_words(scene.health()), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_service_needs_no_pod_while_its_workload_wants_none() {
+    let mut scene = recorded("service-without-pods");
+    let mut workload = recorded("deployment-of-none").object;
+    let namespace = scene.object["metadata"]["namespace"].clone();
+    workload["metadata"]["namespace"] = namespace.clone();
+    scene.around["workloads"] = json!([workload]);
+    assert_eq!(scene.health(), Health::Ready);
+    workload["spec"]["replicas"] = json!(1);
+    scene.around["workloads"] = json!([workload]);
+    assert_eq!(in_words(scene.health()), "waiting: its selector matches no pod");
+    let template = workload["spec"]["template"].take();
+    let cron = json!({"metadata": {"namespace": namespace}, "spec": {"jobTemplate": {"spec": {"template": template}}}});
+    scene.around["workloads"] = json!([cron]);
+    assert_eq!(scene.health(), Health::Ready);
+}
+
+#[test]
+fn a_definition_is_ready_when_discovery_lists_it() {
+    let mut scene = recorded("definition-established");
+    scene.served = Some(false);
+    assert_eq!(in_words(scene.health()), "waiting: discovery does not list version 'v1' yet");
+    scene.served = None;
+    assert_eq!(scene.health(), Health::Ready);
+}
+
+#[test]
+fn the_first_cause_of_a_time_out_is_the_worst_of_the_pods() {
+    for (name, expected) in [
+        ("deployment-deadline", "release: container 'web' of pod '*' runs but does not become ready"),
+        ("deployment-unschedulable", "cluster: no node takes pod '*"),
+        ("deployment-ErrImagePull", "cluster: container 'web' of pod '*' cannot start: ErrImagePull: *"),
+        ("deployment-crashing", "release: container 'web' of pod '*' crashed * times: exit status 1"),
+    ] {
+        let scene = recorded(name);
+        let pods = scene.around["pods"].as_array().unwrap();
+        let cause = first_cause(pods, &scene, &Patience::default()).unwrap();
+        let words = in_words(Health::Failed(cause));
+        assert!(is_like(&words, expected), "{name}: {words}");
+    }
+    let well = recorded("deployment-ready");
+    assert_eq!(first_cause(well.around["pods"].as_array().unwrap(), &well, &Patience::default()), None);
+}
+
+#[test]
+fn ready_pods_are_counted_where_there_are_pods() {
+    for (name, expected) in [
+        ("deployment-ready", Some((2, 2))),
+        ("deployment-crashing", Some((0, 2))),
+        ("deployment-of-none", Some((0, 0))),
+        ("stateful-set-ready", Some((2, 2))),
+        ("daemon-set-lost-node", Some((3, 4))),
+        ("replica-set-ready", Some((2, 2))),
+        ("job-complete", Some((1, 1))),
+        ("job-running", Some((0, 1))),
+        ("pod-ready", Some((1, 1))),
+        ("pod-unready", Some((0, 1))),
+        ("service-balanced", None),
+        ("claim-bound", None),
+    ] {
+        let scene = recorded(name);
+        assert_eq!(ready_of_wanted(&id(&scene.object), &scene.object), expected, "{name}");
+    }
+}
