@@ -7,12 +7,14 @@
 //! reading: a file means what kubectl makes of it.
 
 mod applyset;
+mod config_hash;
 mod diff;
 pub mod fields;
 mod images;
 mod lint;
 mod normalise;
 mod object;
+mod one_time;
 mod read;
 pub mod readiness;
 mod redact;
@@ -26,11 +28,13 @@ pub use applyset::{
     Extent, GroupKind, ID_LABEL, KINDS_ANNOTATION, NAMESPACES_ANNOTATION, PART_OF_LABEL, SetId, SetName,
     TOOLING_ANNOTATION, is_our_tooling, part_of, tool_of, tooling,
 };
+pub use config_hash::{CONFIG_HASH, set_config_hashes};
 pub use diff::{comparable, diff};
 pub use images::{ImageUpdate, ImageUse, images, set_images};
 pub use lint::{Finding, RULES, Rule, Severities, Severity, SeverityError, UnknownRule, lint};
 pub use normalise::{Circumstances, Duplicate, autoscaled, duplicates, normalise};
 pub use object::{Object, ObjectId, Source};
+pub use one_time::{ONCE_PATHS, ROLLBACK, is_one_time, is_rollback_safe, name_by_identity, once_paths};
 pub use read::{Fault, ReadError, SourceFile, read};
 pub use redact::{is_redacted, redacted};
 pub use references::{Reference, references};

@@ -129,6 +129,12 @@ impl Object {
         &mut self.value
     }
 
+    /// Gives it another name.
+    pub(crate) fn rename(&mut self, name: String) {
+        self.value["metadata"]["name"] = Value::String(name.clone());
+        self.id.name = name;
+    }
+
     /// The name of the file for this object alone: [`ObjectId::file_name`].
     pub fn file_name(&self) -> String {
         self.id.file_name()

@@ -9,7 +9,8 @@ use git_deploy_core::git::{GitError, Repository};
 use git_deploy_core::ids::{CommitId, ObjectId};
 use git_deploy_image::ImageRepository;
 use git_deploy_manifest::{
-    ImageUpdate, Object, RULES, Severities, Severity, SourceFile, lint, read, set_images, write,
+    ImageUpdate, Object, RULES, Severities, Severity, SourceFile, is_one_time, lint, name_by_identity,
+    once_paths, read, set_config_hashes, set_images, write,
 };
 
 /// Manifests that are YAML files in the commit's tree.
@@ -45,6 +46,10 @@ impl Renderer for PlainYaml<'_> {
         }
         used.sort();
         used.dedup();
+        if self.environment.config_hash {
+            set_config_hashes(&mut objects);
+        }
+        self.name_one_time_jobs(commit, &mut objects)?;
         let warnings = self.lint(&objects)?;
         let mut rendered: Vec<RenderedObject> = objects.iter().map(rendered_object).collect();
         rendered.sort_by(|one, two| one.path.cmp(&two.path));
@@ -134,6 +139,32 @@ impl PlainYaml<'_> {
         let updates: Result<Vec<_>, git_deploy_image::NameError> =
             own.images.iter().map(|image| update(&image.name)).collect();
         updates.map_err(|error| of_branch(Step::Read)(&error))
+    }
+
+    /// A one-time job is another one when what it depends on changes: its name says so.
+    fn name_one_time_jobs(&self, commit: CommitId, objects: &mut [Object]) -> Result<(), Failure> {
+        for job in objects.iter_mut().filter(|object| is_one_time(object)) {
+            let paths: Vec<String> = once_paths(job).into_iter().map(str::to_owned).collect();
+            let depends_on = (!paths.is_empty()).then(|| self.content_of(commit, job, &paths)).transpose()?;
+            name_by_identity(job, depends_on.as_deref());
+        }
+        Ok(())
+    }
+
+    /// What stands at these paths of a commit's tree: each path with the id of its content.
+    fn content_of(&self, commit: CommitId, job: &Object, paths: &[String]) -> Result<Vec<u8>, Failure> {
+        let tree = self.repository.commit(commit).map_err(of_git)?.tree;
+        let mut content = String::new();
+        for path in paths {
+            let entry = self.repository.entry(tree, path.trim_end_matches('/')).map_err(of_git)?;
+            let entry = entry.ok_or_else(|| {
+                let reason =
+                    format!("{} depends on '{path}', which is not in commit {}", job.id(), commit.brief());
+                Failure::of_branch(Step::Render, reason)
+            })?;
+            content.push_str(&format!("{path}\0{}\n", entry.id));
+        }
+        Ok(content.into_bytes())
     }
 
     /// Asks the rules with base's severities. Errors stop the deployment, all of them at once; warnings are returned.

@@ -192,6 +192,8 @@ pub struct Environment {
     pub crash_grace: Duration,
     /// What becomes of the objects of a first deployment that failed.
     pub first_failure: FirstFailure,
+    /// Whether pods are started anew when a ConfigMap or Secret changes that they read.
+    pub config_hash: bool,
 }
 
 impl Environment {

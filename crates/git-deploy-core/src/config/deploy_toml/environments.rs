@@ -57,6 +57,7 @@ fn embedded_default() -> Environment {
         timeout: DEFAULT_TIMEOUT,
         crash_grace: DEFAULT_CRASH_GRACE,
         first_failure: FirstFailure::Keep,
+        config_hash: true,
     }
 }
 
@@ -91,6 +92,7 @@ fn environment(name: &Text, mut raw: RawEnvironment, locator: &Locator<'_>) -> C
             .map(|text| check::first_failure(&text, locator))
             .transpose()?
             .unwrap_or_default(),
+        config_hash: raw.config_hash.unwrap_or(true),
     };
     Ok(Located { environment, name_span: name.span(), after_span, lands, branch_span })
 }

@@ -63,7 +63,7 @@ static IMAGE: [Key; 2] = [required("name", Shape::Text), required("context", Sha
 
 static REGISTRY: [Key; 2] = [optional("address", Shape::Text), optional("load", Shape::Texts)];
 
-static ENVIRONMENT: [Key; 16] = [
+static ENVIRONMENT: [Key; 17] = [
     optional("kind", Shape::Text),
     optional("context", Shape::Text),
     optional("kube-namespace", Shape::Text),
@@ -80,6 +80,7 @@ static ENVIRONMENT: [Key; 16] = [
     optional("timeout", Shape::Text),
     optional("crash-grace", Shape::Text),
     optional("first-failure", Shape::Text),
+    optional("config-hash", Shape::Flag),
 ];
 
 static REBASE: [Key; 1] = [optional("committer", Shape::Text)];

@@ -77,6 +77,7 @@ pub(super) struct RawEnvironment {
     pub(super) timeout: Option<Text>,
     pub(super) crash_grace: Option<Text>,
     pub(super) first_failure: Option<Text>,
+    pub(super) config_hash: Option<bool>,
 }
 
 /// Deserialises a document whose keys and types are known to be right.

@@ -44,6 +44,7 @@ prune = "1h30m"
 timeout = "7m"
 crash-grace = "1s"
 first-failure = "remove"
+config-hash = false
 allow-kinds = ["ClusterRole"]
 allow-namespaces = ["shop", "shop-jobs"]
 [environment.production.lint]
@@ -126,6 +127,7 @@ fn every_documented_key_of_an_environment_is_read() {
         (Duration::from_secs(420), Duration::from_secs(1))
     );
     assert_eq!(production.first_failure, FirstFailure::Remove);
+    assert!(!production.config_hash && staging.config_hash);
     let lint = |rule: &str| production.lint[rule].severity;
     assert_eq!(lint("two-replicas"), Severity::Warn);
     assert_eq!(lint("moving-tag"), Severity::Error);

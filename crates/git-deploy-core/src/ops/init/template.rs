@@ -50,6 +50,7 @@ mod tests {
                     "timeout",
                     "crash-grace",
                     "first-failure",
+                    "config-hash",
                     "allow-kinds",
                     "allow-namespaces",
                     "gate",
