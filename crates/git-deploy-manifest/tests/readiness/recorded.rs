@@ -62,7 +62,7 @@ pub(crate) fn directory() -> PathBuf {
 pub(crate) fn recorded(name: &str) -> Recorded {
     let path = directory().join(format!("{name}.json"));
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut around: Value = serde_json::from_str(&text).unwrap();
+    let mut around: Value = serde_json::from_str(&text).expect("a recording is JSON");
     Recorded {
         at_apply: around["at_apply"].take(),
         object: around["object"].take(),
@@ -74,7 +74,8 @@ pub(crate) fn recorded(name: &str) -> Recorded {
 }
 
 pub(crate) fn all_recorded() -> Vec<String> {
-    let files = fs::read_dir(directory()).unwrap().map(|entry| entry.unwrap().file_name());
+    let files =
+        fs::read_dir(directory()).expect("there are recordings").flatten().map(|entry| entry.file_name());
     let names = files.filter_map(|file| Some(file.to_str()?.strip_suffix(".json")?.to_owned()));
     let mut names: Vec<_> = names.collect();
     names.sort();

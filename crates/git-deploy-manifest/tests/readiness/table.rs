@@ -56,11 +56,6 @@ pub(crate) const TABLE: &[(&str, &str, &str)] = &[
         "release: container 'web' of pod '*' cannot start: CreateContainerConfigError: secret \"web\" not found",
     ),
     (
-        "deployment-CreateContainerConfigError2",
-        "waiting: 0 of 2 new pods are available",
-        "cluster: container 'web' of pod '*' cannot start: CreateContainerConfigError: failed to sync secret cache: *",
-    ),
-    (
         "deployment-ErrImagePull",
         "waiting: 0 of 2 new pods are available",
         "cluster: container 'web' of pod '*' cannot start: ErrImagePull: failed to pull and unpack image: dial tcp *",
@@ -97,6 +92,11 @@ pub(crate) const TABLE: &[(&str, &str, &str)] = &[
         "",
     ),
     ("deployment-deadline-of-before", "waiting: 0 of 2 new pods are available", ""),
+    (
+        "deployment-heals-CreateContainerConfigError",
+        "waiting: 0 of 2 new pods are available",
+        "cluster: container 'web' of pod '*' cannot start: CreateContainerConfigError: failed to sync secret cache: *",
+    ),
     ("deployment-just-applied", "waiting: its controller has not seen the change yet", ""),
     (
         "deployment-no-account",
