@@ -11,6 +11,7 @@ mod connect;
 mod discovery;
 mod driver;
 mod evidence;
+mod jobs;
 mod lease;
 mod members;
 mod objects;

@@ -37,7 +37,7 @@ impl<'a> From<&'a Target> for Place<'a> {
 }
 
 impl Place<'_> {
-    fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         format!("{}/{}", collection(self.resource, self.namespace), escaped(self.name))
     }
 }

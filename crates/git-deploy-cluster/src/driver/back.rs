@@ -5,10 +5,12 @@ use std::time::Instant;
 use git_deploy_core::config::deploy_toml::FirstFailure;
 use git_deploy_core::deployment::{Close, Failure, Step};
 use git_deploy_core::environment::{Previous, Pulse, Rendered, Restored, Work, kept};
+use git_deploy_core::ids::DeploymentId;
 use git_deploy_manifest::{GroupKind, Object, ObjectId};
 
 use super::ClusterDriver;
 use super::forward::extent;
+use super::jobs::forward_only;
 use super::said::{objects, of_git};
 use super::state::{Session, State};
 use crate::set::{Change, SetFailure, SetPhase};
@@ -32,21 +34,23 @@ impl ClusterDriver<'_> {
 
     fn way_back(&self, work: Work<'_>, previous: Option<&Previous>) -> Result<Restored, Failure> {
         let Some(previous) = previous else { return self.after_a_first_failure(work.pulse) };
-        if let Some(job) = self.migrated() {
+        if let Some(job) = self.migrated(work.id) {
             let why = format!(
-                "one-time {job} ran, and what stood there before may not fit what it left: only forward is safe"
+                "one-time job '{job}' ran, and what stood there before may not fit what it left: only forward is safe"
             );
             return Ok(Restored::Left(why));
         }
         self.observer.step("Restoring", &format!("what {} had applied", previous.id));
         let rendered = kept::read(self.repository, previous.kept).map_err(of_git(Step::Apply))?;
-        self.apply_again(&rendered, work.pulse)?;
+        self.apply_again(&rendered, work.id, work.pulse)?;
         Ok(Restored::Back)
     }
 
     /// The one-time job that ran for this deployment and did not say that going back is safe.
-    fn migrated(&self) -> Option<ObjectId> {
-        None
+    fn migrated(&self, id: &DeploymentId) -> Option<String> {
+        let state = self.state.borrow();
+        let record = state.parent.as_ref()?.record();
+        forward_only(record, |deployment| deployment == id).map(str::to_owned)
     }
 
     /// There is nothing to go back to.
@@ -67,7 +71,7 @@ impl ClusterDriver<'_> {
     }
 
     /// Applies bytes of before in the same phases, waits, and deletes last what came with what failed.
-    fn apply_again(&self, rendered: &Rendered, pulse: &dyn Pulse) -> Result<(), Failure> {
+    fn apply_again(&self, rendered: &Rendered, id: &DeploymentId, pulse: &dyn Pulse) -> Result<(), Failure> {
         let (left, again): (Vec<Object>, Vec<Object>) = objects(rendered)?.into_iter().partition(is_left);
         let spares =
             HOLD_DATA.map(|(group, kind)| GroupKind { group: group.to_owned(), kind: kind.to_owned() });
@@ -81,7 +85,7 @@ impl ClusterDriver<'_> {
         let widened = Change::default().widening(extent(&forward.wanted));
         self.begin_phase(&mut state, Step::Apply, pulse, widened)?;
         let session = session(&state)?;
-        let applied = self.apply_planned(&mut state, &forward.planned, deadline, pulse)?;
+        let applied = self.apply_planned(&mut state, &forward, id, deadline, pulse)?;
         {
             let lease = state.lease.as_ref().ok_or_else(|| Self::not_held(Step::Apply))?;
             self.wait_for(&session, lease, &applied, deadline, Step::Verify, pulse)?;

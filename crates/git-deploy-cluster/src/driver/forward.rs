@@ -7,17 +7,18 @@ use git_deploy_core::deployment::{Failure, Step};
 use git_deploy_core::environment::{
     Effect, Plan, PlannedObject as Told, Pulse, Rendered, Standing, Status, Work, Workload,
 };
+use git_deploy_core::ids::DeploymentId;
 use git_deploy_manifest::readiness::{Patience, ready_of_wanted};
 use git_deploy_manifest::{Extent, Object, ObjectId, Stage, is_redacted};
 
 use super::said::{objects, of_lease, of_set};
 use super::state::{Forward, Session, State};
-use super::{ClusterDriver, PATIENCE};
+use super::{ClusterDriver, PATIENCE, jobs};
 use crate::access::{Need, VERBS_OF_MEMBERS, require_access};
 use crate::apply::{ApplyOptions, apply_stage};
 use crate::discovery::TargetProblem;
 use crate::lease::Lease;
-use crate::plan::{PlanError, PlanOptions, Planned, PlannedObject, plan};
+use crate::plan::{PlanError, PlanOptions, PlannedObject, plan};
 use crate::prune::{PruneOptions, Pruned, prune};
 use crate::set::{Change, Parent, Set, SetPhase};
 use crate::target::{Applied, Target};
@@ -34,7 +35,7 @@ impl ClusterDriver<'_> {
             return Err(Failure::of_branch(Step::Plan, why));
         }
         let forward = self.plan_objects(&objects, self.prunes(), pulse)?;
-        let told = told(&forward.planned);
+        let told = told(&forward);
         self.state.borrow_mut().forward = Some(forward);
         Ok(told)
     }
@@ -63,6 +64,9 @@ impl ClusterDriver<'_> {
         let targets = self.targets(objects, pulse)?;
         let wanted = targets.clone();
         let targets: Vec<Target> = targets.into_iter().filter(|target| !self.is_left(target)).collect();
+        let (jobs, targets): (Vec<Target>, Vec<Target>) = targets.into_iter().partition(jobs::is_one_time);
+        // What has run has run: going back never runs it again.
+        let jobs = if self.state.borrow().is_rollback { Vec::new() } else { jobs };
         let (set, parent) = self.set_and_parent()?;
         let view = self.view(&set, parent.as_ref());
         let options = PlanOptions {
@@ -70,15 +74,18 @@ impl ClusterDriver<'_> {
             change_cause: self.state.borrow().cause.clone(),
             prune: prunes.then(|| self.prune_options()),
         };
-        let mut planned = self.run(Step::Plan, pulse, async {
-            self.require_access(&session, &targets).await?;
-            plan(&session.connection, &session.resources, &view, &targets, &options)
-                .await
-                .map_err(|error| of_plan(&error))
+        let (mut planned, jobs) = self.run(Step::Plan, pulse, async {
+            self.require_access(&session, &wanted).await?;
+            let planned = plan(&session.connection, &session.resources, &view, &targets, &options).await;
+            let record = parent.as_ref().map(Parent::record);
+            Ok((
+                planned.map_err(|error| of_plan(&error))?,
+                self.plan_jobs(&session, &view, record, jobs).await?,
+            ))
         })?;
         planned.deletions.retain(|deletion| !wanted.iter().any(|target| target.id.is_same(&deletion.id)));
         planned.kept.retain(|(id, _)| !wanted.iter().any(|target| target.id.is_same(id)));
-        Ok(Forward { planned, wanted, prunes, spares: Vec::new() })
+        Ok(Forward { planned, jobs, wanted, prunes, spares: Vec::new() })
     }
 
     /// Where the objects belong.
@@ -130,7 +137,7 @@ impl ClusterDriver<'_> {
         let forward = state.forward.take().ok_or_else(|| Self::not_held(Step::Apply))?;
         let change = Change::to(SetPhase::Applying).of(work.id).widening(extent(&forward.wanted));
         self.begin_phase(&mut state, Step::Apply, work.pulse, change)?;
-        let applied = self.apply_planned(&mut state, &forward.planned, deadline, work.pulse);
+        let applied = self.apply_planned(&mut state, &forward, work.id, deadline, work.pulse);
         state.forward = Some(forward);
         state.applied = applied?;
         Ok(())
@@ -157,35 +164,54 @@ impl ClusterDriver<'_> {
     pub(super) fn apply_planned(
         &self,
         state: &mut State,
-        planned: &Planned,
+        forward: &Forward,
+        id: &DeploymentId,
         deadline: Instant,
         pulse: &dyn Pulse,
     ) -> Result<Vec<Applied>, Failure> {
         let session = state.session.clone().ok_or_else(|| Self::not_held(Step::Apply))?;
-        let (Some(lease), Some(parent)) = (&state.lease, &state.parent) else {
-            return Err(Self::not_held(Step::Apply));
-        };
-        let view = self.view(parent.set(), Some(parent));
-        let options = ApplyOptions { leaving_timeout: LEAVING };
-        let steps = planned.steps();
+        let steps = forward.planned.steps();
         let mut all: Vec<Applied> = Vec::new();
+        let before_jobs = steps.partition_point(|(stage, _)| *stage <= Stage::Jobs);
         for (index, (stage, objects)) in steps.iter().enumerate() {
-            let applied = self.run(Step::Apply, pulse, async {
-                let applied = lease.writing(apply_stage(&session.connection, &view, objects, &options));
-                applied.await.map_err(of_lease(Step::Apply))?.map_err(|error| {
-                    let hint = error.hints().into_iter().next();
-                    Failure::new(Step::Apply, error.blame(), error.to_string()).hint(hint)
-                })
-            })?;
+            if index == before_jobs {
+                self.run_jobs(state, &forward.jobs, id, deadline, pulse)?;
+            }
+            let applied = self.apply_step(state, &session, objects, pulse)?;
             all.extend(applied.iter().cloned());
             let waited = match waits_for(*stage, objects, &steps[index + 1..]) {
                 Wait::Nothing => continue,
                 Wait::These => &applied,
                 Wait::All => &all,
             };
+            let lease = state.lease.as_ref().ok_or_else(|| Self::not_held(Step::Apply))?;
             self.wait_for(&session, lease, waited, deadline, Step::Apply, pulse)?;
         }
+        if before_jobs == steps.len() {
+            self.run_jobs(state, &forward.jobs, id, deadline, pulse)?;
+        }
         Ok(all)
+    }
+
+    fn apply_step(
+        &self,
+        state: &State,
+        session: &Session,
+        objects: &[PlannedObject],
+        pulse: &dyn Pulse,
+    ) -> Result<Vec<Applied>, Failure> {
+        let (Some(lease), Some(parent)) = (&state.lease, &state.parent) else {
+            return Err(Self::not_held(Step::Apply));
+        };
+        let view = self.view(parent.set(), Some(parent));
+        let options = ApplyOptions { leaving_timeout: LEAVING };
+        self.run(Step::Apply, pulse, async {
+            let applied = lease.writing(apply_stage(&session.connection, &view, objects, &options));
+            applied.await.map_err(of_lease(Step::Apply))?.map_err(|error| {
+                let hint = error.hints().into_iter().next();
+                Failure::new(Step::Apply, error.blame(), error.to_string()).hint(hint)
+            })
+        })
     }
 
     /// Waits until these are ready.
@@ -316,7 +342,7 @@ impl ClusterDriver<'_> {
             .run(Step::Plan, pulse, async { place.standing().await.map_err(of_lease(Step::Plan)) })?
             .map(|(lock, _)| lock);
         let forward = self.plan_objects(&objects(kept)?, true, pulse)?;
-        let mut drift = told(&forward.planned);
+        let mut drift = told(&forward);
         drift.objects.retain(|object| object.effect != Effect::Keep);
         let says = parent
             .as_ref()
@@ -355,7 +381,6 @@ fn waits_for(stage: Stage, objects: &[PlannedObject], later: &[(Stage, &[Planned
         Stage::Foundations if objects.iter().any(is_definition) => Wait::These,
         // What comes first in its stage is waited for, as `git-deploy/order` says.
         _ if *next == stage && changes_later() => Wait::These,
-        Stage::Jobs => Wait::These,
         Stage::Workloads if changes_later() => Wait::All,
         _ => Wait::Nothing,
     }
@@ -366,7 +391,8 @@ fn is_definition(object: &PlannedObject) -> bool {
 }
 
 /// The plan in words.
-fn told(planned: &Planned) -> Plan {
+fn told(forward: &Forward) -> Plan {
+    let planned = &forward.planned;
     let applied = planned.objects.iter().map(|object| Told {
         effect: object.effect,
         title: object.target.id.to_string(),
@@ -379,7 +405,7 @@ fn told(planned: &Planned) -> Plan {
         validated: true,
         diff: Some(deletion.diff()).filter(|diff| !diff.is_empty()),
     });
-    Plan { objects: applied.chain(deleted).collect() }
+    Plan { objects: forward.jobs.iter().map(jobs::told).chain(applied).chain(deleted).collect() }
 }
 
 fn of_targets(problems: &[TargetProblem]) -> Failure {

@@ -6,6 +6,7 @@
 
 mod back;
 mod forward;
+mod jobs;
 mod said;
 mod session;
 mod state;

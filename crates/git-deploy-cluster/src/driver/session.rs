@@ -7,6 +7,7 @@ use git_deploy_core::environment::{Custody, NotTaken, Pulse, Standing, Work};
 use git_deploy_core::ids::DeploymentId;
 use git_deploy_core::ledger::Outcome;
 
+use super::jobs::forward_only;
 use super::said::{of_connection, of_lease, of_set};
 use super::state::{Session, State};
 use super::{Brief, ClusterDriver, PATIENCE};
@@ -99,6 +100,17 @@ impl ClusterDriver<'_> {
         {
             return Err(NotTaken::Held(Box::new(lock)));
         }
+        if let (Some(to), Some(parent)) = (&standing.back_to, &parent) {
+            let after = |id: &DeploymentId| id.environment == to.environment && id.number > to.number;
+            if let Some(job) = forward_only(parent.record(), after) {
+                let why = format!(
+                    "cannot go back to {to}: one-time job '{job}' has run since, and what stood there then may not fit what it left"
+                );
+                let hint = "only forward is safe: deploy a branch that mends what is wrong";
+                return Err(Failure::of_branch(Step::Plan, why).hint(Some(hint)).into());
+            }
+        }
+        self.state.borrow_mut().is_rollback = standing.back_to.is_some();
         if let Some(record) = parent.as_ref().map(Parent::record)
             && record.phase == Some(SetPhase::Degraded)
         {
@@ -166,6 +178,7 @@ impl ClusterDriver<'_> {
         state.lease = Some(lease);
         state.parent = Some(parent);
         state.cause = Some(cause(work));
+        state.is_rollback = standing.back_to.is_some();
         Ok(uid)
     }
 

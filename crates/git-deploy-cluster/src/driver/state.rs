@@ -1,5 +1,6 @@
 //! What one run holds of a cluster.
 
+use git_deploy_core::environment::Effect;
 use git_deploy_manifest::GroupKind;
 
 use crate::connect::Connection;
@@ -25,6 +26,8 @@ pub(super) struct State {
     pub(super) forward: Option<Forward>,
     /// What was applied.
     pub(super) applied: Vec<Applied>,
+    /// Whether bytes of before are applied again because somebody asked for it.
+    pub(super) is_rollback: bool,
     /// What `kubectl rollout history` shows for a revision that this run makes.
     pub(super) cause: Option<String>,
 }
@@ -36,10 +39,21 @@ pub(super) struct Session {
     pub(super) resources: Resources,
 }
 
+/// What becomes of a one-time job.
+pub(super) struct PlannedJob {
+    pub(super) target: Target,
+    /// Kept where it has succeeded before.
+    pub(super) effect: Effect,
+    /// Whether one that has ended is made anew.
+    pub(super) again: bool,
+}
+
 /// What is to be applied.
 pub(super) struct Forward {
     /// Object by object.
     pub(super) planned: Planned,
+    /// One-time jobs.
+    pub(super) jobs: Vec<PlannedJob>,
     /// All that belongs there, also what is not touched.
     pub(super) wanted: Vec<Target>,
     /// Whether the others are deleted when these are ready.

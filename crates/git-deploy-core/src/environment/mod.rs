@@ -169,6 +169,8 @@ pub struct Standing {
     pub known: BTreeSet<DeploymentId>,
     /// Whether a person named what is to be deployed, rather than the queue.
     pub named: bool,
+    /// The deployment that somebody wants to go back to.
+    pub back_to: Option<DeploymentId>,
 }
 
 /// Judges who holds an environment, by what only the machine and the repository of this run know.

@@ -292,7 +292,7 @@ impl Deployer<'_> {
             Err(nothing) => return Ok(Err(nothing)),
         };
         let (candidate, environment) = (pick.candidate, pick.environment);
-        let driver = context.check(&environment, request)?;
+        let driver = context.check(&environment, request, pick.rollback.as_ref())?;
         let rendered = match &pick.rollback {
             Some(of) => context.kept_files(&environment, of).and_then(|kept| kept.render(candidate.commit())),
             None => context.renderer(&environment).and_then(|renderer| renderer.render(candidate.commit())),
@@ -465,7 +465,7 @@ impl<'a> Context<'a> {
             Ok(pick) => pick,
             Err(nothing) => return Ok(Err(nothing)),
         };
-        self.check(&pick.environment, request)?;
+        self.check(&pick.environment, request, pick.rollback.as_ref())?;
         self.claim(&pick).map(Ok)
     }
 
@@ -475,12 +475,14 @@ impl<'a> Context<'a> {
         &self,
         environment: &Environment,
         request: &DeployRequest,
+        back_to: Option<&DeploymentId>,
     ) -> Result<Box<dyn Driver + '_>, DeployError> {
         let driver = self.driver(environment).map_err(DeployError::Plan)?;
         let (run, id) = (new_run(), self.next_id(environment)?);
         let custody = Keeper { context: self, run: &run, id: &id };
         let named = request.target.is_some() || request.rollback.is_some();
-        let standing = Standing { named, ..self.standing(environment)? };
+        let back_to = back_to.cloned();
+        let standing = Standing { named, back_to, ..self.standing(environment)? };
         driver.check(&standing, &custody).map_err(DeployError::from)?;
         Ok(driver)
     }

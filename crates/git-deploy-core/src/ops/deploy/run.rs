@@ -14,7 +14,7 @@ use crate::candidate::Candidate;
 use crate::config::deploy_toml::Environment;
 use crate::deployment::{Action, Close, Event, Failure, Phase, next};
 use crate::environment::kept::KeptFiles;
-use crate::environment::{Driver, Renderer, Work};
+use crate::environment::{Driver, Renderer, Standing, Work};
 use crate::git::Identity;
 use crate::git::notes::{Notes, NotesEdit};
 use crate::ids::{CommitId, RefName};
@@ -80,7 +80,8 @@ impl<'a> Run<'a> {
             return Ok(None);
         }
         let driver = Rc::clone(&self.driver);
-        let standing = self.context.standing(&self.claimed.environment)?;
+        let back_to = self.attempt().rollback.clone();
+        let standing = Standing { back_to, ..self.context.standing(&self.claimed.environment)? };
         let (id, candidate) = (self.attempt().id.clone(), Candidate::of_attempt(self.attempt()));
         let custody = Keeper { context: self.context, run: &self.attempt().run, id: &id };
         let identity = self.deployer.repository.identity()?;

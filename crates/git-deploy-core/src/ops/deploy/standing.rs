@@ -23,6 +23,7 @@ impl Context<'_> {
             latest: self.latest_success(environment)?.cloned(),
             known: tags.chain(unreadable).chain(attempts).collect(),
             named: false,
+            back_to: None,
         })
     }
 

@@ -1,0 +1,170 @@
+//! One-time jobs on the way forward: each runs once, before the workloads.
+
+use std::time::Instant;
+
+use git_deploy_core::deployment::{Failure, Step};
+use git_deploy_core::environment::{Effect, PlannedObject as Told, Pulse};
+use git_deploy_core::ids::DeploymentId;
+use git_deploy_manifest::{ONE_TIME, annotation, is_rollback_safe};
+
+use super::ClusterDriver;
+use super::said::of_lease;
+use super::state::{PlannedJob, Session, State};
+use crate::jobs::{JobEnd, JobError, JobOutcome, let_go, outcome, start, try_job};
+use crate::members::SetView;
+use crate::set::{Change, Record};
+use crate::target::{Applied, Target};
+
+/// Whether an object is a job that runs once.
+pub(super) fn is_one_time(target: &Target) -> bool {
+    let id = &target.id;
+    id.group == "batch" && id.kind == "Job" && annotation(&target.wanted, ONE_TIME) == Some("true")
+}
+
+pub(super) fn of_job(step: Step) -> impl Fn(JobError) -> Failure {
+    move |error| Failure::new(step, error.blame(), error.to_string()).hint(error.hint())
+}
+
+/// The one-time job that ran for a deployment, or after it, and did not leave behind what fits what was there before.
+pub(super) fn forward_only(record: &Record, counts: impl Fn(&DeploymentId) -> bool) -> Option<&str> {
+    record
+        .jobs
+        .iter()
+        .map(|(name, text)| (name, JobOutcome::parse(text)))
+        .find(|(_, outcome)| !outcome.rollback_safe && outcome.deployment.as_ref().is_some_and(&counts))
+        .map(|(name, _)| name.as_str())
+}
+
+impl ClusterDriver<'_> {
+    /// What becomes of one-time jobs. Nothing is started.
+    pub(super) async fn plan_jobs(
+        &self,
+        session: &Session,
+        view: &SetView,
+        record: Option<&Record>,
+        jobs: Vec<Target>,
+    ) -> Result<Vec<PlannedJob>, Failure> {
+        let mut planned = Vec::new();
+        for job in jobs {
+            let again = self.options.retry_jobs.contains(&job.id.name);
+            let known = record.and_then(|record| record.jobs.get(&job.id.name));
+            let known = known.map(|text| JobOutcome::parse(text));
+            let failed_before = |outcome: &JobOutcome| JobError::FailedBefore {
+                id: Box::new(job.id.clone()),
+                before: outcome.deployment.clone(),
+            };
+            let effect = match &known {
+                Some(JobOutcome { end: JobEnd::Succeeded, .. }) => Effect::Keep,
+                Some(outcome) if outcome.end == JobEnd::Failed && !again => {
+                    return Err(of_job(Step::Plan)(failed_before(outcome)));
+                }
+                _ => {
+                    let there =
+                        try_job(&session.connection, &view.id, &job).await.map_err(of_job(Step::Plan))?;
+                    if known.is_some() && !there && !again {
+                        return Err(of_job(Step::Plan)(JobError::Gone { id: job.id.clone() }));
+                    }
+                    if there { Effect::Change } else { Effect::Create }
+                }
+            };
+            planned.push(PlannedJob { target: job, effect, again });
+        }
+        Ok(planned)
+    }
+
+    /// Runs the one-time jobs that have not run, and records how they ended.
+    pub(super) fn run_jobs(
+        &self,
+        state: &mut State,
+        jobs: &[PlannedJob],
+        id: &DeploymentId,
+        deadline: Instant,
+        pulse: &dyn Pulse,
+    ) -> Result<(), Failure> {
+        let jobs: Vec<&PlannedJob> = jobs.iter().filter(|job| job.effect != Effect::Keep).collect();
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let session = state.session.clone().ok_or_else(|| Self::not_held(Step::Apply))?;
+        let mut started: Vec<Applied> = Vec::new();
+        for job in &jobs {
+            self.observer.step("Running", &job.target.id.to_string());
+            started.push(self.start_job(state, &session, job, pulse)?);
+            let outcome = JobOutcome {
+                end: JobEnd::Started,
+                rollback_safe: is_rollback_safe(&job.target.wanted),
+                deployment: Some(id.clone()),
+            };
+            self.record_job(state, &job.target, &outcome, pulse)?;
+        }
+        let waited = {
+            let lease = state.lease.as_ref().ok_or_else(|| Self::not_held(Step::Apply))?;
+            self.wait_for(&session, lease, &started, deadline, Step::Apply, pulse)
+        };
+        // Those that have ended are recorded, whatever became of the others.
+        for job in &jobs {
+            let ended = self.run(Step::Apply, pulse, async {
+                outcome(&session.connection, &job.target, id).await.map_err(of_job(Step::Apply))
+            });
+            match ended {
+                Ok(Some(outcome)) => {
+                    self.record_job(state, &job.target, &outcome, pulse)?;
+                    self.let_job_go(state, &session, &job.target, pulse)?;
+                }
+                Ok(None) if waited.is_err() => {}
+                Ok(None) => {
+                    return Err(Failure::of_nobody(Step::Apply, format!("{} has not ended", job.target.id)));
+                }
+                Err(failure) => return Err(waited.err().unwrap_or(failure)),
+            }
+        }
+        waited
+    }
+
+    fn start_job(
+        &self,
+        state: &State,
+        session: &Session,
+        job: &PlannedJob,
+        pulse: &dyn Pulse,
+    ) -> Result<Applied, Failure> {
+        let (Some(lease), Some(parent)) = (&state.lease, &state.parent) else {
+            return Err(Self::not_held(Step::Apply));
+        };
+        let set = parent.set().id.as_str();
+        self.run(Step::Apply, pulse, async {
+            let started = lease.writing(start(&session.connection, set, &job.target, job.again));
+            started.await.map_err(of_lease(Step::Apply))?.map_err(of_job(Step::Apply))
+        })
+    }
+
+    fn let_job_go(
+        &self,
+        state: &State,
+        session: &Session,
+        job: &Target,
+        pulse: &dyn Pulse,
+    ) -> Result<(), Failure> {
+        let lease = state.lease.as_ref().ok_or_else(|| Self::not_held(Step::Apply))?;
+        self.run(Step::Apply, pulse, async {
+            let gone = lease.writing(let_go(&session.connection, job));
+            gone.await.map_err(of_lease(Step::Apply))?.map_err(of_job(Step::Apply))
+        })
+    }
+
+    fn record_job(
+        &self,
+        state: &mut State,
+        job: &Target,
+        outcome: &JobOutcome,
+        pulse: &dyn Pulse,
+    ) -> Result<(), Failure> {
+        let change = Change::default().with_job(&job.id.name, &outcome.to_text());
+        self.begin_phase(state, Step::Apply, pulse, change)
+    }
+}
+
+/// A job in words.
+pub(super) fn told(job: &PlannedJob) -> Told {
+    Told { effect: job.effect, title: job.target.id.to_string(), validated: true, diff: None }
+}

@@ -1,0 +1,342 @@
+//! One-time jobs: each runs once, whatever happens, and its outcome is known for ever.
+//!
+//! A job is created plainly, so that of two runs one creates it and the other finds it. Our finalizer holds it until
+//! its outcome is recorded in the set's parent: a job that is gone without that has failed. It is no member of the set,
+//! so that its pods and their logs outlive the next deployment; a time to live takes it away later.
+
+use std::time::Duration;
+
+use git_deploy_core::ids::DeploymentId;
+use git_deploy_manifest::{ObjectId, is_rollback_safe};
+use http::Method;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use serde_json::{Value, json};
+
+use crate::api_error::{ApiError, ApiErrorKind};
+use crate::connect::{Connection, request};
+use crate::objects::{Depth, Place, Propagation, collection, text};
+use crate::target::{Applied, Target};
+
+/// What holds a job until its outcome is recorded.
+const FINALIZER: &str = "git-deploy/one-time";
+/// Whose job it is: the set's id.
+const SET: &str = "git-deploy/set";
+/// How long a job stays to be looked at, in seconds, where it does not say so itself.
+const EXPIRY: u64 = 7 * 24 * 60 * 60;
+/// What a job's container writes as its [termination message][1] if it changed nothing.
+///
+/// [1]: https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
+const NO_CHANGE: &str = "no-change";
+
+/// How far a one-time job has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JobEnd {
+    /// It was started; how it ended is not known yet.
+    Started,
+    /// It succeeded.
+    Succeeded,
+    /// It failed.
+    Failed,
+}
+
+impl JobEnd {
+    const ALL: [Self; 3] = [Self::Started, Self::Succeeded, Self::Failed];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What is known of a one-time job: text in the set's parent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct JobOutcome {
+    /// How far it has come.
+    pub(crate) end: JobEnd,
+    /// Whether what stood there before fits what it left behind.
+    pub(crate) rollback_safe: bool,
+    /// The deployment that ran it.
+    pub(crate) deployment: Option<DeploymentId>,
+}
+
+impl JobOutcome {
+    /// The text of it.
+    pub(crate) fn to_text(&self) -> String {
+        let end = self.end.as_str();
+        let safe = if self.rollback_safe { "rollback-safe" } else { "forward-only" };
+        let deployment = self.deployment.as_ref().map(|id| format!(" {id}")).unwrap_or_default();
+        format!("{end} {safe}{deployment}")
+    }
+
+    /// Reads that text; what cannot be read is no success.
+    pub(crate) fn parse(text: &str) -> Self {
+        let mut words = text.split(' ');
+        let end = words.next().and_then(|word| JobEnd::ALL.into_iter().find(|end| end.as_str() == word));
+        Self {
+            end: end.unwrap_or(JobEnd::Failed),
+            rollback_safe: words.next() == Some("rollback-safe"),
+            deployment: words.next().and_then(|id| id.parse().ok()),
+        }
+    }
+}
+
+/// Why a one-time job cannot run, or did not end well.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum JobError {
+    /// It failed before.
+    #[error("one-time {id} failed{}, and runs again only if that is asked for", .before.as_ref().map(|id| format!(" in {id}")).unwrap_or_default())]
+    FailedBefore {
+        /// The job.
+        id: Box<ObjectId>,
+        /// The deployment that ran it.
+        before: Option<DeploymentId>,
+    },
+    /// A job of that name is somebody else's.
+    #[error("one-time {id} is there already and was not made by this set")]
+    NotOurs {
+        /// The job.
+        id: ObjectId,
+    },
+    /// It went away without anybody having read how it ended.
+    #[error("one-time {id} is gone, and nobody knows how it ended")]
+    Gone {
+        /// The job.
+        id: ObjectId,
+    },
+    /// The API server did not do what was asked for.
+    #[error("one-time {id}: {why}")]
+    Api {
+        /// The job.
+        id: Box<ObjectId>,
+        /// What it says.
+        why: ApiError,
+    },
+}
+
+impl JobError {
+    /// Whose fault it is.
+    pub(crate) fn blame(&self) -> git_deploy_core::deployment::Blame {
+        use git_deploy_core::deployment::Blame;
+        match self {
+            Self::FailedBefore { .. } => Blame::Branch,
+            Self::NotOurs { .. } | Self::Gone { .. } => Blame::Nobody,
+            Self::Api { why, .. } => why.blame(),
+        }
+    }
+
+    /// What a person can do about it.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::FailedBefore { id, .. } => Some(again(id)),
+            Self::Gone { id } => Some(again(id)),
+            Self::NotOurs { .. } => Some("give the job another name".to_owned()),
+            Self::Api { why, .. } => why.hint().map(str::to_owned),
+        }
+    }
+}
+
+fn again(id: &ObjectId) -> String {
+    format!("run it again with: git deploy --retry-job={}", id.name)
+}
+
+/// Tries to create a job, without doing it.
+///
+/// # Errors
+/// When it is there and somebody else's, or the API server would refuse it.
+pub(crate) async fn try_job(connection: &Connection, set: &str, job: &Target) -> Result<bool, JobError> {
+    if let Some(live) = connection.get(job.into()).await.map_err(api(job))? {
+        require_ours(job, &live, set)?;
+        return Ok(true);
+    }
+    create(connection, set, job, "&dryRun=All").await.map(|_| false)
+}
+
+/// Starts a job, or finds the one that was started; `again` makes it anew if it has ended.
+///
+/// # Errors
+/// When it is somebody else's, or cannot be created.
+pub(crate) async fn start(
+    connection: &Connection,
+    set: &str,
+    job: &Target,
+    again: bool,
+) -> Result<Applied, JobError> {
+    if again {
+        remove(connection, set, job).await?;
+    }
+    let live = match connection.get(job.into()).await.map_err(api(job))? {
+        Some(live) => live,
+        None => match create(connection, set, job, "").await {
+            Ok(live) => live,
+            // Another run was faster, or we ourselves when the answer was lost.
+            Err(JobError::Api { why, .. }) if is_there(&why) => {
+                let live = connection.get(job.into()).await.map_err(api(job))?;
+                live.ok_or_else(|| JobError::Gone { id: job.id.clone() })?
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    require_ours(job, &live, set)?;
+    Ok(Applied {
+        target: job.clone(),
+        uid: text(&live, "/metadata/uid").to_owned(),
+        generation: live.pointer("/metadata/generation").and_then(Value::as_i64),
+        live,
+    })
+}
+
+/// How a job ended; none if it has not.
+///
+/// # Errors
+/// When it is gone, or cannot be read.
+pub(crate) async fn outcome(
+    connection: &Connection,
+    job: &Target,
+    deployment: &DeploymentId,
+) -> Result<Option<JobOutcome>, JobError> {
+    let live = connection.get(job.into()).await.map_err(api(job))?;
+    let live = live.ok_or_else(|| JobError::Gone { id: job.id.clone() })?;
+    let conditions = live.pointer("/status/conditions").and_then(Value::as_array);
+    let is = |kind: &str| {
+        conditions.into_iter().flatten().any(|condition| {
+            condition["type"].as_str() == Some(kind) && condition["status"].as_str() == Some("True")
+        })
+    };
+    let succeeded = is("Complete");
+    if !succeeded && !is("Failed") {
+        return Ok(None);
+    }
+    let rollback_safe =
+        is_rollback_safe(&job.wanted) || succeeded && changed_nothing(connection, job).await?;
+    let end = if succeeded { JobEnd::Succeeded } else { JobEnd::Failed };
+    Ok(Some(JobOutcome { end, rollback_safe, deployment: Some(deployment.clone()) }))
+}
+
+/// Whether all that its pods have to say is that there was nothing to change.
+async fn changed_nothing(connection: &Connection, job: &Target) -> Result<bool, JobError> {
+    let pods = kube::core::discovery::ApiResource::erase::<k8s_openapi::api::core::v1::Pod>(&());
+    let selector = format!("batch.kubernetes.io/job-name={}", job.id.name);
+    let pods = connection.list(&pods, job.id.namespace.as_deref(), &selector, Depth::Whole).await;
+    let pods = pods.map_err(api(job))?;
+    let mut messages = pods
+        .iter()
+        .filter_map(|pod| pod.pointer("/status/containerStatuses")?.as_array())
+        .flatten()
+        .map(|container| text(container, "/state/terminated/message").trim().to_owned())
+        .peekable();
+    Ok(messages.peek().is_some() && messages.all(|message| message == NO_CHANGE))
+}
+
+/// Lets a job go whose outcome is recorded.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) async fn let_go(connection: &Connection, job: &Target) -> Result<(), JobError> {
+    let Some(live) = connection.get(job.into()).await.map_err(api(job))? else { return Ok(()) };
+    let finalizers = live.pointer("/metadata/finalizers").and_then(Value::as_array);
+    let others: Vec<&Value> =
+        finalizers.into_iter().flatten().filter(|one| one.as_str() != Some(FINALIZER)).collect();
+    if finalizers.is_none_or(|all| all.len() == others.len()) {
+        return Ok(());
+    }
+    let patch = json!({
+        "metadata": {
+            "uid": live["metadata"]["uid"],
+            "resourceVersion": live["metadata"]["resourceVersion"],
+            "finalizers": others,
+        }
+    });
+    match merge(connection, job, &patch).await {
+        Err(JobError::Api { why, .. }) if why.is_not_found() => Ok(()),
+        // Its status moved meanwhile: the next look will find it unchanged.
+        Err(JobError::Api { why, .. }) if *why.kind() == ApiErrorKind::Changed => {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Box::pin(let_go(connection, job)).await
+        }
+        done => done.map(drop),
+    }
+}
+
+async fn remove(connection: &Connection, set: &str, job: &Target) -> Result<(), JobError> {
+    const PAUSE: Duration = Duration::from_millis(100);
+    const TRIES: usize = 300;
+    let Some(live) = connection.get(job.into()).await.map_err(api(job))? else { return Ok(()) };
+    require_ours(job, &live, set)?;
+    let_go(connection, job).await?;
+    let uid = text(&live, "/metadata/uid");
+    connection.delete(job.into(), uid, Propagation::Background).await.map_err(api(job))?;
+    for _ in 0..TRIES {
+        let there = connection.get(job.into()).await.map_err(api(job))?;
+        if there.is_none_or(|there| text(&there, "/metadata/uid") != uid) {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Err(JobError::NotOurs { id: job.id.clone() })
+}
+
+async fn create(connection: &Connection, set: &str, job: &Target, query: &str) -> Result<Value, JobError> {
+    let mut object = job.wanted.clone();
+    object["metadata"]["namespace"] = json!(job.id.namespace);
+    object["metadata"]["annotations"][SET] = set.into();
+    let finalizers = &mut object["metadata"]["finalizers"];
+    match finalizers.as_array_mut() {
+        Some(finalizers) => finalizers.push(FINALIZER.into()),
+        None => *finalizers = json!([FINALIZER]),
+    }
+    if object["spec"]["ttlSecondsAfterFinished"].is_null() {
+        object["spec"]["ttlSecondsAfterFinished"] = EXPIRY.into();
+    }
+    let path = collection(&job.resource, job.id.namespace.as_deref());
+    let path = format!("{path}?fieldManager=git-deploy&fieldValidation=Strict{query}");
+    let request = request(Method::POST, &path, object.to_string().into_bytes());
+    connection.call(request).await.map_err(api(job))
+}
+
+async fn merge(connection: &Connection, job: &Target, patch: &Value) -> Result<Value, JobError> {
+    let place: Place<'_> = job.into();
+    let path = format!("{}?fieldManager=git-deploy", place.path());
+    let mut request = request(Method::PATCH, &path, patch.to_string().into_bytes());
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/merge-patch+json"));
+    connection.call(request).await.map_err(api(job))
+}
+
+fn require_ours(job: &Target, live: &Value, set: &str) -> Result<(), JobError> {
+    let whose = live.pointer("/metadata/annotations").and_then(|annotations| annotations[SET].as_str());
+    if whose == Some(set) { Ok(()) } else { Err(JobError::NotOurs { id: job.id.clone() }) }
+}
+
+fn is_there(why: &ApiError) -> bool {
+    why.code() == 409
+}
+
+fn api(job: &Target) -> impl Fn(ApiError) -> JobError {
+    let id = Box::new(job.id.clone());
+    move |why| JobError::Api { id: id.clone(), why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_comes_back_as_written() {
+        for (end, rollback_safe) in JobEnd::ALL.into_iter().zip([true, false, false]) {
+            for deployment in [None, Some("deployment-0007".parse().unwrap())] {
+                let outcome = JobOutcome { end, rollback_safe, deployment };
+                assert_eq!(JobOutcome::parse(&outcome.to_text()), outcome);
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_no_success_and_not_safe() {
+        for text in ["", "succeded", "failed", "1 2 3"] {
+            let outcome = JobOutcome::parse(text);
+            assert!(outcome.end == JobEnd::Failed && !outcome.rollback_safe, "{text}");
+        }
+    }
+}
