@@ -59,6 +59,7 @@ pub struct ApiError {
     kind: ApiErrorKind,
     code: u16,
     message: String,
+    is_no_status: bool,
 }
 
 impl std::error::Error for ApiError {}
@@ -71,7 +72,7 @@ impl fmt::Display for ApiError {
 
 impl ApiError {
     pub(crate) fn new(kind: ApiErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, code: 0, message: printable(&message.into()) }
+        Self { kind, code: 0, message: printable(&message.into()), is_no_status: true }
     }
 
     /// An answer with an error's status code.
@@ -86,7 +87,7 @@ impl ApiError {
             } else {
                 format!("the answer was HTTP status {code}: {first_line}")
             };
-            return Self { kind: by_code(code), code, message: printable(&message) };
+            return Self { kind: by_code(code), code, message: printable(&message), is_no_status: true };
         };
         let message = status["message"].as_str().unwrap_or_default();
         let kind = classify(code, &status, message);
@@ -95,7 +96,7 @@ impl ApiError {
             _ if message.is_empty() => format!("the answer was HTTP status {code}"),
             _ => message.to_owned(),
         };
-        Self { kind, code, message: printable(&message) }
+        Self { kind, code, message: printable(&message), is_no_status: false }
     }
 
     /// What kind of answer it was.
@@ -111,6 +112,12 @@ impl ApiError {
     /// Whether what was asked for is not there.
     pub fn is_not_found(&self) -> bool {
         self.kind == ApiErrorKind::NotFound
+    }
+
+    /// Whether it is the kind that the API server does not serve, rather than the object that it does not have.
+    pub(crate) fn is_no_such_kind(&self) -> bool {
+        self.is_not_found()
+            && (self.is_no_status || self.message.contains("could not find the requested resource"))
     }
 
     /// Whose fault it is. In doubt nobody's.
@@ -196,13 +203,11 @@ fn classify(code: u16, status: &Value, message: &str) -> ApiErrorKind {
             conflicts if conflicts.is_empty() => ApiErrorKind::Changed,
             conflicts => ApiErrorKind::FieldConflict(conflicts),
         },
-        422 if has("field is immutable") || has("may not change once set") || has("updates to ") => {
+        422 if has("immutable") || has("may not change once set") || has("updates to ") => {
             ApiErrorKind::Immutable
         }
-        // A patch that the schema refuses is told as an internal error by some versions.
-        500 if has("failed to create typed patch object")
-            || has("failed to create manager for existing fields") =>
-        {
+        // What the schema refuses is told as an internal error.
+        500 if has("failed to create typed patch object") || has("failed to convert new object") => {
             ApiErrorKind::Invalid
         }
         _ => by_code(code),

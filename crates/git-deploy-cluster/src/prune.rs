@@ -31,6 +31,9 @@ pub struct PruneOptions {
     pub other_namespaces: BTreeSet<String>,
     /// How long may be waited for what is deleted together to be gone.
     pub gone_timeout: Duration,
+    /// Whether nothing at all may be wanted: what a first deployment left that failed. Otherwise an empty set is taken for a
+    /// mistake.
+    pub all: bool,
 }
 
 /// An object that is to be deleted.
@@ -124,7 +127,7 @@ pub async fn prune(
 ) -> Result<Pruned, PruneError> {
     let members =
         members(connection, resources, set, wanted.iter().map(|target| &target.id), Depth::Metadata).await?;
-    if wanted.is_empty() && !members.is_empty() {
+    if wanted.is_empty() && !members.is_empty() && !options.all {
         return Err(PruneError::EmptySet);
     }
     let (deletions, kept) = judge(connection, resources, set, wanted, &members, options).await?;

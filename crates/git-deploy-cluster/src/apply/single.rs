@@ -19,6 +19,9 @@ use super::{ApplyOptions, ApplyProblem};
 /// How often something may change under our hands before we give up.
 const ATTEMPTS: usize = 5;
 
+/// How long after its definition is established a kind may not be served yet.
+const KIND_PATIENCE: Duration = Duration::from_secs(10);
+
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -81,12 +84,22 @@ impl One<'_> {
                     uid = None;
                 }
                 Ok(answer) => return Ok(answer),
-                Err(error) if *error.kind() == ApiErrorKind::Changed => uid = self.who_is_there().await?,
-                Err(error) => return Err(self.refused(error)),
+                Err(error) => uid = self.after(error, uid).await?,
             }
         }
         let message = format!("it changed {ATTEMPTS} times while it was applied");
         Err(self.refused(ApiError::new(ApiErrorKind::Changed, message)))
+    }
+
+    /// Which object to apply to after one attempt failed, if it is worth another.
+    async fn after(&self, error: ApiError, uid: Option<String>) -> Result<Option<String>, ApplyProblem> {
+        match error.kind() {
+            ApiErrorKind::Changed => self.who_is_there().await,
+            // Somebody else's object of the same name is a better word for it than the fields that it has.
+            ApiErrorKind::FieldConflict(_) if self.who_is_there().await? == uid => Err(self.refused(error)),
+            ApiErrorKind::FieldConflict(_) => self.who_is_there().await,
+            _ => Err(self.refused(error)),
+        }
     }
 
     async fn send(&self, uid: Option<&str>) -> Result<Value, ApiError> {
@@ -96,7 +109,16 @@ impl One<'_> {
             wanted["metadata"]["uid"] = json!(uid);
         }
         let how = How { manager: MANAGER, force: self.planned.force, dry_run: false };
-        apply_ours(self.connection, self.place(), &wanted, how).await.map(|(answer, _)| answer)
+        let begin = Instant::now();
+        loop {
+            match apply_ours(self.connection, self.place(), &wanted, how).await {
+                Ok((answer, _)) => return Ok(answer),
+                Err(error) if error.is_no_such_kind() && begin.elapsed() < KIND_PATIENCE => {
+                    tokio::time::sleep(FIRST_PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// What must be written before our apply, so that it removes neither too little nor too much.

@@ -61,7 +61,7 @@ impl Planner<'_> {
             planned.result.clone_from(&planned.live);
             return Ok(planned);
         }
-        match self.attempt(&planned).await.map_err(refused)? {
+        match self.settled(&mut planned).await.map_err(refused)? {
             Trial::NotPossible(why) => {
                 let is_there = planned.live.is_some() && planned.replaces.is_none();
                 planned.effect = if is_there { Effect::Change } else { Effect::Create };
@@ -139,6 +139,28 @@ impl Planner<'_> {
             result: None,
             live,
             target,
+        }
+    }
+
+    /// Tries it on the object that it is compared with: what controllers write meanwhile must not look like our change.
+    async fn settled(&self, planned: &mut PlannedObject) -> Result<Trial, ApiError> {
+        const ATTEMPTS: usize = 5;
+        let mut attempt = 0;
+        loop {
+            let trial = self.attempt(planned).await?;
+            attempt += 1;
+            let (Trial::Accepted { result, .. }, Some(live)) = (&trial, &planned.live) else {
+                return Ok(trial);
+            };
+            if planned.replaces.is_some() || version(result) == version(live) || attempt == ATTEMPTS {
+                return Ok(trial);
+            }
+            let seen = self.connection.get((&planned.target).into()).await?;
+            let is_settled = seen.as_ref().is_none_or(|seen| version(result) == version(seen));
+            planned.live = seen;
+            if is_settled {
+                return Ok(trial);
+            }
         }
     }
 
@@ -271,6 +293,10 @@ fn set_metadata(object: &mut Value, map: &str, key: &str, value: &str) {
     if let Value::Object(entries) = place {
         entries.insert(key.to_owned(), Value::String(value.to_owned()));
     }
+}
+
+fn version(object: &Value) -> &str {
+    text(object, "/metadata/resourceVersion")
 }
 
 /// Whether an apply changes anything, who holds which field included.

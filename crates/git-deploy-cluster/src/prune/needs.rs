@@ -83,7 +83,9 @@ async fn all_that_needs(
     while let Some(list) = lists.next().await {
         there.extend(list?);
     }
-    there.sort_by(|a, b| a.id.cmp(&b.id));
+    // What people wrote is named rather than what came of it.
+    let is_made = |member: &Member| matches!(member.id.kind.as_str(), "Pod" | "ReplicaSet");
+    there.sort_by(|a, b| (is_made(a), &a.id).cmp(&(is_made(b), &b.id)));
     Ok(there)
 }
 

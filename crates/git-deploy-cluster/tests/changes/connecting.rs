@@ -1,0 +1,91 @@
+//! The way to the cluster, and what people are told when there is none.
+
+use std::time::{Duration, Instant};
+
+use git_deploy_cluster::{ConnectError, Resources};
+use git_deploy_testkit::cluster;
+use git_deploy_testkit::cluster::Kubeconfig;
+
+use crate::lab::open;
+
+fn told(error: Result<git_deploy_cluster::Connection, ConnectError>) -> (String, Option<String>) {
+    let error = error.err().expect("there is no way to this cluster");
+    (error.to_string(), error.hint())
+}
+
+#[tokio::test]
+async fn only_the_context_that_is_named_is_taken() {
+    let cluster = cluster!();
+    let directory = tempfile();
+    let path = directory.join("kubeconfig");
+    Kubeconfig::new().context("production", cluster.access()).write(&path);
+    let (text, _) = told(git_deploy_cluster::Connection::open_with(&path, "producton").await);
+    assert_eq!(
+        text,
+        format!("kubeconfig '{}' has no context 'producton', did you mean 'production'?", path.display())
+    );
+    let (text, _) = told(git_deploy_cluster::Connection::open_with(&path, "staging").await);
+    assert!(text.ends_with("has no context 'staging', only 'production'"), "{text}");
+    let (text, hint) =
+        told(git_deploy_cluster::Connection::open_with(&directory.join("none"), "staging").await);
+    assert!(text.starts_with("cannot read kubeconfig"), "{text} {hint:?}");
+    std::fs::write(&path, "a: [").unwrap();
+    let (text, _) = told(git_deploy_cluster::Connection::open_with(&path, "staging").await);
+    assert!(text.starts_with("cannot read kubeconfig") && !text.contains('\n'), "{text}");
+}
+
+#[tokio::test]
+async fn a_token_that_is_no_longer_valid_is_told_as_such() {
+    let cluster = cluster!();
+    let path = cluster.kubeconfig_with(cluster.access().with_token("expired"));
+    let (text, hint) = told(open(&path).await);
+    assert!(text.contains("refuses the credentials"), "{text}");
+    assert!(hint.unwrap().contains("log in again"));
+}
+
+#[tokio::test]
+async fn a_cluster_that_does_not_answer_is_told_within_seconds() {
+    let cluster = cluster!();
+    let begin = Instant::now();
+    let (text, _) = told(open(&cluster.kubeconfig_with(cluster.access().at("127.0.0.1:1"))).await);
+    assert!(text.contains("cannot reach the cluster of context 'test' at https://127.0.0.1:1/: "), "{text}");
+    let proxy = cluster.proxy();
+    proxy.refuse();
+    let (text, _) = told(open(&cluster.kubeconfig_through(&proxy)).await);
+    assert!(text.contains("cannot reach the cluster"), "{text}");
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_for_a_moment_is_no_failure() {
+    let cluster = cluster!();
+    let proxy = cluster.proxy();
+    let connection = open(&cluster.kubeconfig_through(&proxy)).await.unwrap();
+    Resources::discover(&connection).await.unwrap();
+    proxy.refuse();
+    let again = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        proxy.resume();
+    };
+    let (found, ()) = tokio::join!(Resources::discover(&connection), again);
+    assert!(found.unwrap().find("apps", "v1", "Deployment").is_some());
+}
+
+#[tokio::test]
+async fn the_api_server_is_told_who_asks() {
+    let cluster = cluster!();
+    let namespace = cluster.namespace("agent").create();
+    let connection = open(cluster.kubeconfig()).await.unwrap();
+    let resources = Resources::discover(&connection).await.unwrap();
+    let (resource, _) = resources.find("", "v1", "ConfigMap").unwrap();
+    let api = connection.api(&resource, Some(namespace.name()));
+    api.get_opt("none").await.unwrap();
+    let agents: Vec<String> = namespace.audit().into_iter().map(|event| event.user_agent).collect();
+    assert!(agents.contains(&format!("git-deploy/{}", env!("CARGO_PKG_VERSION"))), "{agents:?}");
+}
+
+fn tempfile() -> std::path::PathBuf {
+    let directory = std::env::temp_dir().join(format!("git-deploy-connecting-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("there is room");
+    directory
+}

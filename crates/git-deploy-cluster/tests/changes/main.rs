@@ -1,0 +1,10 @@
+//! Plan, apply and prune, against a real API server.
+
+mod connecting;
+mod lab;
+mod ownership;
+mod planning;
+mod pruning;
+mod refusals;
+mod traps;
+mod trouble;

@@ -1,0 +1,97 @@
+//! An API server that is in trouble, and how many requests it is sent.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use git_deploy_cluster::{ApiErrorKind, PlanProblem, plan};
+use git_deploy_core::deployment::Blame;
+use git_deploy_core::environment::Effect;
+use git_deploy_testkit::cluster;
+use git_deploy_testkit::cluster::{Cluster, Options};
+
+use crate::lab::{Lab, config_map, deployment};
+
+fn services(count: usize, version: &str) -> String {
+    (0..count).fold(String::new(), |mut all, number| {
+        let name = format!("service-{number}");
+        let web = deployment(&name, "replicas: 2", &format!("serviceAccountName: {name}"), "")
+            .replace("web:1", &format!("web:{version}"));
+        let _ = write!(
+            all,
+            "{web}{}apiVersion: v1\nkind: Service\nmetadata: {{ name: {name} }}\nspec: {{ selector: {{ app: {name} }}, ports: [{{ port: 80 }}] }}\n---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {{ name: {name} }}\n---\n",
+            config_map(&name, &format!("version: '{version}'")),
+        );
+        all
+    })
+}
+
+#[tokio::test]
+async fn no_more_is_asked_than_must_be() {
+    let lab = Lab::new(cluster!(), "calls").await;
+    lab.resources().await;
+    assert_eq!(lab.connection.calls(), 1 + 2, "one to greet, two for the kinds");
+    let all = services(5, "1");
+    lab.deploy(&all).await;
+    (0..5).for_each(|number| lab.wait_until_ready(&format!("service-{number}")));
+    let before = lab.connection.calls();
+    assert!(lab.effects(&all).await.iter().all(|(effect, _)| *effect == Effect::Keep));
+    // Twice the kinds, a list of each of four kinds, one of the autoscalers, and each of twenty objects tried.
+    assert_eq!(lab.connection.calls() - before, 2 * 2 + 4 + 1 + 20);
+    let before = lab.connection.calls();
+    lab.deploy(&services(5, "2")).await;
+    assert_eq!(lab.connection.calls() - before, 2 * 2 + 4 + 1 + 20 + 10, "of ten objects something changed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_server_that_is_restarted_meanwhile_is_waited_for() {
+    let Ok(own) = Cluster::start_own(&Options::new()) else { return };
+    let own: &'static Cluster = Box::leak(Box::new(own));
+    let lab = Lab::new(own, "restart").await;
+    let all = services(5, "1");
+    let planned = lab.plan(&all).await.unwrap();
+    own.api_server().kill();
+    let restart = tokio::task::spawn_blocking(|| {
+        std::thread::sleep(Duration::from_secs(1));
+        own.api_server().start();
+    });
+    let applied = lab.apply(&planned).await.unwrap();
+    restart.await.unwrap();
+    assert_eq!(applied.len(), 20);
+    assert!(lab.effects(&all).await.iter().all(|(effect, _)| *effect == Effect::Keep));
+
+    // One that stays away is one clear failure that is nobody's fault, and nothing is tried twenty times over.
+    let (targets, resources) = (lab.targets(&all).await, lab.resources().await);
+    own.api_server().kill();
+    let begin = Instant::now();
+    let error = plan(&lab.connection, &resources, &lab.set(), &targets, &lab.options).await.unwrap_err();
+    let [PlanProblem::List(list)] = error.problems.as_slice() else { panic!("{error}") };
+    assert_eq!((list.why.kind(), error.blame()), (&ApiErrorKind::Unreachable, Blame::Nobody), "{error}");
+    assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
+}
+
+/// `cargo test --release -p git-deploy-cluster --test changes -- --ignored --nocapture two_hundred`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn two_hundred_objects_against_kubectl() {
+    let lab = Lab::new(cluster!(), "speed").await;
+    let kubectl = lab.beside();
+    let timed = |what: String, begin: Instant, calls: u64| {
+        let line = format!("{what}: {:.2} s, {calls} calls\n", begin.elapsed().as_secs_f64());
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+    };
+    for (word, version) in [("new", "1"), ("changed", "2"), ("unchanged", "2")] {
+        let all = services(50, version);
+        let begin = Instant::now();
+        crate::lab::kubectl_apply(&kubectl, &all);
+        timed(format!("kubectl apply, {word}"), begin, 0);
+        let (begin, calls) = (Instant::now(), lab.connection.calls());
+        let targets = lab.targets(&all).await;
+        let planned = lab.plan_of(&targets).await.unwrap();
+        timed(format!("plan, {word}"), begin, lab.connection.calls() - calls);
+        let (begin, calls) = (Instant::now(), lab.connection.calls());
+        lab.grow(&targets);
+        lab.apply(&planned).await.unwrap();
+        timed(format!("apply, {word}"), begin, lab.connection.calls() - calls);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+}
