@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use futures::stream::{self, StreamExt};
 use git_deploy_core::config::deploy_toml::FirstFailure;
 use git_deploy_core::deployment::{Close, Failure, Step};
 use git_deploy_core::environment::{Previous, Pulse, Rendered, Restored, Work, kept};
@@ -13,7 +14,9 @@ use super::forward::extent;
 use super::jobs::forward_only;
 use super::said::{objects, of_git};
 use super::state::{Session, State};
+use crate::objects::IN_FLIGHT;
 use crate::set::{Change, SetFailure, SetPhase};
+use crate::target::Target;
 
 impl ClusterDriver<'_> {
     pub(super) fn go_back(
@@ -70,11 +73,43 @@ impl ClusterDriver<'_> {
         }
     }
 
+    /// How many of it run is left as it is: somebody may have scaled it since, for a reason.
+    fn with_live_replicas(
+        &self,
+        mut objects: Vec<Object>,
+        pulse: &dyn Pulse,
+    ) -> Result<Vec<Object>, Failure> {
+        let Session { connection, .. } = self.session(pulse)?;
+        let targets = self.targets(&objects, pulse)?;
+        self.run(Step::Apply, pulse, async {
+            let scaled = |target: &Target| target.wanted.pointer("/spec/replicas").is_some();
+            let mut live = stream::iter(targets.iter().enumerate().filter(|(_, target)| scaled(target)))
+                .map(|(index, target)| {
+                    let live = connection.get(target.into());
+                    async move { live.await.map(|live| (index, live)) }
+                })
+                .buffer_unordered(IN_FLIGHT);
+            while let Some(found) = live.next().await {
+                let (index, live) = found.map_err(|error| {
+                    let why = format!("cannot see what runs: {error}");
+                    Failure::new(Step::Apply, error.blame(), why).hint(error.hint())
+                })?;
+                let replicas = live.as_ref().and_then(|live| live.pointer("/spec/replicas")).cloned();
+                if let Some(replicas) = replicas {
+                    objects[index].value_mut()["spec"]["replicas"] = replicas;
+                }
+            }
+            drop(live);
+            Ok(objects)
+        })
+    }
+
     /// Applies bytes of before in the same phases, waits, and deletes last what came with what failed.
     fn apply_again(&self, rendered: &Rendered, id: &DeploymentId, pulse: &dyn Pulse) -> Result<(), Failure> {
         let (left, again): (Vec<Object>, Vec<Object>) = objects(rendered)?.into_iter().partition(is_left);
         let spares =
             HOLD_DATA.map(|(group, kind)| GroupKind { group: group.to_owned(), kind: kind.to_owned() });
+        let again = self.with_live_replicas(again, pulse)?;
         let mut forward = self.plan_objects(&again, true, pulse)?;
         // What is not applied again is not deleted either; of the kinds that hold data nothing is.
         let left: Vec<Object> = left.into_iter().filter(|object| !holds_data(object.id())).collect();

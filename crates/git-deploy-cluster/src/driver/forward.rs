@@ -72,7 +72,7 @@ impl ClusterDriver<'_> {
         let options = PlanOptions {
             force_conflicts: self.options.force_conflicts,
             change_cause: self.state.borrow().cause.clone(),
-            prune: prunes.then(|| self.prune_options()),
+            prune: prunes.then(|| self.prune_options(objects.is_empty())),
         };
         let (mut planned, jobs) = self.run(Step::Plan, pulse, async {
             self.require_access(&session, &wanted).await?;
@@ -95,10 +95,11 @@ impl ClusterDriver<'_> {
         targets.map_err(|problems| of_targets(&problems))
     }
 
-    fn prune_options(&self) -> PruneOptions {
+    fn prune_options(&self, all: bool) -> PruneOptions {
         PruneOptions {
             other_namespaces: self.cluster.bounds.other_namespaces(&self.cluster.namespace),
             gone_timeout: LEAVING,
+            all,
         }
     }
 
@@ -296,7 +297,7 @@ impl ClusterDriver<'_> {
                 return Err(Self::not_held(Step::Verify));
             };
             let view = forward.view(self.view(parent.set(), Some(parent)));
-            let options = self.prune_options();
+            let options = self.prune_options(forward.wanted.is_empty());
             let pruned = self.run(Step::Verify, pulse, async {
                 let Session { connection, resources } = session;
                 let pruned = lease.writing(prune(connection, resources, &view, &forward.wanted, &options));

@@ -157,6 +157,7 @@ impl ClusterDriver<'_> {
         };
         let ours = custody.lock()?;
         let above = parent.as_ref().map_or(0, Parent::transitions);
+        let before = parent.as_ref().map(|parent| parent.uid().to_owned());
         // Judged before: what this run knows of other processes belongs to its own thread.
         let judge = |lock: &git_deploy_core::attempt::Lock, token: &str| {
             gone && standing_lock.as_ref().is_some_and(|(seen, then)| seen.run == lock.run && then == token)
@@ -174,6 +175,11 @@ impl ClusterDriver<'_> {
                 .map_err(of_set(Step::Plan))
         })?;
         let uid = parent.uid().to_owned();
+        // Somebody may have deleted it since it was compared: what is made anew is another one.
+        if let Some(before) = before.filter(|before| *before != uid) {
+            let why = format!("the record of the set was deleted meanwhile (it was {before})");
+            return Err(Failure::of_nobody(Step::Plan, why).into());
+        }
         let mut state = self.state.borrow_mut();
         state.lease = Some(lease);
         state.parent = Some(parent);
@@ -187,8 +193,8 @@ impl ClusterDriver<'_> {
         let state = self.state.borrow();
         let record = state.parent.as_ref()?.record();
         let failure = record.failure.as_ref()?;
-        let is_it = record.deployment.as_ref() == Some(id)
-            && matches!(record.phase, Some(SetPhase::Restoring | SetPhase::Degraded));
+        // Whatever the phase: a failure stays recorded until something is applied again.
+        let is_it = record.deployment.as_ref() == Some(id);
         is_it.then(|| Close {
             outcome: if failure.reason == "aborted" { Outcome::Aborted } else { Outcome::Failure },
             blame: failure.blame,
