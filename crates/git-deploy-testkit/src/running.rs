@@ -111,6 +111,20 @@ impl Running {
         }
     }
 
+    /// Waits until it has said that on standard error.
+    ///
+    /// # Panics
+    /// If the command ends before that.
+    pub fn wait_until_it_says(&mut self, part: &str) {
+        let stderr = self.stderr.clone();
+        let has_said = || fs::read(&stderr).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(part));
+        if let Some(status) = self.poll(has_said)
+            && !has_said()
+        {
+            panic!("ended before it said '{part}'\n{}", self.output(status));
+        }
+    }
+
     fn kill_when(&mut self, is_time: impl Fn() -> bool, victim: Victim) -> Output {
         let status = self.poll(is_time).or_else(|| {
             self.signal(victim, Signal::KILL);

@@ -25,6 +25,8 @@ struct State {
     delay: Duration,
     connections: Vec<TcpStream>,
     accepted: usize,
+    /// So many connections, the first ones, are silent for ever.
+    frozen: usize,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +68,13 @@ impl Proxy {
     /// Forwards nothing any more, in no direction, but keeps all connections open and accepts new ones.
     pub fn stall(&self) {
         self.shared.set(Mode::Stalled);
+    }
+
+    /// Forwards nothing any more on the connections that there are, which stay open; new ones are served. As a load balancer
+    /// that has forgotten them.
+    pub fn freeze(&self) {
+        let mut state = self.shared.lock();
+        state.frozen = state.accepted;
     }
 
     /// Forwards again, what came meanwhile first.
@@ -122,16 +131,17 @@ impl Shared {
         server.set_nodelay(true)?;
         let mut state = self.lock();
         state.accepted += 1;
+        let number = state.accepted;
         state.connections.extend([client.try_clone()?, server.try_clone()?]);
         drop(state);
         for (from, to) in [(client.try_clone()?, server.try_clone()?), (server, client.try_clone()?)] {
             let shared = Arc::clone(self);
-            thread::spawn(move || shared.pump(from, to));
+            thread::spawn(move || shared.pump(number, from, to));
         }
         Ok(())
     }
 
-    fn pump(&self, mut from: TcpStream, mut to: TcpStream) {
+    fn pump(&self, number: usize, mut from: TcpStream, mut to: TcpStream) {
         let mut buffer = [0; 16 * 1024];
         loop {
             let length = match from.read(&mut buffer) {
@@ -139,7 +149,7 @@ impl Shared {
                 Ok(0) | Err(_) => break,
                 Ok(length) => length,
             };
-            self.wait_until_it_may_go();
+            self.wait_until_it_may_go(number);
             if to.write_all(&buffer[..length]).is_err() {
                 break;
             }
@@ -149,13 +159,18 @@ impl Shared {
         let _ = from.shutdown(Shutdown::Both);
     }
 
-    fn wait_until_it_may_go(&self) {
+    fn wait_until_it_may_go(&self, number: usize) {
         let delay = self.lock().delay;
         if !delay.is_zero() {
             thread::sleep(delay);
         }
         let state = self.lock();
-        let waited = self.changed.wait_while(state, |state| state.mode == Mode::Stalled);
+        let waits = |state: &mut State| match state.mode {
+            Mode::Forwarding | Mode::Refusing => number <= state.frozen,
+            Mode::Stalled => true,
+            Mode::Over => false,
+        };
+        let waited = self.changed.wait_while(state, waits);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 }
