@@ -1,5 +1,10 @@
 //! A shop that is ready to be deployed, with and without a remote.
 
+pub mod boutique;
+mod in_cluster;
+
+pub use in_cluster::{ClusterShop, Opening, in_cluster};
+
 use crate::{Output, Repo, Sandbox};
 
 /// What the shop's `deploy.toml` says.
@@ -64,10 +69,14 @@ impl Shop {
     /// A shop with a bare remote on disk, from which it was cloned.
     #[must_use]
     pub fn with_remote(sandbox: &Sandbox) -> Self {
-        let seed = Self::alone(sandbox).repo;
-        let remote = sandbox.bare("shop.git");
-        seed.add_remote("origin", &remote);
-        seed.git(&["push", "--quiet", "origin", "master"]);
+        Self::alone(sandbox).behind_a_remote()
+    }
+
+    /// A clone of a bare remote that has the same master.
+    fn behind_a_remote(self) -> Self {
+        let remote = self.repo.sandbox().bare("shop.git");
+        self.repo.add_remote("origin", &remote);
+        self.repo.git(&["push", "--quiet", "origin", "master"]);
         Self { repo: remote.clone_to("clone"), remote: Some(remote) }
     }
 

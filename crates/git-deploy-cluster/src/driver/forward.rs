@@ -241,7 +241,7 @@ impl ClusterDriver<'_> {
                 }
             }
         })?;
-        let warnings = ready.map_err(|error| self.not_ready(step, &error))?;
+        let warnings = ready.map_err(|error| self.not_ready(step, error))?;
         warnings.iter().for_each(|warning| self.observer.warn(warning));
         Ok(())
     }
@@ -261,13 +261,18 @@ impl ClusterDriver<'_> {
         }
     }
 
-    fn not_ready(&self, step: Step, error: &NotReady) -> Failure {
+    fn not_ready(&self, step: Step, mut error: NotReady) -> Failure {
         error.evidence().iter().for_each(|line| self.observer.step("Seen", line));
+        let is_late = match &mut error {
+            NotReady::TimedOut { timeout, .. } => {
+                // What was left for this wait says nothing to a person: the time is for the whole step.
+                *timeout = self.cluster.timeout;
+                true
+            }
+            NotReady::Failed { .. } | NotReady::Unreachable { .. } | NotReady::Denied { .. } => false,
+        };
         let failure = Failure::new(step, error.blame(), error.to_string());
-        match error {
-            NotReady::TimedOut { .. } => failure.timed_out(),
-            _ => failure,
-        }
+        if is_late { failure.timed_out() } else { failure }
     }
 
     pub(super) fn verify_forward(&self, work: Work<'_>) -> Result<(), Failure> {

@@ -1,0 +1,220 @@
+//! A shop that is deployed into a namespace of a real cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::ops::Deref;
+
+use serde_json::Value;
+
+use super::Shop;
+use crate::Sandbox;
+use crate::cluster::{Cluster, Namespace};
+
+/// The only environment.
+const ENVIRONMENT: &str = "production";
+
+/// The names of the set's parent and of its Lease.
+const SET: &str = "git-deploy-shop-production";
+
+/// Kinds that the scenarios deploy, as kubectl takes them.
+const KINDS: &str = "deployments,statefulsets,daemonsets,jobs,services,serviceaccounts,configmaps,secrets,ingresses,\
+                     persistentvolumeclaims,poddisruptionbudgets";
+
+/// What the server and its controllers write, and what tells of a deployment instead of the release.
+const NOT_OF_THE_RELEASE: [&str; 13] = [
+    "/metadata/annotations/deployment.kubernetes.io~1revision",
+    "/metadata/annotations/kubernetes.io~1change-cause",
+    "/metadata/creationTimestamp",
+    "/metadata/finalizers",
+    "/metadata/generation",
+    "/metadata/managedFields",
+    "/metadata/resourceVersion",
+    "/metadata/uid",
+    "/spec/clusterIP",
+    "/spec/clusterIPs",
+    "/spec/healthCheckNodePort",
+    "/spec/ports/0/nodePort",
+    "/status",
+];
+
+/// A shop in the making, whose manifests are in `deploy/`.
+#[derive(Debug, Clone)]
+#[must_use = "it is not opened yet"]
+pub struct Opening<'cluster> {
+    cluster: &'cluster Cluster,
+    namespace: Namespace<'cluster>,
+    settings: String,
+    files: Vec<(String, String)>,
+}
+
+/// A shop that is deployed into a namespace of its own. All commands in its sandbox find the cluster.
+pub struct ClusterShop<'cluster> {
+    /// Its repositories.
+    pub shop: Shop,
+    /// Where it is deployed to; the tool under test makes it.
+    pub namespace: Namespace<'cluster>,
+}
+
+/// A shop that is to be deployed into a cluster.
+pub fn in_cluster<'cluster>(cluster: &'cluster Cluster, hint: &str) -> Opening<'cluster> {
+    let namespace = cluster.namespace(hint);
+    Opening { cluster, namespace, settings: String::new(), files: Vec::new() }
+}
+
+impl<'cluster> Opening<'cluster> {
+    /// A line of its environment in `deploy.toml`.
+    pub fn setting(mut self, line: &str) -> Self {
+        self.settings.push_str(line);
+        self.settings.push('\n');
+        self
+    }
+
+    /// A file in the first commit.
+    pub fn file(mut self, path: &str, text: impl Into<String>) -> Self {
+        self.files.push((path.to_owned(), text.into()));
+        self
+    }
+
+    /// A shop on one disk.
+    #[must_use]
+    pub fn alone(self, sandbox: &Sandbox) -> ClusterShop<'cluster> {
+        let kubeconfig = sandbox.home().join(".kube");
+        fs::create_dir_all(&kubeconfig)
+            .and_then(|()| fs::copy(self.cluster.kubeconfig(), kubeconfig.join("config")))
+            .unwrap_or_else(|error| panic!("cannot copy the kubeconfig: {error}"));
+        let deploy_toml = self.deploy_toml();
+        let files = self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+        let files: Vec<(&str, &str)> =
+            [("deploy.toml", deploy_toml.as_str())].into_iter().chain(files).collect();
+        let repo = sandbox.repository("shop");
+        repo.commit_files(&files, "Open the shop");
+        ClusterShop { shop: Shop { repo, remote: None }, namespace: self.namespace }
+    }
+
+    /// A shop with a bare remote on disk, from which it was cloned.
+    #[must_use]
+    pub fn with_remote(self, sandbox: &Sandbox) -> ClusterShop<'cluster> {
+        let ClusterShop { shop, namespace } = self.alone(sandbox);
+        ClusterShop { shop: shop.behind_a_remote(), namespace }
+    }
+
+    fn deploy_toml(&self) -> String {
+        format!(
+            "[image-name]\ncontainer-namespace = \"littleman-co\"\nproject-namespace = \"shop\"\n\n\
+             [environment.{ENVIRONMENT}]\ncontext = \"{}\"\nkube-namespace = \"{}\"\nmanifests = [\"deploy\"]\n{}\n\
+             [environment.{ENVIRONMENT}.lint]\nimage-tag = \"warn\"\n",
+            self.cluster.context(),
+            self.namespace,
+            self.settings,
+        )
+    }
+}
+
+impl Deref for ClusterShop<'_> {
+    type Target = Shop;
+
+    fn deref(&self) -> &Shop {
+        &self.shop
+    }
+}
+
+impl ClusterShop<'_> {
+    /// A deployable branch off master with these files.
+    pub fn release(&self, name: &str, files: &[(&str, &str)]) -> String {
+        self.repo.git(&["switch", "--quiet", "-c", name, "master"]);
+        let id = self.repo.commit_files(files, &format!("Release {name}"));
+        self.push(&[name]);
+        self.repo.git(&["switch", "--quiet", "master"]);
+        self.repo.deploy("deploy-state", &["set", "deployable", name]);
+        id
+    }
+
+    /// The set's parent.
+    #[must_use]
+    #[track_caller]
+    pub fn parent(&self) -> Value {
+        self.namespace.get("configmap", SET)
+    }
+
+    /// How far the cluster says that a deployment has come there.
+    #[must_use]
+    #[track_caller]
+    pub fn phase(&self) -> String {
+        text(&self.parent(), "/metadata/annotations/git-deploy~1phase")
+    }
+
+    /// What its members have in their label `applyset.kubernetes.io/part-of`.
+    #[must_use]
+    #[track_caller]
+    pub fn set_id(&self) -> String {
+        text(&self.parent(), "/metadata/labels/applyset.kubernetes.io~1id")
+    }
+
+    /// All members of the set of these kinds, as kubectl finds them by their label, without what controllers made of them.
+    #[must_use]
+    #[track_caller]
+    pub fn members_of(&self, kinds: &str) -> Vec<Value> {
+        let selector = format!("applyset.kubernetes.io/part-of={}", self.set_id());
+        let output = self.namespace.kubectl(&["get", kinds, "--selector", &selector, "-o", "json"]);
+        let list: Value = serde_json::from_str(&output.success().stdout)
+            .unwrap_or_else(|error| panic!("kubectl prints no JSON: {error}\n{output}"));
+        let items = list["items"].as_array().cloned().unwrap_or_default();
+        // A Service's labels go on to what is made of it, of which Endpoints do not even name an owner.
+        let is_made =
+            |item: &Value| item["kind"] == "Endpoints" || item.pointer("/metadata/ownerReferences").is_some();
+        items.into_iter().filter(|item| !is_made(item)).collect()
+    }
+
+    /// The names of all members of the set, of whatever kind.
+    #[must_use]
+    #[track_caller]
+    pub fn members(&self) -> BTreeSet<String> {
+        let kinds = self.namespace.kubectl(&["api-resources", "--namespaced", "--verbs=list", "-o", "name"]);
+        let kinds = kinds.success().lines().join(",");
+        self.members_of(&kinds).iter().map(title).collect()
+    }
+
+    /// The members of the set without what no release decides, by name: equal releases are equal here.
+    #[must_use]
+    #[track_caller]
+    pub fn standing(&self) -> BTreeMap<String, Value> {
+        self.members_of(KINDS).into_iter().map(|object| (title(&object), comparable(object))).collect()
+    }
+
+    /// Nobody holds the environment.
+    #[track_caller]
+    pub fn lease_is_free(&self) {
+        let lease = self.namespace.find("lease", SET).unwrap_or_default();
+        let holder = text(&lease, "/spec/holderIdentity");
+        assert_eq!(holder, "", "somebody holds the environment: {lease:#}");
+    }
+
+    /// What must be so after any deployment, however it ended.
+    #[track_caller]
+    pub fn is_sound(&self) {
+        self.shop.is_sound();
+        self.lease_is_free();
+    }
+}
+
+fn text(object: &Value, pointer: &str) -> String {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn title(object: &Value) -> String {
+    format!("{} {}", text(object, "/kind"), text(object, "/metadata/name"))
+}
+
+fn comparable(mut object: Value) -> Value {
+    for pointer in NOT_OF_THE_RELEASE {
+        let (parent, key) = pointer.rsplit_once('/').unwrap_or_default();
+        if let Some(parent) = object.pointer_mut(parent).and_then(Value::as_object_mut) {
+            parent.remove(&key.replace("~1", "/"));
+        }
+    }
+    // Without any is the same as with none.
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.retain(|_, value| value.as_object().is_none_or(|map| !map.is_empty()));
+    }
+    object
+}

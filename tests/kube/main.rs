@@ -1,0 +1,5 @@
+//! `git deploy` into a real cluster, from the queue to the ledger.
+
+mod failure;
+mod shop;
+mod support;

@@ -1,0 +1,88 @@
+//! Manifests of small shops, and what an audit log says about the order of things.
+
+use std::collections::BTreeMap;
+
+use git_deploy_testkit::cluster::AuditEvent;
+use serde_json::{Value, json};
+
+/// The file that the scenarios change.
+pub(crate) const MANIFEST: &str = "deploy/shop.yaml";
+
+/// A Deployment of that version.
+pub(crate) fn deployment(name: &str, version: &str) -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": name },
+        "spec": {
+            "replicas": 2,
+            "selector": { "matchLabels": { "app": name } },
+            "template": {
+                "metadata": { "labels": { "app": name } },
+                "spec": {
+                    "containers": [{ "name": "main", "image": format!("registry.example.org/{name}:{version}") }],
+                },
+            },
+        },
+    })
+}
+
+/// The same, with pods that behave so (`tests/cluster/stages/pod.yaml`).
+pub(crate) fn behaving(mut deployment: Value, behaviour: &str, annotations: Value) -> Value {
+    let metadata = &mut deployment["spec"]["template"]["metadata"];
+    metadata["labels"]["test.git-deploy/pod"] = json!(behaviour);
+    metadata["annotations"] = annotations;
+    deployment
+}
+
+pub(crate) fn service(name: &str, version: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": { "name": name, "labels": { "version": version } },
+        "spec": { "selector": { "app": name }, "ports": [{ "port": 80 }] },
+    })
+}
+
+pub(crate) fn config_map(name: &str, version: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": { "name": name },
+        "data": { "version": version },
+    })
+}
+
+/// One file of several objects.
+pub(crate) fn yaml(objects: &[Value]) -> String {
+    objects.iter().map(|object| format!("---\n{object}\n")).collect()
+}
+
+/// The changes that the tool under test made, in their order.
+pub(crate) fn ours(events: &[AuditEvent]) -> Vec<&AuditEvent> {
+    let is_ours = |event: &&AuditEvent| event.user == "admin" && event.user_agent.starts_with("git-deploy/");
+    events.iter().filter(is_ours).filter(|event| event.is_change() && event.code < 300).collect()
+}
+
+/// When the last of the Deployments became ready that became so: answered by the API server then.
+pub(crate) fn all_ready(events: &[AuditEvent]) -> String {
+    let mut ready: BTreeMap<&str, (i64, &str)> = BTreeMap::new();
+    for event in events.iter().filter(|event| event.resource == "deployments/status") {
+        let Some(object) = event.object.as_ref().filter(|object| is_rolled_out(object)) else { continue };
+        let generation = object["status"]["observedGeneration"].as_i64().unwrap_or_default();
+        let known = ready.entry(&event.name).or_insert((generation, &event.stage_timestamp));
+        // What controllers write afterwards does not make it ready once more.
+        if generation > known.0 {
+            *known = (generation, &event.stage_timestamp);
+        }
+    }
+    let last = ready.values().map(|(_, time)| *time).max();
+    last.expect("a Deployment became ready").to_owned()
+}
+
+fn is_rolled_out(object: &Value) -> bool {
+    let wanted = &object["spec"]["replicas"];
+    let counts = ["updatedReplicas", "replicas", "availableReplicas"];
+    counts.iter().all(|count| object["status"][count] == *wanted)
+        && object["status"]["observedGeneration"] == object["metadata"]["generation"]
+}
