@@ -171,7 +171,8 @@ fn by_code(code: u16) -> ApiErrorKind {
         401 => ApiErrorKind::Unauthorized,
         403 => ApiErrorKind::Forbidden,
         404 => ApiErrorKind::NotFound,
-        409 => ApiErrorKind::Changed,
+        // A list that is read page by page is too old.
+        409 | 410 => ApiErrorKind::Changed,
         400 | 413 | 422 => ApiErrorKind::Invalid,
         429 => ApiErrorKind::TooMany,
         500..=599 => ApiErrorKind::Server,
@@ -245,3 +246,7 @@ fn in_words(conflicts: &[FieldConflict]) -> String {
 fn printable(text: &str) -> String {
     text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
+
+#[cfg(test)]
+#[path = "api_error_tests.rs"]
+mod tests;

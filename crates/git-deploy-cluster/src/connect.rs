@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use git_deploy_core::deployment::Blame;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::{Method, Request, Response};
 use kube::client::Body;
@@ -112,6 +113,11 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// Whose fault it is: what a cluster and the way to it are is no matter of a branch.
+    pub fn blame(&self) -> Blame {
+        Blame::Nobody
+    }
+
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -192,6 +198,10 @@ impl Connection {
         let answer = self.once(&request(Method::GET, "/api", Vec::new())).await;
         match answer.map_err(|failed| failed.error) {
             Ok(_) => Ok(()),
+            // Credentials that the kubeconfig does not have are nobody's.
+            Err(why) if why.to_string().contains("system:anonymous") => {
+                Err(ConnectError::Unauthorized { context, server, why })
+            }
             // Somebody answered, and knows us: what we may do is asked for kind by kind.
             Err(why) if *why.kind() == ApiErrorKind::Forbidden => Ok(()),
             Err(why) => Err(match why.kind() {

@@ -1,7 +1,8 @@
 //! Which kinds the API server knows, and where the objects of the manifests belong.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
+use git_deploy_core::deployment::Blame;
 use git_deploy_manifest::{GroupKind, Object, ObjectId};
 use http::Method;
 use http::header::{ACCEPT, HeaderValue};
@@ -14,6 +15,7 @@ use serde_json::Value;
 use crate::api_error::{ApiError, ApiErrorKind};
 use crate::bounds::{Bounds, OutOfBounds};
 use crate::connect::{Connection, request};
+use crate::members::key;
 use crate::target::Target;
 
 /// The kinds that an API server knows.
@@ -65,6 +67,11 @@ impl TargetProblem {
         match self {
             Self::UnknownKind { id, .. } | Self::OutOfBounds { id, .. } | Self::Twice { id } => id,
         }
+    }
+
+    /// Whose fault it is.
+    pub fn blame(&self) -> Blame {
+        Blame::Branch
     }
 }
 
@@ -154,6 +161,7 @@ impl Resources {
     ) -> Result<Vec<Target>, Vec<TargetProblem>> {
         let known = self.with_definitions(objects);
         let mut targets: Vec<Target> = Vec::with_capacity(objects.len());
+        let mut seen = HashSet::new();
         let mut problems = Vec::new();
         for object in objects {
             let id = object.id();
@@ -166,7 +174,9 @@ impl Resources {
             if let Err(why) = bounds.allow(&target.id, default_namespace) {
                 problems.push(TargetProblem::OutOfBounds { id: target.id.clone(), why });
             }
-            if targets.iter().any(|other| other.id.is_same(&target.id)) {
+            let (group, kind, namespace, name) = key(&target.id);
+            let own = (group.to_owned(), kind.to_owned(), namespace.map(str::to_owned), name.to_owned());
+            if !seen.insert(own) {
                 problems.push(TargetProblem::Twice { id: target.id.clone() });
             }
             targets.push(target);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt};
+use git_deploy_core::deployment::Blame;
 use git_deploy_manifest::{GroupKind, ObjectId, PART_OF_LABEL};
 use kube::core::discovery::{ApiResource, Scope};
 use serde_json::Value;
@@ -48,6 +49,13 @@ pub struct ListError {
     pub why: ApiError,
 }
 
+impl ListError {
+    /// Whose fault it is.
+    pub fn blame(&self) -> Blame {
+        self.why.blame()
+    }
+}
+
 /// An object of the set.
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
@@ -60,6 +68,11 @@ impl Member {
     pub(crate) fn uid(&self) -> &str {
         text(&self.live, "/metadata/uid")
     }
+}
+
+/// What is equal for two identities of one object whose kinds the API server has confirmed.
+pub(crate) fn key(id: &ObjectId) -> (&str, &str, Option<&str>, &str) {
+    (&id.group, &id.kind, id.namespace.as_deref(), &id.name)
 }
 
 /// All members of a set, of the kinds and in the namespaces that it has or that are named besides. Kinds that the API

@@ -6,7 +6,7 @@
 mod ownership;
 mod single;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use futures::stream::{self, StreamExt};
 use git_deploy_core::deployment::Blame;
@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::api_error::{ApiError, ApiErrorKind};
 use crate::connect::Connection;
 use crate::discovery::Resources;
-use crate::members::{self, ListError, Member, SetView, members};
+use crate::members::{self, ListError, Member, SetView, key, members};
 use crate::objects::{Depth, IN_FLIGHT};
 use crate::prune::{self, PlannedDeletion, PruneOptions};
 use crate::target::Target;
@@ -242,9 +242,10 @@ pub async fn plan(
         autoscaled_targets(connection, resources, targets),
     )?;
     let planner = Planner { connection, resources, set, targets, options, autoscaled };
+    let by_key: HashMap<_, &Member> = members.iter().map(|member| (key(&member.id), member)).collect();
     let mut tried = stream::iter(targets.iter().enumerate())
         .map(|(index, target)| {
-            let member = members.iter().find(|member| member.id.is_same(&target.id));
+            let member = by_key.get(&key(&target.id)).copied();
             let planner = &planner;
             async move { (index, planner.plan(target, member).await) }
         })

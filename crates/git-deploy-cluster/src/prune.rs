@@ -6,7 +6,7 @@
 mod guards;
 mod needs;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::api_error::{ApiError, ApiErrorKind};
 use crate::connect::Connection;
 use crate::discovery::Resources;
-use crate::members::{ListError, Member, SetView, members};
+use crate::members::{ListError, Member, SetView, key, members};
 use crate::objects::{Depth, IN_FLIGHT, Place, Propagation, text};
 use crate::target::Target;
 
@@ -149,11 +149,16 @@ pub(crate) async fn judge(
     members: &[Member],
     options: &PruneOptions,
 ) -> Result<(Vec<PlannedDeletion>, Vec<(ObjectId, String)>), ListError> {
-    let is_wanted = |member: &&Member| wanted.iter().any(|target| target.id.is_same(&member.id));
-    let candidates: Vec<&Member> = members.iter().filter(|member| !is_wanted(member)).collect();
+    let wanted_keys: HashSet<_> = wanted.iter().map(|target| key(&target.id)).collect();
+    let (stay, candidates): (Vec<&Member>, Vec<&Member>) =
+        members.iter().partition(|member| wanted_keys.contains(&key(&member.id)));
+    // Some objects are served in two groups: under the other name it is the same object.
+    let staying: HashSet<&str> = stay.iter().map(|member| member.uid()).collect();
     let mut kept: BTreeMap<ObjectId, String> = BTreeMap::new();
     let mut deletions: Vec<&Member> = Vec::new();
-    for member in candidates.into_iter().filter(|member| !guards::is_of_controller(&member.live)) {
+    let may_go =
+        |member: &&Member| !guards::is_of_controller(&member.live) && !staying.contains(member.uid());
+    for member in candidates.into_iter().filter(may_go) {
         match guards::why_kept(member, set, wanted, options) {
             Some(why) => drop(kept.insert(member.id.clone(), why)),
             None => deletions.push(member),

@@ -3,8 +3,8 @@
 use git_deploy_core::environment::Effect;
 use git_deploy_manifest::fields::{self, MANAGER, REPLICAS_MANAGER};
 use git_deploy_manifest::{
-    Circumstances, ONE_TIME, ObjectId, PART_OF_LABEL, Stage, annotation, comparable, duplicates, normalise,
-    order, selector_changes,
+    Circumstances, ObjectId, PART_OF_LABEL, Stage, annotation, comparable, duplicates, normalise, order,
+    selector_changes,
 };
 use serde_json::{Map, Value};
 
@@ -46,6 +46,8 @@ impl Planner<'_> {
         let id = &target.id;
         let order = self.check(target)?;
         let refused = |why| vec![PlanProblem::Refused { id: id.clone(), why }];
+        // Members are listed in the version that the API server prefers, and look different in another.
+        let member = member.filter(|member| member.resource.api_version == target.resource.api_version);
         let live = match member {
             Some(member) => Some(member.live.clone()),
             None if self.is_known(target) => self.connection.get(target.into()).await.map_err(refused)?,
@@ -57,10 +59,6 @@ impl Planner<'_> {
         }
         let gives_cause = self.gives_change_cause(target);
         let mut planned = self.prepared(target, live, order, is_leaving);
-        if is_done(&planned) {
-            planned.result.clone_from(&planned.live);
-            return Ok(planned);
-        }
         match self.settled(&mut planned).await.map_err(refused)? {
             Trial::NotPossible(why) => {
                 let is_there = planned.live.is_some() && planned.replaces.is_none();
@@ -270,14 +268,6 @@ pub(crate) async fn apply_ours(
             _ => Err(error),
         },
     }
-}
-
-/// A one-time job that is there has run, or runs: it is waited for, and never changed.
-fn is_done(planned: &PlannedObject) -> bool {
-    planned.target.id.kind == "Job"
-        && planned.live.is_some()
-        && planned.replaces.is_none()
-        && annotation(&planned.target.wanted, ONE_TIME) == Some("true")
 }
 
 pub(crate) fn is_being_deleted(object: &Value) -> bool {

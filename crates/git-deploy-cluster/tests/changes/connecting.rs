@@ -1,5 +1,6 @@
 //! The way to the cluster, and what people are told when there is none.
 
+use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
 use git_deploy_cluster::{ConnectError, Resources};
@@ -82,6 +83,33 @@ async fn the_api_server_is_told_who_asks() {
     api.get_opt("none").await.unwrap();
     let agents: Vec<String> = namespace.audit().into_iter().map(|event| event.user_agent).collect();
     assert!(agents.contains(&format!("git-deploy/{}", env!("CARGO_PKG_VERSION"))), "{agents:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_asked_too_much_is_asked_again_when_it_says() {
+    let answers = ["200 OK\r\n", "429 Too Many Requests\r\nRetry-After: 1\r\n", "200 OK\r\n"];
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let answering = std::thread::spawn(move || {
+        for answer in answers {
+            let (mut stream, _) = server.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]).unwrap();
+            let text = format!("HTTP/1.1 {answer}Content-Length: 2\r\nConnection: close\r\n\r\n{{}}");
+            stream.write_all(text.as_bytes()).unwrap();
+        }
+    });
+    let path = tempfile().join("plain");
+    let kubeconfig = format!(
+        "{{clusters: [{{name: a, cluster: {{server: 'http://{address}'}}}}], contexts: [{{name: test, context: {{cluster: a, user: ''}}}}]}}"
+    );
+    std::fs::write(&path, kubeconfig).unwrap();
+    let connection = open(&path).await.unwrap();
+    let begin = Instant::now();
+    let request = http::Request::get("/api/v1/namespaces").body(Vec::new()).unwrap();
+    connection.call(request).await.unwrap();
+    assert!(begin.elapsed() >= Duration::from_secs(1), "{:?}", begin.elapsed());
+    assert_eq!(connection.calls(), 3);
+    answering.join().unwrap();
 }
 
 fn tempfile() -> std::path::PathBuf {

@@ -130,13 +130,9 @@ async fn order_within_a_stage_makes_steps_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_one_time_job_that_is_there_is_kept_whatever_the_manifest_says() {
-    let lab = Lab::new(cluster!(), "once").await;
-    let job = |image: &str| {
-        format!(
-            "apiVersion: batch/v1\nkind: Job\nmetadata: {{ name: migrate, annotations: {{ git-deploy/one-time: 'true' }} }}\nspec: {{ template: {{ spec: {{ restartPolicy: Never, containers: [{{ name: a, image: '{image}' }}] }} }} }}\n"
-        )
-    };
-    lab.deploy(&job("a:1")).await;
-    assert_eq!(lab.effects(&job("a:2")).await, [(Effect::Keep, "migrate".to_owned())]);
+async fn an_object_in_an_older_version_of_its_kind_is_kept_where_nothing_changes() {
+    let lab = Lab::new(cluster!(), "version").await;
+    let hpa = "apiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\nmetadata: { name: web }\nspec: { scaleTargetRef: { apiVersion: apps/v1, kind: Deployment, name: web }, minReplicas: 1, maxReplicas: 2, targetCPUUtilizationPercentage: 80 }\n";
+    lab.deploy(hpa).await;
+    assert_eq!(lab.effects(hpa).await, [(Effect::Keep, "web".to_owned())]);
 }

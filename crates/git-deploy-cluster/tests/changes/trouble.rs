@@ -69,6 +69,25 @@ async fn an_api_server_that_is_restarted_meanwhile_is_waited_for() {
     assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
 }
 
+#[tokio::test]
+async fn an_apply_that_is_dropped_sends_nothing_more() {
+    let cluster = cluster!();
+    let proxy = cluster.proxy();
+    let mut lab = Lab::new(cluster, "dropped").await;
+    let all: String = (0..100).map(|number| config_map(&format!("colours-{number}"), "a: b")).collect();
+    let planned = lab.plan(&all).await.unwrap();
+    proxy.set_delay(Duration::from_millis(100));
+    lab.connection = crate::lab::open(&cluster.kubeconfig_through(&proxy)).await.unwrap();
+    let dropped = tokio::time::timeout(Duration::from_millis(300), lab.apply(&planned)).await;
+    assert!(dropped.is_err(), "it had the time to end");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let there = || lab.namespace.list("configmaps").len();
+    let before = there();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(there(), before);
+    assert!(before < 80, "{before}");
+}
+
 /// `cargo test --release -p git-deploy-cluster --test changes -- --ignored --nocapture two_hundred`
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]

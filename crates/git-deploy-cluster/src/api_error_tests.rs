@@ -1,0 +1,124 @@
+use serde_json::json;
+
+use super::*;
+
+/// What API server 1.36 says, and what is made of it.
+#[test]
+fn the_kind_and_the_blame_are_read_from_what_the_api_server_says() {
+    use ApiErrorKind::*;
+    use Blame::*;
+    for (code, message, kind, blame) in [
+        (401, "Unauthorized", Unauthorized, Nobody),
+        (
+            403,
+            r#"deployments.apps "web" is forbidden: User "alice" cannot patch resource "deployments" in API group "apps" in the namespace "shop""#,
+            Forbidden,
+            Nobody,
+        ),
+        (
+            403,
+            r#"configmaps "a" is forbidden: exceeded quota: few, requested: count/configmaps=1, used: count/configmaps=1, limited: count/configmaps=1"#,
+            Quota,
+            Nobody,
+        ),
+        (
+            403,
+            r#"configmaps "a" is forbidden: status unknown for quota: few, resources: count/configmaps"#,
+            NotYet,
+            Nobody,
+        ),
+        (
+            403,
+            r#"configmaps "a" is forbidden: unable to create new content in namespace shop because it is being terminated"#,
+            Forbidden,
+            Nobody,
+        ),
+        (
+            403,
+            r#"pods "one" is forbidden: violates PodSecurity "restricted:latest": host namespaces (hostNetwork=true)"#,
+            Denied,
+            Branch,
+        ),
+        (
+            403,
+            r#"pods "one" is forbidden: maximum cpu usage per Container is 1, but limit is 2"#,
+            Denied,
+            Branch,
+        ),
+        (404, r#"namespaces "shop" not found"#, NotFound, Nobody),
+        (
+            409,
+            "Operation cannot be fulfilled on configmaps \"a\": the object has been modified; please apply your changes to the latest version and try again",
+            Changed,
+            Nobody,
+        ),
+        (
+            422,
+            r#"Job.batch "a" is invalid: spec.template: Invalid value: {}: field is immutable"#,
+            Immutable,
+            Branch,
+        ),
+        (
+            422,
+            r#"StatefulSet.apps "a" is invalid: spec: Forbidden: updates to statefulset spec for fields other than 'replicas' are forbidden"#,
+            Immutable,
+            Branch,
+        ),
+        (
+            422,
+            r#"Deployment.apps "web" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0"#,
+            Invalid,
+            Branch,
+        ),
+        (
+            422,
+            r#"configmaps "a" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'p' denied request: no colours here"#,
+            Denied,
+            Branch,
+        ),
+        (400, r#"admission webhook "a.example.org" denied the request: no"#, Denied, Branch),
+        (400, r#"admission webhook "a.example.org" does not support dry run"#, NoDryRun, Branch),
+        (
+            500,
+            r#"failed to create typed patch object (shop/web; apps/v1, Kind=Deployment): .spec.replicaz: field not declared in schema"#,
+            Invalid,
+            Branch,
+        ),
+        (
+            500,
+            r#"Internal error occurred: failed calling webhook "a.example.org": failed to call webhook: Post "https://127.0.0.1:1/?timeout=10s": dial tcp 127.0.0.1:1: connect: connection refused"#,
+            Server,
+            Nobody,
+        ),
+        (500, "etcdserver: request timed out", Server, Nobody),
+        (503, "the server is currently unable to handle the request", Server, Nobody),
+        (429, "too many requests", TooMany, Nobody),
+    ] {
+        let body = json!({"kind": "Status", "message": message, "code": code}).to_string();
+        let error = ApiError::from_answer(code, body.as_bytes());
+        assert_eq!((error.kind(), error.blame()), (&kind, blame), "{message}");
+        assert_eq!(error.to_string(), message);
+    }
+}
+
+#[test]
+fn fields_that_others_hold_are_told_by_manager() {
+    let cause = |field: &str, manager: &str| json!({"reason": "FieldManagerConflict", "message": format!("conflict with \"{manager}\" using apps/v1"), "field": field});
+    let body = json!({
+        "kind": "Status",
+        "message": "Apply failed with 3 conflicts",
+        "details": {"causes": [cause(".spec.b", "kubectl"), cause(".spec.a", "helm"), cause(".spec.c", "kubectl")]},
+    });
+    let error = ApiError::from_answer(409, body.to_string().as_bytes());
+    assert_eq!(error.to_string(), "'helm' holds .spec.a; 'kubectl' holds .spec.b, .spec.c");
+    assert_eq!(error.blame(), Blame::Branch);
+}
+
+#[test]
+fn an_answer_that_is_none_of_an_api_server_is_one_harmless_line() {
+    let of = |body: &str| ApiError::from_answer(502, body.as_bytes()).to_string();
+    assert_eq!(of("<html><body>Bad Gateway"), "the answer was HTTP status 502");
+    assert_eq!(of(""), "the answer was HTTP status 502");
+    assert_eq!(of("upstream\u{1b}[2J gone\nand more"), "the answer was HTTP status 502: upstream [2J gone");
+    assert!(ApiError::from_answer(502, b"").is_passing());
+}
