@@ -1,0 +1,134 @@
+//! Whose cluster it is.
+
+use git_deploy_testkit::cluster::Options;
+use git_deploy_testkit::{cluster, sandbox};
+
+use crate::lab::{Lab, config_map};
+
+#[test]
+fn a_context_that_suddenly_means_another_cluster_is_refused_unless_told_otherwise() {
+    let cluster = cluster!();
+    let other = cluster!(Options::new().nodes(1));
+    let lab = Lab::new(&sandbox!(), cluster);
+    lab.deployed("one", &config_map("one", "a: b"));
+    lab.deployable("two", &config_map("two", "a: b"));
+    let there = |arguments: &[&str]| lab.command(arguments).env("KUBECONFIG", other.kubeconfig()).output();
+
+    let output = there(&[]);
+    output
+        .code_is(128)
+        .stderr_contains("deployment-0001")
+        .stderr_contains("hint: ")
+        .stderr_contains("--new-cluster");
+    assert_eq!(lab.repo().tip("deployment-0002"), None);
+    other.kubectl(&["get", "namespace", lab.namespace.name()]).code_is(1);
+    assert_eq!(lab.shop.state("two"), "deployable");
+
+    there(&["--new-cluster"]).success();
+    lab.succeeded("deployment-0002");
+    other.kubectl(&["get", "configmap", "two", "--namespace", lab.namespace.name()]).success();
+    // From now on that is the cluster, and the old one is the other one.
+    lab.deployable("three", &config_map("three", "a: b"));
+    lab.deploy(&[]).code_is(128).stderr_contains("--new-cluster");
+    there(&[]).success();
+    lab.succeeded("deployment-0003");
+}
+
+#[test]
+fn a_parent_that_was_deleted_and_made_anew_is_another_cluster() {
+    let lab = Lab::new(&sandbox!(), cluster!());
+    lab.deployed("one", &config_map("one", "a: b"));
+    lab.namespace.kubectl(&["delete", "configmap", "git-deploy-shop-production"]).success();
+    lab.deployable("two", &config_map("two", "a: b"));
+    lab.deploy(&[]).code_is(128).stderr_contains("knows nothing of deployment-0001");
+    lab.deploy(&["--new-cluster"]).success();
+    lab.succeeded("deployment-0002");
+    // What stood there is ours still, and what is no longer wanted goes.
+    assert!(lab.namespace.find("configmap", "one").is_some_and(|one| !one.is_null()));
+}
+
+#[test]
+fn another_repository_with_the_same_name_of_a_project_is_refused() {
+    let lab = Lab::new(&sandbox!(), cluster!());
+    lab.deployed("one", &config_map("one", "a: b"));
+    let sandbox = sandbox!();
+    // Another first commit.
+    sandbox.clock().advance(1000);
+    let theirs = Lab::into(&sandbox, lab.cluster, lab.namespace.clone(), "shop", "");
+    theirs.deployable("two", &config_map("two", "a: b"));
+    for arguments in [&[][..], &["--new-cluster"], &["--force-conflicts"]] {
+        let output = theirs.deploy(arguments);
+        output
+            .code_is(128)
+            .stderr_contains("git-deploy-shop-production")
+            .stderr_contains("hint: choose another");
+        theirs.claimed_nothing();
+    }
+    assert!(lab.namespace.find("configmap", "two").is_none());
+}
+
+#[test]
+fn two_projects_share_a_namespace_and_neither_takes_what_is_the_others() {
+    let cluster = cluster!();
+    let namespace = cluster.namespace("shared").create();
+    let (one, two) = (sandbox!(), sandbox!());
+    let shop = Lab::into(&one, cluster, namespace.clone(), "shop", "");
+    let blog = Lab::into(&two, cluster, namespace.clone(), "blog", "");
+    shop.deployed("stock", &config_map("stock", "of: shop"));
+
+    // Base of both has `settings`.
+    blog.deployable("posts", &config_map("posts", "of: blog"));
+    for arguments in [&[][..], &["--force-conflicts"]] {
+        blog.repo().deploy("deploy-state", &["set", "deployable", "posts"]);
+        let output = blog.deploy(arguments);
+        output.code_is(1).stdout_contains("/settings' belongs to another set of objects");
+        output.stderr_contains("hint: take the object out of one of the two sets");
+        assert_eq!(blog.shop.state("posts"), "staged");
+    }
+    assert!(namespace.find("configmap", "posts").is_none());
+
+    // With names of its own it lives beside the shop, and deletes only what is its own.
+    blog.deployable_without("alone", "deploy/settings.yaml");
+    blog.shop.repo.git(&["switch", "--quiet", "alone"]);
+    blog.repo().commit("deploy/posts.yaml", &config_map("posts", "of: blog"), "Write");
+    blog.repo().git(&["switch", "--quiet", "master"]);
+    blog.repo().deploy("deploy-state", &["set", "deployable", "alone"]);
+    blog.deploy(&[]).success();
+    blog.shop.repo.git(&["switch", "--quiet", "-c", "moved", "master"]);
+    blog.repo().git(&["mv", "deploy/posts.yaml", "deploy/notes.yaml"]);
+    blog.repo().commit("deploy/notes.yaml", &config_map("notes", "of: blog"), "Rename");
+    blog.repo().git(&["switch", "--quiet", "master"]);
+    blog.repo().deploy("deploy-state", &["set", "deployable", "moved"]);
+    blog.deploy(&[]).success();
+    let there = |name: &str| namespace.find("configmap", name).is_some();
+    assert_eq!(
+        ["settings", "stock", "posts", "notes"].map(there),
+        [true, true, false, true],
+        "only what the blog no longer wants is gone"
+    );
+}
+
+#[test]
+fn an_object_of_another_set_is_refused_also_when_it_is_to_be_taken_over() {
+    let lab = Lab::new(&sandbox!(), cluster!());
+    lab.namespace.apply(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: more, labels: { applyset.kubernetes.io/part-of: applyset-theirs-v1 } }\ndata: { whose: theirs }\n",
+    );
+    lab.deployable("more", &config_map("more", "whose: ours"));
+    lab.deploy(&["--force-conflicts"]).code_is(1).stdout_contains("'applyset-theirs-v1'");
+    lab.failed("deployment-0001", "belongs to another set");
+    lab.changed_nothing();
+    assert_eq!(lab.namespace.get("configmap", "more")["data"]["whose"], "theirs");
+}
+
+#[test]
+fn a_parent_that_another_tool_made_is_left_alone() {
+    let lab = Lab::new(&sandbox!(), cluster!());
+    lab.namespace.apply(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: git-deploy-shop-production\n  annotations: { applyset.kubernetes.io/tooling: kubectl/v1.36 }\n  labels: { applyset.kubernetes.io/id: applyset-theirs-v1 }\n",
+    );
+    lab.deployable("more", &config_map("more", "a: b"));
+    lab.deploy(&[]).code_is(128).stderr_contains("git-deploy-shop-production");
+    lab.claimed_nothing();
+    lab.changed_nothing();
+}

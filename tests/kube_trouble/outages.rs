@@ -1,0 +1,275 @@
+//! A cluster, or the way to it, that goes away in the middle.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use git_deploy_testkit::cluster::{Options, eventually};
+use git_deploy_testkit::{Running, cluster, sandbox};
+
+use crate::lab::{Lab, Pods, config_map, deployment};
+
+const HELD: &str = "finalizers: [example.org/held]";
+
+/// A moment of a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    Plan,
+    Apply,
+    Verify,
+    Prune,
+    Back,
+}
+
+const MOMENTS: [Moment; 5] = [Moment::Plan, Moment::Apply, Moment::Verify, Moment::Prune, Moment::Back];
+
+fn many(value: &str) -> String {
+    (0..30).map(|number| config_map(&format!("m{number}"), &format!("a: {value}"))).collect()
+}
+
+/// What is deployed first, whose old ConfigMap does not go before it is let go.
+fn first() -> String {
+    let old = config_map("old", "a: b").replace("name: old", &format!("name: old, {HELD}"));
+    [old, many("first"), deployment("web", "1", &Pods::Ready)].concat()
+}
+
+/// What is deployed then: it ends well, unless it is to go back.
+fn second(moment: Moment) -> String {
+    let pods = if moment == Moment::Back { Pods::Waiting } else { Pods::Slow("3s") };
+    let old = if moment == Moment::Prune {
+        String::new()
+    } else {
+        first().split("---\n").next().unwrap_or_default().to_owned() + "---\n"
+    };
+    [old, many("second"), deployment("web", "2", &pods)].concat()
+}
+
+/// Starts the second deployment, through a slow network, and waits for the moment.
+fn until(lab: &Lab<'_>, moment: Moment) -> Running {
+    let mut running = lab.start();
+    match moment {
+        Moment::Plan => running.wait_for_words("Rendering"),
+        Moment::Apply => {
+            running.wait_for_words("Applying");
+            lab.wait_for_phase("applying");
+        }
+        Moment::Verify => running.wait_for_words("Verifying"),
+        Moment::Prune => lab.wait_for_phase("pruning"),
+        Moment::Back => running.wait_for_words("Restoring"),
+    }
+    running
+}
+
+fn image(lab: &Lab<'_>) -> String {
+    let live = lab.namespace.get("deployment", "web");
+    live["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap_or_default().to_owned()
+}
+
+fn let_go(lab: &Lab<'_>) {
+    let patch = "{\"metadata\":{\"finalizers\":null}}";
+    if lab.namespace.find("configmap", "old").is_some() {
+        lab.namespace.kubectl(&["patch", "configmap", "old", "-p", patch]).success();
+    }
+}
+
+/// The namespace has one of the two releases, whole.
+#[track_caller]
+fn is_whole(lab: &Lab<'_>, release: &str) {
+    let value = |number: usize| lab.namespace.get("configmap", &format!("m{number}"))["data"]["a"].clone();
+    for number in 0..30 {
+        assert_eq!(value(number), release, "m{number}");
+    }
+    let version = if release == "first" { "1" } else { "2" };
+    assert_eq!(image(lab), format!("registry.example.org/web:{version}"));
+}
+
+#[test]
+fn an_api_server_that_is_killed_and_comes_back_delays_a_deployment_in_every_phase() {
+    let cluster = cluster!(Options::new());
+    for moment in MOMENTS {
+        let lab = Lab::new(&sandbox!(), &cluster);
+        lab.deployed("one", &first());
+        lab.deployable("two", &second(moment));
+        let proxy = cluster.proxy();
+        proxy.set_delay(Duration::from_millis(15));
+        let lab = lab.by(cluster.kubeconfig_through(&proxy));
+        let running = until(&lab, moment);
+        cluster.api_server().restart();
+        let_go(&lab);
+        let output = running.wait();
+        if moment == Moment::Back {
+            output.code_is(1).stdout_contains("Failed Deployment");
+            lab.failed("deployment-0002", "verify: ");
+            assert!(!lab.shop.tag("deployment-0002").contains("going back failed"), "{output}");
+            is_whole(&lab, "first");
+            assert_eq!(lab.shop.state("two"), "staged");
+        } else {
+            assert_eq!(output.code, Some(0), "{moment:?}\n{output}");
+            lab.succeeded("deployment-0002");
+            is_whole(&lab, "second");
+        }
+        let there = lab.namespace.find("configmap", "old").is_some();
+        assert_eq!(there, moment != Moment::Prune, "{moment:?}");
+    }
+}
+
+#[test]
+fn an_api_server_that_stays_away_ends_a_deployment_in_every_phase_and_the_next_one_finishes() {
+    let cluster = cluster!(Options::new());
+    for moment in MOMENTS {
+        let lab = Lab::with(&sandbox!(), &cluster, "timeout = \"15s\"");
+        lab.deployed("one", &first());
+        lab.deployable("two", &second(moment));
+        let proxy = cluster.proxy();
+        proxy.set_delay(Duration::from_millis(15));
+        let lab = lab.by(cluster.kubeconfig_through(&proxy));
+        let running = until(&lab, moment);
+        proxy.refuse();
+        let begin = Instant::now();
+        let output = running.wait();
+        assert!(begin.elapsed() < Duration::from_secs(100), "{moment:?} {:?}\n{output}", begin.elapsed());
+        assert_eq!(output.code, Some(75), "{moment:?}\n{output}");
+        lab.failed("deployment-0002", "");
+        if moment != Moment::Back {
+            assert_eq!(lab.shop.state("two"), "deployable", "{moment:?}\n{output}");
+        }
+        proxy.resume();
+        let_go(&lab);
+        if moment == Moment::Back {
+            // The environment is degraded, or the branch would fail again: somebody brings one that mends it.
+            lab.deployable("mend", &second(Moment::Verify));
+            let output = lab.deploy(&["mend"]);
+            assert_eq!(output.code, Some(0), "{moment:?}\n{output}");
+        } else {
+            let output = lab.deploy(&[]);
+            assert_eq!(output.code, Some(0), "{moment:?}\n{output}");
+        }
+        lab.succeeded("deployment-0003");
+        is_whole(&lab, "second");
+    }
+}
+
+#[test]
+fn connections_that_are_cut_again_and_again_do_not_matter() {
+    let cluster = cluster!();
+    let lab = Lab::new(&sandbox!(), cluster);
+    let proxy = cluster.proxy();
+    let lab = lab.by(cluster.kubeconfig_through(&proxy));
+    lab.deployed("one", &[many("first"), deployment("web", "1", &Pods::Ready)].concat());
+    lab.deployable("two", &[many("second"), deployment("web", "2", &Pods::Slow("2s"))].concat());
+    let running = lab.start();
+    let done = AtomicBool::new(false);
+    let output = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_millis(250));
+                proxy.cut();
+            }
+        });
+        let output = running.wait();
+        done.store(true, Ordering::SeqCst);
+        output
+    });
+    output.success();
+    lab.succeeded("deployment-0002");
+    is_whole(&lab, "second");
+}
+
+#[test]
+fn a_watch_that_goes_silent_is_not_trusted() {
+    let cluster = cluster!();
+    let lab = Lab::new(&sandbox!(), cluster);
+    let proxy = cluster.proxy();
+    let lab = lab.by(cluster.kubeconfig_through(&proxy));
+    lab.deployable("web", &deployment("web", "1", &Pods::Slow("3s")));
+    let mut running = lab.start();
+    running.wait_for_words("Verifying");
+    thread::sleep(Duration::from_secs(1));
+    proxy.freeze();
+    let begin = Instant::now();
+    running.wait().success();
+    assert!(begin.elapsed() < Duration::from_secs(35), "{:?}", begin.elapsed());
+    lab.succeeded("deployment-0001");
+}
+
+#[test]
+fn a_network_that_stands_still_for_a_while_only_delays() {
+    let cluster = cluster!();
+    let lab = Lab::new(&sandbox!(), cluster);
+    let proxy = cluster.proxy();
+    let lab = lab.by(cluster.kubeconfig_through(&proxy));
+    lab.deployable("web", &deployment("web", "1", &Pods::Slow("3s")));
+    let mut running = lab.start();
+    running.wait_for_words("Verifying");
+    proxy.stall();
+    thread::sleep(Duration::from_secs(8));
+    proxy.resume();
+    running.wait().success();
+    lab.succeeded("deployment-0001");
+}
+
+#[test]
+fn a_time_out_is_told_apart_from_a_failure() {
+    let lab = Lab::new(&sandbox!(), cluster!());
+    lab.deployed("one", &deployment("web", "1", &Pods::Ready));
+    lab.set_lines("shop", "timeout = \"4s\"");
+    lab.deployable("two", &deployment("web", "2", &Pods::Unready));
+    let output = lab.deploy(&[]);
+    output.code_is(70).stdout_contains("not ready after 4 s");
+    lab.failed("deployment-0002", "not ready after 4 s");
+    assert_eq!(image(&lab), "registry.example.org/web:1");
+}
+
+#[test]
+fn too_many_requests_are_sent_again_when_the_server_wants_them() {
+    let options = Options::new()
+        .api_server_flag("--enable-priority-and-fairness=false")
+        .api_server_flag("--max-mutating-requests-inflight=2")
+        .api_server_flag("--max-requests-inflight=3");
+    let cluster = cluster!(options);
+    // Administrators are never told to wait.
+    let binding = ["create", "clusterrolebinding", "alice", "--clusterrole=cluster-admin", "--user=alice"];
+    cluster.kubectl(&binding).success();
+    let lab = Lab::new(&sandbox!(), &cluster);
+    let lab = lab.by(cluster.kubeconfig_for("alice"));
+    let all: String = (0..120).map(|number| config_map(&format!("n{number}"), "a: b")).collect();
+    eventually("the binding has taken effect", || {
+        let path = cluster.kubeconfig_for("alice");
+        cluster
+            .kubectl(&[
+                "--kubeconfig",
+                path.to_str().expect("a temporary directory in UTF-8"),
+                "get",
+                "nodes",
+            ])
+            .code
+            == Some(0)
+    });
+    lab.deployable("many", &all);
+    lab.deploy(&[]).success();
+    lab.succeeded("deployment-0001");
+    let mut of_ours: Vec<_> =
+        cluster.audit().into_iter().filter(|event| event.user_agent.starts_with("git-deploy/")).collect();
+    let refused = of_ours.iter().filter(|event| event.code == 429).count();
+    assert!(refused > 0, "nobody was told to wait, so nothing is shown");
+    // The same request does not come again before the second is over that the server asked for.
+    of_ours.sort_by(|a, b| (&a.uri, &a.verb, &a.received).cmp(&(&b.uri, &b.verb, &b.received)));
+    let mut obeyed = 0;
+    for pair in of_ours.windows(2) {
+        let same = pair[0].uri == pair[1].uri && pair[0].verb == pair[1].verb && pair[0].code == 429;
+        if same && pair[0].verb == "patch" {
+            let pause = seconds(&pair[1].received) - seconds(&pair[0].received);
+            assert!(!(0.0..0.9).contains(&pause), "{pause}\n{pair:#?}");
+            obeyed += 1;
+        }
+    }
+    assert!(obeyed > 0, "no apply was sent again");
+}
+
+/// The seconds of a time of day such as `2026-11-20T21:30:01.123456Z`, minutes included.
+fn seconds(time: &str) -> f64 {
+    let number = |range: std::ops::Range<usize>| time[range].parse::<f64>().expect("digits");
+    number(11..13) * 3600.0
+        + number(14..16) * 60.0
+        + time[17..].trim_end_matches('Z').parse::<f64>().expect("a number")
+}

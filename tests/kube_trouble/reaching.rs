@@ -1,0 +1,117 @@
+//! No way to the cluster.
+
+use std::time::{Duration, Instant};
+
+use git_deploy_testkit::cluster::{Cluster, Kubeconfig};
+use git_deploy_testkit::{Output, cluster, sandbox};
+
+use crate::lab::{Lab, config_map};
+
+/// A branch that waits for its deployment.
+fn waiting<'c>(cluster: &'c Cluster) -> Lab<'c> {
+    let lab = Lab::new(&sandbox!(), cluster);
+    lab.deployable("more", &config_map("more", "a: b"));
+    lab
+}
+
+/// Nothing has begun, and the branch can be deployed as soon as the cause is gone.
+#[track_caller]
+fn nothing_begun(lab: &Lab<'_>, output: &Output) {
+    assert_eq!(output.stderr.matches("error: ").count(), 1, "{output}");
+    lab.claimed_nothing();
+    lab.changed_nothing();
+    assert_eq!(lab.shop.state("more"), "deployable");
+    lab.deploy(&[]).success();
+    lab.succeeded("deployment-0001");
+}
+
+#[test]
+fn no_kubeconfig_is_an_error_that_says_where_it_was_looked_for() {
+    let lab = waiting(cluster!());
+    let output = lab.command(&[]).env_remove("KUBECONFIG").output();
+    output.code_is(128).stderr_contains("cannot find a kubeconfig").stderr_contains("home/.kube/config'");
+    output.stderr_contains("hint: set KUBECONFIG");
+    let nowhere = lab.root().join("nowhere");
+    let named = lab.command(&[]).env("KUBECONFIG", &nowhere).output();
+    named.code_is(128).stderr_contains("KUBECONFIG names '").stderr_contains("nowhere'");
+    nothing_begun(&lab, &output);
+}
+
+#[test]
+fn a_kubeconfig_that_is_none_is_named() {
+    let lab = waiting(cluster!());
+    let path = lab.root().join("broken");
+    std::fs::write(&path, "clusters: [\x1b[31m\n").unwrap();
+    let output = lab.command(&[]).env("KUBECONFIG", &path).output();
+    output
+        .code_is(128)
+        .stderr_contains("cannot read kubeconfig '")
+        .stderr_contains("broken'")
+        .lacks("\x1b[31m");
+    nothing_begun(&lab, &output);
+}
+
+#[test]
+fn a_context_that_does_not_exist_is_an_error_and_the_current_one_is_never_taken() {
+    let lab = waiting(cluster!());
+    let path = lab.root().join("kubeconfig");
+    let access = lab.cluster.access();
+    Kubeconfig::new().context("tset", access.clone()).context("other", access).current("tset").write(&path);
+    let output = lab.command(&[]).env("KUBECONFIG", &path).output();
+    output.code_is(128).stderr_contains("has no context 'test'").stderr_contains("did you mean 'tset'?");
+    nothing_begun(&lab, &output);
+}
+
+#[test]
+fn a_cluster_that_is_not_there_is_nobodys_fault() {
+    let lab = waiting(cluster!());
+    let path = lab.cluster.kubeconfig_with(lab.cluster.access().at("127.0.0.1:1"));
+    let begin = Instant::now();
+    let output = lab.command(&[]).env("KUBECONFIG", &path).output();
+    output.code_is(75).stderr_contains("cannot reach the cluster of context 'test' at https://127.0.0.1:1/");
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    let json = lab.command(&["--json"]).env("KUBECONFIG", &path).output();
+    let last = json.lines().last().copied().unwrap_or_default().to_owned();
+    assert!(last.contains("\"blame\":\"nobody\"") && last.contains("\"exit\":75"), "{json}");
+    nothing_begun(&lab, &output);
+}
+
+#[test]
+fn a_cluster_that_never_answers_is_given_up_within_seconds() {
+    let lab = waiting(cluster!());
+    let proxy = lab.cluster.proxy();
+    proxy.stall();
+    let path = lab.cluster.kubeconfig_through(&proxy);
+    let begin = Instant::now();
+    let output = lab.command(&[]).env("KUBECONFIG", &path).output();
+    output.code_is(75).stderr_contains("cannot reach the cluster of context 'test'");
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+    nothing_begun(&lab, &output);
+}
+
+#[test]
+fn an_expired_token_is_told_as_such() {
+    let lab = waiting(cluster!());
+    let path = lab.cluster.kubeconfig_with(lab.cluster.access().with_token("expired"));
+    let output = lab.command(&[]).env("KUBECONFIG", &path).output();
+    output.code_is(75).stderr_contains("refuses the credentials").stderr_contains("hint: log in again");
+    nothing_begun(&lab, &output);
+}
+
+#[test]
+fn something_that_is_no_api_server_is_told_as_such() {
+    let lab = waiting(cluster!());
+    // Speaks, but no TLS.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut stream = stream;
+            let _ = std::io::Write::write_all(&mut stream, b"SSH-2.0-OpenSSH_9.9\r\n");
+        }
+    });
+    let path = lab.cluster.kubeconfig_with(lab.cluster.access().at(address));
+    let output = lab.command(&[]).env("KUBECONFIG", &path).output();
+    output.code_is(75).stderr_contains("cannot reach the cluster of context 'test'");
+    nothing_begun(&lab, &output);
+}

@@ -1,0 +1,118 @@
+//! Values of Secrets.
+
+use git_deploy_testkit::{Output, cluster, sandbox};
+
+use crate::lab::{Lab, Pods, deployment};
+
+/// In base64 `aHVzaC1odXNoLTE=`, `aHVzaC1odXNoLTI=`.
+const VALUES: [&str; 4] = ["hush-hush-1", "aHVzaC1odXNoLTE=", "hush-hush-2", "aHVzaC1odXNoLTI="];
+
+fn secret(value: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{ name: key }}\nstringData: {{ key: {value} }}\n---\n{}",
+        deployment("web", value, &Pods::Ready)
+    )
+}
+
+#[track_caller]
+fn tells_nothing(output: &Output) {
+    for value in VALUES {
+        output.lacks(value);
+    }
+}
+
+/// Nothing that any ref leads to has a value in it, the branches' own commits apart.
+#[track_caller]
+fn keeps_nothing(lab: &Lab<'_>) {
+    let repo = lab.repo();
+    for (name, _) in repo.refs() {
+        if name.starts_with("refs/heads/") {
+            continue;
+        }
+        // Tags and attempts lead to the branches' commits, whose trees are what they are.
+        let of_branches = name.starts_with("refs/tags/") || name.starts_with("refs/deploy/attempts/");
+        for value in VALUES {
+            if !of_branches {
+                let found = repo.try_git(&["grep", "--fixed-strings", "-e", value, &name]);
+                found.code_is(1);
+            }
+            repo.git(&["log", "--format=%B%N", "--notes=deploy", &name]).lacks(value);
+        }
+    }
+    let tags = repo.git(&["for-each-ref", "--format=%(contents)"]);
+    tells_nothing(&tags);
+}
+
+#[test]
+fn a_secrets_values_reach_the_cluster_and_nothing_else() {
+    let lab = Lab::new(&sandbox!(), cluster!());
+    lab.deployable("one", &secret(VALUES[0]).replace("web:hush-hush-1", "web:1"));
+    tells_nothing(lab.deploy(&["--dry-run", "--json"]).success());
+    tells_nothing(lab.deploy(&["-vv"]).success());
+    assert_eq!(lab.namespace.get("secret", "key")["data"]["key"], VALUES[1]);
+    keeps_nothing(&lab);
+
+    lab.deployable("two", &secret(VALUES[2]).replace("web:hush-hush-2", "web:2"));
+    let plan = lab.deploy(&["--dry-run", "--json"]);
+    tells_nothing(plan.success().stdout_contains("*** (before)"));
+    tells_nothing(lab.deploy(&["--json"]).success());
+    assert_eq!(lab.namespace.get("secret", "key")["data"]["key"], VALUES[3]);
+    keeps_nothing(&lab);
+    // Nor in the records in the cluster.
+    let records = lab.parent().unwrap_or_default().to_string();
+    assert!(!VALUES.iter().any(|value| records.contains(value)), "{records}");
+}
+
+#[test]
+fn an_error_about_a_secret_does_not_tell_its_values() {
+    let lab = Lab::new(&sandbox!(), cluster!());
+    let broken = [
+        "apiVersion: v1\nkind: Secret\nmetadata: { name: key }\ndata: { key: 'hush-hush-1' }\n",
+        "apiVersion: v1\nkind: Secret\nmetadata: { name: key }\ndata: { key: [hush-hush-1] }\n",
+        "apiVersion: v1\nkind: Secret\nmetadata: { name: key }\nstringData: { key: { a: hush-hush-1 } }\n",
+        "apiVersion: v1\nkind: Secret\nmetadata: { name: key }\ndata: hush-hush-1\n",
+        "apiVersion: v1\nkind: Secret\nmetadata: { name: key }\ntype: kubernetes.io/tls\nstringData: { tls.crt: hush-hush-1 }\n",
+        "apiVersion: v1\nkind: Secret\nmetadata: { name: key }\ntype: kubernetes.io/dockerconfigjson\nstringData: { .dockerconfigjson: '{hush-hush-1' }\n",
+    ];
+    for (number, manifest) in broken.iter().enumerate() {
+        lab.deployable(&format!("broken-{number}"), manifest);
+        let output = lab.deploy(&[]);
+        output.code_is(1).stdout_contains("Failed Deployment");
+        tells_nothing(&output);
+    }
+    lab.changed_nothing();
+    keeps_nothing(&lab);
+}
+
+#[test]
+fn a_secret_that_others_have_changed_is_told_without_its_values() {
+    let lab = Lab::new(&sandbox!(), cluster!());
+    lab.deployed("one", &secret(VALUES[0]).replace("web:hush-hush-1", "web:1"));
+    let patch = format!("{{\"data\":{{\"key\":\"{}\"}}}}", VALUES[3]);
+    lab.namespace.kubectl(&["patch", "secret", "key", "-p", &patch]).success();
+    lab.deployable("two", &secret(VALUES[0]).replace("web:hush-hush-1", "web:2"));
+    let output = lab.deploy(&[]);
+    tells_nothing(output.code_is(1).stdout_contains("'kubectl-patch' holds .data.key"));
+    lab.repo().deploy("deploy-state", &["set", "deployable", "two"]);
+    tells_nothing(lab.deploy(&["--force-conflicts"]).success());
+    assert_eq!(lab.namespace.get("secret", "key")["data"]["key"], VALUES[1]);
+    keeps_nothing(&lab);
+}
+
+#[test]
+fn going_back_leaves_secrets_as_they_are_and_says_so() {
+    let lab = Lab::new(&sandbox!(), cluster!());
+    lab.deployed("one", &secret(VALUES[0]).replace("web:hush-hush-1", "web:1"));
+    let bad = deployment("web", "2", &Pods::Waiting);
+    let key = secret(VALUES[2]).split("---\n").next().unwrap_or_default().to_owned();
+    lab.deployable("two", &format!("{key}---\n{bad}"));
+    let output = lab.deploy(&[]);
+    tells_nothing(
+        output.code_is(1).stderr_contains("/key' is left as it is: its values are not kept in git"),
+    );
+    assert_eq!(lab.namespace.get("secret", "key")["data"]["key"], VALUES[3], "as it was left");
+    let live = lab.namespace.get("deployment", "web");
+    assert_eq!(live["spec"]["template"]["spec"]["containers"][0]["image"], "registry.example.org/web:1");
+    lab.failed("deployment-0002", "verify: ");
+    keeps_nothing(&lab);
+}
