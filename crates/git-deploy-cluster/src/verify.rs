@@ -11,7 +11,9 @@ mod scene;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures::future::{select_all, try_join_all};
+use futures::StreamExt as _;
+use futures::future::try_join_all;
+use futures::stream::FuturesUnordered;
 use git_deploy_core::deployment::Blame;
 use git_deploy_manifest::ObjectId;
 use git_deploy_manifest::readiness::{Origin, Patience, Trouble};
@@ -175,61 +177,69 @@ async fn fill(connection: &Connection, scene: &Scene<'_>) -> Result<(), NotReady
     try_join_all(stores).await.map(drop)
 }
 
-/// Looks again after each change, until there is a verdict.
+/// Watches until there is a verdict.
 async fn settle(
     connection: &Connection,
     scene: &Scene<'_>,
     tell: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<String>, NotReady> {
-    let changed = &Notify::new();
-    let mut told = Told::new(tell);
-    told.warn(scene.blind_spots());
-    let looking = async {
-        loop {
-            let standing = scene.look();
-            told.of(&standing);
-            if let Some((index, trouble)) = standing.failed {
-                return Err(failed(connection, scene, index, trouble).await);
-            }
-            if standing.waiting.is_empty() {
-                scene.still_there(connection).await?;
-                return Ok(standing.notes);
-            }
-            if scene.probe(connection).await {
-                continue;
-            }
-            // Nothing is missed in between: a notification waits for whoever asks next.
-            if timeout(TICK, changed.notified()).await.is_ok() {
-                sleep(SETTLE).await;
-            }
-        }
-    };
-    // Ready at the first sight is the usual end of what did not change: no watch is opened for that.
-    let following = async {
-        tokio::task::yield_now().await;
-        let follow = scene.stores().filter(|(store, _)| store.state().denied().is_none());
-        let mut following: Vec<_> = follow
-            .map(|(store, is_required)| {
-                Box::pin(async move { (store.follow(connection, changed).await, store, is_required) })
-            })
-            .collect();
-        loop {
-            if following.is_empty() {
-                std::future::pending::<()>().await;
-            }
-            let ((why, store, is_required), _, others) = select_all(following).await;
-            if is_required {
-                return NotReady::Denied { what: store.what(), why };
-            }
-            store.give_up(why);
-            following = others;
-        }
-    };
+    let (changed, needed) = (Notify::new(), Notify::new());
     tokio::select! {
         biased;
-        verdict = looking => verdict,
-        denied = following => Err(denied),
+        verdict = verdict(connection, scene, tell, &changed, &needed) => verdict,
+        denied = follow(connection, scene, &changed, &needed) => Err(denied),
     }
+}
+
+/// Looks, and looks again after each change; says when it needs to hear of changes at all.
+async fn verdict(
+    connection: &Connection,
+    scene: &Scene<'_>,
+    tell: &(dyn Fn(Progress) + Sync),
+    changed: &Notify,
+    needed: &Notify,
+) -> Result<Vec<String>, NotReady> {
+    let mut told = Told::new(tell);
+    loop {
+        told.warn(scene.blind_spots());
+        let standing = scene.look();
+        told.of(&standing);
+        if let Some((index, trouble)) = standing.failed {
+            return Err(failed(connection, scene, index, trouble).await);
+        }
+        if standing.waiting.is_empty() {
+            scene.still_there(connection).await?;
+            return Ok(standing.notes);
+        }
+        needed.notify_one();
+        if scene.probe(connection).await {
+            continue;
+        }
+        // Nothing is missed in between: a notification waits for whoever asks next.
+        if timeout(TICK, changed.notified()).await.is_ok() {
+            sleep(SETTLE).await;
+        }
+    }
+}
+
+/// Keeps all stores current, once that is needed: what is ready at the first sight, as all is that did not change,
+/// costs no watch. Ends when something that was applied may no longer be watched.
+async fn follow(connection: &Connection, scene: &Scene<'_>, changed: &Notify, needed: &Notify) -> NotReady {
+    needed.notified().await;
+    let readable = scene.stores().filter(|(store, _)| store.state().denied().is_none());
+    let watches = readable.map(async |(store, is_required)| {
+        let why = store.follow(connection, changed).await;
+        (why, store, is_required)
+    });
+    let mut watches: FuturesUnordered<_> = watches.collect();
+    while let Some((why, store, is_required)) = watches.next().await {
+        if is_required {
+            return NotReady::Denied { what: store.what(), why };
+        }
+        store.give_up(why);
+        changed.notify_one();
+    }
+    std::future::pending().await
 }
 
 /// What was told already.

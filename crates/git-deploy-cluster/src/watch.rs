@@ -24,7 +24,7 @@ use crate::api_error::{ApiError, ApiErrorKind};
 use crate::connect::Connection;
 
 /// How long the server keeps a watch open, in seconds.
-const WINDOW: u32 = 12;
+const WINDOW: u32 = 10;
 
 /// How much later than the server we end it ourselves.
 const SLACK: Duration = Duration::from_secs(2);

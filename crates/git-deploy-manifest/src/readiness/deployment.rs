@@ -50,9 +50,14 @@ fn is_through(object: &Value) -> bool {
 }
 
 fn failure(scene: Scene<'_>, newest: Option<&Value>, pods: &[&Value]) -> Option<Trouble> {
-    super::workloads::all_doomed(scene, pods, Ends::Count)
-        .or_else(|| newest.and_then(|set| uncreated(scene, set)))
-        .or_else(|| deadline(scene, pods))
+    super::workloads::most_doomed(
+        scene,
+        pods,
+        number(scene.object, "/spec/replicas").unwrap_or(1),
+        Ends::Count,
+    )
+    .or_else(|| newest.and_then(|set| uncreated(scene, set)))
+    .or_else(|| deadline(scene, pods))
 }
 
 /// `ProgressDeadlineExceeded`, unless it was there when we applied and nothing has happened since: the controller

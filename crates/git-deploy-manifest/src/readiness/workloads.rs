@@ -17,15 +17,16 @@ pub(super) fn owned<'a>(scene: Scene<'a>, owner: &str, which: impl Fn(&Value) ->
     pods.into_iter().filter(|pod| controller(pod) == owner && which(pod)).collect()
 }
 
-/// The first pod's trouble when all of them are doomed, or when some are and nothing has changed for long.
+/// The first pod's trouble when all of them are doomed; when as many are as there should be pods, since others may come
+/// after them for ever; or when some are and nothing has changed for long.
 ///
 /// One doomed pod of many may be bad luck.
-pub(super) fn all_doomed(scene: Scene<'_>, pods: &[&Value], ends: Ends) -> Option<Trouble> {
+pub(super) fn most_doomed(scene: Scene<'_>, pods: &[&Value], wanted: i64, ends: Ends) -> Option<Trouble> {
     let judge = Judge { around: scene.around, patience: scene.patience, ends };
     let tally = Tally::of(pods.iter().copied(), judge);
     let first = tally.doomed.first()?;
     let (doomed, present) = (tally.doomed.len(), tally.present);
-    if doomed == present {
+    if doomed == present || i64::try_from(doomed).is_ok_and(|doomed| doomed >= wanted.max(1)) {
         return Some(first.clone());
     }
     let symptom = format!("{} {doomed} of {present} doomed", uid(scene.object));
@@ -149,7 +150,7 @@ pub(super) fn replica_set(scene: Scene<'_>) -> Health {
         return Health::Ready;
     }
     let pods = owned(scene, uid(object), |_| true);
-    if let Some(trouble) = all_doomed(scene, &pods, Ends::Count) {
+    if let Some(trouble) = most_doomed(scene, &pods, wanted, Ends::Count) {
         return Health::Failed(trouble);
     }
     Health::waiting(format!("{available} of {wanted} pods are available"))
@@ -210,7 +211,7 @@ pub(super) fn job(scene: Scene<'_>) -> Health {
         .into_iter()
         .filter(|pod| !matches!(text(pod, "/status/phase"), "Failed" | "Succeeded"))
         .collect();
-    if let Some(trouble) = all_doomed(scene, &running, Ends::LeftToJob) {
+    if let Some(trouble) = most_doomed(scene, &running, i64::MAX, Ends::LeftToJob) {
         return Health::Failed(trouble);
     }
     let wanted = number(job, "/spec/completions").or(number(job, "/spec/parallelism")).unwrap_or(1);

@@ -84,6 +84,20 @@ fn one_doomed_pod_of_two_is_told_and_fails_only_when_nothing_moves_any_more() {
 }
 
 #[test]
+fn pods_that_fail_one_after_the_other_use_the_budget_up() {
+    let mut scene = recorded("deployment-crashing");
+    let mut over = scene.around["pods"][0].clone();
+    over["status"] = json!({"phase": "Failed", "reason": "Error"});
+    for pod in scene.around["pods"].as_array_mut().unwrap() {
+        pod["status"] = json!({"phase": "Pending"});
+    }
+    scene.around["pods"].as_array_mut().unwrap().push(over.clone());
+    assert!(matches!(scene.health(), Health::Waiting(_)), "one may be bad luck");
+    scene.around["pods"].as_array_mut().unwrap().push(over);
+    assert!(matches!(scene.health(), Health::Failed(_)), "as many as there should be pods");
+}
+
+#[test]
 fn pods_that_their_node_took_away_do_not_count() {
     for taken in [
         json!({"phase": "Failed", "reason": "Evicted"}),

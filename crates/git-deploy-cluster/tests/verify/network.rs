@@ -1,0 +1,106 @@
+//! An API server that is hard to reach.
+
+use std::time::Duration;
+
+use git_deploy_cluster::NotReady;
+use git_deploy_core::deployment::Blame;
+use git_deploy_testkit::cluster::{Cluster, Options};
+use git_deploy_testkit::{cluster, skip};
+
+use crate::quiet;
+use crate::stage::{SLOW, admin, apply, deployment, limits, open, short, wait, wait_while};
+
+const SOON: Duration = Duration::from_secs(1);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_that_is_cut_off_is_begun_again() {
+    let cluster = cluster!();
+    let namespace = cluster.namespace("network").create();
+    let proxy = cluster.proxy();
+    let connection = open(cluster, &cluster.kubeconfig_through(&proxy)).await;
+    let applied = apply(&namespace, &deployment("slow", SLOW, ""));
+    let waited = wait_while(wait(&connection, &applied, limits()), Duration::from_millis(500), move || {
+        for _ in 0..10 {
+            proxy.cut();
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        proxy
+    })
+    .await;
+    assert_eq!(waited.result, Ok(Vec::new()));
+    assert!(waited.took < Duration::from_secs(15), "{:?}", waited.took);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_that_is_gone_for_some_seconds_is_waited_for() {
+    let cluster = cluster!();
+    let namespace = cluster.namespace("network").create();
+    let proxy = cluster.proxy();
+    let connection = open(cluster, &cluster.kubeconfig_through(&proxy)).await;
+    let applied = apply(&namespace, &deployment("slow", SLOW, ""));
+    let waited = wait_while(wait(&connection, &applied, limits()), SOON, move || {
+        proxy.refuse();
+        std::thread::sleep(Duration::from_secs(5));
+        proxy.resume();
+        proxy
+    })
+    .await;
+    assert_eq!(waited.result, Ok(Vec::new()));
+    assert!(waited.took > Duration::from_secs(5), "{:?}", waited.took);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_that_went_silent_is_noticed_by_the_second_list() {
+    let cluster = cluster!();
+    let namespace = cluster.namespace("network").create();
+    let proxy = quiet::Proxy::to(cluster.address());
+    let connection = open(cluster, &cluster.kubeconfig_with(cluster.access().at(proxy.address()))).await;
+    let applied = apply(&namespace, &deployment("slow", SLOW, ""));
+    let waited = wait_while(wait(&connection, &applied, limits()), SOON, move || proxy.forget()).await;
+    assert_eq!(waited.result, Ok(Vec::new()));
+    assert!(waited.took > Duration::from_secs(5), "nothing came meanwhile: {:?}", waited.took);
+    assert!(waited.took < Duration::from_secs(20), "{:?}", waited.took);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_server_that_is_killed_and_restarted_in_the_middle_changes_nothing() {
+    let cluster = match Cluster::start_own(&Options::new()) {
+        Ok(cluster) => cluster,
+        Err(missing) => skip!(&missing.to_string()),
+    };
+    let namespace = cluster.namespace("network").create();
+    let connection = admin(&cluster).await;
+    let applied = apply(&namespace, &deployment("slow", SLOW, ""));
+    let restarted = async {
+        tokio::time::sleep(SOON).await;
+        tokio::task::block_in_place(|| {
+            cluster.api_server().kill();
+            std::thread::sleep(Duration::from_secs(1));
+            cluster.api_server().start();
+        });
+    };
+    let (waited, ()) = tokio::join!(
+        async {
+            let connection = connection.clone();
+            let applied = applied.clone();
+            tokio::spawn(async move { wait(&connection, &applied, limits()).await }).await.expect("no panic")
+        },
+        restarted
+    );
+    assert_eq!(waited.result, Ok(Vec::new()));
+
+    // And one that does not come back is named as what was missing.
+    let applied = apply(&namespace, &deployment("unready", "", ""));
+    let lost = async {
+        tokio::time::sleep(SOON).await;
+        tokio::task::block_in_place(|| cluster.api_server().kill());
+    };
+    let waiting = tokio::spawn(async move { wait(&connection, &applied, short(8)).await });
+    let (waited, ()) = tokio::join!(waiting, lost);
+    let waited = waited.expect("no panic");
+    let NotReady::Unreachable { what, silence, .. } = waited.failure() else { panic!("{:?}", waited.result) };
+    assert!(what.contains("in namespace"), "{what}");
+    assert!(*silence >= Duration::from_secs(3), "{silence:?}");
+    assert_eq!(waited.failure().blame(), Blame::Nobody);
+    assert!(waited.took < Duration::from_secs(10), "the time-out holds: {:?}", waited.took);
+}
