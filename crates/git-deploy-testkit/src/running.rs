@@ -115,7 +115,7 @@ impl Running {
     ///
     /// # Panics
     /// If the command ends before that.
-    pub fn wait_until_it_says(&mut self, part: &str) {
+    pub fn wait_for_words(&mut self, part: &str) {
         let stderr = self.stderr.clone();
         let has_said = || fs::read(&stderr).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(part));
         if let Some(status) = self.poll(has_said)
