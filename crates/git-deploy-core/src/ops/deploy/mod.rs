@@ -14,16 +14,15 @@ mod pick;
 mod rollback;
 mod run;
 mod standing;
+mod untold;
 mod verdict;
-
-use std::path::PathBuf;
 
 use crate::attempt::Attempt;
 use crate::config::deploy_toml::{DeployToml, Environment, Target};
 use crate::config::{ConfigError, deploy_toml_of};
-use crate::deployment::{Blame, Event, Failure, Phase};
+use crate::deployment::{Blame, Event, Failure};
 use crate::environment::{Driver, Plan, Renderer, Standing};
-use crate::git::{GitError, Identity, Repository};
+use crate::git::{Identity, Repository};
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
 use crate::ledger::Outcome;
 use crate::ops::sweep::{Fate, sweep_authority};
@@ -398,34 +397,6 @@ impl Deployer<'_> {
         };
         let named = request.environment.as_deref();
         Ok(same_target && named.is_none_or(|name| name == verdict.environment.as_str()))
-    }
-
-    /// Where the deployment stands whose verdict nobody was told yet.
-    fn untold_path(&self) -> PathBuf {
-        self.repository.deploy_dir().join("untold")
-    }
-
-    /// Remembers whose verdict is to be told, so that one that is reached by a run which then dies is not lost.
-    fn remember(&self, id: &DeploymentId) -> Result<(), DeployError> {
-        let path = self.untold_path();
-        std::fs::write(&path, format!("{id}\n")).map_err(GitError::file(&path))?;
-        Ok(())
-    }
-
-    /// The verdict was told.
-    pub fn told(&self) {
-        // If it stays it is told once more.
-        drop(std::fs::remove_file(self.untold_path()));
-    }
-
-    /// The verdict of a deployment that ended without anybody being told.
-    fn untold(&self, context: &Context<'_>) -> Result<Option<Verdict>, DeployError> {
-        let text = std::fs::read_to_string(self.untold_path()).unwrap_or_default();
-        let Ok(id) = text.trim().parse::<DeploymentId>() else { return Ok(None) };
-        let attempt = context.attempt(&id)?.filter(|attempt| attempt.phase == Phase::Finished);
-        Ok(attempt
-            .and_then(|attempt| Some((attempt.outcome?, attempt)))
-            .map(|(outcome, attempt)| Verdict::of(attempt, outcome)))
     }
 }
 

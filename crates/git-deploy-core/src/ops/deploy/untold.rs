@@ -1,0 +1,72 @@
+//! Verdicts that nobody was told, because the run that reached them died before it could.
+
+use std::path::PathBuf;
+
+use super::keeping::Keeper;
+use super::{Context, DeployError, Deployer, Verdict};
+use crate::attempt::Attempt;
+use crate::candidate::Candidate;
+use crate::deployment::Phase;
+use crate::environment::{NotTaken, Work};
+use crate::git::GitError;
+use crate::ids::DeploymentId;
+use crate::ledger::Outcome;
+
+impl Deployer<'_> {
+    /// Where the deployment stands whose verdict nobody was told yet.
+    fn untold_path(&self) -> PathBuf {
+        self.repository.deploy_dir().join("untold")
+    }
+
+    /// Remembers whose verdict is to be told, so that one that is reached by a run which then dies is not lost.
+    pub(super) fn remember(&self, id: &DeploymentId) -> Result<(), DeployError> {
+        let path = self.untold_path();
+        std::fs::write(&path, format!("{id}\n")).map_err(GitError::file(&path))?;
+        Ok(())
+    }
+
+    /// The verdict was told.
+    pub fn told(&self) {
+        // If it stays it is told once more.
+        drop(std::fs::remove_file(self.untold_path()));
+    }
+
+    /// The verdict of a deployment that ended without anybody being told. Its environment is given back if the run that
+    /// died had no time for that either.
+    pub(super) fn untold(&self, context: &Context<'_>) -> Result<Option<Verdict>, DeployError> {
+        let text = std::fs::read_to_string(self.untold_path()).unwrap_or_default();
+        let Ok(id) = text.trim().parse::<DeploymentId>() else { return Ok(None) };
+        let attempt = context.attempt(&id)?.filter(|attempt| attempt.phase == Phase::Finished);
+        let Some((outcome, attempt)) = attempt.and_then(|attempt| Some((attempt.outcome?, attempt))) else {
+            return Ok(None);
+        };
+        if let Err(error) = self.give_back(context, &attempt, outcome) {
+            self.observer.warn(&format!("'{}' could not be given back: {error}", attempt.environment));
+        }
+        Ok(Some(Verdict::of(attempt, outcome)))
+    }
+
+    /// Gives back an environment that the run which died may hold. Whoever has it since is left alone.
+    fn give_back(
+        &self,
+        context: &Context<'_>,
+        attempt: &Attempt,
+        outcome: Outcome,
+    ) -> Result<(), DeployError> {
+        let environment = context.deploy_toml.environment(attempt.environment.as_str());
+        let Some(environment) = environment else { return Ok(()) };
+        let driver = context.driver(environment).map_err(DeployError::Plan)?;
+        let standing = context.standing(environment)?;
+        let candidate = Candidate::of_attempt(attempt);
+        let custody = Keeper { context, run: &attempt.run, id: &attempt.id };
+        let identity = self.repository.identity()?;
+        let work =
+            Work { id: &attempt.id, candidate: &candidate, identity: &identity, pulse: self.interrupt };
+        match driver.begin(work, &standing, &custody) {
+            Ok(_) => driver.end(work, outcome),
+            Err(NotTaken::Held(_)) => {}
+            Err(NotTaken::Failed(failure)) => return Err(DeployError::Plan(failure)),
+        }
+        Ok(())
+    }
+}
