@@ -119,8 +119,11 @@ impl Planner<'_> {
         if stage == Stage::Services && before.is_some_and(|live| selector_changes(&target.wanted, live)) {
             stage = Stage::Traffic;
         }
+        // Of other kinds it is not known that none means one.
+        let is_scaled = matches!(target.id.group.as_str(), "apps" | "") || circumstances.autoscaled;
         let lets_go = |live: &Value| {
-            target.wanted.pointer("/spec/replicas").is_none()
+            is_scaled
+                && target.wanted.pointer("/spec/replicas").is_none()
                 && fields::owns_alone(live, MANAGER, &["spec", "replicas"])
         };
         PlannedObject {

@@ -309,23 +309,54 @@ async fn a_file_means_to_us_what_it_means_to_kubectl() {
     kubectl_apply(&kubectl, &file);
     lab.deploy(&file).await;
     for (kind, name) in [("deployment", "web"), ("configmap", "colours")] {
-        let same = |mut live: Value| {
-            let metadata = live["metadata"].as_object_mut().unwrap();
-            metadata.remove("namespace");
-            metadata.remove("annotations");
-            if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
-                labels.remove(git_deploy_manifest::PART_OF_LABEL);
-            }
-            if metadata.get("labels").is_some_and(|labels| labels == &json!({})) {
-                metadata.remove("labels");
-            }
-            comparable(&live)
-        };
-        assert_eq!(same(lab.namespace.get(kind, name)), same(kubectl.get(kind, name)), "{kind}");
+        assert_eq!(meant(&lab.namespace.get(kind, name)), meant(&kubectl.get(kind, name)), "{kind}");
     }
     let mode =
         lab.namespace.get("deployment", "web")["spec"]["template"]["spec"]["volumes"][0]["configMap"].clone();
     assert_eq!(mode["defaultMode"], 420);
+}
+
+/// A live object without what is different in another namespace, or in a set.
+fn meant(live: &Value) -> Value {
+    let mut live = comparable(live);
+    let remove = |live: &mut Value, pointer: &str, keys: &[&str]| {
+        if let Some(fields) = live.pointer_mut(pointer).and_then(Value::as_object_mut) {
+            fields.retain(|key, _| !keys.contains(&key.as_str()));
+        }
+    };
+    remove(&mut live, "/metadata/labels", &[git_deploy_manifest::PART_OF_LABEL]);
+    if live["metadata"]["labels"] == json!({}) {
+        remove(&mut live, "/metadata", &["labels"]);
+    }
+    // Annotations are its controller's, which writes them a moment later.
+    remove(&mut live, "/metadata", &["namespace", "annotations"]);
+    remove(&mut live, "/spec", &["clusterIP", "clusterIPs", "healthCheckNodePort"]);
+    for port in live.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten() {
+        remove(port, "", &["nodePort"]);
+    }
+    live
+}
+
+#[tokio::test]
+async fn a_whole_shop_means_to_us_what_it_means_to_kubectl() {
+    let lab = Lab::new(cluster!(), "shop").await;
+    let kubectl = lab.beside();
+    for version in ["v0.3.9", "v0.10.3"] {
+        let shared = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/cases/online-boutique");
+        let path = format!("{shared}/{version}/kubernetes-manifests.yaml");
+        let Ok(shop) = std::fs::read_to_string(&path) else {
+            git_deploy_testkit::skip!(&format!("no '{path}'"))
+        };
+        kubectl_apply(&kubectl, &shop);
+        for applied in lab.deploy(&shop).await {
+            let id = &applied.target.id;
+            let kind = format!("{}.{}", applied.target.resource.plural, id.group);
+            let kind = kind.trim_end_matches('.');
+            let (ours, theirs) = (lab.namespace.get(kind, &id.name), kubectl.get(kind, &id.name));
+            assert_eq!(meant(&ours), meant(&theirs), "{id}");
+        }
+        assert!(lab.effects(&shop).await.iter().all(|(effect, _)| *effect == Effect::Keep));
+    }
 }
 
 #[tokio::test]
