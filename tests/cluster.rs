@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use git_deploy_testkit::cluster::{Cluster, Kubeconfig, Namespace, Options, eventually};
+use git_deploy_testkit::cluster::{Kubeconfig, Namespace, Options, eventually};
 use git_deploy_testkit::{Output, Running, Sandbox, Victim, cluster, sandbox, skip};
 use serde_json::{Value, json};
 
@@ -96,9 +96,7 @@ fn a_deployment_becomes_ready() {
 #[test]
 fn a_cluster_is_up_in_seconds() {
     let started = Instant::now();
-    let Ok(cluster) = Cluster::start_own(&Options::new().nodes(1)) else {
-        skip!("its programs are not built")
-    };
+    let cluster = cluster!(Options::new().nodes(1));
     // Alone it takes three; other tests run at the same time.
     assert!(started.elapsed().as_secs() < 20, "it took {:?}", started.elapsed());
     assert_eq!(cluster.get_raw("/api/v1/nodes")["items"].as_array().map(Vec::len), Some(1));
@@ -293,7 +291,7 @@ fn a_kubeconfig_is_private_and_has_no_current_context() {
 
 #[test]
 fn an_api_server_that_was_killed_comes_back_with_its_objects() {
-    let Ok(cluster) = Cluster::start_own(&Options::new()) else { skip!("its programs are not built") };
+    let cluster = cluster!(Options::new());
     let namespace = cluster.namespace("shop").create();
     namespace.apply(&deployment("web", 1, "plain", &json!({})));
     let uid = namespace.get("deployment", "web")["metadata"]["uid"].clone();
@@ -311,9 +309,7 @@ fn an_api_server_that_was_killed_comes_back_with_its_objects() {
 
 #[test]
 fn a_paused_api_server_answers_nobody_until_it_goes_on() {
-    let Ok(cluster) = Cluster::start_own(&Options::new().nodes(1)) else {
-        skip!("its programs are not built")
-    };
+    let cluster = cluster!(Options::new().nodes(1));
     cluster.api_server().pause();
     cluster.kubectl(&["get", "namespaces", "--request-timeout=1s"]).code_is(1);
     assert!(cluster.api_server().is_alive());
@@ -324,7 +320,7 @@ fn a_paused_api_server_answers_nobody_until_it_goes_on() {
 #[test]
 fn a_flag_reaches_the_api_server() {
     let options = Options::new().nodes(0).api_server_flag("--enable-admission-plugins=AlwaysPullImages");
-    let Ok(cluster) = Cluster::start_own(&options) else { skip!("its programs are not built") };
+    let cluster = cluster!(options);
     let namespace = cluster.namespace("shop").create();
     namespace.kubectl(&["run", "web", "--image=shop:1", "--image-pull-policy=Never"]).success();
     assert_eq!(namespace.get("pod", "web")["spec"]["containers"][0]["imagePullPolicy"], "Always");
@@ -398,7 +394,7 @@ fn child(sandbox: &Sandbox, test: &str, told: &Path) -> Running {
 
 /// What a child does: tells where its cluster is, and waits to be killed.
 fn hold_a_cluster(told: &Path) {
-    let Ok(cluster) = Cluster::start_own(&Options::new().nodes(1)) else { return };
+    let cluster = cluster!(Options::new().nodes(1));
     let _ = cluster.namespace("theirs").create();
     let unfinished = told.with_extension("new");
     fs::write(&unfinished, cluster.directory().as_os_str().as_encoded_bytes()).unwrap();
@@ -461,9 +457,7 @@ fn nothing_survives_a_test_process_that_is_killed() {
 #[test]
 fn two_clusters_do_not_disturb_each_other() {
     let ours = cluster!();
-    let Ok(theirs) = Cluster::start_own(&Options::new().nodes(1)) else {
-        skip!("its programs are not built")
-    };
+    let theirs = cluster!(Options::new().nodes(1));
     let namespace = theirs.namespace("theirs").create();
     assert_ne!(ours.address(), theirs.address());
     ours.kubectl(&["get", "namespace", namespace.name()]).code_is(1).stderr_contains("NotFound");

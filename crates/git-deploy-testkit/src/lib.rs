@@ -37,5 +37,6 @@ pub use skip::skip;
 #[doc(hidden)]
 pub mod macros {
     //! What the macros need from inside the crate.
+    pub use crate::cluster::no_cluster;
     pub use crate::skip::enclosing_function;
 }

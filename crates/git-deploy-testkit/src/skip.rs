@@ -7,14 +7,23 @@ use std::io::{self, Write};
 /// the test counts as skipped then, and as a failure where nothing may be skipped. Return after it, or use
 /// [`skip!`](crate::skip!).
 pub fn skip(name: &str, reason: &str) {
+    say(&format!("skipped: {name}: {reason}"));
+}
+
+/// Says that a scenario is not wanted in this run: it counts neither as passed nor as skipped.
+pub(crate) fn left_out(name: &str) {
+    say(&format!("left out: {name}"));
+}
+
+fn say(fact: &str) {
     // The macros that print are caught by the test harness, which drops what a test that passes has printed.
     // The newline in front: the harness may have left its own line open.
-    let line = format!("\nskipped: {name}: {reason}\n");
+    let line = format!("\n{fact}\n");
     let mut stdout = io::stdout().lock();
     stdout
         .write_all(line.as_bytes())
         .and_then(|()| stdout.flush())
-        .unwrap_or_else(|error| panic!("cannot say that '{name}' is skipped: {error}"));
+        .unwrap_or_else(|error| panic!("cannot say '{fact}': {error}"));
 }
 
 /// Skips the test that it stands in, with the reason, and returns from it.
@@ -39,5 +48,6 @@ macro_rules! skip {
 #[must_use]
 pub fn enclosing_function<F>(here: &F) -> &'static str {
     let name = type_name_of_val(here);
-    name.strip_suffix("::here").unwrap_or(name)
+    // What an async function does is in a closure of it.
+    name.strip_suffix("::here").unwrap_or(name).trim_end_matches("::{{closure}}")
 }

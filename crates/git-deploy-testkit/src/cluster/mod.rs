@@ -61,14 +61,25 @@ const MARKER: &str = "/version?marker=";
 /// Nothing that a test waits for takes as long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The cluster that all tests of a process share; a test that stands where there can be none is skipped.
+/// The cluster that all tests of a process share, or with [`Options`] one of the test's own, to be harmed. A test
+/// that stands where there can be none is skipped.
 #[macro_export]
 macro_rules! cluster {
     () => {
-        match $crate::cluster::Cluster::shared() {
+        $crate::cluster!(@ $crate::cluster::Cluster::shared())
+    };
+    (@ $started:expr) => {
+        match $started {
             Ok(cluster) => cluster,
-            Err(missing) => $crate::skip!(&missing.to_string()),
+            Err(missing) => {
+                fn here() {}
+                $crate::macros::no_cluster($crate::macros::enclosing_function(&here), &missing);
+                return;
+            }
         }
+    };
+    ($options:expr) => {
+        $crate::cluster!(@ $crate::cluster::Cluster::start_own(&$options))
     };
 }
 
@@ -250,6 +261,14 @@ impl Cluster {
 
     fn next_number(&self) -> usize {
         self.names.fetch_add(1, Ordering::SeqCst) + 1
+    }
+}
+
+/// What a test says that finds no cluster.
+pub fn no_cluster(test: &str, missing: &Missing) {
+    match missing {
+        Missing::Programs => crate::skip(test, &missing.to_string()),
+        Missing::LeftOut => crate::skip::left_out(test),
     }
 }
 

@@ -6,24 +6,30 @@ use std::process::Command;
 
 use thiserror::Error;
 
-/// Set by `tests/run`, which builds them first.
+/// Set by `tests/run`, which builds them first. Empty: tests with a cluster are run elsewhere.
 const DIRECTORY: &str = "GIT_DEPLOY_TEST_CLUSTER";
 
-/// Why there can be no cluster on this machine.
+/// Why there is no cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("the programs of a control plane are not built; run: ./tests/run cluster")]
-pub struct Missing;
+pub enum Missing {
+    /// Not on this machine, so far.
+    #[error("the programs of a control plane are not built; run: ./tests/run cluster")]
+    Programs,
+    /// Not in this run.
+    #[error("tests with a cluster are left out")]
+    LeftOut,
+}
 
 /// The directory that `tests/cluster/build` printed, or would print.
 pub(super) fn find() -> Result<PathBuf, Missing> {
-    if let Some(directory) = env::var_os(DIRECTORY).filter(|directory| !directory.is_empty()) {
-        return Ok(PathBuf::from(directory));
+    if let Some(directory) = env::var_os(DIRECTORY) {
+        return if directory.is_empty() { Err(Missing::LeftOut) } else { Ok(PathBuf::from(directory)) };
     }
     let build = files().join("build");
-    let printed = Command::new(build).arg("--print-if-built").output().map_err(|_| Missing)?;
-    let directory = String::from_utf8(printed.stdout).map_err(|_| Missing)?;
+    let printed = Command::new(build).arg("--print-if-built").output().map_err(|_| Missing::Programs)?;
+    let directory = String::from_utf8(printed.stdout).map_err(|_| Missing::Programs)?;
     if !printed.status.success() {
-        return Err(Missing);
+        return Err(Missing::Programs);
     }
     Ok(PathBuf::from(directory.trim_end()))
 }

@@ -1,0 +1,55 @@
+# shellcheck shell=bash
+# The scenarios with a real control plane, which is built first. Sourced by tests/run.
+
+# shellcheck source=/dev/null
+source tests/parts/cargo.sh
+
+uses_clusters() { grep -rqE '\bcluster!\(' "$@"; }
+
+# One line a [[test]] whose source uses a cluster. What else is in such a file is run with it.
+scenarios() {
+    local name path
+    while read -r name path; do
+        # A test in a directory is all of its files.
+        if [ "${path##*/}" = main.rs ]; then path=${path%/main.rs}; fi
+        if uses_clusters "crates/git-deploy/$path"; then printf '%s\n' "$name"; fi
+    done < <(awk -F'"' '
+        /^\[/ { is_test = /^\[\[test\]\]/ }
+        is_test && /^name = / { name = $2 }
+        is_test && /^path = / { print name, $2 }
+    ' crates/git-deploy/Cargo.toml)
+}
+
+# The same for the crates that have tests of their own; the testkit only has an example.
+crates() {
+    local crate
+    for crate in crates/*; do
+        case "$crate" in crates/git-deploy | crates/git-deploy-testkit) continue ;; esac
+        if uses_clusters "$crate"; then printf '%s\n' "${crate#crates/}"; fi
+    done
+}
+
+part() {
+    local name status=0 arguments=()
+    tests/cluster/build 2>&1 >"$1/directory" | tee "$1/build.log" || status=$?
+    case "$status" in
+    0) ;;
+    2)
+        # Its first line says what is missing.
+        skipped cluster "$(sed -n '1s/^tests\/cluster\/build: //p' "$1/build.log")"
+        return
+        ;;
+    *)
+        failed cluster "the control plane cannot be built"
+        return
+        ;;
+    esac
+    GIT_DEPLOY_TEST_CLUSTER=$(cat "$1/directory")
+    export GIT_DEPLOY_TEST_CLUSTER
+    while read -r name; do arguments+=(--test "$name"); done < <(scenarios)
+    run_cargo_test "$1/scenarios.log" -p git-deploy "${arguments[@]}"
+    arguments=()
+    while read -r name; do arguments+=(-p "$name"); done < <(crates)
+    if [ ${#arguments[@]} -gt 0 ]; then run_cargo_test "$1/crates.log" "${arguments[@]}"; fi
+    unset GIT_DEPLOY_TEST_CLUSTER
+}
