@@ -23,7 +23,11 @@ enum Task {
         dir: PathBuf,
     },
     /// Time what is called all the time against git itself
-    Bench,
+    Bench {
+        /// Time deployments into a cluster against kubectl instead
+        #[arg(long)]
+        cluster: bool,
+    },
     /// Write the completions, below bash, zsh and fish
     Completions {
         /// Where to; it is created if it is missing
@@ -34,7 +38,7 @@ enum Task {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Man { dir } => man::write(&dir),
-        Task::Bench => bench::run(),
+        Task::Bench { cluster } => bench::run(cluster),
         Task::Completions { dir } => completions::write(&dir),
     }
 }
