@@ -389,33 +389,43 @@ impl Parent {
     }
 }
 
+/// Whether a namespace is there. One that may not be looked at counts as there.
+///
+/// # Errors
+/// When it is being deleted, or the cluster cannot be asked.
+pub(crate) async fn has_namespace(connection: &Connection, namespace: &str) -> Result<bool, SetError> {
+    let get = request(Method::GET, &format!("/api/v1/namespaces/{namespace}"), Vec::new());
+    match connection.call(get).await {
+        Ok(found) if found["status"]["phase"] == "Terminating" => {
+            Err(SetError::Terminating { namespace: namespace.to_owned() })
+        }
+        Ok(_) => Ok(true),
+        // Who may work in a namespace need not be allowed to look at it.
+        Err(error) if *error.kind() == ApiErrorKind::Forbidden => Ok(true),
+        Err(error) if error.is_not_found() => Ok(false),
+        Err(error) => Err(failed_at_namespace("read", namespace)(error)),
+    }
+}
+
 /// Makes sure that the environment's namespace is there, and returns whether it had to be created. It is never part of the set.
 ///
 /// # Errors
 /// When it is being deleted, or is not there and cannot be created.
 pub async fn ensure_namespace(connection: &Connection, namespace: &str) -> Result<bool, SetError> {
-    let object = format!("Namespace '{namespace}'");
-    let failed = |doing: &'static str| {
-        let object = object.clone();
-        move |error: ApiError| SetError::Api { doing, object, error }
-    };
-    let get = request(Method::GET, &format!("/api/v1/namespaces/{namespace}"), Vec::new());
-    match connection.call(get).await {
-        Ok(found) if found["status"]["phase"] == "Terminating" => {
-            return Err(SetError::Terminating { namespace: namespace.to_owned() });
-        }
-        Ok(_) => return Ok(false),
-        // Who may work in a namespace need not be allowed to look at it.
-        Err(error) if *error.kind() == ApiErrorKind::Forbidden => return Ok(false),
-        Err(error) if error.is_not_found() => {}
-        Err(error) => return Err(failed("read")(error)),
+    if has_namespace(connection, namespace).await? {
+        return Ok(false);
     }
     let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
     let slot = Slot::new(connection, "/api/v1/namespaces".to_owned(), namespace, REQUEST_TIMEOUT);
-    match slot.create(&body).await.map_err(failed("create"))? {
+    match slot.create(&body).await.map_err(failed_at_namespace("create", namespace))? {
         Swap::Done(_) => Ok(true),
         Swap::Lost => Ok(false),
     }
+}
+
+fn failed_at_namespace(doing: &'static str, namespace: &str) -> impl FnOnce(ApiError) -> SetError {
+    let object = format!("Namespace '{namespace}'");
+    move |error| SetError::Api { doing, object, error }
 }
 
 /// Reading may take as long as any request; writes get the limit of the Lease that covers them.

@@ -114,6 +114,8 @@ pub struct Failure {
     pub reason: String,
     /// Whether it only did not succeed in time.
     pub timed_out: bool,
+    /// Whether trying again is of no use before a person has changed something where this runs, or has decided.
+    pub fatal: bool,
     /// What a person can do about it.
     pub hint: Option<String>,
 }
@@ -121,13 +123,19 @@ pub struct Failure {
 impl Failure {
     /// A failure that somebody is to blame for, or nobody.
     pub fn new(step: Step, blame: Blame, reason: impl Into<String>) -> Self {
-        Self { step, blame, reason: short(reason.into()), timed_out: false, hint: None }
+        Self { step, blame, reason: short(reason.into()), timed_out: false, fatal: false, hint: None }
     }
 
     /// The same, because it did not succeed in time.
     #[must_use]
     pub fn timed_out(self) -> Self {
         Self { timed_out: true, ..self }
+    }
+
+    /// The same, and trying again is of no use.
+    #[must_use]
+    pub fn fatal(self) -> Self {
+        Self { fatal: true, ..self }
     }
 
     /// The same, with what a person can do about it.

@@ -18,11 +18,32 @@ pub(super) fn of_lease(step: Step) -> impl Fn(LeaseError) -> Failure {
 }
 
 pub(super) fn of_set(step: Step) -> impl Fn(SetError) -> Failure {
-    move |error| Failure::new(step, error.blame(), error.to_string()).hint(error.hint())
+    move |error| {
+        let failure = Failure::new(step, error.blame(), error.to_string()).hint(error.hint());
+        match error {
+            // Whose the set is does not change by waiting.
+            SetError::NotAParent { .. }
+            | SetError::OtherTool { .. }
+            | SetError::OtherOwner { .. }
+            | SetError::UnknownDeployment { .. }
+            | SetError::Unreadable { .. } => failure.fatal(),
+            _ => failure,
+        }
+    }
 }
 
 pub(super) fn of_connection(error: &ConnectError) -> Failure {
-    Failure::of_nobody(Step::Plan, error.to_string()).hint(error.hint())
+    let failure = Failure::of_nobody(Step::Plan, error.to_string()).hint(error.hint());
+    match error {
+        // Here is what is wrong, not there.
+        ConnectError::NoKubeconfig { .. }
+        | ConnectError::Unreadable { .. }
+        | ConnectError::NoContext { .. }
+        | ConnectError::Unusable { .. } => failure.fatal(),
+        ConnectError::Unreachable { .. }
+        | ConnectError::Unauthorized { .. }
+        | ConnectError::Refused { .. } => failure,
+    }
 }
 
 /// The objects of rendered files.

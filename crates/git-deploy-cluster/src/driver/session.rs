@@ -15,7 +15,7 @@ use crate::connect::Connection;
 use crate::discovery::Resources;
 use crate::lease::{LeaseError, LeasePlace, Terms};
 use crate::members::SetView;
-use crate::set::{Change, Parent, Set, SetPhase, ensure_namespace};
+use crate::set::{Change, Parent, Set, SetPhase, ensure_namespace, has_namespace};
 
 impl ClusterDriver<'_> {
     /// The way to the cluster, opened once a run.
@@ -44,7 +44,7 @@ impl ClusterDriver<'_> {
         let cluster = &self.cluster;
         let root = standing.root.ok_or_else(|| {
             let why = "history was cut off when this repository was cloned, and the cluster knows a repository by its first commit";
-            Failure::of_nobody(Step::Plan, why).hint(Some("fetch the rest with: git fetch --unshallow"))
+            Failure::of_nobody(Step::Plan, why).hint(Some("fetch the rest with: git fetch --unshallow")).fatal()
         })?;
         let set = Set::new(&cluster.project, cluster.environment.as_str(), &cluster.namespace, root);
         self.state.borrow_mut().set = Some(set.clone());
@@ -85,13 +85,17 @@ impl ClusterDriver<'_> {
             ),
         };
         let hint = "if that is meant to be: git deploy --new-cluster";
-        Err(Failure::of_nobody(Step::Plan, why).hint(Some(hint)))
+        Err(Failure::of_nobody(Step::Plan, why).hint(Some(hint)).fatal())
     }
 
     pub(super) fn check_cluster(&self, standing: &Standing, custody: &dyn Custody) -> Result<(), NotTaken> {
         let session = self.session(&Brief)?;
         let parent = self.known_parent(&session, standing)?;
         let set = self.set(standing)?;
+        self.run(Step::Plan, &Brief, async {
+            let namespace = has_namespace(&session.connection, &self.cluster.namespace).await;
+            namespace.map(drop).map_err(of_set(Step::Plan))
+        })?;
         let place = self.lease_place(&session, &set);
         let held =
             self.run(Step::Plan, &Brief, async { place.standing().await.map_err(of_lease(Step::Plan)) })?;

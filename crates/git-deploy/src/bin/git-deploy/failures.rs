@@ -55,10 +55,11 @@ pub(crate) fn explain(error: DeployError) -> CommandError {
     explained
 }
 
-/// Before there is a number a failure is no verdict: what is nobody's fault can be tried again.
+/// Before there is a number a failure is no verdict: what is nobody's fault can be tried again, unless that is of no use.
 fn exit_of(failure: &Failure) -> Exit {
     match failure.blame {
         _ if failure.timed_out => Exit::TimedOut,
+        _ if failure.fatal => Exit::Fatal,
         Blame::Branch => Exit::No,
         Blame::Nobody => Exit::TryAgain,
     }
