@@ -1,5 +1,6 @@
 //! Forward: plan, apply step by step, wait, and delete what is no longer wanted.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use git_deploy_core::config::deploy_toml::Prune;
@@ -9,16 +10,16 @@ use git_deploy_core::environment::{
 };
 use git_deploy_core::ids::DeploymentId;
 use git_deploy_manifest::readiness::{Patience, ready_of_wanted};
-use git_deploy_manifest::{Extent, Object, ObjectId, Stage, is_redacted};
+use git_deploy_manifest::{Extent, GroupKind, Object, ObjectId, Stage, is_redacted};
 
 use super::said::{objects, of_lease, of_set};
 use super::state::{Forward, Session, State};
 use super::{ClusterDriver, PATIENCE, jobs};
-use crate::access::{Need, VERBS_OF_MEMBERS, require_access};
+use crate::access::{AccessError, Need, VERBS_OF_MEMBERS, require_access};
 use crate::apply::{ApplyOptions, apply_stage};
 use crate::discovery::TargetProblem;
 use crate::lease::Lease;
-use crate::plan::{PlanError, PlanOptions, PlannedObject, plan};
+use crate::plan::{PlanError, PlanOptions, Planned, PlannedObject, plan};
 use crate::prune::{PruneOptions, Pruned, prune};
 use crate::set::{Change, Parent, Set, SetPhase};
 use crate::target::{Applied, Target};
@@ -77,11 +78,10 @@ impl ClusterDriver<'_> {
         let (mut planned, jobs) = self.run(Step::Plan, pulse, async {
             self.require_access(&session, &wanted).await?;
             let planned = plan(&session.connection, &session.resources, &view, &targets, &options).await;
+            let planned = planned.map_err(|error| of_plan(&error))?;
+            self.require_deleting(&session, &planned, &wanted).await?;
             let record = parent.as_ref().map(Parent::record);
-            Ok((
-                planned.map_err(|error| of_plan(&error))?,
-                self.plan_jobs(&session, &view, record, jobs).await?,
-            ))
+            Ok((planned, self.plan_jobs(&session, &view, record, jobs).await?))
         })?;
         planned.deletions.retain(|deletion| !wanted.iter().any(|target| target.id.is_same(&deletion.id)));
         planned.kept.retain(|(id, _)| !wanted.iter().any(|target| target.id.is_same(id)));
@@ -124,9 +124,30 @@ impl ClusterDriver<'_> {
             VERBS_OF_MEMBERS.map(|verb| Need::of(&target.resource, target.id.namespace.as_deref(), verb))
         });
         let needs = needs.chain(Need::of_parent(&self.cluster.namespace));
-        require_access(&session.connection, needs)
-            .await
-            .map_err(|error| Failure::new(Step::Plan, error.blame(), error.to_string()).hint(error.hint()))
+        require_access(&session.connection, needs).await.map_err(|error| of_access(&error))
+    }
+
+    /// The same for what is to be deleted where nothing of its kind was `asked` for: also before the first change.
+    async fn require_deleting(
+        &self,
+        session: &Session,
+        planned: &Planned,
+        asked: &[Target],
+    ) -> Result<(), Failure> {
+        let place = |id: &ObjectId| (GroupKind::from(id), id.namespace.clone());
+        let asked: BTreeSet<_> = asked.iter().map(|target| place(&target.id)).collect();
+        let places = planned.deletions.iter().map(|deletion| place(&deletion.id));
+        let needs: Vec<Need> = places
+            .filter(|place| !asked.contains(place))
+            .filter_map(|(kind, namespace)| Some((session.resources.find_kind(&kind)?.0, namespace)))
+            .flat_map(|(kind, namespace)| {
+                ["get", "delete"].map(|verb| Need::of(&kind, namespace.as_deref(), verb))
+            })
+            .collect();
+        if needs.is_empty() {
+            return Ok(());
+        }
+        require_access(&session.connection, needs).await.map_err(|error| of_access(&error))
     }
 
     pub(super) fn apply_forward(&self, work: Work<'_>, rendered: &Rendered) -> Result<(), Failure> {
@@ -417,6 +438,10 @@ fn told(forward: &Forward) -> Plan {
 fn of_targets(problems: &[TargetProblem]) -> Failure {
     let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
     Failure::of_branch(Step::Plan, texts.join("; "))
+}
+
+fn of_access(error: &AccessError) -> Failure {
+    Failure::new(Step::Plan, error.blame(), error.to_string()).hint(error.hint())
 }
 
 fn of_plan(error: &PlanError) -> Failure {
