@@ -14,6 +14,7 @@ mod error;
 mod exit;
 mod fetched;
 mod observer;
+pub mod plan;
 mod progress;
 mod run;
 pub mod shell;

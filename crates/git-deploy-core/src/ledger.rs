@@ -11,6 +11,12 @@ use jiff::Timestamp;
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
 use crate::record::{Lines, Record, RecordError};
 
+/// Stands in a reason where an environment was left as a failed deployment had made it; the words after it say why.
+pub const LEFT_AS_IT_IS: &str = "; left as it is: ";
+
+/// Stands in a reason where an environment could not be brought back; the words after it say why.
+pub const GOING_BACK_FAILED: &str = "; going back failed: ";
+
 /// How a deployment ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
@@ -93,6 +99,20 @@ pub struct Deployment {
 }
 
 impl Deployment {
+    /// The deployment whose bytes were applied: this one, unless it was a way back.
+    pub fn applied(&self) -> &DeploymentId {
+        self.rollback.as_ref().unwrap_or(&self.id)
+    }
+
+    /// What a failure left in the environment, where that was not brought back to what stood there before.
+    pub fn left(&self) -> Option<&str> {
+        let reason = self.reason.as_deref().filter(|_| self.outcome != Outcome::Success)?;
+        [LEFT_AS_IT_IS, GOING_BACK_FAILED].into_iter().find_map(|words| {
+            let at = reason.rfind(words)?;
+            Some(reason[at..].trim_start_matches("; "))
+        })
+    }
+
     /// The message of the tag.
     pub fn message(&self) -> String {
         let mut record = Record::new(self.outcome.subject());

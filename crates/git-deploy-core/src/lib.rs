@@ -19,5 +19,6 @@ pub mod ops;
 pub mod queue;
 pub mod rebase;
 pub mod record;
+pub mod revert;
 pub mod state;
 pub mod sync;

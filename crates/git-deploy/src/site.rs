@@ -12,6 +12,7 @@ use git_deploy_core::ops::Observer;
 use git_deploy_core::ops::deploy::Site;
 use git_deploy_core::ops::view::View;
 
+use crate::describe::Manifests;
 use crate::render::PlainYaml;
 
 pub use git_deploy_cluster::DriverOptions;
@@ -77,7 +78,7 @@ impl Site for Sites<'_> {
         let branch =
             RefName::branch(branch).map_err(|error| Failure::of_nobody(Step::Plan, error.to_string()))?;
         let driver = RenderedBranch::new(view.repository, &view.settings, environment.name.clone(), branch);
-        Ok(Box::new(driver))
+        Ok(Box::new(driver.described_by(&Manifests)))
     }
 
     fn renderer<'a>(

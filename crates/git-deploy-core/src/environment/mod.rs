@@ -50,6 +50,16 @@ pub trait Renderer {
     fn render(&self, commit: CommitId) -> Result<Rendered, Failure>;
 }
 
+/// Says of an object's bytes what only whoever understands manifests can.
+pub trait Describe {
+    /// Kind, namespace and name, for people.
+    fn title(&self, path: &str, bytes: &[u8]) -> String;
+
+    /// The difference between two states as a unified diff, if there is any; `None` where the object is not there. Values
+    /// of Secrets are masked.
+    fn diff(&self, path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> Option<String>;
+}
+
 /// What becomes of one object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {

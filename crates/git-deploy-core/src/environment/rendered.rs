@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Custody, Driver, Effect, NotTaken, Plan, PlannedObject, Previous, Pulse, Rendered, Renderer, Restored,
-    Standing, Status, Work, kept,
+    Custody, Describe, Driver, Effect, NotTaken, Plan, PlannedObject, Previous, Pulse, Rendered,
+    RenderedObject, Renderer, Restored, Standing, Status, Work, kept,
 };
 use crate::config::Settings;
 use crate::deployment::{Close, Failure, Step};
@@ -24,6 +24,7 @@ pub struct RenderedBranch<'a> {
     settings: &'a Settings,
     environment: EnvironmentName,
     branch: RefName,
+    describe: Option<&'a dyn Describe>,
 }
 
 impl<'a> RenderedBranch<'a> {
@@ -34,7 +35,32 @@ impl<'a> RenderedBranch<'a> {
         environment: EnvironmentName,
         branch: RefName,
     ) -> Self {
-        Self { repository, settings, environment, branch }
+        Self { repository, settings, environment, branch, describe: None }
+    }
+
+    /// The same, with somebody who can say what the files mean.
+    #[must_use]
+    pub fn described_by(self, describe: &'a dyn Describe) -> Self {
+        Self { describe: Some(describe), ..self }
+    }
+
+    /// What becomes of a file, in the words of whoever understands it.
+    fn planned(&self, path: &str, title: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> PlannedObject {
+        let effect = match (before, after) {
+            (None, _) => Effect::Create,
+            (Some(_), None) => Effect::Delete,
+            (Some(before), Some(after)) if before == after => Effect::Keep,
+            (Some(_), Some(_)) => Effect::Change,
+        };
+        let (title, diff) = match self.describe {
+            None => (title.to_owned(), None),
+            Some(describe) => {
+                let bytes = after.or(before).unwrap_or_default();
+                let diff = (effect != Effect::Keep).then(|| describe.diff(path, before, after));
+                (describe.title(path, bytes), diff.flatten())
+            }
+        };
+        PlannedObject { effect, title, validated: true, diff }
     }
 
     fn tip(&self) -> Result<Option<CommitId>, GitError> {
@@ -92,22 +118,23 @@ impl Driver for RenderedBranch<'_> {
         }
         let mut standing = self.standing_files().map_err(failed(Step::Plan))?;
         let mut objects = Vec::new();
-        for object in &rendered.objects {
-            let effect = match standing.remove(&object.path) {
-                None => Effect::Create,
-                Some(id) => {
-                    let bytes = self.repository.read(id, Kind::Blob).map_err(failed(Step::Plan))?;
-                    if bytes == object.bytes { Effect::Keep } else { Effect::Change }
-                }
-            };
-            objects.push(planned(effect, object.title.clone()));
+        let read = |id| self.repository.read(id, Kind::Blob).map_err(failed(Step::Plan));
+        for RenderedObject { path, title, bytes, .. } in &rendered.objects {
+            let before = standing.remove(path).map(read).transpose()?;
+            objects.push(self.planned(path, title, before.as_deref(), Some(bytes)));
         }
-        objects.extend(standing.into_keys().map(|path| planned(Effect::Delete, path)));
+        for (path, id) in standing {
+            objects.push(self.planned(&path, &path, Some(&read(id)?), None));
+        }
         objects.sort();
         Ok(Plan { objects })
     }
 
     fn status(&self, _: &Standing, kept: &Rendered, pulse: &dyn Pulse) -> Result<Status, Failure> {
+        // Nothing was deployed yet, so that nothing can differ from it.
+        if kept.objects.is_empty() {
+            return Ok(Status::default());
+        }
         let mut drift = self.plan(kept, pulse)?;
         drift.objects.retain(|planned| planned.effect != Effect::Keep);
         Ok(Status { drift, ..Status::default() })
@@ -149,8 +176,4 @@ impl Driver for RenderedBranch<'_> {
     }
 
     fn end(&self, _: Work<'_>, _: Outcome) {}
-}
-
-fn planned(effect: Effect, title: String) -> PlannedObject {
-    PlannedObject { effect, title, validated: true, diff: None }
 }

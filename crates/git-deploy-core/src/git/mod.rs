@@ -6,6 +6,7 @@
 mod backend;
 pub mod hooks;
 pub mod intent;
+pub mod log;
 pub mod merge_tree;
 pub mod notes;
 pub mod object;
@@ -349,6 +350,12 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// For whoever only looks, and need not be anybody for that.
+    pub(crate) fn of_nobody() -> Self {
+        let who = "nobody <nobody@localhost>";
+        Self { text: format!("{who} 0 +0000"), who: who.len(), seconds: 0 }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let who = text.rfind('>')? + 1;
         let seconds = text[who..].split_whitespace().next()?.parse().ok()?;

@@ -203,17 +203,6 @@ impl Repository {
         Ok(listed.trim().parse().ok())
     }
 
-    /// Whether one of the commits after `commit` up to `tip` says that it reverts it, in the words that `git revert` writes.
-    ///
-    /// # Errors
-    /// When git cannot walk there.
-    pub fn is_reverted(&self, commit: CommitId, tip: CommitId) -> Result<bool, GitError> {
-        let says = format!("--grep=This reverts commit {commit}");
-        let range = format!("{commit}..{tip}");
-        let found = git(["rev-list", "--max-count=1", "--fixed-strings", &says, &range, "--"]).text()?;
-        Ok(!found.trim().is_empty())
-    }
-
     /// Whether history was cut off when this repository was cloned.
     pub fn is_shallow(&self) -> bool {
         self.paths().common_dir.join("shallow").exists()

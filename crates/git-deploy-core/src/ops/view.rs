@@ -157,6 +157,7 @@ impl<'a> View<'a> {
         let landed = self.ledger()?.deployments.iter().rev().find(|deployment| {
             deployment.id.environment.is_none()
                 && deployment.outcome == Outcome::Success
+                && deployment.rollback.is_none()
                 && deployment.commit == tip
                 && (noted || deployment.branch.as_ref() == Some(branch))
         });

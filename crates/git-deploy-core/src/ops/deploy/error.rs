@@ -1,5 +1,6 @@
 //! Why a run came to no verdict.
 
+use super::rollback::RolledBack;
 use crate::config::ConfigError;
 use crate::deployment::{Failure, Phase};
 use crate::environment::NotTaken;
@@ -111,15 +112,18 @@ pub enum DeployError {
     },
     /// Somebody went back, and what was gone back from is still on base.
     #[error(
-        "the queue is held: '{environment}' was rolled back to {to} by {by}, and base still has what was rolled back"
+        "the queue is held: '{}' was rolled back to {} by {}, and base still has what was rolled back", .0.environment, .0.to, .0.by
     )]
-    RolledBack {
-        /// Where.
-        environment: EnvironmentName,
-        /// The deployment that was gone back to.
-        to: DeploymentId,
-        /// The deployment that went back.
-        by: DeploymentId,
+    RolledBack(Box<RolledBack>),
+    /// A commit that cannot be brought onto base.
+    #[error("cannot deploy commit '{}': {why}", .commit.short(10))]
+    CommitNotTaken {
+        /// The commit.
+        commit: CommitId,
+        /// Why.
+        why: String,
+        /// The paths that conflict, quoted.
+        paths: Vec<String>,
     },
     /// The candidate does not stand in the environment that comes before.
     #[error("cannot deploy to '{environment}': commit '{commit}' was not deployed to '{after}' successfully")]

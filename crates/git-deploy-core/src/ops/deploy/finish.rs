@@ -13,7 +13,7 @@ use crate::git::object::{Kind, parse_tag};
 use crate::git::refs::{Expected, RefUpdate, RefsError};
 use crate::ids::{ObjectId, RefName};
 use crate::land::{Change, Verdict as Landing, base_change};
-use crate::ledger::{Deployment, Outcome};
+use crate::ledger::{Deployment, GOING_BACK_FAILED, LEFT_AS_IT_IS, Outcome};
 use crate::ops::sync::SyncError;
 use crate::ops::transact::Transacted;
 use crate::ops::view::View;
@@ -114,7 +114,8 @@ impl Run<'_> {
     /// How base has to move: not at all if it contains the candidate or nothing lands here. The error says that base is
     /// no longer where the candidate stands on.
     fn base_move(&self) -> Result<Result<Option<Change>, ()>, DeployError> {
-        if !self.claimed.environment.lands {
+        // Going back is of the environment alone: base keeps what it has, whatever was deployed then.
+        if !self.claimed.environment.lands || self.attempt().rollback.is_some() {
             return Ok(Ok(None));
         }
         let view = View::new(self.deployer.repository)?;
@@ -198,7 +199,8 @@ impl Run<'_> {
         let attempt = self.attempt();
         // A commit that was on base before says nothing.
         let was_there = self.deployer.repository.is_ancestor(attempt.candidate, attempt.base)?;
-        Ok(self.claimed.environment.lands && !was_there && matches!(self.base_move()?, Ok(None)))
+        let lands = self.claimed.environment.lands && attempt.rollback.is_none();
+        Ok(lands && !was_there && matches!(self.base_move()?, Ok(None)))
     }
 
     /// Has the environment go back, and says in the verdict what became of it.
@@ -221,11 +223,11 @@ impl Run<'_> {
             Ok(Restored::Back) => {}
             Ok(Restored::Left(why)) => {
                 self.deployer.observer.warn(&format!("the environment was left as it is: {why}"));
-                close.reason = format!("{}; left as it is: {why}", close.reason);
+                close.reason = format!("{}{LEFT_AS_IT_IS}{why}", close.reason);
             }
             Err(failure) => {
                 self.deployer.observer.warn(&format!("going back failed: {failure}"));
-                close.reason = format!("{}; going back failed: {}", close.reason, failure.reason);
+                close.reason = format!("{}{GOING_BACK_FAILED}{}", close.reason, failure.reason);
                 close.blame = Blame::Nobody;
             }
         }
@@ -319,7 +321,15 @@ impl Run<'_> {
             return Ok(None);
         };
         let reason = kept.reason.unwrap_or_default();
-        let close = Close { outcome, blame, reason, restore: false, again: false, timed_out: kept.timed_out, hint: None };
+        let close = Close {
+            outcome,
+            blame,
+            reason,
+            restore: false,
+            again: false,
+            timed_out: kept.timed_out,
+            hint: None,
+        };
         Ok(Some((tag, close, deployment.finished)))
     }
 }

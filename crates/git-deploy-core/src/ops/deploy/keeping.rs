@@ -90,6 +90,6 @@ impl Custody for Keeper<'_> {
     }
 }
 
-fn of_git(error: impl Into<DeployError>) -> Failure {
+pub(super) fn of_git(error: impl Into<DeployError>) -> Failure {
     Failure::of_nobody(Step::Plan, error.into().to_string())
 }

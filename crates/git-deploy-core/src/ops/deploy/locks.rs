@@ -32,6 +32,11 @@ fn boot() -> String {
     format!("{} {space}", boot_id()).trim().to_owned()
 }
 
+/// Whether a holder is a process of this boot that is gone: nobody needs to have watched it.
+pub(super) fn process_is_gone(lock: &Lock) -> bool {
+    !lock.boot.is_empty() && lock.boot == boot() && !process_is_alive(lock.pid)
+}
+
 fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
@@ -97,8 +102,7 @@ impl Context<'_> {
     /// A process of this boot that is gone holds nothing. Neither does another run of this very repository: runs in it
     /// exclude each other by the lock file that we hold.
     fn is_dead(&self, lock: &Lock) -> Result<bool, GitError> {
-        let of_this_boot = !lock.boot.is_empty() && lock.boot == boot();
-        Ok(lock.clone == self.clone_id()? || of_this_boot && !process_is_alive(lock.pid))
+        Ok(lock.clone == self.clone_id()? || process_is_gone(lock))
     }
 
     /// The name that this repository has given itself.

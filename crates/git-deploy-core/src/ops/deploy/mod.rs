@@ -5,7 +5,9 @@
 //! are gone through by [`run`], each written into the attempt before the next begins, so that a later run can go on from
 //! wherever this one was stopped.
 
+mod asked;
 mod claim;
+mod diff;
 mod error;
 mod finish;
 mod keeping;
@@ -14,6 +16,7 @@ mod pick;
 mod rollback;
 mod run;
 mod standing;
+mod status;
 mod untold;
 mod verdict;
 
@@ -21,7 +24,7 @@ use crate::attempt::Attempt;
 use crate::config::deploy_toml::{DeployToml, Environment, Target};
 use crate::config::{ConfigError, deploy_toml_of};
 use crate::deployment::{Blame, Event, Failure};
-use crate::environment::{Driver, Plan, Renderer, Standing};
+use crate::environment::{Driver, Renderer, Standing};
 use crate::git::{Identity, Repository};
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
 use crate::ledger::Outcome;
@@ -31,7 +34,10 @@ use crate::ops::transact::Transactor;
 use crate::ops::view::View;
 use crate::ops::{Interrupt, Observer};
 
+pub use diff::{Diff, DiffRequest, DryRun};
 pub use error::DeployError;
+pub use rollback::RolledBack;
+pub use status::{EnvironmentStatus, Health, Overview, UnderWay};
 
 use claim::Claimed;
 use keeping::Keeper;
@@ -108,6 +114,8 @@ pub struct Verdict {
     pub branch: Option<RefName>,
     /// What was deployed.
     pub commit: CommitId,
+    /// The earlier deployment that was applied again, if somebody asked to go back.
+    pub rollback: Option<DeploymentId>,
     /// Whose fault, if it did not succeed.
     pub blame: Option<Blame>,
     /// Why, if it did not succeed.
@@ -152,25 +160,6 @@ pub enum Nothing {
     },
 }
 
-/// What a deployment would do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DryRun {
-    /// The number that it would get.
-    pub id: DeploymentId,
-    /// Where to.
-    pub environment: EnvironmentName,
-    /// The branch.
-    pub branch: Option<RefName>,
-    /// The commit that was approved.
-    pub approved: CommitId,
-    /// What would be deployed.
-    pub commit: CommitId,
-    /// Object by object.
-    pub plan: Plan,
-    /// What the rules let pass.
-    pub warnings: Vec<String>,
-}
-
 impl Verdict {
     /// The verdict that an attempt ended with.
     fn of(attempt: Attempt, outcome: Outcome) -> Self {
@@ -180,6 +169,7 @@ impl Verdict {
             environment: attempt.environment,
             branch: attempt.branch,
             commit: attempt.candidate,
+            rollback: attempt.rollback,
             blame: attempt.blame,
             reason: attempt.reason,
             timed_out: attempt.timed_out,
@@ -279,40 +269,11 @@ impl Deployer<'_> {
         Run::new(self, &context, claimed)?.abort().map(Report::Finished)
     }
 
-    /// What a deployment would do. Claims nothing and moves nothing.
-    ///
-    /// # Errors
-    /// When there is no candidate, or it could not be planned.
-    pub fn dry_run(&self, request: &DeployRequest) -> Result<Result<DryRun, Nothing>, DeployError> {
-        self.fetch()?;
-        let context = Context::new(self)?;
-        let pick = match context.pick(request, true)? {
-            Ok(pick) => pick,
-            Err(nothing) => return Ok(Err(nothing)),
-        };
-        let (candidate, environment) = (pick.candidate, pick.environment);
-        let driver = context.check(&environment, request, pick.rollback.as_ref())?;
-        let rendered = match &pick.rollback {
-            Some(of) => context.kept_files(&environment, of).and_then(|kept| kept.render(candidate.commit())),
-            None => context.renderer(&environment).and_then(|renderer| renderer.render(candidate.commit())),
-        };
-        let rendered = rendered.map_err(DeployError::Plan)?;
-        let plan = driver.plan(&rendered, self.interrupt).map_err(DeployError::Plan)?;
-        Ok(Ok(DryRun {
-            id: context.next_id(&environment)?,
-            environment: environment.name.clone(),
-            branch: candidate.branch().cloned(),
-            approved: candidate.approved(),
-            commit: candidate.commit(),
-            plan,
-            warnings: rendered.warnings,
-        }))
-    }
-
     /// After each landing the branches that are kept on base are rebased. The verdict stands whatever comes of that: what
     /// is left undone is done by the next sweep.
     fn rebase_the_others(&self, verdict: &Verdict) {
-        if verdict.outcome != Outcome::Success || verdict.id.environment.is_some() {
+        let lands = verdict.id.environment.is_none() && verdict.rollback.is_none();
+        if verdict.outcome != Outcome::Success || !lands {
             return;
         }
         match sweep_authority(self.repository, self.observer, self.interrupt) {
@@ -379,24 +340,13 @@ impl Deployer<'_> {
                     None => return Ok(None),
                 },
             };
-            if self.is_asked_for(request, &verdict)? && !verdict.again {
+            if self.is_asked_for(&context, request, &verdict)? && !verdict.again {
                 return Ok(Some(verdict));
             }
             let reason = verdict.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
             self.observer.step("Ended", &format!("{}: {}{reason}", verdict.id, verdict.outcome.subject()));
             self.told();
         }
-    }
-
-    /// Whether a verdict that was found on the way is the one that the user wants.
-    fn is_asked_for(&self, request: &DeployRequest, verdict: &Verdict) -> Result<bool, DeployError> {
-        let same_target = match (&request.target, &verdict.branch) {
-            (None, _) => true,
-            (Some(target), Some(branch)) => target == branch.as_str() || target == branch.short(),
-            (Some(target), None) => self.repository.find_commit(target)? == Some(verdict.commit),
-        };
-        let named = request.environment.as_deref();
-        Ok(same_target && named.is_none_or(|name| name == verdict.environment.as_str()))
     }
 }
 
@@ -411,6 +361,16 @@ struct Context<'a> {
 
 impl<'a> Context<'a> {
     fn new(deployer: &'a Deployer<'a>) -> Result<Self, DeployError> {
+        Self::of(deployer, deployer.repository.identity()?)
+    }
+
+    /// For whoever only looks: that can be done by somebody of whom git knows no name.
+    fn to_look(deployer: &'a Deployer<'a>) -> Result<Self, DeployError> {
+        let identity = deployer.repository.identity();
+        Self::of(deployer, identity.unwrap_or_else(|_| Identity::of_nobody()))
+    }
+
+    fn of(deployer: &'a Deployer<'a>, identity: Identity) -> Result<Self, DeployError> {
         let view = View::new(deployer.repository)?;
         let base_tip = view.settings.base_tip(deployer.repository)?;
         let at = view.settings.base.short().to_owned();
@@ -424,7 +384,7 @@ impl<'a> Context<'a> {
             let (environment, base) = (environment.name.clone(), view.settings.base);
             return Err(DeployError::RenderedOnBase { environment, base });
         }
-        Ok(Self { deployer, identity: deployer.repository.identity()?, view, base_tip, deploy_toml })
+        Ok(Self { deployer, identity, view, base_tip, deploy_toml })
     }
 
     /// Picks a candidate and claims a number for it; `None` if others were faster.

@@ -56,15 +56,15 @@ impl Context<'_> {
         let nothing = if places.is_empty() { Nothing::QueueEmpty } else { Nothing::NoneTaken };
         // Those that are behind the head may become it; the others wait for something else.
         places.retain(|place| matches!(place.waits, None | Some(queue::Wait::Behind(_))));
-        if !places.is_empty() {
-            self.refuse_while_rolled_back()?;
-        }
+        let held = if places.is_empty() { None } else { self.rolled_back()? };
         let mut broken = None;
         for place in places {
             let Some(branch) = found.branches.iter().find(|branch| branch.name == place.branch) else {
                 continue;
             };
             match self.pick_branch(branch, request, dry) {
+                // What takes back what was rolled back is what the others wait for.
+                Ok(pick) if held.is_some() && self.brings_back(pick.candidate.commit())? => {}
                 Ok(pick) => return Ok(Ok(pick)),
                 // It leaves the queue, or cannot be taken: those behind it go on without it.
                 Err(error @ DeployError::Broken { .. }) => {
@@ -74,6 +74,9 @@ impl Context<'_> {
                 Err(error @ DeployError::NotTaken { .. }) => self.deployer.observer.warn(&error.to_string()),
                 Err(error) => return Err(error),
             }
+        }
+        if let Some(held) = held {
+            return Err(DeployError::RolledBack(Box::new(held)));
         }
         // Somebody has to see to it, so that it is no "nothing to do".
         broken.map_or(Ok(Err(nothing)), Err)
@@ -161,12 +164,16 @@ impl Context<'_> {
 
     /// What becomes of a branch on base as it is now. Moves nothing.
     fn rebase(&self, branch: &Branch) -> Result<Option<Verdict>, DeployError> {
-        let committer = self.deploy_toml.committer.as_ref();
-        let committer = Committer::configured(committer.map(|who| format!("{} <{}>", who.name, who.email)));
         let upstream = upstream(self.repository(), branch.note.as_ref(), self.base_tip)?;
         let asked =
             Request { upstream, ..Request::onto_base(branch.name.clone(), branch.tip, self.base_tip) };
-        Ok(MergeTreeEngine::new(self.repository(), committer)?.rebase(&[asked])?.pop())
+        Ok(MergeTreeEngine::new(self.repository(), self.committer())?.rebase(&[asked])?.pop())
+    }
+
+    /// Who commits what a rebase writes.
+    pub(super) fn committer(&self) -> Committer {
+        let committer = self.deploy_toml.committer.as_ref();
+        Committer::configured(committer.map(|who| format!("{} <{}>", who.name, who.email)))
     }
 
     /// Whether a branch could be a candidate on base as it is now.
@@ -236,24 +243,7 @@ impl Context<'_> {
     fn environment_for(&self, request: &DeployRequest, commit: CommitId) -> Result<Environment, DeployError> {
         let environment = match &request.environment {
             Some(name) => self.named_environment(name)?,
-            None => {
-                let landing = self.deploy_toml.landing_environment();
-                let mut line = vec![landing];
-                // Only what leads to landing is gone through by itself.
-                while let Some(before) =
-                    line[0].after.as_ref().and_then(|name| self.deploy_toml.environment(name.as_str()))
-                {
-                    line.insert(0, before);
-                }
-                let mut next = landing;
-                for environment in line {
-                    if !self.stands(environment, commit)? {
-                        next = environment;
-                        break;
-                    }
-                }
-                next
-            }
+            None => self.next_environment(commit)?,
         };
         if let Some(after) = &environment.after
             && let Some(before) = self.deploy_toml.environment(after.as_str())
@@ -263,6 +253,24 @@ impl Context<'_> {
             return Err(DeployError::NotYet { environment, after, commit });
         }
         Ok(environment.clone())
+    }
+
+    /// The first environment along `after` where this commit is not the latest success.
+    pub(super) fn next_environment(&self, commit: CommitId) -> Result<&Environment, DeployError> {
+        let landing = self.deploy_toml.landing_environment();
+        let mut line = vec![landing];
+        // Only what leads to landing is gone through by itself.
+        while let Some(before) =
+            line[0].after.as_ref().and_then(|name| self.deploy_toml.environment(name.as_str()))
+        {
+            line.insert(0, before);
+        }
+        for environment in line {
+            if !self.stands(environment, commit)? {
+                return Ok(environment);
+            }
+        }
+        Ok(landing)
     }
 
     /// A commit of base that stands in the environment is not deployed again by naming it, and one that is older than what

@@ -1,11 +1,35 @@
 //! Going back because somebody asks for it: a deployment with a number of its own, of bytes that were applied before.
+//!
+//! Base does not move: it still has what was rolled back. Until it takes that back the queue is held, because whatever
+//! comes next from it stands on base and would bring it again.
 
 use super::pick::Pick;
 use super::{Context, DeployError, DeployRequest, Rollback};
 use crate::candidate::Candidate;
 use crate::config::deploy_toml::Environment;
-use crate::ids::CommitId;
+use crate::git::GitError;
+use crate::ids::{CommitId, DeploymentId, EnvironmentName};
 use crate::ledger::{Deployment, Outcome};
+use crate::revert::Brought;
+
+/// Somebody went back, and what was gone back from is still on base.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolledBack {
+    /// Where.
+    pub environment: EnvironmentName,
+    /// The deployment that was gone back to.
+    pub to: DeploymentId,
+    /// The deployment that went back.
+    pub by: DeploymentId,
+    /// The commits that were rolled back, newest first, as git takes them: `<before>..<commit>`, or one commit.
+    pub commits: Vec<String>,
+}
+
+/// A deployment that was rolled back, and the commit that it began from.
+struct Undone {
+    before: Option<CommitId>,
+    commit: CommitId,
+}
 
 impl Context<'_> {
     /// The deployment to go back to, as a candidate.
@@ -14,85 +38,166 @@ impl Context<'_> {
         rollback: &Rollback,
         request: &DeployRequest,
     ) -> Result<Pick, DeployError> {
-        let environment = match &request.environment {
-            Some(name) => self.named_environment(name)?.clone(),
-            None => self.deploy_toml.landing_environment().clone(),
-        };
+        let environment = self.rollback_environment(rollback, request)?.clone();
         let to = match rollback {
             Rollback::Previous => self.success_before(&environment)?,
-            Rollback::To(id) => {
-                let known = self.view.ledger()?.deployments.iter().find(|deployment| deployment.id == *id);
-                let why = match known {
-                    None => Some(format!("there is no {id}")),
-                    Some(found) if found.environment != environment.name => {
-                        Some(format!("{id} is a deployment to '{}'", found.environment))
-                    }
-                    Some(found) if found.outcome != Outcome::Success => Some(format!("{id} did not succeed")),
-                    Some(_) => None,
-                };
-                match (known, why) {
-                    (Some(found), None) => found.clone(),
-                    (_, why) => return Err(no_way(&environment, &why.unwrap_or_default())),
-                }
-            }
+            Rollback::To(id) => self.success_named(&environment, id)?,
         };
-        // Bytes that were applied twice are those of the first time.
-        let of = to.rollback.clone().unwrap_or_else(|| to.id.clone());
-        self.kept_files(&environment, &of).map_err(DeployError::Plan)?;
+        let of = to.applied().clone();
+        if self.kept(&environment, &of).map_err(DeployError::Plan)?.is_none() {
+            let why = format!("what {of} applied is not kept any more");
+            return Err(no_way(&environment, &why));
+        }
         let candidate = Candidate::deployed_before(&to, self.base_tip);
         Ok(Pick { candidate, environment, dropped: Vec::new(), rollback: Some(of) })
     }
 
-    /// The success before the one that stands there. Whoever goes back twice goes back further.
+    /// The environment that is named, by itself or by the deployment; else the one that lands.
+    pub(super) fn rollback_environment(
+        &self,
+        rollback: &Rollback,
+        request: &DeployRequest,
+    ) -> Result<&Environment, DeployError> {
+        if let Some(name) = &request.environment {
+            return self.named_environment(name);
+        }
+        let of_deployment = match rollback {
+            Rollback::Previous => None,
+            Rollback::To(id) => self.deployment(id)?.map(|deployment| deployment.environment.as_str()),
+        };
+        match of_deployment {
+            Some(name) => self.named_environment(name),
+            None => Ok(self.deploy_toml.landing_environment()),
+        }
+    }
+
+    fn deployment(&self, id: &DeploymentId) -> Result<Option<&Deployment>, GitError> {
+        Ok(self.view.ledger()?.deployments.iter().find(|deployment| deployment.id == *id))
+    }
+
+    /// The deployment whose bytes a deployment applied: itself, unless it was a way back.
+    pub(super) fn applied_by(&self, id: &DeploymentId) -> Result<DeploymentId, GitError> {
+        Ok(self.deployment(id)?.map_or(id, Deployment::applied).clone())
+    }
+
+    fn success_named(&self, environment: &Environment, id: &DeploymentId) -> Result<Deployment, DeployError> {
+        let known = self.deployment(id)?.ok_or_else(|| no_way(environment, &format!("there is no {id}")))?;
+        if known.environment != environment.name {
+            let why = format!("{id} is a deployment to '{}'", known.environment);
+            return Err(no_way(environment, &why));
+        }
+        if known.outcome != Outcome::Success {
+            return Err(no_way(environment, &format!("{id} did not succeed")));
+        }
+        Ok(known.clone())
+    }
+
+    /// What stood there before what stands there now. Whoever goes back twice goes back further, and what was rolled back is
+    /// never gone back to by itself.
     fn success_before(&self, environment: &Environment) -> Result<Deployment, DeployError> {
         let latest = self
             .latest_success(environment)?
             .ok_or_else(|| no_way(environment, "nothing was deployed there successfully"))?;
-        let stands = latest.rollback.as_ref().unwrap_or(&latest.id);
-        let before = self.view.ledger()?.deployments.iter().filter(|deployment| {
-            deployment.environment == environment.name
-                && deployment.outcome == Outcome::Success
-                && deployment.rollback.is_none()
-                && deployment.id.number < stands.number
-                && deployment.commit != latest.commit
-        });
-        before
-            .max_by_key(|deployment| deployment.id.number)
-            .cloned()
-            .ok_or_else(|| no_way(environment, &format!("there is no success before {stands}")))
+        let mut stands = latest.applied();
+        loop {
+            let before = self.successes(environment)?.filter(|before| before.id.number < stands.number);
+            let before = before.max_by_key(|before| before.id.number);
+            let Some(before) = before else {
+                return Err(no_way(environment, &format!("there is no success before {stands}")));
+            };
+            if before.commit != latest.commit {
+                return Ok(before.clone());
+            }
+            stands = &before.id;
+        }
     }
 
-    /// A rollback holds the queue until base has a revert: what comes next from the queue stands on what was gone back
-    /// from, and would bring it back. Naming a branch is a person's decision and goes on.
-    pub(super) fn refuse_while_rolled_back(&self) -> Result<(), DeployError> {
+    fn successes(&self, environment: &Environment) -> Result<impl Iterator<Item = &Deployment>, GitError> {
+        let name = environment.name.clone();
+        Ok(self.view.ledger()?.deployments.iter().filter(move |deployment| {
+            deployment.environment == name && deployment.outcome == Outcome::Success
+        }))
+    }
+
+    /// What holds the queue: a way back from commits that base still has. Naming a branch is a person's decision and goes on.
+    pub(super) fn rolled_back(&self) -> Result<Option<RolledBack>, DeployError> {
         let environment = self.deploy_toml.landing_environment();
-        let Some(latest) = self.latest_success(environment)? else { return Ok(()) };
-        let Some(to) = &latest.rollback else { return Ok(()) };
-        let undone: Vec<CommitId> = self
-            .view
-            .ledger()?
-            .deployments
-            .iter()
-            .filter(|deployment| {
-                deployment.environment == environment.name
-                    && deployment.outcome == Outcome::Success
-                    && deployment.rollback.is_none()
-                    && deployment.id.number > to.number
-                    && deployment.id.number < latest.id.number
-            })
-            .map(|deployment| deployment.commit)
-            .collect();
-        for commit in undone {
-            let on_base = self.repository().is_ancestor(commit, self.base_tip)?;
-            if on_base && !self.repository().is_reverted(commit, self.base_tip)? {
-                return Err(DeployError::RolledBack {
-                    environment: environment.name.clone(),
-                    to: to.clone(),
-                    by: latest.id.clone(),
+        let Some(latest) = self.latest_success(environment)? else { return Ok(None) };
+        let Some(to) = &latest.rollback else { return Ok(None) };
+        let mut commits = Vec::new();
+        for undone in self.undone(environment, latest, to)? {
+            if self.brings(&undone, self.base_tip)? {
+                let commit = undone.commit.brief();
+                commits.push(match undone.before {
+                    Some(before) => format!("{}..{commit}", before.brief()),
+                    None => commit,
                 });
             }
         }
-        Ok(())
+        let (environment, to, by) = (environment.name.clone(), to.clone(), latest.id.clone());
+        Ok((!commits.is_empty()).then_some(RolledBack { environment, to, by, commits }))
+    }
+
+    /// Whether a commit still has something of what was rolled back.
+    pub(super) fn brings_back(&self, tip: CommitId) -> Result<bool, DeployError> {
+        let environment = self.deploy_toml.landing_environment();
+        let Some(latest) = self.latest_success(environment)? else { return Ok(false) };
+        let Some(to) = &latest.rollback else { return Ok(false) };
+        for undone in self.undone(environment, latest, to)? {
+            if self.brings(&undone, tip)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The deployments between, newest first.
+    fn undone(
+        &self,
+        environment: &Environment,
+        latest: &Deployment,
+        to: &DeploymentId,
+    ) -> Result<Vec<Undone>, DeployError> {
+        let between = |deployment: &&Deployment| {
+            deployment.rollback.is_none()
+                && deployment.id.number > to.number
+                && deployment.id.number < latest.id.number
+        };
+        let mut between: Vec<&Deployment> = self.successes(environment)?.filter(between).collect();
+        between.sort_by_key(|deployment| std::cmp::Reverse(deployment.id.number));
+        between.into_iter().map(|deployment| self.undone_of(deployment)).collect()
+    }
+
+    /// A deployment brought what came between base as it was then and its commit; where a commit of base itself was named,
+    /// what came since the deployment before.
+    fn undone_of(&self, deployment: &Deployment) -> Result<Undone, DeployError> {
+        let commit = deployment.commit;
+        let base = self.attempt(&deployment.id)?.map(|attempt| attempt.base);
+        let previous = match &deployment.previous {
+            Some(id) => self.deployment(id)?.map(|previous| previous.commit),
+            None => None,
+        };
+        for before in [base, previous].into_iter().flatten() {
+            if before != commit && self.repository().is_ancestor(before, commit)? {
+                return Ok(Undone { before: Some(before), commit });
+            }
+        }
+        Ok(Undone { before: None, commit })
+    }
+
+    fn brings(&self, undone: &Undone, tip: CommitId) -> Result<bool, DeployError> {
+        let (repository, commit) = (self.repository(), undone.commit);
+        if !repository.is_ancestor(commit, tip)? {
+            return Ok(false);
+        }
+        let mut commits = repository.log(undone.before, commit)?;
+        if undone.before.is_none() {
+            commits.retain(|logged| logged.id == commit);
+        }
+        let before = undone.before.map(|before| repository.commit(before)).transpose()?;
+        let after = repository.log(Some(commit), tip)?;
+        let brought = Brought { commits: &commits, before: before.map(|commit| commit.tree), after: &after };
+        Ok(!brought.is_taken_back())
     }
 }
 

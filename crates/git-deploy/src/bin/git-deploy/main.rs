@@ -1,11 +1,11 @@
 //! `git deploy`: one deployment.
 
-mod failures;
 mod observer;
 mod report;
 
 use std::process::ExitCode;
 
+use git_deploy::failures;
 use git_deploy::site::{DriverOptions, Sites};
 use git_deploy_cli::args::Deploy;
 use git_deploy_cli::{CommandError, Exit, Shell, printable, typed_name};
@@ -70,7 +70,8 @@ fn act(
     events: &Events<'_>,
 ) -> Result<Exit, DeployError> {
     if args.dry_run {
-        return deployer.dry_run(request).map(|planned| report::dry_run(planned, events));
+        let diffs = args.common.verbose > 0 && !args.common.quiet;
+        return deployer.dry_run(request).map(|planned| report::dry_run(planned, diffs, events));
     }
     let report = match (args.resume, args.abort) {
         (true, _) => deployer.resume(),

@@ -1,8 +1,8 @@
 //! What a run says when it has ended.
 
-use git_deploy_cli::{CommandError, Exit, Text, shell, shell_word};
+use git_deploy_cli::shell::Object;
+use git_deploy_cli::{CommandError, Exit, Text, plan, shell, shell_word};
 use git_deploy_core::deployment::Blame;
-use git_deploy_core::environment::{Effect, PlannedObject};
 use git_deploy_core::ledger::Outcome;
 use git_deploy_core::ops::deploy::{DryRun, Nothing, Report, Verdict};
 use serde_json::{Value, json};
@@ -66,6 +66,7 @@ fn verdict_object(verdict: &Verdict, exit: Exit) -> Value {
         "environment": verdict.environment.as_str(),
         "branch": verdict.branch.as_ref().map(ToString::to_string),
         "commit": verdict.commit.to_string(),
+        "rollback": verdict.rollback.as_ref().map(ToString::to_string),
         "blame": verdict.blame.map(Blame::as_str),
         "reason": verdict.reason,
         "pushed": !verdict.only_here,
@@ -74,9 +75,11 @@ fn verdict_object(verdict: &Verdict, exit: Exit) -> Value {
 }
 
 fn say(verdict: &Verdict, events: &Events<'_>) {
-    let what = match &verdict.branch {
-        Some(branch) => format!("'{}' ({})", branch.short(), verdict.commit.brief()),
-        None => format!("commit {}", verdict.commit.brief()),
+    let commit = verdict.commit.brief();
+    let what = match (&verdict.branch, &verdict.rollback) {
+        (Some(branch), _) => format!("'{}' ({commit})", branch.short()),
+        (None, Some(of)) => format!("what {of} had applied ({commit})"),
+        (None, None) => format!("commit {commit}"),
     };
     let style = if verdict.outcome == Outcome::Success { shell::GOOD } else { shell::BAD };
     let mut line = Text::new()
@@ -98,14 +101,17 @@ fn say(verdict: &Verdict, events: &Events<'_>) {
                     shell_word(short)
                 ));
             }
-        } else if verdict.blame == Some(Blame::Nobody) && verdict.outcome == Outcome::Failure {
+        } else if verdict.blame == Some(Blame::Nobody)
+            && verdict.outcome == Outcome::Failure
+            && verdict.branch.is_some()
+        {
             shell.hint("the branch stays deployable: run 'git deploy' again when the cause is gone");
         }
     });
 }
 
 /// Says what a deployment would do.
-pub(crate) fn dry_run(planned: Result<DryRun, Nothing>, events: &Events<'_>) -> Exit {
+pub(crate) fn dry_run(planned: Result<DryRun, Nothing>, diffs: bool, events: &Events<'_>) -> Exit {
     let planned = match planned {
         Ok(planned) => planned,
         Err(nothing) => return nothing_to_deploy(&nothing, events),
@@ -115,26 +121,17 @@ pub(crate) fn dry_run(planned: Result<DryRun, Nothing>, events: &Events<'_>) -> 
         return Exit::Done;
     }
     let rebased = if planned.commit == planned.approved { "" } else { ", rebased" };
-    let what = match &planned.branch {
-        Some(branch) => format!("'{}' ({}{rebased})", branch.short(), planned.commit.brief()),
-        None => format!("commit {}", planned.commit.brief()),
+    let commit = planned.commit.brief();
+    let what = match (&planned.branch, &planned.rollback) {
+        (Some(branch), _) => format!("'{}' ({commit}{rebased})", branch.short()),
+        (None, Some(of)) => format!("what {of} had applied ({commit})"),
+        (None, None) => format!("commit {commit}"),
     };
     events.shell(|shell| {
         shell.line(format!("would deploy {what} to {} as {}", planned.environment, planned.id));
-        for PlannedObject { effect, title, validated, .. } in &planned.plan.objects {
-            let style = match effect {
-                Effect::Create => shell::GOOD,
-                Effect::Change => shell::NAME,
-                Effect::Keep => shell::FAINT,
-                Effect::Delete => shell::BAD,
-            };
-            shell.line(
-                Text::new()
-                    .plain("  ")
-                    .styled(style, format!("{:<6}", effect.as_str()))
-                    .plain(format!("  {title}"))
-                    .plain(if *validated { "" } else { " (unvalidated)" }),
-            );
+        plan::effects(&planned.plan, shell);
+        if diffs {
+            plan::diffs(&planned.plan, shell);
         }
         planned.warnings.iter().for_each(|warning| shell.warn(warning.as_str()));
     });
@@ -142,19 +139,7 @@ pub(crate) fn dry_run(planned: Result<DryRun, Nothing>, events: &Events<'_>) -> 
 }
 
 fn dry_run_object(planned: &DryRun) -> Value {
-    let objects: Vec<Value> = planned
-        .plan
-        .objects
-        .iter()
-        .map(|planned| {
-            json!({
-                "effect": planned.effect.as_str(),
-                "object": planned.title,
-                "validated": planned.validated,
-                "diff": planned.diff,
-            })
-        })
-        .collect();
+    let objects: Vec<Object> = planned.plan.objects.iter().map(plan::object).collect();
     json!({
         "event": "plan",
         "deployment": planned.id.to_string(),
@@ -162,6 +147,7 @@ fn dry_run_object(planned: &DryRun) -> Value {
         "branch": planned.branch.as_ref().map(ToString::to_string),
         "commit": planned.commit.to_string(),
         "approved": planned.approved.to_string(),
+        "rollback": planned.rollback.as_ref().map(ToString::to_string),
         "objects": objects,
         "warnings": planned.warnings,
         "exit": Exit::Done.code(),

@@ -3,12 +3,12 @@
 use git_deploy_cli::{CommandError, Exit, shell_word};
 use git_deploy_core::config::ConfigError;
 use git_deploy_core::deployment::{Blame, Failure};
-use git_deploy_core::ops::deploy::DeployError;
+use git_deploy_core::ops::deploy::{DeployError, RolledBack};
 use git_deploy_core::ops::view::ViewError;
 use git_deploy_core::state::State;
 
 /// The exit code that says whose turn it is, and hints.
-pub(crate) fn explain(error: DeployError) -> CommandError {
+pub fn explain(error: DeployError) -> CommandError {
     let hints = hints(&error);
     let mut explained = match error {
         DeployError::AnotherRun(_)
@@ -16,12 +16,13 @@ pub(crate) fn explain(error: DeployError) -> CommandError {
         | DeployError::LostLock(_)
         | DeployError::NotLanded { .. }
         | DeployError::NotClaimed(_)
-        | DeployError::RolledBack { .. }
+        | DeployError::RolledBack(_)
         | DeployError::NotRecorded { .. } => CommandError::new(Exit::TryAgain, error),
         DeployError::NotDeployable { .. }
         | DeployError::Broken { .. }
         | DeployError::NotTaken { .. }
         | DeployError::CommitNotApproved(_)
+        | DeployError::CommitNotTaken { .. }
         | DeployError::NotRebased { .. }
         | DeployError::NotYet { .. }
         | DeployError::Older { .. }
@@ -66,7 +67,7 @@ fn exit_of(failure: &Failure) -> Exit {
 }
 
 /// Whose fault it is that there is no verdict, where it is anybody's or may go away by itself.
-pub(crate) fn blame(error: &DeployError) -> Option<Blame> {
+pub fn blame(error: &DeployError) -> Option<Blame> {
     match error {
         DeployError::NotDeployable { .. } | DeployError::Broken { .. } | DeployError::NotTaken { .. } => {
             Some(Blame::Branch)
@@ -78,7 +79,7 @@ pub(crate) fn blame(error: &DeployError) -> Option<Blame> {
         | DeployError::NotLanded { .. }
         | DeployError::NotClaimed(_)
         | DeployError::NotRecorded { .. }
-        | DeployError::RolledBack { .. }
+        | DeployError::RolledBack(_)
         | DeployError::RenderedOnBase { .. }
         | DeployError::TagTaken(_)
         | DeployError::Forbidden(_)
@@ -89,6 +90,7 @@ pub(crate) fn blame(error: &DeployError) -> Option<Blame> {
         | DeployError::Rebase(_)
         | DeployError::Git(_) => Some(Blame::Nobody),
         DeployError::CommitNotApproved(_)
+        | DeployError::CommitNotTaken { .. }
         | DeployError::NotRebased { .. }
         | DeployError::NotYet { .. }
         | DeployError::Older { .. }
@@ -157,8 +159,9 @@ fn hints(error: &DeployError) -> Vec<String> {
                 .to_owned()
         }
         DeployError::NoWayBack { .. } => "see what there was with: git deploy-log".to_owned(),
-        DeployError::RolledBack { .. } => {
-            "revert on a branch what was rolled back, or name a branch: git deploy <branch>".to_owned()
+        DeployError::RolledBack(held) => return ways_out(held),
+        DeployError::CommitNotTaken { paths, .. } => {
+            return paths.iter().map(|path| format!("conflict in {path}")).collect();
         }
         DeployError::NotYet { after, .. } => format!("deploy it there first: git deploy --env={after}"),
         DeployError::CommitNotApproved(_) => "set its branch deployable, or name a commit on base".to_owned(),
@@ -181,4 +184,12 @@ fn hints(error: &DeployError) -> Vec<String> {
         | DeployError::Git(_) => return Vec::new(),
     };
     vec![hint]
+}
+
+/// What releases a queue that a rollback holds.
+pub fn ways_out(held: &RolledBack) -> Vec<String> {
+    let mut hints = vec!["take it back on a branch, and set that deployable:".to_owned()];
+    hints.extend(held.commits.iter().map(|commits| format!("    git revert {commits}")));
+    hints.push("or deploy a branch nevertheless by naming it: git deploy <branch>".to_owned());
+    hints
 }

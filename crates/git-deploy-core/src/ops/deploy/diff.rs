@@ -1,0 +1,171 @@
+//! What a deployment would change, found out without claiming or moving anything.
+
+use super::keeping::Keeper;
+use super::locks::new_run;
+use super::{Context, DeployError, DeployRequest, Deployer, Nothing};
+use crate::attempt::Lock;
+use crate::config::deploy_toml::Environment;
+use crate::environment::{Driver, NotTaken, Plan, Renderer as _};
+use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
+use crate::rebase::{Engine as _, MergeTreeEngine, Request, Verdict};
+
+/// What a deployment would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DryRun {
+    /// The number that it would get.
+    pub id: DeploymentId,
+    /// Where to.
+    pub environment: EnvironmentName,
+    /// The branch.
+    pub branch: Option<RefName>,
+    /// The commit that was approved.
+    pub approved: CommitId,
+    /// What would be deployed.
+    pub commit: CommitId,
+    /// The earlier deployment that would be applied again, if that is what is asked for.
+    pub rollback: Option<DeploymentId>,
+    /// Object by object.
+    pub plan: Plan,
+    /// What the rules let pass.
+    pub warnings: Vec<String>,
+}
+
+/// What is to be compared with what.
+#[derive(Debug, Clone, Default)]
+pub struct DiffRequest {
+    /// The commit, in any form that git knows; none: the one that is checked out.
+    pub commit: Option<String>,
+    /// The environment; none: the first along `after` where this commit does not stand.
+    pub environment: Option<String>,
+}
+
+/// What deploying a commit would change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diff {
+    /// Where.
+    pub environment: EnvironmentName,
+    /// The commit that was named.
+    pub commit: CommitId,
+    /// What would be deployed: that commit, or what a rebase on base makes of it.
+    pub candidate: CommitId,
+    /// The deployment that stands there.
+    pub stands: Option<DeploymentId>,
+    /// Object by object.
+    pub plan: Plan,
+    /// What the rules let pass.
+    pub warnings: Vec<String>,
+    /// Who deploys there just now, so that the answer may soon be another one.
+    pub holder: Option<Lock>,
+}
+
+impl Deployer<'_> {
+    /// What a deployment would do. Claims nothing and moves nothing.
+    ///
+    /// # Errors
+    /// When there is no candidate, or it could not be planned.
+    pub fn dry_run(&self, request: &DeployRequest) -> Result<Result<DryRun, Nothing>, DeployError> {
+        self.fetch()?;
+        let context = Context::new(self)?;
+        let pick = match context.pick(request, true)? {
+            Ok(pick) => pick,
+            Err(nothing) => return Ok(Err(nothing)),
+        };
+        let (candidate, environment) = (pick.candidate, pick.environment);
+        let driver = context.check(&environment, request, pick.rollback.as_ref())?;
+        let rendered = match &pick.rollback {
+            Some(of) => context.kept_files(&environment, of).and_then(|kept| kept.render(candidate.commit())),
+            None => context.renderer(&environment).and_then(|renderer| renderer.render(candidate.commit())),
+        };
+        let rendered = rendered.map_err(DeployError::Plan)?;
+        let plan = driver.plan(&rendered, self.interrupt).map_err(DeployError::Plan)?;
+        Ok(Ok(DryRun {
+            id: context.next_id(&environment)?,
+            environment: environment.name.clone(),
+            branch: candidate.branch().cloned(),
+            approved: candidate.approved(),
+            commit: candidate.commit(),
+            rollback: pick.rollback,
+            plan,
+            warnings: rendered.warnings,
+        }))
+    }
+
+    /// What deploying a commit would change, whether it is approved or not. Fetches, claims and moves nothing.
+    ///
+    /// # Errors
+    /// When the commit could not be deployed, or it could not be planned.
+    pub fn diff(&self, request: &DiffRequest) -> Result<Diff, DeployError> {
+        let context = Context::to_look(self)?;
+        let commit = context.commit_to_compare(request.commit.as_deref())?;
+        let candidate = context.rebased(commit)?;
+        let environment = match &request.environment {
+            Some(name) => context.named_environment(name)?,
+            None => context.next_environment(candidate)?,
+        };
+        let driver = context.driver(environment).map_err(DeployError::Plan)?;
+        let holder = context.holder(driver.as_ref(), environment)?;
+        let rendered = context.renderer(environment).and_then(|renderer| renderer.render(candidate));
+        let rendered = rendered.map_err(DeployError::Plan)?;
+        let plan = driver.plan(&rendered, self.interrupt);
+        self.interrupt.check()?;
+        Ok(Diff {
+            environment: environment.name.clone(),
+            commit,
+            candidate,
+            stands: context.latest_success(environment)?.map(|latest| latest.id.clone()),
+            plan: plan.map_err(DeployError::Plan)?,
+            warnings: rendered.warnings,
+            holder,
+        })
+    }
+}
+
+impl Context<'_> {
+    /// The commit that is meant: here, or a branch that only the remote has.
+    fn commit_to_compare(&self, named: Option<&str>) -> Result<CommitId, DeployError> {
+        let word = named.unwrap_or("HEAD");
+        if let Some(commit) = self.repository().find_commit(word)? {
+            return Ok(commit);
+        }
+        let branch = RefName::new(word).or_else(|_| RefName::branch(word)).ok();
+        let tip = match branch {
+            Some(branch) => self.repository().tip(&self.view.settings.authority(&branch))?,
+            None => None,
+        };
+        tip.ok_or_else(|| DeployError::NoTarget(word.to_owned()))
+    }
+
+    /// What a rebase on base makes of a commit: what would be deployed. A commit of base is deployed as it is.
+    fn rebased(&self, commit: CommitId) -> Result<CommitId, DeployError> {
+        if self.repository().is_ancestor(commit, self.base_tip)? {
+            return Ok(commit);
+        }
+        // The engine asks by branches, and this need not be one.
+        let name = RefName::branch("HEAD-to-compare")?;
+        let asked = Request::onto_base(name.clone(), commit, self.base_tip);
+        let verdict = MergeTreeEngine::new(self.repository(), self.committer())?.rebase(&[asked])?.pop();
+        self.deployer.interrupt.check()?;
+        match verdict {
+            Some(Verdict::Rebased(rebased)) => Ok(rebased.tip),
+            Some(Verdict::Current) | None => Ok(commit),
+            Some(Verdict::Broken(conflict)) => {
+                let why = format!("it cannot be rebased cleanly on '{}'", self.view.settings.base.short());
+                Err(DeployError::CommitNotTaken { commit, why, paths: conflict.paths })
+            }
+            Some(Verdict::Skipped(skip)) => {
+                Err(DeployError::CommitNotTaken { commit, why: skip.to_string(), paths: Vec::new() })
+            }
+        }
+    }
+
+    /// Whether the environment is the one that the ledger knows, and who deploys there just now.
+    fn holder(&self, driver: &dyn Driver, environment: &Environment) -> Result<Option<Lock>, DeployError> {
+        let (run, id) = (new_run(), self.next_id(environment)?);
+        let custody = Keeper { context: self, run: &run, id: &id };
+        match driver.check(&self.standing(environment)?, &custody) {
+            Ok(()) => Ok(None),
+            Err(NotTaken::Held(lock)) => Ok(Some(*lock)),
+            Err(NotTaken::Failed(failure)) => Err(DeployError::Plan(failure)),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Whether history takes back what a deployment brought. Pure.
+//!
+//! It does so in the words that `git revert` writes, commit by commit, or by going back to the very files of before.
+
+use crate::git::log::Logged;
+use crate::ids::{CommitId, ObjectId};
+
+/// What stands in front of the id in a message that `git revert` wrote.
+const WORDS: &str = "This reverts commit ";
+
+/// A shorter beginning of an id could mean many.
+const SHORTEST: usize = 7;
+
+/// The commits that a deployment brought, and what history did after them.
+#[derive(Debug, Clone, Copy)]
+pub struct Brought<'a> {
+    /// They themselves, in any order.
+    pub commits: &'a [Logged],
+    /// The files of before; none where that is not known.
+    pub before: Option<ObjectId>,
+    /// The commits after them, newest first.
+    pub after: &'a [Logged],
+}
+
+impl Brought<'_> {
+    /// Whether nothing of them is left, as far as history says.
+    pub fn is_taken_back(&self) -> bool {
+        let mut named: Vec<&str> = Vec::new();
+        // Newest first: a revert that was itself reverted counts for nothing.
+        for (at, commit) in self.after.iter().enumerate() {
+            if Some(commit.tree) == self.before
+                && !self.after[at..].iter().any(|older| is_named(older.id, &named))
+            {
+                return true;
+            }
+            if !is_named(commit.id, &named) {
+                named.extend(reverted(&commit.message));
+            }
+        }
+        self.commits.iter().all(|commit| is_named(commit.id, &named) || self.is_empty(commit))
+    }
+
+    /// Whether a commit changed no file: git has nothing to revert there.
+    fn is_empty(&self, commit: &Logged) -> bool {
+        let parent = self.commits.iter().find(|other| Some(other.id) == commit.parent);
+        parent.map(|parent| parent.tree).or(self.before) == Some(commit.tree)
+    }
+}
+
+/// The ids that a message says to revert; `revert.reference` shortens them.
+fn reverted(message: &str) -> impl Iterator<Item = &str> {
+    message.split(WORDS).skip(1).filter_map(|rest| {
+        let end = rest.find(|letter: char| !letter.is_ascii_hexdigit()).unwrap_or(rest.len());
+        (end >= SHORTEST).then_some(&rest[..end])
+    })
+}
+
+fn is_named(id: CommitId, named: &[&str]) -> bool {
+    let id = id.to_string();
+    named.iter().any(|beginning| id.starts_with(beginning))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit(id: char, tree: char, parent: char, message: &str) -> Logged {
+        let digits = |digit: char| digit.to_string().repeat(40);
+        Logged {
+            id: digits(id).parse().unwrap(),
+            tree: digits(tree).parse().unwrap(),
+            parent: Some(digits(parent).parse().unwrap()),
+            message: message.to_owned(),
+        }
+    }
+
+    fn reverts(id: char) -> String {
+        format!("Revert something\n\n{WORDS}{}.\n", id.to_string().repeat(40))
+    }
+
+    fn is_taken_back(commits: &[Logged], after: &[Logged]) -> bool {
+        let before = Some("0".repeat(40).parse().unwrap());
+        Brought { commits, before, after }.is_taken_back()
+    }
+
+    #[test]
+    fn each_commit_has_to_be_reverted() {
+        let brought = [commit('2', '2', '1', "B"), commit('1', '1', 'f', "A")];
+        let (one, two) = (commit('3', '3', '2', &reverts('2')), commit('4', '4', '3', &reverts('1')));
+        assert!(!is_taken_back(&brought, &[]));
+        assert!(!is_taken_back(&brought, std::slice::from_ref(&one)));
+        assert!(is_taken_back(&brought, &[two, one]));
+    }
+
+    #[test]
+    fn a_revert_that_was_reverted_counts_for_nothing() {
+        let brought = [commit('1', '1', 'f', "A")];
+        let one = commit('2', '2', '1', &reverts('1'));
+        let two = commit('3', '3', '2', &reverts('2'));
+        let three = commit('4', '4', '3', &reverts('3'));
+        assert!(!is_taken_back(&brought, &[two.clone(), one.clone()]));
+        assert!(is_taken_back(&brought, &[three, two, one]));
+    }
+
+    #[test]
+    fn the_files_of_before_count_for_nothing_where_that_was_reverted() {
+        let brought = [commit('1', '1', 'f', "A")];
+        let one = commit('2', '0', '1', "Undo");
+        let two = commit('3', '1', '2', &reverts('2'));
+        assert!(is_taken_back(&brought, std::slice::from_ref(&one)));
+        assert!(!is_taken_back(&brought, &[two, one]));
+    }
+
+    #[test]
+    fn the_very_files_of_before_take_back_everything() {
+        let brought = [commit('2', '2', '1', "B"), commit('1', '1', 'f', "A")];
+        assert!(is_taken_back(&brought, &[commit('4', '4', '3', "C"), commit('3', '0', '2', "Undo")]));
+    }
+
+    #[test]
+    fn a_commit_that_changed_nothing_need_not_be_reverted() {
+        let brought = [commit('2', '1', '1', "Empty"), commit('1', '1', 'f', "A")];
+        assert!(is_taken_back(&brought, &[commit('3', '3', '2', &reverts('1'))]));
+    }
+
+    #[test]
+    fn a_shortened_id_is_understood_and_a_single_letter_is_not() {
+        let brought = [commit('1', '1', 'f', "A")];
+        let says = |id: &str| commit('2', '2', '1', &format!("{WORDS}{id} (A, 2026-11-20)."));
+        assert!(is_taken_back(&brought, &[says("1111111")]));
+        assert!(!is_taken_back(&brought, &[says("1")]));
+    }
+}
