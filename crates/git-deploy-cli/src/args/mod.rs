@@ -7,6 +7,7 @@
 
 mod build;
 mod deploy;
+mod diff;
 mod hook;
 mod init;
 mod log;
@@ -15,10 +16,12 @@ mod prepare;
 mod queue;
 mod rebase;
 mod state;
+mod status;
 mod sync;
 
 pub use build::Build;
 pub use deploy::Deploy;
+pub use diff::Diff;
 pub use hook::Hook;
 pub use init::Init;
 pub use log::Log;
@@ -27,6 +30,7 @@ pub use prepare::{accept_end_of_options, described, parser};
 pub use queue::{Queue, QueueCommand};
 pub use rebase::Rebase;
 pub use state::{Get, List, Set, State, StateCommand, StateLog};
+pub use status::Status;
 pub use sync::Sync;
 
 use crate::CommandError;
@@ -93,6 +97,8 @@ pub fn commands() -> Vec<clap::Command> {
         Rebase::command(),
         Queue::command(),
         Build::command(),
+        Diff::command(),
+        Status::command(),
         Log::command(),
         Sync::command(),
         Hook::command(),

@@ -8,13 +8,15 @@ use std::ffi::OsString;
 const COMMON_MANUAL: &str = include_str!("manual/common.txt");
 
 /// The pages that a manual names at its end, less its own.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 12] = [
     "git-deploy(1)",
     "git-deploy-init(1)",
     "git-deploy-state(1)",
     "git-deploy-rebase(1)",
     "git-deploy-queue(1)",
     "git-deploy-build(1)",
+    "git-deploy-diff(1)",
+    "git-deploy-status(1)",
     "git-deploy-log(1)",
     "git-deploy-sync(1)",
     "git-deploy-hook(1)",

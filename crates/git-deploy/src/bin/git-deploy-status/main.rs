@@ -1,0 +1,60 @@
+//! `git deploy-status`: what runs where.
+
+mod people;
+mod programs;
+
+use std::process::ExitCode;
+
+use git_deploy::failures;
+use git_deploy::site::{DriverOptions, Sites};
+use git_deploy_cli::args::{self, Format};
+use git_deploy_cli::{CommandError, Exit, Shell, ShellObserver, shell_word, warn_of_note};
+use git_deploy_core::environment::Effect;
+use git_deploy_core::git::Repository;
+use git_deploy_core::ops::deploy::{Deployer, EnvironmentStatus, Health, Overview};
+
+fn main() -> ExitCode {
+    git_deploy_cli::run::<args::Status>(|arguments, shell| {
+        let overview = look(&arguments, shell)?;
+        match arguments.output.format() {
+            Format::Human => people::show(&overview, &arguments.common, shell),
+            Format::Porcelain { nul } => programs::records(&overview, nul, shell),
+            Format::Json => programs::objects(&overview, shell),
+        }
+        overview.malformed.iter().for_each(|error| warn_of_note(error, shell));
+        for error in &overview.unreadable {
+            shell.warn(error);
+            shell.hint(format!("look at it with: git show {}", shell_word(&error.tag.to_string())));
+        }
+        Ok(exit_of(&overview.environments))
+    })
+}
+
+fn look(arguments: &args::Status, shell: &mut Shell) -> Result<Overview, CommandError> {
+    let repository = Repository::open()?;
+    let interrupt = git_deploy_cli::interrupt()?;
+    repository.stop_on(interrupt);
+    let observer = ShellObserver::new(shell);
+    let site = Sites::new(&observer, DriverOptions::default());
+    let deployer = Deployer { repository: &repository, site: &site, observer: &observer, interrupt };
+    deployer.status(arguments.env.as_deref()).map_err(failures::explain)
+}
+
+/// What is known to be wrong is an answer, whatever else could not be found out.
+fn exit_of(environments: &[EnvironmentStatus]) -> Exit {
+    let healths = || environments.iter().map(EnvironmentStatus::health);
+    match () {
+        () if healths().any(Health::is_trouble) => Exit::No,
+        () if healths().any(|health| health == Health::Unknown) => Exit::TryAgain,
+        () => Exit::Done,
+    }
+}
+
+/// What somebody did to an object by hand, told by what applying it again would do.
+fn done_by_hand(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Create => "missing",
+        Effect::Change | Effect::Keep => "changed",
+        Effect::Delete => "extra",
+    }
+}

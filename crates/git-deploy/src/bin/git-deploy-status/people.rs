@@ -1,0 +1,166 @@
+//! The status for people.
+
+use git_deploy_cli::args::Common;
+use git_deploy_cli::shell::Table;
+use git_deploy_cli::{Shell, Text, plan, shell};
+use git_deploy_core::deployment::Phase;
+use git_deploy_core::environment::{Status, Workload};
+use git_deploy_core::ops::deploy::{EnvironmentStatus, Health, Overview, UnderWay};
+
+use crate::done_by_hand;
+
+pub(crate) fn show(overview: &Overview, common: &Common, shell: &mut Shell) {
+    let diffs = common.verbose > 0 && !common.quiet;
+    for environment in &overview.environments {
+        show_environment(environment, diffs, shell);
+    }
+    show_queue(overview, shell);
+    for environment in &overview.environments {
+        give_hints(environment, diffs, shell);
+    }
+}
+
+fn show_environment(environment: &EnvironmentStatus, diffs: bool, shell: &mut Shell) {
+    let health = environment.health();
+    let style = match health {
+        Health::Well => shell::GOOD,
+        Health::Deploying | Health::Unknown => shell::HINT,
+        Health::Empty => shell::FAINT,
+        Health::Degraded | Health::Stopped | Health::NotReady | Health::Drifted => shell::BAD,
+    };
+    let line = Text::new().styled(shell::NAME, &environment.name).plain(": ");
+    shell.line(line.styled(style, health.as_str().replace('-', " ")).joined(stands(environment)));
+    if let Some(left) = environment.left() {
+        let failed = environment.failed.as_ref().map(|failed| failed.id.to_string()).unwrap_or_default();
+        shell.line(Text::from("  ").styled(shell::BAD, format!("{failed} failed, and was {left}")));
+    }
+    for under_way in &environment.under_way {
+        shell.line(Text::from("  ").joined(deploying(under_way)));
+    }
+    match &environment.asked {
+        Ok(status) => show_status(status, environment, diffs, shell),
+        Err(failure) => {
+            shell.line(Text::from("  ").styled(shell::HINT, format!("cannot be asked: {}", failure.reason)));
+        }
+    }
+}
+
+/// Which deployment stands there.
+fn stands(environment: &EnvironmentStatus) -> Text {
+    let Some(stands) = &environment.stands else {
+        return Text::from(", nothing was deployed there yet");
+    };
+    let what = match (&stands.branch, &stands.rollback) {
+        (Some(branch), _) => format!(" of '{}'", branch.short()),
+        (None, Some(of)) => format!(", back to {of}"),
+        (None, None) => String::new(),
+    };
+    Text::from(", ")
+        .styled(shell::NAME, &stands.id)
+        .plain(format!("{what} ("))
+        .styled(shell::COMMIT, stands.commit.brief())
+        .plain(format!(") since {}", stands.finished))
+}
+
+fn deploying(under_way: &UnderWay) -> Text {
+    let attempt = &under_way.attempt;
+    let of = match (&attempt.branch, &attempt.rollback) {
+        (Some(branch), _) => format!(" of '{}'", branch.short()),
+        (None, Some(back)) => format!(", back to {back},"),
+        (None, None) => String::new(),
+    };
+    let host = under_way.holder.as_ref().map(|lock| format!(" on '{}'", lock.host)).unwrap_or_default();
+    let phase =
+        if attempt.phase == Phase::Verified { "verified, not landed" } else { attempt.phase.as_str() };
+    let left = if under_way.is_left { ", and nobody works on it" } else { "" };
+    let style = if under_way.is_left { shell::BAD } else { shell::HINT };
+    Text::new()
+        .styled(shell::NAME, &attempt.id)
+        .plain(of)
+        .plain(" is ")
+        .styled(style, phase)
+        .plain(format!(", begun {} by {}{host}{left}", attempt.started, attempt.by))
+}
+
+fn show_status(status: &Status, environment: &EnvironmentStatus, diffs: bool, shell: &mut Shell) {
+    // Who holds the environment is said with the deployment that it is held for.
+    let is_told = |id| environment.under_way.iter().any(|under_way| Some(&under_way.attempt.id) == id);
+    if let Some(lock) = status.holder.as_ref().filter(|lock| !is_told(lock.deployment.as_ref())) {
+        let of = lock.deployment.as_ref().map(|id| format!(" for {id}")).unwrap_or_default();
+        shell.line(Text::from("  ").plain(format!("held{of} by {} on '{}'", lock.by, lock.host)));
+    }
+    let mut table = Table::new();
+    for workload in &status.workloads {
+        let style = if is_ready(workload) { shell::GOOD } else { shell::BAD };
+        table.row([
+            Text::from("  ").plain(&workload.title),
+            Text::new().styled(style, format!("{}/{}", workload.ready, workload.wanted)),
+            Text::from(workload.trouble.as_deref().unwrap_or_default()),
+        ]);
+    }
+    table.print(shell);
+    if environment.health() == Health::Deploying {
+        return;
+    }
+    for planned in &status.drift.objects {
+        let what = done_by_hand(planned.effect);
+        shell.line(Text::from("  ").styled(shell::BAD, what).plain(format!(" by hand: {}", planned.title)));
+    }
+    if diffs {
+        plan::diffs(&status.drift, shell);
+    }
+}
+
+fn is_ready(workload: &Workload) -> bool {
+    workload.ready >= workload.wanted && workload.trouble.is_none()
+}
+
+fn show_queue(overview: &Overview, shell: &mut Shell) {
+    let line = Text::new().styled(shell::NAME, "queue").plain(": ");
+    let length = match overview.queue.len() {
+        0 => return shell.line(line.plain("empty")),
+        1 => "1 branch".to_owned(),
+        length => format!("{length} branches"),
+    };
+    let next = match (&overview.held, overview.head()) {
+        (Some(held), _) => {
+            Text::from(", ").styled(shell::BAD, format!("held since {} went back to {}", held.by, held.to))
+        }
+        (None, Some(place)) => Text::from(", next is ").styled(shell::NAME, place.branch.short()),
+        (None, None) => Text::from(", none of them can go on"),
+    };
+    shell.line(line.plain(length).joined(next));
+    match &overview.held {
+        Some(held) => git_deploy::failures::ways_out(held).iter().for_each(|hint| shell.hint(hint.as_str())),
+        None => shell.hint("see all of it with: git deploy-queue"),
+    }
+}
+
+fn give_hints(environment: &EnvironmentStatus, diffs: bool, shell: &mut Shell) {
+    let name = &environment.name;
+    if let Err(failure) = &environment.asked {
+        failure.hint.iter().for_each(|hint| shell.hint(hint.as_str()));
+    }
+    match environment.health() {
+        Health::Stopped => {
+            shell.hint("end it with: git deploy --continue; give it up with: git deploy --abort")
+        }
+        Health::Drifted => {
+            if !diffs {
+                shell.hint(format!("see what was changed with: git deploy-status -v --env={name}"));
+            }
+            if let Some(stands) = &environment.stands {
+                shell.hint(format!("undo it with: git deploy --env={name} --rollback={}", stands.id));
+            }
+        }
+        Health::Degraded => {
+            if let Some(stands) = &environment.stands {
+                shell.hint(format!("go back with: git deploy --env={name} --rollback={}", stands.id));
+            }
+            shell.hint(format!(
+                "or deploy a branch that mends it, by naming it: git deploy --env={name} <branch>"
+            ));
+        }
+        Health::Unknown | Health::Deploying | Health::NotReady | Health::Empty | Health::Well => {}
+    }
+}

@@ -1,0 +1,124 @@
+//! The status for programs, as the manual has it.
+
+use git_deploy_cli::shell::Object;
+use git_deploy_cli::{Shell, plan};
+use git_deploy_core::ids::RefName;
+use git_deploy_core::ledger::Deployment;
+use git_deploy_core::ops::deploy::{EnvironmentStatus, Overview, UnderWay};
+use serde_json::json;
+
+use crate::done_by_hand;
+
+pub(crate) fn records(overview: &Overview, nul: bool, shell: &mut Shell) {
+    for environment in &overview.environments {
+        environment_records(environment, nul, shell);
+    }
+    let head = overview.head().map(|place| place.branch.to_string()).unwrap_or_default();
+    let held = if overview.held.is_some() { "held" } else { "free" };
+    shell.record(["queue", &overview.queue.len().to_string(), &head, held], nul);
+}
+
+fn environment_records(environment: &EnvironmentStatus, nul: bool, shell: &mut Shell) {
+    let name = environment.name.as_str();
+    let stands = environment.stands.as_ref();
+    let text = |of: fn(&Deployment) -> String| stands.map(of).unwrap_or_default();
+    let fields = [
+        text(|stands| stands.id.to_string()),
+        text(|stands| stands.commit.to_string()),
+        text(|stands| stands.finished.to_string()),
+        text(|stands| stands.branch.as_ref().map(ToString::to_string).unwrap_or_default()),
+    ];
+    let head = ["environment", name, environment.health().as_str()];
+    shell.record(head.into_iter().chain(fields.iter().map(String::as_str)), nul);
+    for under_way in &environment.under_way {
+        let attempt = &under_way.attempt;
+        let branch = attempt.branch.as_ref().map(ToString::to_string).unwrap_or_default();
+        let (id, started) = (attempt.id.to_string(), attempt.started.to_string());
+        let (phase, commit) = (attempt.phase.as_str(), attempt.candidate.to_string());
+        shell.record(["deploying", name, &id, phase, &started, &commit, &branch, &attempt.by], nul);
+    }
+    let status = match &environment.asked {
+        Ok(status) => status,
+        Err(failure) => return shell.record(["problem", name, &failure.to_string()], nul),
+    };
+    for workload in &status.workloads {
+        let (ready, wanted) = (workload.ready.to_string(), workload.wanted.to_string());
+        let trouble = workload.trouble.as_deref().unwrap_or_default();
+        shell.record(["workload", name, &plan::name(&workload.title), &ready, &wanted, trouble], nul);
+    }
+    for planned in &status.drift.objects {
+        shell.record(["drift", name, done_by_hand(planned.effect), &plan::name(&planned.title)], nul);
+    }
+    if let Some(lock) = &status.holder {
+        let id = lock.deployment.as_ref().map(ToString::to_string).unwrap_or_default();
+        shell.record(["holder", name, &id, &lock.host, &lock.by], nul);
+    }
+}
+
+pub(crate) fn objects(overview: &Overview, shell: &mut Shell) {
+    overview.environments.iter().for_each(|environment| shell.json(&environment_object(environment)));
+    let head = overview.head().map(|place| place.branch.as_str());
+    let queue = json!({ "length": overview.queue.len(), "head": head, "held": overview.held.is_some() });
+    shell.json(&Object::new().with("queue", queue));
+}
+
+fn environment_object(environment: &EnvironmentStatus) -> Object {
+    let stands = environment.stands.as_ref();
+    let asked = environment.asked.as_ref();
+    let none = git_deploy_core::environment::Status::default();
+    let status = asked.unwrap_or(&none);
+    let workloads: Vec<_> = status
+        .workloads
+        .iter()
+        .map(|workload| {
+            json!({
+                "object": workload.title,
+                "ready": workload.ready,
+                "wanted": workload.wanted,
+                "trouble": workload.trouble,
+            })
+        })
+        .collect();
+    let drift = status.drift.objects.iter().map(
+        |planned| json!({ "what": done_by_hand(planned.effect), "object": planned.title, "diff": planned.diff }),
+    );
+    let drift: Vec<_> = drift.collect();
+    let deploying: Vec<_> = environment.under_way.iter().map(under_way_object).collect();
+    let holder = status.holder.as_ref().map(|lock| {
+        json!({
+            "by": lock.by,
+            "host": lock.host,
+            "deployment": lock.deployment.as_ref().map(ToString::to_string),
+        })
+    });
+    let rollback = stands.and_then(|stands| stands.rollback.as_ref());
+    Object::new()
+        .with("environment", environment.name.as_str())
+        .with("health", environment.health().as_str())
+        .with("lands", environment.lands)
+        .with("deployment", stands.map(|stands| stands.id.to_string()))
+        .with("commit", stands.map(|stands| stands.commit.to_string()))
+        .with("finished", stands.map(|stands| stands.finished.to_string()))
+        .with("workloads", workloads)
+        .with("drift", drift)
+        .with("deploying", deploying)
+        .with_known("ref", stands.and_then(|stands| stands.branch.as_ref()).map(RefName::as_str))
+        .with_known("rollback", rollback.map(ToString::to_string))
+        .with_known("holder", holder)
+        .with_known("says", status.says.as_deref())
+        .with_known("left", environment.left())
+        .with_known("problem", asked.err().map(ToString::to_string))
+}
+
+fn under_way_object(under_way: &UnderWay) -> serde_json::Value {
+    let attempt = &under_way.attempt;
+    json!({
+        "deployment": attempt.id.to_string(),
+        "phase": attempt.phase.as_str(),
+        "started": attempt.started.to_string(),
+        "commit": attempt.candidate.to_string(),
+        "ref": attempt.branch.as_ref().map(ToString::to_string),
+        "by": attempt.by,
+        "is-left": under_way.is_left,
+    })
+}
