@@ -4,6 +4,7 @@
 //! what passes by itself (429, 502 to 504, a broken connection) is tried again for [`PATIENCE`], as the server asks.
 //! Nothing is held back on this side: how much the cluster can take is for the API server to say.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -182,8 +183,13 @@ impl Connection {
             why: why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
         };
         let options = KubeConfigOptions { context: Some(context.to_owned()), ..Default::default() };
+        let names_proxy = names_proxy(&kubeconfig, context);
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
-        let config = configured(config.map_err(|error| unusable(error.to_string()))?);
+        let mut config = configured(config.map_err(|error| unusable(error.to_string()))?);
+        // As kubectl does it: what the environment says about proxies is not about this machine.
+        if !names_proxy && config.cluster_url.host().is_some_and(is_loopback) {
+            config.proxy_url = None;
+        }
         let server = config.cluster_url.to_string();
         let client = Client::try_from(config).map_err(|error| unusable(error.to_string()))?;
         let connection =
@@ -346,6 +352,24 @@ fn configured(mut config: Config) -> Config {
         .headers
         .push((USER_AGENT, HeaderValue::from_static(concat!("git-deploy/", env!("CARGO_PKG_VERSION")))));
     config
+}
+
+/// Whether the context's cluster is reached through a proxy that the kubeconfig names.
+fn names_proxy(kubeconfig: &Kubeconfig, context: &str) -> bool {
+    let context = kubeconfig.contexts.iter().find(|named| named.name == context);
+    let Some(cluster) = context.and_then(|named| named.context.as_ref()).map(|context| &context.cluster)
+    else {
+        return false;
+    };
+    let cluster = kubeconfig.clusters.iter().find(|named| named.name == *cluster);
+    let proxy =
+        cluster.and_then(|named| named.cluster.as_ref()).and_then(|cluster| cluster.proxy_url.as_deref());
+    proxy.is_some_and(|proxy| !proxy.is_empty())
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn nearest(name: &str, known: &[String]) -> Option<String> {

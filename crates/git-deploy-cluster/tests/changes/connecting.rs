@@ -58,6 +58,24 @@ async fn a_cluster_that_does_not_answer_is_told_within_seconds() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_the_kubeconfig_names_is_gone_through() {
+    let cluster = cluster!();
+    let path = tempfile().join("proxied");
+    let text = std::fs::read_to_string(cluster.kubeconfig()).unwrap();
+    let server = text
+        .split("https://")
+        .nth(1)
+        .and_then(|rest| rest.split(['"', '\'', '\n', ',', ' ']).next())
+        .unwrap();
+    let quoted = format!("\"https://{server}\"");
+    assert!(text.contains(&quoted), "{text}");
+    std::fs::write(&path, text.replace(&quoted, &format!("{quoted}, \"proxy-url\": \"http://127.0.0.1:1\"")))
+        .unwrap();
+    let (text, _) = told(open(&path).await);
+    assert!(text.contains("cannot reach the cluster"), "{text}");
+}
+
+#[tokio::test]
 async fn a_connection_that_breaks_for_a_moment_is_no_failure() {
     let cluster = cluster!();
     let proxy = cluster.proxy();
