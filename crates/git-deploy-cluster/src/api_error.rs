@@ -2,9 +2,12 @@
 //!
 //! The one place that reads an error's words: everything else asks for its [`ApiErrorKind`] and whose fault it is.
 
+mod words;
+
 use std::fmt;
 
 use git_deploy_core::deployment::Blame;
+use git_deploy_manifest::{ObjectId, without_values};
 use serde_json::Value;
 
 /// A field that another manager holds with another value.
@@ -94,9 +97,15 @@ impl ApiError {
         let message = match &kind {
             ApiErrorKind::FieldConflict(conflicts) => in_words(conflicts),
             _ if message.is_empty() => format!("the answer was HTTP status {code}"),
-            _ => message.to_owned(),
+            _ => words::brief(&status),
         };
         Self { kind, code, message: printable(&message), is_no_status: false }
+    }
+
+    /// The same, said of an object: the values of a Secret are not told.
+    pub(crate) fn about(mut self, id: &ObjectId, object: &Value) -> Self {
+        self.message = without_values(id, object, &self.message);
+        self
     }
 
     /// What kind of answer it was.
@@ -160,7 +169,7 @@ impl ApiError {
     pub(crate) fn is_passing(&self) -> bool {
         match self.kind {
             ApiErrorKind::Unreachable | ApiErrorKind::TooMany | ApiErrorKind::NotYet => true,
-            ApiErrorKind::Server => matches!(self.code, 502..=504),
+            ApiErrorKind::Server => matches!(self.code, 502..=504) || self.message.contains("etcdserver: "),
             _ => false,
         }
     }

@@ -156,9 +156,8 @@ pub(crate) async fn judge(
     let staying: HashSet<&str> = stay.iter().map(|member| member.uid()).collect();
     let mut kept: BTreeMap<ObjectId, String> = BTreeMap::new();
     let mut deletions: Vec<&Member> = Vec::new();
-    let may_go =
-        |member: &&Member| !guards::is_of_controller(&member.live) && !staying.contains(member.uid());
-    for member in candidates.into_iter().filter(may_go) {
+    let is_ours = |member: &&Member| guards::is_ours(&member.live) && !staying.contains(member.uid());
+    for member in candidates.into_iter().filter(is_ours) {
         match guards::why_kept(member, set, wanted, options) {
             Some(why) => drop(kept.insert(member.id.clone(), why)),
             None => deletions.push(member),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt};
+use git_deploy_manifest::fields::{MANAGER, has_applied};
 use git_deploy_manifest::{GroupKind, ObjectId, is_kept, part_of};
 use serde_json::Value;
 
@@ -15,8 +16,13 @@ use crate::target::Target;
 
 use super::PruneOptions;
 
-/// Whether a controller made the object: labels of ours on it were copied, as on the EndpointSlices of a Service.
-pub(super) fn is_of_controller(live: &Value) -> bool {
+/// Whether an object is there because we applied it. Controllers copy labels to what they make: those of a Service to
+/// its Endpoints and EndpointSlices, those of a custom resource to whatever its operator makes of it.
+pub(super) fn is_ours(live: &Value) -> bool {
+    has_applied(live, MANAGER) && !is_of_controller(live)
+}
+
+fn is_of_controller(live: &Value) -> bool {
     let owners = live.pointer("/metadata/ownerReferences").and_then(Value::as_array);
     owners.into_iter().flatten().any(|owner| owner["controller"] == true)
 }

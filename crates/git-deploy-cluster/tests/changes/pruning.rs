@@ -51,6 +51,16 @@ async fn what_a_controller_made_is_left_to_it() {
     lab.deploy(&format!("{all}{own}")).await;
     assert_eq!(lab.prune(&all).await.0, ["EndpointSlice 'own'"]);
     assert!(marked());
+
+    // Endpoints bear the label too, and no controller as their owner.
+    let own = "apiVersion: v1\nkind: Endpoints\nmetadata: { name: own }\nsubsets: []\n---\n";
+    lab.deploy(&format!("{all}{own}")).await;
+    let endpoints = || lab.namespace.get("endpoints", "web");
+    assert_eq!(endpoints()["metadata"]["labels"][git_deploy_manifest::PART_OF_LABEL], lab.set().id.as_str());
+    let uid = endpoints()["metadata"]["uid"].clone();
+    let (deleted, kept) = lab.prune(&all).await;
+    assert_eq!((deleted, kept), (vec!["Endpoints 'own'".to_owned()], vec![]));
+    assert_eq!(endpoints()["metadata"]["uid"], uid);
 }
 
 #[tokio::test]
