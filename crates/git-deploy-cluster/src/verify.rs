@@ -18,7 +18,7 @@ use git_deploy_core::deployment::Blame;
 use git_deploy_manifest::ObjectId;
 use git_deploy_manifest::readiness::{Origin, Patience, Trouble};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::api_error::ApiError;
 use crate::connect::Connection;
@@ -30,7 +30,7 @@ use scene::{Scene, Standing};
 const TICK: Duration = Duration::from_millis(500);
 
 /// Changes come in swarms; this much later most of a swarm is there.
-const SETTLE: Duration = Duration::from_millis(10);
+const SETTLE: Duration = Duration::from_millis(20);
 
 /// An API server that has been silent for so long at the end is the reason for the end.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -152,22 +152,31 @@ pub async fn until_ready(
     tell: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<String>, NotReady> {
     let scene = Scene::of(applied, limits.patience);
-    let deadline = Instant::now() + limits.timeout;
-    let wait = async {
+    let end = tokio::time::timeout(limits.timeout, async {
         fill(connection, &scene).await?;
         settle(connection, &scene, tell).await
-    };
-    tokio::select! {
-        biased;
-        ended = wait => ended,
-        () = sleep_until(deadline) => Err(late(connection, &scene, limits.timeout).await),
+    });
+    // What the cluster has to say is read when the verdict is there, and takes nothing from the time for it.
+    match end.await {
+        Ok(Ok(notes)) => Ok(notes),
+        Ok(Err(End::Failed(index, trouble))) => Err(failed(connection, &scene, index, trouble).await),
+        Ok(Err(End::Unseen(error))) => Err(error),
+        Err(_) => Err(late(connection, &scene, limits.timeout).await),
     }
 }
 
+/// How a wait ends before its time, if not well.
+enum End {
+    /// With this object.
+    Failed(usize, Trouble),
+    /// Because the cluster cannot be asked.
+    Unseen(NotReady),
+}
+
 /// Everything once; watches are opened only if that is not enough.
-async fn fill(connection: &Connection, scene: &Scene<'_>) -> Result<(), NotReady> {
+async fn fill(connection: &Connection, scene: &Scene<'_>) -> Result<(), End> {
     let stores = scene.stores().map(async |(store, is_required)| match store.fill(connection).await {
-        Err(why) if is_required => Err(NotReady::Denied { what: store.what(), why }),
+        Err(why) if is_required => Err(End::Unseen(NotReady::Denied { what: store.what(), why })),
         Err(why) => {
             store.give_up(why);
             Ok(())
@@ -182,12 +191,12 @@ async fn settle(
     connection: &Connection,
     scene: &Scene<'_>,
     tell: &(dyn Fn(Progress) + Sync),
-) -> Result<Vec<String>, NotReady> {
+) -> Result<Vec<String>, End> {
     let (changed, needed) = (Notify::new(), Notify::new());
     tokio::select! {
         biased;
         verdict = verdict(connection, scene, tell, &changed, &needed) => verdict,
-        denied = follow(connection, scene, &changed, &needed) => Err(denied),
+        denied = follow(connection, scene, &changed, &needed) => Err(End::Unseen(denied)),
     }
 }
 
@@ -198,14 +207,14 @@ async fn verdict(
     tell: &(dyn Fn(Progress) + Sync),
     changed: &Notify,
     needed: &Notify,
-) -> Result<Vec<String>, NotReady> {
+) -> Result<Vec<String>, End> {
     let mut told = Told::new(tell);
     loop {
         told.warn(scene.blind_spots());
         let standing = scene.look();
         told.of(&standing);
         if let Some((index, trouble)) = standing.failed {
-            return Err(failed(connection, scene, index, trouble).await);
+            return Err(End::Failed(index, trouble));
         }
         if standing.waiting.is_empty() {
             scene.still_there(connection).await?;

@@ -7,14 +7,15 @@ use std::time::Duration;
 use futures::future::{join_all, try_join_all};
 use git_deploy_manifest::ObjectId;
 use git_deploy_manifest::readiness::{
-    Around, Health, Patience, Surroundings, Trouble, Wait, first_cause, is_final, is_inert, judge, needs,
+    Around, Health, Patience, Surroundings, Trouble, Wait, controller_of, first_cause, is_final, is_inert,
+    judge, needs,
 };
 use http::Method;
 use kube::core::discovery::ApiResource;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::NotReady;
+use super::{End, NotReady};
 use crate::connect::{Connection, request};
 use crate::evidence::Suspect;
 use crate::target::Applied;
@@ -95,13 +96,18 @@ impl<'a> Scene<'a> {
         self.shelves.values().map(|shelf| (&shelf.store, shelf.is_required))
     }
 
+    fn held(&self) -> Held<'_> {
+        self.shelves.iter().map(|(key, shelf)| (key, shelf.store.state())).collect()
+    }
+
     pub(super) fn id(&self, index: usize) -> &'a ObjectId {
         &self.applied[index].target.id
     }
 
     /// Looks at everything.
     pub(super) fn look(&self) -> Standing {
-        let eye = Eye::open(self);
+        let held = self.held();
+        let eye = Eye::open(self, &held);
         let mut standing = Standing { wanted: self.applied.len(), ..Standing::default() };
         for (index, applied) in self.applied.iter().enumerate() {
             let id = &applied.target.id;
@@ -130,7 +136,7 @@ impl<'a> Scene<'a> {
         if is_inert(id) || lock(&self.done).contains(&index) {
             return Health::Ready;
         }
-        let Some(state) = eye.states.get(&key(id)) else { return Health::Ready };
+        let Some(state) = eye.held.get(&key(id)) else { return Health::Ready };
         let object = match state.get(id.namespace.as_deref(), &id.name) {
             Some(object) if uid(object) == applied.uid => object,
             other => match (other, state.gone(&applied.uid).filter(|_| is_final(id))) {
@@ -147,27 +153,23 @@ impl<'a> Scene<'a> {
     }
 
     /// Whether what has nothing to wait for is at least still there.
-    pub(super) async fn still_there(&self, connection: &Connection) -> Result<(), NotReady> {
-        let mut kinds: BTreeMap<Key, Vec<&Applied>> = BTreeMap::new();
-        for applied in self.applied.iter().filter(|applied| is_inert(&applied.target.id)) {
-            kinds.entry(key(&applied.target.id)).or_default().push(applied);
+    pub(super) async fn still_there(&self, connection: &Connection) -> Result<(), End> {
+        let mut kinds: BTreeMap<Key, Vec<(usize, &Applied)>> = BTreeMap::new();
+        for (index, applied) in
+            self.applied.iter().enumerate().filter(|(_, found)| is_inert(&found.target.id))
+        {
+            kinds.entry(key(&applied.target.id)).or_default().push((index, applied));
         }
         let checks = kinds.values().map(async |objects| {
-            let first = &objects[0].target;
+            let first = &objects[0].1.target;
             let store = Store::new(first.resource.clone(), first.id.namespace.clone());
             let found = store.uids(connection).await;
-            let found = found.map_err(|why| NotReady::Denied { what: store.what(), why })?;
-            for applied in objects {
+            let found = found.map_err(|why| End::Unseen(NotReady::Denied { what: store.what(), why }))?;
+            for (index, applied) in objects {
                 let id = &applied.target.id;
                 let name = (id.namespace.clone().unwrap_or_default(), id.name.clone());
                 if found.get(&name) != Some(&applied.uid) {
-                    let trouble = lost(found.contains_key(&name));
-                    return Err(NotReady::Failed {
-                        object: id.clone(),
-                        reason: trouble.reason,
-                        blame: super::blame(trouble.origin),
-                        evidence: Vec::new(),
-                    });
+                    return Err(End::Failed(*index, lost(found.contains_key(&name))));
                 }
             }
             Ok(())
@@ -220,9 +222,10 @@ impl<'a> Scene<'a> {
     /// The first cause of what is not ready, in the pods.
     pub(super) fn first_cause(&self) -> Option<Trouble> {
         let waiting = self.look().indices;
-        let eye = Eye::open(self);
+        let held = self.held();
+        let eye = Eye::open(self, &held);
         waiting.into_iter().find_map(|index| {
-            let pods = eye.family(&self.applied[index]).into_iter().filter(|(kind, _)| *kind == "Pod");
+            let pods = eye.family(&self.applied[index]).into_iter().filter(|(kind, _)| *kind == Around::Pods);
             first_cause(pods.map(|(_, pod)| pod), &eye, &self.patience)
         })
     }
@@ -232,44 +235,55 @@ impl<'a> Scene<'a> {
         const MOST: usize = 6;
         let applied = &self.applied[index];
         let namespace = applied.target.id.namespace.clone();
-        let eye = Eye::open(self);
+        let held = self.held();
+        let eye = Eye::open(self, &held);
         let mut family = eye.family(applied);
         // The newest first, and pods that are not well before others.
         family.sort_by_key(|(_, object)| std::cmp::Reverse(text(object, "/metadata/creationTimestamp")));
-        family.sort_by_key(|(kind, object)| *kind == "Pod" && is_ready(object));
+        family.sort_by_key(|(kind, object)| *kind == Around::Pods && is_ready(object));
         let uids = family.into_iter().map(|(_, object)| uid(object).to_owned());
         let uids = std::iter::once(applied.uid.clone()).chain(uids).take(MOST);
         uids.map(|uid| Suspect { namespace: namespace.clone(), uid }).collect()
     }
 }
 
-/// One look: nothing changes while it lasts.
+/// What all stores hold: nothing changes while one has this.
+type Held<'a> = BTreeMap<&'a Key, MutexGuard<'a, State>>;
+
+/// One look.
 struct Eye<'a> {
     scene: &'a Scene<'a>,
-    states: BTreeMap<&'a Key, MutexGuard<'a, State>>,
+    held: &'a Held<'a>,
+    /// The pods and ReplicaSets of each controller, by its UID, so that a look at many objects is not one at all pods
+    /// for each of them.
+    families: HashMap<(Around, &'a str), Vec<&'a Value>>,
 }
 
 impl<'a> Eye<'a> {
-    fn open(scene: &'a Scene<'a>) -> Eye<'a> {
-        Eye { scene, states: scene.shelves.iter().map(|(key, shelf)| (key, shelf.store.state())).collect() }
-    }
-
-    fn of_kind(&self, group: &str, kind: &str, namespace: Option<&str>) -> Option<Vec<&Value>> {
-        let key = (group.to_owned(), kind.to_owned(), namespace.map(str::to_owned));
-        Some(self.states.get(&key)?.all()?.collect())
+    fn open(scene: &'a Scene<'a>, held: &'a Held<'a>) -> Eye<'a> {
+        let mut families: HashMap<_, Vec<_>> = HashMap::new();
+        for (what, group, kind) in [(Around::Pods, "", "Pod"), (Around::ReplicaSets, "apps", "ReplicaSet")] {
+            let states = held.iter().filter(|((g, k, _), _)| (g.as_str(), k.as_str()) == (group, kind));
+            let objects = states.filter_map(|(_, state)| state.all()).flatten();
+            for object in objects.filter(|object| !controller_of(object).is_empty()) {
+                families.entry((what, controller_of(object))).or_default().push(object);
+            }
+        }
+        Eye { scene, held, families }
     }
 
     /// The ReplicaSets and pods that belong to an object, by their controllers.
-    fn family(&self, applied: &Applied) -> Vec<(&'static str, &Value)> {
-        let namespace = applied.target.id.namespace.as_deref();
-        let sets = self.of_kind("apps", "ReplicaSet", namespace).unwrap_or_default();
-        let sets: Vec<_> = sets.into_iter().filter(|set| controller(set) == applied.uid).collect();
-        let pods = self.of_kind("", "Pod", namespace).unwrap_or_default().into_iter().filter(|pod| {
-            let owner = controller(pod);
-            uid(pod) == applied.uid || owner == applied.uid || sets.iter().any(|set| uid(set) == owner)
-        });
-        let pods: Vec<_> = pods.map(|pod| ("Pod", pod)).collect();
-        sets.into_iter().map(|set| ("ReplicaSet", set)).chain(pods).collect()
+    fn family(&self, applied: &Applied) -> Vec<(Around, &'a Value)> {
+        let of = |what, owner: &str| {
+            let family = self.families.get(&(what, owner)).into_iter().flatten();
+            family.map(move |object| (what, *object)).collect::<Vec<_>>()
+        };
+        let sets = of(Around::ReplicaSets, &applied.uid);
+        let pods = sets.iter().flat_map(|(_, set)| of(Around::Pods, uid(set))).collect::<Vec<_>>();
+        let id = &applied.target.id;
+        let own = (id.kind == "Pod").then(|| self.held.get(&key(id))?.get(id.namespace.as_deref(), &id.name));
+        let own = own.flatten().map(|pod| (Around::Pods, pod));
+        sets.into_iter().chain(pods).chain(of(Around::Pods, &applied.uid)).chain(own).collect()
     }
 }
 
@@ -278,7 +292,7 @@ impl Surroundings for Eye<'_> {
         let Some((resource, is_namespaced)) = resource(what) else {
             let workloads = self.scene.applied.iter().filter_map(|applied| {
                 let id = &applied.target.id;
-                self.states.get(&key(id))?.get(id.namespace.as_deref(), &id.name)
+                self.held.get(&key(id))?.get(id.namespace.as_deref(), &id.name)
             });
             let has_template = |object: &&Value| {
                 object.pointer("/spec/template").or_else(|| object.pointer("/spec/jobTemplate")).is_some()
@@ -289,7 +303,12 @@ impl Surroundings for Eye<'_> {
                 workloads.chain(unwatched.map(|applied| &applied.live)).filter(has_template).collect(),
             );
         };
-        self.of_kind(&resource.group, &resource.kind, is_namespaced.then_some(namespace))
+        let namespace = is_namespaced.then(|| namespace.to_owned());
+        Some(self.held.get(&(resource.group, resource.kind, namespace))?.all()?.collect())
+    }
+
+    fn controlled(&self, what: Around, _namespace: &str, owner: &str) -> Vec<&Value> {
+        self.families.get(&(what, owner)).cloned().unwrap_or_default()
     }
 
     fn observed(&self, symptom: &str) -> Duration {
@@ -356,13 +375,6 @@ fn lost(is_replaced: bool) -> Trouble {
 
 fn key(id: &ObjectId) -> Key {
     (id.group.clone(), id.kind.clone(), id.namespace.clone())
-}
-
-fn controller(object: &Value) -> &str {
-    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-    let mut owners = owners.into_iter().flatten();
-    let owner = owners.find(|owner| owner.pointer("/controller").and_then(Value::as_bool) == Some(true));
-    owner.map(|owner| text(owner, "/uid")).unwrap_or_default()
 }
 
 fn is_ready(pod: &Value) -> bool {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::pods::{Ends, Judge, Tally, first_cause};
-use super::value::{because, condition, controller, count, flag, is_being_deleted, number, text, uid};
+use super::value::{because, condition, count, flag, is_being_deleted, number, text, uid};
 use super::{Around, Health, Origin, Scene, Trouble, Wait};
 
 /// A Deployment without a deadline: the controller writes no condition `Progressing` for it.
@@ -117,11 +117,7 @@ fn warning(scene: Scene<'_>, pods: &[&Value]) -> Option<String> {
 fn newest_replica_set(scene: Scene<'_>) -> Option<&Value> {
     const REVISION: &str = "/metadata/annotations/deployment.kubernetes.io~1revision";
     let deployment = scene.object;
-    let sets = scene.around.all(Around::ReplicaSets, super::value::namespace(deployment))?;
-    sets.into_iter().find(|set| {
-        !uid(deployment).is_empty()
-            && controller(set) == uid(deployment)
-            && text(set, REVISION) == text(deployment, REVISION)
-            && !is_being_deleted(set)
-    })
+    let space = super::value::namespace(deployment);
+    let sets = scene.around.controlled(Around::ReplicaSets, space, uid(deployment));
+    sets.into_iter().find(|set| text(set, REVISION) == text(deployment, REVISION) && !is_being_deleted(set))
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::object::ObjectId;
-use value::{is_being_deleted, number, one_line};
+use value::{controller, is_being_deleted, number, one_line};
 
 pub use counts::ready_of_wanted;
 pub use pods::first_cause;
@@ -121,6 +121,12 @@ pub enum Around {
 pub trait Surroundings {
     /// Objects, at least those of the namespace. `None` where they may not be read.
     fn all(&self, what: Around, namespace: &str) -> Option<Vec<&Value>>;
+
+    /// Those of [`Surroundings::all`] whose controller is the object with that UID.
+    fn controlled(&self, what: Around, namespace: &str, owner: &str) -> Vec<&Value> {
+        let all = self.all(what, namespace).unwrap_or_default();
+        all.into_iter().filter(|object| !owner.is_empty() && controller(object) == owner).collect()
+    }
 
     /// For how long this has been asked for without a break, by our own clock: zero for the first time.
     ///
@@ -287,6 +293,11 @@ pub fn judge(
         Row::Inert => Health::Ready,
         Row::Other => kinds::other(scene),
     }
+}
+
+/// The UID of the owner that is an object's controller; empty where there is none.
+pub fn controller_of(object: &Value) -> &str {
+    controller(object)
 }
 
 /// Text of a cluster as part of a message: one line, no control characters, of a bearable length.

@@ -3,18 +3,14 @@
 use serde_json::Value;
 
 use super::pods::{Ends, Judge, Outlook, Tally, exit_of};
-use super::value::{
-    because, condition, controller, count, flag, mapping, name, namespace, number, one_line, text, uid,
-};
+use super::value::{because, condition, count, flag, mapping, name, namespace, number, one_line, text, uid};
 use super::{Around, Health, Scene, Trouble, Wait};
 
 /// The pods that an object is the controller of.
 pub(super) fn owned<'a>(scene: Scene<'a>, owner: &str, which: impl Fn(&Value) -> bool) -> Vec<&'a Value> {
-    if owner.is_empty() {
-        return Vec::new();
-    }
-    let pods = scene.around.all(Around::Pods, namespace(scene.object)).unwrap_or_default();
-    pods.into_iter().filter(|pod| controller(pod) == owner && which(pod)).collect()
+    let mut pods = scene.around.controlled(Around::Pods, namespace(scene.object), owner);
+    pods.retain(|pod| which(pod));
+    pods
 }
 
 /// The first pod's trouble when all of them are doomed; when as many are as there should be pods, since others may come
