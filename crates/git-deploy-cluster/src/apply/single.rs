@@ -63,7 +63,8 @@ impl One<'_> {
     }
 
     fn refused(&self, why: ApiError) -> ApplyProblem {
-        ApplyProblem::Refused { id: self.planned.target.id.clone(), why }
+        let Target { id, wanted, .. } = &self.planned.target;
+        ApplyProblem::Refused { id: id.clone(), why: why.about(id, wanted) }
     }
 
     async fn apply(&self) -> Result<Value, ApplyProblem> {

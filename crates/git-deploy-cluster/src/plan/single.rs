@@ -45,7 +45,10 @@ impl Planner<'_> {
     ) -> Result<PlannedObject, Vec<PlanProblem>> {
         let id = &target.id;
         let order = self.check(target)?;
-        let refused = |why| vec![PlanProblem::Refused { id: id.clone(), why }];
+        let refused = |why: ApiError| {
+            let why = why.about(id, &target.wanted);
+            vec![PlanProblem::Refused { id: id.clone(), why }]
+        };
         // Members are listed in the version that the API server prefers, and look different in another.
         let member = member.filter(|member| member.resource.api_version == target.resource.api_version);
         let live = match member {
