@@ -17,7 +17,9 @@ fn waiting<'c>(cluster: &'c Cluster) -> Lab<'c> {
 /// Nothing has begun, and the branch can be deployed as soon as the cause is gone.
 #[track_caller]
 fn nothing_begun(lab: &Lab<'_>, output: &Output) {
-    assert_eq!(output.stderr.matches("error: ").count(), 1, "{output}");
+    let errors =
+        output.stderr.lines().filter(|line| line.starts_with("error: ") || line.starts_with("fatal: "));
+    assert_eq!(errors.count(), 1, "{output}");
     lab.claimed_nothing();
     lab.changed_nothing();
     assert_eq!(lab.shop.state("more"), "deployable");
