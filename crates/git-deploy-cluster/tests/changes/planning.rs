@@ -136,3 +136,22 @@ async fn an_object_in_an_older_version_of_its_kind_is_kept_where_nothing_changes
     lab.deploy(hpa).await;
     assert_eq!(lab.effects(hpa).await, [(Effect::Keep, "web".to_owned())]);
 }
+
+#[tokio::test]
+async fn what_was_changed_by_hand_is_seen_by_a_plan_that_would_take_it_over() {
+    let lab = Lab::new(cluster!(), "drift").await;
+    let wanted = deployment("web", "replicas: 1", "", "env: [{ name: A, value: '1' }]");
+    lab.deploy(&wanted).await;
+    lab.namespace.kubectl(&["set", "env", "deployment/web", "BY_HAND=1"]).success();
+    lab.namespace.kubectl(&["scale", "deployment/web", "--replicas=2"]).success();
+    assert!(lab.refusal(&wanted).await.to_string().ends_with("'kubectl' holds .spec.replicas"));
+    let lab = lab.forcing();
+    let planned = lab.plan(&wanted).await.unwrap();
+    let diff = planned.objects[0].diff();
+    assert_eq!(planned.objects[0].effect, Effect::Change);
+    for line in ["-  replicas: 2", "+  replicas: 1", "-        - name: BY_HAND"] {
+        assert!(diff.contains(line), "{line}\n{diff}");
+    }
+    lab.apply(&planned).await.unwrap();
+    assert_eq!(lab.effects(&wanted).await, [(Effect::Keep, "web".to_owned())]);
+}
