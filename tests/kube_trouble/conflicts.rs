@@ -28,7 +28,7 @@ fn fields_that_others_have_edited_are_named_with_who_did_and_are_taken_over_only
     lab.deployable("two", &deployment("web", "2", &Pods::Ready));
     let output = lab.deploy(&[]);
     output
-        .code_is(1)
+        .code_is(75)
         .stdout_contains("'kubectl-edit' holds .spec.template.spec.containers[name=\"web\"].image");
     output
         .stdout_contains("'kubectl' holds .spec.replicas")
@@ -37,9 +37,8 @@ fn fields_that_others_have_edited_are_named_with_who_did_and_are_taken_over_only
     lab.failed("deployment-0002", "'kubectl-edit' holds");
     assert_eq!(lab.changes().len(), before, "nothing is changed when anything conflicts");
     assert_eq!(lab.colour(), "red");
-    assert_eq!(lab.shop.state("two"), "staged");
+    assert_eq!(lab.shop.state("two"), "deployable", "no branch is to blame for what was done by hand");
 
-    lab.repo().deploy("deploy-state", &["set", "deployable", "two"]);
     lab.deploy(&["--force-conflicts"]).success();
     lab.succeeded("deployment-0003");
     let live = lab.namespace.get("deployment", "web");
@@ -59,11 +58,10 @@ fn after_a_rollout_was_undone_by_hand_the_next_deployment_conflicts_and_can_be_f
     lab.namespace.kubectl(&["rollout", "undo", "deployment/web"]).success();
     lab.deployable("three", &deployment("web", "3", &Pods::Ready));
     lab.deploy(&[])
-        .code_is(1)
+        .code_is(75)
         .stdout_contains("'kubectl")
         .stdout_contains(".image")
         .stderr_contains("--force-conflicts");
-    lab.repo().deploy("deploy-state", &["set", "deployable", "three"]);
     lab.deploy(&["--force-conflicts"]).success();
     let live = lab.namespace.get("deployment", "web");
     assert_eq!(live["spec"]["template"]["spec"]["containers"][0]["image"], "registry.example.org/web:3");
@@ -84,13 +82,12 @@ fn an_object_that_others_made_is_refused_and_by_force_becomes_ours_with_all_that
     let manifests = [config_map("more", "a: ours"), config_map("chart", "a: ours")].concat();
     lab.deployable("more", &manifests);
     let output = lab.deploy(&[]);
-    output.code_is(1).stdout_contains("/more' is there already and was not deployed by git-deploy");
+    output.code_is(75).stdout_contains("/more' is there already and was not deployed by git-deploy");
     output.stdout_contains("but by 'kubectl-client-side-apply'").stdout_contains("but by 'helm'");
     output.stderr_contains("--force-conflicts");
     lab.changed_nothing();
     assert_eq!(lab.namespace.get("configmap", "more")["data"]["a"], "theirs");
 
-    lab.repo().deploy("deploy-state", &["set", "deployable", "more"]);
     lab.deploy(&["--force-conflicts"]).success();
     for name in ["more", "chart"] {
         let live = lab.namespace.get("configmap", name);

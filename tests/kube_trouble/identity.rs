@@ -115,7 +115,7 @@ fn an_object_of_another_set_is_refused_also_when_it_is_to_be_taken_over() {
         "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: more, labels: { applyset.kubernetes.io/part-of: applyset-theirs-v1 } }\ndata: { whose: theirs }\n",
     );
     lab.deployable("more", &config_map("more", "whose: ours"));
-    lab.deploy(&["--force-conflicts"]).code_is(1).stdout_contains("'applyset-theirs-v1'");
+    lab.deploy(&["--force-conflicts"]).code_is(75).stdout_contains("'applyset-theirs-v1'");
     lab.failed("deployment-0001", "belongs to another set");
     lab.changed_nothing();
     assert_eq!(lab.namespace.get("configmap", "more")["data"]["whose"], "theirs");

@@ -132,12 +132,13 @@ impl ApiError {
     /// Whose fault it is. In doubt nobody's.
     pub fn blame(&self) -> Blame {
         match self.kind {
-            ApiErrorKind::FieldConflict(_)
-            | ApiErrorKind::Invalid
+            ApiErrorKind::Invalid
             | ApiErrorKind::Immutable
             | ApiErrorKind::Denied
             | ApiErrorKind::NoDryRun => Blame::Branch,
-            ApiErrorKind::Unreachable
+            // Somebody has changed the object by hand: every branch would meet that.
+            ApiErrorKind::FieldConflict(_)
+            | ApiErrorKind::Unreachable
             | ApiErrorKind::TimedOut
             | ApiErrorKind::Unauthorized
             | ApiErrorKind::Forbidden

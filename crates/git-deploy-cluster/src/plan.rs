@@ -158,9 +158,9 @@ impl PlanProblem {
     /// Whose fault it is.
     pub fn blame(&self) -> Blame {
         match self {
-            Self::Duplicate { .. } | Self::Order { .. } | Self::OtherSet { .. } | Self::NotOurs { .. } => {
-                Blame::Branch
-            }
+            Self::Duplicate { .. } | Self::Order { .. } => Blame::Branch,
+            // Every branch that has the object would meet that.
+            Self::OtherSet { .. } | Self::NotOurs { .. } => Blame::Nobody,
             Self::Refused { why, .. } | Self::List(ListError { why, .. }) => why.blame(),
         }
     }

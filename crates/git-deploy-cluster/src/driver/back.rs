@@ -10,7 +10,7 @@ use git_deploy_core::ids::DeploymentId;
 use git_deploy_manifest::{GroupKind, Object, ObjectId};
 
 use super::ClusterDriver;
-use super::forward::extent;
+use super::forward::{Purpose, extent};
 use super::jobs::forward_only;
 use super::said::{objects, of_git};
 use super::state::{Session, State};
@@ -64,7 +64,7 @@ impl ClusterDriver<'_> {
             }
             FirstFailure::Remove => {
                 self.observer.step("Removing", "what a first deployment left that failed");
-                let forward = self.plan_objects(&[], true, pulse)?;
+                let forward = self.plan_objects(&[], Purpose::ApplyAndPrune, pulse)?;
                 let mut state = self.state.borrow_mut();
                 let session = session(&state)?;
                 self.prune(&mut state, &session, &forward, pulse)?;
@@ -110,7 +110,7 @@ impl ClusterDriver<'_> {
         let spares =
             HOLD_DATA.map(|(group, kind)| GroupKind { group: group.to_owned(), kind: kind.to_owned() });
         let again = self.with_live_replicas(again, pulse)?;
-        let mut forward = self.plan_objects(&again, true, pulse)?;
+        let mut forward = self.plan_objects(&again, Purpose::ApplyAndPrune, pulse)?;
         // What is not applied again is not deleted either; of the kinds that hold data nothing is.
         let left: Vec<Object> = left.into_iter().filter(|object| !holds_data(object.id())).collect();
         forward.wanted.extend(self.targets(&left, pulse)?);

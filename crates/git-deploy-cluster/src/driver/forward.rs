@@ -23,7 +23,20 @@ use crate::plan::{PlanError, PlanOptions, Planned, PlannedObject, plan};
 use crate::prune::{PruneOptions, Pruned, prune};
 use crate::set::{Change, Parent, Set, SetPhase};
 use crate::target::{Applied, Target};
+use crate::unblock::unblock;
 use crate::verify::{Limits, NotReady, Progress, until_ready};
+
+/// What a plan is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// What is no longer wanted goes when everything else is ready.
+    ApplyAndPrune,
+    /// What is no longer wanted stays.
+    ApplyOnly,
+    /// Nothing is going to be changed: what others hold is shown as different, and rights to write are not needed beyond
+    /// those for trying.
+    Look,
+}
 
 /// How long an object of the same name may take to go.
 const LEAVING: Duration = Duration::from_secs(60);
@@ -35,36 +48,38 @@ impl ClusterDriver<'_> {
             let why = "the manifests hold no object: an empty set would delete all that is deployed";
             return Err(Failure::of_branch(Step::Plan, why));
         }
-        let forward = self.plan_objects(&objects, self.prunes(), pulse)?;
+        let forward = self.plan_objects(&objects, self.purpose(), pulse)?;
         let told = told(&forward);
         self.state.borrow_mut().forward = Some(forward);
         Ok(told)
     }
 
-    fn prunes(&self) -> bool {
+    fn purpose(&self) -> Purpose {
         match self.cluster.prune {
-            Prune::Now => true,
-            Prune::Never => false,
+            Prune::Now => Purpose::ApplyAndPrune,
+            Prune::Never => Purpose::ApplyOnly,
             Prune::After(_) => {
                 self.observer.warn(
                     "'prune' as a duration is not in this version yet: what is no longer wanted stays, as with \"never\"",
                 );
-                false
+                Purpose::ApplyOnly
             }
         }
     }
 
-    /// Plans to bring the set to these objects. `prunes`: whether the others go.
+    /// Plans to bring the set to these objects.
     pub(super) fn plan_objects(
         &self,
         objects: &[Object],
-        prunes: bool,
+        purpose: Purpose,
         pulse: &dyn Pulse,
     ) -> Result<Forward, Failure> {
         let session = self.session(pulse)?;
         let targets = self.targets(objects, pulse)?;
         let wanted = targets.clone();
-        let targets: Vec<Target> = targets.into_iter().filter(|target| !self.is_left(target)).collect();
+        let looks = purpose == Purpose::Look;
+        let targets: Vec<Target> =
+            targets.into_iter().filter(|target| !self.is_left(target, !looks)).collect();
         let (jobs, targets): (Vec<Target>, Vec<Target>) = targets.into_iter().partition(jobs::is_one_time);
         // What has run has run: going back never runs it again.
         let jobs = if self.state.borrow().is_rollback { Vec::new() } else { jobs };
@@ -73,18 +88,23 @@ impl ClusterDriver<'_> {
         let options = PlanOptions {
             force_conflicts: self.options.force_conflicts,
             change_cause: self.state.borrow().cause.clone(),
-            prune: prunes.then(|| self.prune_options(objects.is_empty())),
+            prune: (purpose != Purpose::ApplyOnly).then(|| self.prune_options(objects.is_empty())),
         };
         let (mut planned, jobs) = self.run(Step::Plan, pulse, async {
-            self.require_access(&session, &wanted).await?;
+            if !looks {
+                self.require_access(&session, &wanted).await?;
+            }
             let planned = plan(&session.connection, &session.resources, &view, &targets, &options).await;
             let planned = planned.map_err(|error| of_plan(&error))?;
-            self.require_deleting(&session, &planned, &wanted).await?;
+            if !looks {
+                self.require_deleting(&session, &planned, &wanted).await?;
+            }
             let record = parent.as_ref().map(Parent::record);
             Ok((planned, self.plan_jobs(&session, &view, record, jobs).await?))
         })?;
         planned.deletions.retain(|deletion| !wanted.iter().any(|target| target.id.is_same(&deletion.id)));
         planned.kept.retain(|(id, _)| !wanted.iter().any(|target| target.id.is_same(id)));
+        let prunes = purpose == Purpose::ApplyAndPrune;
         Ok(Forward { planned, jobs, wanted, prunes, spares: Vec::new() })
     }
 
@@ -104,9 +124,9 @@ impl ClusterDriver<'_> {
     }
 
     /// Whether an object is left as it is, because git knows only digests of its values.
-    fn is_left(&self, target: &Target) -> bool {
+    fn is_left(&self, target: &Target, tells: bool) -> bool {
         let is_left = is_redacted(&target.id, &target.wanted);
-        if is_left {
+        if is_left && tells {
             self.observer.warn(&format!("{} is left as it is: its values are not kept in git", target.id));
         }
         is_left
@@ -154,8 +174,8 @@ impl ClusterDriver<'_> {
         if self.state.borrow().forward.is_none() {
             self.plan_forward(rendered, work.pulse)?;
         }
-        let deadline = Instant::now() + self.cluster.timeout;
         let mut state = self.state.borrow_mut();
+        let deadline = *state.deadline.insert(Instant::now() + self.cluster.timeout);
         let forward = state.forward.take().ok_or_else(|| Self::not_held(Step::Apply))?;
         let change = Change::to(SetPhase::Applying).of(work.id).widening(extent(&forward.wanted));
         self.begin_phase(&mut state, Step::Apply, work.pulse, change)?;
@@ -247,19 +267,30 @@ impl ClusterDriver<'_> {
         pulse: &dyn Pulse,
     ) -> Result<(), Failure> {
         let patience = Patience { crash: self.cluster.crash_grace, ..Patience::default() };
-        let limits = Limits { timeout: deadline.saturating_duration_since(Instant::now()), patience };
         // Told by the thread of the run, which alone may speak.
         let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
         let mut last = String::new();
         let tell = move |progress: Progress| drop(sender.send(progress));
         let ready = self.run(step, pulse, async {
-            let ready = lease.watching(until_ready(&session.connection, applied, &limits, &tell));
-            let mut ready = std::pin::pin!(ready);
             loop {
-                tokio::select! {
-                    done = &mut ready => break done.map_err(of_lease(step)),
-                    Some(progress) = told.recv() => self.tell(&progress, &mut last),
-                }
+                let limits = Limits { timeout: deadline.saturating_duration_since(Instant::now()), patience };
+                let ready = lease.watching(until_ready(&session.connection, applied, &limits, &tell));
+                let mut ready = std::pin::pin!(ready);
+                let ready = loop {
+                    tokio::select! {
+                        done = &mut ready => break done.map_err(of_lease(step))?,
+                        Some(progress) = told.recv() => self.tell(&progress, &mut last),
+                    }
+                };
+                let Err(NotReady::Blocked { pods, .. }) = &ready else { break Ok(ready) };
+                ready
+                    .as_ref()
+                    .err()
+                    .iter()
+                    .for_each(|error| self.observer.warn(&format!("{error}: deleted")));
+                let deleted =
+                    lease.writing(unblock(&session.connection, pods)).await.map_err(of_lease(step))?;
+                deleted.map_err(|error| Failure::new(step, error.blame(), error.to_string()))?;
             }
         })?;
         let warnings = ready.map_err(|error| self.not_ready(step, error))?;
@@ -290,7 +321,10 @@ impl ClusterDriver<'_> {
                 *timeout = self.cluster.timeout;
                 true
             }
-            NotReady::Failed { .. } | NotReady::Unreachable { .. } | NotReady::Denied { .. } => false,
+            NotReady::Failed { .. }
+            | NotReady::Blocked { .. }
+            | NotReady::Unreachable { .. }
+            | NotReady::Denied { .. } => false,
         };
         let failure = Failure::new(step, error.blame(), error.to_string());
         if is_late { failure.timed_out() } else { failure }
@@ -298,7 +332,7 @@ impl ClusterDriver<'_> {
 
     pub(super) fn verify_forward(&self, work: Work<'_>) -> Result<(), Failure> {
         let mut state = self.state.borrow_mut();
-        let deadline = Instant::now() + self.cluster.timeout;
+        let deadline = state.deadline.unwrap_or_else(|| Instant::now() + self.cluster.timeout);
         let forward = state.forward.take().ok_or_else(|| Self::not_held(Step::Verify))?;
         let session = state.session.clone().ok_or_else(|| Self::not_held(Step::Verify))?;
         {
@@ -368,7 +402,7 @@ impl ClusterDriver<'_> {
         let holder = self
             .run(Step::Plan, pulse, async { place.standing().await.map_err(of_lease(Step::Plan)) })?
             .map(|(lock, _)| lock);
-        let forward = self.plan_objects(&objects(kept)?, true, pulse)?;
+        let forward = self.plan_objects(&objects(kept)?, Purpose::Look, pulse)?;
         let mut drift = told(&forward);
         drift.objects.retain(|object| object.effect != Effect::Keep);
         let says = parent

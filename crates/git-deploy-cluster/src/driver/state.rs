@@ -1,5 +1,7 @@
 //! What one run holds of a cluster.
 
+use std::time::Instant;
+
 use git_deploy_core::environment::Effect;
 use git_deploy_manifest::GroupKind;
 
@@ -26,6 +28,8 @@ pub(super) struct State {
     pub(super) forward: Option<Forward>,
     /// What was applied.
     pub(super) applied: Vec<Applied>,
+    /// Until when all must be ready.
+    pub(super) deadline: Option<Instant>,
     /// Whether bytes of before are applied again because somebody asked for it.
     pub(super) is_rollback: bool,
     /// What `kubectl rollout history` shows for a revision that this run makes.

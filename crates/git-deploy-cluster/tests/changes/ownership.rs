@@ -20,7 +20,7 @@ async fn an_object_of_another_set_is_refused_even_by_force() {
             lab.namespace
         )
     );
-    assert_eq!(error.blame(), Blame::Branch);
+    assert_eq!(error.blame(), Blame::Nobody);
 }
 
 #[tokio::test]

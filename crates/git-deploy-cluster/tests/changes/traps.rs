@@ -190,7 +190,7 @@ async fn a_rollout_that_was_undone_by_hand_is_told_with_fields_and_manager() {
     let text = error.to_string();
     assert!(text.contains(".spec.template.spec.containers[name=\"web\"].image"), "{text}");
     assert!(text.contains("'kubectl' holds") || text.contains("'kubectl-rollout' holds"), "{text}");
-    assert_eq!(error.blame(), Blame::Branch);
+    assert_eq!(error.blame(), Blame::Nobody);
     assert!(error.hints().iter().any(|hint| hint.contains("--force-conflicts")));
 
     let lab = lab.forcing();
