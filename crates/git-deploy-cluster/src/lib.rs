@@ -20,6 +20,7 @@ mod prune;
 mod set;
 mod slot;
 mod target;
+mod unblock;
 mod verify;
 mod watch;
 
@@ -37,4 +38,5 @@ pub use prune::{PlannedDeletion, PruneError, PruneOptions, Pruned, prune};
 pub use set::{Change, Parent, Record, Set, SetError, SetFailure, SetPhase, ensure_namespace};
 pub use target::{Applied, Target};
 pub use tokio::runtime::Runtime;
+pub use unblock::{BlockingPod, unblock};
 pub use verify::{Limits, NotReady, Progress, until_ready};

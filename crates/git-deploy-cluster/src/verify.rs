@@ -24,6 +24,7 @@ use crate::api_error::ApiError;
 use crate::connect::Connection;
 use crate::evidence;
 use crate::target::Applied;
+use crate::unblock::BlockingPod;
 use scene::{Scene, Standing};
 
 /// How often it is looked at when nothing changes: troubles become failures by lasting.
@@ -89,6 +90,18 @@ pub enum NotReady {
         /// What the cluster says about it, in lines.
         evidence: Vec<String>,
     },
+    /// Pods of an earlier revision keep a StatefulSet from going on: [`unblock`](crate::unblock) deletes them, and then the
+    /// wait begins again.
+    #[error(
+        "{object} is held up by pod '{}' of an earlier revision, which does not become ready",
+        pods.iter().map(|pod| pod.name.as_str()).collect::<Vec<_>>().join("', '")
+    )]
+    Blocked {
+        /// The StatefulSet.
+        object: ObjectId,
+        /// What has to go.
+        pods: Vec<BlockingPod>,
+    },
     /// The API server did not answer any more.
     #[error("the API server has not answered for {} s, while waiting for {what}{}", silence.as_secs(), cause_of(why.as_deref()))]
     Unreachable {
@@ -114,7 +127,7 @@ impl NotReady {
     pub fn blame(&self) -> Blame {
         match self {
             Self::Failed { blame, .. } | Self::TimedOut { blame, .. } => *blame,
-            Self::Unreachable { .. } | Self::Denied { .. } => Blame::Nobody,
+            Self::Blocked { .. } | Self::Unreachable { .. } | Self::Denied { .. } => Blame::Nobody,
         }
     }
 
@@ -122,7 +135,7 @@ impl NotReady {
     pub fn evidence(&self) -> &[String] {
         match self {
             Self::Failed { evidence, .. } | Self::TimedOut { evidence, .. } => evidence,
-            Self::Unreachable { .. } | Self::Denied { .. } => &[],
+            Self::Blocked { .. } | Self::Unreachable { .. } | Self::Denied { .. } => &[],
         }
     }
 }
@@ -160,7 +173,7 @@ pub async fn until_ready(
     match end.await {
         Ok(Ok(notes)) => Ok(notes),
         Ok(Err(End::Failed(index, trouble))) => Err(failed(connection, &scene, index, trouble).await),
-        Ok(Err(End::Unseen(error))) => Err(error),
+        Ok(Err(End::Other(error))) => Err(error),
         Err(_) => Err(late(connection, &scene, limits.timeout).await),
     }
 }
@@ -169,14 +182,14 @@ pub async fn until_ready(
 enum End {
     /// With this object.
     Failed(usize, Trouble),
-    /// Because the cluster cannot be asked.
-    Unseen(NotReady),
+    /// With something that is told as it is.
+    Other(NotReady),
 }
 
 /// Everything once; watches are opened only if that is not enough.
 async fn fill(connection: &Connection, scene: &Scene<'_>) -> Result<(), End> {
     let stores = scene.stores().map(async |(store, is_required)| match store.fill(connection).await {
-        Err(why) if is_required => Err(End::Unseen(NotReady::Denied { what: store.what(), why })),
+        Err(why) if is_required => Err(End::Other(NotReady::Denied { what: store.what(), why })),
         Err(why) => {
             store.give_up(why);
             Ok(())
@@ -196,7 +209,7 @@ async fn settle(
     tokio::select! {
         biased;
         verdict = verdict(connection, scene, tell, &changed, &needed) => verdict,
-        denied = follow(connection, scene, &changed, &needed) => Err(End::Unseen(denied)),
+        denied = follow(connection, scene, &changed, &needed) => Err(End::Other(denied)),
     }
 }
 
@@ -215,6 +228,9 @@ async fn verdict(
         told.of(&standing);
         if let Some((index, trouble)) = standing.failed {
             return Err(End::Failed(index, trouble));
+        }
+        if let Some((index, pods)) = standing.blocked {
+            return Err(End::Other(NotReady::Blocked { object: scene.id(index).clone(), pods }));
         }
         if standing.waiting.is_empty() {
             scene.still_there(connection).await?;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures::future::{join_all, try_join_all};
 use git_deploy_manifest::ObjectId;
 use git_deploy_manifest::readiness::{
-    Around, Health, Patience, Surroundings, Trouble, Wait, controller_of, first_cause, is_final, is_inert,
-    judge, needs,
+    Around, Health, Patience, Surroundings, Trouble, Wait, blocking_pods, controller_of, first_cause,
+    is_final, is_inert, judge, needs,
 };
 use http::Method;
 use kube::core::discovery::ApiResource;
@@ -19,6 +19,7 @@ use super::{End, NotReady};
 use crate::connect::{Connection, request};
 use crate::evidence::Suspect;
 use crate::target::Applied;
+use crate::unblock::BlockingPod;
 use crate::watch::{State, Store};
 
 /// Group, kind, namespace.
@@ -54,6 +55,8 @@ pub(super) struct Standing {
     /// What should be known of those that are ready.
     pub(super) notes: Vec<String>,
     pub(super) failed: Option<(usize, Trouble)>,
+    /// What keeps the first of those that are kept from going on.
+    pub(super) blocked: Option<(usize, Vec<BlockingPod>)>,
 }
 
 /// Since when each trouble has been there, by our own clock.
@@ -121,6 +124,10 @@ impl<'a> Scene<'a> {
                     standing.warnings.extend(warning.map(|warning| format!("{id}: {warning}")));
                     standing.waiting.push((id.clone(), what));
                     standing.indices.push(index);
+                    let pods = self.blocking(&eye, applied);
+                    if !pods.is_empty() {
+                        standing.blocked.get_or_insert((index, pods));
+                    }
                 }
                 Health::Failed(trouble) => {
                     standing.failed.get_or_insert((index, trouble));
@@ -152,6 +159,20 @@ impl<'a> Scene<'a> {
         health
     }
 
+    fn blocking(&self, eye: &Eye<'_>, applied: &Applied) -> Vec<BlockingPod> {
+        let id = &applied.target.id;
+        let object = eye.held.get(&key(id)).and_then(|state| state.get(id.namespace.as_deref(), &id.name));
+        let Some(object) = object else { return Vec::new() };
+        let pods = blocking_pods(id, object, &applied.live, eye, &self.patience);
+        pods.into_iter()
+            .map(|pod| BlockingPod {
+                namespace: text(pod, "/metadata/namespace").to_owned(),
+                name: text(pod, "/metadata/name").to_owned(),
+                uid: uid(pod).to_owned(),
+            })
+            .collect()
+    }
+
     /// Whether what has nothing to wait for is at least still there.
     pub(super) async fn still_there(&self, connection: &Connection) -> Result<(), End> {
         let mut kinds: BTreeMap<Key, Vec<(usize, &Applied)>> = BTreeMap::new();
@@ -164,7 +185,7 @@ impl<'a> Scene<'a> {
             let first = &objects[0].1.target;
             let store = Store::new(first.resource.clone(), first.id.namespace.clone());
             let found = store.uids(connection).await;
-            let found = found.map_err(|why| End::Unseen(NotReady::Denied { what: store.what(), why }))?;
+            let found = found.map_err(|why| End::Other(NotReady::Denied { what: store.what(), why }))?;
             for (index, applied) in objects {
                 let id = &applied.target.id;
                 let name = (id.namespace.clone().unwrap_or_default(), id.name.clone());

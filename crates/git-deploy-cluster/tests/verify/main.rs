@@ -8,7 +8,7 @@ mod stage;
 
 use std::time::Duration;
 
-use git_deploy_cluster::{NotReady, Progress, until_ready};
+use git_deploy_cluster::{NotReady, Progress, unblock, until_ready};
 use git_deploy_core::deployment::Blame;
 use git_deploy_testkit::cluster;
 use git_deploy_testkit::cluster::eventually;
@@ -135,7 +135,7 @@ async fn a_definition_is_ready_when_its_objects_can_be_made() {
     assert!(said.ends_with("(it is not ready: Busy: soon) is not ready after 1 s"), "{said}");
     let waited =
         stage::wait_while(wait(&connection, &applied, limits()), Duration::from_secs(1), move || {
-            patch(&namespace, 1)
+            patch(&namespace, 1);
         });
     assert_eq!(waited.await.result, Ok(Vec::new()));
 }
@@ -152,6 +152,31 @@ async fn a_job_that_cleans_up_after_itself_has_completed() {
     let both: Vec<_> = applied.into_iter().chain(slow).collect();
     assert_eq!(wait(&connection, &both, limits()).await.result, Ok(Vec::new()));
     assert!(namespace.find("job", "web").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stateful_set_goes_back_when_the_pods_in_its_way_are_deleted() {
+    let cluster = cluster!();
+    let namespace = cluster.namespace("verify").create();
+    let connection = admin(cluster).await;
+    let good = apply(&namespace, &workload("StatefulSet", "", ""));
+    assert_eq!(wait(&connection, &good, limits()).await.result, Ok(Vec::new()));
+    let bad = apply(&namespace, &workload("StatefulSet", "waiting", &because("ErrImagePull", "not found")));
+    let waited = wait(&connection, &bad, limits()).await;
+    assert!(matches!(waited.failure(), NotReady::Failed { blame: Blame::Branch, .. }), "{:?}", waited.result);
+
+    let back = apply(&namespace, &workload("StatefulSet", "", ""));
+    let waited = wait(&connection, &back, limits()).await;
+    let NotReady::Blocked { pods, .. } = waited.failure() else { panic!("{:?}", waited.result) };
+    let held = format!(
+        "StatefulSet '{namespace}/web' is held up by pod 'web-1' of an earlier revision, which does not \
+                        become ready"
+    );
+    assert_eq!(waited.failure().to_string(), held);
+    unblock(&connection, pods).await.unwrap();
+    unblock(&connection, pods).await.expect("the pod that came after it is another one");
+    let waited = wait(&connection, &back, limits()).await;
+    assert_eq!(waited.result, Ok(Vec::new()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -295,6 +295,22 @@ pub fn judge(
     }
 }
 
+/// The pods that have to be deleted by somebody before the rollout of an object goes on: those of earlier revisions of a
+/// StatefulSet that will not become ready. Ask only for an object that is waited for.
+pub fn blocking_pods<'a>(
+    id: &ObjectId,
+    object: &'a Value,
+    at_apply: &'a Value,
+    around: &'a dyn Surroundings,
+    patience: &'a Patience,
+) -> Vec<&'a Value> {
+    let row = row(id);
+    if row != Row::StatefulSet || is_being_deleted(object) || !has_caught_up(row, object, at_apply) {
+        return Vec::new();
+    }
+    workloads::blocking(Scene { object, at_apply, around, patience })
+}
+
 /// The UID of the owner that is an object's controller; empty where there is none.
 pub fn controller_of(object: &Value) -> &str {
     controller(object)

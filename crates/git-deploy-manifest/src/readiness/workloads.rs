@@ -77,6 +77,40 @@ pub(super) fn stateful_set(scene: Scene<'_>) -> Health {
     }
 }
 
+/// The pods of earlier revisions that keep a StatefulSet's rollout from going on.
+///
+/// With `OrderedReady` the controller waits for each pod to become ready before it replaces the next, also for one of a
+/// revision that never will, and also when going back to a revision that would: [Kubernetes says][1] that somebody has
+/// to delete it.
+///
+/// [1]: https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
+pub(super) fn blocking(scene: Scene<'_>) -> Vec<&Value> {
+    let set = scene.object;
+    let revision = text(set, "/status/updateRevision");
+    let is_ordered = text(set, "/spec/podManagementPolicy") != "Parallel"
+        && text(set, "/spec/updateStrategy/type") != "OnDelete"
+        && count(set, "/spec/updateStrategy/rollingUpdate/partition") <= 0;
+    if !is_ordered || revision.is_empty() {
+        return Vec::new();
+    }
+    let judge = Judge { around: scene.around, patience: scene.patience, ends: Ends::Count };
+    owned(scene, uid(set), |pod| {
+        let of = text(pod, "/metadata/labels/controller-revision-hash");
+        if of == revision || of.is_empty() || condition(pod, "Ready").is_some_and(|ready| ready.is("True")) {
+            return false;
+        }
+        match judge.outlook(pod) {
+            Outlook::Doomed(_) => true,
+            Outlook::Leaving => false,
+            // One that is merely starting becomes ready, and is replaced then.
+            Outlook::Fine | Outlook::Troubled { .. } => {
+                let symptom = format!("{} of an earlier revision is not ready", uid(pod));
+                scene.around.observed(&symptom) >= scene.patience.crash
+            }
+        }
+    })
+}
+
 pub(super) fn daemon_set(scene: Scene<'_>) -> Health {
     let object = scene.object;
     let status = |field: &str| count(object, &format!("/status/{field}"));

@@ -5,10 +5,12 @@ mod mutilated;
 mod recorded;
 mod table;
 
-use git_deploy_manifest::readiness::{Around, Health, Patience, Wait, first_cause, ready_of_wanted};
+use git_deploy_manifest::readiness::{
+    Around, Health, Patience, Wait, blocking_pods, first_cause, ready_of_wanted,
+};
 use serde_json::{Value, json};
 
-use recorded::{all_recorded, health_of, id, in_words, is_like, recorded};
+use recorded::{Recorded, all_recorded, health_of, id, in_words, is_like, recorded};
 use table::TABLE;
 
 #[test]
@@ -95,6 +97,45 @@ fn pods_that_fail_one_after_the_other_use_the_budget_up() {
     assert!(matches!(scene.health(), Health::Waiting(_)), "one may be bad luck");
     scene.around["pods"].as_array_mut().unwrap().push(over);
     assert!(matches!(scene.health(), Health::Failed(_)), "as many as there should be pods");
+}
+
+#[test]
+fn a_pod_of_an_earlier_revision_that_is_not_ready_blocks_a_stateful_set() {
+    let patience = Patience::default();
+    let blocking = |scene: &mut Recorded, change: &dyn Fn(&mut Value)| {
+        change(&mut scene.object);
+        let pods = blocking_pods(&id(&scene.object), &scene.object, &scene.at_apply, scene, &patience);
+        pods.into_iter().map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let same = |_: &mut Value| {};
+    assert_eq!(blocking(&mut recorded("stateful-set-blocked"), &same), ["web-1"]);
+    for (why, change) in [
+        (
+            "in parallel",
+            &(|set: &mut Value| set["spec"]["podManagementPolicy"] = json!("Parallel"))
+                as &dyn Fn(&mut Value),
+        ),
+        ("by hand", &|set| set["spec"]["updateStrategy"]["type"] = json!("OnDelete")),
+        ("not seen yet", &|set| set["status"]["observedGeneration"] = json!(1)),
+    ] {
+        assert!(blocking(&mut recorded("stateful-set-blocked"), change).is_empty(), "{why}");
+    }
+    // Its own revision is no earlier one, and pods that are ready are in nobody's way.
+    for name in ["stateful-set-doomed", "stateful-set-rolling", "stateful-set-ready"] {
+        assert!(blocking(&mut recorded(name), &same).is_empty(), "{name}");
+    }
+    // One that only does not become ready is given some time.
+    let unready = |seconds| {
+        let mut scene = recorded("stateful-set-blocked").for_seconds(seconds);
+        for pod in scene.around["pods"].as_array_mut().unwrap() {
+            if pod["metadata"]["name"] == "web-1" {
+                pod["status"] = json!({"phase": "Running"});
+            }
+        }
+        scene
+    };
+    assert!(blocking(&mut unready(29), &same).is_empty());
+    assert_eq!(blocking(&mut unready(30), &same), ["web-1"]);
 }
 
 #[test]

@@ -164,6 +164,7 @@ pub(crate) const TABLE: &[(&str, &str, &str)] = &[
     ("service-without-address", "waiting: it has no address from its load balancer yet", ""),
     ("service-without-pods", "waiting: its selector matches no pod", ""),
     ("service-without-selector", "ready", ""),
+    ("stateful-set-blocked", "waiting: 1 of 2 pods are new", ""),
     (
         "stateful-set-doomed",
         "release: container 'web' of pod '*' cannot start: ErrImagePull: example.org/web:1: not found",
