@@ -2,5 +2,6 @@
 
 mod failure;
 mod kill;
+mod order;
 mod shop;
 mod support;

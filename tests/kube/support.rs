@@ -64,16 +64,18 @@ pub(crate) fn ours(events: &[AuditEvent]) -> Vec<&AuditEvent> {
     events.iter().filter(is_ours).filter(|event| event.is_change() && event.code < 300).collect()
 }
 
-/// When the last of the Deployments became ready that became so: answered by the API server then.
+/// When the last of the Deployments became ready that became so. Whoever watches may know before the controller that wrote
+/// the status is answered, so it is the moment at which the request came.
 pub(crate) fn all_ready(events: &[AuditEvent]) -> String {
     let mut ready: BTreeMap<&str, (i64, &str)> = BTreeMap::new();
-    for event in events.iter().filter(|event| event.resource == "deployments/status") {
+    let is_status = |event: &&AuditEvent| event.resource == "deployments/status" && event.code == 200;
+    for event in events.iter().filter(is_status) {
         let Some(object) = event.object.as_ref().filter(|object| is_rolled_out(object)) else { continue };
         let generation = object["status"]["observedGeneration"].as_i64().unwrap_or_default();
-        let known = ready.entry(&event.name).or_insert((generation, &event.stage_timestamp));
+        let known = ready.entry(&event.name).or_insert((generation, &event.received));
         // What controllers write afterwards does not make it ready once more.
         if generation > known.0 {
-            *known = (generation, &event.stage_timestamp);
+            *known = (generation, &event.received);
         }
     }
     let last = ready.values().map(|(_, time)| *time).max();
@@ -85,4 +87,5 @@ fn is_rolled_out(object: &Value) -> bool {
     let counts = ["updatedReplicas", "replicas", "availableReplicas"];
     counts.iter().all(|count| object["status"][count] == *wanted)
         && object["status"]["observedGeneration"] == object["metadata"]["generation"]
+        && object["metadata"]["deletionTimestamp"].is_null()
 }
