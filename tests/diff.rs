@@ -183,6 +183,10 @@ fn who_has_no_name_may_look() {
     run.output().success();
 }
 
+/// What a kubeconfig says of a cluster where nobody listens.
+const MOON: &str = "apiVersion: v1\nkind: Config\nclusters:\n- name: moon\n  cluster: {server: \"https://127.0.0.1:1\"}\n\
+                    users:\n- name: me\n  user: {token: x}\ncontexts:\n- name: moon\n  context: {cluster: moon, user: me}\n";
+
 #[test]
 fn a_cluster_that_cannot_be_asked_is_nobodys_fault() {
     let shop = Shop::alone(&sandbox!());
@@ -191,5 +195,9 @@ fn a_cluster_that_cannot_be_asked_is_nobodys_fault() {
         "context = \"moon\"\nkube-namespace = \"shop\"",
     );
     shop.repo.commit("deploy.toml", &config, "Go to the moon");
-    diff(&shop, &[]).code_is(75).stdout_is("").lacks("panicked");
+    diff(&shop, &[]).code_is(128).stdout_is("").stderr_contains("kubeconfig");
+    let kube = shop.repo.sandbox().home().join(".kube");
+    std::fs::create_dir(&kube).expect("the home is new");
+    std::fs::write(kube.join("config"), MOON).expect("the folder is new");
+    diff(&shop, &[]).code_is(75).stdout_is("").stderr_contains("moon");
 }

@@ -24,7 +24,7 @@ pub use core_errors::{shell_word, warn_of_note};
 pub use error::{CommandError, OrExit, typed_name};
 pub use exit::Exit;
 pub use fetched::{note_unmerged, push_again};
-pub use observer::ShellObserver;
+pub use observer::{Onlooker, ShellObserver};
 pub use progress::Progress;
 pub use run::{run, run_with};
 pub use shell::{Shell, Text, printable};

@@ -16,6 +16,27 @@ impl<'a> ShellObserver<'a> {
     }
 }
 
+/// Hands what an operation tells on to a shell only where somebody asked for more: for commands that only look, whose answer
+/// is all that counts.
+pub struct Onlooker<'a>(RefCell<&'a mut Shell>);
+
+impl<'a> Onlooker<'a> {
+    /// Tells it to this shell.
+    pub fn new(shell: &'a mut Shell) -> Self {
+        Self(RefCell::new(shell))
+    }
+}
+
+impl Observer for Onlooker<'_> {
+    fn step(&self, verb: &str, text: &str) {
+        self.0.borrow_mut().verbose(1, format!("{verb} {text}"));
+    }
+
+    fn warn(&self, text: &str) {
+        self.0.borrow_mut().verbose(1, text);
+    }
+}
+
 impl Observer for ShellObserver<'_> {
     fn step(&self, verb: &str, text: &str) {
         self.0.borrow_mut().verbose(1, format!("{verb} {text}"));

@@ -91,6 +91,8 @@ impl ClusterDriver<'_> {
     pub(super) fn check_cluster(&self, standing: &Standing, custody: &dyn Custody) -> Result<(), NotTaken> {
         let session = self.session(&Brief)?;
         let parent = self.known_parent(&session, standing)?;
+        // A plan that follows finds by it what is no longer wanted.
+        self.state.borrow_mut().parent = parent.clone();
         let set = self.set(standing)?;
         self.run(Step::Plan, &Brief, async {
             let namespace = has_namespace(&session.connection, &self.cluster.namespace).await;

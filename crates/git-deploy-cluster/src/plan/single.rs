@@ -112,8 +112,8 @@ impl Planner<'_> {
         if !self.set.is_own_namespace(&target.id) {
             set_metadata(&mut target.wanted, "labels", PART_OF_LABEL, &self.set.id);
         }
-        // As it is, until it is known that the template changes.
-        if self.gives_change_cause(&target)
+        // As it is, until it is known that the template changes; also for whoever only looks and gives none.
+        if has_change_cause(&target)
             && let Some(cause) = before.and_then(|live| annotation(live, CHANGE_CAUSE))
         {
             set_metadata(&mut target.wanted, "annotations", CHANGE_CAUSE, cause);
@@ -201,11 +201,8 @@ impl Planner<'_> {
         self.targets.iter().find(brought).map(|other| format!("{} is not there yet", other.id))
     }
 
-    /// Whether its revisions have a cause, and the manifest does not give one itself.
     fn gives_change_cause(&self, target: &Target) -> bool {
-        let has_revisions = matches!(target.id.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet");
-        let cause = target.wanted.pointer("/metadata/annotations").and_then(|all| all.get(CHANGE_CAUSE));
-        self.options.change_cause.is_some() && target.id.group == "apps" && has_revisions && cause.is_none()
+        self.options.change_cause.is_some() && has_change_cause(target)
     }
 
     fn is_known(&self, target: &Target) -> bool {
@@ -221,6 +218,13 @@ impl Planner<'_> {
                 && Some(scaled.namespace.as_str()) == id.namespace.as_deref()
         })
     }
+}
+
+/// Whether its revisions have a cause, and the manifest does not give one itself.
+fn has_change_cause(target: &Target) -> bool {
+    let has_revisions = matches!(target.id.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet");
+    let cause = target.wanted.pointer("/metadata/annotations").and_then(|all| all.get(CHANGE_CAUSE));
+    target.id.group == "apps" && has_revisions && cause.is_none()
 }
 
 /// Takes over what the API server makes of an object.

@@ -1,11 +1,12 @@
 //! What a deployment would change, found out without claiming or moving anything.
 
 use super::keeping::Keeper;
-use super::locks::new_run;
+use super::locks::{new_run, process_is_gone};
 use super::{Context, DeployError, DeployRequest, Deployer, Nothing};
 use crate::attempt::Lock;
 use crate::config::deploy_toml::Environment;
-use crate::environment::{Driver, NotTaken, Plan, Renderer as _};
+use crate::deployment::Failure;
+use crate::environment::{Custody, Driver, NotTaken, Plan, Renderer as _, Standing};
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
 use crate::rebase::{Engine as _, MergeTreeEngine, Request, Verdict};
 
@@ -142,7 +143,7 @@ impl Context<'_> {
         }
         // The engine asks by branches, and this need not be one.
         let name = RefName::branch("HEAD-to-compare")?;
-        let asked = Request::onto_base(name.clone(), commit, self.base_tip);
+        let asked = Request::onto_base(name, commit, self.base_tip);
         let verdict = MergeTreeEngine::new(self.repository(), self.committer())?.rebase(&[asked])?.pop();
         self.deployer.interrupt.check()?;
         match verdict {
@@ -161,11 +162,26 @@ impl Context<'_> {
     /// Whether the environment is the one that the ledger knows, and who deploys there just now.
     fn holder(&self, driver: &dyn Driver, environment: &Environment) -> Result<Option<Lock>, DeployError> {
         let (run, id) = (new_run(), self.next_id(environment)?);
-        let custody = Keeper { context: self, run: &run, id: &id };
-        match driver.check(&self.standing(environment)?, &custody) {
+        let custody = Onlooker(Keeper { context: self, run: &run, id: &id });
+        // Nothing is taken from the queue: whatever holds that holds nobody back from looking.
+        let standing = Standing { named: true, ..self.standing(environment)? };
+        match driver.check(&standing, &custody) {
             Ok(()) => Ok(None),
             Err(NotTaken::Held(lock)) => Ok(Some(*lock)),
             Err(NotTaken::Failed(failure)) => Err(DeployError::Plan(failure)),
         }
+    }
+}
+
+/// Judges as somebody who takes nothing: another run in this very repository is no leftover of our own.
+struct Onlooker<'a>(Keeper<'a>);
+
+impl Custody for Onlooker<'_> {
+    fn lock(&self) -> Result<Lock, Failure> {
+        self.0.lock()
+    }
+
+    fn is_gone(&self, lock: &Lock, _: &str, _: &str) -> Result<bool, Failure> {
+        Ok(process_is_gone(lock))
     }
 }

@@ -93,11 +93,14 @@ impl Context<'_> {
     }
 
     /// What stood there before what stands there now. Whoever goes back twice goes back further, and what was rolled back is
-    /// never gone back to by itself.
+    /// never gone back to by itself. Where a failed deployment has left what it made, that is what stands there.
     fn success_before(&self, environment: &Environment) -> Result<Deployment, DeployError> {
         let latest = self
             .latest_success(environment)?
             .ok_or_else(|| no_way(environment, "nothing was deployed there successfully"))?;
+        if self.latest(environment)?.is_some_and(|failed| failed.left().is_some()) {
+            return Ok(latest.clone());
+        }
         let mut stands = latest.applied();
         loop {
             let before = self.successes(environment)?.filter(|before| before.id.number < stands.number);
@@ -110,6 +113,13 @@ impl Context<'_> {
             }
             stands = &before.id;
         }
+    }
+
+    /// The latest deployment into an environment, however it ended.
+    pub(super) fn latest(&self, environment: &Environment) -> Result<Option<&Deployment>, GitError> {
+        let all = self.view.ledger()?.deployments.iter();
+        let there = all.filter(|deployment| deployment.environment == environment.name);
+        Ok(there.max_by_key(|deployment| deployment.id.number))
     }
 
     fn successes(&self, environment: &Environment) -> Result<impl Iterator<Item = &Deployment>, GitError> {

@@ -164,11 +164,7 @@ impl Context<'_> {
         environment: &Environment,
         attempts: Vec<Attempt>,
     ) -> Result<EnvironmentStatus, DeployError> {
-        let of_environment = self.view.ledger()?.deployments.iter();
-        let latest = of_environment
-            .filter(|deployment| deployment.environment == environment.name)
-            .max_by_key(|deployment| deployment.id.number);
-        let failed = latest.filter(|latest| latest.outcome != Outcome::Success).cloned();
+        let failed = self.latest(environment)?.filter(|latest| latest.outcome != Outcome::Success).cloned();
         let stands = self.latest_success(environment)?.cloned();
         let under_way: Result<_, DeployError> =
             attempts.into_iter().map(|attempt| self.under_way(attempt)).collect();

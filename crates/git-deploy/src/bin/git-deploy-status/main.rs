@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use git_deploy::failures;
 use git_deploy::site::{DriverOptions, Sites};
 use git_deploy_cli::args::{self, Format};
-use git_deploy_cli::{CommandError, Exit, Shell, ShellObserver, shell_word, warn_of_note};
+use git_deploy_cli::{CommandError, Exit, Onlooker, Shell, shell_word, warn_of_note};
 use git_deploy_core::environment::Effect;
 use git_deploy_core::git::Repository;
 use git_deploy_core::ops::deploy::{Deployer, EnvironmentStatus, Health, Overview};
@@ -34,8 +34,10 @@ fn look(arguments: &args::Status, shell: &mut Shell) -> Result<Overview, Command
     let repository = Repository::open()?;
     let interrupt = git_deploy_cli::interrupt()?;
     repository.stop_on(interrupt);
-    let observer = ShellObserver::new(shell);
-    let site = Sites::new(&observer, DriverOptions::default());
+    let observer = Onlooker::new(shell);
+    // Nothing is taken over: what somebody else manages by now is part of what there is to see.
+    let options = DriverOptions { force_conflicts: true, ..DriverOptions::default() };
+    let site = Sites::new(&observer, options);
     let deployer = Deployer { repository: &repository, site: &site, observer: &observer, interrupt };
     deployer.status(arguments.env.as_deref()).map_err(failures::explain)
 }

@@ -143,22 +143,25 @@ fn give_hints(environment: &EnvironmentStatus, diffs: bool, shell: &mut Shell) {
     }
     match environment.health() {
         Health::Stopped => {
-            shell.hint("end it with: git deploy --continue; give it up with: git deploy --abort")
+            shell.hint("end it with: git deploy --continue; give it up with: git deploy --abort");
         }
         Health::Drifted => {
             if !diffs {
                 shell.hint(format!("see what was changed with: git deploy-status -v --env={name}"));
             }
             if let Some(stands) = &environment.stands {
-                shell.hint(format!("undo it with: git deploy --env={name} --rollback={}", stands.id));
+                // In a cluster whoever changed a field manages it.
+                let is_cluster = environment.asked.as_ref().is_ok_and(|status| status.says.is_some());
+                let force = if is_cluster { " --force-conflicts" } else { "" };
+                shell.hint(format!("undo it with: git deploy --env={name} --rollback={}{force}", stands.id));
             }
         }
         Health::Degraded => {
-            if let Some(stands) = &environment.stands {
-                shell.hint(format!("go back with: git deploy --env={name} --rollback={}", stands.id));
+            if environment.stands.is_some() {
+                shell.hint(format!("go back with: git deploy --env={name} --rollback"));
             }
             shell.hint(format!(
-                "or deploy a branch that mends it, by naming it: git deploy --env={name} <branch>"
+                "deploy a branch that mends it by naming it: git deploy --env={name} <branch>"
             ));
         }
         Health::Unknown | Health::Deploying | Health::NotReady | Health::Empty | Health::Well => {}
