@@ -11,13 +11,13 @@ const COMMANDS: [&str; 11] =
 /// Deploy one branch, and land it
 ///
 /// Takes the first branch of the queue, or the one that is named, rebases it on the base branch, renders its
-/// manifests, checks them, commits them to the branch of the environment, verifies that they stand there, and lands
-/// the branch on the base branch. If any of that fails, base and environment stay as they were, and the branch becomes
-/// staged, with the reason. Either way the attempt is numbered, and recorded by an annotated tag that
+/// manifests, checks them, brings them into the environment, waits until everything runs there, and lands the branch on
+/// the base branch. If any of that fails, base stays as it was, the environment goes back to what stood there before, and
+/// the branch becomes staged, with the reason. Either way the attempt is numbered, and recorded by an annotated tag that
 /// git-deploy-log(1) shows.
 ///
-/// Today an environment is a branch of rendered manifests, from which Argo CD, Flux or kubectl takes them. Images are
-/// not built, and nothing is changed in a cluster.
+/// An environment is a namespace of a cluster, to which the manifests are applied server-side; or a branch of rendered
+/// manifests, from which Argo CD, Flux or kubectl takes them. Images are not built by this version.
 ///
 /// A branch must be deployable (see git-deploy-state(1)); a commit must be deployable and rebased, or be on
 /// the base branch already. Without a name and with an empty queue there is nothing to do, which is no error.
@@ -26,6 +26,7 @@ const COMMANDS: [&str; 11] =
     name = "git-deploy",
     bin_name = "git deploy",
     override_usage = "git deploy [<options>] [--env=<environment>] [<branch> | <commit>]\n       \
+        git deploy --rollback[=<deployment>] [--env=<environment>]\n       \
         git deploy --continue\n       git deploy --abort",
     after_help = "Example: deploy the branch 'login' to production:\n    git deploy --env=production login",
     after_long_help = include_str!("manual/deploy.txt")
@@ -40,7 +41,7 @@ pub struct Deploy {
     #[arg(long, value_name = "environment")]
     pub env: Option<String>,
 
-    /// Check, render and show what would be done, and do nothing of it
+    /// Check, render and show what would be done, and do nothing of it; with -v also what would change in each object
     #[arg(short = 'n', long)]
     pub dry_run: bool,
 
@@ -53,8 +54,9 @@ pub struct Deploy {
     #[arg(long, conflicts_with_all = ["target", "env", "dry_run", "resume"])]
     pub abort: bool,
 
-    /// Apply again what an earlier deployment had applied: the success before the one that stands there, or the one
-    /// that is named. That is a deployment with a number of its own, and holds the queue until base has a revert
+    /// Apply again what an earlier deployment had applied: what stood there before, or what the one that is named had
+    /// applied. That is a deployment with a number of its own, and holds the queue until base takes back what was rolled
+    /// back
     #[arg(
         long,
         value_name = "deployment",
