@@ -90,14 +90,12 @@ impl ClusterDriver<'_> {
 
     pub(super) fn check_cluster(&self, standing: &Standing, custody: &dyn Custody) -> Result<(), NotTaken> {
         let session = self.session(&Brief)?;
-        let parent = self.known_parent(&session, standing)?;
-        // A plan that follows finds by it what is no longer wanted.
-        self.state.borrow_mut().parent = parent.clone();
         let set = self.set(standing)?;
         self.run(Step::Plan, &Brief, async {
             let namespace = has_namespace(&session.connection, &self.cluster.namespace).await;
             namespace.map(drop).map_err(of_set(Step::Plan))
         })?;
+        // Before anything else: what is deployed there just now may be a number that was claimed after we fetched.
         let place = self.lease_place(&session, &set);
         let held =
             self.run(Step::Plan, &Brief, async { place.standing().await.map_err(of_lease(Step::Plan)) })?;
@@ -106,6 +104,9 @@ impl ClusterDriver<'_> {
         {
             return Err(NotTaken::Held(Box::new(lock)));
         }
+        let parent = self.known_parent(&session, standing)?;
+        // A plan that follows finds by it what is no longer wanted.
+        self.state.borrow_mut().parent = parent.clone();
         if let (Some(to), Some(parent)) = (&standing.back_to, &parent) {
             let after = |id: &DeploymentId| id.environment == to.environment && id.number > to.number;
             if let Some(job) = forward_only(parent.record(), after) {

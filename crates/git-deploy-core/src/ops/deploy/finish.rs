@@ -38,7 +38,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn not_landed(&self, why: String) -> DeployError {
+    pub(super) fn not_landed(&self, why: String) -> DeployError {
         DeployError::NotLanded { id: self.attempt().id.clone(), why }
     }
 

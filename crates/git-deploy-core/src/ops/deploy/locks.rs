@@ -1,5 +1,9 @@
 //! The locks of an environment and of base: taking them, moving them along, taking over those of the dead.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
 use rustix::time::{ClockId, clock_gettime};
 
 use super::{Context, DeployError};
@@ -105,15 +109,19 @@ impl Context<'_> {
         Ok(lock.clone == self.clone_id()? || process_is_gone(lock))
     }
 
-    /// The name that this repository has given itself.
+    /// The name that this repository has given itself. A copy of it is another one, although the name is copied, too: runs
+    /// in both do not exclude each other.
     fn clone_id(&self) -> Result<String, GitError> {
-        let path = self.repository().deploy_dir().join("clone-id");
+        let dir = self.repository().deploy_dir();
+        let (path, ours) = (dir.join("clone-id"), birth(&dir)?);
         let known = std::fs::read_to_string(&path).unwrap_or_default();
-        if !known.trim().is_empty() {
-            return Ok(known.trim().to_owned());
+        if let Some((name, of)) = known.trim().split_once('\n')
+            && of == ours
+        {
+            return Ok(name.to_owned());
         }
         let name = new_run();
-        remember(&path, &name)?;
+        remember(&path, &format!("{name}\n{ours}\n"))?;
         Ok(name)
     }
 
@@ -155,7 +163,16 @@ impl Context<'_> {
     }
 }
 
-fn remember(path: &std::path::Path, text: &str) -> Result<(), GitError> {
+/// What a directory has in common with no copy of it.
+fn birth(dir: &Path) -> Result<String, GitError> {
+    std::fs::create_dir_all(dir).map_err(GitError::file(dir))?;
+    let metadata = std::fs::metadata(dir).map_err(GitError::file(dir))?;
+    // Not every file system knows when.
+    let born = metadata.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    Ok(format!("{} {}", metadata.ino(), born.unwrap_or_default().as_nanos()))
+}
+
+fn remember(path: &Path, text: &str) -> Result<(), GitError> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(GitError::file(dir))?;
     }

@@ -260,8 +260,12 @@ impl<'a> Run<'a> {
         if let Err(failure) = verified {
             return Ok(Event::Failed(failure));
         }
-        self.record(Attempt { phase: Phase::Verified, ..self.attempt().clone() }, Vec::new())?;
-        Ok(Event::Verified)
+        match self.record(Attempt { phase: Phase::Verified, ..self.attempt().clone() }, Vec::new()) {
+            Ok(()) => Ok(Event::Verified),
+            // Whoever takes it up again verifies it again; what a person has to know is that it is ready.
+            Err(DeployError::NotRecorded { why, .. }) => Err(self.not_landed(why)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Writes the attempt, together with every lock that we hold: whoever lost one cannot write any more.
