@@ -2,6 +2,8 @@
 
 mod failure;
 mod kill;
+mod landing;
 mod order;
+mod runners;
 mod shop;
 mod support;
