@@ -10,6 +10,8 @@ use git_deploy_core::deployment::Blame;
 use git_deploy_manifest::{ObjectId, without_values};
 use serde_json::Value;
 
+pub(crate) use words::together;
+
 /// A field that another manager holds with another value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FieldConflict {

@@ -111,7 +111,7 @@ fn fields_that_others_hold_are_told_by_manager() {
     });
     let error = ApiError::from_answer(409, body.to_string().as_bytes());
     assert_eq!(error.to_string(), "'helm' holds .spec.a; 'kubectl' holds .spec.b, .spec.c");
-    assert_eq!(error.blame(), Blame::Branch);
+    assert_eq!(error.blame(), Blame::Nobody);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use futures::stream::{self, StreamExt};
 use git_deploy_core::deployment::Blame;
 use git_deploy_manifest::ObjectId;
 
-use crate::api_error::ApiError;
+use crate::api_error::{ApiError, together};
 use crate::connect::Connection;
 use crate::members::SetView;
 use crate::objects::IN_FLIGHT;
@@ -96,8 +96,11 @@ impl std::error::Error for ApplyError {}
 
 impl std::fmt::Display for ApplyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let texts: Vec<String> = self.problems.iter().map(ToString::to_string).collect();
-        f.write_str(&texts.join("; "))
+        let complaints = self.problems.iter().map(|problem| match problem {
+            ApplyProblem::Refused { id, why } => (problem.to_string(), Some((id, why))),
+            _ => (problem.to_string(), None),
+        });
+        f.write_str(&together(complaints))
     }
 }
 

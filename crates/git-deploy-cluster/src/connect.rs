@@ -182,6 +182,11 @@ impl Connection {
             files: files.to_owned(),
             why: why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
         };
+        let program = program_of(&kubeconfig, context);
+        let unusable = |why: String| match &program {
+            Some(program) => unusable(format!("{why} (its credentials come from '{program}')")),
+            None => unusable(why),
+        };
         let options = KubeConfigOptions { context: Some(context.to_owned()), ..Default::default() };
         let names_proxy = names_proxy(&kubeconfig, context);
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
@@ -342,6 +347,13 @@ pub(crate) fn request(method: Method, path: &str, body: Vec<u8>) -> Request<Vec<
     request.headers_mut().insert(ACCEPT, HeaderValue::from_static(JSON));
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
     request
+}
+
+/// The program that gives the context's credentials, if one does.
+fn program_of(kubeconfig: &Kubeconfig, context: &str) -> Option<String> {
+    let context = kubeconfig.contexts.iter().find(|named| named.name == context)?.context.as_ref()?;
+    let user = kubeconfig.auth_infos.iter().find(|named| Some(&named.name) == context.user.as_ref())?;
+    user.auth_info.as_ref()?.exec.as_ref()?.command.clone()
 }
 
 fn configured(mut config: Config) -> Config {

@@ -1,5 +1,7 @@
 //! Requests for single objects and lists of them: what every part of plan, apply and prune sends.
 
+use std::collections::BTreeSet;
+
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request};
 use kube::Resource as _;
@@ -103,6 +105,23 @@ impl Connection {
                 Some(next) => page = format!("&continue={}", escaped(next)),
             }
         }
+    }
+
+    /// The names of all objects of a kind, if they are so few that one answer holds them.
+    pub(crate) async fn few_names(
+        &self,
+        resource: &ApiResource,
+        namespace: Option<&str>,
+    ) -> Result<Option<BTreeSet<String>>, ApiError> {
+        let path = format!("{}?limit={PAGE}", collection(resource, namespace));
+        let mut request = request(Method::GET, &path, Vec::new());
+        request.headers_mut().insert(ACCEPT, METADATA_ONLY);
+        let answer = self.call(request).await?;
+        if !text(&answer, "/metadata/continue").is_empty() {
+            return Ok(None);
+        }
+        let items = answer["items"].as_array();
+        Ok(Some(items.into_iter().flatten().map(|item| text(item, "/metadata/name").to_owned()).collect()))
     }
 
     pub(crate) async fn apply(

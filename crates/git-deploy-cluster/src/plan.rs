@@ -3,6 +3,7 @@
 //! Whatever is wrong with any object is told together. What belongs to somebody else is found here, before the first
 //! change: an object of another set is never touched, one that nobody's set has only when told to.
 
+mod absent;
 mod ownership;
 mod single;
 
@@ -15,7 +16,7 @@ use git_deploy_manifest::{Duplicate, ObjectId, Stage, autoscaled, diff};
 use kube::core::discovery::Scope;
 use serde_json::Value;
 
-use crate::api_error::{ApiError, ApiErrorKind};
+use crate::api_error::{ApiError, ApiErrorKind, together};
 use crate::connect::Connection;
 use crate::discovery::Resources;
 use crate::members::{self, ListError, Member, SetView, key, members};
@@ -23,8 +24,9 @@ use crate::objects::{Depth, IN_FLIGHT};
 use crate::prune::{self, PlannedDeletion, PruneOptions};
 use crate::target::Target;
 
+use absent::absent;
 pub(crate) use ownership::{Owner, owner};
-use single::Planner;
+use single::{Planner, Seen};
 pub(crate) use single::{apply_ours, is_being_deleted};
 
 /// How to plan.
@@ -199,8 +201,11 @@ impl std::error::Error for PlanError {}
 
 impl std::fmt::Display for PlanError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let texts: Vec<String> = self.problems.iter().map(ToString::to_string).collect();
-        f.write_str(&texts.join("; "))
+        let complaints = self.problems.iter().map(|problem| match problem {
+            PlanProblem::Refused { id, why } => (problem.to_string(), Some((id, why))),
+            _ => (problem.to_string(), None),
+        });
+        f.write_str(&together(complaints))
     }
 }
 
@@ -243,11 +248,18 @@ pub async fn plan(
     )?;
     let planner = Planner { connection, resources, set, targets, options, autoscaled };
     let by_key: HashMap<_, &Member> = members.iter().map(|member| (key(&member.id), member)).collect();
+    let others = targets.iter().enumerate().filter(|(_, target)| !by_key.contains_key(&key(&target.id)));
+    let absent = absent(connection, resources, others).await;
     let mut tried = stream::iter(targets.iter().enumerate())
         .map(|(index, target)| {
             let member = by_key.get(&key(&target.id)).copied();
+            let seen = match member {
+                Some(member) => Seen::Member(member),
+                None if absent.contains(&index) => Seen::Absent,
+                None => Seen::Unknown,
+            };
             let planner = &planner;
-            async move { (index, planner.plan(target, member).await) }
+            async move { (index, planner.plan(target, seen).await) }
         })
         .buffer_unordered(IN_FLIGHT);
     let (mut objects, mut problems) = (Vec::new(), Vec::new());

@@ -1,6 +1,9 @@
 //! What an API server says, in as many words as a person reads.
 
+use git_deploy_manifest::ObjectId;
 use serde_json::Value;
+
+use super::{ApiError, ApiErrorKind};
 
 /// A message that is longer may quote whole objects, and hide what is wrong with the others.
 const LONG: usize = 400;
@@ -42,6 +45,43 @@ fn elided(text: &str) -> String {
     format!("{beginning} ... {end}")
 }
 
+/// One complaint, and where it is the API server's about an object, of which object.
+pub(crate) type Complaint<'a> = (String, About<'a>);
+type About<'a> = Option<(&'a ObjectId, &'a ApiError)>;
+
+/// All complaints in one line. What the cluster itself suffers from is told once, not for each object.
+pub(crate) fn together<'a>(complaints: impl Iterator<Item = Complaint<'a>>) -> String {
+    let mut groups: Vec<(Complaint<'a>, usize)> = Vec::new();
+    for (text, about) in complaints {
+        let about = about.filter(|(_, why)| is_of_cluster(why));
+        let same = |other: About<'_>| match (other, about) {
+            (Some((_, theirs)), Some((_, ours))) => theirs == ours,
+            _ => false,
+        };
+        match groups.iter_mut().find(|((_, other), _)| same(*other)) {
+            Some((_, more)) => *more += 1,
+            None => groups.push(((text, about), 0)),
+        }
+    }
+    let texts = groups.into_iter().map(|((text, about), more)| match about {
+        Some((id, why)) if more > 0 => format!("{id} and {more} more: {why}"),
+        _ => text,
+    });
+    texts.collect::<Vec<_>>().join("; ")
+}
+
+fn is_of_cluster(error: &ApiError) -> bool {
+    matches!(
+        error.kind(),
+        ApiErrorKind::Unreachable
+            | ApiErrorKind::TimedOut
+            | ApiErrorKind::Unauthorized
+            | ApiErrorKind::TooMany
+            | ApiErrorKind::Server
+            | ApiErrorKind::NotUnderstood
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -69,6 +109,27 @@ mod tests {
         assert!(text.starts_with("spec.template: Invalid value: {xxx"), "{text}");
         assert!(text.ends_with("}: field is immutable, spec.selector: Required value"), "{text}");
         assert!(text.len() < LONG, "{text}");
+    }
+
+    #[test]
+    fn a_cluster_that_is_away_is_told_once_and_everything_else_by_object() {
+        let id = |name: &str| ObjectId {
+            group: String::new(),
+            version: "v1".to_owned(),
+            kind: "ConfigMap".to_owned(),
+            namespace: None,
+            name: name.to_owned(),
+        };
+        let ids = ["a", "b", "c", "d", "e"].map(id);
+        let away = ApiError::new(ApiErrorKind::Unreachable, "connection refused");
+        let wrong = ApiError::new(ApiErrorKind::Invalid, "data: required");
+        let whys = [&away, &wrong, &away, &wrong, &away];
+        let complaints = ids.iter().zip(whys).map(|(id, why)| (format!("{id}: {why}"), Some((id, why))));
+        assert_eq!(
+            together(complaints.chain([("alone".to_owned(), None)])),
+            "ConfigMap 'a' and 2 more: connection refused; ConfigMap 'b': data: required; \
+             ConfigMap 'd': data: required; alone"
+        );
     }
 
     #[test]

@@ -31,6 +31,17 @@ pub(super) struct Planner<'a> {
     pub(super) autoscaled: Vec<Autoscaled>,
 }
 
+/// What is known of an object before it is asked for.
+#[derive(Clone, Copy)]
+pub(super) enum Seen<'a> {
+    /// It is a member of the set.
+    Member(&'a Member),
+    /// It is not there.
+    Absent,
+    /// Nothing.
+    Unknown,
+}
+
 /// What the API server makes of an object that is tried.
 enum Trial {
     Accepted { result: Value, force: bool },
@@ -41,7 +52,7 @@ impl Planner<'_> {
     pub(super) async fn plan(
         &self,
         target: &Target,
-        member: Option<&Member>,
+        seen: Seen<'_>,
     ) -> Result<PlannedObject, Vec<PlanProblem>> {
         let id = &target.id;
         let order = self.check(target)?;
@@ -49,12 +60,14 @@ impl Planner<'_> {
             let why = why.about(id, &target.wanted);
             vec![PlanProblem::Refused { id: id.clone(), why }]
         };
-        // Members are listed in the version that the API server prefers, and look different in another.
-        let member = member.filter(|member| member.resource.api_version == target.resource.api_version);
-        let live = match member {
-            Some(member) => Some(member.live.clone()),
-            None if self.is_known(target) => self.connection.get(target.into()).await.map_err(refused)?,
-            None => None,
+        let live = match seen {
+            // Members are listed in the version that the API server prefers, and look different in another.
+            Seen::Member(member) if member.resource.api_version == target.resource.api_version => {
+                Some(member.live.clone())
+            }
+            Seen::Absent => None,
+            _ if self.is_known(target) => self.connection.get(target.into()).await.map_err(refused)?,
+            _ => None,
         };
         let is_leaving = live.as_ref().is_some_and(is_being_deleted);
         if let Some(live) = live.as_ref().filter(|_| !is_leaving) {
