@@ -144,7 +144,7 @@ fn a_rollback_holds_the_queue_until_base_takes_back_what_was_rolled_back() {
     for shop in Shop::both(&sandbox!(), &sandbox!()) {
         deployed(&shop, &["one", "two"]);
         let two = shop.authority().id("master");
-        shop.deploy(&["--rollback"]).success();
+        shop.deploy(&["--rollback"]).success().stderr_contains("the queue is held as long as base has");
         shop.deployable("next", "next.txt", "next\n");
         let output = shop.deploy(&[]);
         output.code_is(75).stderr_contains("the queue is held: 'demo' was rolled back to deployment-0001");
@@ -244,7 +244,7 @@ fn going_forward_again_releases_the_queue() {
     let shop = Shop::alone(&sandbox!());
     deployed(&shop, &["one", "two"]);
     shop.deploy(&["--rollback"]).success();
-    shop.deploy(&["--rollback=deployment-0002"]).success();
+    shop.deploy(&["--rollback=deployment-0002"]).success().lacks("the queue is held");
     shop.deployable("next", "next.txt", "next\n");
     shop.deploy(&[]).success().stdout_contains("deployment-0005");
 }

@@ -199,7 +199,7 @@ mod tests {
         let Some(sandbox) = Sandbox::new() else {
             skip!("bash, or the completion that comes with git, is not installed")
         };
-        assert_eq!(sandbox.completed("git deploy-st"), ["deploy-state"]);
+        assert_eq!(sandbox.completed("git deploy-st"), ["deploy-state", "deploy-status"]);
         assert_eq!(sandbox.completed("git deploy-state "), ["get", "set", "list", "log"]);
         assert_eq!(sandbox.completed("git deploy-state set "), ["development", "staged", "deployable"]);
         assert_eq!(sandbox.completed("git -C . deploy-state set deployable lo"), ["login"]);
@@ -209,6 +209,8 @@ mod tests {
         assert_eq!(sandbox.completed("git deploy-rebase --ch"), ["--check"]);
         assert_eq!(sandbox.completed("git deploy-sync up"), ["upstream"]);
         assert_eq!(sandbox.completed("git deploy lo"), ["login"]);
+        assert_eq!(sandbox.completed("git deploy-diff lo"), ["login"]);
+        assert_eq!(sandbox.completed("git deploy-status --env=s"), ["staging"]);
         assert_eq!(sandbox.completed("git deploy --env="), ["staging", "production"]);
         assert_eq!(sandbox.completed("git deploy-hook "), Vec::<String>::new());
     }

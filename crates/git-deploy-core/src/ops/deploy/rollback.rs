@@ -4,7 +4,7 @@
 //! comes next from it stands on base and would bring it again.
 
 use super::pick::Pick;
-use super::{Context, DeployError, DeployRequest, Rollback};
+use super::{Context, DeployError, DeployRequest, Deployer, Rollback};
 use crate::candidate::Candidate;
 use crate::config::deploy_toml::Environment;
 use crate::git::GitError;
@@ -29,6 +29,16 @@ pub struct RolledBack {
 struct Undone {
     before: Option<CommitId>,
     commit: CommitId,
+}
+
+impl Deployer<'_> {
+    /// What holds the queue, if somebody has gone back from what base still has.
+    ///
+    /// # Errors
+    /// When git cannot be read.
+    pub fn held(&self) -> Result<Option<RolledBack>, DeployError> {
+        Context::to_look(self)?.rolled_back()
+    }
 }
 
 impl Context<'_> {

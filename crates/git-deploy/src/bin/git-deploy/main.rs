@@ -78,7 +78,14 @@ fn act(
         (_, true) => deployer.abort(),
         (false, false) => deployer.deploy(request),
     };
-    let exit = report::finished(&report?, events);
+    let report = report?;
+    let exit = report::finished(&report, events);
     deployer.told();
+    // What cannot be found out about that changes nothing of the verdict.
+    if report::is_way_back(&report)
+        && let Ok(Some(held)) = deployer.held()
+    {
+        report::held(&held, events);
+    }
     Ok(exit)
 }

@@ -1,10 +1,11 @@
 //! What a run says when it has ended.
 
+use git_deploy::failures::ways_out;
 use git_deploy_cli::shell::Object;
 use git_deploy_cli::{CommandError, Exit, Text, plan, shell, shell_word};
 use git_deploy_core::deployment::Blame;
 use git_deploy_core::ledger::Outcome;
-use git_deploy_core::ops::deploy::{DryRun, Nothing, Report, Verdict};
+use git_deploy_core::ops::deploy::{DryRun, Nothing, Report, RolledBack, Verdict};
 use serde_json::{Value, json};
 
 use crate::observer::Events;
@@ -22,6 +23,21 @@ pub(crate) fn finished(report: &Report, events: &Events<'_>) -> Exit {
             }
             exit
         }
+    }
+}
+
+/// Whether it is a success that somebody goes back by.
+pub(crate) fn is_way_back(report: &Report) -> bool {
+    matches!(report, Report::Finished(verdict) if verdict.outcome == Outcome::Success && verdict.rollback.is_some())
+}
+
+/// Says what follows from a way back.
+pub(crate) fn held(held: &RolledBack, events: &Events<'_>) {
+    if !events.is_json() {
+        events.shell(|shell| {
+            shell.note("the queue is held as long as base has what was rolled back");
+            ways_out(held).iter().for_each(|hint| shell.hint(hint.as_str()));
+        });
     }
 }
 
