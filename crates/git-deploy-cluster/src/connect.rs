@@ -183,10 +183,6 @@ impl Connection {
             why: why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
         };
         let program = program_of(&kubeconfig, context);
-        let unusable = |why: String| match &program {
-            Some(program) => unusable(format!("{why} (its credentials come from '{program}')")),
-            None => unusable(why),
-        };
         let options = KubeConfigOptions { context: Some(context.to_owned()), ..Default::default() };
         let names_proxy = names_proxy(&kubeconfig, context);
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
@@ -196,7 +192,10 @@ impl Connection {
             config.proxy_url = None;
         }
         let server = config.cluster_url.to_string();
-        let client = Client::try_from(config).map_err(|error| unusable(error.to_string()))?;
+        let client = Client::try_from(config).map_err(|error| match &program {
+            Some(program) => unusable(format!("{error}; credentials are asked for with '{program}'")),
+            None => unusable(error.to_string()),
+        })?;
         let connection =
             Self { client, context: context.into(), server: server.into(), calls: Arc::default() };
         connection.greet().await?;
