@@ -150,6 +150,41 @@ fn an_api_server_that_stays_away_ends_a_deployment_in_every_phase_and_the_next_o
 }
 
 #[test]
+fn a_cluster_that_goes_away_before_it_lands_is_verified_and_not_landed() {
+    let cluster = cluster!();
+    let lab = Lab::new(&sandbox!(), cluster);
+    let proxy = cluster.proxy();
+    let lab = lab.by(cluster.kubeconfig_through(&proxy));
+    lab.deployable("web", &deployment("web", "1", &Pods::Ready));
+    let (reached, go) = (lab.root().join("reached"), lab.root().join("go"));
+    // Holds the run where the attempt says that all is verified.
+    lab.repo().install_hook(
+        "reference-transaction",
+        &format!(
+            "[ \"$1\" = committed ] || exit 0\nwhile read -r old new ref; do\n  case $ref in refs/deploy/attempts/*) ;; *) continue ;; esac\n  git cat-file -p \"$new\" | grep -q 'phase: verified' || continue\n  : >'{}'\n  while [ ! -e '{}' ]; do sleep 0.05; done\ndone",
+            reached.display(),
+            go.display()
+        ),
+    );
+    let base = lab.repo().id("master");
+    let mut running = lab.start();
+    running.wait_for_file(&reached);
+    proxy.refuse();
+    std::fs::write(&go, "").unwrap();
+    let output = running.wait();
+    output.code_is(75).stderr_contains("deployment-0001 is verified, not landed: ");
+    output.stderr_contains("git deploy --continue");
+    assert_eq!(lab.repo().id("master"), base);
+    assert_eq!(lab.repo().tip("refs/tags/deployment-0001"), None);
+    lab.deploy(&["--continue"]).code_is(75);
+    proxy.resume();
+    lab.deploy(&["--continue"]).success();
+    lab.succeeded("deployment-0001");
+    assert_ne!(lab.repo().id("master"), base);
+    assert_eq!(lab.shop.state("web"), "deployed");
+}
+
+#[test]
 fn connections_that_are_cut_again_and_again_do_not_matter() {
     let cluster = cluster!();
     let lab = Lab::new(&sandbox!(), cluster);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use git_deploy_testkit::cluster::{Cluster, Kubeconfig};
+use git_deploy_testkit::cluster::{Cluster, Kubeconfig, Options};
 use git_deploy_testkit::{Output, cluster, sandbox};
 
 use crate::lab::{Lab, config_map};
@@ -97,6 +97,51 @@ fn an_expired_token_is_told_as_such() {
     let path = lab.cluster.kubeconfig_with(lab.cluster.access().with_token("expired"));
     let output = lab.command(&[]).env("KUBECONFIG", &path).output();
     output.code_is(75).stderr_contains("refuses the credentials").stderr_contains("hint: log in again");
+    nothing_begun(&lab, &output);
+}
+
+#[test]
+fn a_program_that_should_give_credentials_and_does_not_is_named() {
+    let lab = waiting(cluster!());
+    let config = |user: &str| {
+        let text = std::fs::read_to_string(lab.cluster.kubeconfig()).unwrap();
+        let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+        config["users"][0]["user"] = serde_json::from_str(user).unwrap();
+        let path = lab.root().join("kubeconfig");
+        std::fs::write(&path, config.to_string()).unwrap();
+        lab.command(&[]).env("KUBECONFIG", path).output()
+    };
+    let program = |command: &str| {
+        format!(
+            "{{\"exec\":{{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"interactiveMode\":\"Never\",\"command\":\"{command}\",\"args\":[\"-c\",\"echo hush-hush; echo log in first >&2; exit 3\"]}}}}"
+        )
+    };
+    let missing = config(&program("no-such-program"));
+    assert!(matches!(missing.code, Some(128)), "{missing}");
+    missing.stderr_contains("context 'test'").stderr_contains("no-such-program");
+    let failing = config(&program("/bin/sh"));
+    assert!(matches!(failing.code, Some(128)), "{failing}");
+    failing.stderr_contains("context 'test'").stderr_contains("status: 3: log in first").lacks("hush-hush");
+    let talking = config(&program("/bin/echo"));
+    assert!(matches!(talking.code, Some(128)), "{talking}");
+    talking.stderr_contains("context 'test'").lacks("hush-hush");
+    let file = config("{\"tokenFile\":\"/no/such/token\"}");
+    assert!(matches!(file.code, Some(128)), "{file}");
+    file.stderr_contains("/no/such/token");
+    nothing_begun(&lab, &missing);
+}
+
+#[test]
+fn a_certificate_of_somebody_else_is_told_as_such() {
+    let lab = waiting(cluster!());
+    let other = cluster!(Options::new().nodes(0));
+    let path = lab.root().join("kubeconfig");
+    Kubeconfig::new().context("test", other.access().at(lab.cluster.address())).write(&path);
+    let output = lab.command(&[]).env("KUBECONFIG", path).output();
+    output
+        .code_is(75)
+        .stderr_contains("cannot reach the cluster of context 'test'")
+        .stderr_contains("certificate");
     nothing_begun(&lab, &output);
 }
 

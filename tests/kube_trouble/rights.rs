@@ -104,6 +104,28 @@ fn a_kind_that_is_only_to_be_deleted_counts_as_well() {
     lab.failed("deployment-0002", "deployments.apps");
 }
 
+#[test]
+fn rights_that_are_taken_away_in_the_middle_end_the_deployment_and_are_nobodys_fault() {
+    let lab = Lab::new(&sandbox!(), cluster!());
+    let rules = [(ALL, "configmaps, deployments, leases"), ("get,list,watch", "replicasets, pods, events")];
+    let kubeconfig = alice(&lab, &rules);
+    let lab = lab.by(kubeconfig);
+    lab.deployable("web", &deployment("web", "1", &Pods::Unready));
+    let mut running = lab.start();
+    running.wait_for_words("Verifying");
+    lab.namespace.kubectl(&["delete", "rolebinding", "alice"]).success();
+    let output = running.wait();
+    output.code_is(75).stdout_contains("User \"alice\" cannot");
+    lab.failed("deployment-0001", "is forbidden");
+    assert_eq!(lab.shop.state("web"), "deployable");
+    // Nobody can tell whether whoever holds the Lease is alive, who may not even look.
+    lab.deploy(&[]).code_is(75).stderr_contains("is forbidden");
+    lab.namespace.kubectl(&["create", "rolebinding", "alice", "--role=alice", "--user=alice"]).success();
+    lab.deployable("fine", &deployment("web", "2", &Pods::Ready));
+    eventually("it goes on", || lab.deploy(&["fine"]).code == Some(0));
+    lab.shop.is_sound();
+}
+
 const ROLE: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: { name: reader }\nrules: [{ apiGroups: [''], resources: [pods], verbs: [get] }]\n---\n";
 const CLASS: &str =
     "apiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nmetadata: { name: NAME }\nvalue: 1\n---\n";

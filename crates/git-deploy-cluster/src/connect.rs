@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use git_deploy_core::deployment::Blame;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::{Method, Request, Response};
-use kube::client::Body;
+use kube::client::{AuthError, Body};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::core::DynamicObject;
 use kube::core::discovery::ApiResource;
@@ -192,9 +192,12 @@ impl Connection {
             config.proxy_url = None;
         }
         let server = config.cluster_url.to_string();
-        let client = Client::try_from(config).map_err(|error| match &program {
-            Some(program) => unusable(format!("{error}; credentials are asked for with '{program}'")),
-            None => unusable(error.to_string()),
+        let client = Client::try_from(config).map_err(|error| match (&error, &program) {
+            (kube::Error::Auth(why), Some(program)) => {
+                unusable(format!("{}; credentials are asked for with '{program}'", no_credentials(why)))
+            }
+            (kube::Error::Auth(why), None) => unusable(no_credentials(why)),
+            _ => unusable(error.to_string()),
         })?;
         let connection =
             Self { client, context: context.into(), server: server.into(), calls: Arc::default() };
@@ -319,13 +322,26 @@ fn retry_after(answer: &Response<Body>) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-fn broken(error: &kube::Error) -> ApiError {
-    let kind = match error {
-        // A program or a file that should give the credentials does not.
-        kube::Error::Auth(_) => ApiErrorKind::Unauthorized,
-        _ => ApiErrorKind::Unreachable,
-    };
-    ApiError::new(kind, innermost(error))
+pub(crate) fn broken(error: &kube::Error) -> ApiError {
+    match error {
+        kube::Error::Auth(why) => ApiError::new(ApiErrorKind::Unauthorized, no_credentials(why)),
+        _ => ApiError::new(ApiErrorKind::Unreachable, innermost(error)),
+    }
+}
+
+/// Why a program or a file that should give the credentials does not. What such a program prints is secret; what it
+/// complains of is not.
+fn no_credentials(error: &AuthError) -> String {
+    match error {
+        AuthError::AuthExecRun { out, .. } => {
+            let complaint = String::from_utf8_lossy(&out.stderr);
+            let complaint = complaint.trim().lines().next().unwrap_or_default();
+            let why = if complaint.is_empty() { String::new() } else { format!(": {complaint}") };
+            format!("the program for credentials ended with {}{why}", out.status)
+        }
+        AuthError::AuthExecParse(_) => "what the program for credentials prints is none".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// The layers of HTTP clients each say that something failed; the last one says what.

@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::api_error::{ApiError, ApiErrorKind};
-use crate::connect::Connection;
+use crate::connect::{Connection, broken};
 
 /// How long the server keeps a watch open, in seconds.
 const WINDOW: u32 = 10;
@@ -283,8 +283,7 @@ fn of_status(status: &Status) -> ApiError {
 fn api_error(error: &kube::Error) -> ApiError {
     match error {
         kube::Error::Api(status) => of_status(status),
-        kube::Error::Auth(_) => ApiError::new(ApiErrorKind::Unauthorized, error.to_string()),
-        other => ApiError::new(ApiErrorKind::Unreachable, other.to_string()),
+        other => broken(other),
     }
 }
 
