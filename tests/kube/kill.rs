@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use git_deploy_testkit::shop::boutique::Boutique;
 use git_deploy_testkit::shop::{ClusterShop, in_cluster};
-use git_deploy_testkit::{Output, Victim, cluster, sandbox};
+use git_deploy_testkit::{Output, RefPhase, Victim, cluster, sandbox};
 use serde_json::{Value, json};
 
 use crate::support::{MANIFEST, behaving, config_map, deployment, service, yaml};
@@ -131,26 +131,90 @@ fn prepare(shop: &ClusterShop<'_>, next: &str) -> Standing {
 #[test]
 fn a_run_that_dies_on_its_way_back_is_followed_by_one_that_goes_on_back() {
     let cluster = cluster!();
-    for (n, moment) in [0, 60, 200, 500, 1000].into_iter().enumerate() {
+    for (n, moment) in [0, 40, 120, 250, 500, 900].into_iter().enumerate() {
         let opening = in_cluster(cluster, "back").setting("crash-grace = \"1s\"");
         let shop = if n % 2 == 0 { opening.alone(&sandbox!()) } else { opening.with_remote(&sandbox!()) };
         let before = prepare(&shop, &broken());
         let mut running = shop.repo.command("git-deploy").start();
         running.wait_for_words("Restoring");
-        let died = running.kill_after(Duration::from_millis(moment), Victim::Process);
-        let output = shop.deploy(if n < 2 { &["--continue"] } else { &[] });
-        output
-            .code_is(1)
-            .stdout_contains("deployment-0002: Failed Deployment")
-            .lacks("Applying deployment-0002");
-        output.stdout_contains("ImagePullBackOff");
+        thread::sleep(Duration::from_millis(moment));
+        let died = running.kill(Victim::Process);
+        let was_faster = !died.stdout.is_empty();
+        let output = match was_faster {
+            true => died.clone(),
+            false => shop.deploy(if n % 4 < 2 { &["--continue"] } else { &[] }),
+        };
+        output.stdout_contains("deployment-0002: Failed Deployment").stdout_contains("ImagePullBackOff");
+        if !was_faster {
+            output.code_is(1).lacks("Applying deployment-0002");
+        }
         assert!(shop.tag("deployment-0002").contains("ImagePullBackOff"), "{died}\n{output}");
         assert_eq!(shop.standing(), before, "{died}\n{output}");
         assert_eq!(shop.state("next"), "staged");
         assert_eq!(shop.phase(), "done");
-        shop.is_sound();
-        shop.deploy(&[]).success().stderr_contains("the queue is empty");
+        if !was_faster {
+            shop.is_sound();
+            shop.deploy(&[]).success().stderr_contains("the queue is empty");
+        }
     }
+}
+
+#[test]
+fn a_release_that_fails_is_gone_back_from_at_whatever_moments_runs_die() {
+    const KILLS: u32 = 12;
+    let cluster = cluster!();
+    let shop = in_cluster(cluster, "fails").setting("crash-grace = \"1s\"").with_remote(&sandbox!());
+    shop.release("good", &[(MANIFEST, &good())]);
+    shop.deploy(&[]).success();
+    let before = shop.standing();
+    let mut takes = Duration::ZERO;
+    for n in 0..=KILLS {
+        let (branch, id) = (format!("broken-{n}"), format!("deployment-{:04}", n + 2));
+        // Nobody approves the same commit twice.
+        shop.release(&branch, &[(MANIFEST, &broken()), ("try.txt", &format!("{n}\n"))]);
+        let begun = Instant::now();
+        let mut ended = match n {
+            0 => shop.deploy(&[]),
+            // Whoever takes it up dies, too.
+            _ => {
+                let moments = [takes.mul_f64(fraction(n)), takes.mul_f64(fraction(n + KILLS))];
+                for moment in moments {
+                    drop(shop.repo.command("git-deploy").start().kill_after(moment, Victim::Process));
+                }
+                shop.deploy(&[])
+            }
+        };
+        takes = if n == 0 { begun.elapsed() } else { takes };
+        // The second may have told the verdict before it was to die.
+        if ended.code == Some(0) {
+            ended = shop.deploy(&["--continue"]);
+            ended.stderr_contains("no deployment is under way");
+        }
+        let tag = shop.tag(&id);
+        assert!(tag.starts_with("Failed Deployment\n") && tag.contains("ImagePullBackOff"), "{ended}\n{tag}");
+        assert_eq!(shop.standing(), before, "kill {n}\n{ended}");
+        assert_eq!(shop.state(&branch), "staged", "kill {n}\n{ended}");
+        assert_eq!(shop.phase(), "done", "kill {n}\n{ended}");
+        shop.is_sound();
+    }
+}
+
+#[test]
+fn what_a_machine_held_that_died_after_the_verdict_is_free_for_everybody() {
+    let cluster = cluster!();
+    let shop = in_cluster(cluster, "elsewhere").with_remote(&sandbox!());
+    shop.release("good", &[(MANIFEST, &good())]);
+    let remote = shop.authority();
+    let switch = remote.kill_at_transaction_of(&["refs/tags/*"], 1, RefPhase::Committed, Victim::Process);
+    shop.repo.command("git-deploy").pid_file(switch.pid_file()).output().was_killed();
+    switch.remove();
+    assert!(shop.tag("deployment-0001").starts_with("Successfully Deployed\n"));
+    shop.holder_is_elsewhere();
+    let other = remote.clone_to("other");
+    shop.repo.git(&["pull", "--quiet", "--ff-only"]);
+    shop.release("next", &[(MANIFEST, &slow())]);
+    other.command("git-deploy").output().success().stdout_contains("deployment-0002: Successfully Deployed");
+    shop.is_sound();
 }
 
 #[test]
@@ -188,7 +252,8 @@ fn what_a_run_left_that_died_is_aborted_and_the_cluster_goes_back() {
         let before = prepare(&shop, &slow());
         let mut running = shop.repo.command("git-deploy").start();
         running.wait_for_words("Verifying");
-        running.kill_after(Duration::from_millis(100), Victim::Process).was_killed();
+        thread::sleep(Duration::from_millis(100));
+        running.kill(Victim::Process).was_killed();
         assert_ne!(shop.standing(), before);
         let aborted = shop.deploy(&["--abort"]);
         aborted.code_is(1).stdout_contains("deployment-0002: Failed Deployment").stdout_contains("aborted");

@@ -181,6 +181,24 @@ impl ClusterShop<'_> {
         self.members_of(KINDS).into_iter().map(|object| (title(&object), comparable(object))).collect()
     }
 
+    /// Lets whoever holds the environment be a process of another machine, of which nobody here can tell whether it lives.
+    ///
+    /// # Panics
+    /// If nobody holds it.
+    #[track_caller]
+    pub fn holder_is_elsewhere(&self) {
+        let lease = self.namespace.get("lease", SET);
+        let holder = text(&lease, "/metadata/annotations/git-deploy~1holder");
+        let there = |line: &str| match line.split_once(": ") {
+            Some((key @ ("boot" | "clone"), value)) => format!("{key}: elsewhere{value}\n"),
+            _ => format!("{line}\n"),
+        };
+        let elsewhere: String = holder.lines().map(there).collect();
+        assert_ne!(elsewhere.trim(), holder.trim(), "the holder says nothing of its machine: {lease:#}");
+        let annotation = format!("git-deploy/holder={elsewhere}");
+        self.namespace.kubectl(&["annotate", "--overwrite", "lease", SET, &annotation]).success();
+    }
+
     /// Nobody holds the environment.
     #[track_caller]
     pub fn lease_is_free(&self) {

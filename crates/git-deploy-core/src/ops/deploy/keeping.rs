@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::run::Run;
 use super::{Context, DeployError};
 use crate::attempt::{LOCK_TTL, Lock};
-use crate::deployment::{Failure, Step};
+use crate::deployment::{Failure, Phase, Step};
 use crate::environment::{Custody, Pulse};
 use crate::ids::DeploymentId;
 
@@ -86,7 +86,13 @@ impl Custody for Keeper<'_> {
     }
 
     fn is_gone(&self, lock: &Lock, place: &str, value: &str) -> Result<bool, Failure> {
-        self.context.is_gone(lock, place, value).map_err(of_git)
+        // Who has written its verdict writes nothing more: it died, or is just about to give back what it holds.
+        let attempt =
+            lock.deployment.as_ref().map(|id| self.context.attempt(id)).transpose().map_err(of_git)?;
+        let has_ended = attempt
+            .flatten()
+            .is_some_and(|attempt| attempt.phase == Phase::Finished && attempt.run == lock.run);
+        Ok(has_ended || self.context.is_gone(lock, place, value).map_err(of_git)?)
     }
 }
 
