@@ -218,6 +218,28 @@ fn what_a_machine_held_that_died_after_the_verdict_is_free_for_everybody() {
 }
 
 #[test]
+fn a_first_deployment_that_dies_at_any_moment_is_finished_by_the_next_run() {
+    const KILLS: u32 = 8;
+    let cluster = cluster!();
+    let mut takes = Duration::from_secs(2);
+    for n in 0..KILLS {
+        let opening = in_cluster(cluster, "first");
+        let shop = if n % 2 == 0 { opening.alone(&sandbox!()) } else { opening.with_remote(&sandbox!()) };
+        shop.release("first", &[(MANIFEST, &good())]);
+        let begun = Instant::now();
+        let running = shop.repo.command("git-deploy").start();
+        let died = running.kill_after(takes.mul_f64(fraction(n)), Victim::Process);
+        let ended = shop.deploy(&[]);
+        ended.success();
+        let whole = ["ConfigMap colours", "Deployment web", "Service web"];
+        assert_eq!(shop.standing().into_keys().collect::<Vec<_>>(), whole, "{died}\n{ended}");
+        assert!(shop.tag("deployment-0001").starts_with("Successfully Deployed\n"), "{died}\n{ended}");
+        shop.is_sound();
+        takes = takes.min(begun.elapsed());
+    }
+}
+
+#[test]
 fn who_is_interrupted_while_it_verifies_says_what_stands_and_is_continued() {
     let cluster = cluster!();
     for (signal, code) in [("INT", 130), ("TERM", 143)] {

@@ -245,3 +245,32 @@ fn kinds_without_a_namespace_have_to_be_allowed() {
     assert_eq!(shop.namespace.find("configmap", "colours"), None);
     shop.is_sound();
 }
+
+#[test]
+fn what_is_never_pruned_stays_and_is_of_the_set_still() {
+    let cluster = cluster!();
+    let shop = in_cluster(cluster, "order").setting("prune = \"never\"").with_remote(&sandbox!());
+    shop.release("before", &[(MANIFEST, &before())]);
+    shop.deploy(&[]).success();
+    shop.release("less", &[(MANIFEST, &yaml(&[deployment("web", "2")]))]);
+    shop.deploy(&[]).success().stdout_contains("deployment-0002: Successfully Deployed");
+    let all = [
+        "ConfigMap colours",
+        "ConfigMap old",
+        "Deployment old",
+        "Deployment web",
+        "Ingress web",
+        "Service web",
+    ];
+    assert_eq!(shop.standing().into_keys().collect::<Vec<_>>(), all);
+    let events = shop.namespace.audit();
+    assert!(!ours(&events).iter().any(|event| event.is_delete()), "{events:#?}");
+    // Once it may be, all that was left goes.
+    let deploy_toml = shop.repo.read("deploy.toml").replace("\"never\"", "\"now\"");
+    shop.repo.git(&["pull", "--quiet", "--ff-only"]);
+    shop.on_master("deploy.toml", &deploy_toml);
+    shop.release("tidy", &[(MANIFEST, &yaml(&[deployment("web", "3")]))]);
+    shop.deploy(&[]).success().stdout_contains("deployment-0003: Successfully Deployed");
+    assert_eq!(shop.standing().into_keys().collect::<Vec<_>>(), ["Deployment web"]);
+    shop.is_sound();
+}
