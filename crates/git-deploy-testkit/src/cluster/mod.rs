@@ -18,6 +18,7 @@
 //! The binaries under test get `KUBECONFIG` (or whatever they read) set to [`Cluster::kubeconfig`] and use the
 //! context [`Cluster::context`].
 
+mod any;
 mod audit;
 mod component;
 mod control_plane;
@@ -39,6 +40,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+pub use any::{AnyCluster, BorrowedNamespace};
 pub use audit::AuditEvent;
 pub use component::Component;
 pub use control_plane::Options;
@@ -62,7 +64,7 @@ const MARKER: &str = "/version?marker=";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The cluster that all tests of a process share, or with [`Options`] one of the test's own, to be harmed. A test
-/// that stands where there can be none is skipped.
+/// that stands where there can be none is skipped. `cluster!(@ AnyCluster::find())` is whatever cluster there is.
 #[macro_export]
 macro_rules! cluster {
     () => {
@@ -136,6 +138,11 @@ impl Cluster {
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {
         &self.kubectl.kubeconfig
+    }
+
+    /// kubectl, and the administrator's kubeconfig.
+    pub(super) fn kubectl_program(&self) -> (&Path, &Path) {
+        (&self.kubectl.program, &self.kubectl.kubeconfig)
     }
 
     /// The name of the context, which is not the current one.
