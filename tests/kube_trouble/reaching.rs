@@ -35,7 +35,7 @@ fn no_kubeconfig_is_an_error_that_says_where_it_was_looked_for() {
     output.stderr_contains("hint: set KUBECONFIG");
     let nowhere = lab.root().join("nowhere");
     let named = lab.command(&[]).env("KUBECONFIG", &nowhere).output();
-    named.code_is(128).stderr_contains("KUBECONFIG names '").stderr_contains("nowhere'");
+    named.code_is(128).stderr_contains("nothing is where KUBECONFIG says, '").stderr_contains("nowhere'");
     nothing_begun(&lab, &output);
 }
 
@@ -60,7 +60,11 @@ fn a_context_that_does_not_exist_is_an_error_and_the_current_one_is_never_taken(
     let access = lab.cluster.access();
     Kubeconfig::new().context("tset", access.clone()).context("other", access).current("tset").write(&path);
     let output = lab.command(&[]).env("KUBECONFIG", &path).output();
-    output.code_is(128).stderr_contains("has no context 'test'").stderr_contains("did you mean 'tset'?");
+    output
+        .code_is(128)
+        .stderr_contains("has no context 'test'")
+        .stderr_contains("did you mean 'tset'?")
+        .stderr_contains("hint: write");
     nothing_begun(&lab, &output);
 }
 

@@ -125,6 +125,10 @@ impl ConnectError {
             Self::NoKubeconfig { .. } => {
                 Some("set KUBECONFIG to the file, or put it at ~/.kube/config".to_owned())
             }
+            Self::NoContext { .. } => Some(
+                "write the context's name into base's deploy.toml, or see what there is with: kubectl config get-contexts"
+                    .to_owned(),
+            ),
             Self::Unauthorized { context, .. } => {
                 Some(format!("log in again, then try 'kubectl --context={} version'", context.escape_debug()))
             }
@@ -424,13 +428,13 @@ impl Files {
             .unwrap_or_default();
         let (candidates, origin) = if listed.is_empty() {
             let home = std::env::home_dir().unwrap_or_default();
-            (vec![home.join(".kube").join("config")], "KUBECONFIG is not set and")
+            (vec![home.join(".kube").join("config")], "KUBECONFIG is not set, and nothing is at")
         } else {
-            (listed, "KUBECONFIG names")
+            (listed, "nothing is where KUBECONFIG says,")
         };
         let there: Vec<PathBuf> = candidates.iter().filter(|path| path.exists()).cloned().collect();
         if there.is_empty() {
-            let looked = format!("{origin} {}, not there", Self(candidates));
+            let looked = format!("{origin} {}", Self(candidates));
             return Err(ConnectError::NoKubeconfig { looked });
         }
         Ok(Self(there))
