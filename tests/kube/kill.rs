@@ -50,6 +50,10 @@ impl<'c> Pendulum<'c> {
         let (version, after) = &self.releases[usize::from(!n.is_multiple_of(2))];
         let (_, before) = &self.releases[usize::from(n.is_multiple_of(2))];
         let id = format!("deployment-{:04}", n + 3);
+        if shop.remote.is_some() {
+            // A run that dies when its push was taken leaves the local base where it was.
+            shop.repo.git(&["pull", "--quiet", "--ff-only"]);
+        }
         shop.release(&format!("swing-{n}"), &[(MANIFEST, &release(version))]);
         let running = shop.repo.command("git-deploy").start();
         let died = running.kill_after(self.takes.mul_f64(fraction(n)), victim);
