@@ -45,6 +45,8 @@ pub struct Attempt {
     pub blame: Option<Blame>,
     /// Why it did not succeed.
     pub reason: Option<String>,
+    /// What it left in the environment, where that could not be brought back.
+    pub left: Option<String>,
     /// Whether it only did not succeed in time.
     pub timed_out: bool,
     /// The earlier deployment whose bytes are applied again, if somebody asked to go back.
@@ -56,7 +58,7 @@ pub struct Attempt {
 }
 
 /// The keys that this version knows.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "phase",
     "environment",
     "branch",
@@ -72,6 +74,7 @@ const KEYS: [&str; 18] = [
     "result",
     "blame",
     "reason",
+    "left",
     "timed-out",
     "rollback",
     "cluster",
@@ -96,6 +99,7 @@ impl Attempt {
         record.maybe("result", self.outcome);
         record.maybe("blame", self.blame.map(Blame::as_str));
         record.maybe("reason", self.reason.as_ref());
+        record.maybe("left", self.left.as_ref());
         record.maybe("timed-out", self.timed_out.then_some(true));
         record.maybe("rollback", self.rollback.as_ref());
         record.maybe("cluster", self.cluster.as_ref());
@@ -132,6 +136,7 @@ impl Attempt {
                 None => None,
             },
             reason: lines.maybe("reason")?,
+            left: lines.maybe("left")?,
             timed_out: lines.maybe("timed-out")?.unwrap_or(false),
             rollback: lines.maybe("rollback")?,
             cluster: lines.maybe("cluster")?,
@@ -258,6 +263,7 @@ mod tests {
             outcome: Some(Outcome::Failure),
             blame: Some(Blame::Branch),
             reason: Some("lint: x".into()),
+            left: Some("left as it is: a migration ran".into()),
             timed_out: true,
             rollback: Some("deployment-0005".parse().unwrap()),
             cluster: Some("b7e6".into()),

@@ -215,6 +215,8 @@ pub struct Close {
     pub blame: Blame,
     /// Why.
     pub reason: String,
+    /// What is left in the environment, where that could not go back.
+    pub left: Option<String>,
     /// Whether the environment was changed and has to go back.
     pub restore: bool,
     /// Whether the branch is to be rebased and deployed at once under the next number.
@@ -230,7 +232,7 @@ pub fn next(phase: Phase, event: Event) -> Action {
     let close = |outcome, blame, reason, again: bool| {
         // Forward under the next number without going back first: the next apply changes the same objects.
         let restore = phase > Phase::Claimed && !again;
-        Action::Close(Close { outcome, blame, reason, restore, again, timed_out: false, hint: None })
+        Action::Close(Close { outcome, blame, reason, left: None, restore, again, timed_out: false, hint: None })
     };
     match event {
         Event::TakenUp(Phase::Claimed | Phase::Applying) => Action::Apply,

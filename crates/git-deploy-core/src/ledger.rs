@@ -11,12 +11,6 @@ use jiff::Timestamp;
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
 use crate::record::{Lines, Record, RecordError};
 
-/// Stands in a reason where an environment was left as a failed deployment had made it; the words after it say why.
-pub const LEFT_AS_IT_IS: &str = "; left as it is: ";
-
-/// Stands in a reason where an environment could not be brought back; the words after it say why.
-pub const GOING_BACK_FAILED: &str = "; going back failed: ";
-
 /// How a deployment ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
@@ -90,6 +84,8 @@ pub struct Deployment {
     pub finished: Timestamp,
     /// Why it failed or was aborted.
     pub reason: Option<String>,
+    /// What a failure left in the environment, where that was not brought back to what stood there before.
+    pub left: Option<String>,
     /// The deployment that stood in this environment before.
     pub previous: Option<DeploymentId>,
     /// The earlier deployment whose bytes were applied again, if this is a way back that somebody asked for.
@@ -106,11 +102,7 @@ impl Deployment {
 
     /// What a failure left in the environment, where that was not brought back to what stood there before.
     pub fn left(&self) -> Option<&str> {
-        let reason = self.reason.as_deref().filter(|_| self.outcome != Outcome::Success)?;
-        [LEFT_AS_IT_IS, GOING_BACK_FAILED].into_iter().find_map(|words| {
-            let at = reason.rfind(words)?;
-            Some(reason[at..].trim_start_matches("; "))
-        })
+        self.left.as_deref()
     }
 
     /// The message of the tag.
@@ -124,6 +116,7 @@ impl Deployment {
         record.line("Finished", self.finished);
         record.line("Result", self.outcome);
         record.maybe("Reason", self.reason.as_ref());
+        record.maybe("Left", self.left.as_ref());
         record.maybe("Previous", self.previous.as_ref());
         record.maybe("Rollback", self.rollback.as_ref());
         record.maybe("Cluster", self.cluster.as_ref());
@@ -153,6 +146,7 @@ impl Deployment {
             started: trailers.need("Started")?,
             finished: trailers.need("Finished")?,
             reason: trailers.maybe("Reason")?,
+            left: trailers.maybe("Left")?,
             previous: trailers.maybe("Previous")?,
             rollback: trailers.maybe("Rollback")?,
             cluster: trailers.maybe("Cluster")?,
@@ -195,6 +189,7 @@ mod tests {
             started: "2026-11-20T12:00:00Z".parse().unwrap(),
             finished: "2026-11-20T12:00:05Z".parse().unwrap(),
             reason: Some("lint: image 'nginx' has no tag".into()),
+            left: Some("going back failed: the image is gone".into()),
             previous: Some("deployment-0001".parse().unwrap()),
             rollback: None,
             cluster: None,
@@ -215,6 +210,19 @@ mod tests {
             Deployment::parse(hostile.id.clone(), &hostile.message()).unwrap().outcome,
             Outcome::Failure
         );
+    }
+
+    #[test]
+    fn words_that_a_cluster_says_leave_nothing_behind() {
+        for words in ["; left as it is: no", "; going back failed: no"] {
+            let quoted = Deployment {
+                reason: Some(format!("apply: the server said: x{words}")),
+                left: None,
+                ..deployment()
+            };
+            let read = Deployment::parse(quoted.id.clone(), &quoted.message()).unwrap();
+            assert_eq!(read.left(), None, "{words}");
+        }
     }
 
     #[test]

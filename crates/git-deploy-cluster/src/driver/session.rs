@@ -203,12 +203,13 @@ impl ClusterDriver<'_> {
         // Whatever the phase: a failure stays recorded until something is applied again.
         let is_it = record.deployment.as_ref() == Some(id);
         is_it.then(|| Close {
-            outcome: if failure.reason == "aborted" { Outcome::Aborted } else { Outcome::Failure },
+            outcome: failure.outcome,
             blame: failure.blame,
             reason: failure.reason.clone(),
+            left: None,
             restore: true,
             again: false,
-            timed_out: false,
+            timed_out: failure.timed_out,
             hint: None,
         })
     }

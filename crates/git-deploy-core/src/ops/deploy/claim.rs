@@ -111,6 +111,7 @@ impl Context<'_> {
             outcome: None,
             blame: None,
             reason: None,
+            left: None,
             timed_out: false,
             rollback: pick.rollback.clone(),
             cluster: None,

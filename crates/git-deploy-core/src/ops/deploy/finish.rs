@@ -13,7 +13,7 @@ use crate::git::object::{Kind, parse_tag};
 use crate::git::refs::{Expected, RefUpdate, RefsError};
 use crate::ids::{ObjectId, RefName};
 use crate::land::{Change, Verdict as Landing, base_change};
-use crate::ledger::{Deployment, GOING_BACK_FAILED, LEFT_AS_IT_IS, Outcome};
+use crate::ledger::{Deployment, Outcome};
 use crate::ops::sync::SyncError;
 use crate::ops::transact::Transacted;
 use crate::ops::view::View;
@@ -146,6 +146,7 @@ impl Run<'_> {
             blame: close.map(|close| close.blame),
             timed_out: close.is_some_and(|close| close.timed_out),
             reason: close.map(|close| close.reason.clone()),
+            left: close.and_then(|close| close.left.clone()),
             ..attempt.clone()
         };
         let written = self.context.write_attempt(&finished)?.0;
@@ -189,7 +190,7 @@ impl Run<'_> {
         }
         let identity = self.deployer.repository.identity()?;
         let finding = Finding { who: identity.who(), time: identity.time() };
-        let deployment = entry(self.attempt(), close.outcome, Some(close.reason.clone()), &finding);
+        let deployment = entry(self.attempt(), close.outcome, Some(&close), &finding);
         let tag = self.context.write_tag(&identity, &deployment)?;
         self.write_close(close, tag, deployment.finished)
     }
@@ -223,11 +224,11 @@ impl Run<'_> {
             Ok(Restored::Back) => {}
             Ok(Restored::Left(why)) => {
                 self.deployer.observer.warn(&format!("the environment was left as it is: {why}"));
-                close.reason = format!("{}{LEFT_AS_IT_IS}{why}", close.reason);
+                leave(close, format!("left as it is: {why}"));
             }
             Err(failure) => {
                 self.deployer.observer.warn(&format!("going back failed: {failure}"));
-                close.reason = format!("{}{GOING_BACK_FAILED}{}", close.reason, failure.reason);
+                leave(close, format!("going back failed: {}", failure.reason));
                 close.blame = Blame::Nobody;
             }
         }
@@ -325,6 +326,7 @@ impl Run<'_> {
             outcome,
             blame,
             reason,
+            left: kept.left,
             restore: false,
             again: false,
             timed_out: kept.timed_out,
@@ -332,6 +334,12 @@ impl Run<'_> {
         };
         Ok(Some((tag, close, deployment.finished)))
     }
+}
+
+/// Says for people and for programs that an environment did not go back.
+fn leave(close: &mut Close, left: String) {
+    close.reason = format!("{}; {left}", close.reason);
+    close.left = Some(left);
 }
 
 /// The notes of a verdict other than success.

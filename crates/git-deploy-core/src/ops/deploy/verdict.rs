@@ -15,11 +15,11 @@ pub(super) struct Finding<'a> {
     pub(super) time: jiff::Timestamp,
 }
 
-/// The ledger's entry.
+/// The ledger's entry; `close`: the verdict, where it is no success.
 pub(super) fn entry(
     attempt: &Attempt,
     outcome: Outcome,
-    reason: Option<String>,
+    close: Option<&Close>,
     finding: &Finding<'_>,
 ) -> Deployment {
     Deployment {
@@ -31,7 +31,8 @@ pub(super) fn entry(
         images: attempt.images.clone(),
         started: attempt.started,
         finished: finding.time.max(attempt.started),
-        reason,
+        reason: close.map(|close| close.reason.clone()),
+        left: close.and_then(|close| close.left.clone()),
         previous: attempt.previous.clone(),
         rollback: attempt.rollback.clone(),
         cluster: attempt.cluster.clone(),
