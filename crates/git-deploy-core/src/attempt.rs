@@ -129,12 +129,7 @@ impl Attempt {
             images: lines.all("image")?,
             rendered: lines.maybe("rendered")?,
             outcome: lines.maybe("result")?,
-            blame: match blame.as_deref() {
-                Some("branch") => Some(Blame::Branch),
-                // A newer version may know others; in doubt it is nobody's.
-                Some(_) => Some(Blame::Nobody),
-                None => None,
-            },
+            blame: blame.as_deref().map(Blame::parse),
             reason: lines.maybe("reason")?,
             left: lines.maybe("left")?,
             timed_out: lines.maybe("timed-out")?.unwrap_or(false),

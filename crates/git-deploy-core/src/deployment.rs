@@ -66,6 +66,11 @@ impl Blame {
             Self::Nobody => "nobody",
         }
     }
+
+    /// What a word stands for. A newer version may know others; in doubt it is nobody's.
+    pub fn parse(word: &str) -> Self {
+        if word == Self::Branch.as_str() { Self::Branch } else { Self::Nobody }
+    }
 }
 
 /// The step at which something failed.
@@ -232,7 +237,16 @@ pub fn next(phase: Phase, event: Event) -> Action {
     let close = |outcome, blame, reason, again: bool| {
         // Forward under the next number without going back first: the next apply changes the same objects.
         let restore = phase > Phase::Claimed && !again;
-        Action::Close(Close { outcome, blame, reason, left: None, restore, again, timed_out: false, hint: None })
+        Action::Close(Close {
+            outcome,
+            blame,
+            reason,
+            left: None,
+            restore,
+            again,
+            timed_out: false,
+            hint: None,
+        })
     };
     match event {
         Event::TakenUp(Phase::Claimed | Phase::Applying) => Action::Apply,
@@ -277,6 +291,14 @@ mod tests {
         assert_eq!(next(Phase::Applying, Event::TakenUp(Phase::Applying)), Action::Apply);
         assert_eq!(next(Phase::Verified, Event::TakenUp(Phase::Verified)), Action::Land);
         assert_eq!(next(Phase::Finished, Event::TakenUp(Phase::Finished)), Action::Done);
+    }
+
+    #[test]
+    fn a_blame_that_is_not_known_is_nobodys() {
+        for blame in [Blame::Branch, Blame::Nobody] {
+            assert_eq!(Blame::parse(blame.as_str()), blame);
+        }
+        assert_eq!(Blame::parse("weather"), Blame::Nobody);
     }
 
     #[test]
