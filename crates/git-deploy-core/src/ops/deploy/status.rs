@@ -2,7 +2,7 @@
 
 use super::{Context, DeployError, Deployer, RolledBack};
 use crate::attempt::{Attempt, Lock, environment_lock};
-use crate::config::deploy_toml::Environment;
+use crate::config::deploy_toml::{Environment, Target};
 use crate::deployment::{Failure, Phase};
 use crate::environment::{Rendered, Renderer as _, Status};
 use crate::git::notes::NotesError;
@@ -71,6 +71,8 @@ pub struct EnvironmentStatus {
     pub name: EnvironmentName,
     /// Whether a success there lands.
     pub lands: bool,
+    /// Whether it is a cluster.
+    pub is_cluster: bool,
     /// The latest deployment that succeeded there.
     pub stands: Option<Deployment>,
     /// The latest deployment, if it did not succeed.
@@ -171,6 +173,7 @@ impl Context<'_> {
         Ok(EnvironmentStatus {
             name: environment.name.clone(),
             lands: environment.lands,
+            is_cluster: matches!(environment.target, Target::Cluster { .. }),
             asked: self.ask(environment, stands.as_ref()),
             stands,
             failed,

@@ -151,8 +151,7 @@ fn give_hints(environment: &EnvironmentStatus, diffs: bool, shell: &mut Shell) {
             }
             if let Some(stands) = &environment.stands {
                 // In a cluster whoever changed a field manages it.
-                let is_cluster = environment.asked.as_ref().is_ok_and(|status| status.says.is_some());
-                let force = if is_cluster { " --force-conflicts" } else { "" };
+                let force = if environment.is_cluster { " --force-conflicts" } else { "" };
                 shell.hint(format!("undo it with: git deploy --env={name} --rollback={}{force}", stands.id));
             }
         }
