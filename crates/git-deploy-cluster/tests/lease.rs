@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use git_deploy_cluster::LeaseError;
 use git_deploy_testkit::cluster;
-use git_deploy_testkit::cluster::{Cluster, Namespace, Options};
-use git_deploy_testkit::skip;
+use git_deploy_testkit::cluster::{Namespace, Options};
 use support::{TTL, alive, dead, open, open_as_admin, place, run};
 
 const NAME: &str = "git-deploy-shop-production";
@@ -229,7 +228,7 @@ async fn a_lease_of_somebody_else_is_held_by_whom_it_names() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_api_server_that_restarts_costs_a_holder_nothing_but_time() {
-    let Ok(cluster) = Cluster::start_own(&Options::new()) else { skip!("there is no control plane") };
+    let cluster = cluster!(Options::new());
     let namespace = cluster.namespace("lease").create();
     let place = place(&open_as_admin(&cluster).await, namespace.name());
     let lease = place.acquire(&run("ada"), 0, &alive).await.unwrap();

@@ -44,8 +44,7 @@ async fn no_more_is_asked_than_must_be() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_api_server_that_is_restarted_meanwhile_is_waited_for() {
-    let Ok(own) = Cluster::start_own(&Options::new()) else { return };
-    let own: &'static Cluster = Box::leak(Box::new(own));
+    let own: &'static Cluster = Box::leak(Box::new(cluster!(Options::new())));
     let lab = Lab::new(own, "restart").await;
     let all = services(5, "1");
     let planned = lab.plan(&all).await.unwrap();

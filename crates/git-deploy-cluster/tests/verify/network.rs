@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use git_deploy_cluster::NotReady;
 use git_deploy_core::deployment::Blame;
-use git_deploy_testkit::cluster::{Cluster, Options};
-use git_deploy_testkit::{cluster, skip};
+use git_deploy_testkit::cluster;
+use git_deploy_testkit::cluster::Options;
 
 use crate::quiet;
 use crate::stage::{SLOW, admin, apply, deployment, limits, open, short, wait, wait_while};
@@ -64,10 +64,7 @@ async fn a_watch_that_went_silent_is_noticed_by_the_second_list() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_api_server_that_is_killed_and_restarted_in_the_middle_changes_nothing() {
-    let cluster = match Cluster::start_own(&Options::new()) {
-        Ok(cluster) => cluster,
-        Err(missing) => skip!(&missing.to_string()),
-    };
+    let cluster = cluster!(Options::new());
     let namespace = cluster.namespace("network").create();
     let connection = admin(&cluster).await;
     let applied = apply(&namespace, &deployment("slow", SLOW, ""));
