@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use git_deploy_cluster::{Change, Parent, Set, SetError, SetFailure, SetPhase, ensure_namespace};
 use git_deploy_core::deployment::Blame;
+use git_deploy_core::ledger::Outcome;
 use git_deploy_manifest::{Extent, GroupKind, SetId};
 use git_deploy_testkit::cluster;
 use git_deploy_testkit::cluster::{Cluster, Namespace};
@@ -200,7 +201,12 @@ async fn the_extent_is_widened_and_narrowed_and_a_failure_is_kept_until_the_next
 
     parent.advance(permit, applying(2).widening(extent(&["Job.batch"], &["a"]))).await.unwrap();
     assert_eq!(kinds(&parent), "Job.batch,Service");
-    let failure = SetFailure { blame: Blame::Branch, reason: "it crashed\n'twice'".into() };
+    let failure = SetFailure {
+        outcome: Outcome::Failure,
+        blame: Blame::Branch,
+        reason: "it crashed\n'twice'".into(),
+        timed_out: true,
+    };
     parent.advance(permit, Change::to(SetPhase::Restoring).because(failure.clone())).await.unwrap();
     let job = format!("{namespace}.migrate-1");
     parent.advance(permit, Change::to(SetPhase::Done).with_job(&job, "complete")).await.unwrap();
@@ -213,7 +219,9 @@ async fn the_extent_is_widened_and_narrowed_and_a_failure_is_kept_until_the_next
     assert_eq!(read.record().extent.namespaces.iter().collect::<Vec<_>>(), [namespace.name()]);
     assert_eq!(read.record().jobs[&job], "complete");
     let written = parent_of(&namespace);
-    assert_eq!(annotation(&written, "git-deploy/reason"), "-");
+    for key in ["result", "reason", "blame", "timed-out"] {
+        assert_eq!(annotation(&written, &format!("git-deploy/{key}")), "-", "{key}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

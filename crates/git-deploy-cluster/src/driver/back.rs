@@ -25,7 +25,7 @@ impl ClusterDriver<'_> {
         previous: Option<&Previous>,
         close: &Close,
     ) -> Result<Restored, Failure> {
-        let failure = SetFailure { blame: close.blame, reason: close.reason.clone() };
+        let failure = SetFailure::from(close);
         let restoring = Change::to(SetPhase::Restoring).of(work.id).because(failure.clone());
         self.begin_phase(&mut self.state.borrow_mut(), Step::Apply, work.pulse, restoring)?;
         let gone_back = self.way_back(work, previous);

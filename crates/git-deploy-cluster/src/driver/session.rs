@@ -202,16 +202,7 @@ impl ClusterDriver<'_> {
         let failure = record.failure.as_ref()?;
         // Whatever the phase: a failure stays recorded until something is applied again.
         let is_it = record.deployment.as_ref() == Some(id);
-        is_it.then(|| Close {
-            outcome: failure.outcome,
-            blame: failure.blame,
-            reason: failure.reason.clone(),
-            left: None,
-            restore: true,
-            again: false,
-            timed_out: failure.timed_out,
-            hint: None,
-        })
+        is_it.then(|| failure.verdict())
     }
 
     /// Where members of the set may be.

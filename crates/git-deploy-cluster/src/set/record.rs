@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use git_deploy_core::deployment::Blame;
+use git_deploy_core::deployment::{Blame, Close};
 use git_deploy_core::ids::DeploymentId;
+use git_deploy_core::ledger::Outcome;
 use git_deploy_manifest::{
     Extent, ID_LABEL, KINDS_ANNOTATION, NAMESPACES_ANNOTATION, TOOLING_ANNOTATION, is_our_tooling, tool_of,
 };
@@ -20,8 +21,10 @@ const PROJECT: &str = "git-deploy/project";
 const ENVIRONMENT: &str = "git-deploy/environment";
 const DEPLOYMENT: &str = "git-deploy/deployment";
 const PHASE: &str = "git-deploy/phase";
+const RESULT: &str = "git-deploy/result";
 const REASON: &str = "git-deploy/reason";
 const BLAME: &str = "git-deploy/blame";
+const TIMED_OUT: &str = "git-deploy/timed-out";
 const RUN: &str = "git-deploy/run";
 const TRANSITIONS: &str = "git-deploy/lease-transitions";
 /// What the keys of jobs begin with, in the ConfigMap's data.
@@ -78,10 +81,41 @@ impl FromStr for SetPhase {
 /// Why a deployment goes back, or went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetFailure {
+    /// How the deployment ends: never with success.
+    pub outcome: Outcome,
     /// Whose fault it is.
     pub blame: Blame,
     /// The first cause.
     pub reason: String,
+    /// Whether it only did not succeed in time.
+    pub timed_out: bool,
+}
+
+impl SetFailure {
+    /// The verdict of a deployment that has changed the cluster.
+    pub fn verdict(&self) -> Close {
+        Close {
+            outcome: self.outcome,
+            blame: self.blame,
+            reason: self.reason.clone(),
+            left: None,
+            restore: true,
+            again: false,
+            timed_out: self.timed_out,
+            hint: None,
+        }
+    }
+}
+
+impl From<&Close> for SetFailure {
+    fn from(close: &Close) -> Self {
+        Self {
+            outcome: close.outcome,
+            blame: close.blame,
+            reason: close.reason.clone(),
+            timed_out: close.timed_out,
+        }
+    }
 }
 
 /// What the parent of a set records.
@@ -113,8 +147,10 @@ impl Record {
             (ENVIRONMENT, text(Some(set.environment.clone()))),
             (DEPLOYMENT, text(self.deployment.as_ref().map(DeploymentId::to_string))),
             (PHASE, text(self.phase.map(|phase| phase.to_string()))),
+            (RESULT, text(failure.map(|failure| failure.outcome.to_string()))),
             (REASON, text(failure.map(|failure| failure.reason.clone()))),
             (BLAME, text(failure.map(|failure| failure.blame.as_str().to_owned()))),
+            (TIMED_OUT, text(failure.filter(|failure| failure.timed_out).map(|_| "true".to_owned()))),
             (RUN, text(holder.map(|fence| fence.run.clone()))),
             (TRANSITIONS, text(holder.map(|fence| fence.transitions.to_string()))),
             (KINDS_ANNOTATION, text(Some(self.extent.kinds_text()))),
@@ -138,6 +174,7 @@ pub(super) fn read(set: &Set, parent: &Value) -> Result<Record, SetError> {
     let transitions = value(set, parent, TRANSITIONS, number)?;
     let run = annotation(parent, RUN).map(str::to_owned);
     let blame = annotation(parent, BLAME);
+    let result = value(set, parent, RESULT, |text| text.parse().map_err(drop))?;
     let none = Map::new();
     let annotations = parent["metadata"]["annotations"].as_object().unwrap_or(&none);
     let data = parent["data"].as_object().unwrap_or(&none);
@@ -148,9 +185,10 @@ pub(super) fn read(set: &Set, parent: &Value) -> Result<Record, SetError> {
         deployment: value(set, parent, DEPLOYMENT, |text| text.parse().map_err(drop))?,
         phase: value(set, parent, PHASE, str::parse)?,
         failure: blame.map(|blame| SetFailure {
-            // A newer version may know others; in doubt it is nobody's.
-            blame: if blame == Blame::Branch.as_str() { Blame::Branch } else { Blame::Nobody },
+            outcome: result.unwrap_or(Outcome::Failure),
+            blame: Blame::parse(blame),
             reason: annotation(parent, REASON).unwrap_or_default().to_owned(),
+            timed_out: annotation(parent, TIMED_OUT) == Some("true"),
         }),
         holder: run.zip(transitions).map(|(run, transitions)| Fence { run, transitions }),
         extent: Extent::parse(annotations, &set.namespace),
@@ -197,4 +235,58 @@ fn require_ours(set: &Set, parent: &Value) -> Result<(), SetError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shop() -> Set {
+        let root = "1".repeat(40).parse().unwrap();
+        Set::new("shop", "production", "shop", root)
+    }
+
+    fn recorded(record: &Record) -> Value {
+        crate::set::created(&shop(), record)
+    }
+
+    fn close(outcome: Outcome, timed_out: bool, reason: &str) -> Close {
+        let reason = reason.to_owned();
+        Close {
+            outcome,
+            blame: Blame::Branch,
+            reason,
+            left: None,
+            restore: true,
+            again: false,
+            timed_out,
+            hint: None,
+        }
+    }
+
+    #[test]
+    fn a_verdict_comes_back_as_it_was_found_whatever_its_reason_says() {
+        for reason in ["aborted", "verify: not ready after 3 s"] {
+            for (outcome, timed_out) in
+                [(Outcome::Failure, true), (Outcome::Failure, false), (Outcome::Aborted, false)]
+            {
+                let close = close(outcome, timed_out, reason);
+                let record = Record { failure: Some(SetFailure::from(&close)), ..Record::default() };
+                let read = read(&shop(), &recorded(&record)).unwrap();
+                assert_eq!(read, Record { extent: read.extent.clone(), ..record });
+                assert_eq!(read.failure.unwrap().verdict(), close);
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_that_does_not_say_how_it_ends_is_a_failure() {
+        let failure = SetFailure::from(&close(Outcome::Aborted, true, "aborted"));
+        let mut parent = recorded(&Record { failure: Some(failure), ..Record::default() });
+        let annotations = parent["metadata"]["annotations"].as_object_mut().unwrap();
+        annotations.remove(RESULT).unwrap();
+        annotations.remove(TIMED_OUT).unwrap();
+        let read = read(&shop(), &parent).unwrap().failure.unwrap();
+        assert_eq!((read.outcome, read.timed_out), (Outcome::Failure, false));
+    }
 }
