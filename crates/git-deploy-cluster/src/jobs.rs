@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::api_error::{ApiError, ApiErrorKind};
 use crate::connect::{Connection, request};
 use crate::objects::{Depth, Place, Propagation, collection, text};
+use crate::set::{JobEnd, JobOutcome};
 use crate::target::{Applied, Target};
 
 /// What holds a job until its outcome is recorded.
@@ -27,61 +28,6 @@ const EXPIRY: u64 = 7 * 24 * 60 * 60;
 ///
 /// [1]: https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
 const NO_CHANGE: &str = "no-change";
-
-/// How far a one-time job has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum JobEnd {
-    /// It was started; how it ended is not known yet.
-    Started,
-    /// It succeeded.
-    Succeeded,
-    /// It failed.
-    Failed,
-}
-
-impl JobEnd {
-    const ALL: [Self; 3] = [Self::Started, Self::Succeeded, Self::Failed];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Started => "started",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-/// What is known of a one-time job: text in the set's parent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct JobOutcome {
-    /// How far it has come.
-    pub(crate) end: JobEnd,
-    /// Whether what stood there before fits what it left behind.
-    pub(crate) rollback_safe: bool,
-    /// The deployment that ran it.
-    pub(crate) deployment: Option<DeploymentId>,
-}
-
-impl JobOutcome {
-    /// The text of it.
-    pub(crate) fn to_text(&self) -> String {
-        let end = self.end.as_str();
-        let safe = if self.rollback_safe { "rollback-safe" } else { "forward-only" };
-        let deployment = self.deployment.as_ref().map(|id| format!(" {id}")).unwrap_or_default();
-        format!("{end} {safe}{deployment}")
-    }
-
-    /// Reads that text; what cannot be read is no success.
-    pub(crate) fn parse(text: &str) -> Self {
-        let mut words = text.split(' ');
-        let end = words.next().and_then(|word| JobEnd::ALL.into_iter().find(|end| end.as_str() == word));
-        Self {
-            end: end.unwrap_or(JobEnd::Failed),
-            rollback_safe: words.next() == Some("rollback-safe"),
-            deployment: words.next().and_then(|id| id.parse().ok()),
-        }
-    }
-}
 
 /// Why a one-time job cannot run, or did not end well.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -316,27 +262,4 @@ fn is_there(why: &ApiError) -> bool {
 fn api(job: &Target) -> impl Fn(ApiError) -> JobError {
     let id = Box::new(job.id.clone());
     move |why| JobError::Api { id: id.clone(), why }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_outcome_comes_back_as_written() {
-        for (end, rollback_safe) in JobEnd::ALL.into_iter().zip([true, false, false]) {
-            for deployment in [None, Some("deployment-0007".parse().unwrap())] {
-                let outcome = JobOutcome { end, rollback_safe, deployment };
-                assert_eq!(JobOutcome::parse(&outcome.to_text()), outcome);
-            }
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_no_success_and_not_safe() {
-        for text in ["", "succeded", "failed", "1 2 3"] {
-            let outcome = JobOutcome::parse(text);
-            assert!(outcome.end == JobEnd::Failed && !outcome.rollback_safe, "{text}");
-        }
-    }
 }

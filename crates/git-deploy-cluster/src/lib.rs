@@ -35,7 +35,9 @@ pub use lease::{Fence, Judge, Lease, LeaseError, LeasePlace, Permit, Terms};
 pub use members::{ListError, SetView};
 pub use plan::{PlanError, PlanOptions, PlanProblem, Planned, PlannedObject, plan};
 pub use prune::{PlannedDeletion, PruneError, PruneOptions, Pruned, prune};
-pub use set::{Change, Parent, Record, Set, SetError, SetFailure, SetPhase, ensure_namespace};
+pub use set::{
+    Change, JobEnd, JobOutcome, Parent, Record, Set, SetError, SetFailure, SetPhase, ensure_namespace,
+};
 pub use target::{Applied, Target};
 pub use tokio::runtime::Runtime;
 pub use unblock::{BlockingPod, unblock};

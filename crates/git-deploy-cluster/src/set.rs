@@ -3,6 +3,7 @@
 //! The parent is a ConfigMap in the environment's namespace. It is written by compare-and-swap alone, and only by whoever
 //! holds the Lease: [`Parent::advance`] begins a phase, and fails for a run that somebody has taken over from.
 
+mod job_outcome;
 mod record;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::connect::{Connection, REQUEST_TIMEOUT, request};
 use crate::lease::{Fence, Permit};
 use crate::slot::{ATTEMPTS, Slot, Swap, metadata};
 
+pub use job_outcome::{JobEnd, JobOutcome};
 pub use record::{Record, SetFailure, SetPhase};
 
 /// The set of one environment of one project.
@@ -173,7 +175,7 @@ pub struct Change {
     deployment: Option<DeploymentId>,
     failure: Option<SetFailure>,
     extent: Option<ExtentChange>,
-    jobs: Vec<(String, String)>,
+    jobs: Vec<(String, JobOutcome)>,
 }
 
 #[derive(Debug, Clone)]
@@ -216,10 +218,10 @@ impl Change {
         self
     }
 
-    /// A one-time job has ended like that. The name is kept as a key of a ConfigMap: letters, digits, `-`, `_`, `.`.
+    /// A one-time job has come so far. The name is kept as a key of a ConfigMap: letters, digits, `-`, `_`, `.`.
     #[must_use]
-    pub fn with_job(mut self, name: &str, outcome: &str) -> Self {
-        self.jobs.push((name.to_owned(), outcome.to_owned()));
+    pub fn with_job(mut self, name: &str, outcome: JobOutcome) -> Self {
+        self.jobs.push((name.to_owned(), outcome));
         self
     }
 

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use git_deploy_cluster::{Change, Parent, Set, SetError, SetFailure, SetPhase, ensure_namespace};
+use git_deploy_cluster::{
+    Change, JobEnd, JobOutcome, Parent, Set, SetError, SetFailure, SetPhase, ensure_namespace,
+};
 use git_deploy_core::deployment::Blame;
 use git_deploy_core::ledger::Outcome;
 use git_deploy_manifest::{Extent, GroupKind, SetId};
@@ -35,6 +37,11 @@ fn extent(kinds: &[&str], namespaces: &[&str]) -> Extent {
 
 fn applying(number: u32) -> Change {
     Change::to(SetPhase::Applying).of(&format!("deployment-{number:04}").parse().expect("a number"))
+}
+
+fn succeeded() -> JobOutcome {
+    let deployment = "deployment-0002".parse().ok();
+    JobOutcome { end: JobEnd::Succeeded, rollback_safe: false, deployment }
 }
 
 /// kubectl with what its sets still need.
@@ -209,7 +216,7 @@ async fn the_extent_is_widened_and_narrowed_and_a_failure_is_kept_until_the_next
     };
     parent.advance(permit, Change::to(SetPhase::Restoring).because(failure.clone())).await.unwrap();
     let job = format!("{namespace}.migrate-1");
-    parent.advance(permit, Change::to(SetPhase::Done).with_job(&job, "complete")).await.unwrap();
+    parent.advance(permit, Change::to(SetPhase::Done).with_job(&job, succeeded())).await.unwrap();
     let read = Parent::read(&connection, &shop(namespace.name())).await.unwrap().unwrap();
     assert_eq!((read.record().phase, read.record().failure.as_ref()), (Some(SetPhase::Done), Some(&failure)));
 
@@ -217,8 +224,9 @@ async fn the_extent_is_widened_and_narrowed_and_a_failure_is_kept_until_the_next
     let read = Parent::read(&connection, &shop(namespace.name())).await.unwrap().unwrap();
     assert_eq!((kinds(&read).as_str(), &read.record().failure), ("Service", &None));
     assert_eq!(read.record().extent.namespaces.iter().collect::<Vec<_>>(), [namespace.name()]);
-    assert_eq!(read.record().jobs[&job], "complete");
+    assert_eq!(read.record().jobs[&job], succeeded());
     let written = parent_of(&namespace);
+    assert_eq!(written["data"][format!("job.{job}")], "succeeded forward-only deployment-0002");
     for key in ["result", "reason", "blame", "timed-out"] {
         assert_eq!(annotation(&written, &format!("git-deploy/{key}")), "-", "{key}");
     }
@@ -289,7 +297,7 @@ async fn what_others_write_to_the_parent_stays_and_stops_nobody() {
     let jobs: Vec<String> = (0..5).map(|number| format!("job-{number}")).collect();
     let written = futures::future::join_all(jobs.iter().map(async |job| {
         let mut parent = parent.clone();
-        parent.advance(permit, Change::default().with_job(job, "complete")).await
+        parent.advance(permit, Change::default().with_job(job, succeeded())).await
     }))
     .await;
     assert!(written.iter().all(Result::is_ok), "{written:?}");

@@ -10,9 +10,9 @@ use git_deploy_manifest::{ONE_TIME, annotation, is_rollback_safe};
 use super::ClusterDriver;
 use super::said::of_lease;
 use super::state::{PlannedJob, Session, State};
-use crate::jobs::{JobEnd, JobError, JobOutcome, let_go, outcome, start, try_job};
+use crate::jobs::{JobError, let_go, outcome, start, try_job};
 use crate::members::SetView;
-use crate::set::{Change, Record};
+use crate::set::{Change, JobEnd, JobOutcome, Record};
 use crate::target::{Applied, Target};
 
 /// Whether an object is a job that runs once.
@@ -30,7 +30,6 @@ pub(super) fn forward_only(record: &Record, counts: impl Fn(&DeploymentId) -> bo
     record
         .jobs
         .iter()
-        .map(|(name, text)| (name, JobOutcome::parse(text)))
         .find(|(_, outcome)| !outcome.rollback_safe && outcome.deployment.as_ref().is_some_and(&counts))
         .map(|(name, _)| name.as_str())
 }
@@ -48,12 +47,11 @@ impl ClusterDriver<'_> {
         for job in jobs {
             let again = self.options.retry_jobs.contains(&job.id.name);
             let known = record.and_then(|record| record.jobs.get(&job.id.name));
-            let known = known.map(|text| JobOutcome::parse(text));
             let failed_before = |outcome: &JobOutcome| JobError::FailedBefore {
                 id: Box::new(job.id.clone()),
                 before: outcome.deployment.clone(),
             };
-            let effect = match &known {
+            let effect = match known {
                 Some(JobOutcome { end: JobEnd::Succeeded, .. }) => Effect::Keep,
                 Some(outcome) if outcome.end == JobEnd::Failed && !again => {
                     return Err(of_job(Step::Plan)(failed_before(outcome)));
@@ -95,7 +93,7 @@ impl ClusterDriver<'_> {
                 rollback_safe: is_rollback_safe(&job.target.wanted),
                 deployment: Some(id.clone()),
             };
-            self.record_job(state, &job.target, &outcome, pulse)?;
+            self.record_job(state, &job.target, outcome, pulse)?;
         }
         let waited = {
             let lease = state.lease.as_ref().ok_or_else(|| Self::not_held(Step::Apply))?;
@@ -108,7 +106,7 @@ impl ClusterDriver<'_> {
             });
             match ended {
                 Ok(Some(outcome)) => {
-                    self.record_job(state, &job.target, &outcome, pulse)?;
+                    self.record_job(state, &job.target, outcome, pulse)?;
                     self.let_job_go(state, &session, &job.target, pulse)?;
                 }
                 Ok(None) if waited.is_err() => {}
@@ -156,10 +154,10 @@ impl ClusterDriver<'_> {
         &self,
         state: &mut State,
         job: &Target,
-        outcome: &JobOutcome,
+        outcome: JobOutcome,
         pulse: &dyn Pulse,
     ) -> Result<(), Failure> {
-        let change = Change::default().with_job(&job.id.name, &outcome.to_text());
+        let change = Change::default().with_job(&job.id.name, outcome);
         self.begin_phase(state, Step::Apply, pulse, change)
     }
 }

@@ -12,7 +12,7 @@ use git_deploy_manifest::{
 };
 use serde_json::{Map, Value};
 
-use super::{Set, SetError};
+use super::{JobOutcome, Set, SetError};
 use crate::lease::Fence;
 use crate::slot::annotation;
 
@@ -131,8 +131,8 @@ pub struct Record {
     pub holder: Option<Fence>,
     /// Where members may be.
     pub extent: Extent,
-    /// How one-time jobs ended, by name.
-    pub jobs: BTreeMap<String, String>,
+    /// How far one-time jobs have come, by name.
+    pub jobs: BTreeMap<String, JobOutcome>,
 }
 
 impl Record {
@@ -161,8 +161,9 @@ impl Record {
 
     /// The data of the ConfigMap.
     pub(super) fn data(&self) -> Value {
-        let pair =
-            |(name, outcome): (&String, &String)| (format!("{JOB}{name}"), Value::from(outcome.as_str()));
+        let pair = |(name, outcome): (&String, &JobOutcome)| {
+            (format!("{JOB}{name}"), Value::from(outcome.to_text()))
+        };
         self.jobs.iter().map(pair).collect()
     }
 }
@@ -179,7 +180,7 @@ pub(super) fn read(set: &Set, parent: &Value) -> Result<Record, SetError> {
     let annotations = parent["metadata"]["annotations"].as_object().unwrap_or(&none);
     let data = parent["data"].as_object().unwrap_or(&none);
     let job = |(key, outcome): (&String, &Value)| {
-        Some((key.strip_prefix(JOB)?.to_owned(), outcome.as_str()?.to_owned()))
+        Some((key.strip_prefix(JOB)?.to_owned(), JobOutcome::parse(outcome.as_str()?)))
     };
     Ok(Record {
         deployment: value(set, parent, DEPLOYMENT, |text| text.parse().map_err(drop))?,
