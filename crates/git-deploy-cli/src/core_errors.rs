@@ -36,7 +36,7 @@ pub fn shell_word(word: &str) -> String {
 }
 
 /// A branch as it is typed.
-fn typed(branch: &RefName) -> String {
+pub(crate) fn typed(branch: &RefName) -> String {
     shell_word(branch.short())
 }
 

@@ -10,6 +10,7 @@
 
 pub mod args;
 mod core_errors;
+mod deploy_errors;
 mod error;
 mod exit;
 mod fetched;
@@ -21,6 +22,7 @@ pub mod shell;
 mod signals;
 
 pub use core_errors::{shell_word, warn_of_note};
+pub use deploy_errors::ways_out;
 pub use error::{CommandError, OrExit, typed_name};
 pub use exit::Exit;
 pub use fetched::{note_unmerged, push_again};

@@ -1,10 +1,8 @@
-//! What several binaries of this package share: where a commit is deployed to, what makes objects of it, and what it means
-//! where that fails.
+//! What several binaries of this package share: where a commit is deployed to, and what makes objects of it.
 //!
 //! This is no interface for others: the programs are.
 
 pub mod describe;
-pub mod failures;
 pub mod render;
 #[cfg(feature = "cluster")]
 pub mod site;

@@ -2,7 +2,7 @@
 
 use super::rollback::RolledBack;
 use crate::config::ConfigError;
-use crate::deployment::{Failure, Phase};
+use crate::deployment::{Blame, Failure, Phase};
 use crate::environment::NotTaken;
 use crate::git::GitError;
 use crate::git::notes::NotesError;
@@ -212,6 +212,45 @@ pub enum DeployError {
     /// Git failed.
     #[error(transparent)]
     Git(#[from] GitError),
+}
+
+impl DeployError {
+    /// Whose fault it is that there is no verdict, where it is anybody's or may go away by itself.
+    pub fn blame(&self) -> Option<Blame> {
+        match self {
+            Self::NotDeployable { .. } | Self::Broken { .. } | Self::NotTaken { .. } => Some(Blame::Branch),
+            Self::Plan(failure) => Some(failure.blame),
+            Self::AnotherRun(_)
+            | Self::Locked { .. }
+            | Self::LostLock(_)
+            | Self::NotLanded { .. }
+            | Self::NotClaimed(_)
+            | Self::NotRecorded { .. }
+            | Self::RolledBack(_)
+            | Self::RenderedOnBase { .. }
+            | Self::TagTaken(_)
+            | Self::Forbidden(_)
+            | Self::BaseBusy { .. }
+            | Self::Record { .. }
+            | Self::Sync(_)
+            | Self::View(_)
+            | Self::Rebase(_)
+            | Self::Git(_) => Some(Blame::Nobody),
+            Self::CommitNotApproved(_)
+            | Self::CommitNotTaken { .. }
+            | Self::NotRebased { .. }
+            | Self::NotYet { .. }
+            | Self::Older { .. }
+            | Self::NoWayBack { .. }
+            | Self::NothingUnderWay
+            | Self::Ended(_)
+            | Self::TooLate(_)
+            | Self::NoTarget(_)
+            | Self::NoEnvironment { .. }
+            | Self::Interrupted { .. }
+            | Self::Id(_) => None,
+        }
+    }
 }
 
 impl From<ConfigError> for DeployError {

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use git_deploy::failures;
 use git_deploy::site::{DriverOptions, Sites};
 use git_deploy_cli::args::{self, Format};
 use git_deploy_cli::shell::Object;
@@ -39,7 +38,7 @@ fn compare(arguments: &args::Diff, shell: &mut Shell) -> Result<Diff, CommandErr
     };
     let site = Sites::new(&observer, options);
     let deployer = Deployer { repository: &repository, site: &site, observer: &observer, interrupt };
-    deployer.diff(&request).map_err(failures::explain)
+    Ok(deployer.diff(&request)?)
 }
 
 fn names(diff: &Diff, shell: &mut Shell) {

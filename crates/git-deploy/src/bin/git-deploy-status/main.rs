@@ -5,7 +5,6 @@ mod programs;
 
 use std::process::ExitCode;
 
-use git_deploy::failures;
 use git_deploy::site::{DriverOptions, Sites};
 use git_deploy_cli::args::{self, Format};
 use git_deploy_cli::{CommandError, Exit, Onlooker, Shell, shell_word, warn_of_note};
@@ -39,7 +38,7 @@ fn look(arguments: &args::Status, shell: &mut Shell) -> Result<Overview, Command
     let options = DriverOptions { force_conflicts: true, ..DriverOptions::default() };
     let site = Sites::new(&observer, options);
     let deployer = Deployer { repository: &repository, site: &site, observer: &observer, interrupt };
-    deployer.status(arguments.env.as_deref()).map_err(failures::explain)
+    Ok(deployer.status(arguments.env.as_deref())?)
 }
 
 /// What is known to be wrong is an answer, whatever else could not be found out.

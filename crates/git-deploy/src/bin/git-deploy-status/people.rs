@@ -2,7 +2,7 @@
 
 use git_deploy_cli::args::Common;
 use git_deploy_cli::shell::Table;
-use git_deploy_cli::{Shell, Text, plan, shell};
+use git_deploy_cli::{Shell, Text, plan, shell, ways_out};
 use git_deploy_core::deployment::Phase;
 use git_deploy_core::environment::{Status, Workload};
 use git_deploy_core::ops::deploy::{EnvironmentStatus, Health, Overview, UnderWay};
@@ -131,7 +131,7 @@ fn show_queue(overview: &Overview, shell: &mut Shell) {
     };
     shell.line(line.plain(length).joined(next));
     match &overview.held {
-        Some(held) => git_deploy::failures::ways_out(held).iter().for_each(|hint| shell.hint(hint.as_str())),
+        Some(held) => ways_out(held).iter().for_each(|hint| shell.hint(hint.as_str())),
         None => shell.hint("see all of it with: git deploy-queue"),
     }
 }

@@ -5,7 +5,6 @@ mod report;
 
 use std::process::ExitCode;
 
-use git_deploy::failures;
 use git_deploy::site::{DriverOptions, Sites};
 use git_deploy_cli::args::Deploy;
 use git_deploy_cli::{CommandError, Exit, Shell, printable, typed_name};
@@ -32,7 +31,7 @@ fn deploy(args: &Deploy, shell: &mut Shell) -> Result<Exit, CommandError> {
             let deployer = Deployer { repository: &repository, site: &site, observer: &events, interrupt };
             match act(args, &request, &deployer, &events) {
                 Ok(exit) => return Ok(exit),
-                Err(error) => (failures::blame(&error), failures::explain(error)),
+                Err(error) => (error.blame(), error.into()),
             }
         }
         Err(error) => (None, error),

@@ -1,8 +1,7 @@
 //! What a run says when it has ended.
 
-use git_deploy::failures::ways_out;
 use git_deploy_cli::shell::Object;
-use git_deploy_cli::{CommandError, Exit, Text, plan, shell, shell_word};
+use git_deploy_cli::{CommandError, Exit, Text, plan, shell, shell_word, ways_out};
 use git_deploy_core::deployment::Blame;
 use git_deploy_core::ledger::Outcome;
 use git_deploy_core::ops::deploy::{DryRun, Nothing, Report, RolledBack, Verdict};

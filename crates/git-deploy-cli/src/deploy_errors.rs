@@ -1,0 +1,155 @@
+//! Why a deployment came to no verdict: exit code and what to do.
+
+use git_deploy_core::config::ConfigError;
+use git_deploy_core::deployment::{Blame, Failure};
+use git_deploy_core::ops::deploy::{DeployError, RolledBack};
+use git_deploy_core::ops::view::ViewError;
+use git_deploy_core::state::State;
+
+use crate::core_errors::typed;
+use crate::{CommandError, Exit};
+
+impl From<DeployError> for CommandError {
+    /// The exit code that says whose turn it is, and hints.
+    fn from(error: DeployError) -> Self {
+        let hints = hints(&error);
+        let mut explained = match error {
+            DeployError::AnotherRun(_)
+            | DeployError::Locked { .. }
+            | DeployError::LostLock(_)
+            | DeployError::NotLanded { .. }
+            | DeployError::NotClaimed(_)
+            | DeployError::RolledBack(_)
+            | DeployError::NotRecorded { .. } => Self::new(Exit::TryAgain, error),
+            DeployError::NotDeployable { .. }
+            | DeployError::Broken { .. }
+            | DeployError::NotTaken { .. }
+            | DeployError::CommitNotApproved(_)
+            | DeployError::CommitNotTaken { .. }
+            | DeployError::NotRebased { .. }
+            | DeployError::NotYet { .. }
+            | DeployError::Older { .. }
+            | DeployError::NoWayBack { .. }
+            | DeployError::BaseBusy { .. }
+            | DeployError::NothingUnderWay
+            | DeployError::TooLate(_)
+            | DeployError::Ended(_) => Self::new(Exit::No, error),
+            DeployError::Plan(ref failure) => Self::new(exit_of(failure), error),
+            DeployError::NoTarget(_)
+            | DeployError::NoEnvironment { .. }
+            | DeployError::RenderedOnBase { .. }
+            | DeployError::TagTaken(_)
+            | DeployError::Forbidden(_)
+            | DeployError::Record { .. }
+            | DeployError::Id(_) => Self::new(Exit::Fatal, error),
+            DeployError::Interrupted { signal, .. } => Self::interrupted(signal).context(error.to_string()),
+            DeployError::View(ViewError::Config(ConfigError::NoDeployToml(_))) => {
+                Self::new(Exit::Fatal, error)
+            }
+            DeployError::Sync(error) => error.into(),
+            DeployError::View(error) => error.into(),
+            DeployError::Rebase(error) => error.into(),
+            DeployError::Git(error) => error.into(),
+        };
+        for hint in hints {
+            explained = explained.hint(hint);
+        }
+        explained
+    }
+}
+
+/// Before there is a number a failure is no verdict: what is nobody's fault can be tried again, unless that is of no use.
+fn exit_of(failure: &Failure) -> Exit {
+    match failure.blame {
+        _ if failure.timed_out => Exit::TimedOut,
+        _ if failure.fatal => Exit::Fatal,
+        Blame::Branch => Exit::No,
+        Blame::Nobody => Exit::TryAgain,
+    }
+}
+
+fn hints(error: &DeployError) -> Vec<String> {
+    match error {
+        DeployError::Broken { branch, base, paths } => {
+            let mend = format!("mend it with: git rebase {} {}", typed(base), typed(branch));
+            conflicts(paths).chain([mend]).collect()
+        }
+        DeployError::CommitNotTaken { paths, .. } => conflicts(paths).collect(),
+        DeployError::RolledBack(held) => ways_out(held),
+        DeployError::TagTaken(id) => vec![
+            format!("look at it with: git show {id}"),
+            format!(
+                "take it away here with 'git tag -d {id}', on the remote with 'git push --no-verify <remote> :refs/tags/{id}'"
+            ),
+            "then go on with: git deploy --continue".to_owned(),
+        ],
+        DeployError::Plan(failure) => failure.hint.iter().cloned().collect(),
+        error => before_the_claim(error).or_else(|| after_the_claim(error)).into_iter().collect(),
+    }
+}
+
+/// What to do where there is no number yet.
+fn before_the_claim(error: &DeployError) -> Option<String> {
+    Some(match error {
+        DeployError::NotDeployable { branch, state } => match state {
+            State::Development | State::Staged => {
+                format!("approve it with: git deploy-state set deployable {}", typed(branch))
+            }
+            State::Broken => {
+                format!("see what it conflicts with: git deploy-rebase --check {}", typed(branch))
+            }
+            State::Deployed | State::Deployable => return None,
+        },
+        DeployError::BaseBusy { .. } => "commit or stash the changes, then run 'git deploy' again".to_owned(),
+        DeployError::Interrupted { id: None, .. } => {
+            "nothing was claimed: nothing is left to be done".to_owned()
+        }
+        DeployError::NotRebased { branch, .. } => {
+            format!("name its branch, which is rebased on the way: git deploy {}", typed(branch))
+        }
+        DeployError::RenderedOnBase { .. } => "give it a branch of its own in base's deploy.toml".to_owned(),
+        DeployError::Locked { .. } | DeployError::AnotherRun(_) => {
+            "wait until that has ended, then try again".to_owned()
+        }
+        DeployError::NoEnvironment { known, .. } => format!("there are: {}", known.join(", ")),
+        DeployError::Older { .. } => {
+            "go back with: git deploy --rollback; or revert on a branch of its own what is to go back, and deploy that"
+                .to_owned()
+        }
+        DeployError::NoWayBack { .. } => "see what there was with: git deploy-log".to_owned(),
+        DeployError::NotYet { after, .. } => format!("deploy it there first: git deploy --env={after}"),
+        DeployError::CommitNotApproved(_) => "set its branch deployable, or name a commit on base".to_owned(),
+        DeployError::NoTarget(_) => "list what can be deployed with: git deploy-queue".to_owned(),
+        DeployError::View(ViewError::Config(ConfigError::NoDeployToml(base))) => {
+            format!("write one with 'git deploy-init', commit it to '{}' and push that", base.short())
+        }
+        _ => return None,
+    })
+}
+
+/// What to do where a deployment was begun.
+fn after_the_claim(error: &DeployError) -> Option<String> {
+    Some(match error {
+        DeployError::NotLanded { .. } => {
+            "mend the cause, then: git deploy --continue; to give up: git deploy --abort".to_owned()
+        }
+        DeployError::Interrupted { id: Some(_), .. } | DeployError::NotRecorded { .. } => {
+            "go on with: git deploy --continue; give up with: git deploy --abort".to_owned()
+        }
+        DeployError::TooLate(_) => "land it with: git deploy --continue".to_owned(),
+        DeployError::Record { name, .. } => format!("look at it with: git log -1 {name}"),
+        _ => return None,
+    })
+}
+
+fn conflicts(paths: &[String]) -> impl Iterator<Item = String> {
+    paths.iter().map(|path| format!("conflict in {path}"))
+}
+
+/// What releases a queue that a rollback holds.
+pub fn ways_out(held: &RolledBack) -> Vec<String> {
+    let mut hints = vec!["take it back on a branch, and set that deployable:".to_owned()];
+    hints.extend(held.commits.iter().map(|commits| format!("    git revert {commits}")));
+    hints.push("or deploy a branch nevertheless by naming it: git deploy <branch>".to_owned());
+    hints
+}
