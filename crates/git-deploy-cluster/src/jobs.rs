@@ -4,18 +4,18 @@
 //! its outcome is recorded in the set's parent: a job that is gone without that has failed. It is no member of the set,
 //! so that its pods and their logs outlive the next deployment; a time to live takes it away later.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use git_deploy_core::ids::DeploymentId;
 use git_deploy_manifest::{ObjectId, is_rollback_safe};
 use http::Method;
-use http::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
 
 use crate::api_error::{ApiError, ApiErrorKind};
-use crate::connect::{Connection, request};
+use crate::connect::{Connection, REQUEST_TIMEOUT, request};
 use crate::objects::{Depth, Place, Propagation, collection, text};
 use crate::set::{JobEnd, JobOutcome};
+use crate::slot::{ATTEMPTS, Slot, Swap};
 use crate::target::{Applied, Target};
 
 /// What holds a job until its outcome is recorded.
@@ -24,6 +24,8 @@ const FINALIZER: &str = "git-deploy/one-time";
 const SET: &str = "git-deploy/set";
 /// How long a job stays to be looked at, in seconds, where it does not say so itself.
 const EXPIRY: u64 = 7 * 24 * 60 * 60;
+/// How long to wait before a look is taken again.
+const PAUSE: Duration = Duration::from_millis(100);
 /// What a job's container writes as its [termination message][1] if it changed nothing.
 ///
 /// [1]: https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
@@ -31,7 +33,7 @@ const NO_CHANGE: &str = "no-change";
 
 /// Why a one-time job cannot run, or did not end well.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum JobError {
+pub enum JobError {
     /// It failed before.
     #[error("one-time {id} failed{}, and runs again only if that is asked for", .before.as_ref().map(|id| format!(" in {id}")).unwrap_or_default())]
     FailedBefore {
@@ -52,6 +54,20 @@ pub(crate) enum JobError {
         /// The job.
         id: ObjectId,
     },
+    /// One that is to run again is not gone yet.
+    #[error("one-time {id} is still there {seconds} s after it was deleted")]
+    DoesNotGo {
+        /// The job.
+        id: Box<ObjectId>,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// Others write to it all the time.
+    #[error("one-time {id} keeps changing")]
+    KeepsChanging {
+        /// The job.
+        id: ObjectId,
+    },
     /// The API server did not do what was asked for.
     #[error("one-time {id}: {why}")]
     Api {
@@ -64,21 +80,26 @@ pub(crate) enum JobError {
 
 impl JobError {
     /// Whose fault it is.
-    pub(crate) fn blame(&self) -> git_deploy_core::deployment::Blame {
+    pub fn blame(&self) -> git_deploy_core::deployment::Blame {
         use git_deploy_core::deployment::Blame;
         match self {
             Self::FailedBefore { .. } => Blame::Branch,
-            Self::NotOurs { .. } | Self::Gone { .. } => Blame::Nobody,
+            Self::NotOurs { .. }
+            | Self::Gone { .. }
+            | Self::DoesNotGo { .. }
+            | Self::KeepsChanging { .. } => Blame::Nobody,
             Self::Api { why, .. } => why.blame(),
         }
     }
 
     /// What a person can do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> Option<String> {
         match self {
             Self::FailedBefore { id, .. } => Some(again(id)),
             Self::Gone { id } => Some(again(id)),
             Self::NotOurs { .. } => Some("give the job another name".to_owned()),
+            Self::DoesNotGo { .. } => Some("see which finalizers hold it".to_owned()),
+            Self::KeepsChanging { .. } => None,
             Self::Api { why, .. } => why.hint().map(str::to_owned),
         }
     }
@@ -100,25 +121,25 @@ pub(crate) async fn try_job(connection: &Connection, set: &str, job: &Target) ->
     create(connection, set, job, "&dryRun=All").await.map(|_| false)
 }
 
-/// Starts a job, or finds the one that was started; `again` makes it anew if it has ended.
+/// Starts a job, or finds the one that was started; `again` makes it anew, if the old one goes in that time.
 ///
 /// # Errors
 /// When it is somebody else's, or cannot be created.
-pub(crate) async fn start(
+pub async fn start(
     connection: &Connection,
     set: &str,
     job: &Target,
-    again: bool,
+    again: Option<Duration>,
 ) -> Result<Applied, JobError> {
-    if again {
-        remove(connection, set, job).await?;
+    if let Some(leaving) = again {
+        remove(connection, set, job, leaving).await?;
     }
     let live = match connection.get(job.into()).await.map_err(api(job))? {
         Some(live) => live,
         None => match create(connection, set, job, "").await {
             Ok(live) => live,
             // Another run was faster, or we ourselves when the answer was lost.
-            Err(JobError::Api { why, .. }) if is_there(&why) => {
+            Err(JobError::Api { why, .. }) if *why.kind() == ApiErrorKind::Changed => {
                 let live = connection.get(job.into()).await.map_err(api(job))?;
                 live.ok_or_else(|| JobError::Gone { id: job.id.clone() })?
             }
@@ -180,48 +201,46 @@ async fn changed_nothing(connection: &Connection, job: &Target) -> Result<bool, 
 ///
 /// # Errors
 /// When it cannot be written.
-pub(crate) async fn let_go(connection: &Connection, job: &Target) -> Result<(), JobError> {
-    let Some(live) = connection.get(job.into()).await.map_err(api(job))? else { return Ok(()) };
-    let finalizers = live.pointer("/metadata/finalizers").and_then(Value::as_array);
-    let others: Vec<&Value> =
-        finalizers.into_iter().flatten().filter(|one| one.as_str() != Some(FINALIZER)).collect();
-    if finalizers.is_none_or(|all| all.len() == others.len()) {
-        return Ok(());
-    }
-    let patch = json!({
-        "metadata": {
-            "uid": live["metadata"]["uid"],
-            "resourceVersion": live["metadata"]["resourceVersion"],
-            "finalizers": others,
+pub async fn let_go(connection: &Connection, job: &Target) -> Result<(), JobError> {
+    let place: Place<'_> = job.into();
+    let within = collection(place.resource, place.namespace);
+    let slot = Slot::new(connection, within, place.name, REQUEST_TIMEOUT);
+    for _ in 0..ATTEMPTS {
+        let Some(live) = slot.get().await.map_err(api(job))? else { return Ok(()) };
+        let finalizers = live.pointer("/metadata/finalizers").and_then(Value::as_array);
+        let others: Vec<&Value> =
+            finalizers.into_iter().flatten().filter(|one| one.as_str() != Some(FINALIZER)).collect();
+        if finalizers.is_none_or(|all| all.len() == others.len()) {
+            return Ok(());
         }
-    });
-    match merge(connection, job, &patch).await {
-        Err(JobError::Api { why, .. }) if why.is_not_found() => Ok(()),
-        // Its status moved meanwhile: the next look will find it unchanged.
-        Err(JobError::Api { why, .. }) if *why.kind() == ApiErrorKind::Changed => {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            Box::pin(let_go(connection, job)).await
+        match slot.change(&live, json!({"metadata": {"finalizers": others}})).await {
+            Ok(Swap::Done(_)) => return Ok(()),
+            // Its status moved meanwhile: the next look will find it unchanged.
+            Ok(Swap::Lost) => tokio::time::sleep(PAUSE).await,
+            Err(why) if why.is_not_found() => return Ok(()),
+            Err(why) => return Err(api(job)(why)),
         }
-        done => done.map(drop),
     }
+    Err(JobError::KeepsChanging { id: job.id.clone() })
 }
 
-async fn remove(connection: &Connection, set: &str, job: &Target) -> Result<(), JobError> {
-    const PAUSE: Duration = Duration::from_millis(100);
-    const TRIES: usize = 300;
+async fn remove(connection: &Connection, set: &str, job: &Target, leaving: Duration) -> Result<(), JobError> {
+    let deadline = Instant::now() + leaving;
     let Some(live) = connection.get(job.into()).await.map_err(api(job))? else { return Ok(()) };
     require_ours(job, &live, set)?;
     let_go(connection, job).await?;
     let uid = text(&live, "/metadata/uid");
     connection.delete(job.into(), uid, Propagation::Background).await.map_err(api(job))?;
-    for _ in 0..TRIES {
+    loop {
         let there = connection.get(job.into()).await.map_err(api(job))?;
         if there.is_none_or(|there| text(&there, "/metadata/uid") != uid) {
             return Ok(());
         }
+        if Instant::now() >= deadline {
+            return Err(JobError::DoesNotGo { id: Box::new(job.id.clone()), seconds: leaving.as_secs() });
+        }
         tokio::time::sleep(PAUSE).await;
     }
-    Err(JobError::NotOurs { id: job.id.clone() })
 }
 
 async fn create(connection: &Connection, set: &str, job: &Target, query: &str) -> Result<Value, JobError> {
@@ -242,21 +261,9 @@ async fn create(connection: &Connection, set: &str, job: &Target, query: &str) -
     connection.call(request).await.map_err(api(job))
 }
 
-async fn merge(connection: &Connection, job: &Target, patch: &Value) -> Result<Value, JobError> {
-    let place: Place<'_> = job.into();
-    let path = format!("{}?fieldManager=git-deploy", place.path());
-    let mut request = request(Method::PATCH, &path, patch.to_string().into_bytes());
-    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/merge-patch+json"));
-    connection.call(request).await.map_err(api(job))
-}
-
 fn require_ours(job: &Target, live: &Value, set: &str) -> Result<(), JobError> {
     let whose = live.pointer("/metadata/annotations").and_then(|annotations| annotations[SET].as_str());
     if whose == Some(set) { Ok(()) } else { Err(JobError::NotOurs { id: job.id.clone() }) }
-}
-
-fn is_there(why: &ApiError) -> bool {
-    why.code() == 409
 }
 
 fn api(job: &Target) -> impl Fn(ApiError) -> JobError {

@@ -31,6 +31,7 @@ pub use bounds::{Bounds, OutOfBounds};
 pub use connect::{ConnectError, Connection, REQUEST_TIMEOUT};
 pub use discovery::{Resources, TargetProblem};
 pub use driver::{ClusterDriver, ClusterSettings, DriverOptions, runtime};
+pub use jobs::{JobError, let_go, start as start_job};
 pub use lease::{Fence, Judge, Lease, LeaseError, LeasePlace, Permit, Terms};
 pub use members::{ListError, SetView};
 pub use plan::{PlanError, PlanOptions, PlanProblem, Planned, PlannedObject, plan};

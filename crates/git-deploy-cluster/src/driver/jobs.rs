@@ -1,6 +1,6 @@
 //! One-time jobs on the way forward: each runs once, before the workloads.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use git_deploy_core::deployment::{Failure, Step};
 use git_deploy_core::environment::{Effect, PlannedObject as Told, Pulse};
@@ -33,6 +33,9 @@ pub(super) fn forward_only(record: &Record, counts: impl Fn(&DeploymentId) -> bo
         .find(|(_, outcome)| !outcome.rollback_safe && outcome.deployment.as_ref().is_some_and(&counts))
         .map(|(name, _)| name.as_str())
 }
+
+/// How long a job that runs again may take to go.
+const LEAVING: Duration = Duration::from_secs(30);
 
 impl ClusterDriver<'_> {
     /// What becomes of one-time jobs. Nothing is started.
@@ -131,7 +134,8 @@ impl ClusterDriver<'_> {
         };
         let set = parent.set().id.as_str();
         self.run(Step::Apply, pulse, async {
-            let started = lease.writing(start(&session.connection, set, &job.target, job.again));
+            let started =
+                lease.writing(start(&session.connection, set, &job.target, job.again.then_some(LEAVING)));
             started.await.map_err(of_lease(Step::Apply))?.map_err(of_job(Step::Apply))
         })
     }

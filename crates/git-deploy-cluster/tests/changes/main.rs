@@ -1,6 +1,7 @@
 //! Plan, apply and prune, against a real API server.
 
 mod connecting;
+mod jobs;
 mod lab;
 mod ownership;
 mod planning;
