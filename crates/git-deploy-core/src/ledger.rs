@@ -164,6 +164,52 @@ pub struct TagError {
     pub what: String,
 }
 
+/// All deployments that have a tag.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// Those that can be read, by name.
+    pub deployments: Vec<Deployment>,
+    /// Tags with the name of a deployment that cannot be read.
+    pub unreadable: Vec<TagError>,
+}
+
+impl Ledger {
+    /// The deployment of that name.
+    pub fn find(&self, id: &DeploymentId) -> Option<&Deployment> {
+        self.deployments.iter().find(|deployment| deployment.id == *id)
+    }
+
+    /// The latest deployment into an environment, however it ended.
+    pub fn latest(&self, environment: &EnvironmentName) -> Option<&Deployment> {
+        let there = self.deployments.iter().filter(|deployment| deployment.environment == *environment);
+        there.max_by_key(|deployment| deployment.id.number)
+    }
+
+    /// The deployments into an environment that succeeded.
+    pub fn successes(&self, environment: &EnvironmentName) -> impl Iterator<Item = &Deployment> {
+        self.deployments.iter().filter(move |deployment| {
+            deployment.environment == *environment && deployment.outcome == Outcome::Success
+        })
+    }
+
+    /// The latest of them.
+    pub fn latest_success(&self, environment: &EnvironmentName) -> Option<&Deployment> {
+        self.successes(environment).max_by_key(|deployment| deployment.id.number)
+    }
+
+    /// The latest of them before a number.
+    pub fn success_before(&self, environment: &EnvironmentName, number: u64) -> Option<&Deployment> {
+        let before = self.successes(environment).filter(|deployment| deployment.id.number < number);
+        before.max_by_key(|deployment| deployment.id.number)
+    }
+
+    /// The numbers that are taken, also those of tags that cannot be read.
+    pub fn ids(&self) -> impl Iterator<Item = &DeploymentId> {
+        let unreadable = self.unreadable.iter().map(|error| &error.tag);
+        self.deployments.iter().map(|deployment| &deployment.id).chain(unreadable)
+    }
+}
+
 /// The number after the highest of those that are known with the same prefix.
 pub fn next_number<'a>(
     known: impl IntoIterator<Item = &'a DeploymentId>,
@@ -233,6 +279,45 @@ mod tests {
             error.to_string(),
             "tag 'deployment-0002' cannot be read as a deployment: it has no line 'Result:'"
         );
+    }
+
+    fn ledger() -> Ledger {
+        let entry = |id: &str, environment: &str, outcome| Deployment {
+            id: id.parse().unwrap(),
+            environment: environment.parse().unwrap(),
+            outcome,
+            ..deployment()
+        };
+        // By name: the tenth thousand comes before what it follows.
+        let deployments = vec![
+            entry("deployment-0001", "rendered", Outcome::Success),
+            entry("deployment-10000", "rendered", Outcome::Success),
+            entry("deployment-10001", "rendered", Outcome::Failure),
+            entry("deployment-9999", "rendered", Outcome::Success),
+            entry("deployment-staging-20000", "staging", Outcome::Aborted),
+        ];
+        let unreadable = vec![TagError { tag: "deployment-10002".parse().unwrap(), what: String::new() }];
+        Ledger { deployments, unreadable }
+    }
+
+    #[test]
+    fn the_latest_is_that_with_the_highest_number_in_its_environment() {
+        let (ledger, rendered) = (ledger(), "rendered".parse().unwrap());
+        let number = |found: Option<&Deployment>| found.map(|deployment| deployment.id.number);
+        assert_eq!(number(ledger.latest(&rendered)), Some(10001));
+        assert_eq!(number(ledger.latest_success(&rendered)), Some(10000));
+        assert_eq!(number(ledger.success_before(&rendered, 10000)), Some(9999));
+        assert_eq!(number(ledger.success_before(&rendered, 1)), None);
+        let staging = "staging".parse().unwrap();
+        assert_eq!(number(ledger.latest(&staging)), Some(20000));
+        assert_eq!(number(ledger.latest_success(&staging)), None);
+    }
+
+    #[test]
+    fn a_tag_that_cannot_be_read_takes_its_number_nevertheless() {
+        assert_eq!(next_number(ledger().ids(), None).to_string(), "deployment-10003");
+        assert!(ledger().find(&"deployment-10001".parse().unwrap()).is_some());
+        assert!(ledger().find(&"deployment-10002".parse().unwrap()).is_none());
     }
 
     #[test]

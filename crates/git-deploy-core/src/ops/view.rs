@@ -10,7 +10,7 @@ use crate::git::notes::{Notes, NotesError};
 use crate::git::object::{Kind, parse_tag};
 use crate::git::{GitError, Ref, Repository};
 use crate::ids::{CommitId, DeploymentId, IdError, RefName};
-use crate::ledger::{Deployment, Outcome, TagError};
+use crate::ledger::{Deployment, Ledger, Outcome, TagError};
 use crate::queue::{self, Place};
 use crate::state::State;
 
@@ -24,15 +24,6 @@ pub struct View<'a> {
     pub notes: Notes<'a>,
     ledger: OnceCell<Ledger>,
     base_tip: OnceCell<Option<CommitId>>,
-}
-
-/// All deployments that have a tag.
-#[derive(Debug, Default)]
-pub struct Ledger {
-    /// Those that can be read, by name.
-    pub deployments: Vec<Deployment>,
-    /// Tags with the name of a deployment that cannot be read.
-    pub unreadable: Vec<TagError>,
 }
 
 /// Branches and what could not be read about some of them.

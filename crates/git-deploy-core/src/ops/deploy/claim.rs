@@ -101,7 +101,11 @@ impl Context<'_> {
             candidate: pick.candidate.commit(),
             approved: pick.candidate.approved(),
             base: pick.candidate.base(),
-            previous: self.latest_success(&pick.environment)?.map(|latest| latest.id.clone()),
+            previous: self
+                .view
+                .ledger()?
+                .latest_success(&pick.environment.name)
+                .map(|latest| latest.id.clone()),
             started: self.identity.time(),
             by: self.identity.who().to_owned(),
             run,

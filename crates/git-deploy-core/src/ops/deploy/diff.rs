@@ -113,7 +113,7 @@ impl Deployer<'_> {
             environment: environment.name.clone(),
             commit,
             candidate,
-            stands: context.latest_success(environment)?.map(|latest| latest.id.clone()),
+            stands: context.view.ledger()?.latest_success(&environment.name).map(|latest| latest.id.clone()),
             plan: plan.map_err(DeployError::Plan)?,
             warnings: rendered.warnings,
             holder,

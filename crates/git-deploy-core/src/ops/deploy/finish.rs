@@ -314,8 +314,7 @@ impl Run<'_> {
         let text = repository.commit(kept)?.message_text();
         let kept =
             Attempt::parse(id.clone(), &text).ok().filter(|kept| kept.candidate == self.attempt().candidate);
-        let deployments = &self.context.view.ledger()?.deployments;
-        let deployment = deployments.iter().find(|deployment| deployment.id == *id);
+        let deployment = self.context.view.ledger()?.find(id);
         let (Some(kept), Some(deployment)) = (kept, deployment) else { return Ok(None) };
         let (Some(outcome @ (Outcome::Failure | Outcome::Aborted)), Some(blame)) = (kept.outcome, kept.blame)
         else {

@@ -8,7 +8,7 @@ use crate::git::notes::{Notes, NotesEdit};
 use crate::git::object::quote_path;
 use crate::ids::{CommitId, DeploymentId, RefName};
 use crate::land::Change;
-use crate::ledger::{Deployment, Outcome, next_number};
+use crate::ledger::next_number;
 use crate::ops::sweep::upstream;
 use crate::ops::transact::Transacted;
 use crate::queue;
@@ -280,7 +280,7 @@ impl Context<'_> {
         environment: &Environment,
         commit: CommitId,
     ) -> Result<Option<Nothing>, DeployError> {
-        let Some(latest) = self.latest_success(environment)? else { return Ok(None) };
+        let Some(latest) = self.view.ledger()?.latest_success(&environment.name) else { return Ok(None) };
         let (environment, deployment) = (environment.name.clone(), latest.id.clone());
         if commit == latest.commit {
             return Ok(Some(Nothing::Stands { commit, environment, deployment }));
@@ -293,27 +293,16 @@ impl Context<'_> {
 
     /// Whether exactly this commit is an environment's latest success.
     fn stands(&self, environment: &Environment, commit: CommitId) -> Result<bool, DeployError> {
-        Ok(self.latest_success(environment)?.is_some_and(|latest| latest.commit == commit))
-    }
-
-    /// The latest deployment into an environment that succeeded.
-    pub(super) fn latest_success(
-        &self,
-        environment: &Environment,
-    ) -> Result<Option<&Deployment>, DeployError> {
-        let successes = self.view.ledger()?.deployments.iter().filter(|deployment| {
-            deployment.environment == environment.name && deployment.outcome == Outcome::Success
-        });
-        Ok(successes.max_by_key(|deployment| deployment.id.number))
+        Ok(self
+            .view
+            .ledger()?
+            .latest_success(&environment.name)
+            .is_some_and(|latest| latest.commit == commit))
     }
 
     /// The number that a deployment would get now: the highest that is known plus one, be it of a tag or of a claim.
     pub(super) fn next_id(&self, environment: &Environment) -> Result<DeploymentId, DeployError> {
-        let ledger = self.view.ledger()?;
-        let tags = ledger.deployments.iter().map(|deployment| &deployment.id);
-        let unreadable = ledger.unreadable.iter().map(|error| &error.tag);
-        let attempts: Vec<DeploymentId> = self.attempt_refs()?.into_iter().map(|(id, _)| id).collect();
         let prefix = (!environment.lands).then_some(&environment.name);
-        Ok(next_number(tags.chain(unreadable).chain(&attempts), prefix))
+        Ok(next_number(&self.known_ids()?, prefix))
     }
 }

@@ -73,7 +73,9 @@ impl Context<'_> {
         }
         let of_deployment = match rollback {
             Rollback::Previous => None,
-            Rollback::To(id) => self.deployment(id)?.map(|deployment| deployment.environment.as_str()),
+            Rollback::To(id) => {
+                self.view.ledger()?.find(id).map(|deployment| deployment.environment.as_str())
+            }
         };
         match of_deployment {
             Some(name) => self.named_environment(name),
@@ -81,17 +83,14 @@ impl Context<'_> {
         }
     }
 
-    fn deployment(&self, id: &DeploymentId) -> Result<Option<&Deployment>, GitError> {
-        Ok(self.view.ledger()?.deployments.iter().find(|deployment| deployment.id == *id))
-    }
-
     /// The deployment whose bytes a deployment applied: itself, unless it was a way back.
     pub(super) fn applied_by(&self, id: &DeploymentId) -> Result<DeploymentId, GitError> {
-        Ok(self.deployment(id)?.map_or(id, Deployment::applied).clone())
+        Ok(self.view.ledger()?.find(id).map_or(id, Deployment::applied).clone())
     }
 
     fn success_named(&self, environment: &Environment, id: &DeploymentId) -> Result<Deployment, DeployError> {
-        let known = self.deployment(id)?.ok_or_else(|| no_way(environment, &format!("there is no {id}")))?;
+        let known = self.view.ledger()?.find(id);
+        let known = known.ok_or_else(|| no_way(environment, &format!("there is no {id}")))?;
         if known.environment != environment.name {
             let why = format!("{id} is a deployment to '{}'", known.environment);
             return Err(no_way(environment, &why));
@@ -105,17 +104,16 @@ impl Context<'_> {
     /// What stood there before what stands there now. Whoever goes back twice goes back further, and what was rolled back is
     /// never gone back to by itself. Where a failed deployment has left what it made, that is what stands there.
     fn success_before(&self, environment: &Environment) -> Result<Deployment, DeployError> {
-        let latest = self
-            .latest_success(environment)?
+        let (ledger, name) = (self.view.ledger()?, &environment.name);
+        let latest = ledger
+            .latest_success(name)
             .ok_or_else(|| no_way(environment, "nothing was deployed there successfully"))?;
-        if self.latest(environment)?.is_some_and(|failed| failed.left().is_some()) {
+        if ledger.latest(name).is_some_and(|failed| failed.left().is_some()) {
             return Ok(latest.clone());
         }
         let mut stands = latest.applied();
         loop {
-            let before = self.successes(environment)?.filter(|before| before.id.number < stands.number);
-            let before = before.max_by_key(|before| before.id.number);
-            let Some(before) = before else {
+            let Some(before) = ledger.success_before(name, stands.number) else {
                 return Err(no_way(environment, &format!("there is no success before {stands}")));
             };
             if before.commit != latest.commit {
@@ -125,24 +123,10 @@ impl Context<'_> {
         }
     }
 
-    /// The latest deployment into an environment, however it ended.
-    pub(super) fn latest(&self, environment: &Environment) -> Result<Option<&Deployment>, GitError> {
-        let all = self.view.ledger()?.deployments.iter();
-        let there = all.filter(|deployment| deployment.environment == environment.name);
-        Ok(there.max_by_key(|deployment| deployment.id.number))
-    }
-
-    fn successes(&self, environment: &Environment) -> Result<impl Iterator<Item = &Deployment>, GitError> {
-        let name = environment.name.clone();
-        Ok(self.view.ledger()?.deployments.iter().filter(move |deployment| {
-            deployment.environment == name && deployment.outcome == Outcome::Success
-        }))
-    }
-
     /// What holds the queue: a way back from commits that base still has. Naming a branch is a person's decision and goes on.
     pub(super) fn rolled_back(&self) -> Result<Option<RolledBack>, DeployError> {
         let environment = self.deploy_toml.landing_environment();
-        let Some(latest) = self.latest_success(environment)? else { return Ok(None) };
+        let Some(latest) = self.view.ledger()?.latest_success(&environment.name) else { return Ok(None) };
         let Some(to) = &latest.rollback else { return Ok(None) };
         let mut commits = Vec::new();
         for undone in self.undone(environment, latest, to)? {
@@ -161,7 +145,7 @@ impl Context<'_> {
     /// Whether a commit still has something of what was rolled back.
     pub(super) fn brings_back(&self, tip: CommitId) -> Result<bool, DeployError> {
         let environment = self.deploy_toml.landing_environment();
-        let Some(latest) = self.latest_success(environment)? else { return Ok(false) };
+        let Some(latest) = self.view.ledger()?.latest_success(&environment.name) else { return Ok(false) };
         let Some(to) = &latest.rollback else { return Ok(false) };
         for undone in self.undone(environment, latest, to)? {
             if self.brings(&undone, tip)? {
@@ -183,7 +167,8 @@ impl Context<'_> {
                 && deployment.id.number > to.number
                 && deployment.id.number < latest.id.number
         };
-        let mut between: Vec<&Deployment> = self.successes(environment)?.filter(between).collect();
+        let ledger = self.view.ledger()?;
+        let mut between: Vec<&Deployment> = ledger.successes(&environment.name).filter(between).collect();
         between.sort_by_key(|deployment| std::cmp::Reverse(deployment.id.number));
         between.into_iter().map(|deployment| self.undone_of(deployment)).collect()
     }
@@ -194,7 +179,7 @@ impl Context<'_> {
         let commit = deployment.commit;
         let base = self.attempt(&deployment.id)?.map(|attempt| attempt.base);
         let previous = match &deployment.previous {
-            Some(id) => self.deployment(id)?.map(|previous| previous.commit),
+            Some(id) => self.view.ledger()?.find(id).map(|previous| previous.commit),
             None => None,
         };
         for before in [base, previous].into_iter().flatten() {

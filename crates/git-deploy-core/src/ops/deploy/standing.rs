@@ -1,5 +1,7 @@
 //! What git knows of an environment, for whoever has to find out whether the environment is that one.
 
+use std::collections::BTreeSet;
+
 use super::{Context, DeployError};
 use crate::attempt::rendered_ref;
 use crate::config::deploy_toml::{Environment, Target};
@@ -14,17 +16,20 @@ impl Context<'_> {
         if matches!(environment.target, Target::Rendered { .. }) {
             return Ok(Standing::default());
         }
-        let ledger = self.view.ledger()?;
-        let tags = ledger.deployments.iter().map(|deployment| deployment.id.clone());
-        let unreadable = ledger.unreadable.iter().map(|error| error.tag.clone());
-        let attempts = self.attempt_refs()?.into_iter().map(|(id, _)| id);
         Ok(Standing {
             root: self.repository().first_commit(self.base_tip)?,
-            latest: self.latest_success(environment)?.cloned(),
-            known: tags.chain(unreadable).chain(attempts).collect(),
+            latest: self.view.ledger()?.latest_success(&environment.name).cloned(),
+            known: self.known_ids()?,
             named: false,
             back_to: None,
         })
+    }
+
+    /// All numbers that are known, be it of a verdict or of a claim.
+    pub(super) fn known_ids(&self) -> Result<BTreeSet<DeploymentId>, DeployError> {
+        let tagged = self.view.ledger()?.ids().cloned();
+        let claimed = self.attempt_refs()?.into_iter().map(|(id, _)| id);
+        Ok(tagged.chain(claimed).collect())
     }
 
     /// The commit that keeps what a deployment applied.
@@ -50,8 +55,7 @@ impl Context<'_> {
             Failure::of_nobody(Step::Read, reason)
         })?;
         let ledger = self.view.ledger().map_err(|error| Failure::of_nobody(Step::Read, error.to_string()))?;
-        let deployment = ledger.deployments.iter().find(|deployment| deployment.id == *of);
-        let images = deployment.map(|deployment| deployment.images.clone()).unwrap_or_default();
+        let images = ledger.find(of).map(|deployment| deployment.images.clone()).unwrap_or_default();
         Ok(KeptFiles { repository: self.repository(), kept, images })
     }
 }

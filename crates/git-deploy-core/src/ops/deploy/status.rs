@@ -166,8 +166,10 @@ impl Context<'_> {
         environment: &Environment,
         attempts: Vec<Attempt>,
     ) -> Result<EnvironmentStatus, DeployError> {
-        let failed = self.latest(environment)?.filter(|latest| latest.outcome != Outcome::Success).cloned();
-        let stands = self.latest_success(environment)?.cloned();
+        let ledger = self.view.ledger()?;
+        let latest = ledger.latest(&environment.name);
+        let failed = latest.filter(|latest| latest.outcome != Outcome::Success).cloned();
+        let stands = ledger.latest_success(&environment.name).cloned();
         let under_way: Result<_, DeployError> =
             attempts.into_iter().map(|attempt| self.under_way(attempt)).collect();
         Ok(EnvironmentStatus {
