@@ -23,6 +23,19 @@ enum Moment {
 
 const MOMENTS: [Moment; 5] = [Moment::Plan, Moment::Apply, Moment::Verify, Moment::Prune, Moment::Back];
 
+impl Moment {
+    /// What a deployment says that loses its cluster then.
+    const fn reasons(self) -> &'static [&'static str] {
+        match self {
+            Self::Plan => &["Reason: plan: "],
+            Self::Apply => &["Reason: apply: ", "going back failed: "],
+            // Pruning is the end of it.
+            Self::Verify | Self::Prune => &["Reason: verify: ", "going back failed: "],
+            Self::Back => &["Reason: verify: Deployment '", "going back failed: "],
+        }
+    }
+}
+
 fn many(value: &str) -> String {
     (0..30).map(|number| config_map(&format!("m{number}"), &format!("a: {value}"))).collect()
 }
@@ -137,7 +150,9 @@ fn stays_away(cluster: &Cluster, moment: Moment) {
     let output = running.wait();
     assert!(begin.elapsed() < Duration::from_secs(100), "{moment:?} {:?}\n{output}", begin.elapsed());
     assert_eq!(output.code, Some(75), "{moment:?}\n{output}");
-    lab.failed("deployment-0002", "");
+    for reason in moment.reasons() {
+        lab.failed("deployment-0002", reason);
+    }
     assert_eq!(lab.shop.state("two"), "deployable", "{moment:?}\n{output}");
     proxy.resume();
     let_go(&lab);

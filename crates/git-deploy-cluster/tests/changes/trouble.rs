@@ -86,30 +86,3 @@ async fn an_apply_that_is_dropped_sends_nothing_more() {
     assert_eq!(there(), before);
     assert!(before < 80, "{before}");
 }
-
-/// `cargo test --release -p git-deploy-cluster --test changes -- --ignored --nocapture two_hundred`
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement"]
-async fn two_hundred_objects_against_kubectl() {
-    let lab = Lab::new(cluster!(), "speed").await;
-    let kubectl = lab.beside();
-    let timed = |what: String, begin: Instant, calls: u64| {
-        let line = format!("{what}: {:.2} s, {calls} calls\n", begin.elapsed().as_secs_f64());
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
-    };
-    for (word, version) in [("new", "1"), ("changed", "2"), ("unchanged", "2")] {
-        let all = services(50, version);
-        let begin = Instant::now();
-        crate::lab::kubectl_apply(&kubectl, &all);
-        timed(format!("kubectl apply, {word}"), begin, 0);
-        let (begin, calls) = (Instant::now(), lab.connection.calls());
-        let targets = lab.targets(&all).await;
-        let planned = lab.plan_of(&targets).await.unwrap();
-        timed(format!("plan, {word}"), begin, lab.connection.calls() - calls);
-        let (begin, calls) = (Instant::now(), lab.connection.calls());
-        lab.grow(&targets);
-        lab.apply(&planned).await.unwrap();
-        timed(format!("apply, {word}"), begin, lab.connection.calls() - calls);
-        tokio::time::sleep(Duration::from_secs(10)).await;
-    }
-}

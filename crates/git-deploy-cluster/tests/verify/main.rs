@@ -296,5 +296,4 @@ fn the_wait_can_go_from_thread_to_thread() {
     }
     let limits = limits();
     is_send(future(|connection| until_ready(connection, &[], &limits, &|_| {})));
-    let _ = because("", "");
 }
