@@ -177,6 +177,14 @@ impl RefName {
         Self::new(format!("refs/heads/{short}"))
     }
 
+    /// What somebody means who types a word: the ref of this full name, else the local branch.
+    ///
+    /// # Errors
+    /// When git would take it as neither.
+    pub fn typed(word: &str) -> Result<Self, IdError> {
+        Self::new(word).or_else(|_| Self::branch(word))
+    }
+
     /// The whole name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -397,6 +405,18 @@ mod tests {
             assert!(RefName::new(name).is_ok(), "{name:?}");
         }
         assert!(RefName::branch("-a").is_err());
+    }
+
+    #[test]
+    fn a_word_that_is_typed_is_a_ref_else_a_branch() {
+        for (word, name) in [
+            ("refs/heads/login", "refs/heads/login"),
+            ("login", "refs/heads/login"),
+            ("heads/login", "refs/heads/heads/login"),
+        ] {
+            assert_eq!(RefName::typed(word).unwrap().as_str(), name);
+        }
+        assert!(RefName::typed("HEAD").is_err());
     }
 
     #[test]

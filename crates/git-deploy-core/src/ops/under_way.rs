@@ -33,23 +33,28 @@ pub enum UnderWayError {
 /// When refs or an attempt cannot be read.
 pub fn under_way(view: &View<'_>) -> Result<Vec<Attempt>, UnderWayError> {
     let remote = view.settings.remote.as_ref();
-    let deploy = remote.map_or_else(|| "refs/deploy/".to_owned(), Tracking::deploy);
     let tags = remote.map_or_else(|| "refs/tags/".to_owned(), Tracking::tags);
     // Attempts are kept for ever. Nearly all have their tag, and then need not be read.
     let tagged: BTreeSet<DeploymentId> =
         ids(view, &tags, "deployment-")?.into_iter().map(|(id, _)| id).collect();
-    let open =
-        ids(view, &format!("{deploy}attempts/"), "")?.into_iter().filter(|(id, _)| !tagged.contains(id));
-    let mut attempts = Vec::new();
+    let open = attempts(view)?.into_iter().filter(|(id, _)| !tagged.contains(id));
+    let mut under_way = Vec::new();
     for (id, at) in open {
         let name = id.attempt();
         let text = view.repository.commit(at)?.message_text();
         let attempt = Attempt::parse(id, &text).map_err(|error| UnderWayError::Record { name, error })?;
         if attempt.phase != Phase::Finished {
-            attempts.push(attempt);
+            under_way.push(attempt);
         }
     }
-    Ok(attempts)
+    Ok(under_way)
+}
+
+/// All attempts, by name, with what their refs lead to where they count.
+pub(super) fn attempts(view: &View<'_>) -> Result<Vec<(DeploymentId, CommitId)>, GitError> {
+    let remote = view.settings.remote.as_ref();
+    let deploy = remote.map_or_else(|| "refs/deploy/".to_owned(), Tracking::deploy);
+    ids(view, &format!("{deploy}attempts/"), "")
 }
 
 /// The refs below a prefix that are named like deployments, with what they lead to.

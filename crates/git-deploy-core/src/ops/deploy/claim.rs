@@ -13,6 +13,7 @@ use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
 use crate::land::{Change, Claim};
 use crate::ops::sweep::on_top_of;
 use crate::ops::transact::Transacted;
+use crate::ops::under_way::attempts;
 use crate::state::State;
 
 /// A number that is ours, and the lock that goes with it.
@@ -135,7 +136,7 @@ impl Context<'_> {
         &self,
         wanted: Option<&str>,
     ) -> Result<Option<Claimed>, DeployError> {
-        for (id, at) in self.attempt_refs()? {
+        for (id, at) in attempts(&self.view)? {
             let Some(attempt) = self.attempt(&id)?.filter(|attempt| attempt.phase != Phase::Finished) else {
                 continue;
             };

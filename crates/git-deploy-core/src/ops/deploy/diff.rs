@@ -6,7 +6,7 @@ use super::{Context, DeployError, DeployRequest, Deployer, Nothing};
 use crate::attempt::Lock;
 use crate::config::deploy_toml::Environment;
 use crate::deployment::Failure;
-use crate::environment::{Custody, Driver, NotTaken, Plan, Renderer as _, Standing};
+use crate::environment::{Custody, Driver, NotTaken, Plan, Standing};
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
 use crate::rebase::{Engine as _, MergeTreeEngine, Request, Verdict};
 
@@ -73,10 +73,8 @@ impl Deployer<'_> {
         };
         let (candidate, environment) = (pick.candidate, pick.environment);
         let driver = context.check(&environment, request, pick.rollback.as_ref())?;
-        let rendered = match &pick.rollback {
-            Some(of) => context.kept_files(&environment, of).and_then(|kept| kept.render(candidate.commit())),
-            None => context.renderer(&environment).and_then(|renderer| renderer.render(candidate.commit())),
-        };
+        let renderer = context.renderer_for(&environment, pick.rollback.as_ref());
+        let rendered = renderer.and_then(|renderer| renderer.render(candidate.commit()));
         let rendered = rendered.map_err(DeployError::Plan)?;
         let plan = driver.plan(&rendered, self.interrupt).map_err(DeployError::Plan)?;
         Ok(Ok(DryRun {
@@ -128,8 +126,7 @@ impl Context<'_> {
         if let Some(commit) = self.repository().find_commit(word)? {
             return Ok(commit);
         }
-        let branch = RefName::new(word).or_else(|_| RefName::branch(word)).ok();
-        let tip = match branch {
+        let tip = match RefName::typed(word).ok() {
             Some(branch) => self.repository().tip(&self.view.settings.authority(&branch))?,
             None => None,
         };

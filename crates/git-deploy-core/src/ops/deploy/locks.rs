@@ -79,13 +79,19 @@ impl Context<'_> {
 
     /// Whether a lock may be taken by this run.
     pub(super) fn availability(&self, name: &RefName) -> Result<Availability, DeployError> {
-        let Some(held) = self.transactor().resolve(name)? else { return Ok(Availability::Free(None)) };
-        let text = self.repository().commit(CommitId(held))?.message_text();
-        let lock = Lock::parse(&text).map_err(|error| DeployError::Record { name: name.clone(), error })?;
+        let Some((held, lock)) = self.read_lock(name)? else { return Ok(Availability::Free(None)) };
         if self.is_gone(&lock, name.as_str(), &held.to_string())? {
             return Ok(Availability::Free(Some(held)));
         }
         Ok(Availability::Held(lock))
+    }
+
+    /// What a lock's ref holds, and who that is.
+    pub(super) fn read_lock(&self, name: &RefName) -> Result<Option<(ObjectId, Lock)>, DeployError> {
+        let Some(held) = self.transactor().resolve(name)? else { return Ok(None) };
+        let text = self.repository().commit(CommitId(held))?.message_text();
+        let lock = Lock::parse(&text).map_err(|error| DeployError::Record { name: name.clone(), error })?;
+        Ok(Some((held, lock)))
     }
 
     /// The move that takes a lock.
@@ -140,20 +146,6 @@ impl Context<'_> {
         }
         remember(&path, &format!("{held}\n{}\n{now}\n", boot()))?;
         Ok(false)
-    }
-
-    /// The refs of attempts that count, with what they lead to.
-    pub(super) fn attempt_refs(&self) -> Result<Vec<(DeploymentId, CommitId)>, DeployError> {
-        let prefix = match &self.view.settings.remote {
-            Some(tracking) => format!("{}attempts/", tracking.deploy()),
-            None => "refs/deploy/attempts/".to_owned(),
-        };
-        let mut attempts = Vec::new();
-        for attempt in self.repository().refs(&prefix)? {
-            let id = attempt.name.as_str().strip_prefix(&prefix).and_then(|name| name.parse().ok());
-            attempts.extend(id.map(|id| (id, CommitId(attempt.target))));
-        }
-        Ok(attempts)
     }
 
     /// Makes the annotated tag of a deployment.

@@ -438,4 +438,16 @@ impl<'a> Context<'a> {
     fn renderer<'b>(&'b self, environment: &'b Environment) -> Result<Box<dyn Renderer + 'b>, Failure> {
         self.deployer.site.renderer(&self.view, &self.deploy_toml, environment)
     }
+
+    /// What makes the objects: the candidate's manifests, or the files of the deployment that is gone back to.
+    fn renderer_for<'b>(
+        &'b self,
+        environment: &'b Environment,
+        back_to: Option<&DeploymentId>,
+    ) -> Result<Box<dyn Renderer + 'b>, Failure> {
+        match back_to {
+            Some(of) => Ok(Box::new(self.kept_files(environment, of)?)),
+            None => self.renderer(environment),
+        }
+    }
 }

@@ -88,7 +88,7 @@ impl Context<'_> {
         request: &DeployRequest,
         dry: bool,
     ) -> Result<Result<Pick, Nothing>, DeployError> {
-        let name = RefName::new(target).or_else(|_| RefName::branch(target)).ok();
+        let name = RefName::typed(target).ok();
         let branches = self.view.authority_branches()?.branches;
         if let Some(branch) =
             name.as_ref().and_then(|name| branches.iter().find(|branch| branch.name == *name))
@@ -104,8 +104,7 @@ impl Context<'_> {
             return Err(DeployError::NotTaken { branch: name, why });
         }
         // Base is what counts as base; our own branch of that name may be behind.
-        let is_base = RefName::new(target).or_else(|_| RefName::branch(target)).ok().as_ref()
-            == Some(&self.view.settings.base);
+        let is_base = RefName::typed(target).ok().as_ref() == Some(&self.view.settings.base);
         let commit = match is_base {
             true => self.base_tip,
             false => self

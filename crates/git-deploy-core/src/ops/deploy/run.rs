@@ -11,10 +11,9 @@ use super::keeping::{Heart, Keeper};
 use super::{Context, DeployError, Deployer, Verdict};
 use crate::attempt::Attempt;
 use crate::candidate::Candidate;
-use crate::config::deploy_toml::Environment;
 use crate::deployment::{Action, Close, Event, Failure, Phase, next};
 use crate::environment::kept::KeptFiles;
-use crate::environment::{Driver, Renderer, Standing, Work};
+use crate::environment::{Driver, Standing, Work};
 use crate::git::Identity;
 use crate::git::notes::{Notes, NotesEdit};
 use crate::ids::{CommitId, RefName};
@@ -171,21 +170,14 @@ impl<'a> Run<'a> {
         Verdict { only_here, again, hint, ..Verdict::of(attempt, outcome) }
     }
 
-    /// What makes the objects: the candidate's manifests, or the files of the deployment that is gone back to.
-    fn renderer<'b>(&'b self, environment: &'b Environment) -> Result<Box<dyn Renderer + 'b>, Failure> {
-        match &self.attempt().rollback {
-            Some(of) => Ok(Box::new(self.context.kept_files(environment, of)?)),
-            None => self.context.renderer(environment),
-        }
-    }
-
     /// Renders, asks the rules, and brings the environment to the result.
     fn apply(&mut self) -> Result<Event, DeployError> {
         self.applied += 1;
         let environment = self.claimed.environment.clone();
         self.say("Rendering", "");
         let commit = self.attempt().candidate;
-        let rendered = match self.renderer(&environment).and_then(|renderer| renderer.render(commit)) {
+        let renderer = self.context.renderer_for(&environment, self.attempt().rollback.as_ref());
+        let rendered = match renderer.and_then(|renderer| renderer.render(commit)) {
             Ok(rendered) => rendered,
             Err(failure) => return Ok(Event::Failed(failure)),
         };

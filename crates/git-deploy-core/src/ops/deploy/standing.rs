@@ -9,6 +9,7 @@ use crate::deployment::{Failure, Step};
 use crate::environment::Standing;
 use crate::environment::kept::KeptFiles;
 use crate::ids::{CommitId, DeploymentId};
+use crate::ops::under_way::attempts;
 
 impl Context<'_> {
     /// What the ledger says of an environment. Not asked for where git is all that there is.
@@ -28,7 +29,7 @@ impl Context<'_> {
     /// All numbers that are known, be it of a verdict or of a claim.
     pub(super) fn known_ids(&self) -> Result<BTreeSet<DeploymentId>, DeployError> {
         let tagged = self.view.ledger()?.ids().cloned();
-        let claimed = self.attempt_refs()?.into_iter().map(|(id, _)| id);
+        let claimed = attempts(&self.view)?.into_iter().map(|(id, _)| id);
         Ok(tagged.chain(claimed).collect())
     }
 

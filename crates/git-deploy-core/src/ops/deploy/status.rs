@@ -6,7 +6,7 @@ use crate::config::deploy_toml::{Environment, Target};
 use crate::deployment::{Failure, Phase};
 use crate::environment::{Rendered, Renderer as _, Status};
 use crate::git::notes::NotesError;
-use crate::ids::{CommitId, EnvironmentName};
+use crate::ids::EnvironmentName;
 use crate::ledger::{Deployment, Outcome, TagError};
 use crate::ops::under_way::{UnderWayError, under_way};
 use crate::queue::{self, Place};
@@ -196,14 +196,7 @@ impl Context<'_> {
     }
 
     fn under_way(&self, attempt: Attempt) -> Result<UnderWay, DeployError> {
-        let name = environment_lock(&attempt.environment)?;
-        let holder = match self.transactor().resolve(&name)? {
-            Some(held) => {
-                let text = self.repository().commit(CommitId(held))?.message_text();
-                Some(Lock::parse(&text).map_err(|error| DeployError::Record { name, error })?)
-            }
-            None => None,
-        };
+        let holder = self.read_lock(&environment_lock(&attempt.environment)?)?.map(|(_, lock)| lock);
         let is_left = holder.as_ref().is_none_or(super::locks::process_is_gone);
         Ok(UnderWay { attempt, holder, is_left })
     }
