@@ -2,6 +2,7 @@
 
 use anstyle::Style;
 use git_deploy_core::environment::{Effect, Plan, PlannedObject};
+use git_deploy_core::ids::{DeploymentId, RefName};
 
 use crate::shell::{self, Object, Shell, Text};
 
@@ -26,6 +27,24 @@ fn style(effect: Effect) -> Style {
         Effect::Change => shell::NAME,
         Effect::Keep => shell::FAINT,
         Effect::Delete => shell::BAD,
+    }
+}
+
+/// What is deployed, in words: a branch, what an earlier deployment had applied, or a commit. `commit` is as it is shown.
+pub fn source(branch: Option<&RefName>, rollback: Option<&DeploymentId>, commit: &str) -> String {
+    match (branch, rollback) {
+        (Some(branch), _) => format!("'{}' ({commit})", branch.short()),
+        (None, Some(of)) => format!("what {of} had applied ({commit})"),
+        (None, None) => format!("commit {commit}"),
+    }
+}
+
+/// The same behind the name of a deployment: ` of 'login'`, `, back to deployment-0001`, or nothing for a commit.
+pub fn origin(branch: Option<&RefName>, rollback: Option<&DeploymentId>) -> String {
+    match (branch, rollback) {
+        (Some(branch), _) => format!(" of '{}'", branch.short()),
+        (None, Some(of)) => format!(", back to {of}"),
+        (None, None) => String::new(),
     }
 }
 
@@ -111,6 +130,17 @@ mod tests {
         diffs(&plan(), &mut bench.shell);
         let expected = "create Service 'shop/web' (unvalidated)\nchange Deployment 'shop/web'\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\\u{1b}\n+b\n";
         assert_eq!(bench.stdout(), expected);
+    }
+
+    #[test]
+    fn what_is_deployed_is_told_by_its_branch_else_by_where_it_comes_from() {
+        let (branch, id) = (RefName::branch("login").unwrap(), "deployment-0001".parse().unwrap());
+        assert_eq!(source(Some(&branch), Some(&id), "0123"), "'login' (0123)");
+        assert_eq!(source(None, Some(&id), "0123"), "what deployment-0001 had applied (0123)");
+        assert_eq!(source(None, None, "0123"), "commit 0123");
+        assert_eq!(origin(Some(&branch), Some(&id)), " of 'login'");
+        assert_eq!(origin(None, Some(&id)), ", back to deployment-0001");
+        assert_eq!(origin(None, None), "");
     }
 
     #[test]

@@ -50,11 +50,7 @@ fn stands(environment: &EnvironmentStatus) -> Text {
     let Some(stands) = &environment.stands else {
         return Text::from(", nothing was deployed there yet");
     };
-    let what = match (&stands.branch, &stands.rollback) {
-        (Some(branch), _) => format!(" of '{}'", branch.short()),
-        (None, Some(of)) => format!(", back to {of}"),
-        (None, None) => String::new(),
-    };
+    let what = plan::origin(stands.branch.as_ref(), stands.rollback.as_ref());
     Text::from(", ")
         .styled(shell::NAME, &stands.id)
         .plain(format!("{what} ("))
@@ -64,11 +60,8 @@ fn stands(environment: &EnvironmentStatus) -> Text {
 
 fn deploying(under_way: &UnderWay) -> Text {
     let attempt = &under_way.attempt;
-    let of = match (&attempt.branch, &attempt.rollback) {
-        (Some(branch), _) => format!(" of '{}'", branch.short()),
-        (None, Some(back)) => format!(", back to {back},"),
-        (None, None) => String::new(),
-    };
+    let of = plan::origin(attempt.branch.as_ref(), attempt.rollback.as_ref());
+    let comma = if attempt.branch.is_none() && attempt.rollback.is_some() { "," } else { "" };
     let host = under_way.holder.as_ref().map(|lock| format!(" on '{}'", lock.host)).unwrap_or_default();
     let phase =
         if attempt.phase == Phase::Verified { "verified, not landed" } else { attempt.phase.as_str() };
@@ -76,8 +69,7 @@ fn deploying(under_way: &UnderWay) -> Text {
     let style = if under_way.is_left { shell::BAD } else { shell::HINT };
     Text::new()
         .styled(shell::NAME, &attempt.id)
-        .plain(of)
-        .plain(" is ")
+        .plain(format!("{of}{comma} is "))
         .styled(style, phase)
         .plain(format!(", begun {} by {}{host}{left}", attempt.started, attempt.by))
 }

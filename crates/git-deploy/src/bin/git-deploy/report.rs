@@ -91,11 +91,7 @@ fn verdict_object(verdict: &Verdict, exit: Exit) -> Value {
 
 fn say(verdict: &Verdict, events: &Events<'_>) {
     let commit = verdict.commit.brief();
-    let what = match (&verdict.branch, &verdict.rollback) {
-        (Some(branch), _) => format!("'{}' ({commit})", branch.short()),
-        (None, Some(of)) => format!("what {of} had applied ({commit})"),
-        (None, None) => format!("commit {commit}"),
-    };
+    let what = plan::source(verdict.branch.as_ref(), verdict.rollback.as_ref(), &commit);
     let style = if verdict.outcome == Outcome::Success { shell::GOOD } else { shell::BAD };
     let mut line = Text::new()
         .styled(shell::NAME, &verdict.id)
@@ -136,12 +132,8 @@ pub(crate) fn dry_run(planned: Result<DryRun, Nothing>, diffs: bool, events: &Ev
         return Exit::Done;
     }
     let rebased = if planned.commit == planned.approved { "" } else { ", rebased" };
-    let commit = planned.commit.brief();
-    let what = match (&planned.branch, &planned.rollback) {
-        (Some(branch), _) => format!("'{}' ({commit}{rebased})", branch.short()),
-        (None, Some(of)) => format!("what {of} had applied ({commit})"),
-        (None, None) => format!("commit {commit}"),
-    };
+    let commit = format!("{}{rebased}", planned.commit.brief());
+    let what = plan::source(planned.branch.as_ref(), planned.rollback.as_ref(), &commit);
     events.shell(|shell| {
         shell.line(format!("would deploy {what} to {} as {}", planned.environment, planned.id));
         plan::effects(&planned.plan, shell);
