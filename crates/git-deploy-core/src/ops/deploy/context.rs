@@ -1,0 +1,119 @@
+//! What is known at the moment at which a step begins, and what the step works with.
+
+use super::claim::Claimed;
+use super::keeping::Keeper;
+use super::locks::new_run;
+use super::{DeployError, DeployRequest, Deployer, Nothing};
+use crate::config::deploy_toml::{DeployToml, Environment, Target};
+use crate::config::{ConfigError, deploy_toml_of};
+use crate::deployment::Failure;
+use crate::environment::{Driver, Renderer, Standing};
+use crate::git::{Identity, Repository};
+use crate::ids::{CommitId, DeploymentId};
+use crate::ops::transact::Transactor;
+use crate::ops::view::View;
+
+/// What is known at the moment at which a step begins.
+pub(super) struct Context<'a> {
+    pub(super) deployer: &'a Deployer<'a>,
+    pub(super) view: View<'a>,
+    pub(super) identity: Identity,
+    pub(super) base_tip: CommitId,
+    pub(super) deploy_toml: DeployToml,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(deployer: &'a Deployer<'a>) -> Result<Self, DeployError> {
+        Self::of(deployer, deployer.repository.identity()?)
+    }
+
+    /// For whoever only looks: that can be done by somebody of whom git knows no name.
+    pub(super) fn to_look(deployer: &'a Deployer<'a>) -> Result<Self, DeployError> {
+        let identity = deployer.repository.identity();
+        Self::of(deployer, identity.unwrap_or_else(|_| Identity::of_nobody()))
+    }
+
+    fn of(deployer: &'a Deployer<'a>, identity: Identity) -> Result<Self, DeployError> {
+        let view = View::new(deployer.repository)?;
+        let base_tip = view.settings.base_tip(deployer.repository)?;
+        let at = view.settings.base.short().to_owned();
+        let deploy_toml = deploy_toml_of(deployer.repository, base_tip, &at)?
+            .ok_or_else(|| ConfigError::NoDeployToml(view.settings.base.clone()))?;
+        let on_base = deploy_toml.environments().iter().find(|environment| match &environment.target {
+            Target::Rendered { branch, .. } => *branch == at,
+            Target::Cluster { .. } => false,
+        });
+        if let Some(environment) = on_base {
+            let (environment, base) = (environment.name.clone(), view.settings.base);
+            return Err(DeployError::RenderedOnBase { environment, base });
+        }
+        Ok(Self { deployer, identity, view, base_tip, deploy_toml })
+    }
+
+    /// Picks a candidate and claims a number for it; `None` if others were faster.
+    pub(super) fn pick_and_claim(
+        &self,
+        request: &DeployRequest,
+    ) -> Result<Result<Option<Claimed>, Nothing>, DeployError> {
+        let pick = match self.pick(request, false)? {
+            Ok(pick) => pick,
+            Err(nothing) => return Ok(Err(nothing)),
+        };
+        self.check(&pick.environment, request, pick.rollback.as_ref())?;
+        self.claim(&pick).map(Ok)
+    }
+
+    /// Finds out whether a deployment into an environment could begin, before it gets a number. Returns the driver, which
+    /// can plan now.
+    pub(super) fn check(
+        &self,
+        environment: &Environment,
+        request: &DeployRequest,
+        back_to: Option<&DeploymentId>,
+    ) -> Result<Box<dyn Driver + '_>, DeployError> {
+        let driver = self.driver(environment).map_err(DeployError::Plan)?;
+        let (run, id) = (new_run(), self.next_id(environment)?);
+        let custody = Keeper { context: self, run: &run, id: &id };
+        let named = request.target.is_some() || request.rollback.is_some();
+        let back_to = back_to.cloned();
+        let standing = Standing { named, back_to, ..self.standing(environment)? };
+        driver.check(&standing, &custody).map_err(DeployError::from)?;
+        Ok(driver)
+    }
+
+    pub(super) fn repository(&self) -> &'a Repository {
+        self.deployer.repository
+    }
+
+    pub(super) fn transactor(&self) -> Transactor<'_> {
+        Transactor {
+            repository: self.repository(),
+            settings: &self.view.settings,
+            identity: &self.identity,
+            observer: self.deployer.observer,
+        }
+    }
+
+    pub(super) fn driver(&self, environment: &Environment) -> Result<Box<dyn Driver + '_>, Failure> {
+        self.deployer.site.driver(&self.view, &self.deploy_toml, environment)
+    }
+
+    pub(super) fn renderer<'b>(
+        &'b self,
+        environment: &'b Environment,
+    ) -> Result<Box<dyn Renderer + 'b>, Failure> {
+        self.deployer.site.renderer(&self.view, &self.deploy_toml, environment)
+    }
+
+    /// What makes the objects: the candidate's manifests, or the files of the deployment that is gone back to.
+    pub(super) fn renderer_for<'b>(
+        &'b self,
+        environment: &'b Environment,
+        back_to: Option<&DeploymentId>,
+    ) -> Result<Box<dyn Renderer + 'b>, Failure> {
+        match back_to {
+            Some(of) => Ok(Box::new(self.kept_files(environment, of)?)),
+            None => self.renderer(environment),
+        }
+    }
+}
