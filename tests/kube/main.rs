@@ -3,6 +3,7 @@
 mod failure;
 mod kill;
 mod landing;
+mod look;
 mod order;
 mod runners;
 mod shop;

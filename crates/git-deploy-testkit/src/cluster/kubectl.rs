@@ -28,10 +28,20 @@ pub(super) struct Kubectl {
 impl Kubectl {
     /// Runs it with that context of its kubeconfig, to its end.
     pub(super) fn run(&self, arguments: &[impl AsRef<OsStr>], input: &[u8]) -> Output {
+        self.run_with_env(arguments, input, &[])
+    }
+
+    /// The same with these in its environment.
+    pub(super) fn run_with_env(
+        &self,
+        arguments: &[impl AsRef<OsStr>],
+        input: &[u8],
+        env: &[(&str, &str)],
+    ) -> Output {
         let mut words: Vec<OsString> = vec!["--context".into(), super::CONTEXT.into()];
         words.extend(arguments.iter().map(|argument| argument.as_ref().to_owned()));
         let description = format!("kubectl {}", words.join(OsStr::new(" ")).display());
-        self.run_to_end(&description, &words, input)
+        self.run_to_end(&description, &words, input, env)
             .unwrap_or_else(|error| panic!("cannot run {description}: {error}"))
     }
 
@@ -40,7 +50,13 @@ impl Kubectl {
         self.run(&["get", "--raw", "/readyz", "--request-timeout=2s"], b"").code == Some(0)
     }
 
-    fn run_to_end(&self, description: &str, words: &[OsString], input: &[u8]) -> io::Result<Output> {
+    fn run_to_end(
+        &self,
+        description: &str,
+        words: &[OsString],
+        input: &[u8],
+        env: &[(&str, &str)],
+    ) -> io::Result<Output> {
         let mut stdin = tempfile::tempfile()?;
         stdin.write_all(input)?;
         stdin.rewind()?;
@@ -50,6 +66,7 @@ impl Kubectl {
             .arg(OsString::from("--kubeconfig"))
             .arg(&self.kubeconfig)
             .args(words)
+            .envs(env.iter().copied())
             .stdin(Stdio::from(stdin))
             .stdout(stdout.try_clone()?)
             .stderr(stderr.try_clone()?);

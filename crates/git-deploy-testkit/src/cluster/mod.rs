@@ -205,6 +205,16 @@ impl Cluster {
         self.kubectl.run(arguments, input.as_ref())
     }
 
+    /// Runs kubectl as the administrator, with that input, and these in its environment.
+    pub fn kubectl_with_env(
+        &self,
+        arguments: &[impl AsRef<OsStr>],
+        input: impl AsRef<[u8]>,
+        env: &[(&str, &str)],
+    ) -> Output {
+        self.kubectl.run_with_env(arguments, input.as_ref(), env)
+    }
+
     /// What the API server answers to a GET of that path.
     ///
     /// # Panics

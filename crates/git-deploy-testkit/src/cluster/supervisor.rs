@@ -73,16 +73,21 @@ impl Drop for Supervisor {
 pub(super) struct Group(i32);
 
 impl Group {
-    /// Starts a command in it, without anything of the test's environment.
+    /// Starts a command in it, with its own environment alone and nothing of the test's.
     pub(super) fn spawn(self, command: &mut Command, home: &Path) -> io::Result<Child> {
         let path = std::env::var_os("PATH").unwrap_or_default();
+        let own: Vec<_> = command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+            .collect();
         command
             .process_group(self.0)
             .current_dir(home)
             .env_clear()
             .env("HOME", home)
             .env("TMPDIR", home)
-            .env("PATH", path);
+            .env("PATH", path)
+            .envs(own);
         let _guard = no_program_is_being_written();
         command.spawn()
     }

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
 use git_deploy_cluster::{
@@ -13,6 +12,8 @@ use git_deploy_core::environment::Effect;
 use git_deploy_manifest::{GroupKind, SourceFile, read};
 use git_deploy_testkit::cluster::{Cluster, Namespace, eventually};
 use serde_json::Value;
+
+use crate::support::admin;
 
 /// A set in a namespace of its own.
 pub(crate) struct Lab {
@@ -27,9 +28,7 @@ pub(crate) struct Lab {
 impl Lab {
     pub(crate) async fn new(cluster: &'static Cluster, hint: &str) -> Self {
         let namespace = cluster.namespace(hint).create();
-        let connection = Connection::open_with(cluster.kubeconfig(), cluster.context())
-            .await
-            .expect("the cluster can be reached");
+        let connection = admin(cluster).await;
         let set = SetView {
             id: format!("applyset-{namespace}-v1"),
             namespace: namespace.name().to_owned(),
@@ -162,11 +161,6 @@ impl Lab {
 /// Applies server-side, as kubectl does it.
 pub(crate) fn kubectl_apply(namespace: &Namespace<'_>, manifests: &str) {
     namespace.kubectl_with_input(&["apply", "--server-side", "-f", "-"], manifests).success();
-}
-
-/// The address of a kubeconfig with that access.
-pub(crate) async fn open(kubeconfig: &Path) -> Result<Connection, git_deploy_cluster::ConnectError> {
-    Connection::open_with(kubeconfig, "test").await
 }
 
 /// A Deployment with that in its `spec`, its template's `spec`, and its only container.

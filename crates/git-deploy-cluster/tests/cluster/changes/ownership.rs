@@ -4,7 +4,7 @@ use git_deploy_core::deployment::Blame;
 use git_deploy_core::environment::Effect;
 use git_deploy_testkit::cluster;
 
-use crate::lab::{Lab, config_map};
+use super::lab::{Lab, config_map};
 
 #[tokio::test]
 async fn an_object_of_another_set_is_refused_even_by_force() {

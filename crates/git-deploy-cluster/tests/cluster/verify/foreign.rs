@@ -6,7 +6,8 @@ use git_deploy_cluster::NotReady;
 use git_deploy_core::deployment::Blame;
 use git_deploy_testkit::cluster;
 
-use crate::stage::{CONFIG, SLOW, admin, apply, deployment, limits, wait, wait_while};
+use super::stage::{CONFIG, SLOW, apply, deployment, limits, wait, wait_while};
+use crate::support::admin;
 
 const SOON: Duration = Duration::from_secs(1);
 

@@ -8,7 +8,7 @@ use git_deploy_manifest::comparable;
 use git_deploy_testkit::cluster;
 use serde_json::{Value, json};
 
-use crate::lab::{Lab, config_map, deployment, kubectl_apply, text};
+use super::lab::{Lab, config_map, deployment, kubectl_apply, text};
 
 #[tokio::test]
 async fn leaving_out_replicas_that_only_we_hold_scales_nothing() {

@@ -1,14 +1,12 @@
 //! Holding an environment's Lease, against a real API server.
 
-mod support;
-
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::support::{TTL, admin, alive, dead, open, place, run};
 use git_deploy_cluster::LeaseError;
 use git_deploy_testkit::cluster;
 use git_deploy_testkit::cluster::{Namespace, Options};
-use support::{TTL, alive, dead, open, open_as_admin, place, run};
 
 const NAME: &str = "git-deploy-shop-production";
 
@@ -23,7 +21,7 @@ fn patch(namespace: &Namespace<'_>, patch: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_that_want_a_lease_at_once_one_gets_it() {
     let cluster = cluster!();
-    let connection = open_as_admin(cluster).await;
+    let connection = admin(cluster).await;
     for state in ["no Lease", "a free Lease", "a dead holder's Lease"] {
         let namespace = cluster.namespace("lease").create();
         let place = place(&connection, namespace.name());
@@ -53,7 +51,7 @@ async fn of_many_that_want_a_lease_at_once_one_gets_it() {
 async fn who_is_told_that_a_lease_is_held_is_told_by_whom_and_for_what() {
     let cluster = cluster!();
     let namespace = cluster.namespace("lease").create();
-    let place = place(&open_as_admin(cluster).await, namespace.name());
+    let place = place(&admin(cluster).await, namespace.name());
     let _ada = place.acquire(&run("ada"), 0, &alive).await.unwrap();
     let error = place.acquire(&run("bea"), 0, &alive).await.err().unwrap();
     assert_eq!(
@@ -69,7 +67,7 @@ async fn who_is_told_that_a_lease_is_held_is_told_by_whom_and_for_what() {
 async fn a_released_lease_is_free_and_its_turns_go_on_counting() {
     let cluster = cluster!();
     let namespace = cluster.namespace("lease").create();
-    let place = place(&open_as_admin(cluster).await, namespace.name());
+    let place = place(&admin(cluster).await, namespace.name());
     for turn in 1..=3 {
         let lease = place.acquire(&run("ada"), 0, &alive).await.unwrap();
         assert_eq!((lease.fence().transitions, transitions(&namespace)), (turn, turn));
@@ -82,7 +80,7 @@ async fn a_released_lease_is_free_and_its_turns_go_on_counting() {
 async fn a_holder_goes_on_renewing_beyond_the_time_to_live() {
     let cluster = cluster!();
     let namespace = cluster.namespace("lease").create();
-    let place = place(&open_as_admin(cluster).await, namespace.name());
+    let place = place(&admin(cluster).await, namespace.name());
     let lease = place.acquire(&run("ada"), 0, &alive).await.unwrap();
     let tokens = Mutex::new(std::collections::BTreeSet::new());
     let watched = |_: &git_deploy_core::attempt::Lock, token: &str| {
@@ -103,7 +101,7 @@ async fn a_holder_goes_on_renewing_beyond_the_time_to_live() {
 async fn a_lease_that_is_dropped_is_no_longer_renewed_and_stays_behind() {
     let cluster = cluster!();
     let namespace = cluster.namespace("lease").create();
-    let place = place(&open_as_admin(cluster).await, namespace.name());
+    let place = place(&admin(cluster).await, namespace.name());
     drop(place.acquire(&run("ada"), 0, &alive).await.unwrap());
     // What was under way may still arrive.
     tokio::time::sleep(TTL / 6).await;
@@ -119,7 +117,7 @@ async fn a_lease_that_is_dropped_is_no_longer_renewed_and_stays_behind() {
 async fn a_run_takes_its_own_lease_again() {
     let cluster = cluster!();
     let namespace = cluster.namespace("lease").create();
-    let place = place(&open_as_admin(cluster).await, namespace.name());
+    let place = place(&admin(cluster).await, namespace.name());
     // As when the answer to the first request was lost.
     drop(place.acquire(&run("ada"), 0, &alive).await.unwrap());
     let again = place.acquire(&run("ada"), 0, &alive).await.unwrap();
@@ -132,7 +130,7 @@ async fn a_holder_that_is_cut_off_stops_writing_in_time_and_loses_the_lease_to_w
     let namespace = cluster.namespace("lease").create();
     let proxy = cluster.proxy();
     let far = open(cluster, &cluster.kubeconfig_through(&proxy)).await;
-    let near = place(&open_as_admin(cluster).await, namespace.name());
+    let near = place(&admin(cluster).await, namespace.name());
     let began = Instant::now();
     let lease = place(&far, namespace.name()).acquire(&run("ada"), 0, &alive).await.unwrap();
     proxy.stall();
@@ -181,7 +179,7 @@ async fn a_holder_that_was_cut_off_goes_on_where_nobody_has_taken_over() {
 async fn times_of_day_decide_nothing() {
     let cluster = cluster!();
     let namespace = cluster.namespace("lease").create();
-    let place = place(&open_as_admin(cluster).await, namespace.name());
+    let place = place(&admin(cluster).await, namespace.name());
     let lease = place.acquire(&run("ada"), 0, &alive).await.unwrap();
     for time in ["1970-01-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z"] {
         patch(&namespace, &format!(r#"{{"spec":{{"renewTime":"{time}","acquireTime":"{time}"}}}}"#));
@@ -200,7 +198,7 @@ async fn times_of_day_decide_nothing() {
 async fn a_lease_that_somebody_deletes_is_lost_and_its_turns_go_on_counting() {
     let cluster = cluster!();
     let namespace = cluster.namespace("lease").create();
-    let place = place(&open_as_admin(cluster).await, namespace.name());
+    let place = place(&admin(cluster).await, namespace.name());
     let lease = place.acquire(&run("ada"), 7, &alive).await.unwrap();
     assert_eq!(lease.fence().transitions, 8);
     namespace.kubectl(&["delete", "lease", NAME]).success();
@@ -214,7 +212,7 @@ async fn a_lease_that_somebody_deletes_is_lost_and_its_turns_go_on_counting() {
 async fn a_lease_of_somebody_else_is_held_by_whom_it_names() {
     let cluster = cluster!();
     let namespace = cluster.namespace("lease").create();
-    let place = place(&open_as_admin(cluster).await, namespace.name());
+    let place = place(&admin(cluster).await, namespace.name());
     namespace.apply(&format!(
         "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {{ name: {NAME}, annotations: {{ git-deploy/holder: \"x\\ny\" }} }}\nspec: {{ holderIdentity: \"robot\\u001b[31m\", leaseDurationSeconds: 5 }}\n"
     ));
@@ -230,7 +228,7 @@ async fn a_lease_of_somebody_else_is_held_by_whom_it_names() {
 async fn an_api_server_that_restarts_costs_a_holder_nothing_but_time() {
     let cluster = cluster!(Options::new());
     let namespace = cluster.namespace("lease").create();
-    let place = place(&open_as_admin(&cluster).await, namespace.name());
+    let place = place(&admin(&cluster).await, namespace.name());
     let lease = place.acquire(&run("ada"), 0, &alive).await.unwrap();
     cluster.api_server().kill();
     let ended = lease.writing(std::future::pending::<()>()).await.unwrap_err();

@@ -1,21 +1,17 @@
 //! The parent of an environment's set, against a real API server.
 
-mod support;
-
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
+use crate::support::{admin, alive, dead, open, place, root, run, shop};
 use git_deploy_cluster::{
     Change, JobEnd, JobOutcome, Parent, Set, SetError, SetFailure, SetPhase, ensure_namespace,
 };
 use git_deploy_core::deployment::Blame;
 use git_deploy_core::ledger::Outcome;
 use git_deploy_manifest::{Extent, GroupKind, SetId};
-use git_deploy_testkit::cluster;
 use git_deploy_testkit::cluster::{Cluster, Namespace};
+use git_deploy_testkit::{Output, cluster};
 use serde_json::Value;
-use support::{alive, dead, open, open_as_admin, place, root, run, shop};
 
 const NAME: &str = "git-deploy-shop-production";
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -45,36 +41,17 @@ fn succeeded() -> JobOutcome {
 }
 
 /// kubectl with what its sets still need.
-fn kubectl_applyset(cluster: &Cluster, namespace: &Namespace<'_>, manifests: &str) -> (bool, String) {
-    let build = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/cluster/build");
-    let programs = match std::env::var("GIT_DEPLOY_TEST_CLUSTER") {
-        Ok(programs) => programs,
-        Err(_) => {
-            let printed = Command::new(build).arg("--print-if-built").output().expect("it runs").stdout;
-            String::from_utf8(printed).expect("a path").trim().to_owned()
-        }
-    };
-    let file = cluster.directory().join(format!("{namespace}.yaml"));
-    std::fs::write(&file, manifests).expect("a file");
-    let output = Command::new(PathBuf::from(programs).join("kubectl"))
-        .env_clear()
-        .envs([("KUBECTL_APPLYSET", "true"), ("HOME", "/nonexistent")])
-        .args(["--context", cluster.context(), "--namespace", namespace.name()])
-        .args(["apply", "--server-side", "--prune", &format!("--applyset=configmaps/{NAME}")])
-        .arg("--kubeconfig")
-        .arg(cluster.kubeconfig())
-        .arg("-f")
-        .arg(file)
-        .output()
-        .expect("kubectl runs");
-    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+fn kubectl_applyset(cluster: &Cluster, namespace: &Namespace<'_>, manifests: &str) -> Output {
+    let set = format!("--applyset=configmaps/{NAME}");
+    let arguments = ["--namespace", namespace.name(), "apply", "--server-side", "--prune", &set, "-f", "-"];
+    cluster.kubectl_with_env(&arguments, manifests, &[("KUBECTL_APPLYSET", "true")])
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_parent_says_whose_set_it_is_and_what_is_in_it() {
     let cluster = cluster!();
     let namespace = cluster.namespace("set").create();
-    let connection = open_as_admin(cluster).await;
+    let connection = admin(cluster).await;
     let set = shop(namespace.name());
     assert!(Parent::read(&connection, &set).await.unwrap().is_none());
     let lease = place(&connection, namespace.name()).acquire(&run("ada"), 0, &alive).await.unwrap();
@@ -111,12 +88,11 @@ async fn a_parent_says_whose_set_it_is_and_what_is_in_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_set_has_the_id_that_kubectl_gives_it_and_neither_touches_the_others() {
     let cluster = cluster!();
-    let connection = open_as_admin(cluster).await;
+    let connection = admin(cluster).await;
     let manifests = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: colours }\ndata: { a: b }\n";
 
     let theirs = cluster.namespace("set").create();
-    let (done, told) = kubectl_applyset(cluster, &theirs, manifests);
-    assert!(done, "{told}");
+    kubectl_applyset(cluster, &theirs, manifests).success();
     let id = parent_of(&theirs)["metadata"]["labels"]["applyset.kubernetes.io/id"].clone();
     assert_eq!(id, shop(theirs.name()).id.as_str());
     assert_eq!(
@@ -138,15 +114,15 @@ async fn a_set_has_the_id_that_kubectl_gives_it_and_neither_touches_the_others()
     let lease = place(&connection, ours.name()).acquire(&run("ada"), 0, &alive).await.unwrap();
     let permit = lease.permit(PATIENCE).await.unwrap();
     Parent::take(&connection, &shop(ours.name()), permit, applying(1)).await.unwrap();
-    let (done, told) = kubectl_applyset(cluster, &ours, manifests);
-    assert!(!done && told.contains(r#"managed by tooling "git-deploy" instead of "kubectl""#), "{told}");
+    let refused = kubectl_applyset(cluster, &ours, manifests);
+    refused.code_is(1).stderr_contains(r#"managed by tooling "git-deploy" instead of "kubectl""#);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_set_of_another_repository_project_or_environment_is_refused() {
     let cluster = cluster!();
     let namespace = cluster.namespace("set").create();
-    let connection = open_as_admin(cluster).await;
+    let connection = admin(cluster).await;
     let set = shop(namespace.name());
     let lease = place(&connection, namespace.name()).acquire(&run("ada"), 0, &alive).await.unwrap();
     let permit = lease.permit(PATIENCE).await.unwrap();
@@ -174,7 +150,7 @@ async fn a_set_of_another_repository_project_or_environment_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_config_map_that_is_no_parent_of_the_set_is_left_alone() {
     let cluster = cluster!();
-    let connection = open_as_admin(cluster).await;
+    let connection = admin(cluster).await;
     let namespace = cluster.namespace("set").create();
     let set = shop(namespace.name());
     let lease = place(&connection, namespace.name()).acquire(&run("ada"), 0, &alive).await.unwrap();
@@ -199,7 +175,7 @@ async fn a_config_map_that_is_no_parent_of_the_set_is_left_alone() {
 async fn the_extent_is_widened_and_narrowed_and_a_failure_is_kept_until_the_next_deployment() {
     let cluster = cluster!();
     let namespace = cluster.namespace("set").create();
-    let connection = open_as_admin(cluster).await;
+    let connection = admin(cluster).await;
     let lease = place(&connection, namespace.name()).acquire(&run("ada"), 0, &alive).await.unwrap();
     let permit = lease.permit(PATIENCE).await.unwrap();
     let first = applying(1).widening(extent(&["Service"], &[]));
@@ -235,7 +211,7 @@ async fn the_extent_is_widened_and_narrowed_and_a_failure_is_kept_until_the_next
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_was_taken_over_begins_no_further_phase() {
     let cluster = cluster!();
-    let connection = open_as_admin(cluster).await;
+    let connection = admin(cluster).await;
     for the_new_one_comes_first in [false, true] {
         let namespace = cluster.namespace("set").create();
         let set = shop(namespace.name());
@@ -267,7 +243,7 @@ async fn a_run_that_was_taken_over_begins_no_further_phase() {
 async fn a_turn_after_the_lease_was_deleted_is_a_later_one_all_the_same() {
     let cluster = cluster!();
     let namespace = cluster.namespace("set").create();
-    let connection = open_as_admin(cluster).await;
+    let connection = admin(cluster).await;
     let set = shop(namespace.name());
     let place = place(&connection, namespace.name());
     let old = place.acquire(&run("ada"), 0, &alive).await.unwrap();
@@ -286,7 +262,7 @@ async fn a_turn_after_the_lease_was_deleted_is_a_later_one_all_the_same() {
 async fn what_others_write_to_the_parent_stays_and_stops_nobody() {
     let cluster = cluster!();
     let namespace = cluster.namespace("set").create();
-    let connection = open_as_admin(cluster).await;
+    let connection = admin(cluster).await;
     let lease = place(&connection, namespace.name()).acquire(&run("ada"), 0, &alive).await.unwrap();
     let permit = lease.permit(PATIENCE).await.unwrap();
     let parent = Parent::take(&connection, &shop(namespace.name()), permit, applying(1)).await.unwrap();
@@ -313,7 +289,7 @@ async fn what_others_write_to_the_parent_stays_and_stops_nobody() {
 async fn a_parent_that_is_deleted_while_it_is_in_use_ends_the_run() {
     let cluster = cluster!();
     let namespace = cluster.namespace("set").create();
-    let connection = open_as_admin(cluster).await;
+    let connection = admin(cluster).await;
     let set = shop(namespace.name());
     let lease = place(&connection, namespace.name()).acquire(&run("ada"), 0, &alive).await.unwrap();
     let permit = lease.permit(PATIENCE).await.unwrap();
@@ -333,7 +309,7 @@ async fn a_parent_that_is_deleted_while_it_is_in_use_ends_the_run() {
 async fn a_deployment_that_the_repository_does_not_know_is_refused() {
     let cluster = cluster!();
     let namespace = cluster.namespace("set").create();
-    let connection = open_as_admin(cluster).await;
+    let connection = admin(cluster).await;
     let lease = place(&connection, namespace.name()).acquire(&run("ada"), 0, &alive).await.unwrap();
     let permit = lease.permit(PATIENCE).await.unwrap();
     let parent = Parent::take(&connection, &shop(namespace.name()), permit, applying(12)).await.unwrap();
@@ -351,7 +327,7 @@ async fn a_deployment_that_the_repository_does_not_know_is_refused() {
 async fn what_a_newer_version_wrote_is_told_and_not_guessed() {
     let cluster = cluster!();
     let namespace = cluster.namespace("set").create();
-    let connection = open_as_admin(cluster).await;
+    let connection = admin(cluster).await;
     let set = shop(namespace.name());
     let lease = place(&connection, namespace.name()).acquire(&run("ada"), 0, &alive).await.unwrap();
     let permit = lease.permit(PATIENCE).await.unwrap();
@@ -379,27 +355,27 @@ async fn what_a_newer_version_wrote_is_told_and_not_guessed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_namespace_is_made_where_it_is_missing() {
     let cluster = cluster!();
-    let connection = open_as_admin(cluster).await;
+    let connection = admin(cluster).await;
     let namespace = cluster.namespace("made");
     assert!(ensure_namespace(&connection, namespace.name()).await.unwrap());
     assert!(!ensure_namespace(&connection, namespace.name()).await.unwrap());
 
-    // Who may work in it need not be allowed to look at it.
-    let alice = open(cluster, &cluster.kubeconfig_for("alice")).await;
-    assert!(!ensure_namespace(&alice, namespace.name()).await.unwrap());
+    // Who may work in it need not be allowed to look at it. Nobody else here is bob, who may do more from now on.
+    let bob = open(cluster, &cluster.kubeconfig_for("bob")).await;
+    assert!(!ensure_namespace(&bob, namespace.name()).await.unwrap());
     let role = ["create", "clusterrole", "get-namespaces", "--verb=get", "--resource=namespaces"];
     cluster.kubectl(&role).success();
-    let bind = ["create", "clusterrolebinding", "x", "--clusterrole=get-namespaces", "--user=alice"];
+    let bind = ["create", "clusterrolebinding", "x", "--clusterrole=get-namespaces", "--user=bob"];
     cluster.kubectl(&bind).success();
-    let refused = ensure_namespace(&alice, "not-there").await.unwrap_err();
+    let refused = ensure_namespace(&bob, "not-there").await.unwrap_err();
     let told = refused.to_string();
-    assert!(told.starts_with("cannot create Namespace 'not-there': ") && told.contains("alice"), "{told}");
+    assert!(told.starts_with("cannot create Namespace 'not-there': ") && told.contains("bob"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_namespace_that_is_being_deleted_is_refused() {
     let cluster = cluster!();
-    let connection = open_as_admin(cluster).await;
+    let connection = admin(cluster).await;
     let namespace = cluster.namespace("doomed").create();
     namespace.apply(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: holds, finalizers: [example.org/hold] }\n",

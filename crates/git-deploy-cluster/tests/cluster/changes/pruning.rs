@@ -4,7 +4,7 @@ use git_deploy_cluster::PruneError;
 use git_deploy_testkit::cluster;
 use git_deploy_testkit::cluster::eventually;
 
-use crate::lab::{Lab, config_map, deployment, text};
+use super::lab::{Lab, config_map, deployment, text};
 
 const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: { name: web }\nspec: { selector: { app: web }, ports: [{ port: 80 }] }\n---\n";
 

@@ -6,7 +6,7 @@ use git_deploy_manifest::{SourceFile, read};
 use git_deploy_testkit::cluster;
 use git_deploy_testkit::cluster::eventually;
 
-use crate::lab::{Lab, config_map, deployment};
+use super::lab::{Lab, config_map, deployment};
 
 async fn kind_and_blame(lab: &Lab, manifests: &str) -> (ApiErrorKind, Blame, String) {
     let error = lab.refusal(manifests).await;

@@ -1,14 +1,19 @@
-//! What the tests of Lease, set and access have in common.
+//! What the tests have in common: the way into the cluster, and what Lease and set are asked with.
 
 use std::path::Path;
 use std::time::Duration;
 
-use git_deploy_cluster::{Connection, LeasePlace, Set, Terms};
+use git_deploy_cluster::{ConnectError, Connection, LeasePlace, Set, Terms};
 use git_deploy_core::attempt::Lock;
 use git_deploy_testkit::cluster::Cluster;
 
 /// Short enough for tests, long enough for a machine that has other things to do.
 pub(crate) const TTL: Duration = Duration::from_secs(6);
+
+/// The way that a kubeconfig of the tests shows, if it is one.
+pub(crate) async fn try_open(kubeconfig: &Path) -> Result<Connection, ConnectError> {
+    Connection::open_with(kubeconfig, "test").await
+}
 
 /// The way into the cluster with that kubeconfig.
 pub(crate) async fn open(cluster: &Cluster, kubeconfig: &Path) -> Connection {
@@ -16,7 +21,7 @@ pub(crate) async fn open(cluster: &Cluster, kubeconfig: &Path) -> Connection {
 }
 
 /// The administrator's way into the cluster.
-pub(crate) async fn open_as_admin(cluster: &Cluster) -> Connection {
+pub(crate) async fn admin(cluster: &Cluster) -> Connection {
     open(cluster, cluster.kubeconfig()).await
 }
 

@@ -1,14 +1,13 @@
 //! Objects to wait for, applied by kubectl, and what the wait told.
 
 use std::future::Future;
-use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use git_deploy_cluster::{Applied, Connection, Limits, NotReady, Progress, Target, until_ready};
 use git_deploy_manifest::ObjectId;
 use git_deploy_manifest::readiness::Patience;
-use git_deploy_testkit::cluster::{Cluster, Namespace};
+use git_deploy_testkit::cluster::Namespace;
 use kube::core::discovery::ApiResource;
 use serde_json::Value;
 
@@ -19,14 +18,6 @@ pub(crate) fn limits() -> Limits {
 
 pub(crate) fn short(seconds: u64) -> Limits {
     Limits { timeout: Duration::from_secs(seconds), ..limits() }
-}
-
-pub(crate) async fn open(cluster: &Cluster, kubeconfig: &Path) -> Connection {
-    Connection::open_with(kubeconfig, cluster.context()).await.expect("the cluster can be reached")
-}
-
-pub(crate) async fn admin(cluster: &Cluster) -> Connection {
-    open(cluster, cluster.kubeconfig()).await
 }
 
 /// Applies manifests, and says what was answered.

@@ -4,7 +4,7 @@ use git_deploy_core::environment::Effect;
 use git_deploy_manifest::Stage;
 use git_deploy_testkit::cluster;
 
-use crate::lab::{Lab, config_map, deployment};
+use super::lab::{Lab, config_map, deployment};
 
 const WIDGETS: &str = "apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition

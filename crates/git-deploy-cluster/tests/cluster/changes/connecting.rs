@@ -7,7 +7,7 @@ use git_deploy_cluster::{ConnectError, Resources};
 use git_deploy_testkit::cluster;
 use git_deploy_testkit::cluster::Kubeconfig;
 
-use crate::lab::open;
+use crate::support::try_open;
 
 fn told(error: Result<git_deploy_cluster::Connection, ConnectError>) -> (String, Option<String>) {
     let error = error.err().expect("there is no way to this cluster");
@@ -39,7 +39,7 @@ async fn only_the_context_that_is_named_is_taken() {
 async fn a_token_that_is_no_longer_valid_is_told_as_such() {
     let cluster = cluster!();
     let path = cluster.kubeconfig_with(cluster.access().with_token("expired"));
-    let (text, hint) = told(open(&path).await);
+    let (text, hint) = told(try_open(&path).await);
     assert!(text.contains("refuses the credentials"), "{text}");
     assert!(hint.unwrap().contains("log in again"));
 }
@@ -48,11 +48,11 @@ async fn a_token_that_is_no_longer_valid_is_told_as_such() {
 async fn a_cluster_that_does_not_answer_is_told_within_seconds() {
     let cluster = cluster!();
     let begin = Instant::now();
-    let (text, _) = told(open(&cluster.kubeconfig_with(cluster.access().at("127.0.0.1:1"))).await);
+    let (text, _) = told(try_open(&cluster.kubeconfig_with(cluster.access().at("127.0.0.1:1"))).await);
     assert!(text.contains("cannot reach the cluster of context 'test' at https://127.0.0.1:1/: "), "{text}");
     let proxy = cluster.proxy();
     proxy.refuse();
-    let (text, _) = told(open(&cluster.kubeconfig_through(&proxy)).await);
+    let (text, _) = told(try_open(&cluster.kubeconfig_through(&proxy)).await);
     assert!(text.contains("cannot reach the cluster"), "{text}");
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
 }
@@ -71,7 +71,7 @@ async fn a_proxy_that_the_kubeconfig_names_is_gone_through() {
     assert!(text.contains(&quoted), "{text}");
     std::fs::write(&path, text.replace(&quoted, &format!("{quoted}, \"proxy-url\": \"http://127.0.0.1:1\"")))
         .unwrap();
-    let (text, _) = told(open(&path).await);
+    let (text, _) = told(try_open(&path).await);
     assert!(text.contains("cannot reach the cluster"), "{text}");
 }
 
@@ -79,7 +79,7 @@ async fn a_proxy_that_the_kubeconfig_names_is_gone_through() {
 async fn a_connection_that_breaks_for_a_moment_is_no_failure() {
     let cluster = cluster!();
     let proxy = cluster.proxy();
-    let connection = open(&cluster.kubeconfig_through(&proxy)).await.unwrap();
+    let connection = try_open(&cluster.kubeconfig_through(&proxy)).await.unwrap();
     Resources::discover(&connection).await.unwrap();
     proxy.refuse();
     let again = async {
@@ -94,7 +94,7 @@ async fn a_connection_that_breaks_for_a_moment_is_no_failure() {
 async fn the_api_server_is_told_who_asks() {
     let cluster = cluster!();
     let namespace = cluster.namespace("agent").create();
-    let connection = open(cluster.kubeconfig()).await.unwrap();
+    let connection = try_open(cluster.kubeconfig()).await.unwrap();
     let resources = Resources::discover(&connection).await.unwrap();
     let (resource, _) = resources.find("", "v1", "ConfigMap").unwrap();
     let api = connection.api(&resource, Some(namespace.name()));
@@ -121,7 +121,7 @@ async fn a_server_that_is_asked_too_much_is_asked_again_when_it_says() {
         "{{clusters: [{{name: a, cluster: {{server: 'http://{address}'}}}}], contexts: [{{name: test, context: {{cluster: a, user: ''}}}}]}}"
     );
     std::fs::write(&path, kubeconfig).unwrap();
-    let connection = open(&path).await.unwrap();
+    let connection = try_open(&path).await.unwrap();
     let begin = Instant::now();
     let request = http::Request::get("/api/v1/namespaces").body(Vec::new()).unwrap();
     connection.call(request).await.unwrap();

@@ -6,7 +6,7 @@ use git_deploy_cluster::{JobError, let_go, start_job};
 use git_deploy_testkit::cluster;
 use serde_json::{Value, json};
 
-use crate::lab::Lab;
+use super::lab::Lab;
 
 const HELD: &str = "apiVersion: batch/v1
 kind: Job

@@ -1,17 +1,13 @@
 //! What somebody may do, asked of a real API server.
 
-use std::path::Path;
-
 use git_deploy_cluster::{AccessError, Connection, Need, VERBS_OF_MEMBERS, require_access};
 use git_deploy_testkit::cluster;
 use git_deploy_testkit::cluster::{Cluster, Namespace};
 
+use crate::support::{admin, open};
+
 fn need(verb: &'static str, group: &str, resource: &str, namespace: Option<&str>) -> Need {
     Need { group: group.into(), resource: resource.into(), namespace: namespace.map(str::to_owned), verb }
-}
-
-async fn open(cluster: &Cluster, kubeconfig: &Path) -> Connection {
-    Connection::open_with(kubeconfig, cluster.context()).await.expect("the cluster can be reached")
 }
 
 /// What a small shop needs.
@@ -58,7 +54,7 @@ const ALL: &str = r#"[
 async fn who_may_do_all_is_asked_about_once_a_namespace() {
     let cluster = cluster!();
     let (one, two) = (cluster.namespace("access").create(), cluster.namespace("access").create());
-    let admin = open(cluster, cluster.kubeconfig()).await;
+    let admin = admin(cluster).await;
     let before = admin.calls();
     let all = needs(one.name()).into_iter().chain(needs(two.name()));
     require_access(&admin, all).await.unwrap();

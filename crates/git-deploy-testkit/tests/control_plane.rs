@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use git_deploy_testkit::cluster::{Kubeconfig, Namespace, Options, eventually};
-use git_deploy_testkit::{Output, Running, Sandbox, Victim, cluster, sandbox, skip};
+use git_deploy_testkit::{Output, Running, Sandbox, Victim, cluster, skip};
 use serde_json::{Value, json};
 
 /// A Deployment whose pods behave so, with annotations that say more.
@@ -76,7 +76,7 @@ fn container(namespace: &Namespace, what: &str, holds: impl Fn(&Value) -> bool) 
     eventually(what, || {
         let pods = namespace.list("pods");
         let statuses = pods.iter().map(|pod| &pod["status"]["containerStatuses"][0]);
-        found = statuses.filter(|status| holds(status)).cloned().next().unwrap_or_default();
+        found = statuses.filter(|status| holds(status)).next().cloned().unwrap_or_default();
         !found.is_null()
     });
     found
@@ -272,7 +272,7 @@ fn users_may_do_what_they_were_allowed_to() {
 #[test]
 fn a_kubeconfig_is_private_and_has_no_current_context() {
     let cluster = cluster!();
-    let sandbox = sandbox!();
+    let sandbox = Sandbox::new();
     let path = sandbox.root().join("kubeconfig");
     let access = cluster.access();
     Kubeconfig::new()
@@ -397,8 +397,8 @@ fn hold_a_cluster(told: &Path) {
     let cluster = cluster!(Options::new().nodes(1));
     let _ = cluster.namespace("theirs").create();
     let unfinished = told.with_extension("new");
-    fs::write(&unfinished, cluster.directory().as_os_str().as_encoded_bytes()).unwrap();
-    fs::rename(unfinished, told).unwrap();
+    fs::write(&unfinished, cluster.directory().as_os_str().as_encoded_bytes()).expect("it can be written");
+    fs::rename(unfinished, told).expect("it can be renamed");
     thread::sleep(Duration::from_secs(100));
 }
 
@@ -419,6 +419,9 @@ fn processes_of(directory: &Path) -> Vec<String> {
     found
 }
 
+/// How a test process comes to its end.
+type End = fn(Running) -> Output;
+
 #[test]
 fn nothing_survives_a_test_process_that_is_killed() {
     if let Some(told) = env::var_os(CHILD) {
@@ -428,8 +431,8 @@ fn nothing_survives_a_test_process_that_is_killed() {
     if !Path::new("/proc/self/cwd").exists() {
         skip!("there is no /proc to look for processes in");
     }
-    let sandbox = sandbox!();
-    let ends: [(&str, fn(Running) -> Output); 3] = [
+    let sandbox = Sandbox::new();
+    let ends: [(&str, End); 3] = [
         ("killed", |running| running.kill(Victim::Process)),
         ("killed with its group", |running| running.kill(Victim::Group)),
         ("interrupted", |mut running| {

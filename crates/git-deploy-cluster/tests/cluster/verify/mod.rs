@@ -8,13 +8,12 @@ mod stage;
 
 use std::time::Duration;
 
+use self::stage::{CONFIG, SERVICE, SLOW, apply, because, deployment, job, limits, short, wait, workload};
+use crate::support::{admin, open};
 use git_deploy_cluster::{NotReady, Progress, unblock, until_ready};
 use git_deploy_core::deployment::Blame;
 use git_deploy_testkit::cluster;
 use git_deploy_testkit::cluster::eventually;
-use stage::{
-    CONFIG, SERVICE, SLOW, admin, apply, because, deployment, job, limits, open, short, wait, workload,
-};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rollout_is_ready_when_kubectl_says_so_too() {

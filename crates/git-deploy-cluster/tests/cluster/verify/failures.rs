@@ -7,7 +7,8 @@ use git_deploy_cluster::{Limits, NotReady};
 use git_deploy_core::deployment::Blame;
 use git_deploy_testkit::cluster;
 
-use crate::stage::{admin, apply, because, deployment, job, limits, wait, workload};
+use super::stage::{apply, because, deployment, job, limits, wait, workload};
+use crate::support::admin;
 
 /// A release that cannot work, and what has to be said of it.
 struct Case {

@@ -7,8 +7,9 @@ use git_deploy_core::deployment::Blame;
 use git_deploy_testkit::cluster;
 use git_deploy_testkit::cluster::Options;
 
-use crate::quiet;
-use crate::stage::{SLOW, admin, apply, deployment, limits, open, short, wait, wait_while};
+use super::quiet;
+use super::stage::{SLOW, apply, deployment, limits, short, wait, wait_while};
+use crate::support::{admin, open};
 
 const SOON: Duration = Duration::from_secs(1);
 

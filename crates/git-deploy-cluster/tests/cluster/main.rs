@@ -1,0 +1,8 @@
+//! What the crate does, against a real API server.
+
+mod access;
+mod changes;
+mod lease;
+mod set;
+mod support;
+mod verify;
