@@ -111,6 +111,69 @@ pub fn drop_unwanted(object: &mut Value, managed: &[Value], wanted: &Value) {
     remove(object, &dropped, &held);
 }
 
+/// Whether applying an object would certainly leave it as it is: the manager holds exactly these fields, and they have
+/// these values. In doubt not: the API server knows defaults and spellings of quantities that nobody else knows.
+pub fn is_applied(live: &Value, manager: &str, wanted: &Value) -> bool {
+    let entry = entries(live).find(|entry| is_apply_of(entry, manager));
+    let Some(entry) = entry.filter(|entry| entry["apiVersion"] == wanted["apiVersion"]) else { return false };
+    let Some(mut wanted) = wanted.as_object().cloned() else { return false };
+    // What says which object it is belongs to nobody.
+    wanted.retain(|key, _| key != "apiVersion" && key != "kind");
+    if let Some(metadata) = wanted.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.retain(|key, _| key != "name" && key != "namespace");
+        if metadata.is_empty() {
+            wanted.remove("metadata");
+        }
+    }
+    is_held(&entry["fieldsV1"], &Value::Object(wanted), live)
+}
+
+/// Whether a set of fields is exactly that of a value, and another value agrees in all of them.
+fn is_held(fields: &Value, wanted: &Value, live: &Value) -> bool {
+    let Some(fields) = fields.as_object() else { return false };
+    let mut inner = fields.iter().filter(|(key, _)| *key != ".").peekable();
+    if inner.peek().is_none() {
+        return !wanted.is_null() && wanted == live;
+    }
+    match wanted {
+        Value::Object(wanted) => {
+            let count = inner.clone().count();
+            count == wanted.len()
+                && inner.all(|(key, fields)| {
+                    let name = key.strip_prefix("f:").unwrap_or_default();
+                    let both = wanted.get(name).zip(live.get(name));
+                    both.is_some_and(|(wanted, live)| is_held(fields, wanted, live))
+                })
+        }
+        Value::Array(items) => {
+            let live = live.as_array().map(Vec::as_slice).unwrap_or_default();
+            let mut places = Vec::new();
+            let held = inner.all(|(key, fields)| {
+                let places_of = wanted_index(items, key).zip(index_of(live, key));
+                let Some((index, live_index)) = places_of else { return false };
+                places.push((index, live_index));
+                // An item that is its own name has nothing inside.
+                key.starts_with("v:") || is_held(fields, &items[index], &live[live_index])
+            });
+            places.sort_unstable();
+            // Each once, and in the same order.
+            held && places.len() == items.len()
+                && places.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 < pair[1].1)
+        }
+        _ => false,
+    }
+}
+
+/// The item of a manifest's list that has this key; what the manifest leaves out of a key is a default.
+fn wanted_index(items: &[Value], key: &str) -> Option<usize> {
+    let Some(keys) = key.strip_prefix("k:") else { return index_of(items, key) };
+    let keys: Map<String, Value> = serde_json::from_str(keys).ok()?;
+    let is_it =
+        |item: &Value| keys.iter().all(|(name, value)| item.get(name).is_none_or(|wanted| wanted == value));
+    let mut found = items.iter().enumerate().filter(|(_, item)| is_it(item)).map(|(index, _)| index);
+    found.next().filter(|_| found.next().is_none())
+}
+
 /// The fields that a manager has applied.
 pub fn applied_by<'a>(live: &'a Value, manager: &str) -> Option<&'a Value> {
     entries(live).find(|entry| is_apply_of(entry, manager)).map(|entry| &entry["fieldsV1"])

@@ -93,3 +93,98 @@ fn what_we_held_and_no_longer_want_goes_unless_somebody_else_holds_it() {
         })
     );
 }
+
+/// An object as the API server has it after an apply of [`wanted`], shortened.
+fn applied() -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": "web",
+            "labels": {"a": "b", "by-hand": "c"},
+            "managedFields": [
+                {"manager": "kubectl", "operation": "Update", "apiVersion": "apps/v1",
+                 "fieldsV1": {"f:metadata": {"f:labels": {"f:by-hand": {}}}}},
+                {"manager": MANAGER, "operation": "Apply", "apiVersion": "apps/v1", "fieldsV1": {
+                    "f:metadata": {"f:labels": {"f:a": {}}},
+                    "f:spec": {
+                        "f:replicas": {},
+                        "f:template": {"f:spec": {"f:containers": {
+                            "k:{\"name\":\"one\"}": {".": {}, "f:name": {}, "f:args": {}, "f:ports": {
+                                "k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {".": {}, "f:containerPort": {}},
+                            }},
+                            "k:{\"name\":\"two\"}": {".": {}, "f:name": {}},
+                        }}},
+                    },
+                }},
+            ],
+        },
+        "spec": {
+            "replicas": 2,
+            "paused": false,
+            "template": {"spec": {"containers": [
+                {"name": "one", "args": ["a", "b"], "ports": [{"containerPort": 80, "protocol": "TCP"}], "policy": "default"},
+                {"name": "two"},
+            ]}},
+        },
+    })
+}
+
+fn wanted() -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": "shop", "labels": {"a": "b"}},
+        "spec": {
+            "replicas": 2,
+            "template": {"spec": {"containers": [
+                {"name": "one", "args": ["a", "b"], "ports": [{"containerPort": 80}]},
+                {"name": "two"},
+            ]}},
+        },
+    })
+}
+
+#[test]
+fn what_was_applied_as_it_is_wanted_needs_no_trial() {
+    assert!(is_applied(&applied(), MANAGER, &wanted()));
+    assert!(!is_applied(&applied(), "kubectl", &wanted()));
+}
+
+#[test]
+fn whatever_is_different_is_tried() {
+    let changed = |pointer: &str, value: Value| {
+        let mut wanted = wanted();
+        *wanted.pointer_mut(pointer).unwrap() = value;
+        is_applied(&applied(), MANAGER, &wanted)
+    };
+    assert!(!changed("/spec/replicas", json!(3)));
+    assert!(!changed("/spec/replicas", Value::Null));
+    assert!(!changed("/metadata/labels", json!({})));
+    assert!(!changed("/metadata/labels", json!({"a": "b", "c": "d"})));
+    assert!(!changed("/metadata/labels", json!({"c": "b"})));
+    assert!(!changed("/apiVersion", json!("apps/v1beta1")));
+    let containers = "/spec/template/spec/containers";
+    assert!(!changed(&format!("{containers}/0/args"), json!(["b", "a"])));
+    assert!(!changed(&format!("{containers}/0/ports/0/containerPort"), json!(81)));
+    assert!(!changed(&format!("{containers}/0/ports"), json!([{"containerPort": 80, "protocol": "UDP"}])));
+    assert!(!changed(
+        &format!("{containers}/0/ports"),
+        json!([{"containerPort": 80}, {"containerPort": 80}])
+    ));
+    assert!(!changed(containers, json!([{"name": "two"}])));
+    let (one, two) = (wanted()["spec"]["template"]["spec"]["containers"][0].clone(), json!({"name": "two"}));
+    assert!(!changed(containers, json!([two, one])), "the order counts");
+    assert!(changed(containers, json!([one, two])));
+}
+
+#[test]
+fn a_field_that_somebody_else_took_is_tried() {
+    let mut live = applied();
+    let ours = live.pointer_mut("/metadata/managedFields/1/fieldsV1/f:spec").unwrap();
+    ours.as_object_mut().unwrap().remove("f:replicas");
+    assert!(!is_applied(&live, MANAGER, &wanted()));
+    let mut live = applied();
+    live["spec"]["replicas"] = json!(5);
+    assert!(!is_applied(&live, MANAGER, &wanted()));
+}

@@ -75,6 +75,10 @@ impl Planner<'_> {
         }
         let gives_cause = self.gives_change_cause(target);
         let mut planned = self.prepared(target, live, order, is_leaving);
+        if self.is_as_wanted(&planned) {
+            planned.result.clone_from(&planned.live);
+            return Ok(planned);
+        }
         match self.settled(&mut planned).await.map_err(refused)? {
             Trial::NotPossible(why) => {
                 let is_there = planned.live.is_some() && planned.replaces.is_none();
@@ -157,6 +161,13 @@ impl Planner<'_> {
             live,
             target,
         }
+    }
+
+    /// Whether it can be seen without a trial that an apply would change nothing.
+    fn is_as_wanted(&self, planned: &PlannedObject) -> bool {
+        let is_whole = planned.replaces.is_none() && !planned.adopt && !planned.hand_over_replicas;
+        let live = planned.live.as_ref().filter(|_| is_whole);
+        live.is_some_and(|live| fields::is_applied(live, MANAGER, &planned.target.wanted))
     }
 
     /// Tries it on the object that it is compared with: what controllers write meanwhile must not look like our change.
