@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use git_deploy_core::deployment::{Failure, Step};
-use git_deploy_core::environment::{Effect, PlannedObject as Told, Pulse};
+use git_deploy_core::environment::{Effect, Pulse};
 use git_deploy_core::ids::DeploymentId;
 use git_deploy_manifest::{ONE_TIME, annotation, is_rollback_safe};
 
 use super::ClusterDriver;
-use super::said::of_lease;
-use super::state::{PlannedJob, Session, State};
+use super::said::{of_job, of_lease};
+use super::state::{Held, PlannedJob, Session};
 use crate::jobs::{JobError, let_go, outcome, start, try_job};
 use crate::members::SetView;
 use crate::set::{Change, JobEnd, JobOutcome, Record};
@@ -19,10 +19,6 @@ use crate::target::{Applied, Target};
 pub(super) fn is_one_time(target: &Target) -> bool {
     let id = &target.id;
     id.group == "batch" && id.kind == "Job" && annotation(&target.wanted, ONE_TIME) == Some("true")
-}
-
-pub(super) fn of_job(step: Step) -> impl Fn(JobError) -> Failure {
-    move |error| Failure::new(step, error.blame(), error.to_string()).hint(error.hint())
 }
 
 /// The one-time job that ran for a deployment, or after it, and did not leave behind what fits what was there before.
@@ -76,7 +72,7 @@ impl ClusterDriver<'_> {
     /// Runs the one-time jobs that have not run, and records how they ended.
     pub(super) fn run_jobs(
         &self,
-        state: &mut State,
+        held: &mut Held,
         jobs: &[PlannedJob],
         id: &DeploymentId,
         deadline: Instant,
@@ -86,31 +82,27 @@ impl ClusterDriver<'_> {
         if jobs.is_empty() {
             return Ok(());
         }
-        let session = state.session.clone().ok_or_else(|| Self::not_held(Step::Apply))?;
         let mut started: Vec<Applied> = Vec::new();
         for job in &jobs {
             self.observer.step("Running", &job.target.id.to_string());
-            started.push(self.start_job(state, &session, job, pulse)?);
+            started.push(self.start_job(held, job, pulse)?);
             let outcome = JobOutcome {
                 end: JobEnd::Started,
                 rollback_safe: is_rollback_safe(&job.target.wanted),
                 deployment: Some(id.clone()),
             };
-            self.record_job(state, &job.target, outcome, pulse)?;
+            self.record_job(held, &job.target, outcome, pulse)?;
         }
-        let waited = {
-            let lease = state.lease.as_ref().ok_or_else(|| Self::not_held(Step::Apply))?;
-            self.wait_for(&session, lease, &started, deadline, Step::Apply, pulse)
-        };
+        let waited = self.wait_for(held, &started, deadline, Step::Apply, pulse);
         // Those that have ended are recorded, whatever became of the others.
         for job in &jobs {
             let ended = self.run(Step::Apply, pulse, async {
-                outcome(&session.connection, &job.target, id).await.map_err(of_job(Step::Apply))
+                outcome(&held.session.connection, &job.target, id).await.map_err(of_job(Step::Apply))
             });
             match ended {
                 Ok(Some(outcome)) => {
-                    self.record_job(state, &job.target, outcome, pulse)?;
-                    self.let_job_go(state, &session, &job.target, pulse)?;
+                    self.record_job(held, &job.target, outcome, pulse)?;
+                    self.let_job_go(held, &job.target, pulse)?;
                 }
                 Ok(None) if waited.is_err() => {}
                 Ok(None) => {
@@ -122,17 +114,9 @@ impl ClusterDriver<'_> {
         waited
     }
 
-    fn start_job(
-        &self,
-        state: &State,
-        session: &Session,
-        job: &PlannedJob,
-        pulse: &dyn Pulse,
-    ) -> Result<Applied, Failure> {
-        let (Some(lease), Some(parent)) = (&state.lease, &state.parent) else {
-            return Err(Self::not_held(Step::Apply));
-        };
-        let set = parent.set().id.as_str();
+    fn start_job(&self, held: &Held, job: &PlannedJob, pulse: &dyn Pulse) -> Result<Applied, Failure> {
+        let Held { session, set, lease, .. } = held;
+        let set = set.id.as_str();
         self.run(Step::Apply, pulse, async {
             let started =
                 lease.writing(start(&session.connection, set, &job.target, job.again.then_some(LEAVING)));
@@ -140,14 +124,8 @@ impl ClusterDriver<'_> {
         })
     }
 
-    fn let_job_go(
-        &self,
-        state: &State,
-        session: &Session,
-        job: &Target,
-        pulse: &dyn Pulse,
-    ) -> Result<(), Failure> {
-        let lease = state.lease.as_ref().ok_or_else(|| Self::not_held(Step::Apply))?;
+    fn let_job_go(&self, held: &Held, job: &Target, pulse: &dyn Pulse) -> Result<(), Failure> {
+        let Held { session, lease, .. } = held;
         self.run(Step::Apply, pulse, async {
             let gone = lease.writing(let_go(&session.connection, job));
             gone.await.map_err(of_lease(Step::Apply))?.map_err(of_job(Step::Apply))
@@ -156,17 +134,12 @@ impl ClusterDriver<'_> {
 
     fn record_job(
         &self,
-        state: &mut State,
+        held: &mut Held,
         job: &Target,
         outcome: JobOutcome,
         pulse: &dyn Pulse,
     ) -> Result<(), Failure> {
         let change = Change::default().with_job(&job.id.name, outcome);
-        self.begin_phase(state, Step::Apply, pulse, change)
+        self.begin_phase(held, Step::Apply, pulse, change)
     }
-}
-
-/// A job in words.
-pub(super) fn told(job: &PlannedJob) -> Told {
-    Told { effect: job.effect, title: job.target.id.to_string(), validated: true, diff: None }
 }

@@ -4,12 +4,15 @@
 //! takes long runs on a runtime of two threads, on which the Lease is renewed, while the thread of the run beats the
 //! pulse that keeps its locks in git alive and hears Ctrl-C.
 
-mod back;
 mod forward;
 mod jobs;
+mod look;
+mod planning;
+mod restore;
 mod said;
 mod session;
 mod state;
+mod waiting;
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -30,8 +33,8 @@ use tokio::runtime::Runtime;
 
 use crate::bounds::Bounds;
 use crate::set::Change;
-use said::{of_git, of_lease, of_set};
-use state::State;
+use said::of_git;
+use state::{Against, Held, Session, State};
 
 /// How long a phase waits for the Lease to be confirmed again.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -123,6 +126,28 @@ impl<'a> ClusterDriver<'a> {
         Self { repository, settings, cluster, options, observer, runtime, state: RefCell::default() }
     }
 
+    /// Does what only who holds the environment may do.
+    fn holding<T>(
+        &self,
+        step: Step,
+        work: impl FnOnce(&mut Held) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let held = self.state.borrow_mut().held.take();
+        let mut held = held.ok_or_else(|| not_held(step))?;
+        let done = work(&mut held);
+        self.state.borrow_mut().held = Some(held);
+        done
+    }
+
+    /// What a plan compares with: what is held, or else what was found when the environment was looked at.
+    fn against(&self, session: Session) -> Option<Against> {
+        let state = self.state.borrow();
+        if let Some(held) = &state.held {
+            return Some(held.against());
+        }
+        Some(Against { session, set: state.set.clone()?, parent: state.known_parent.clone() })
+    }
+
     /// Runs what takes long, and beats the pulse meanwhile.
     fn run<T>(
         &self,
@@ -142,6 +167,11 @@ impl<'a> ClusterDriver<'a> {
             }
         })
     }
+}
+
+/// Nobody's fault: nothing is held that has to be.
+fn not_held(step: Step) -> Failure {
+    Failure::of_nobody(step, "the environment is not held by this run")
 }
 
 /// A pulse for what takes a moment only.
@@ -172,7 +202,12 @@ impl Driver for ClusterDriver<'_> {
     }
 
     fn plan(&self, rendered: &Rendered, pulse: &dyn Pulse) -> Result<Plan, Failure> {
-        self.plan_forward(rendered, pulse)
+        let session = self.session(pulse)?;
+        let against = self.against(session).ok_or_else(|| not_held(Step::Plan))?;
+        let forward = self.plan_forward(&against, rendered, pulse)?;
+        let told = said::told(&forward);
+        self.state.borrow_mut().forward = Some(forward);
+        Ok(told)
     }
 
     fn status(&self, standing: &Standing, kept: &Rendered, pulse: &dyn Pulse) -> Result<Status, Failure> {
@@ -193,11 +228,14 @@ impl Driver for ClusterDriver<'_> {
     }
 
     fn apply(&self, work: Work<'_>, rendered: &Rendered) -> Result<(), Failure> {
-        self.apply_forward(work, rendered)
+        let done = self.holding(Step::Apply, |held| self.apply_forward(held, work, rendered))?;
+        self.state.borrow_mut().done = Some(done);
+        Ok(())
     }
 
     fn verify(&self, work: Work<'_>, _: CommitId, _: &dyn Renderer) -> Result<(), Failure> {
-        self.verify_forward(work)
+        let done = self.state.borrow_mut().done.take().ok_or_else(|| not_held(Step::Verify))?;
+        self.holding(Step::Verify, |held| self.verify_forward(held, work, &done))
     }
 
     fn restore(
@@ -206,19 +244,12 @@ impl Driver for ClusterDriver<'_> {
         previous: Option<&Previous>,
         close: &Close,
     ) -> Result<Restored, Failure> {
-        self.go_back(work, previous, close)
+        self.holding(Step::Apply, |held| self.go_back(held, work, previous, close))
     }
 
     fn landing_changes(&self, _: CommitId) -> Result<Vec<RefChange>, Failure> {
-        let mut state = self.state.borrow_mut();
-        let State { lease: Some(lease), parent: Some(parent), .. } = &mut *state else {
-            return Err(Failure::of_nobody(Step::Land, "the environment is not held"));
-        };
-        self.run(Step::Land, &Brief, async {
-            let permit = lease.permit(PATIENCE).await.map_err(of_lease(Step::Land))?;
-            let still = Change::default();
-            parent.advance(permit, still).await.map_err(of_set(Step::Land))
-        })?;
+        let still = Change::default();
+        self.holding(Step::Land, |held| self.begin_phase(held, Step::Land, &Brief, still))?;
         Ok(Vec::new())
     }
 

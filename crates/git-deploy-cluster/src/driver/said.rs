@@ -1,12 +1,17 @@
 //! What the parts of this crate say, as the core wants to hear it.
 
 use git_deploy_core::deployment::{Blame, Failure, Step};
-use git_deploy_core::environment::Rendered;
+use git_deploy_core::environment::{Effect, Plan, PlannedObject as Told, Rendered};
 use git_deploy_core::git::GitError;
 use git_deploy_manifest::{Object, SourceFile, read, redacted, write};
 
+use super::state::{Forward, PlannedJob};
+use crate::access::AccessError;
 use crate::connect::ConnectError;
+use crate::discovery::TargetProblem;
+use crate::jobs::JobError;
 use crate::lease::LeaseError;
+use crate::plan::PlanError;
 use crate::set::SetError;
 
 pub(super) fn of_git(step: Step) -> impl Fn(GitError) -> Failure {
@@ -64,4 +69,45 @@ pub(super) fn without_secrets(rendered: &Rendered) -> Result<Vec<(String, Vec<u8
         (object.source().file.clone(), write(&object))
     };
     Ok(objects(rendered)?.into_iter().map(file).collect())
+}
+
+/// The plan in words.
+pub(super) fn told(forward: &Forward) -> Plan {
+    let planned = &forward.planned;
+    let applied = planned.objects.iter().map(|object| Told {
+        effect: object.effect,
+        title: object.target.id.to_string(),
+        validated: object.unvalidated.is_none(),
+        diff: Some(object.diff()).filter(|diff| !diff.is_empty()),
+    });
+    let deleted = planned.deletions.iter().map(|deletion| Told {
+        effect: Effect::Delete,
+        title: deletion.id.to_string(),
+        validated: true,
+        diff: Some(deletion.diff()).filter(|diff| !diff.is_empty()),
+    });
+    Plan { objects: forward.jobs.iter().map(told_of_job).chain(applied).chain(deleted).collect() }
+}
+
+pub(super) fn of_targets(problems: &[TargetProblem]) -> Failure {
+    let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Failure::of_branch(Step::Plan, texts.join("; "))
+}
+
+pub(super) fn of_access(error: &AccessError) -> Failure {
+    Failure::new(Step::Plan, error.blame(), error.to_string()).hint(error.hint())
+}
+
+pub(super) fn of_plan(error: &PlanError) -> Failure {
+    let hint = error.hints().into_iter().next();
+    Failure::new(Step::Plan, error.blame(), error.to_string()).hint(hint)
+}
+
+pub(super) fn of_job(step: Step) -> impl Fn(JobError) -> Failure {
+    move |error| Failure::new(step, error.blame(), error.to_string()).hint(error.hint())
+}
+
+/// A job in words.
+fn told_of_job(job: &PlannedJob) -> Told {
+    Told { effect: job.effect, title: job.target.id.to_string(), validated: true, diff: None }
 }

@@ -1,20 +1,18 @@
 //! Finding out whether a cluster is the one that the ledger speaks of, taking it, and giving it back.
 
-use std::collections::BTreeSet;
-
-use git_deploy_core::deployment::{Blame, Close, Failure, Step};
+use git_deploy_core::attempt::Lock;
+use git_deploy_core::deployment::{Close, Failure, Step};
 use git_deploy_core::environment::{Custody, NotTaken, Pulse, Standing, Work};
 use git_deploy_core::ids::DeploymentId;
 use git_deploy_core::ledger::Outcome;
 
 use super::jobs::forward_only;
 use super::said::{of_connection, of_lease, of_set};
-use super::state::{Session, State};
+use super::state::{Held, Session};
 use super::{Brief, ClusterDriver, PATIENCE};
 use crate::connect::Connection;
 use crate::discovery::Resources;
 use crate::lease::{LeaseError, LeasePlace, Terms};
-use crate::members::SetView;
 use crate::set::{Change, Parent, Set, SetPhase, ensure_namespace, has_namespace};
 
 impl ClusterDriver<'_> {
@@ -40,7 +38,7 @@ impl ClusterDriver<'_> {
     }
 
     /// The set of this environment of this repository.
-    fn set(&self, standing: &Standing) -> Result<Set, Failure> {
+    pub(super) fn set(&self, standing: &Standing) -> Result<Set, Failure> {
         let cluster = &self.cluster;
         let root = standing.root.ok_or_else(|| {
             let why = "history was cut off when this repository was cloned, and the cluster knows a repository by its first commit";
@@ -106,7 +104,7 @@ impl ClusterDriver<'_> {
         }
         let parent = self.known_parent(&session, standing)?;
         // A plan that follows finds by it what is no longer wanted.
-        self.state.borrow_mut().parent = parent.clone();
+        self.state.borrow_mut().known_parent = parent.clone();
         if let (Some(to), Some(parent)) = (&standing.back_to, &parent) {
             let after = |id: &DeploymentId| id.environment == to.environment && id.number > to.number;
             if let Some(job) = forward_only(parent.record(), after) {
@@ -140,6 +138,22 @@ impl ClusterDriver<'_> {
         format!("lease/{}/{}/{}", self.cluster.context, self.cluster.namespace, set.name)
     }
 
+    /// Who holds the Lease and died, with the value that it has had since.
+    fn judged_gone(
+        &self,
+        place: &LeasePlace,
+        set: &Set,
+        pulse: &dyn Pulse,
+        custody: &dyn Custody,
+    ) -> Result<Option<(Lock, String)>, NotTaken> {
+        let standing =
+            self.run(Step::Plan, pulse, async { place.standing().await.map_err(of_lease(Step::Plan)) })?;
+        let Some((lock, token)) = standing else { return Ok(None) };
+        let gone = custody.is_gone(&lock, &self.place_of_lease(set), &token)?;
+        Ok(gone.then_some((lock, token)))
+    }
+
+    /// Takes the environment, and says by what its set is known for ever.
     pub(super) fn take_cluster(
         &self,
         work: Work<'_>,
@@ -156,18 +170,13 @@ impl ClusterDriver<'_> {
         if created {
             self.observer.step("Created", &format!("namespace '{}'", self.cluster.namespace));
         }
-        let standing_lock =
-            self.run(Step::Plan, work.pulse, async { place.standing().await.map_err(of_lease(Step::Plan)) })?;
-        let gone = match &standing_lock {
-            Some((lock, token)) => custody.is_gone(lock, &self.place_of_lease(&set), token)?,
-            None => false,
-        };
+        let gone = self.judged_gone(&place, &set, work.pulse, custody)?;
         let ours = custody.lock()?;
         let above = parent.as_ref().map_or(0, Parent::transitions);
         let before = parent.as_ref().map(|parent| parent.uid().to_owned());
         // Judged before: what this run knows of other processes belongs to its own thread.
-        let judge = |lock: &git_deploy_core::attempt::Lock, token: &str| {
-            gone && standing_lock.as_ref().is_some_and(|(seen, then)| seen.run == lock.run && then == token)
+        let judge = |lock: &Lock, token: &str| {
+            gone.as_ref().is_some_and(|(seen, then)| seen.run == lock.run && then == token)
         };
         let taken = self.runtime.block_on(place.acquire(&ours, above, &judge));
         let lease = match taken {
@@ -188,8 +197,8 @@ impl ClusterDriver<'_> {
             return Err(Failure::of_nobody(Step::Plan, why).into());
         }
         let mut state = self.state.borrow_mut();
-        state.lease = Some(lease);
-        state.parent = Some(parent);
+        state.known_parent = None;
+        state.held = Some(Held { session, set, lease, parent });
         state.cause = Some(cause(work));
         state.is_rollback = standing.back_to.is_some();
         Ok(uid)
@@ -198,31 +207,16 @@ impl ClusterDriver<'_> {
     /// The verdict that a run which died while it went back had found.
     pub(super) fn found_before(&self, id: &DeploymentId) -> Option<Close> {
         let state = self.state.borrow();
-        let record = state.parent.as_ref()?.record();
+        let record = state.held.as_ref()?.parent.record();
         let failure = record.failure.as_ref()?;
         // Whatever the phase: a failure stays recorded until something is applied again.
         let is_it = record.deployment.as_ref() == Some(id);
         is_it.then(|| failure.verdict())
     }
 
-    /// Where members of the set may be.
-    pub(super) fn view(&self, set: &Set, parent: Option<&Parent>) -> SetView {
-        let extent = parent.map(|parent| parent.record().extent.clone()).unwrap_or_default();
-        SetView {
-            id: set.id.as_str().to_owned(),
-            namespace: self.cluster.namespace.clone(),
-            kinds: extent.kinds.into_iter().collect::<BTreeSet<_>>(),
-            namespaces: extent.namespaces.into_iter().collect::<BTreeSet<_>>(),
-        }
-    }
-
     pub(super) fn give_back(&self, work: Work<'_>, outcome: Outcome) -> Result<(), Failure> {
-        let (lease, parent) = {
-            let mut state = self.state.borrow_mut();
-            let State { lease, parent, .. } = &mut *state;
-            (lease.take(), parent.take())
-        };
-        let (Some(lease), Some(mut parent)) = (lease, parent) else { return Ok(()) };
+        let held = self.state.borrow_mut().held.take();
+        let Some(Held { lease, mut parent, .. }) = held else { return Ok(()) };
         self.run(Step::Land, work.pulse, async {
             if outcome == Outcome::Success && parent.record().deployment.as_ref() == Some(work.id) {
                 let permit = lease.permit(PATIENCE).await.map_err(of_lease(Step::Land))?;
@@ -230,11 +224,6 @@ impl ClusterDriver<'_> {
             }
             lease.release().await.map_err(of_lease(Step::Land))
         })
-    }
-
-    /// Nobody's fault: nothing is held that has to be.
-    pub(super) fn not_held(step: Step) -> Failure {
-        Failure::new(step, Blame::Nobody, "the environment is not held by this run")
     }
 }
 

@@ -1,4 +1,4 @@
-//! What one run holds of a cluster.
+//! What one run knows of a cluster, and holds of it.
 
 use std::time::Instant;
 
@@ -13,27 +13,86 @@ use crate::plan::Planned;
 use crate::set::{Parent, Set};
 use crate::target::{Applied, Target};
 
-/// What one run holds of a cluster. Dropped, the Lease is that of a run that died.
+/// What one run knows of a cluster, and holds.
 #[derive(Default)]
 pub(super) struct State {
     /// The way to the cluster, and the kinds that it knows.
     pub(super) session: Option<Session>,
     /// Whose environment it is, once git was asked.
     pub(super) set: Option<Set>,
-    /// The right to write.
-    pub(super) lease: Option<Lease>,
-    /// What the cluster knows of the environment.
-    pub(super) parent: Option<Parent>,
+    /// What the cluster knew of the environment when it was asked last, before it was taken.
+    pub(super) known_parent: Option<Parent>,
+    /// The environment, once it is taken.
+    pub(super) held: Option<Held>,
     /// What is to be applied, once that is known.
     pub(super) forward: Option<Forward>,
     /// What was applied.
-    pub(super) applied: Vec<Applied>,
-    /// Until when all must be ready.
-    pub(super) deadline: Option<Instant>,
+    pub(super) done: Option<Done>,
     /// Whether bytes of before are applied again because somebody asked for it.
     pub(super) is_rollback: bool,
     /// What `kubectl rollout history` shows for a revision that this run makes.
     pub(super) cause: Option<String>,
+}
+
+/// An environment that is held: whoever has this may write. Dropped, the Lease is that of a run that died.
+pub(super) struct Held {
+    /// The way to the cluster.
+    pub(super) session: Session,
+    /// Whose environment it is.
+    pub(super) set: Set,
+    /// The right to write.
+    pub(super) lease: Lease,
+    /// What the cluster knows of the environment.
+    pub(super) parent: Parent,
+}
+
+impl Held {
+    /// What a plan compares with, as it is now.
+    pub(super) fn against(&self) -> Against {
+        Against { session: self.session.clone(), set: self.set.clone(), parent: Some(self.parent.clone()) }
+    }
+
+    /// Where members of the set may be.
+    pub(super) fn view(&self) -> SetView {
+        view(&self.set, Some(&self.parent))
+    }
+}
+
+/// What a plan compares with.
+pub(super) struct Against {
+    /// The way to the cluster.
+    pub(super) session: Session,
+    /// Whose environment it is.
+    pub(super) set: Set,
+    /// What the cluster knows of the environment.
+    pub(super) parent: Option<Parent>,
+}
+
+impl Against {
+    /// Where members of the set may be.
+    pub(super) fn view(&self) -> SetView {
+        view(&self.set, self.parent.as_ref())
+    }
+}
+
+fn view(set: &Set, parent: Option<&Parent>) -> SetView {
+    let extent = parent.map(|parent| parent.record().extent.clone()).unwrap_or_default();
+    SetView {
+        id: set.id.as_str().to_owned(),
+        namespace: set.namespace.clone(),
+        kinds: extent.kinds.into_iter().collect(),
+        namespaces: extent.namespaces.into_iter().collect(),
+    }
+}
+
+/// What was applied, and is not seen to be ready yet.
+pub(super) struct Done {
+    /// As it was planned.
+    pub(super) forward: Forward,
+    /// As it is in the cluster.
+    pub(super) applied: Vec<Applied>,
+    /// Until when all must be ready.
+    pub(super) deadline: Instant,
 }
 
 /// The way to the cluster, and the kinds that it knows. Cheap to clone but for the kinds.

@@ -10,10 +10,11 @@ use git_deploy_core::ids::DeploymentId;
 use git_deploy_manifest::{GroupKind, Object, ObjectId};
 
 use super::ClusterDriver;
-use super::forward::{Purpose, extent};
+use super::forward::extent;
 use super::jobs::forward_only;
+use super::planning::Purpose;
 use super::said::{objects, of_git};
-use super::state::{Session, State};
+use super::state::{Held, Session};
 use crate::objects::IN_FLIGHT;
 use crate::set::{Change, SetFailure, SetPhase};
 use crate::target::Target;
@@ -21,23 +22,29 @@ use crate::target::Target;
 impl ClusterDriver<'_> {
     pub(super) fn go_back(
         &self,
+        held: &mut Held,
         work: Work<'_>,
         previous: Option<&Previous>,
         close: &Close,
     ) -> Result<Restored, Failure> {
         let failure = SetFailure::from(close);
         let restoring = Change::to(SetPhase::Restoring).of(work.id).because(failure.clone());
-        self.begin_phase(&mut self.state.borrow_mut(), Step::Apply, work.pulse, restoring)?;
-        let gone_back = self.way_back(work, previous);
+        self.begin_phase(held, Step::Apply, work.pulse, restoring)?;
+        let gone_back = self.way_back(held, work, previous);
         let phase = if gone_back.is_ok() { SetPhase::Done } else { SetPhase::Degraded };
         let ended = Change::to(phase).because(failure);
-        let told = self.begin_phase(&mut self.state.borrow_mut(), Step::Apply, work.pulse, ended);
+        let told = self.begin_phase(held, Step::Apply, work.pulse, ended);
         gone_back.and_then(|restored| told.map(|()| restored))
     }
 
-    fn way_back(&self, work: Work<'_>, previous: Option<&Previous>) -> Result<Restored, Failure> {
-        let Some(previous) = previous else { return self.after_a_first_failure(work.pulse) };
-        if let Some(job) = self.migrated(work.id) {
+    fn way_back(
+        &self,
+        held: &mut Held,
+        work: Work<'_>,
+        previous: Option<&Previous>,
+    ) -> Result<Restored, Failure> {
+        let Some(previous) = previous else { return self.after_a_first_failure(held, work.pulse) };
+        if let Some(job) = migrated(held, work.id) {
             let why = format!(
                 "one-time job '{job}' ran, and what stood there before may not fit what it left: only forward is safe"
             );
@@ -45,29 +52,20 @@ impl ClusterDriver<'_> {
         }
         self.observer.step("Restoring", &format!("what {} had applied", previous.id));
         let rendered = kept::read(self.repository, previous.kept).map_err(of_git(Step::Apply))?;
-        self.apply_again(&rendered, work.id, work.pulse)?;
+        self.apply_again(held, &rendered, work.id, work.pulse)?;
         Ok(Restored::Back)
     }
 
-    /// The one-time job that ran for this deployment and did not say that going back is safe.
-    fn migrated(&self, id: &DeploymentId) -> Option<String> {
-        let state = self.state.borrow();
-        let record = state.parent.as_ref()?.record();
-        forward_only(record, |deployment| deployment == id).map(str::to_owned)
-    }
-
     /// There is nothing to go back to.
-    fn after_a_first_failure(&self, pulse: &dyn Pulse) -> Result<Restored, Failure> {
+    fn after_a_first_failure(&self, held: &mut Held, pulse: &dyn Pulse) -> Result<Restored, Failure> {
         match self.cluster.first_failure {
             FirstFailure::Keep => {
                 Ok(Restored::Left("it was the first, there is nothing to go back to".to_owned()))
             }
             FirstFailure::Remove => {
                 self.observer.step("Removing", "what a first deployment left that failed");
-                let forward = self.plan_objects(&[], Purpose::ApplyAndPrune, pulse)?;
-                let mut state = self.state.borrow_mut();
-                let session = session(&state)?;
-                self.prune(&mut state, &session, &forward, pulse)?;
+                let forward = self.plan_objects(&held.against(), &[], Purpose::ApplyAndPrune, pulse)?;
+                self.prune(held, &forward, pulse)?;
                 Ok(Restored::Back)
             }
         }
@@ -76,16 +74,16 @@ impl ClusterDriver<'_> {
     /// How many of it run is left as it is: somebody may have scaled it since, for a reason.
     fn with_live_replicas(
         &self,
+        session: &Session,
         mut objects: Vec<Object>,
         pulse: &dyn Pulse,
     ) -> Result<Vec<Object>, Failure> {
-        let Session { connection, .. } = self.session(pulse)?;
-        let targets = self.targets(&objects, pulse)?;
+        let targets = self.targets(session, &objects)?;
         self.run(Step::Apply, pulse, async {
             let scaled = |target: &Target| target.wanted.pointer("/spec/replicas").is_some();
             let mut live = stream::iter(targets.iter().enumerate().filter(|(_, target)| scaled(target)))
                 .map(|(index, target)| {
-                    let live = connection.get(target.into());
+                    let live = session.connection.get(target.into());
                     async move { live.await.map(|live| (index, live)) }
                 })
                 .buffer_unordered(IN_FLIGHT);
@@ -105,32 +103,34 @@ impl ClusterDriver<'_> {
     }
 
     /// Applies bytes of before in the same phases, waits, and deletes last what came with what failed.
-    fn apply_again(&self, rendered: &Rendered, id: &DeploymentId, pulse: &dyn Pulse) -> Result<(), Failure> {
+    fn apply_again(
+        &self,
+        held: &mut Held,
+        rendered: &Rendered,
+        id: &DeploymentId,
+        pulse: &dyn Pulse,
+    ) -> Result<(), Failure> {
         let (left, again): (Vec<Object>, Vec<Object>) = objects(rendered)?.into_iter().partition(is_left);
         let spares =
             HOLD_DATA.map(|(group, kind)| GroupKind { group: group.to_owned(), kind: kind.to_owned() });
-        let again = self.with_live_replicas(again, pulse)?;
-        let mut forward = self.plan_objects(&again, Purpose::ApplyAndPrune, pulse)?;
+        let again = self.with_live_replicas(&held.session, again, pulse)?;
+        let mut forward = self.plan_objects(&held.against(), &again, Purpose::ApplyAndPrune, pulse)?;
         // What is not applied again is not deleted either; of the kinds that hold data nothing is.
         let left: Vec<Object> = left.into_iter().filter(|object| !holds_data(object.id())).collect();
-        forward.wanted.extend(self.targets(&left, pulse)?);
+        forward.wanted.extend(self.targets(&held.session, &left)?);
         forward.spares = spares.into();
         let deadline = Instant::now() + self.cluster.timeout;
-        let mut state = self.state.borrow_mut();
         let widened = Change::default().widening(extent(&forward.wanted));
-        self.begin_phase(&mut state, Step::Apply, pulse, widened)?;
-        let session = session(&state)?;
-        let applied = self.apply_planned(&mut state, &forward, id, deadline, pulse)?;
-        {
-            let lease = state.lease.as_ref().ok_or_else(|| Self::not_held(Step::Apply))?;
-            self.wait_for(&session, lease, &applied, deadline, Step::Verify, pulse)?;
-        }
-        self.prune(&mut state, &session, &forward, pulse)
+        self.begin_phase(held, Step::Apply, pulse, widened)?;
+        let applied = self.apply_planned(held, &forward, id, deadline, pulse)?;
+        self.wait_for(held, &applied, deadline, Step::Verify, pulse)?;
+        self.prune(held, &forward, pulse)
     }
 }
 
-fn session(state: &State) -> Result<Session, Failure> {
-    state.session.clone().ok_or_else(|| ClusterDriver::not_held(Step::Apply))
+/// The one-time job that ran for this deployment and did not say that going back is safe.
+fn migrated(held: &Held, id: &DeploymentId) -> Option<String> {
+    forward_only(held.parent.record(), |deployment| deployment == id).map(str::to_owned)
 }
 
 /// Kinds that hold what others have written since: never applied again, never deleted on the way back.

@@ -1,0 +1,155 @@
+//! What is to be done: where objects belong, what applying them changes, and whether all of it is allowed.
+
+use std::collections::BTreeSet;
+
+use git_deploy_core::config::deploy_toml::Prune;
+use git_deploy_core::deployment::{Failure, Step};
+use git_deploy_core::environment::{Pulse, Rendered};
+use git_deploy_manifest::{GroupKind, Object, ObjectId, is_redacted};
+
+use super::forward::LEAVING;
+use super::said::{objects, of_access, of_plan, of_targets};
+use super::state::{Against, Forward, Session};
+use super::{ClusterDriver, jobs};
+use crate::access::{Need, VERBS_OF_MEMBERS, require_access};
+use crate::plan::{PlanOptions, Planned, plan};
+use crate::prune::PruneOptions;
+use crate::set::Parent;
+use crate::target::Target;
+
+/// What a plan is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// What is no longer wanted goes when everything else is ready.
+    ApplyAndPrune,
+    /// What is no longer wanted stays.
+    ApplyOnly,
+    /// Nothing is going to be changed: what others hold is shown as different, and rights to write are not needed beyond
+    /// those for trying.
+    Look,
+}
+
+impl ClusterDriver<'_> {
+    /// Plans to bring the set to what was rendered.
+    pub(super) fn plan_forward(
+        &self,
+        against: &Against,
+        rendered: &Rendered,
+        pulse: &dyn Pulse,
+    ) -> Result<Forward, Failure> {
+        let objects = objects(rendered)?;
+        if objects.is_empty() {
+            let why = "the manifests hold no object: an empty set would delete all that is deployed";
+            return Err(Failure::of_branch(Step::Plan, why));
+        }
+        self.plan_objects(against, &objects, self.purpose(), pulse)
+    }
+
+    fn purpose(&self) -> Purpose {
+        match self.cluster.prune {
+            Prune::Now => Purpose::ApplyAndPrune,
+            Prune::Never => Purpose::ApplyOnly,
+            Prune::After(_) => {
+                self.observer.warn(
+                    "'prune' as a duration is not in this version yet: what is no longer wanted stays, as with \"never\"",
+                );
+                Purpose::ApplyOnly
+            }
+        }
+    }
+
+    /// Plans to bring the set to these objects.
+    pub(super) fn plan_objects(
+        &self,
+        against: &Against,
+        objects: &[Object],
+        purpose: Purpose,
+        pulse: &dyn Pulse,
+    ) -> Result<Forward, Failure> {
+        let Against { session, parent, .. } = against;
+        let targets = self.targets(session, objects)?;
+        let wanted = targets.clone();
+        let looks = purpose == Purpose::Look;
+        let targets: Vec<Target> =
+            targets.into_iter().filter(|target| !self.is_left(target, !looks)).collect();
+        let (jobs, targets): (Vec<Target>, Vec<Target>) = targets.into_iter().partition(jobs::is_one_time);
+        // What has run has run: going back never runs it again.
+        let jobs = if self.state.borrow().is_rollback { Vec::new() } else { jobs };
+        let view = against.view();
+        let options = PlanOptions {
+            force_conflicts: self.options.force_conflicts,
+            change_cause: self.state.borrow().cause.clone(),
+            prune: (purpose != Purpose::ApplyOnly).then(|| self.prune_options(objects.is_empty())),
+        };
+        let (mut planned, jobs) = self.run(Step::Plan, pulse, async {
+            if !looks {
+                self.require_access(session, &wanted).await?;
+            }
+            let planned = plan(&session.connection, &session.resources, &view, &targets, &options).await;
+            let planned = planned.map_err(|error| of_plan(&error))?;
+            if !looks {
+                self.require_deleting(session, &planned, &wanted).await?;
+            }
+            let record = parent.as_ref().map(Parent::record);
+            Ok((planned, self.plan_jobs(session, &view, record, jobs).await?))
+        })?;
+        planned.deletions.retain(|deletion| !wanted.iter().any(|target| target.id.is_same(&deletion.id)));
+        planned.kept.retain(|(id, _)| !wanted.iter().any(|target| target.id.is_same(id)));
+        let prunes = purpose == Purpose::ApplyAndPrune;
+        Ok(Forward { planned, jobs, wanted, prunes, spares: Vec::new() })
+    }
+
+    /// Where the objects belong.
+    pub(super) fn targets(&self, session: &Session, objects: &[Object]) -> Result<Vec<Target>, Failure> {
+        let targets = session.resources.targets(objects, &self.cluster.namespace, &self.cluster.bounds);
+        targets.map_err(|problems| of_targets(&problems))
+    }
+
+    pub(super) fn prune_options(&self, all: bool) -> PruneOptions {
+        PruneOptions {
+            other_namespaces: self.cluster.bounds.other_namespaces(&self.cluster.namespace),
+            gone_timeout: LEAVING,
+            all,
+        }
+    }
+
+    /// Whether an object is left as it is, because git knows only digests of its values.
+    fn is_left(&self, target: &Target, tells: bool) -> bool {
+        let is_left = is_redacted(&target.id, &target.wanted);
+        if is_left && tells {
+            self.observer.warn(&format!("{} is left as it is: its values are not kept in git", target.id));
+        }
+        is_left
+    }
+
+    async fn require_access(&self, session: &Session, targets: &[Target]) -> Result<(), Failure> {
+        let needs = targets.iter().flat_map(|target| {
+            VERBS_OF_MEMBERS.map(|verb| Need::of(&target.resource, target.id.namespace.as_deref(), verb))
+        });
+        let needs = needs.chain(Need::of_parent(&self.cluster.namespace));
+        require_access(&session.connection, needs).await.map_err(|error| of_access(&error))
+    }
+
+    /// The same for what is to be deleted where nothing of its kind was `asked` for: also before the first change.
+    async fn require_deleting(
+        &self,
+        session: &Session,
+        planned: &Planned,
+        asked: &[Target],
+    ) -> Result<(), Failure> {
+        let place = |id: &ObjectId| (GroupKind::from(id), id.namespace.clone());
+        let asked: BTreeSet<_> = asked.iter().map(|target| place(&target.id)).collect();
+        let places = planned.deletions.iter().map(|deletion| place(&deletion.id));
+        let needs: Vec<Need> = places
+            .filter(|place| !asked.contains(place))
+            .filter_map(|(kind, namespace)| Some((session.resources.find_kind(&kind)?.0, namespace)))
+            .flat_map(|(kind, namespace)| {
+                ["get", "delete"].map(|verb| Need::of(&kind, namespace.as_deref(), verb))
+            })
+            .collect();
+        if needs.is_empty() {
+            return Ok(());
+        }
+        require_access(&session.connection, needs).await.map_err(|error| of_access(&error))
+    }
+}

@@ -1,0 +1,120 @@
+//! Waiting until what was applied is ready.
+
+use std::time::Instant;
+
+use git_deploy_core::deployment::{Failure, Step};
+use git_deploy_core::environment::{Effect, Pulse};
+use git_deploy_manifest::Stage;
+use git_deploy_manifest::readiness::Patience;
+
+use super::ClusterDriver;
+use super::said::of_lease;
+use super::state::Held;
+use crate::plan::PlannedObject;
+use crate::target::Applied;
+use crate::unblock::unblock;
+use crate::verify::{Limits, NotReady, Progress, until_ready};
+
+impl ClusterDriver<'_> {
+    /// Waits until these are ready.
+    pub(super) fn wait_for(
+        &self,
+        held: &Held,
+        applied: &[Applied],
+        deadline: Instant,
+        step: Step,
+        pulse: &dyn Pulse,
+    ) -> Result<(), Failure> {
+        let Held { session, lease, .. } = held;
+        let patience = Patience { crash: self.cluster.crash_grace, ..Patience::default() };
+        // Told by the thread of the run, which alone may speak.
+        let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let mut last = String::new();
+        let tell = move |progress: Progress| drop(sender.send(progress));
+        let ready = self.run(step, pulse, async {
+            loop {
+                let limits = Limits { timeout: deadline.saturating_duration_since(Instant::now()), patience };
+                let ready = lease.watching(until_ready(&session.connection, applied, &limits, &tell));
+                let mut ready = std::pin::pin!(ready);
+                let ready = loop {
+                    tokio::select! {
+                        done = &mut ready => break done.map_err(of_lease(step))?,
+                        Some(progress) = told.recv() => self.tell(&progress, &mut last),
+                    }
+                };
+                let Err(error @ NotReady::Blocked { pods, .. }) = &ready else { break Ok(ready) };
+                self.observer.warn(&format!("{error}: deleted"));
+                let deleted =
+                    lease.writing(unblock(&session.connection, pods)).await.map_err(of_lease(step))?;
+                deleted.map_err(|error| Failure::new(step, error.blame(), error.to_string()))?;
+            }
+        })?;
+        let warnings = ready.map_err(|error| self.not_ready(step, error))?;
+        warnings.iter().for_each(|warning| self.observer.warn(warning));
+        Ok(())
+    }
+
+    /// Tells how it goes, each thing once.
+    fn tell(&self, progress: &Progress, last: &mut String) {
+        match progress {
+            Progress::Warning(text) => self.observer.warn(text),
+            Progress::Standing { ready, wanted, waiting } => {
+                let first = waiting.first().map(|(id, what)| format!(", {id}: {what}")).unwrap_or_default();
+                let text = format!("{ready} of {wanted}{first}");
+                if text != *last {
+                    self.observer.step("Ready", &text);
+                    *last = text;
+                }
+            }
+        }
+    }
+
+    fn not_ready(&self, step: Step, mut error: NotReady) -> Failure {
+        error.evidence().iter().for_each(|line| self.observer.step("Seen", line));
+        let is_late = match &mut error {
+            NotReady::TimedOut { timeout, .. } => {
+                // What was left for this wait says nothing to a person: the time is for the whole step.
+                *timeout = self.cluster.timeout;
+                true
+            }
+            NotReady::Failed { .. }
+            | NotReady::Blocked { .. }
+            | NotReady::Unreachable { .. }
+            | NotReady::Denied { .. } => false,
+        };
+        let failure = Failure::new(step, error.blame(), error.to_string());
+        if is_late { failure.timed_out() } else { failure }
+    }
+}
+
+/// What has to be ready before a step is over.
+pub(super) enum Wait {
+    /// Nothing yet.
+    Nothing,
+    /// What the step has applied.
+    These,
+    /// All that was applied so far.
+    All,
+}
+
+/// What has to be ready before the next step.
+pub(super) fn waits_for(
+    stage: Stage,
+    objects: &[PlannedObject],
+    later: &[(Stage, &[PlannedObject])],
+) -> Wait {
+    let Some((next, _)) = later.first() else { return Wait::Nothing };
+    let changes = |objects: &[PlannedObject]| objects.iter().any(|object| object.effect != Effect::Keep);
+    let changes_later = || later.iter().any(|(_, objects)| changes(objects));
+    match stage {
+        Stage::Foundations if objects.iter().any(is_definition) => Wait::These,
+        // What comes first in its stage is waited for, as `git-deploy/order` says.
+        _ if *next == stage && changes_later() => Wait::These,
+        Stage::Workloads if changes_later() => Wait::All,
+        _ => Wait::Nothing,
+    }
+}
+
+fn is_definition(object: &PlannedObject) -> bool {
+    object.target.id.kind == "CustomResourceDefinition" && object.effect != Effect::Keep
+}
