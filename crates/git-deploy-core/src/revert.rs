@@ -2,7 +2,6 @@
 //!
 //! It does so in the words that `git revert` writes, commit by commit, or by going back to the very files of before.
 
-use crate::git::log::Logged;
 use crate::ids::{CommitId, ObjectId};
 
 /// What stands in front of the id in a message that `git revert` wrote.
@@ -10,6 +9,19 @@ const WORDS: &str = "This reverts commit ";
 
 /// A shorter beginning of an id could mean many.
 const SHORTEST: usize = 7;
+
+/// One commit of a stretch of history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logged {
+    /// The commit.
+    pub id: CommitId,
+    /// What it holds.
+    pub tree: ObjectId,
+    /// The commit before it, the first if there are several.
+    pub parent: Option<CommitId>,
+    /// Its message.
+    pub message: String,
+}
 
 /// The commits that a deployment brought, and what history did after them.
 #[derive(Debug, Clone, Copy)]

@@ -77,8 +77,8 @@ impl Site for Sites<'_> {
         };
         let branch =
             RefName::branch(branch).map_err(|error| Failure::of_nobody(Step::Plan, error.to_string()))?;
-        let driver = RenderedBranch::new(view.repository, &view.settings, environment.name.clone(), branch);
-        Ok(Box::new(driver.described_by(&Manifests)))
+        let (name, settings) = (environment.name.clone(), &view.settings);
+        Ok(Box::new(RenderedBranch::new(view.repository, settings, name, branch, &Manifests)))
     }
 
     fn renderer<'a>(

@@ -24,43 +24,32 @@ pub struct RenderedBranch<'a> {
     settings: &'a Settings,
     environment: EnvironmentName,
     branch: RefName,
-    describe: Option<&'a dyn Describe>,
+    describe: &'a dyn Describe,
 }
 
 impl<'a> RenderedBranch<'a> {
-    /// The environment of this name, on this branch.
+    /// The environment of this name, on this branch, with somebody who can say what the files mean.
     pub fn new(
         repository: &'a Repository,
         settings: &'a Settings,
         environment: EnvironmentName,
         branch: RefName,
+        describe: &'a dyn Describe,
     ) -> Self {
-        Self { repository, settings, environment, branch, describe: None }
-    }
-
-    /// The same, with somebody who can say what the files mean.
-    #[must_use]
-    pub fn described_by(self, describe: &'a dyn Describe) -> Self {
-        Self { describe: Some(describe), ..self }
+        Self { repository, settings, environment, branch, describe }
     }
 
     /// What becomes of a file, in the words of whoever understands it.
-    fn planned(&self, path: &str, title: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> PlannedObject {
+    fn planned(&self, path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> PlannedObject {
         let effect = match (before, after) {
             (None, _) => Effect::Create,
             (Some(_), None) => Effect::Delete,
             (Some(before), Some(after)) if before == after => Effect::Keep,
             (Some(_), Some(_)) => Effect::Change,
         };
-        let (title, diff) = match self.describe {
-            None => (title.to_owned(), None),
-            Some(describe) => {
-                let bytes = after.or(before).unwrap_or_default();
-                let diff = (effect != Effect::Keep).then(|| describe.diff(path, before, after));
-                (describe.title(path, bytes), diff.flatten())
-            }
-        };
-        PlannedObject { effect, title, validated: true, diff }
+        let title = self.describe.title(path, after.or(before).unwrap_or_default());
+        let diff = (effect != Effect::Keep).then(|| self.describe.diff(path, before, after));
+        PlannedObject { effect, title, validated: true, diff: diff.flatten() }
     }
 
     fn tip(&self) -> Result<Option<CommitId>, GitError> {
@@ -119,12 +108,12 @@ impl Driver for RenderedBranch<'_> {
         let mut standing = self.standing_files().map_err(failed(Step::Plan))?;
         let mut objects = Vec::new();
         let read = |id| self.repository.read(id, Kind::Blob).map_err(failed(Step::Plan));
-        for RenderedObject { path, title, bytes, .. } in &rendered.objects {
+        for RenderedObject { path, bytes, .. } in &rendered.objects {
             let before = standing.remove(path).map(read).transpose()?;
-            objects.push(self.planned(path, title, before.as_deref(), Some(bytes)));
+            objects.push(self.planned(path, before.as_deref(), Some(bytes)));
         }
         for (path, id) in standing {
-            objects.push(self.planned(&path, &path, Some(&read(id)?), None));
+            objects.push(self.planned(&path, Some(&read(id)?), None));
         }
         objects.sort();
         Ok(Plan { objects })

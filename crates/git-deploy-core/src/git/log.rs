@@ -2,20 +2,8 @@
 
 use crate::git::program::git;
 use crate::git::{GitError, Repository};
-use crate::ids::{CommitId, ObjectId};
-
-/// One commit of a stretch of history.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Logged {
-    /// The commit.
-    pub id: CommitId,
-    /// What it holds.
-    pub tree: ObjectId,
-    /// The commit before it, the first if there are several.
-    pub parent: Option<CommitId>,
-    /// Its message.
-    pub message: String,
-}
+use crate::ids::CommitId;
+use crate::revert::Logged;
 
 impl Repository {
     /// The commits of `from..tip`, newest first; all up to `tip` where there is no `from`.
