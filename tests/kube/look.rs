@@ -36,8 +36,7 @@ fn status(shop: &ClusterShop<'_>, arguments: &[&str]) -> Output {
 
 /// How often git-deploy has changed something in the namespace.
 fn changes(shop: &ClusterShop<'_>) -> usize {
-    let ours = |user_agent: &str| user_agent.starts_with("git-deploy/");
-    shop.namespace.audit().iter().filter(|event| event.is_change() && ours(&event.user_agent)).count()
+    shop.namespace.audit().iter().filter(|event| event.is_ours() && event.is_change()).count()
 }
 
 #[test]

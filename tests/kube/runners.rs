@@ -66,9 +66,8 @@ fn a_lease_keeps_out_whoever_cannot_see_the_lock_in_git() {
 /// Whose changes follow each other, without repetitions.
 fn turns(shop: &ClusterShop<'_>) -> Vec<String> {
     let events = shop.namespace.audit();
-    let changes = events.iter().filter(|event| event.is_change() && event.code < 300);
-    let changes =
-        changes.filter(|event| event.user_agent.starts_with("git-deploy/") && event.resource != "leases");
+    let changes = events.iter().filter(|event| event.is_ours() && event.is_change() && event.code < 300);
+    let changes = changes.filter(|event| event.resource != "leases");
     let mut users: Vec<String> = changes.map(|event| event.user.clone()).collect();
     users.dedup();
     users

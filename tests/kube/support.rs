@@ -60,8 +60,7 @@ pub(crate) fn yaml(objects: &[Value]) -> String {
 
 /// The changes that the tool under test made, in their order.
 pub(crate) fn ours(events: &[AuditEvent]) -> Vec<&AuditEvent> {
-    let is_ours = |event: &&AuditEvent| event.user == "admin" && event.user_agent.starts_with("git-deploy/");
-    events.iter().filter(is_ours).filter(|event| event.is_change() && event.code < 300).collect()
+    events.iter().filter(|event| event.is_ours() && event.is_change() && event.code < 300).collect()
 }
 
 /// When the last of the Deployments became ready that became so. Whoever watches may know before the controller that wrote

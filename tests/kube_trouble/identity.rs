@@ -1,6 +1,7 @@
 //! Whose cluster it is.
 
 use git_deploy_testkit::cluster::Options;
+use git_deploy_testkit::shop::SET;
 use git_deploy_testkit::{cluster, sandbox};
 
 use crate::lab::{Lab, config_map};
@@ -38,7 +39,7 @@ fn a_context_that_suddenly_means_another_cluster_is_refused_unless_told_otherwis
 fn a_parent_that_was_deleted_and_made_anew_is_another_cluster() {
     let lab = Lab::new(&sandbox!(), cluster!());
     lab.deployed("one", &config_map("one", "a: b"));
-    lab.namespace.kubectl(&["delete", "configmap", "git-deploy-shop-production"]).success();
+    lab.namespace.kubectl(&["delete", "configmap", SET]).success();
     lab.deployable("two", &config_map("two", "a: b"));
     lab.deploy(&[]).code_is(128).stderr_contains("knows nothing of deployment-0001");
     lab.deploy(&["--new-cluster"]).success();
@@ -58,10 +59,7 @@ fn another_repository_with_the_same_name_of_a_project_is_refused() {
     theirs.deployable("two", &config_map("two", "a: b"));
     for arguments in [&[][..], &["--new-cluster"], &["--force-conflicts"]] {
         let output = theirs.deploy(arguments);
-        output
-            .code_is(128)
-            .stderr_contains("git-deploy-shop-production")
-            .stderr_contains("hint: choose another");
+        output.code_is(128).stderr_contains(SET).stderr_contains("hint: choose another");
         theirs.claimed_nothing();
     }
     assert!(lab.namespace.find("configmap", "two").is_none());
@@ -124,11 +122,11 @@ fn an_object_of_another_set_is_refused_also_when_it_is_to_be_taken_over() {
 #[test]
 fn a_parent_that_another_tool_made_is_left_alone() {
     let lab = Lab::new(&sandbox!(), cluster!());
-    lab.namespace.apply(
-        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: git-deploy-shop-production\n  annotations: { applyset.kubernetes.io/tooling: kubectl/v1.36 }\n  labels: { applyset.kubernetes.io/id: applyset-theirs-v1 }\n",
-    );
+    lab.namespace.apply(&format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {SET}\n  annotations: {{ applyset.kubernetes.io/tooling: kubectl/v1.36 }}\n  labels: {{ applyset.kubernetes.io/id: applyset-theirs-v1 }}\n",
+    ));
     lab.deployable("more", &config_map("more", "a: b"));
-    lab.deploy(&[]).code_is(128).stderr_contains("git-deploy-shop-production");
+    lab.deploy(&[]).code_is(128).stderr_contains(SET);
     lab.claimed_nothing();
     lab.changed_nothing();
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use git_deploy_testkit::cluster::{AuditEvent, Cluster, Namespace, eventually};
-use git_deploy_testkit::shop::Shop;
+use git_deploy_testkit::shop::{SET, Shop};
 use git_deploy_testkit::{Output, Repo, Run, Running, Sandbox};
 use serde_json::Value;
 
@@ -103,7 +103,7 @@ impl<'c> Lab<'c> {
         let mut events = self.namespace.audit();
         events.retain(|event| {
             event.is_change()
-                && event.user_agent.starts_with("git-deploy/")
+                && event.is_ours()
                 && event.code < 400
                 && event.resource != "leases"
                 && !event.name.starts_with("git-deploy-")
@@ -152,7 +152,7 @@ impl<'c> Lab<'c> {
 
     /// The parent of the set, if it is there.
     pub(crate) fn parent(&self) -> Option<Value> {
-        self.namespace.find("configmap", "git-deploy-shop-production")
+        self.namespace.find("configmap", SET)
     }
 
     /// The phase that the parent tells.

@@ -1,12 +1,10 @@
 //! Somebody else at work in the middle of a deployment.
 
 use git_deploy_testkit::cluster::eventually;
+use git_deploy_testkit::shop::SET;
 use git_deploy_testkit::{Running, cluster, sandbox};
 
 use crate::lab::{Lab, Pods, config_map, deployment};
-
-const LEASE: &str = "git-deploy-shop-production";
-const PARENT: &str = "git-deploy-shop-production";
 
 /// Starts a deployment, and waits until everything is applied.
 fn until_verify(lab: &Lab<'_>) -> Running {
@@ -20,7 +18,7 @@ fn a_lease_that_somebody_deletes_ends_the_deployment_and_the_next_one_works() {
     let lab = Lab::new(&sandbox!(), cluster!());
     lab.deployable("web", &deployment("web", "1", &Pods::Unready));
     let running = until_verify(&lab);
-    lab.namespace.kubectl(&["delete", "lease", LEASE]).success();
+    lab.namespace.kubectl(&["delete", "lease", SET]).success();
     let output = running.wait();
     output.code_is(75).stdout_contains("lost Lease").stdout_contains("it was deleted");
     lab.failed("deployment-0001", "it was deleted");
@@ -39,7 +37,7 @@ fn a_lease_that_somebody_takes_ends_the_deployment() {
         .kubectl(&[
             "patch",
             "lease",
-            LEASE,
+            SET,
             "-p",
             "{\"spec\":{\"holderIdentity\":\"somebody\",\"leaseTransitions\":99}}",
         ])
@@ -57,7 +55,7 @@ fn a_parent_that_somebody_deletes_ends_the_deployment() {
     let lab = Lab::new(&sandbox!(), cluster!());
     lab.deployable("web", &deployment("web", "1", &Pods::Slow("4s")));
     let running = until_verify(&lab);
-    lab.namespace.kubectl(&["delete", "configmap", PARENT]).success();
+    lab.namespace.kubectl(&["delete", "configmap", SET]).success();
     let output = running.wait();
     output.code_is(75).stdout_contains("was deleted while it was in use");
     lab.failed("deployment-0001", "was deleted while it was in use");
@@ -71,9 +69,9 @@ fn what_others_write_beside_our_records_does_not_matter_and_stays() {
     let lab = Lab::new(&sandbox!(), cluster!());
     lab.deployable("web", &deployment("web", "1", &Pods::Slow("4s")));
     let running = until_verify(&lab);
-    lab.namespace.kubectl(&["label", "configmap", PARENT, "team=shop"]).success();
-    lab.namespace.kubectl(&["annotate", "configmap", PARENT, "example.org/note=hello"]).success();
-    lab.namespace.kubectl(&["label", "lease", LEASE, "team=shop"]).success();
+    lab.namespace.kubectl(&["label", "configmap", SET, "team=shop"]).success();
+    lab.namespace.kubectl(&["annotate", "configmap", SET, "example.org/note=hello"]).success();
+    lab.namespace.kubectl(&["label", "lease", SET, "team=shop"]).success();
     running.wait().success();
     lab.succeeded("deployment-0001");
     let parent = lab.parent().unwrap_or_default();
@@ -87,13 +85,13 @@ fn records_that_make_no_sense_end_the_deployment_and_are_named() {
     lab.deployable("web", &deployment("web", "1", &Pods::Slow("4s")));
     let running = until_verify(&lab);
     lab.namespace
-        .kubectl(&["annotate", "--overwrite", "configmap", PARENT, "git-deploy/phase=\u{1b}[31mnonsense"])
+        .kubectl(&["annotate", "--overwrite", "configmap", SET, "git-deploy/phase=\u{1b}[31mnonsense"])
         .success();
     let output = running.wait();
     output.code_is(75).stdout_contains("nonsense").stdout_contains("'git-deploy/phase'").lacks("\u{1b}");
     lab.failed("deployment-0001", "nonsense");
     lab.deploy(&[]).code_is(128).stderr_contains("'git-deploy/phase'").lacks("\u{1b}");
-    lab.namespace.kubectl(&["annotate", "configmap", PARENT, "git-deploy/phase-"]).success();
+    lab.namespace.kubectl(&["annotate", "configmap", SET, "git-deploy/phase-"]).success();
     lab.deploy(&[]).success();
 }
 

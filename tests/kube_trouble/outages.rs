@@ -304,8 +304,7 @@ fn too_many_requests_are_sent_again_when_the_server_wants_them() {
     lab.deployable("many", &all);
     lab.deploy(&[]).success();
     lab.succeeded("deployment-0001");
-    let mut of_ours: Vec<_> =
-        cluster.audit().into_iter().filter(|event| event.user_agent.starts_with("git-deploy/")).collect();
+    let mut of_ours: Vec<_> = cluster.audit().into_iter().filter(|event| event.is_ours()).collect();
     let refused = of_ours.iter().filter(|event| event.code == 429).count();
     assert!(refused > 0, "nobody was told to wait, so nothing is shown");
     // The same request does not come again before the second is over that the server asked for.

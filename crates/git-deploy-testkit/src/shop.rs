@@ -3,7 +3,7 @@
 pub mod boutique;
 mod in_cluster;
 
-pub use in_cluster::{ClusterShop, Opening, in_cluster};
+pub use in_cluster::{ClusterShop, Opening, SET, in_cluster};
 
 use crate::{Output, Repo, Sandbox};
 

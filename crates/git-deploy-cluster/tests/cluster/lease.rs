@@ -7,15 +7,14 @@ use crate::support::{TTL, admin, alive, dead, open, place, run};
 use git_deploy_cluster::LeaseError;
 use git_deploy_testkit::cluster;
 use git_deploy_testkit::cluster::{Namespace, Options};
-
-const NAME: &str = "git-deploy-shop-production";
+use git_deploy_testkit::shop::SET;
 
 fn transitions(namespace: &Namespace<'_>) -> i64 {
-    namespace.get("lease", NAME)["spec"]["leaseTransitions"].as_i64().expect("a number")
+    namespace.get("lease", SET)["spec"]["leaseTransitions"].as_i64().expect("a number")
 }
 
 fn patch(namespace: &Namespace<'_>, patch: &str) {
-    namespace.kubectl(&["patch", "lease", NAME, "--type=merge", "-p", patch]).success();
+    namespace.kubectl(&["patch", "lease", SET, "--type=merge", "-p", patch]).success();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -38,7 +37,7 @@ async fn of_many_that_want_a_lease_at_once_one_gets_it() {
         let all = futures::future::join_all(runs.iter().map(|run| place.acquire(run, 0, &judge))).await;
         let winners: Vec<_> = all.iter().filter_map(|result| result.as_ref().ok()).collect();
         assert_eq!(winners.len(), 1, "{state}");
-        let lease = namespace.get("lease", NAME);
+        let lease = namespace.get("lease", SET);
         assert_eq!(lease["spec"]["holderIdentity"], winners[0].fence().run, "{state}");
         for error in all.iter().filter_map(|result| result.as_ref().err()) {
             let by = format!("{} <", winners[0].fence().run);
@@ -57,7 +56,7 @@ async fn who_is_told_that_a_lease_is_held_is_told_by_whom_and_for_what() {
     assert_eq!(
         error.to_string(),
         format!(
-            "cannot take Lease '{namespace}/{NAME}': ada <ada@example.org> holds it on 'host-of-ada' for deployment-0007"
+            "cannot take Lease '{namespace}/{SET}': ada <ada@example.org> holds it on 'host-of-ada' for deployment-0007"
         )
     );
     assert_eq!(place.holder().await.unwrap(), Some(run("ada")));
@@ -105,9 +104,9 @@ async fn a_lease_that_is_dropped_is_no_longer_renewed_and_stays_behind() {
     drop(place.acquire(&run("ada"), 0, &alive).await.unwrap());
     // What was under way may still arrive.
     tokio::time::sleep(TTL / 6).await;
-    let before = namespace.get("lease", NAME);
+    let before = namespace.get("lease", SET);
     tokio::time::sleep(TTL / 2).await;
-    assert_eq!(namespace.get("lease", NAME), before);
+    assert_eq!(namespace.get("lease", SET), before);
     assert_eq!(before["spec"]["holderIdentity"], "ada");
     let lease = place.acquire(&run("bea"), 0, &dead).await.unwrap();
     assert_eq!(lease.fence().transitions, 2);
@@ -201,9 +200,9 @@ async fn a_lease_that_somebody_deletes_is_lost_and_its_turns_go_on_counting() {
     let place = place(&admin(cluster).await, namespace.name());
     let lease = place.acquire(&run("ada"), 7, &alive).await.unwrap();
     assert_eq!(lease.fence().transitions, 8);
-    namespace.kubectl(&["delete", "lease", NAME]).success();
+    namespace.kubectl(&["delete", "lease", SET]).success();
     let lost = lease.watching(std::future::pending::<()>()).await.unwrap_err();
-    assert_eq!(lost.to_string(), format!("lost Lease '{namespace}/{NAME}': it was deleted"));
+    assert_eq!(lost.to_string(), format!("lost Lease '{namespace}/{SET}': it was deleted"));
     let next = place.acquire(&run("bea"), 8, &alive).await.unwrap();
     assert_eq!(next.fence().transitions, 9);
 }
@@ -214,7 +213,7 @@ async fn a_lease_of_somebody_else_is_held_by_whom_it_names() {
     let namespace = cluster.namespace("lease").create();
     let place = place(&admin(cluster).await, namespace.name());
     namespace.apply(&format!(
-        "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {{ name: {NAME}, annotations: {{ git-deploy/holder: \"x\\ny\" }} }}\nspec: {{ holderIdentity: \"robot\\u001b[31m\", leaseDurationSeconds: 5 }}\n"
+        "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {{ name: {SET}, annotations: {{ git-deploy/holder: \"x\\ny\" }} }}\nspec: {{ holderIdentity: \"robot\\u001b[31m\", leaseDurationSeconds: 5 }}\n"
     ));
     let error = place.acquire(&run("ada"), 0, &alive).await.err().unwrap();
     let LeaseError::Held { lock, .. } = &error else { panic!("{error}") };

@@ -10,14 +10,14 @@ use git_deploy_core::deployment::Blame;
 use git_deploy_core::ledger::Outcome;
 use git_deploy_manifest::{Extent, GroupKind, SetId};
 use git_deploy_testkit::cluster::{Cluster, Namespace};
+use git_deploy_testkit::shop::SET;
 use git_deploy_testkit::{Output, cluster};
 use serde_json::Value;
 
-const NAME: &str = "git-deploy-shop-production";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn parent_of(namespace: &Namespace<'_>) -> Value {
-    namespace.get("configmap", NAME)
+    namespace.get("configmap", SET)
 }
 
 fn annotation(parent: &Value, key: &str) -> String {
@@ -42,7 +42,7 @@ fn succeeded() -> JobOutcome {
 
 /// kubectl with what its sets still need.
 fn kubectl_applyset(cluster: &Cluster, namespace: &Namespace<'_>, manifests: &str) -> Output {
-    let set = format!("--applyset=configmaps/{NAME}");
+    let set = format!("--applyset=configmaps/{SET}");
     let arguments = ["--namespace", namespace.name(), "apply", "--server-side", "--prune", &set, "-f", "-"];
     cluster.kubectl_with_env(&arguments, manifests, &[("KUBECTL_APPLYSET", "true")])
 }
@@ -100,10 +100,7 @@ async fn a_set_has_the_id_that_kubectl_gives_it_and_neither_touches_the_others()
         3
     );
     let refused = Parent::read(&connection, &shop(theirs.name())).await.err().unwrap();
-    assert_eq!(
-        refused.to_string(),
-        format!("ConfigMap '{theirs}/{NAME}' belongs to another tool, 'kubectl'")
-    );
+    assert_eq!(refused.to_string(), format!("ConfigMap '{theirs}/{SET}' belongs to another tool, 'kubectl'"));
     let before = parent_of(&theirs);
     let lease = place(&connection, theirs.name()).acquire(&run("ada"), 0, &alive).await.unwrap();
     let permit = lease.permit(PATIENCE).await.unwrap();
@@ -141,7 +138,7 @@ async fn a_set_of_another_repository_project_or_environment_is_refused() {
         ),
     ] {
         let refused = Parent::take(&connection, &other, permit, applying(2)).await.err().unwrap();
-        assert_eq!(refused.to_string(), format!("ConfigMap '{namespace}/{NAME}' belongs to {said}"));
+        assert_eq!(refused.to_string(), format!("ConfigMap '{namespace}/{SET}' belongs to {said}"));
         assert!(refused.hint().is_some());
     }
     assert_eq!(parent_of(&namespace), before);
@@ -156,17 +153,17 @@ async fn a_config_map_that_is_no_parent_of_the_set_is_left_alone() {
     let lease = place(&connection, namespace.name()).acquire(&run("ada"), 0, &alive).await.unwrap();
     let permit = lease.permit(PATIENCE).await.unwrap();
 
-    namespace.kubectl(&["create", "configmap", NAME, "--from-literal=a=b"]).success();
+    namespace.kubectl(&["create", "configmap", SET, "--from-literal=a=b"]).success();
     let refused = Parent::take(&connection, &set, permit, applying(1)).await.err().unwrap();
     assert!(matches!(refused, SetError::NotAParent { .. }), "{refused}");
     assert_eq!(parent_of(&namespace)["data"]["a"], "b");
-    namespace.kubectl(&["delete", "configmap", NAME]).success();
+    namespace.kubectl(&["delete", "configmap", SET]).success();
 
     // As after a parent was copied from another namespace.
     Parent::take(&connection, &set, permit, applying(1)).await.unwrap();
-    let other = SetId::of_parent(NAME, "elsewhere", &"ConfigMap".parse().unwrap());
+    let other = SetId::of_parent(SET, "elsewhere", &"ConfigMap".parse().unwrap());
     let label = format!("applyset.kubernetes.io/id={other}");
-    namespace.kubectl(&["label", "--overwrite", "configmap", NAME, &label]).success();
+    namespace.kubectl(&["label", "--overwrite", "configmap", SET, &label]).success();
     let refused = Parent::read(&connection, &set).await.err().unwrap();
     assert!(matches!(refused, SetError::NotAParent { .. }), "{refused}");
 }
@@ -249,7 +246,7 @@ async fn a_turn_after_the_lease_was_deleted_is_a_later_one_all_the_same() {
     let old = place.acquire(&run("ada"), 0, &alive).await.unwrap();
     let late = old.permit(PATIENCE).await.unwrap();
     let mut parent = Parent::take(&connection, &set, late, applying(1)).await.unwrap();
-    namespace.kubectl(&["delete", "lease", NAME]).success();
+    namespace.kubectl(&["delete", "lease", SET]).success();
 
     let new = place.acquire(&run("bea"), parent.transitions(), &alive).await.unwrap();
     let permit = new.permit(PATIENCE).await.unwrap();
@@ -266,8 +263,8 @@ async fn what_others_write_to_the_parent_stays_and_stops_nobody() {
     let lease = place(&connection, namespace.name()).acquire(&run("ada"), 0, &alive).await.unwrap();
     let permit = lease.permit(PATIENCE).await.unwrap();
     let parent = Parent::take(&connection, &shop(namespace.name()), permit, applying(1)).await.unwrap();
-    namespace.kubectl(&["annotate", "configmap", NAME, "git-deploy/future=1", "example.org/a=b"]).success();
-    namespace.kubectl(&["label", "configmap", NAME, "team=blue"]).success();
+    namespace.kubectl(&["annotate", "configmap", SET, "git-deploy/future=1", "example.org/a=b"]).success();
+    namespace.kubectl(&["label", "configmap", SET, "team=blue"]).success();
 
     // Each of these has seen the parent before that, and before all the others.
     let jobs: Vec<String> = (0..5).map(|number| format!("job-{number}")).collect();
@@ -294,7 +291,7 @@ async fn a_parent_that_is_deleted_while_it_is_in_use_ends_the_run() {
     let lease = place(&connection, namespace.name()).acquire(&run("ada"), 0, &alive).await.unwrap();
     let permit = lease.permit(PATIENCE).await.unwrap();
     let mut parent = Parent::take(&connection, &set, permit, applying(1)).await.unwrap();
-    namespace.kubectl(&["delete", "configmap", NAME]).success();
+    namespace.kubectl(&["delete", "configmap", SET]).success();
     let gone = parent.advance(permit, Change::to(SetPhase::Verified)).await.unwrap_err();
     assert!(matches!(gone, SetError::Gone { .. }), "{gone}");
 
@@ -318,7 +315,7 @@ async fn a_deployment_that_the_repository_does_not_know_is_refused() {
     assert_eq!(
         refused.to_string(),
         format!(
-            "ConfigMap '{namespace}/{NAME}' speaks of deployment-0012, which this repository does not know"
+            "ConfigMap '{namespace}/{SET}' speaks of deployment-0012, which this repository does not know"
         )
     );
 }
@@ -340,12 +337,12 @@ async fn what_a_newer_version_wrote_is_told_and_not_guessed() {
         let before = annotation(&parent_of(&namespace), key);
         let write = |value: &str| {
             namespace
-                .kubectl(&["annotate", "--overwrite", "configmap", NAME, &format!("{key}={value}")])
+                .kubectl(&["annotate", "--overwrite", "configmap", SET, &format!("{key}={value}")])
                 .success();
         };
         write(value);
         let error = Parent::read(&connection, &set).await.err().unwrap();
-        let told = format!("cannot read ConfigMap '{namespace}/{NAME}': '{value}' is no value for '{key}'");
+        let told = format!("cannot read ConfigMap '{namespace}/{SET}': '{value}' is no value for '{key}'");
         assert_eq!(error.to_string(), told);
         write(&before);
     }

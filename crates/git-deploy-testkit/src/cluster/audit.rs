@@ -38,6 +38,12 @@ pub struct AuditEvent {
 }
 
 impl AuditEvent {
+    /// Whether the tool under test asked.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.user_agent.starts_with("git-deploy/")
+    }
+
     /// Whether it is a request that changes something, if it succeeds.
     #[must_use]
     pub fn is_change(&self) -> bool {

@@ -13,8 +13,8 @@ use crate::cluster::{Cluster, Namespace};
 /// The only environment.
 const ENVIRONMENT: &str = "production";
 
-/// The names of the set's parent and of its Lease.
-const SET: &str = "git-deploy-shop-production";
+/// What the set's parent and its Lease are called.
+pub const SET: &str = "git-deploy-shop-production";
 
 /// Kinds that the scenarios deploy, as kubectl takes them.
 const KINDS: &str = "deployments,statefulsets,daemonsets,jobs,services,serviceaccounts,configmaps,secrets,ingresses,\

@@ -22,7 +22,7 @@ async fn what_is_no_longer_wanted_goes_workloads_before_what_they_need() {
     let events = lab.namespace.audit();
     let deletions: Vec<&str> = events
         .iter()
-        .filter(|event| event.is_delete() && event.user_agent.starts_with("git-deploy/"))
+        .filter(|event| event.is_delete() && event.is_ours())
         .map(|event| event.resource.as_str())
         .collect();
     assert_eq!(deletions, ["ingresses", "deployments", "services", "configmaps"]);

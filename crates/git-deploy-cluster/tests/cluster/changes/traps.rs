@@ -281,8 +281,7 @@ async fn deploying_the_same_again_sends_no_change_and_restarts_no_pod() {
     };
     let before = pods();
     let changes = || {
-        let ours =
-            |event: &&cluster::AuditEvent| event.user_agent.starts_with("git-deploy/") && event.is_change();
+        let ours = |event: &&cluster::AuditEvent| event.is_ours() && event.is_change();
         lab.namespace.audit().iter().filter(ours).count()
     };
     let sent = changes();

@@ -56,7 +56,7 @@ async fn what_is_ready_already_costs_one_list_of_a_kind_and_no_watch() {
     assert_eq!(wait(&connection, &applied, limits()).await.result, Ok(Vec::new()));
     let ours = || {
         let mut events = namespace.audit();
-        events.retain(|event| event.user_agent.starts_with("git-deploy/"));
+        events.retain(|event| event.is_ours());
         events
     };
     let before = ours().iter().map(|event| event.received.clone()).max().unwrap();
