@@ -103,15 +103,7 @@ impl Context<'_> {
             let why = "it is not pushed: the remote's branches are what is deployed".to_owned();
             return Err(DeployError::NotTaken { branch: name, why });
         }
-        // Base is what counts as base; our own branch of that name may be behind.
-        let is_base = RefName::typed(target).ok().as_ref() == Some(&self.view.settings.base);
-        let commit = match is_base {
-            true => self.base_tip,
-            false => self
-                .repository()
-                .find_commit(target)?
-                .ok_or_else(|| DeployError::NoTarget(target.to_owned()))?,
-        };
+        let commit = self.commit_named(target)?;
         if let Some(branch) =
             branches.iter().find(|branch| branch.tip == commit && branch.state() == State::Deployable)
         {
@@ -134,6 +126,16 @@ impl Context<'_> {
             dropped: Vec::new(),
             rollback: None,
         }))
+    }
+
+    /// The commit that a word names which is no branch to deploy. Base is what counts as base; our own branch of that name
+    /// may be behind.
+    fn commit_named(&self, target: &str) -> Result<CommitId, DeployError> {
+        if RefName::typed(target).ok().as_ref() == Some(&self.view.settings.base) {
+            return Ok(self.base_tip);
+        }
+        let commit = self.repository().find_commit(target)?;
+        commit.ok_or_else(|| DeployError::NoTarget(target.to_owned()))
     }
 
     fn pick_branch(&self, branch: &Branch, request: &DeployRequest, dry: bool) -> Result<Pick, DeployError> {
