@@ -246,30 +246,6 @@ impl Cluster {
         &self.api_server
     }
 
-    /// Its store.
-    #[must_use]
-    pub fn etcd(&self) -> &Component {
-        &self.etcd
-    }
-
-    /// What makes pods of Deployments, and deletes what has lost its owner.
-    #[must_use]
-    pub fn controller_manager(&self) -> &Component {
-        &self.controller_manager
-    }
-
-    /// What finds nodes for pods.
-    #[must_use]
-    pub fn scheduler(&self) -> &Component {
-        &self.scheduler
-    }
-
-    /// What plays the nodes.
-    #[must_use]
-    pub fn kwok(&self) -> &Component {
-        &self.kwok
-    }
-
     /// Where everything of this cluster is, logs included. Set `GIT_DEPLOY_TESTKIT_KEEP` to look into it afterwards.
     #[must_use]
     pub fn directory(&self) -> &Path {
