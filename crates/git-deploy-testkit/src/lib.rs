@@ -1,4 +1,4 @@
-//! Hermetic repositories and a ticking clock for the tests of git-deploy.
+//! Hermetic repositories, a ticking clock and a real control plane for the tests of git-deploy.
 //!
 //! A [`Sandbox`] is a temporary directory with a home of its own, in which commands run with a cleared
 //! environment: neither the developer's git configuration nor the day of the year can change what a test sees.
@@ -11,7 +11,10 @@
 //! repo.git(&["log", "-1", "--format=%H"]).stdout_is(&format!("{commit}\n"));
 //! ```
 //!
-//! A test that runs the built binaries begins with [`sandbox!`], which knows where cargo put them.
+//! A test that runs the built binaries begins with [`sandbox!`], which knows where cargo put them; one that needs a
+//! Kubernetes API begins with [`cluster!`], which starts a control plane once for all tests of a process ([`cluster`](mod@cluster)).
+//! [`shop`] has projects that are ready to be deployed, into either. A [`KillSwitch`] ends a run at a moment that a test
+//! chooses, and [`skip!`] says what a machine does not allow.
 
 mod clock;
 pub mod cluster;
