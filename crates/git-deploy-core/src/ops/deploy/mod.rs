@@ -1,9 +1,15 @@
 //! One deployment, from the queue to the ledger.
 //!
 //! What needs no number comes first and changes nothing but notes: which branch, whether it is approved, whether it
-//! rebases ([`pick`]). Then a number is claimed ([`claim`]), and from there on everything ends with a tag: the phases
-//! are gone through by [`run`], each written into the attempt before the next begins, so that a later run can go on from
+//! rebases (`pick`). Then a number is claimed (`claim`), and from there on everything ends with a tag: the phases
+//! are gone through by `run`, each written into the attempt before the next begins, so that a later run can go on from
 //! wherever this one was stopped.
+//!
+//! - `context` is what is known when a step begins, `standing` what git knows of an environment;
+//! - `pick` and `rollback` find what is deployed, `claim` gets it a number or takes over what was left behind;
+//! - `run` goes through the phases, `keeping` keeps alive meanwhile what `locks` has taken, `finish` lands it or
+//!   goes back, with what `verdict` writes into notes and ledger; `untold` is for a verdict that nobody was told;
+//! - `diff` and `status` only look; `error` is why there is no verdict.
 
 mod claim;
 mod context;
