@@ -131,6 +131,16 @@ impl ApiError {
             && (self.is_no_status || self.message.contains("could not find the requested resource"))
     }
 
+    /// Whether somebody was refused who did not say who it is.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        self.message.contains("system:anonymous")
+    }
+
+    /// Whether it is an object, or a namespace, of that name that is not there.
+    pub(crate) fn names_as_missing(&self, name: &str) -> bool {
+        self.message.contains(&format!("\"{name}\" not found"))
+    }
+
     /// Whose fault it is. In doubt nobody's.
     pub fn blame(&self) -> Blame {
         match self.kind {

@@ -7,8 +7,8 @@ use git_deploy_manifest::ObjectId;
 /// What may be deployed, as base's `deploy.toml` says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bounds {
-    /// `allow-kinds`: `Kind`, `Kind.group` or `*`. A list replaces the default: kinds that live in namespaces, without
-    /// those of RBAC, and the environment's own Namespace.
+    /// `allow-kinds`: `Kind.group`, `Kind` for one of Kubernetes' own groups, or `*`. A list replaces the default: kinds
+    /// that live in namespaces, without those of RBAC, and the environment's own Namespace.
     pub kinds: Option<Vec<String>>,
     /// `allow-namespaces`. A list replaces the default: the environment's own.
     pub namespaces: Option<Vec<String>>,
@@ -37,7 +37,7 @@ impl Bounds {
     /// # Errors
     /// What is not allowed about it.
     pub fn allow(&self, id: &ObjectId, own_namespace: &str) -> Result<(), OutOfBounds> {
-        let is_namespace = id.group.is_empty() && id.kind == "Namespace";
+        let is_namespace = id.is_namespace();
         let is_own_namespace = is_namespace && id.name == own_namespace;
         let kind_is_allowed = match &self.kinds {
             Some(kinds) => kinds.iter().any(|allowed| names(allowed, id)),
@@ -74,9 +74,15 @@ impl Bounds {
 
 fn names(allowed: &str, id: &ObjectId) -> bool {
     match allowed.split_once('.') {
-        None => allowed == "*" || allowed == id.kind,
+        None => allowed == "*" || (allowed == id.kind && is_of_kubernetes(&id.group)),
         Some((kind, group)) => kind == id.kind && group == id.group,
     }
+}
+
+/// Whether a group is one of Kubernetes itself. Anybody may define a kind of the same name in another one, such as a
+/// `Service` that makes who knows what: that must be allowed by its whole name.
+fn is_of_kubernetes(group: &str) -> bool {
+    !group.contains('.') || group.ends_with(".k8s.io")
 }
 
 #[cfg(test)]
@@ -131,6 +137,26 @@ mod tests {
         let namespaces = Bounds { kinds: None, namespaces: Some(vec!["a".to_owned(), "b".to_owned()]) };
         assert!(namespaces.allow(&id("", "ConfigMap", Some("b"), "a"), "shop").is_ok());
         assert!(namespaces.allow(&id("", "ConfigMap", Some("shop"), "a"), "shop").is_err());
+    }
+
+    #[test]
+    fn a_bare_kind_is_one_of_kubernetes_own() {
+        let kinds = |kind: &str| Bounds { kinds: Some(vec![kind.to_owned()]), namespaces: None };
+        let allows = |kind: &str, group: &str, namespace| {
+            kinds(kind)
+                .allow(&id(group, kind.split('.').next().unwrap_or_default(), namespace, "a"), "shop")
+                .is_ok()
+        };
+        assert!(allows("Service", "", Some("shop")));
+        assert!(allows("Deployment", "apps", Some("shop")));
+        assert!(allows("Ingress", "networking.k8s.io", Some("shop")));
+        assert!(allows("PriorityClass", "scheduling.k8s.io", None));
+        assert!(!allows("Service", "serving.knative.dev", Some("shop")));
+        assert!(!allows("Service", "serving.knative.dev", None));
+        assert!(!allows("Service", "example.k8s.io.example.org", Some("shop")));
+        assert!(!allows("Service", "notk8s.io", Some("shop")));
+        assert!(allows("Service.serving.knative.dev", "serving.knative.dev", Some("shop")));
+        assert!(!allows("Service.serving.knative.dev", "", Some("shop")));
     }
 
     #[test]

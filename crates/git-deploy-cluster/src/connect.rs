@@ -216,9 +216,7 @@ impl Connection {
         match answer.map_err(|failed| failed.error) {
             Ok(_) => Ok(()),
             // Credentials that the kubeconfig does not have are nobody's.
-            Err(why) if why.to_string().contains("system:anonymous") => {
-                Err(ConnectError::Unauthorized { context, server, why })
-            }
+            Err(why) if why.is_anonymous() => Err(ConnectError::Unauthorized { context, server, why }),
             // Somebody answered, and knows us: what we may do is asked for kind by kind.
             Err(why) if *why.kind() == ApiErrorKind::Forbidden => Ok(()),
             Err(why) => Err(match why.kind() {

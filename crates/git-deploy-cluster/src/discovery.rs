@@ -137,7 +137,7 @@ impl Resources {
         let mut more = self.clone();
         for object in objects {
             let id = object.id();
-            if id.group == "apiextensions.k8s.io" && id.kind == "CustomResourceDefinition" {
+            if id.is_definition() {
                 let defined = defined(object.value());
                 more.kinds.extend(defined.into_iter().filter(|kind| {
                     let resource = &kind.resource;

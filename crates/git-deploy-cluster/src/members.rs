@@ -29,7 +29,7 @@ pub struct SetView {
 impl SetView {
     /// Whether this is the Namespace that the environment lives in.
     pub(crate) fn is_own_namespace(&self, id: &ObjectId) -> bool {
-        id.group.is_empty() && id.kind == "Namespace" && id.name == self.namespace
+        id.is_namespace() && id.name == self.namespace
     }
 
     fn selector(&self) -> String {

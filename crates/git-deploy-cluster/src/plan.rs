@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use futures::stream::{self, StreamExt};
 use git_deploy_core::deployment::Blame;
 use git_deploy_core::environment::Effect;
-use git_deploy_manifest::{Duplicate, ObjectId, Stage, autoscaled, diff};
+use git_deploy_manifest::{Duplicate, GroupKind, ObjectId, Stage, autoscaled, diff};
 use kube::core::discovery::Scope;
 use serde_json::Value;
 
@@ -294,7 +294,6 @@ async fn autoscaled_targets(
     resources: &Resources,
     targets: &[Target],
 ) -> Result<Vec<Autoscaled>, ListError> {
-    let is_hpa = |id: &ObjectId| id.group == "autoscaling" && id.kind == "HorizontalPodAutoscaler";
     let of = |object: &Value, namespace: Option<&str>| {
         let (group, kind, name) = autoscaled(object)?;
         let namespace = namespace.unwrap_or_default().to_owned();
@@ -302,13 +301,10 @@ async fn autoscaled_targets(
     };
     let mut found: Vec<Autoscaled> = targets
         .iter()
-        .filter(|target| is_hpa(&target.id))
+        .filter(|target| target.id.is_autoscaler())
         .filter_map(|target| of(&target.wanted, target.id.namespace.as_deref()))
         .collect();
-    let kind = git_deploy_manifest::GroupKind {
-        group: "autoscaling".to_owned(),
-        kind: "HorizontalPodAutoscaler".to_owned(),
-    };
+    let kind = GroupKind::new("autoscaling", "HorizontalPodAutoscaler");
     let Some((resource, Scope::Namespaced)) = resources.find_kind(&kind) else { return Ok(found) };
     let scaled = targets.iter().filter(|target| target.wanted.pointer("/spec/replicas").is_some());
     let namespaces: BTreeSet<String> = scaled.filter_map(|target| target.id.namespace.clone()).collect();

@@ -43,6 +43,13 @@ pub struct GroupKind {
     pub kind: String,
 }
 
+impl GroupKind {
+    /// The kind of a group.
+    pub fn new(group: &str, kind: &str) -> Self {
+        Self { group: group.to_owned(), kind: kind.to_owned() }
+    }
+}
+
 impl From<&ObjectId> for GroupKind {
     fn from(id: &ObjectId) -> Self {
         Self { group: id.group.clone(), kind: id.kind.clone() }
@@ -63,7 +70,7 @@ impl FromStr for GroupKind {
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
         let (kind, group) = text.split_once('.').unwrap_or((text, ""));
-        Ok(Self { group: group.to_owned(), kind: kind.to_owned() })
+        Ok(Self::new(group, kind))
     }
 }
 
@@ -93,11 +100,7 @@ impl SetName {
 
     /// The id of the set whose parent is the ConfigMap of this name in a namespace.
     pub fn id(&self, namespace: &str) -> SetId {
-        SetId::of_parent(
-            &self.0,
-            namespace,
-            &GroupKind { group: String::new(), kind: "ConfigMap".to_owned() },
-        )
+        SetId::of_parent(&self.0, namespace, &GroupKind::new("", "ConfigMap"))
     }
 }
 

@@ -32,13 +32,9 @@ fn is_configuration(id: &ObjectId) -> bool {
     id.group.is_empty() && matches!(id.kind.as_str(), "ConfigMap" | "Secret")
 }
 
-/// The template of what keeps pods running. A Job's template must not change, and a CronJob's next run reads anew anyway.
-fn is_rolled_out(id: &ObjectId) -> bool {
-    id.group == "apps" && matches!(id.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet")
-}
-
 fn digest_of(object: &Object, configuration: &[(ObjectId, Value)]) -> Option<String> {
-    if !is_rolled_out(object.id()) {
+    // A Job's template must not change, and a CronJob's next run reads anew anyway.
+    if !object.id().has_revisions() {
         return None;
     }
     let mut read: Vec<&(ObjectId, Value)> = references(object.value())

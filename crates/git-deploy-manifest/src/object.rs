@@ -65,6 +65,35 @@ impl ObjectId {
         self.group.is_empty() && self.kind.eq_ignore_ascii_case("Secret")
     }
 
+    /// Whether this is a [Namespace](https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/).
+    pub fn is_namespace(&self) -> bool {
+        self.is_of("", "Namespace")
+    }
+
+    /// Whether this defines a kind.
+    pub fn is_definition(&self) -> bool {
+        self.is_of("apiextensions.k8s.io", "CustomResourceDefinition")
+    }
+
+    /// Whether this is a [Job](https://kubernetes.io/docs/concepts/workloads/controllers/job/).
+    pub fn is_job(&self) -> bool {
+        self.is_of("batch", "Job")
+    }
+
+    /// Whether this decides how many pods a workload has.
+    pub fn is_autoscaler(&self) -> bool {
+        self.is_of("autoscaling", "HorizontalPodAutoscaler")
+    }
+
+    /// Whether this keeps pods running, and replaces them when its template changes.
+    pub fn has_revisions(&self) -> bool {
+        ["Deployment", "StatefulSet", "DaemonSet"].into_iter().any(|kind| self.is_of("apps", kind))
+    }
+
+    fn is_of(&self, group: &str, kind: &str) -> bool {
+        self.group == group && self.kind == kind
+    }
+
     /// The name of the file for this object alone, relative, with `/`:
     /// `[<namespace>/]<kind>[.<group>]_<name>.yaml`, such as `shop/deployment.apps_web.yaml`.
     ///
@@ -245,6 +274,23 @@ mod tests {
         other.version = "v1beta1".to_owned();
         assert!(other.is_same(&id("apps", "Deployment", Some("shop"), "web")));
         assert!(!other.is_same(&id("apps", "Deployment", None, "web")));
+    }
+
+    #[test]
+    fn kinds_of_other_groups_are_other_kinds() {
+        type Is = fn(&ObjectId) -> bool;
+        let cases: [(&str, &str, Is); 5] = [
+            ("", "Namespace", ObjectId::is_namespace),
+            ("apiextensions.k8s.io", "CustomResourceDefinition", ObjectId::is_definition),
+            ("batch", "Job", ObjectId::is_job),
+            ("autoscaling", "HorizontalPodAutoscaler", ObjectId::is_autoscaler),
+            ("apps", "StatefulSet", ObjectId::has_revisions),
+        ];
+        for (group, kind, is) in cases {
+            assert!(is(&id(group, kind, None, "a")), "{kind}");
+            assert!(!is(&id("example.org", kind, None, "a")), "{kind}");
+            assert!(!is(&id(group, "ConfigMap", None, "a")), "{kind}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use crate::ObjectId;
+use crate::one_time::is_one_time;
 
 /// The annotation that orders objects within a stage: an integer, 0 where there is none; lower ones come first and are
 /// waited for.
@@ -71,7 +72,7 @@ impl Stage {
             ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => Self::Bindings,
             ("", "Service") => Self::Services,
             ("", "Pod" | "ReplicationController") | ("apps" | "autoscaling", _) => Self::Workloads,
-            ("batch", "Job") if annotation(object, ONE_TIME) == Some("true") => Self::Jobs,
+            _ if is_one_time(id, object) => Self::Jobs,
             ("batch", _) => Self::Workloads,
             ("networking.k8s.io" | "extensions", "Ingress" | "IngressClass")
             | ("gateway.networking.k8s.io", _)

@@ -143,7 +143,7 @@ impl PlainYaml<'_> {
 
     /// A one-time job is another one when what it depends on changes: its name says so.
     fn name_one_time_jobs(&self, commit: CommitId, objects: &mut [Object]) -> Result<(), Failure> {
-        for job in objects.iter_mut().filter(|object| is_one_time(object)) {
+        for job in objects.iter_mut().filter(|object| is_one_time(object.id(), object.value())) {
             let paths: Vec<String> = once_paths(job).into_iter().map(str::to_owned).collect();
             let depends_on = (!paths.is_empty()).then(|| self.content_of(commit, job, &paths)).transpose()?;
             name_by_identity(job, depends_on.as_deref());

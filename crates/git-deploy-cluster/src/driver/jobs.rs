@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use git_deploy_core::deployment::{Failure, Step};
 use git_deploy_core::environment::{Effect, Pulse};
 use git_deploy_core::ids::DeploymentId;
-use git_deploy_manifest::{ONE_TIME, annotation, is_rollback_safe};
+use git_deploy_manifest::is_rollback_safe;
 
 use super::ClusterDriver;
 use super::said::{of_job, of_lease};
@@ -14,12 +14,6 @@ use crate::jobs::{JobError, let_go, outcome, start, try_job};
 use crate::members::SetView;
 use crate::set::{Change, JobEnd, JobOutcome, Record};
 use crate::target::{Applied, Target};
-
-/// Whether an object is a job that runs once.
-pub(super) fn is_one_time(target: &Target) -> bool {
-    let id = &target.id;
-    id.group == "batch" && id.kind == "Job" && annotation(&target.wanted, ONE_TIME) == Some("true")
-}
 
 /// The one-time job that ran for a deployment, or after it, and did not leave behind what fits what was there before.
 pub(super) fn forward_only(record: &Record, counts: impl Fn(&DeploymentId) -> bool) -> Option<&str> {

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use git_deploy_core::config::deploy_toml::Prune;
 use git_deploy_core::deployment::{Failure, Step};
 use git_deploy_core::environment::{Pulse, Rendered};
-use git_deploy_manifest::{GroupKind, Object, ObjectId, is_redacted};
+use git_deploy_manifest::{GroupKind, Object, ObjectId, is_one_time, is_redacted};
 
+use super::ClusterDriver;
 use super::forward::LEAVING;
 use super::said::{objects, of_access, of_plan, of_targets};
 use super::state::{Against, Forward, Session};
-use super::{ClusterDriver, jobs};
 use crate::access::{Need, VERBS_OF_MEMBERS, require_access};
 use crate::plan::{PlanOptions, Planned, plan};
 use crate::prune::PruneOptions;
@@ -72,7 +72,8 @@ impl ClusterDriver<'_> {
         let looks = purpose == Purpose::Look;
         let targets: Vec<Target> =
             targets.into_iter().filter(|target| !self.is_left(target, !looks)).collect();
-        let (jobs, targets): (Vec<Target>, Vec<Target>) = targets.into_iter().partition(jobs::is_one_time);
+        let is_job = |target: &Target| is_one_time(&target.id, &target.wanted);
+        let (jobs, targets): (Vec<Target>, Vec<Target>) = targets.into_iter().partition(is_job);
         // What has run has run: going back never runs it again.
         let jobs = if self.state.borrow().is_rollback { Vec::new() } else { jobs };
         let view = against.view();

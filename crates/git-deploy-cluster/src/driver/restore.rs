@@ -111,8 +111,7 @@ impl ClusterDriver<'_> {
         pulse: &dyn Pulse,
     ) -> Result<(), Failure> {
         let (left, again): (Vec<Object>, Vec<Object>) = objects(rendered)?.into_iter().partition(is_left);
-        let spares =
-            HOLD_DATA.map(|(group, kind)| GroupKind { group: group.to_owned(), kind: kind.to_owned() });
+        let spares = HOLD_DATA.map(|(group, kind)| GroupKind::new(group, kind));
         let again = self.with_live_replicas(&held.session, again, pulse)?;
         let mut forward = self.plan_objects(&held.against(), &again, Purpose::ApplyAndPrune, pulse)?;
         // What is not applied again is not deleted either; of the kinds that hold data nothing is.
@@ -143,7 +142,7 @@ const HOLD_DATA: [(&str, &str); 3] = [
 /// What is not applied again: jobs would run again.
 fn is_left(object: &Object) -> bool {
     let id = object.id();
-    id.kind == "Job" && id.group == "batch" || holds_data(id)
+    id.is_job() || holds_data(id)
 }
 
 fn holds_data(id: &ObjectId) -> bool {

@@ -116,5 +116,5 @@ pub(super) fn waits_for(
 }
 
 fn is_definition(object: &PlannedObject) -> bool {
-    object.target.id.kind == "CustomResourceDefinition" && object.effect != Effect::Keep
+    object.target.id.is_definition() && object.effect != Effect::Keep
 }

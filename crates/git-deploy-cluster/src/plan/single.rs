@@ -213,11 +213,10 @@ impl Planner<'_> {
         if *error.kind() == ApiErrorKind::NoDryRun {
             return Some("a webhook for it has side effects".to_owned());
         }
-        let message = error.to_string();
-        let missing = |name: &str| message.contains(&format!("\"{name}\" not found"));
+        let missing = |name: &str| error.names_as_missing(name);
         let brought = |other: &&Target| !other.id.is_same(&target.id) && missing(&other.id.name);
         if let Some(namespace) = target.id.namespace.as_deref().filter(|namespace| missing(namespace)) {
-            let is_brought = |other: &Target| other.id.kind == "Namespace" && other.id.name == namespace;
+            let is_brought = |other: &Target| other.id.is_namespace() && other.id.name == namespace;
             if namespace == self.set.namespace || self.targets.iter().any(is_brought) {
                 return Some(format!("namespace '{namespace}' is not there yet"));
             }
@@ -246,9 +245,8 @@ impl Planner<'_> {
 
 /// Whether its revisions have a cause, and the manifest does not give one itself.
 fn has_change_cause(target: &Target) -> bool {
-    let has_revisions = matches!(target.id.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet");
     let cause = target.wanted.pointer("/metadata/annotations").and_then(|all| all.get(CHANGE_CAUSE));
-    target.id.group == "apps" && has_revisions && cause.is_none()
+    target.id.has_revisions() && cause.is_none()
 }
 
 /// Takes over what the API server makes of an object.

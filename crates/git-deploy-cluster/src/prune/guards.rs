@@ -37,7 +37,7 @@ pub(super) fn why_kept(
     if is_kept(&member.live) {
         return Some("it is annotated with 'git-deploy/keep'".to_owned());
     }
-    if !is_namespace(&member.id) {
+    if !member.id.is_namespace() {
         return None;
     }
     let name = &member.id.name;
@@ -63,7 +63,7 @@ pub(super) async fn in_use(
 ) -> Result<BTreeMap<ObjectId, String>, ListError> {
     let mut kept = BTreeMap::new();
     for member in deletions {
-        let why = if is_namespace(&member.id) {
+        let why = if member.id.is_namespace() {
             foreign_inside(connection, resources, set, &member.id.name).await?
         } else if member.id.group == "apiextensions.k8s.io" {
             foreign_of_kind(connection, resources, deletions, &member.id.name).await?
@@ -75,10 +75,6 @@ pub(super) async fn in_use(
         }
     }
     Ok(kept)
-}
-
-fn is_namespace(id: &ObjectId) -> bool {
-    id.group.is_empty() && id.kind == "Namespace"
 }
 
 /// An object in the namespace that is not of the set and that Kubernetes did not put there by itself.

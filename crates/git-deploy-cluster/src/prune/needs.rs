@@ -73,7 +73,7 @@ async fn all_that_needs(
     namespace: &str,
 ) -> Result<Vec<Member>, ListError> {
     let kinds = NEEDING.iter().filter_map(|(group, kind)| {
-        let kind = GroupKind { group: (*group).to_owned(), kind: (*kind).to_owned() };
+        let kind = GroupKind::new(group, kind);
         resources.find_kind(&kind).map(|(resource, _)| resource)
     });
     let mut lists = stream::iter(kinds)
