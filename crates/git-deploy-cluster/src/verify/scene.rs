@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::{join_all, try_join_all};
 use git_deploy_manifest::ObjectId;
 use git_deploy_manifest::readiness::{
-    Around, Health, Patience, Surroundings, Trouble, Wait, blocking_pods, controller_of, first_cause,
+    Around, Health, Patience, Surroundings, Trouble, Wait, blocking_pod, controller_of, first_cause,
     is_final, is_inert, judge, needs,
 };
 use http::Method;
@@ -163,8 +163,8 @@ impl<'a> Scene<'a> {
         let id = &applied.target.id;
         let object = eye.held.get(&key(id)).and_then(|state| state.get(id.namespace.as_deref(), &id.name));
         let Some(object) = object else { return Vec::new() };
-        let pods = blocking_pods(id, object, &applied.live, eye, &self.patience);
-        pods.into_iter()
+        let pod = blocking_pod(id, object, &applied.live, eye, &self.patience);
+        pod.into_iter()
             .map(|pod| BlockingPod {
                 namespace: text(pod, "/metadata/namespace").to_owned(),
                 name: text(pod, "/metadata/name").to_owned(),

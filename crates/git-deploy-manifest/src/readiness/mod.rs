@@ -295,18 +295,18 @@ pub fn judge(
     }
 }
 
-/// The pods that have to be deleted by somebody before the rollout of an object goes on: those of earlier revisions of a
-/// StatefulSet that will not become ready. Ask only for an object that is waited for.
-pub fn blocking_pods<'a>(
+/// The pod that has to be deleted by somebody before the rollout of an object goes on: one of an earlier revision of a
+/// StatefulSet that will not become ready, and that its controller waits for. Ask only for an object that is waited for.
+pub fn blocking_pod<'a>(
     id: &ObjectId,
     object: &'a Value,
     at_apply: &'a Value,
     around: &'a dyn Surroundings,
     patience: &'a Patience,
-) -> Vec<&'a Value> {
+) -> Option<&'a Value> {
     let row = row(id);
     if row != Row::StatefulSet || is_being_deleted(object) || !has_caught_up(row, object, at_apply) {
-        return Vec::new();
+        return None;
     }
     workloads::blocking(Scene { object, at_apply, around, patience })
 }

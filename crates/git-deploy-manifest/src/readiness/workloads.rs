@@ -77,38 +77,47 @@ pub(super) fn stateful_set(scene: Scene<'_>) -> Health {
     }
 }
 
-/// The pods of earlier revisions that keep a StatefulSet's rollout from going on.
+/// The pod of an earlier revision that keeps a StatefulSet's rollout from going on, if there is one.
 ///
-/// With `OrderedReady` the controller waits for each pod to become ready before it replaces the next, also for one of a
-/// revision that never will, and also when going back to a revision that would: [Kubernetes says][1] that somebody has
-/// to delete it.
+/// With `OrderedReady` the controller goes through the pods from the lowest ordinal up, and no further than to the first
+/// that is not ready: it waits for that one, also for one of a revision that never will be, and also when going back to
+/// a revision that would: [Kubernetes says][1] that somebody has to delete it. No other pod is in its way, and another
+/// one that is deleted does not even come back before this one is ready.
 ///
 /// [1]: https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
-pub(super) fn blocking(scene: Scene<'_>) -> Vec<&Value> {
+pub(super) fn blocking(scene: Scene<'_>) -> Option<&Value> {
     let set = scene.object;
     let revision = text(set, "/status/updateRevision");
     let is_ordered = text(set, "/spec/podManagementPolicy") != "Parallel"
         && text(set, "/spec/updateStrategy/type") != "OnDelete"
         && count(set, "/spec/updateStrategy/rollingUpdate/partition") <= 0;
     if !is_ordered || revision.is_empty() {
-        return Vec::new();
+        return None;
+    }
+    let unready =
+        owned(scene, uid(set), |pod| !condition(pod, "Ready").is_some_and(|ready| ready.is("True")));
+    let first = unready.into_iter().min_by_key(|pod| ordinal(pod))?;
+    let of = text(first, "/metadata/labels/controller-revision-hash");
+    if of == revision || of.is_empty() {
+        return None;
     }
     let judge = Judge { around: scene.around, patience: scene.patience, ends: Ends::Count };
-    owned(scene, uid(set), |pod| {
-        let of = text(pod, "/metadata/labels/controller-revision-hash");
-        if of == revision || of.is_empty() || condition(pod, "Ready").is_some_and(|ready| ready.is("True")) {
-            return false;
+    let is_in_the_way = match judge.outlook(first) {
+        Outlook::Doomed(_) => true,
+        Outlook::Leaving => false,
+        // One that is merely starting, or heals, becomes ready and is replaced then.
+        Outlook::Fine | Outlook::Troubled { .. } => {
+            let symptom = format!("{} of an earlier revision is not ready", uid(first));
+            scene.around.observed(&symptom) >= scene.patience.stuck
         }
-        match judge.outlook(pod) {
-            Outlook::Doomed(_) => true,
-            Outlook::Leaving => false,
-            // One that is merely starting becomes ready, and is replaced then.
-            Outlook::Fine | Outlook::Troubled { .. } => {
-                let symptom = format!("{} of an earlier revision is not ready", uid(pod));
-                scene.around.observed(&symptom) >= scene.patience.crash
-            }
-        }
-    })
+    };
+    is_in_the_way.then_some(first)
+}
+
+/// The number that ends the name of a StatefulSet's pod.
+fn ordinal(pod: &Value) -> u64 {
+    let number = name(pod).rsplit_once('-').and_then(|(_, number)| number.parse().ok());
+    number.unwrap_or(u64::MAX)
 }
 
 pub(super) fn daemon_set(scene: Scene<'_>) -> Health {

@@ -6,7 +6,7 @@ mod recorded;
 mod table;
 
 use git_deploy_manifest::readiness::{
-    Around, Health, Patience, Wait, blocking_pods, first_cause, ready_of_wanted,
+    Around, Health, Patience, Wait, blocking_pod, first_cause, ready_of_wanted,
 };
 use serde_json::{Value, json};
 
@@ -104,8 +104,8 @@ fn a_pod_of_an_earlier_revision_that_is_not_ready_blocks_a_stateful_set() {
     let patience = Patience::default();
     let blocking = |scene: &mut Recorded, change: &dyn Fn(&mut Value)| {
         change(&mut scene.object);
-        let pods = blocking_pods(&id(&scene.object), &scene.object, &scene.at_apply, scene, &patience);
-        pods.into_iter().map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        let pod = blocking_pod(&id(&scene.object), &scene.object, &scene.at_apply, scene, &patience);
+        pod.into_iter().map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let same = |_: &mut Value| {};
     assert_eq!(blocking(&mut recorded("stateful-set-blocked"), &same), ["web-1"]);
@@ -124,7 +124,7 @@ fn a_pod_of_an_earlier_revision_that_is_not_ready_blocks_a_stateful_set() {
     for name in ["stateful-set-doomed", "stateful-set-rolling", "stateful-set-ready"] {
         assert!(blocking(&mut recorded(name), &same).is_empty(), "{name}");
     }
-    // One that only does not become ready is given some time.
+    // One that only does not become ready is given much more time.
     let unready = |seconds| {
         let mut scene = recorded("stateful-set-blocked").for_seconds(seconds);
         for pod in scene.around["pods"].as_array_mut().unwrap() {
@@ -134,8 +134,42 @@ fn a_pod_of_an_earlier_revision_that_is_not_ready_blocks_a_stateful_set() {
         }
         scene
     };
-    assert!(blocking(&mut unready(29), &same).is_empty());
-    assert_eq!(blocking(&mut unready(30), &same), ["web-1"]);
+    assert!(blocking(&mut unready(239), &same).is_empty());
+    assert_eq!(blocking(&mut unready(240), &same), ["web-1"]);
+}
+
+#[test]
+fn of_several_pods_that_are_not_ready_only_the_one_is_in_the_way_that_the_controller_waits_for() {
+    let patience = Patience::default();
+    let blocking = |scene: &Recorded| {
+        let pod = blocking_pod(&id(&scene.object), &scene.object, &scene.at_apply, scene, &patience);
+        pod.into_iter().map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    // It looks at them from the lowest ordinal up, and goes no further than to the first that is not ready.
+    let mut scene = recorded("stateful-set-blocked");
+    let pods = scene.around["pods"].as_array_mut().unwrap();
+    let doomed = pods[1].clone();
+    let named = |ordinal: usize| {
+        let mut pod = doomed.clone();
+        pod["metadata"]["name"] = json!(format!("web-{ordinal}"));
+        pod["metadata"]["uid"] = json!(format!("of web-{ordinal}"));
+        pod
+    };
+    pods.extend([10, 2].map(named));
+    assert_eq!(blocking(&scene), ["web-1"]);
+    scene.around["pods"].as_array_mut().unwrap().remove(1);
+    assert_eq!(blocking(&scene), ["web-2"], "which is before 10");
+
+    // What it waits for is on its way: nobody else is in its way.
+    let mut scene = recorded("stateful-set-blocked");
+    scene.around["pods"][0]["status"] = json!({"phase": "Pending"});
+    assert_eq!(blocking(&scene), [""; 0], "one of the new revision is starting");
+    scene.around["pods"][0]["metadata"]["deletionTimestamp"] = json!("2026-11-20T12:00:00Z");
+    assert_eq!(blocking(&scene), [""; 0], "one is going");
+    let mut scene = recorded("stateful-set-blocked").for_seconds(100);
+    scene.around["pods"][0] = named(0);
+    scene.around["pods"][0]["status"] = json!({"phase": "Running"});
+    assert_eq!(blocking(&scene), [""; 0], "one that runs may still become ready");
 }
 
 #[test]
