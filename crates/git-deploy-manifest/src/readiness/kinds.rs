@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::value::{because, condition, count, items, mapping, name, namespace, number, one_line, text, uid};
+use super::value::{
+    Condition, because, condition, count, items, mapping, name, namespace, number, one_line, text, uid,
+};
 use super::{Around, Health, Scene, Trouble};
 
 pub(super) fn service(scene: Scene<'_>) -> Health {
@@ -169,12 +171,17 @@ pub(super) fn api_service(scene: Scene<'_>) -> Health {
     }
 }
 
-/// What any object may say of itself, in the words of [kstatus][1]: one that says nothing is ready.
+/// What any object may say of itself, in the words of [kstatus][1]: one that says nothing is ready. Where a condition says
+/// itself of [which generation][2] it is, one of an older generation says nothing of this one.
 ///
 /// [1]: https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
+/// [2]: https://github.com/kubernetes/community/blob/master/contributors/devel/sig-architecture/api-conventions.md#typical-status-properties
 pub(super) fn other(scene: Scene<'_>) -> Health {
     let object = scene.object;
-    let is = |which: &str| condition(object, which).filter(|found| found.is("True"));
+    let generation = super::generation(object, scene.at_apply);
+    let is_of_now =
+        |found: &Condition<'_>| found.observed_generation().is_none_or(|seen| Some(seen) >= generation);
+    let is = |which: &str| condition(object, which).filter(is_of_now).filter(|found| found.is("True"));
     if let Some(stalled) = is("Stalled") {
         return Health::Failed(Trouble::of_release(format!("it is stalled: {}", stalled.why())));
     }
@@ -182,6 +189,7 @@ pub(super) fn other(scene: Scene<'_>) -> Health {
         return Health::waiting(format!("its controller is at work: {}", busy.why()));
     }
     match condition(object, "Ready") {
+        Some(ready) if !is_of_now(&ready) => Health::waiting("its controller has not seen the change yet"),
         Some(ready) if !ready.is("True") => {
             Health::waiting(format!("it is not ready: {}", because(ready.reason(), ready.message())))
         }

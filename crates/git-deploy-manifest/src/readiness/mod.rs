@@ -321,10 +321,15 @@ pub fn plain(text: &str) -> String {
     one_line(text)
 }
 
+/// The generation that a status must have caught up with.
+fn generation(object: &Value, at_apply: &Value) -> Option<i64> {
+    number(object, "/metadata/generation").max(number(at_apply, "/metadata/generation"))
+}
+
 /// Whether the status speaks of the generation that was applied, and of the one that is there now.
 fn has_caught_up(row: Row, object: &Value, at_apply: &Value) -> bool {
     let observed = number(object, "/status/observedGeneration");
-    let wanted = number(object, "/metadata/generation").max(number(at_apply, "/metadata/generation"));
+    let wanted = generation(object, at_apply);
     match row {
         // These always say it; where they do not, nobody has looked at them yet.
         Row::Deployment | Row::StatefulSet | Row::DaemonSet | Row::ReplicaSet => {

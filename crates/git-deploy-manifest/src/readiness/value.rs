@@ -80,6 +80,11 @@ impl<'a> Condition<'a> {
         text(self.0, "/lastUpdateTime")
     }
 
+    /// The generation of which it speaks, where it says that itself.
+    pub(super) fn observed_generation(self) -> Option<i64> {
+        number(self.0, "/observedGeneration")
+    }
+
     /// `reason: message`, or what there is of it.
     pub(super) fn why(self) -> String {
         because(self.reason(), self.message())

@@ -173,6 +173,28 @@ fn of_several_pods_that_are_not_ready_only_the_one_is_in_the_way_that_the_contro
 }
 
 #[test]
+fn a_condition_of_an_older_generation_does_not_count() {
+    for (which, name, expected) in [
+        ("Ready", "custom-ready", "waiting: its controller has not seen the change yet"),
+        ("Stalled", "custom-stalled", "ready"),
+        ("Reconciling", "custom-reconciling", "ready"),
+    ] {
+        let with = |observed: i64| {
+            let mut scene = recorded(name);
+            scene.object["metadata"]["generation"] = json!(2);
+            scene.object["status"].as_object_mut().unwrap().remove("observedGeneration");
+            let conditions = scene.object["status"]["conditions"].as_array_mut().unwrap();
+            conditions.retain(|found| found["type"] == which);
+            assert_eq!(conditions.len(), 1, "{name}");
+            conditions[0]["observedGeneration"] = json!(observed);
+            in_words(scene.health())
+        };
+        assert_eq!(with(1), expected, "{name}");
+        assert_eq!(with(2), in_words(health_of(name)), "{name}");
+    }
+}
+
+#[test]
 fn pods_that_their_node_took_away_do_not_count() {
     for taken in [
         json!({"phase": "Failed", "reason": "Evicted"}),
