@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::pods::{Ends, Judge, Tally, first_cause};
 use super::value::{because, condition, count, flag, is_being_deleted, number, text, uid};
 use super::{Around, Health, Origin, Scene, Trouble, Wait};
+use crate::fields::{MANAGER, has_applied, owns};
 
 /// A Deployment without a deadline: the controller writes no condition `Progressing` for it.
 const NO_DEADLINE: i64 = i32::MAX as i64;
@@ -16,6 +17,14 @@ pub(super) fn judge(scene: Scene<'_>) -> Health {
     let available = count(object, "/status/availableReplicas");
     let old = count(object, "/status/replicas").saturating_sub(updated);
     if flag(object, "/spec/paused") {
+        if is_paused_by_hand(scene.at_apply) {
+            return Health::Waiting(Wait {
+                what: "it is paused by hand".to_owned(),
+                warning: Some(
+                    "it is paused by hand: nothing is rolled out until somebody resumes it".to_owned(),
+                ),
+            });
+        }
         return Health::ReadyBut("it is paused: its pods stay what they are until it is resumed".to_owned());
     }
     let rolled_out = updated == wanted && old <= 0 && available >= updated;
@@ -37,6 +46,12 @@ pub(super) fn judge(scene: Scene<'_>) -> Health {
         "its controller has not finished the rollout".to_owned()
     };
     Health::Waiting(Wait { what, warning: warning(scene, &pods) })
+}
+
+/// Whether somebody else paused it than who applied it: before, so that the field is theirs, or since.
+fn is_paused_by_hand(at_apply: &Value) -> bool {
+    let is_theirs = has_applied(at_apply, MANAGER) && !owns(at_apply, MANAGER, &["spec", "paused"]);
+    !flag(at_apply, "/spec/paused") || is_theirs
 }
 
 /// Whether the controller says that the rollout is complete; without a deadline it says nothing.

@@ -195,6 +195,28 @@ fn a_condition_of_an_older_generation_does_not_count() {
 }
 
 #[test]
+fn a_deployment_is_ready_while_it_is_paused_only_by_its_own_manifest() {
+    let applied = |by_us: Value| {
+        let mut scene = recorded("deployment-paused");
+        let other = json!({"f:spec": {"f:paused": {}}});
+        let entry = |manager: &str, operation: &str, fields: &Value| json!({"manager": manager, "operation": operation, "apiVersion": "apps/v1", "fieldsType": "FieldsV1", "fieldsV1": fields});
+        scene.at_apply["metadata"]["managedFields"] =
+            json!([entry("git-deploy", "Apply", &by_us), entry("kubectl-patch", "Update", &other)]);
+        scene
+    };
+    let by_manifest = applied(json!({"f:spec": {"f:paused": {}, "f:replicas": {}}}));
+    let ready = "ready, but it is paused: its pods stay what they are until it is resumed";
+    assert_eq!(in_words(by_manifest.health()), ready);
+    let waiting = "waiting: it is paused by hand; warning: it is paused by hand: nothing is rolled out until somebody resumes it";
+    let by_hand = applied(json!({"f:spec": {"f:replicas": {}}}));
+    assert_eq!(in_words(by_hand.health()), waiting);
+
+    let mut later = recorded("deployment-paused");
+    later.at_apply["spec"].as_object_mut().unwrap().remove("paused");
+    assert_eq!(in_words(later.health()), waiting);
+}
+
+#[test]
 fn pods_that_their_node_took_away_do_not_count() {
     for taken in [
         json!({"phase": "Failed", "reason": "Evicted"}),
