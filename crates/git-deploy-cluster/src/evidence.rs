@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use git_deploy_manifest::readiness::plain;
+use git_deploy_manifest::value::{one_line, text};
 use kube::Resource as _;
 use kube::api::ListParams;
 use kube::core::discovery::ApiResource;
@@ -93,10 +93,10 @@ fn line(event: &Value) -> String {
     let times = times.filter(|times| *times > 1).map(|times| format!(", {times} times")).unwrap_or_default();
     format!(
         "{}{times} ({} '{}'): {}",
-        plain(text(event, "/reason")),
-        plain(text(event, "/involvedObject/kind")),
-        plain(text(event, "/involvedObject/name")),
-        plain(text(event, "/message"))
+        one_line(text(event, "/reason")),
+        one_line(text(event, "/involvedObject/kind")),
+        one_line(text(event, "/involvedObject/name")),
+        one_line(text(event, "/message"))
     )
 }
 
@@ -105,10 +105,6 @@ fn last_seen(event: &Value) -> &str {
     let pointers =
         ["/series/lastObservedTime", "/lastTimestamp", "/eventTime", "/metadata/creationTimestamp"];
     pointers.iter().map(|pointer| text(event, pointer)).find(|time| !time.is_empty()).unwrap_or_default()
-}
-
-fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 #[cfg(test)]

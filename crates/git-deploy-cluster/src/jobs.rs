@@ -7,13 +7,14 @@
 use std::time::{Duration, Instant};
 
 use git_deploy_core::ids::DeploymentId;
+use git_deploy_manifest::value::{self, annotation, finalizers, generation, is_true, text};
 use git_deploy_manifest::{ObjectId, is_rollback_safe};
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::api_error::{ApiError, ApiErrorKind};
 use crate::connect::{Connection, REQUEST_TIMEOUT, request};
-use crate::objects::{Depth, Place, Propagation, collection, text};
+use crate::objects::{Depth, Place, Propagation, collection};
 use crate::set::{JobEnd, JobOutcome};
 use crate::slot::{ATTEMPTS, Slot, Swap};
 use crate::target::{Applied, Target};
@@ -149,8 +150,8 @@ pub async fn start(
     require_ours(job, &live, set)?;
     Ok(Applied {
         target: job.clone(),
-        uid: text(&live, "/metadata/uid").to_owned(),
-        generation: live.pointer("/metadata/generation").and_then(Value::as_i64),
+        uid: value::uid(&live).to_owned(),
+        generation: generation(&live),
         live,
     })
 }
@@ -166,14 +167,8 @@ pub(crate) async fn outcome(
 ) -> Result<Option<JobOutcome>, JobError> {
     let live = connection.get(job.into()).await.map_err(api(job))?;
     let live = live.ok_or_else(|| JobError::Gone { id: job.id.clone() })?;
-    let conditions = live.pointer("/status/conditions").and_then(Value::as_array);
-    let is = |kind: &str| {
-        conditions.into_iter().flatten().any(|condition| {
-            condition["type"].as_str() == Some(kind) && condition["status"].as_str() == Some("True")
-        })
-    };
-    let succeeded = is("Complete");
-    if !succeeded && !is("Failed") {
+    let succeeded = is_true(&live, "Complete");
+    if !succeeded && !is_true(&live, "Failed") {
         return Ok(None);
     }
     let rollback_safe =
@@ -207,12 +202,10 @@ pub async fn let_go(connection: &Connection, job: &Target) -> Result<(), JobErro
     let slot = Slot::new(connection, within, place.name, REQUEST_TIMEOUT);
     for _ in 0..ATTEMPTS {
         let Some(live) = slot.get().await.map_err(api(job))? else { return Ok(()) };
-        let finalizers = live.pointer("/metadata/finalizers").and_then(Value::as_array);
-        let others: Vec<&Value> =
-            finalizers.into_iter().flatten().filter(|one| one.as_str() != Some(FINALIZER)).collect();
-        if finalizers.is_none_or(|all| all.len() == others.len()) {
+        if finalizers(&live).all(|one| one != FINALIZER) {
             return Ok(());
         }
+        let others: Vec<&str> = finalizers(&live).filter(|one| *one != FINALIZER).collect();
         match slot.change(&live, json!({"metadata": {"finalizers": others}})).await {
             Ok(Swap::Done(_)) => return Ok(()),
             // Its status moved meanwhile: the next look will find it unchanged.
@@ -229,11 +222,11 @@ async fn remove(connection: &Connection, set: &str, job: &Target, leaving: Durat
     let Some(live) = connection.get(job.into()).await.map_err(api(job))? else { return Ok(()) };
     require_ours(job, &live, set)?;
     let_go(connection, job).await?;
-    let uid = text(&live, "/metadata/uid");
+    let uid = value::uid(&live);
     connection.delete(job.into(), uid, Propagation::Background).await.map_err(api(job))?;
     loop {
         let there = connection.get(job.into()).await.map_err(api(job))?;
-        if there.is_none_or(|there| text(&there, "/metadata/uid") != uid) {
+        if there.is_none_or(|there| value::uid(&there) != uid) {
             return Ok(());
         }
         if Instant::now() >= deadline {
@@ -262,8 +255,7 @@ async fn create(connection: &Connection, set: &str, job: &Target, query: &str) -
 }
 
 fn require_ours(job: &Target, live: &Value, set: &str) -> Result<(), JobError> {
-    let whose = live.pointer("/metadata/annotations").and_then(|annotations| annotations[SET].as_str());
-    if whose == Some(set) { Ok(()) } else { Err(JobError::NotOurs { id: job.id.clone() }) }
+    if annotation(live, SET) == Some(set) { Ok(()) } else { Err(JobError::NotOurs { id: job.id.clone() }) }
 }
 
 fn api(job: &Target) -> impl Fn(ApiError) -> JobError {

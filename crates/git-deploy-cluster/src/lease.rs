@@ -14,13 +14,14 @@ use std::time::Duration;
 use git_deploy_core::attempt::{LOCK_TTL, Lock};
 use git_deploy_core::deployment::Blame;
 use git_deploy_manifest::SetName;
+use git_deploy_manifest::value::{annotation, resource_version, uid};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::api_error::ApiError;
 use crate::connect::Connection;
-use crate::slot::{ATTEMPTS, Slot, Swap, annotation, metadata};
+use crate::slot::{ATTEMPTS, Slot, Swap};
 use renewal::{State, now};
 
 /// The annotation that says who holds the Lease, as the text of a [`Lock`].
@@ -397,7 +398,7 @@ fn lock_of(lease: &Value) -> Option<Lock> {
 
 /// A text that changes with each write.
 fn token_of(lease: &Value) -> String {
-    format!("{} {}", metadata(lease, "uid"), metadata(lease, "resourceVersion"))
+    format!("{} {}", uid(lease), resource_version(lease))
 }
 
 fn transitions_of(lease: &Value) -> i64 {

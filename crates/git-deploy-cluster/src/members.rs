@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt};
 use git_deploy_core::deployment::Blame;
+use git_deploy_manifest::value::{text, uid};
 use git_deploy_manifest::{GroupKind, ObjectId, PART_OF_LABEL};
 use kube::core::discovery::{ApiResource, Scope};
 use serde_json::Value;
@@ -11,7 +12,7 @@ use serde_json::Value;
 use crate::api_error::ApiError;
 use crate::connect::Connection;
 use crate::discovery::Resources;
-use crate::objects::{Depth, IN_FLIGHT, text};
+use crate::objects::{Depth, IN_FLIGHT};
 
 /// A set, and where its members may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +67,7 @@ pub(crate) struct Member {
 
 impl Member {
     pub(crate) fn uid(&self) -> &str {
-        text(&self.live, "/metadata/uid")
+        uid(&self.live)
     }
 }
 

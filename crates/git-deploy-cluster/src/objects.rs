@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use git_deploy_manifest::value::text;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request};
 use kube::Resource as _;
@@ -211,9 +212,4 @@ fn escaped(text: &str) -> String {
         }
     }
     out
-}
-
-/// A text inside an object, such as `/metadata/uid`; empty where it is not there.
-pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }

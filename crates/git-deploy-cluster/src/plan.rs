@@ -26,8 +26,8 @@ use crate::target::Target;
 
 use absent::absent;
 pub(crate) use ownership::{Owner, owner};
+pub(crate) use single::apply_ours;
 use single::{Planner, Seen};
-pub(crate) use single::{apply_ours, is_being_deleted};
 
 /// How to plan.
 #[derive(Debug, Clone, Default)]

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
 use git_deploy_core::deployment::Blame;
+use git_deploy_manifest::value::{finalizers, uid};
 use git_deploy_manifest::{ObjectId, Stage};
 use kube::core::discovery::ApiResource;
 use serde_json::Value;
@@ -19,7 +20,7 @@ use crate::api_error::{ApiError, ApiErrorKind};
 use crate::connect::Connection;
 use crate::discovery::Resources;
 use crate::members::{ListError, Member, SetView, key, members};
-use crate::objects::{Depth, IN_FLIGHT, Place, Propagation, text};
+use crate::objects::{Depth, IN_FLIGHT, Place, Propagation};
 use crate::target::Target;
 
 /// What may be deleted.
@@ -220,7 +221,7 @@ async fn wait_until_gone(
         let mut there = Vec::new();
         while let Some((deletion, answer)) = answers.next().await {
             let answer = answer.map_err(|why| PruneError::Delete { id: deletion.id.clone(), why })?;
-            if let Some(live) = answer.filter(|live| text(live, "/metadata/uid") == deletion.uid) {
+            if let Some(live) = answer.filter(|live| uid(live) == deletion.uid) {
                 there.push((deletion, live));
             }
         }
@@ -230,17 +231,14 @@ async fn wait_until_gone(
         }
         if begin.elapsed() >= timeout {
             there.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
-            let objects =
-                there.iter().map(|(deletion, live)| (deletion.id.clone(), finalizers(live))).collect();
+            let objects = there
+                .iter()
+                .map(|(deletion, live)| (deletion.id.clone(), finalizers(live).map(str::to_owned).collect()))
+                .collect();
             return Err(PruneError::DoesNotGo { seconds: timeout.as_secs(), objects });
         }
         waiting = there.into_iter().map(|(deletion, _)| deletion).collect();
         tokio::time::sleep(pause).await;
         pause = LONGEST_PAUSE.min(pause * 2);
     }
-}
-
-pub(crate) fn finalizers(live: &Value) -> Vec<String> {
-    let finalizers = live.pointer("/metadata/finalizers").and_then(Value::as_array);
-    finalizers.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use git_deploy_core::deployment::Blame;
 use git_deploy_core::ids::{CommitId, DeploymentId};
+use git_deploy_manifest::value::uid;
 use git_deploy_manifest::{Extent, ID_LABEL, SetId, SetName, TOOLING_ANNOTATION, tooling};
 use http::Method;
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 use crate::api_error::{ApiError, ApiErrorKind};
 use crate::connect::{Connection, REQUEST_TIMEOUT, request};
 use crate::lease::{Fence, Permit};
-use crate::slot::{ATTEMPTS, Slot, Swap, metadata};
+use crate::slot::{ATTEMPTS, Slot, Swap};
 
 pub use job_outcome::{JobEnd, JobOutcome};
 pub use record::{Record, SetFailure, SetPhase};
@@ -321,7 +322,7 @@ impl Parent {
                 }
                 Swap::Lost => {
                     let seen = slot.get().await.map_err(failed("read", &self.set))?;
-                    let same = seen.filter(|seen| metadata(seen, "uid") == self.uid());
+                    let same = seen.filter(|seen| uid(seen) == self.uid());
                     self.see(same.ok_or_else(|| SetError::Gone { parent: self.set.title() })?)?;
                 }
             }
@@ -341,7 +342,7 @@ impl Parent {
 
     /// What tells this cluster, and this set in it, from all others: no name does.
     pub fn uid(&self) -> &str {
-        metadata(&self.seen, "uid")
+        uid(&self.seen)
     }
 
     /// The turn of the Lease that wrote last, 0 before the first one: a new turn must have a greater number.

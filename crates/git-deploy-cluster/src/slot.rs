@@ -98,13 +98,3 @@ impl Slot {
         format!("{}/{}", self.collection, self.name)
     }
 }
-
-/// A text in an object's annotations.
-pub(crate) fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
-    object.pointer("/metadata/annotations")?.get(key)?.as_str()
-}
-
-/// A text in an object's metadata, empty where it is not there.
-pub(crate) fn metadata<'a>(object: &'a Value, key: &str) -> &'a str {
-    object["metadata"][key].as_str().unwrap_or_default()
-}

@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use git_deploy_manifest::value::text;
 use kube::Resource as _;
 use kube::api::{ListParams, VersionMatch, WatchEvent, WatchParams};
 use kube::core::discovery::ApiResource;
@@ -269,10 +270,6 @@ fn slim(mut object: Value) -> Value {
         metadata.remove("managedFields");
     }
     object
-}
-
-fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 fn of_status(status: &Status) -> ApiError {

@@ -22,6 +22,7 @@ mod redact;
 mod references;
 mod split;
 mod stage;
+pub mod value;
 mod write;
 mod yaml;
 
@@ -40,6 +41,6 @@ pub use one_time::{ONCE_PATHS, ROLLBACK, is_one_time, is_rollback_safe, name_by_
 pub use read::{Fault, ReadError, SourceFile, read};
 pub use redact::{is_redacted, redacted};
 pub use references::{Reference, references};
-pub use stage::{KEEP, ONE_TIME, ORDER, Stage, annotation, is_kept, order, selector_changes};
+pub use stage::{KEEP, ONE_TIME, ORDER, Stage, is_kept, order, selector_changes};
 pub use write::write;
 pub use yaml::YamlFault;

@@ -10,7 +10,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::applyset::hex;
-use crate::stage::{ONE_TIME, annotation};
+use crate::stage::ONE_TIME;
+use crate::value::annotation;
 use crate::{Object, ObjectId, write};
 
 /// The annotation with the paths of the commit's tree that a one-time job depends on: separated by commas or line ends.

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::ObjectId;
 use crate::one_time::is_one_time;
+use crate::value::annotation;
 
 /// The annotation that orders objects within a stage: an integer, 0 where there is none; lower ones come first and are
 /// waited for.
@@ -116,11 +117,6 @@ pub fn order(object: &Value) -> Result<i64, String> {
 /// Whether an object must never be pruned.
 pub fn is_kept(object: &Value) -> bool {
     annotation(object, KEEP) == Some("true")
-}
-
-/// An annotation of an object.
-pub fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
-    object.get("metadata")?.get("annotations")?.get(key)?.as_str()
 }
 
 /// Whether a Service leads elsewhere than before: then its stage is [`Stage::Traffic`].

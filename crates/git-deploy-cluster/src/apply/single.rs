@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use git_deploy_core::environment::Effect;
 use git_deploy_manifest::fields::{self, MANAGER, REPLICAS_MANAGER};
+use git_deploy_manifest::value::{self, finalizers, generation, is_being_deleted};
 use serde_json::{Value, json};
 
 use crate::api_error::{ApiError, ApiErrorKind};
 use crate::connect::Connection;
 use crate::members::SetView;
-use crate::objects::{How, Place, text};
-use crate::plan::{Owner, PlannedObject, apply_ours, is_being_deleted, owner};
-use crate::prune::finalizers;
+use crate::objects::{How, Place};
+use crate::plan::{Owner, PlannedObject, apply_ours, owner};
 use crate::target::{Applied, Target};
 
 use super::{ApplyOptions, ApplyProblem};
@@ -42,12 +42,7 @@ pub(super) async fn apply(
 }
 
 fn applied(target: &Target, live: Value) -> Applied {
-    Applied {
-        target: target.clone(),
-        uid: text(&live, "/metadata/uid").to_owned(),
-        generation: live.pointer("/metadata/generation").and_then(Value::as_i64),
-        live,
-    }
+    Applied { target: target.clone(), uid: value::uid(&live).to_owned(), generation: generation(&live), live }
 }
 
 struct One<'a> {
@@ -69,7 +64,7 @@ impl One<'_> {
 
     async fn apply(&self) -> Result<Value, ApplyProblem> {
         // The object that the plan was made for; none where there was none, or where it is to go first.
-        let mut uid = self.planned.live.as_ref().map(|live| text(live, "/metadata/uid").to_owned());
+        let mut uid = self.planned.live.as_ref().map(|live| value::uid(live).to_owned());
         if let Some(leaving) = &self.planned.replaces {
             self.wait_until_gone(leaving).await?;
             uid = None;
@@ -81,7 +76,7 @@ impl One<'_> {
             match self.send(uid.as_deref()).await {
                 // An apply to an object that is being deleted succeeds, and goes with it.
                 Ok(answer) if is_being_deleted(&answer) => {
-                    self.wait_until_gone(text(&answer, "/metadata/uid")).await?;
+                    self.wait_until_gone(value::uid(&answer)).await?;
                     uid = None;
                 }
                 Ok(answer) => return Ok(answer),
@@ -187,16 +182,16 @@ impl One<'_> {
         match live {
             None => Ok(None),
             Some(live) if is_being_deleted(&live) => {
-                self.wait_until_gone(text(&live, "/metadata/uid")).await?;
+                self.wait_until_gone(value::uid(&live)).await?;
                 Ok(None)
             }
             Some(live)
                 if owner(&live, self.set) == Owner::Us
                     || self.set.is_own_namespace(&self.planned.target.id) =>
             {
-                Ok(Some(text(&live, "/metadata/uid").to_owned()))
+                Ok(Some(value::uid(&live).to_owned()))
             }
-            Some(live) if self.is_planned_one(&live) => Ok(Some(text(&live, "/metadata/uid").to_owned())),
+            Some(live) if self.is_planned_one(&live) => Ok(Some(value::uid(&live).to_owned())),
             Some(_) => Err(ApplyProblem::Taken { id: self.planned.target.id.clone() }),
         }
     }
@@ -212,12 +207,12 @@ impl One<'_> {
         let mut pause = FIRST_PAUSE;
         loop {
             let live = self.connection.get(self.place()).await.map_err(|why| self.refused(why))?;
-            let Some(live) = live.filter(|live| text(live, "/metadata/uid") == uid) else { return Ok(()) };
+            let Some(live) = live.filter(|live| value::uid(live) == uid) else { return Ok(()) };
             if begin.elapsed() >= self.options.leaving_timeout {
                 return Err(ApplyProblem::DoesNotGo {
                     id: self.planned.target.id.clone(),
                     seconds: self.options.leaving_timeout.as_secs(),
-                    finalizers: finalizers(&live),
+                    finalizers: finalizers(&live).map(str::to_owned).collect(),
                 });
             }
             tokio::time::sleep(pause).await;

@@ -2,9 +2,9 @@
 
 use git_deploy_core::environment::Effect;
 use git_deploy_manifest::fields::{self, MANAGER, REPLICAS_MANAGER};
+use git_deploy_manifest::value::{annotation, is_being_deleted, resource_version, uid};
 use git_deploy_manifest::{
-    Circumstances, ObjectId, PART_OF_LABEL, Stage, annotation, comparable, duplicates, normalise, order,
-    selector_changes,
+    Circumstances, ObjectId, PART_OF_LABEL, Stage, comparable, duplicates, normalise, order, selector_changes,
 };
 use serde_json::{Map, Value};
 
@@ -12,7 +12,7 @@ use crate::api_error::{ApiError, ApiErrorKind};
 use crate::connect::Connection;
 use crate::discovery::Resources;
 use crate::members::{Member, SetView};
-use crate::objects::{How, Place, text};
+use crate::objects::{How, Place};
 use crate::target::Target;
 
 use super::ownership::{Owner, managers, owner};
@@ -154,9 +154,7 @@ impl Planner<'_> {
             force: self.options.force_conflicts,
             adopt: self.options.force_conflicts && before.is_some_and(|live| fields::adopted(live).is_some()),
             hand_over_replicas: before.is_some_and(lets_go),
-            replaces: is_leaving
-                .then(|| live.as_ref().map(|live| text(live, "/metadata/uid").to_owned()))
-                .flatten(),
+            replaces: is_leaving.then(|| live.as_ref().map(|live| uid(live).to_owned())).flatten(),
             result: None,
             live,
             target,
@@ -302,10 +300,6 @@ pub(crate) async fn apply_ours(
     }
 }
 
-pub(crate) fn is_being_deleted(object: &Value) -> bool {
-    object.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null())
-}
-
 fn set_metadata(object: &mut Value, map: &str, key: &str, value: &str) {
     let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
     let place = metadata.entry(map).or_insert_with(|| Value::Object(Map::new()));
@@ -318,7 +312,7 @@ fn set_metadata(object: &mut Value, map: &str, key: &str, value: &str) {
 }
 
 fn version(object: &Value) -> &str {
-    text(object, "/metadata/resourceVersion")
+    resource_version(object)
 }
 
 /// Whether an apply changes anything, who holds which field included.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt};
 use git_deploy_manifest::fields::{MANAGER, has_applied};
+use git_deploy_manifest::value::text;
 use git_deploy_manifest::{GroupKind, ObjectId, is_kept, part_of};
 use serde_json::Value;
 
@@ -11,7 +12,7 @@ use crate::api_error::ApiErrorKind;
 use crate::connect::Connection;
 use crate::discovery::Resources;
 use crate::members::{self, ListError, Member, SetView};
-use crate::objects::{Depth, IN_FLIGHT, text};
+use crate::objects::{Depth, IN_FLIGHT};
 use crate::target::Target;
 
 use super::PruneOptions;

@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt};
+use git_deploy_manifest::value::{is_being_deleted, is_true};
 use git_deploy_manifest::{GroupKind, ObjectId, references};
-use serde_json::Value;
 
 use crate::api_error::ApiErrorKind;
 use crate::connect::Connection;
 use crate::discovery::Resources;
 use crate::members::{self, ListError, Member};
 use crate::objects::{Depth, IN_FLIGHT};
-use crate::plan::is_being_deleted;
 
 use super::guards::{is_needed_by_name, owner_uids};
 
@@ -116,14 +115,7 @@ fn is_alive(object: &Member) -> bool {
         "Pod" => !matches!(live["status"]["phase"].as_str(), Some("Succeeded" | "Failed")),
         // Kept for going back to an older revision only.
         "ReplicaSet" => live["spec"]["replicas"] != 0,
-        "Job" => !is_finished(live),
+        "Job" => !["Complete", "Failed"].into_iter().any(|end| is_true(live, end)),
         _ => true,
     }
-}
-
-fn is_finished(job: &Value) -> bool {
-    let conditions = job.pointer("/status/conditions").and_then(Value::as_array);
-    conditions.into_iter().flatten().any(|condition| {
-        condition["status"] == "True" && matches!(condition["type"].as_str(), Some("Complete" | "Failed"))
-    })
 }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use git_deploy_core::deployment::{Blame, Close};
 use git_deploy_core::ids::DeploymentId;
 use git_deploy_core::ledger::Outcome;
+use git_deploy_manifest::value::annotation;
 use git_deploy_manifest::{
     Extent, ID_LABEL, KINDS_ANNOTATION, NAMESPACES_ANNOTATION, TOOLING_ANNOTATION, is_our_tooling, tool_of,
 };
@@ -14,7 +15,6 @@ use serde_json::{Map, Value};
 
 use super::{JobOutcome, Set, SetError};
 use crate::lease::Fence;
-use crate::slot::annotation;
 
 const ROOT: &str = "git-deploy/root";
 const PROJECT: &str = "git-deploy/project";

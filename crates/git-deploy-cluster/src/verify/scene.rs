@@ -10,6 +10,7 @@ use git_deploy_manifest::readiness::{
     Around, Health, Patience, Surroundings, Trouble, Wait, blocking_pod, controller_of, first_cause,
     is_final, is_inert, judge, needs,
 };
+use git_deploy_manifest::value::{is_true, text, uid};
 use http::Method;
 use kube::core::discovery::ApiResource;
 use serde_json::Value;
@@ -261,7 +262,7 @@ impl<'a> Scene<'a> {
         let mut family = eye.family(applied);
         // The newest first, and pods that are not well before others.
         family.sort_by_key(|(_, object)| std::cmp::Reverse(text(object, "/metadata/creationTimestamp")));
-        family.sort_by_key(|(kind, object)| *kind == Around::Pods && is_ready(object));
+        family.sort_by_key(|(kind, object)| *kind == Around::Pods && is_true(object, "Ready"));
         let uids = family.into_iter().map(|(_, object)| uid(object).to_owned());
         let uids = std::iter::once(applied.uid.clone()).chain(uids).take(MOST);
         uids.map(|uid| Suspect { namespace: namespace.clone(), uid }).collect()
@@ -396,20 +397,6 @@ fn lost(is_replaced: bool) -> Trouble {
 
 fn key(id: &ObjectId) -> Key {
     (id.group.clone(), id.kind.clone(), id.namespace.clone())
-}
-
-fn is_ready(pod: &Value) -> bool {
-    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
-    let mut conditions = conditions.into_iter().flatten();
-    conditions.any(|found| text(found, "/type") == "Ready" && text(found, "/status") == "True")
-}
-
-fn uid(object: &Value) -> &str {
-    text(object, "/metadata/uid")
-}
-
-fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -11,7 +11,6 @@ mod counts;
 mod deployment;
 mod kinds;
 mod pods;
-mod value;
 mod workloads;
 
 use std::time::Duration;
@@ -19,7 +18,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::object::ObjectId;
-use value::{controller, is_being_deleted, number, one_line};
+use crate::value::{self, controller, is_being_deleted, number};
 
 pub use counts::ready_of_wanted;
 pub use pods::first_cause;
@@ -314,11 +313,6 @@ pub fn blocking_pod<'a>(
 /// The UID of the owner that is an object's controller; empty where there is none.
 pub fn controller_of(object: &Value) -> &str {
     controller(object)
-}
-
-/// Text of a cluster as part of a message: one line, no control characters, of a bearable length.
-pub fn plain(text: &str) -> String {
-    one_line(text)
 }
 
 /// The generation that a status must have caught up with.

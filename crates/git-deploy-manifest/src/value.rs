@@ -3,53 +3,82 @@
 use serde_json::{Map, Value};
 
 /// The text at a JSON pointer; empty where there is none.
-pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The number at a JSON pointer.
-pub(super) fn number(value: &Value, pointer: &str) -> Option<i64> {
+pub fn number(value: &Value, pointer: &str) -> Option<i64> {
     value.pointer(pointer).and_then(Value::as_i64)
 }
 
 /// The number at a JSON pointer; zero where there is none, as Go leaves zeros out.
-pub(super) fn count(value: &Value, pointer: &str) -> i64 {
+pub fn count(value: &Value, pointer: &str) -> i64 {
     number(value, pointer).unwrap_or(0)
 }
 
 /// Whether the field at a JSON pointer is `true`.
-pub(super) fn flag(value: &Value, pointer: &str) -> bool {
+pub fn flag(value: &Value, pointer: &str) -> bool {
     value.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
 }
 
 /// The items of the list at a JSON pointer.
-pub(super) fn items<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+pub fn items<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
     value.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// The mapping at a JSON pointer, where it has entries.
-pub(super) fn mapping<'a>(value: &'a Value, pointer: &str) -> Option<&'a Map<String, Value>> {
+pub fn mapping<'a>(value: &'a Value, pointer: &str) -> Option<&'a Map<String, Value>> {
     value.pointer(pointer).and_then(Value::as_object).filter(|mapping| !mapping.is_empty())
 }
 
-pub(super) fn name(object: &Value) -> &str {
+/// The name; empty where there is none.
+pub fn name(object: &Value) -> &str {
     text(object, "/metadata/name")
 }
 
-pub(super) fn namespace(object: &Value) -> &str {
+/// The namespace; empty where there is none.
+pub fn namespace(object: &Value) -> &str {
     text(object, "/metadata/namespace")
 }
 
-pub(super) fn uid(object: &Value) -> &str {
+/// What tells it from others of the same name, at other times; empty where there is none.
+pub fn uid(object: &Value) -> &str {
     text(object, "/metadata/uid")
 }
 
-pub(super) fn is_being_deleted(object: &Value) -> bool {
+/// The version that its last change gave it; empty where there is none.
+pub fn resource_version(object: &Value) -> &str {
+    text(object, "/metadata/resourceVersion")
+}
+
+/// How often what is wanted of it has changed.
+pub fn generation(object: &Value) -> Option<i64> {
+    number(object, "/metadata/generation")
+}
+
+/// An annotation of an object.
+pub fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
+    object.get("metadata")?.get("annotations")?.get(key)?.as_str()
+}
+
+/// What has to let go of it before it can go.
+pub fn finalizers(object: &Value) -> impl Iterator<Item = &str> {
+    items(object, "/metadata/finalizers").iter().filter_map(Value::as_str)
+}
+
+/// Whether a condition of its status is true.
+pub fn is_true(object: &Value, which: &str) -> bool {
+    condition(object, which).is_some_and(|found| found.is("True"))
+}
+
+/// Whether it goes as soon as nothing holds it.
+pub fn is_being_deleted(object: &Value) -> bool {
     !text(object, "/metadata/deletionTimestamp").is_empty()
 }
 
 /// The owner that is the object's controller, by UID; empty where there is none.
-pub(super) fn controller(object: &Value) -> &str {
+pub fn controller(object: &Value) -> &str {
     let owners = items(object, "/metadata/ownerReferences");
     owners
         .iter()
@@ -60,44 +89,47 @@ pub(super) fn controller(object: &Value) -> &str {
 
 /// A condition of an object's status.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Condition<'a>(&'a Value);
+pub struct Condition<'a>(&'a Value);
 
 impl<'a> Condition<'a> {
-    pub(super) fn is(self, status: &str) -> bool {
+    /// Whether its status is that.
+    pub fn is(self, status: &str) -> bool {
         text(self.0, "/status") == status
     }
 
-    pub(super) fn reason(self) -> &'a str {
+    /// Why, in one word.
+    pub fn reason(self) -> &'a str {
         text(self.0, "/reason")
     }
 
-    pub(super) fn message(self) -> &'a str {
+    /// Why, in words.
+    pub fn message(self) -> &'a str {
         text(self.0, "/message")
     }
 
     /// When the controller last wrote it, by the server's clock: good for `==` alone.
-    pub(super) fn updated(self) -> &'a str {
+    pub fn updated(self) -> &'a str {
         text(self.0, "/lastUpdateTime")
     }
 
     /// The generation of which it speaks, where it says that itself.
-    pub(super) fn observed_generation(self) -> Option<i64> {
+    pub fn observed_generation(self) -> Option<i64> {
         number(self.0, "/observedGeneration")
     }
 
     /// `reason: message`, or what there is of it.
-    pub(super) fn why(self) -> String {
+    pub fn why(self) -> String {
         because(self.reason(), self.message())
     }
 }
 
 /// The condition of a type.
-pub(super) fn condition<'a>(object: &'a Value, which: &str) -> Option<Condition<'a>> {
+pub fn condition<'a>(object: &'a Value, which: &str) -> Option<Condition<'a>> {
     items(object, "/status/conditions").iter().find(|found| text(found, "/type") == which).map(Condition)
 }
 
 /// `reason: message`, or what there is of it, in one line and of a bearable length: both may come from anybody.
-pub(super) fn because(reason: &str, message: &str) -> String {
+pub fn because(reason: &str, message: &str) -> String {
     let (reason, message) = (one_line(reason), one_line(message));
     match (reason.is_empty(), message.is_empty()) {
         (false, false) => format!("{reason}: {message}"),
@@ -110,7 +142,7 @@ pub(super) fn because(reason: &str, message: &str) -> String {
 const LONGEST: usize = 400;
 
 /// Text of the cluster in one line, without control characters, and cut where it is too long.
-pub(super) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let mut line = String::new();
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
         if !line.is_empty() {
