@@ -75,8 +75,8 @@ fn container(namespace: &Namespace, what: &str, holds: impl Fn(&Value) -> bool) 
     let mut found = Value::Null;
     eventually(what, || {
         let pods = namespace.list("pods");
-        let statuses = pods.iter().map(|pod| &pod["status"]["containerStatuses"][0]);
-        found = statuses.filter(|status| holds(status)).next().cloned().unwrap_or_default();
+        let mut statuses = pods.iter().map(|pod| &pod["status"]["containerStatuses"][0]);
+        found = statuses.find(|status| holds(status)).cloned().unwrap_or_default();
         !found.is_null()
     });
     found
