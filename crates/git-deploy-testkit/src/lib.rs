@@ -19,6 +19,7 @@
 mod clock;
 pub mod cluster;
 mod kill_switch;
+pub mod manifests;
 mod output;
 mod repo;
 mod run;

@@ -5,6 +5,7 @@ use git_deploy_core::deployment::Blame;
 use git_deploy_manifest::{SourceFile, read};
 use git_deploy_testkit::cluster;
 use git_deploy_testkit::cluster::eventually;
+use git_deploy_testkit::manifests::{policy, webhook};
 
 use super::lab::{Lab, config_map, deployment};
 
@@ -98,22 +99,7 @@ async fn what_a_policy_denies_is_the_branchs_fault() {
     assert_eq!((kind, blame), (ApiErrorKind::Denied, Blame::Branch), "{text}");
 
     let name = lab.namespace.name();
-    lab.namespace.apply(&format!(
-        "apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata: {{ name: {name} }}
-spec:
-  matchConstraints:
-    resourceRules: [{{ apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [configmaps] }}]
-    namespaceSelector: {{ matchLabels: {{ kubernetes.io/metadata.name: {name} }} }}
-  validations: [{{ expression: \"object.metadata.name != 'colours'\", message: no colours here }}]
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata: {{ name: {name} }}
-spec: {{ policyName: {name}, validationActions: [Deny] }}
-"
-    ));
+    lab.namespace.apply(&policy(name));
     eventually("the policy is in force", || {
         let create = ["create", "configmap", "colours", "--dry-run=server"];
         lab.namespace.kubectl(&create).code != Some(0)
@@ -130,19 +116,7 @@ spec: {{ policyName: {name}, validationActions: [Deny] }}
 async fn a_webhook_that_does_not_answer_is_nobodys_fault() {
     let lab = Lab::new(cluster!(), "webhook").await;
     let name = lab.namespace.name();
-    lab.namespace.apply(&format!(
-        "apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingWebhookConfiguration
-metadata: {{ name: {name} }}
-webhooks:
-- name: gone.example.org
-  clientConfig: {{ url: 'https://127.0.0.1:1/' }}
-  rules: [{{ apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [configmaps] }}]
-  namespaceSelector: {{ matchLabels: {{ kubernetes.io/metadata.name: {name} }} }}
-  sideEffects: None
-  admissionReviewVersions: [v1]
-"
-    ));
+    lab.namespace.apply(&webhook(name, "", "configmaps"));
     eventually("the webhook is asked", || {
         let create = ["create", "configmap", "colours", "--dry-run=server"];
         lab.namespace.kubectl(&create).code != Some(0)
