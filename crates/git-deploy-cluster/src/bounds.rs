@@ -29,7 +29,15 @@ pub enum OutOfBounds {
         /// The namespace.
         namespace: String,
     },
+    /// What looks like our own records, in any environment.
+    #[error(
+        "ConfigMaps and Leases whose names begin with '{RESERVED}' are git-deploy's own records, give it another name"
+    )]
+    Reserved,
 }
+
+/// How the names of a set's parent and of its Lease begin.
+const RESERVED: &str = "git-deploy-";
 
 impl Bounds {
     /// Whether an object may be deployed to an environment with that namespace. Its own namespace is filled in.
@@ -37,6 +45,9 @@ impl Bounds {
     /// # Errors
     /// What is not allowed about it.
     pub fn allow(&self, id: &ObjectId, own_namespace: &str) -> Result<(), OutOfBounds> {
+        if is_record(id) {
+            return Err(OutOfBounds::Reserved);
+        }
         let is_namespace = id.is_namespace();
         let is_own_namespace = is_namespace && id.name == own_namespace;
         let kind_is_allowed = match &self.kinds {
@@ -70,6 +81,13 @@ impl Bounds {
         let listed = self.namespaces.iter().flatten();
         listed.filter(|namespace| *namespace != own_namespace).cloned().collect()
     }
+}
+
+/// Whether an object could be the parent or the Lease of a set, of this environment or of another one beside it: as a
+/// member it would be changed by what it is to guard, and pruned at last.
+fn is_record(id: &ObjectId) -> bool {
+    matches!((id.group.as_str(), id.kind.as_str()), ("", "ConfigMap") | ("coordination.k8s.io", "Lease"))
+        && id.name.starts_with(RESERVED)
 }
 
 fn names(allowed: &str, id: &ObjectId) -> bool {
@@ -157,6 +175,23 @@ mod tests {
         assert!(!allows("Service", "notk8s.io", Some("shop")));
         assert!(allows("Service.serving.knative.dev", "serving.knative.dev", Some("shop")));
         assert!(!allows("Service.serving.knative.dev", "", Some("shop")));
+    }
+
+    #[test]
+    fn what_looks_like_the_records_of_a_set_is_never_allowed() {
+        let all = Bounds { kinds: Some(vec!["*".to_owned()]), namespaces: None };
+        let allow =
+            |group: &str, kind: &str, name: &str| all.allow(&id(group, kind, Some("shop"), name), "shop");
+        assert_eq!(allow("", "ConfigMap", "git-deploy-shop-production"), Err(OutOfBounds::Reserved));
+        assert_eq!(allow("coordination.k8s.io", "Lease", "git-deploy-a-b"), Err(OutOfBounds::Reserved));
+        assert_eq!(allow("", "ConfigMap", "git-deploy"), Ok(()));
+        assert_eq!(allow("", "ConfigMap", "my-git-deploy-a-b"), Ok(()));
+        assert_eq!(allow("", "Service", "git-deploy-a-b"), Ok(()));
+        assert_eq!(allow("example.org", "Lease", "git-deploy-a-b"), Ok(()));
+        assert_eq!(
+            OutOfBounds::Reserved.to_string(),
+            "ConfigMaps and Leases whose names begin with 'git-deploy-' are git-deploy's own records, give it another name"
+        );
     }
 
     #[test]

@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 use git_deploy_core::ids::DeploymentId;
 use git_deploy_manifest::value::{self, annotation, finalizers, generation, is_true, text};
 use git_deploy_manifest::{ObjectId, is_rollback_safe};
-use http::Method;
 use serde_json::{Value, json};
 
 use crate::api_error::{ApiError, ApiErrorKind};
-use crate::connect::{Connection, REQUEST_TIMEOUT, request};
+use crate::connect::{Connection, REQUEST_TIMEOUT};
 use crate::objects::{Depth, Place, Propagation, collection};
 use crate::set::{JobEnd, JobOutcome};
 use crate::slot::{ATTEMPTS, Slot, Swap};
@@ -119,10 +118,11 @@ pub(crate) async fn try_job(connection: &Connection, set: &str, job: &Target) ->
         require_ours(job, &live, set)?;
         return Ok(true);
     }
-    create(connection, set, job, "&dryRun=All").await.map(|_| false)
+    create(connection, set, job, true).await.map(|_| false)
 }
 
-/// Starts a job, or finds the one that was started; `again` makes it anew, if the old one goes in that time.
+/// Starts a job, or finds the one that was started; `again` makes one anew that will not succeed, if the old one goes in
+/// that time. One that still runs, or has succeeded, is found as without it.
 ///
 /// # Errors
 /// When it is somebody else's, or cannot be created.
@@ -137,7 +137,7 @@ pub async fn start(
     }
     let live = match connection.get(job.into()).await.map_err(api(job))? {
         Some(live) => live,
-        None => match create(connection, set, job, "").await {
+        None => match create(connection, set, job, false).await {
             Ok(live) => live,
             // Another run was faster, or we ourselves when the answer was lost.
             Err(JobError::Api { why, .. }) if *why.kind() == ApiErrorKind::Changed => {
@@ -175,6 +175,24 @@ pub(crate) async fn outcome(
         is_rollback_safe(&job.wanted) || succeeded && changed_nothing(connection, job).await?;
     let end = if succeeded { JobEnd::Succeeded } else { JobEnd::Failed };
     Ok(Some(JobOutcome { end, rollback_safe, deployment: Some(deployment.clone()) }))
+}
+
+/// Whether a condition of a job is true.
+fn is(live: &Value, kind: &str) -> bool {
+    let conditions = live.pointer("/status/conditions").and_then(Value::as_array);
+    conditions.into_iter().flatten().any(|condition| {
+        condition["type"].as_str() == Some(kind) && condition["status"].as_str() == Some("True")
+    })
+}
+
+/// Whether a job will not succeed any more, and nothing of it runs that a second one would run beside.
+fn is_over(live: &Value) -> bool {
+    let is_suspended = live.pointer("/spec/suspend") == Some(&Value::Bool(true));
+    let is_idle = ["/status/active", "/status/terminating"]
+        .iter()
+        .all(|count| live.pointer(count).and_then(Value::as_i64).unwrap_or_default() == 0);
+    let is_leaving = !text(live, "/metadata/deletionTimestamp").is_empty();
+    is(live, "Failed") || is_suspended && is_idle || is_leaving
 }
 
 /// Whether all that its pods have to say is that there was nothing to change.
@@ -221,9 +239,12 @@ async fn remove(connection: &Connection, set: &str, job: &Target, leaving: Durat
     let deadline = Instant::now() + leaving;
     let Some(live) = connection.get(job.into()).await.map_err(api(job))? else { return Ok(()) };
     require_ours(job, &live, set)?;
+    if !is_over(&live) {
+        return Ok(());
+    }
     let_go(connection, job).await?;
     let uid = value::uid(&live);
-    connection.delete(job.into(), uid, Propagation::Background).await.map_err(api(job))?;
+    connection.delete(job.into(), uid, Some(Propagation::Background)).await.map_err(api(job))?;
     loop {
         let there = connection.get(job.into()).await.map_err(api(job))?;
         if there.is_none_or(|there| value::uid(&there) != uid) {
@@ -236,7 +257,7 @@ async fn remove(connection: &Connection, set: &str, job: &Target, leaving: Durat
     }
 }
 
-async fn create(connection: &Connection, set: &str, job: &Target, query: &str) -> Result<Value, JobError> {
+async fn create(connection: &Connection, set: &str, job: &Target, dry_run: bool) -> Result<Value, JobError> {
     let mut object = job.wanted.clone();
     object["metadata"]["namespace"] = json!(job.id.namespace);
     object["metadata"]["annotations"][SET] = set.into();
@@ -248,10 +269,8 @@ async fn create(connection: &Connection, set: &str, job: &Target, query: &str) -
     if object["spec"]["ttlSecondsAfterFinished"].is_null() {
         object["spec"]["ttlSecondsAfterFinished"] = EXPIRY.into();
     }
-    let path = collection(&job.resource, job.id.namespace.as_deref());
-    let path = format!("{path}?fieldManager=git-deploy&fieldValidation=Strict{query}");
-    let request = request(Method::POST, &path, object.to_string().into_bytes());
-    connection.call(request).await.map_err(api(job))
+    let made = connection.create(&job.resource, job.id.namespace.as_deref(), &object, dry_run);
+    made.await.map_err(api(job))
 }
 
 fn require_ours(job: &Target, live: &Value, set: &str) -> Result<(), JobError> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use git_deploy_manifest::fields::MANAGER;
 use git_deploy_manifest::value::text;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request};
@@ -125,6 +126,20 @@ impl Connection {
         Ok(Some(items.into_iter().flatten().map(|item| text(item, "/metadata/name").to_owned()).collect()))
     }
 
+    /// Creates an object that is not there.
+    pub(crate) async fn create(
+        &self,
+        resource: &ApiResource,
+        namespace: Option<&str>,
+        object: &Value,
+        dry_run: bool,
+    ) -> Result<Value, ApiError> {
+        let dry_run = if dry_run { "&dryRun=All" } else { "" };
+        let path = collection(resource, namespace);
+        let path = format!("{path}?fieldManager={MANAGER}&fieldValidation=Strict{dry_run}");
+        self.call(request(Method::POST, &path, object.to_string().into_bytes())).await
+    }
+
     pub(crate) async fn apply(
         &self,
         place: Place<'_>,
@@ -152,28 +167,26 @@ impl Connection {
             // Tested by the API server against the object as it is: another one is a conflict.
             {"op": "replace", "path": "/metadata/resourceVersion", "value": seen["metadata"]["resourceVersion"]},
         ]);
-        let path = format!("{}?fieldManager={}", place.path(), git_deploy_manifest::fields::MANAGER);
+        let path = format!("{}?fieldManager={}", place.path(), MANAGER);
         let mut request = request(Method::PATCH, &path, patch.to_string().into_bytes());
         request.headers_mut().insert(CONTENT_TYPE, JSON_PATCH);
         self.call(request).await
     }
 
-    /// Deletes that very object. It is no longer there: that is what was wanted.
+    /// Deletes that very object, and what depends on it as its kind has it where nothing is said. It is no longer there: that
+    /// is what was wanted.
     pub(crate) async fn delete(
         &self,
         place: Place<'_>,
         uid: &str,
-        propagation: Propagation,
+        propagation: Option<Propagation>,
     ) -> Result<(), ApiError> {
-        let options = json!({
-            "apiVersion": "v1",
-            "kind": "DeleteOptions",
-            "preconditions": {"uid": uid},
-            "propagationPolicy": match propagation {
-                Propagation::Background => "Background",
-                Propagation::Foreground => "Foreground",
-            },
-        });
+        let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}});
+        match propagation {
+            Some(Propagation::Background) => options["propagationPolicy"] = "Background".into(),
+            Some(Propagation::Foreground) => options["propagationPolicy"] = "Foreground".into(),
+            None => {}
+        }
         let request: Request<Vec<u8>> =
             request(Method::DELETE, &place.path(), options.to_string().into_bytes());
         match self.call(request).await {

@@ -35,6 +35,15 @@ pub struct PruneOptions {
     /// Whether nothing at all may be wanted: what a first deployment left that failed. Otherwise an empty set is taken for a
     /// mistake.
     pub all: bool,
+    /// Nothing but these may be deleted, these whatever they say about keeping; `None`: whatever is not wanted.
+    pub only: Option<Vec<ObjectId>>,
+}
+
+impl PruneOptions {
+    /// Whether an object is one of those that alone may be deleted.
+    pub(crate) fn names(&self, id: &ObjectId) -> bool {
+        self.only.as_ref().is_some_and(|only| only.iter().any(|one| one.is_same(id)))
+    }
 }
 
 /// An object that is to be deleted.
@@ -158,7 +167,8 @@ pub(crate) async fn judge(
     let mut kept: BTreeMap<ObjectId, String> = BTreeMap::new();
     let mut deletions: Vec<&Member> = Vec::new();
     let is_ours = |member: &&Member| guards::is_ours(&member.live) && !staying.contains(member.uid());
-    for member in candidates.into_iter().filter(is_ours) {
+    let may_go = |member: &&Member| options.only.is_none() || options.names(&member.id);
+    for member in candidates.into_iter().filter(is_ours).filter(may_go) {
         match guards::why_kept(member, set, wanted, options) {
             Some(why) => drop(kept.insert(member.id.clone(), why)),
             None => deletions.push(member),
@@ -189,7 +199,7 @@ async fn delete(connection: &Connection, wave: &[PlannedDeletion]) -> Result<(),
             let workload = Stage::of(&deletion.id, &deletion.live) == Stage::Workloads;
             // Its pods go first, so that what they need can go after it.
             let propagation = if workload { Propagation::Foreground } else { Propagation::Background };
-            (deletion, connection.delete(deletion.place(), &deletion.uid, propagation).await)
+            (deletion, connection.delete(deletion.place(), &deletion.uid, Some(propagation)).await)
         })
         .buffer_unordered(IN_FLIGHT);
     let mut first = None;

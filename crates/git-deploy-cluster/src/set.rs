@@ -11,13 +11,15 @@ use std::time::Duration;
 use git_deploy_core::deployment::Blame;
 use git_deploy_core::ids::{CommitId, DeploymentId};
 use git_deploy_manifest::value::uid;
-use git_deploy_manifest::{Extent, ID_LABEL, SetId, SetName, TOOLING_ANNOTATION, tooling};
-use http::Method;
+use git_deploy_manifest::{Extent, ID_LABEL, ObjectId, SetId, SetName, TOOLING_ANNOTATION, tooling};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::core::discovery::ApiResource;
 use serde_json::{Value, json};
 
 use crate::api_error::{ApiError, ApiErrorKind};
-use crate::connect::{Connection, REQUEST_TIMEOUT, request};
+use crate::connect::{Connection, REQUEST_TIMEOUT};
 use crate::lease::{Fence, Permit};
+use crate::objects::Place;
 use crate::slot::{ATTEMPTS, Slot, Swap};
 
 pub use job_outcome::{JobEnd, JobOutcome};
@@ -150,6 +152,11 @@ impl SetError {
         Blame::Nobody
     }
 
+    /// Whether the same can succeed a moment later.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self, Self::Api { error, .. } if error.is_passing() || *error.kind() == ApiErrorKind::TimedOut)
+    }
+
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -176,6 +183,7 @@ pub struct Change {
     deployment: Option<DeploymentId>,
     failure: Option<SetFailure>,
     extent: Option<ExtentChange>,
+    adopted: Vec<ObjectId>,
     jobs: Vec<(String, JobOutcome)>,
 }
 
@@ -212,6 +220,13 @@ impl Change {
         self
     }
 
+    /// These were there before and were not members.
+    #[must_use]
+    pub fn adopting(mut self, ids: Vec<ObjectId>) -> Self {
+        self.adopted = ids;
+        self
+    }
+
     /// Members are nowhere else.
     #[must_use]
     pub fn narrowing(mut self, extent: Extent) -> Self {
@@ -236,6 +251,11 @@ impl Change {
                 new.failure = None;
             }
         }
+        // A deployment that is resumed finds what it has adopted among its own.
+        if self.deployment.is_some() && self.deployment != old.deployment {
+            new.adopted.clear();
+        }
+        new.adopted.extend(self.adopted.iter().map(ObjectId::file_name));
         new.deployment = self.deployment.or(new.deployment);
         new.failure = self.failure.or(new.failure);
         match self.extent {
@@ -397,15 +417,15 @@ impl Parent {
 /// # Errors
 /// When it is being deleted, or the cluster cannot be asked.
 pub(crate) async fn has_namespace(connection: &Connection, namespace: &str) -> Result<bool, SetError> {
-    let get = request(Method::GET, &format!("/api/v1/namespaces/{namespace}"), Vec::new());
-    match connection.call(get).await {
-        Ok(found) if found["status"]["phase"] == "Terminating" => {
+    let kind = ApiResource::erase::<Namespace>(&());
+    let place = Place { resource: &kind, namespace: None, name: namespace };
+    match connection.get(place).await {
+        Ok(Some(found)) if found["status"]["phase"] == "Terminating" => {
             Err(SetError::Terminating { namespace: namespace.to_owned() })
         }
-        Ok(_) => Ok(true),
+        Ok(found) => Ok(found.is_some()),
         // Who may work in a namespace need not be allowed to look at it.
         Err(error) if *error.kind() == ApiErrorKind::Forbidden => Ok(true),
-        Err(error) if error.is_not_found() => Ok(false),
         Err(error) => Err(failed_at_namespace("read", namespace)(error)),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use git_deploy_manifest::fields::MANAGER;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request};
 use serde_json::Value;
@@ -9,8 +10,6 @@ use serde_json::Value;
 use crate::api_error::{ApiError, ApiErrorKind};
 use crate::connect::{Connection, request};
 
-/// Who the API server is told to have written what we write.
-const MANAGER: &str = "git-deploy";
 const MERGE_PATCH: HeaderValue = HeaderValue::from_static("application/merge-patch+json");
 
 /// How often a write is tried again because somebody else was faster. Whoever loses that often is not alone by accident.

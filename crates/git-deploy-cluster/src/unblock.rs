@@ -9,11 +9,12 @@
 //! [1]: https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
 
 use futures::future::try_join_all;
-use http::Method;
-use serde_json::json;
+use k8s_openapi::api::core::v1::Pod;
+use kube::core::discovery::ApiResource;
 
 use crate::api_error::{ApiError, ApiErrorKind};
-use crate::connect::{Connection, request};
+use crate::connect::Connection;
+use crate::objects::Place;
 
 /// A pod of an earlier revision that will not become ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,13 +32,11 @@ pub struct BlockingPod {
 /// # Errors
 /// When the API server refuses or cannot be asked.
 pub async fn unblock(connection: &Connection, pods: &[BlockingPod]) -> Result<(), ApiError> {
+    let kind = ApiResource::erase::<Pod>(&());
     let deletions = pods.iter().map(async |pod| {
-        let path = format!("/api/v1/namespaces/{}/pods/{}", pod.namespace, pod.name);
-        let options = json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": pod.uid}});
-        match connection.call(request(Method::DELETE, &path, options.to_string().into_bytes())).await {
-            Err(error) if !matches!(error.kind(), ApiErrorKind::NotFound | ApiErrorKind::Changed) => {
-                Err(error)
-            }
+        let place = Place { resource: &kind, namespace: Some(&pod.namespace), name: &pod.name };
+        match connection.delete(place, &pod.uid, None).await {
+            Err(error) if *error.kind() != ApiErrorKind::Changed => Err(error),
             _ => Ok(()),
         }
     });

@@ -2,23 +2,29 @@
 
 use std::time::{Duration, Instant};
 
+use futures::stream::{self, StreamExt};
 use git_deploy_core::deployment::{Failure, Step};
-use git_deploy_core::environment::{Pulse, Rendered, Work};
+use git_deploy_core::environment::{Effect, Pulse, Rendered, Work};
 use git_deploy_core::ids::DeploymentId;
-use git_deploy_manifest::{Extent, ObjectId, Stage};
+use git_deploy_manifest::{Extent, ObjectId, Stage, part_of};
 
 use super::said::{of_lease, of_set};
+use super::session::kinds;
 use super::state::{Done, Forward, Held, Session};
 use super::waiting::{Wait, waits_for};
 use super::{ClusterDriver, PATIENCE};
 use crate::apply::{ApplyOptions, apply_stage};
+use crate::objects::IN_FLIGHT;
 use crate::plan::PlannedObject;
-use crate::prune::{Pruned, prune};
+use crate::prune::{PruneOptions, Pruned, prune};
 use crate::set::{Change, SetPhase};
 use crate::target::{Applied, Target};
 
 /// How long an object of the same name may take to go.
 pub(super) const LEAVING: Duration = Duration::from_secs(60);
+
+/// For how long nobody is expected to have made what was not there when it was planned.
+const FRESH: Duration = Duration::from_secs(5);
 
 impl ClusterDriver<'_> {
     /// Applies what was rendered, as it was planned before if it was.
@@ -34,8 +40,10 @@ impl ClusterDriver<'_> {
             None => self.plan_forward(&held.against(), rendered, work.pulse)?,
         };
         let deadline = Instant::now() + self.cluster.timeout;
-        let change = Change::to(SetPhase::Applying).of(work.id).widening(extent(&forward.wanted));
-        self.begin_phase(held, Step::Apply, work.pulse, change)?;
+        let adopted = adopted(&forward, held);
+        let change =
+            Change::to(SetPhase::Applying).of(work.id).widening(extent(&forward.wanted)).adopting(adopted);
+        self.begin_phase(held, Step::Apply, work.pulse, &change)?;
         let applied = self.apply_planned(held, &forward, work.id, deadline, work.pulse)?;
         Ok(Done { forward, applied, deadline })
     }
@@ -46,12 +54,22 @@ impl ClusterDriver<'_> {
         held: &mut Held,
         step: Step,
         pulse: &dyn Pulse,
-        change: Change,
+        change: &Change,
     ) -> Result<(), Failure> {
+        const PAUSE: Duration = Duration::from_secs(1);
         let Held { lease, parent, .. } = held;
+        let begun = Instant::now();
         self.run(step, pulse, async {
-            let permit = lease.permit(PATIENCE).await.map_err(of_lease(step))?;
-            parent.advance(permit, change).await.map_err(of_set(step))
+            loop {
+                let permit = lease.permit(PATIENCE).await.map_err(of_lease(step))?;
+                match parent.advance(permit, change.clone()).await {
+                    // A cluster that is silent for a moment is no reason to give up what is under way.
+                    Err(error) if error.is_passing() && begun.elapsed() < PATIENCE => {
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                    advanced => return advanced.map_err(of_set(step)),
+                }
+            }
         })
     }
 
@@ -67,9 +85,13 @@ impl ClusterDriver<'_> {
         let steps = forward.planned.steps();
         let mut all: Vec<Applied> = Vec::new();
         let before_jobs = steps.partition_point(|(stage, _)| *stage <= Stage::Jobs);
+        let begun = Instant::now();
         for (index, (stage, objects)) in steps.iter().enumerate() {
             if index == before_jobs {
                 self.run_jobs(held, &forward.jobs, id, deadline, pulse)?;
+            }
+            if begun.elapsed() > FRESH {
+                self.require_absent(held, objects, pulse)?;
             }
             let applied = self.apply_step(held, objects, pulse)?;
             all.extend(applied.iter().cloned());
@@ -78,12 +100,46 @@ impl ClusterDriver<'_> {
                 Wait::These => &applied,
                 Wait::All => &all,
             };
-            self.wait_for(held, waited, deadline, Step::Apply, pulse)?;
+            let waited = self.judged(held, forward, waited);
+            self.wait_for(held, &waited, deadline, Step::Apply, pulse)?;
+            if *stage == Stage::Foundations {
+                // Definitions are established: what is of their kinds can be seen from now on.
+                held.session.resources = self.run(Step::Apply, pulse, kinds(&held.session.connection))?;
+            }
         }
         if before_jobs == steps.len() {
             self.run_jobs(held, &forward.jobs, id, deadline, pulse)?;
         }
         Ok(all)
+    }
+
+    /// What was not there when it was planned, and is now, belongs to somebody else.
+    fn require_absent(
+        &self,
+        held: &Held,
+        objects: &[PlannedObject],
+        pulse: &dyn Pulse,
+    ) -> Result<(), Failure> {
+        let new = objects.iter().filter(|object| object.effect == Effect::Create && object.live.is_none());
+        let connection = &held.session.connection;
+        self.run(Step::Apply, pulse, async {
+            let mut looks = stream::iter(new)
+                .map(async |object| {
+                    let live = connection.get((&object.target).into()).await;
+                    live.map(|live| (&object.target.id, live))
+                })
+                .buffer_unordered(IN_FLIGHT);
+            while let Some(found) = looks.next().await {
+                let (id, live) = found.map_err(|error| {
+                    Failure::new(Step::Apply, error.blame(), error.to_string()).hint(error.hint())
+                })?;
+                if live.is_some_and(|live| part_of(&live) != Some(held.set.id.as_str())) {
+                    let why = format!("{id} was made by somebody else since the plan was made");
+                    return Err(Failure::of_nobody(Step::Apply, why));
+                }
+            }
+            Ok(())
+        })
     }
 
     fn apply_step(
@@ -106,7 +162,8 @@ impl ClusterDriver<'_> {
 
     /// Waits until all is ready that was applied, and deletes what is no longer wanted.
     pub(super) fn verify_forward(&self, held: &mut Held, work: Work<'_>, done: &Done) -> Result<(), Failure> {
-        self.wait_for(held, &done.applied, done.deadline, Step::Verify, work.pulse)?;
+        let waited = self.judged(held, &done.forward, &done.applied);
+        self.wait_for(held, &waited, done.deadline, Step::Verify, work.pulse)?;
         self.prune(held, &done.forward, work.pulse)
     }
 
@@ -114,9 +171,10 @@ impl ClusterDriver<'_> {
     pub(super) fn prune(&self, held: &mut Held, forward: &Forward, pulse: &dyn Pulse) -> Result<(), Failure> {
         let mut stays: Vec<ObjectId> = Vec::new();
         if forward.prunes {
-            self.begin_phase(held, Step::Verify, pulse, Change::to(SetPhase::Pruning))?;
-            let view = forward.view(held.view());
-            let options = self.prune_options(forward.wanted.is_empty());
+            self.begin_phase(held, Step::Verify, pulse, &Change::to(SetPhase::Pruning))?;
+            let view = held.view();
+            let only = forward.only.clone();
+            let options = PruneOptions { only, ..self.prune_options(forward.wanted.is_empty()) };
             let pruned = self.run(Step::Verify, pulse, async {
                 let Session { connection, resources } = &held.session;
                 let pruned =
@@ -128,16 +186,16 @@ impl ClusterDriver<'_> {
                 // What is ready is not undone because something old stays: it is a member still, and goes the next time.
                 Err(error) => {
                     self.observer.warn(&format!("what is no longer wanted is not all gone: {error}"));
-                    return self.begin_phase(held, Step::Verify, pulse, Change::to(SetPhase::Verified));
+                    return self.begin_phase(held, Step::Verify, pulse, &Change::to(SetPhase::Verified));
                 }
             }
         }
         let mut change = Change::to(SetPhase::Verified);
-        if forward.prunes && forward.spares.is_empty() {
+        if forward.prunes && forward.only.is_none() {
             let ids = forward.wanted.iter().map(|target| &target.id).chain(&stays);
             change = change.narrowing(Extent::of(ids));
         }
-        self.begin_phase(held, Step::Verify, pulse, change)
+        self.begin_phase(held, Step::Verify, pulse, &change)
     }
 
     fn tell_pruned(&self, pruned: Pruned) -> Vec<ObjectId> {
@@ -147,6 +205,15 @@ impl ClusterDriver<'_> {
         }
         pruned.kept.into_iter().map(|(id, _)| id).collect()
     }
+}
+
+/// What was there before and was nobody's of this set: it is not ours to delete should this fail.
+fn adopted(forward: &Forward, held: &Held) -> Vec<ObjectId> {
+    let is_foreign = |object: &&PlannedObject| {
+        let live = object.live.as_ref();
+        live.is_some_and(|live| part_of(live) != Some(held.set.id.as_str()))
+    };
+    forward.planned.objects.iter().filter(is_foreign).map(|object| object.target.id.clone()).collect()
 }
 
 /// Where these objects are.

@@ -134,6 +134,6 @@ impl ClusterDriver<'_> {
         pulse: &dyn Pulse,
     ) -> Result<(), Failure> {
         let change = Change::default().with_job(&job.id.name, outcome);
-        self.begin_phase(held, Step::Apply, pulse, change)
+        self.begin_phase(held, Step::Apply, pulse, &change)
     }
 }

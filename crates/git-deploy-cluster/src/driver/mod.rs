@@ -33,6 +33,7 @@ use tokio::runtime::Runtime;
 
 use crate::bounds::Bounds;
 use crate::set::Change;
+use restore::WayBack;
 use said::of_git;
 use state::{Against, Held, Session, State};
 
@@ -242,14 +243,16 @@ impl Driver for ClusterDriver<'_> {
         &self,
         work: Work<'_>,
         previous: Option<&Previous>,
+        failed: Option<CommitId>,
         close: &Close,
     ) -> Result<Restored, Failure> {
-        self.holding(Step::Apply, |held| self.go_back(held, work, previous, close))
+        let way = WayBack { previous, failed };
+        self.holding(Step::Apply, |held| self.go_back(held, work, &way, close))
     }
 
     fn landing_changes(&self, _: CommitId) -> Result<Vec<RefChange>, Failure> {
         let still = Change::default();
-        self.holding(Step::Land, |held| self.begin_phase(held, Step::Land, &Brief, still))?;
+        self.holding(Step::Land, |held| self.begin_phase(held, Step::Land, &Brief, &still))?;
         Ok(Vec::new())
     }
 

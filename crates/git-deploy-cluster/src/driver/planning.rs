@@ -24,6 +24,8 @@ pub(super) enum Purpose {
     ApplyAndPrune,
     /// What is no longer wanted stays.
     ApplyOnly,
+    /// What stood there before comes back, as far as it is kept.
+    GoBack,
     /// Nothing is going to be changed: what others hold is shown as different, and rights to write are not needed beyond
     /// those for trying.
     Look,
@@ -70,8 +72,8 @@ impl ClusterDriver<'_> {
         let targets = self.targets(session, objects)?;
         let wanted = targets.clone();
         let looks = purpose == Purpose::Look;
-        let targets: Vec<Target> =
-            targets.into_iter().filter(|target| !self.is_left(target, !looks)).collect();
+        let (left, targets): (Vec<Target>, Vec<Target>) =
+            targets.into_iter().partition(|target| is_redacted(&target.id, &target.wanted));
         let is_job = |target: &Target| is_one_time(&target.id, &target.wanted);
         let (jobs, targets): (Vec<Target>, Vec<Target>) = targets.into_iter().partition(is_job);
         // What has run has run: going back never runs it again.
@@ -80,11 +82,13 @@ impl ClusterDriver<'_> {
         let options = PlanOptions {
             force_conflicts: self.options.force_conflicts,
             change_cause: self.state.borrow().cause.clone(),
-            prune: (purpose != Purpose::ApplyOnly).then(|| self.prune_options(objects.is_empty())),
+            prune: matches!(purpose, Purpose::ApplyAndPrune | Purpose::Look)
+                .then(|| self.prune_options(objects.is_empty())),
         };
         let (mut planned, jobs) = self.run(Step::Plan, pulse, async {
             if !looks {
                 self.require_access(session, &wanted).await?;
+                self.require_left(session, &left, purpose).await?;
             }
             let planned = plan(&session.connection, &session.resources, &view, &targets, &options).await;
             let planned = planned.map_err(|error| of_plan(&error))?;
@@ -97,7 +101,36 @@ impl ClusterDriver<'_> {
         planned.deletions.retain(|deletion| !wanted.iter().any(|target| target.id.is_same(&deletion.id)));
         planned.kept.retain(|(id, _)| !wanted.iter().any(|target| target.id.is_same(id)));
         let prunes = purpose == Purpose::ApplyAndPrune;
-        Ok(Forward { planned, jobs, wanted, prunes, spares: Vec::new() })
+        Ok(Forward { planned, jobs, wanted, prunes, only: None })
+    }
+
+    /// What is left as it is, because git knows only digests of its values, must be there.
+    async fn require_left(
+        &self,
+        session: &Session,
+        left: &[Target],
+        purpose: Purpose,
+    ) -> Result<(), Failure> {
+        for target in left {
+            let id = &target.id;
+            let live = session.connection.get(target.into()).await.map_err(|error| {
+                Failure::new(Step::Plan, error.blame(), format!("{id}: {error}")).hint(error.hint())
+            })?;
+            match (live, purpose) {
+                (Some(_), _) => {
+                    self.observer.warn(&format!("{id} is left as it is: its values are not kept in git"));
+                }
+                (None, Purpose::GoBack) => {
+                    self.observer.warn(&format!("{id} is gone, and its values are not kept in git"));
+                }
+                (None, _) => {
+                    let why = format!("{id} is gone, and its values are not kept in git");
+                    let hint = "create it by hand, or go forward with a branch that has it";
+                    return Err(Failure::of_nobody(Step::Plan, why).hint(Some(hint)));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Where the objects belong.
@@ -111,16 +144,8 @@ impl ClusterDriver<'_> {
             other_namespaces: self.cluster.bounds.other_namespaces(&self.cluster.namespace),
             gone_timeout: LEAVING,
             all,
+            only: None,
         }
-    }
-
-    /// Whether an object is left as it is, because git knows only digests of its values.
-    fn is_left(&self, target: &Target, tells: bool) -> bool {
-        let is_left = is_redacted(&target.id, &target.wanted);
-        if is_left && tells {
-            self.observer.warn(&format!("{} is left as it is: its values are not kept in git", target.id));
-        }
-        is_left
     }
 
     async fn require_access(&self, session: &Session, targets: &[Target]) -> Result<(), Failure> {

@@ -6,8 +6,8 @@ use futures::stream::{self, StreamExt};
 use git_deploy_core::config::deploy_toml::FirstFailure;
 use git_deploy_core::deployment::{Close, Failure, Step};
 use git_deploy_core::environment::{Previous, Pulse, Rendered, Restored, Work, kept};
-use git_deploy_core::ids::DeploymentId;
-use git_deploy_manifest::{GroupKind, Object, ObjectId};
+use git_deploy_core::ids::{CommitId, DeploymentId};
+use git_deploy_manifest::{Object, ObjectId};
 
 use super::ClusterDriver;
 use super::forward::extent;
@@ -24,60 +24,101 @@ impl ClusterDriver<'_> {
         &self,
         held: &mut Held,
         work: Work<'_>,
-        previous: Option<&Previous>,
+        way: &WayBack<'_>,
         close: &Close,
     ) -> Result<Restored, Failure> {
         let failure = SetFailure::from(close);
         let restoring = Change::to(SetPhase::Restoring).of(work.id).because(failure.clone());
-        self.begin_phase(held, Step::Apply, work.pulse, restoring)?;
-        let gone_back = self.way_back(held, work, previous);
-        let phase = if gone_back.is_ok() { SetPhase::Done } else { SetPhase::Degraded };
+        self.begin_phase(held, Step::Apply, work.pulse, &restoring)?;
+        let gone_back = self.way_back(held, work, way);
+        let phase = match &gone_back {
+            Ok((_, phase)) => *phase,
+            Err(_) => SetPhase::Degraded,
+        };
         let ended = Change::to(phase).because(failure);
-        let told = self.begin_phase(held, Step::Apply, work.pulse, ended);
-        gone_back.and_then(|restored| told.map(|()| restored))
+        let told = self.begin_phase(held, Step::Apply, work.pulse, &ended);
+        gone_back.and_then(|(restored, _)| told.map(|()| restored))
     }
 
     fn way_back(
         &self,
         held: &mut Held,
         work: Work<'_>,
-        previous: Option<&Previous>,
-    ) -> Result<Restored, Failure> {
-        let Some(previous) = previous else { return self.after_a_first_failure(held, work.pulse) };
-        if let Some(job) = migrated(held, work.id) {
+        way: &WayBack<'_>,
+    ) -> Result<(Restored, SetPhase), Failure> {
+        let Some(previous) = way.previous else { return self.after_a_first_failure(held, way, work.pulse) };
+        if let Some(job) = migrated(held, &previous.id) {
             let why = format!(
                 "one-time job '{job}' ran, and what stood there before may not fit what it left: only forward is safe"
             );
-            return Ok(Restored::Left(why));
+            // What stands there is in no ledger: the queue, which does not know, must not build on it.
+            return Ok((Restored::Left(why), SetPhase::Degraded));
         }
         self.observer.step("Restoring", &format!("what {} had applied", previous.id));
         let rendered = kept::read(self.repository, previous.kept).map_err(of_git(Step::Apply))?;
-        self.apply_again(held, &rendered, work.id, work.pulse)?;
-        Ok(Restored::Back)
+        self.apply_again(held, &rendered, way, work)?;
+        Ok((Restored::Back, SetPhase::Done))
+    }
+
+    /// The objects that a commit keeps, or nothing where there is none.
+    fn kept_objects(&self, commit: Option<CommitId>) -> Result<Vec<Object>, Failure> {
+        let Some(commit) = commit else { return Ok(Vec::new()) };
+        objects(&kept::read(self.repository, commit).map_err(of_git(Step::Apply))?)
+    }
+
+    /// What the failed deployment brought and what may therefore be deleted: not what was there before it, be it of the set
+    /// or not, and not what holds what others have written since.
+    fn brought(&self, held: &Held, failed: &[Object], before: &[Target]) -> Result<Vec<ObjectId>, Failure> {
+        let adopted = &held.parent.record().adopted;
+        let is_brought = |id: &ObjectId| {
+            !before.iter().any(|target| target.id.is_same(id))
+                && !adopted.contains(&id.file_name())
+                && !holds_data(id)
+        };
+        let ids = self.targets(&held.session, failed)?.into_iter().map(|target| target.id);
+        Ok(ids.filter(is_brought).collect())
     }
 
     /// There is nothing to go back to.
-    fn after_a_first_failure(&self, held: &mut Held, pulse: &dyn Pulse) -> Result<Restored, Failure> {
+    fn after_a_first_failure(
+        &self,
+        held: &mut Held,
+        way: &WayBack<'_>,
+        pulse: &dyn Pulse,
+    ) -> Result<(Restored, SetPhase), Failure> {
         match self.cluster.first_failure {
             FirstFailure::Keep => {
-                Ok(Restored::Left("it was the first, there is nothing to go back to".to_owned()))
+                let why = "it was the first, there is nothing to go back to".to_owned();
+                Ok((Restored::Left(why), SetPhase::Done))
             }
             FirstFailure::Remove => {
                 self.observer.step("Removing", "what a first deployment left that failed");
-                let forward = self.plan_objects(&held.against(), &[], Purpose::ApplyAndPrune, pulse)?;
+                let failed = self.kept_objects(way.failed)?;
+                let mut forward = self.plan_objects(&held.against(), &[], Purpose::GoBack, pulse)?;
+                forward.only = Some(self.brought(held, &failed, &[])?);
+                forward.prunes = true;
                 self.prune(held, &forward, pulse)?;
-                Ok(Restored::Back)
+                Ok((Restored::Back, SetPhase::Done))
             }
         }
     }
 
-    /// How many of it run is left as it is: somebody may have scaled it since, for a reason.
+    /// How many of it run is left as it is where somebody has scaled it, for a reason; what the failed deployment itself has
+    /// set goes back with it.
     fn with_live_replicas(
         &self,
         session: &Session,
         mut objects: Vec<Object>,
+        failed: &[Object],
         pulse: &dyn Pulse,
     ) -> Result<Vec<Object>, Failure> {
+        let set_by_failed = |id: &ObjectId| {
+            let same = |object: &&Object| {
+                let other = object.id();
+                other.kind == id.kind && other.group == id.group && other.name == id.name
+            };
+            failed.iter().find(same).and_then(|object| object.value().pointer("/spec/replicas")).cloned()
+        };
         let targets = self.targets(session, &objects)?;
         self.run(Step::Apply, pulse, async {
             let scaled = |target: &Target| target.wanted.pointer("/spec/replicas").is_some();
@@ -93,7 +134,9 @@ impl ClusterDriver<'_> {
                     Failure::new(Step::Apply, error.blame(), why).hint(error.hint())
                 })?;
                 let replicas = live.as_ref().and_then(|live| live.pointer("/spec/replicas")).cloned();
-                if let Some(replicas) = replicas {
+                if let Some(replicas) =
+                    replicas.filter(|replicas| set_by_failed(&targets[index].id).as_ref() != Some(replicas))
+                {
                     objects[index].value_mut()["spec"]["replicas"] = replicas;
                 }
             }
@@ -107,34 +150,47 @@ impl ClusterDriver<'_> {
         &self,
         held: &mut Held,
         rendered: &Rendered,
-        id: &DeploymentId,
-        pulse: &dyn Pulse,
+        way: &WayBack<'_>,
+        work: Work<'_>,
     ) -> Result<(), Failure> {
+        let (id, pulse) = (work.id, work.pulse);
+        let before = self.targets(&held.session, &objects(rendered)?)?;
+        let failed = self.kept_objects(way.failed)?;
         let (left, again): (Vec<Object>, Vec<Object>) = objects(rendered)?.into_iter().partition(is_left);
-        let spares = HOLD_DATA.map(|(group, kind)| GroupKind::new(group, kind));
-        let again = self.with_live_replicas(&held.session, again, pulse)?;
-        let mut forward = self.plan_objects(&held.against(), &again, Purpose::ApplyAndPrune, pulse)?;
-        // What is not applied again is not deleted either; of the kinds that hold data nothing is.
-        let left: Vec<Object> = left.into_iter().filter(|object| !holds_data(object.id())).collect();
+        let again = self.with_live_replicas(&held.session, again, &failed, pulse)?;
+        let mut forward = self.plan_objects(&held.against(), &again, Purpose::GoBack, pulse)?;
+        // What is not applied again is not deleted either.
         forward.wanted.extend(self.targets(&held.session, &left)?);
-        forward.spares = spares.into();
+        forward.only = Some(self.brought(held, &failed, &before)?);
+        forward.prunes = true;
         let deadline = Instant::now() + self.cluster.timeout;
         let widened = Change::default().widening(extent(&forward.wanted));
-        self.begin_phase(held, Step::Apply, pulse, widened)?;
+        self.begin_phase(held, Step::Apply, pulse, &widened)?;
         let applied = self.apply_planned(held, &forward, id, deadline, pulse)?;
-        self.wait_for(held, &applied, deadline, Step::Verify, pulse)?;
+        let waited = self.judged(held, &forward, &applied);
+        self.wait_for(held, &waited, deadline, Step::Verify, pulse)?;
         self.prune(held, &forward, pulse)
     }
 }
 
-/// The one-time job that ran for this deployment and did not say that going back is safe.
-fn migrated(held: &Held, id: &DeploymentId) -> Option<String> {
-    forward_only(held.parent.record(), |deployment| deployment == id).map(str::to_owned)
+/// Where the way back leads to, and from where.
+pub(super) struct WayBack<'a> {
+    /// What stood there before.
+    pub(super) previous: Option<&'a Previous>,
+    /// The commit that keeps what the failed deployment was going to apply.
+    pub(super) failed: Option<CommitId>,
+}
+
+/// The one-time job that ran since a deployment, for whichever number, and did not say that going back is safe.
+fn migrated(held: &Held, before: &DeploymentId) -> Option<String> {
+    let since = |id: &DeploymentId| id.environment == before.environment && id.number > before.number;
+    forward_only(held.parent.record(), since).map(str::to_owned)
 }
 
 /// Kinds that hold what others have written since: never applied again, never deleted on the way back.
-const HOLD_DATA: [(&str, &str); 3] = [
+const HOLD_DATA: [(&str, &str); 4] = [
     ("apiextensions.k8s.io", "CustomResourceDefinition"),
+    ("", "Namespace"),
     ("", "PersistentVolumeClaim"),
     ("", "PersistentVolume"),
 ];

@@ -13,7 +13,7 @@ use super::{Brief, ClusterDriver, PATIENCE};
 use crate::connect::Connection;
 use crate::discovery::Resources;
 use crate::lease::{LeaseError, LeasePlace, Terms};
-use crate::set::{Change, Parent, Set, SetPhase, ensure_namespace, has_namespace};
+use crate::set::{Change, Parent, Record, Set, SetPhase, ensure_namespace, has_namespace};
 
 impl ClusterDriver<'_> {
     /// The way to the cluster, opened once a run.
@@ -24,13 +24,7 @@ impl ClusterDriver<'_> {
         let session = self.run(Step::Plan, pulse, async {
             let connection =
                 Connection::open(&self.cluster.context).await.map_err(|error| of_connection(&error))?;
-            let resources = Resources::discover(&connection).await.map_err(|error| {
-                Failure::new(
-                    Step::Plan,
-                    error.blame(),
-                    format!("cannot ask for the cluster's kinds: {error}"),
-                )
-            })?;
+            let resources = kinds(&connection).await?;
             Ok(Session { connection, resources })
         })?;
         self.state.borrow_mut().session = Some(session.clone());
@@ -116,21 +110,30 @@ impl ClusterDriver<'_> {
             }
         }
         self.state.borrow_mut().is_rollback = standing.back_to.is_some();
-        if let Some(record) = parent.as_ref().map(Parent::record)
-            && record.phase == Some(SetPhase::Degraded)
-        {
-            let what = record.deployment.as_ref().map(DeploymentId::to_string).unwrap_or_default();
-            let why = record.failure.as_ref().map(|failure| failure.reason.clone()).unwrap_or_default();
-            let environment = &self.cluster.environment;
-            let text =
-                format!("'{environment}' is degraded since {what}, which could not be gone back from: {why}");
-            if !standing.named {
+        match parent.as_ref().and_then(|parent| self.unsettled(parent.record(), standing)) {
+            Some(text) if standing.named => self.observer.warn(&text),
+            Some(text) => {
                 let hint = "go forward with a branch that mends it: git deploy <branch>; or go back with: git deploy --rollback";
                 return Err(Failure::of_nobody(Step::Plan, text).hint(Some(hint)).into());
             }
-            self.observer.warn(&text);
+            None => {}
         }
         Ok(())
+    }
+
+    /// Why the environment stands neither at the latest success nor at what is on its way there: then the queue, which
+    /// knows nothing of that, has to wait for a person.
+    fn unsettled(&self, record: &Record, standing: &Standing) -> Option<String> {
+        let phase = record.phase?;
+        let deployment = record.deployment.as_ref()?;
+        let is_latest = standing.latest.as_ref().is_some_and(|latest| latest.id == *deployment);
+        let is_between = matches!(phase, SetPhase::Applying | SetPhase::Restoring) && !is_latest;
+        (phase == SetPhase::Degraded || is_between).then(|| {
+            let environment = &self.cluster.environment;
+            let why =
+                record.failure.as_ref().map(|failure| format!(": {}", failure.reason)).unwrap_or_default();
+            format!("'{environment}' is degraded since {deployment}, which was not gone back from{why}")
+        })
     }
 
     /// What the run's own notes of watched values call the Lease.
@@ -198,7 +201,8 @@ impl ClusterDriver<'_> {
         }
         let mut state = self.state.borrow_mut();
         state.known_parent = None;
-        state.held = Some(Held { session, set, lease, parent });
+        let is_resumed = parent.record().deployment.as_ref() == Some(work.id);
+        state.held = Some(Held { session, set, lease, parent, is_resumed });
         state.cause = Some(cause(work));
         state.is_rollback = standing.back_to.is_some();
         Ok(uid)
@@ -225,6 +229,13 @@ impl ClusterDriver<'_> {
             lease.release().await.map_err(of_lease(Step::Land))
         })
     }
+}
+
+/// The kinds that the cluster knows.
+pub(super) async fn kinds(connection: &Connection) -> Result<Resources, Failure> {
+    Resources::discover(connection).await.map_err(|error| {
+        Failure::new(Step::Plan, error.blame(), format!("cannot ask for the cluster's kinds: {error}"))
+    })
 }
 
 /// Number, commit and branch, as `kubectl rollout history` shows them.

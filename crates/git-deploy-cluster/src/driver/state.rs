@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use git_deploy_core::environment::Effect;
-use git_deploy_manifest::GroupKind;
+use git_deploy_manifest::ObjectId;
 
 use crate::connect::Connection;
 use crate::discovery::Resources;
@@ -44,6 +44,8 @@ pub(super) struct Held {
     pub(super) lease: Lease,
     /// What the cluster knows of the environment.
     pub(super) parent: Parent,
+    /// Whether an earlier run had begun to apply this very deployment.
+    pub(super) is_resumed: bool,
 }
 
 impl Held {
@@ -121,14 +123,6 @@ pub(super) struct Forward {
     pub(super) wanted: Vec<Target>,
     /// Whether the others are deleted when these are ready.
     pub(super) prunes: bool,
-    /// Kinds of which nothing is deleted.
-    pub(super) spares: Vec<GroupKind>,
-}
-
-impl Forward {
-    /// The set without the kinds of which nothing is deleted.
-    pub(super) fn view(&self, mut view: SetView) -> SetView {
-        view.kinds.retain(|kind| !self.spares.contains(kind));
-        view
-    }
+    /// Nothing but these is deleted.
+    pub(super) only: Option<Vec<ObjectId>>,
 }

@@ -5,11 +5,11 @@ use std::time::Instant;
 use git_deploy_core::deployment::{Failure, Step};
 use git_deploy_core::environment::{Effect, Pulse};
 use git_deploy_manifest::Stage;
-use git_deploy_manifest::readiness::Patience;
+use git_deploy_manifest::readiness::{Patience, ready_of_wanted};
 
 use super::ClusterDriver;
 use super::said::of_lease;
-use super::state::Held;
+use super::state::{Forward, Held};
 use crate::plan::PlannedObject;
 use crate::target::Applied;
 use crate::unblock::unblock;
@@ -52,6 +52,28 @@ impl ClusterDriver<'_> {
         let warnings = ready.map_err(|error| self.not_ready(step, error))?;
         warnings.iter().for_each(|warning| self.observer.warn(warning));
         Ok(())
+    }
+
+    /// What is waited for: all but what we did not touch and what was not ready before either.
+    pub(super) fn judged(&self, held: &Held, forward: &Forward, applied: &[Applied]) -> Vec<Applied> {
+        // What an earlier run of this deployment has applied looks untouched now.
+        if held.is_resumed && forward.only.is_none() {
+            return applied.to_vec();
+        }
+        let was_unready = |one: &&Applied| {
+            let planned =
+                forward.planned.objects.iter().find(|object| object.target.id.is_same(&one.target.id));
+            let kept = planned.filter(|object| object.effect == Effect::Keep);
+            let counts = kept.and_then(|object| ready_of_wanted(&object.target.id, object.live.as_ref()?));
+            counts.is_some_and(|(ready, wanted)| ready < wanted)
+        };
+        let (unready, judged): (Vec<&Applied>, Vec<&Applied>) = applied.iter().partition(was_unready);
+        for one in unready {
+            let id = &one.target.id;
+            self.observer
+                .warn(&format!("{id} is not changed and was not ready before: it is not waited for"));
+        }
+        judged.into_iter().cloned().collect()
     }
 
     /// Tells how it goes, each thing once.

@@ -35,7 +35,7 @@ pub(super) fn why_kept(
     wanted: &[Target],
     options: &PruneOptions,
 ) -> Option<String> {
-    if is_kept(&member.live) {
+    if is_kept(&member.live) && !options.names(&member.id) {
         return Some("it is annotated with 'git-deploy/keep'".to_owned());
     }
     if !member.id.is_namespace() {

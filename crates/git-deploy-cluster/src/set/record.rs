@@ -1,6 +1,6 @@
 //! What the parent of a set records: annotations <-> value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -26,6 +26,7 @@ const REASON: &str = "git-deploy/reason";
 const BLAME: &str = "git-deploy/blame";
 const TIMED_OUT: &str = "git-deploy/timed-out";
 const RUN: &str = "git-deploy/run";
+const ADOPTED: &str = "git-deploy/adopted";
 const TRANSITIONS: &str = "git-deploy/lease-transitions";
 /// What the keys of jobs begin with, in the ConfigMap's data.
 const JOB: &str = "job.";
@@ -131,6 +132,9 @@ pub struct Record {
     pub holder: Option<Fence>,
     /// Where members may be.
     pub extent: Extent,
+    /// What this deployment has taken into the set that was there before, by the names of files: not ours to delete if it
+    /// fails.
+    pub adopted: BTreeSet<String>,
     /// How far one-time jobs have come, by name.
     pub jobs: BTreeMap<String, JobOutcome>,
 }
@@ -152,11 +156,17 @@ impl Record {
             (BLAME, text(failure.map(|failure| failure.blame.as_str().to_owned()))),
             (TIMED_OUT, text(failure.filter(|failure| failure.timed_out).map(|_| "true".to_owned()))),
             (RUN, text(holder.map(|fence| fence.run.clone()))),
+            (ADOPTED, text(self.adopted_text())),
             (TRANSITIONS, text(holder.map(|fence| fence.transitions.to_string()))),
             (KINDS_ANNOTATION, text(Some(self.extent.kinds_text()))),
             (NAMESPACES_ANNOTATION, text(Some(self.extent.namespaces_text(&set.namespace)))),
         ];
         pairs.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()
+    }
+
+    fn adopted_text(&self) -> Option<String> {
+        let names: Vec<&str> = self.adopted.iter().map(String::as_str).collect();
+        (!names.is_empty()).then(|| names.join(" "))
     }
 
     /// The data of the ConfigMap.
@@ -193,6 +203,11 @@ pub(super) fn read(set: &Set, parent: &Value) -> Result<Record, SetError> {
         }),
         holder: run.zip(transitions).map(|(run, transitions)| Fence { run, transitions }),
         extent: Extent::parse(annotations, &set.namespace),
+        adopted: annotation(parent, ADOPTED)
+            .unwrap_or_default()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect(),
         jobs: data.iter().filter_map(job).collect(),
     })
 }

@@ -291,7 +291,8 @@ pub trait Driver {
     /// When it will not become so, or did not in time.
     fn verify(&self, work: Work<'_>, kept: CommitId, renderer: &dyn Renderer) -> Result<(), Failure>;
 
-    /// Goes back to what was applied before, because of this verdict.
+    /// Goes back to what was applied before, because of this verdict. `failed` keeps what this deployment was going to
+    /// apply, if it came that far.
     ///
     /// # Errors
     /// When that failed too: the environment is then degraded.
@@ -299,6 +300,7 @@ pub trait Driver {
         &self,
         work: Work<'_>,
         previous: Option<&Previous>,
+        failed: Option<CommitId>,
         close: &Close,
     ) -> Result<Restored, Failure>;
 

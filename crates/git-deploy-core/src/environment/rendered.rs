@@ -152,7 +152,13 @@ impl Driver for RenderedBranch<'_> {
         Err(Failure::of_branch(Step::Verify, "rendering the same commit twice gave two results"))
     }
 
-    fn restore(&self, _: Work<'_>, _: Option<&Previous>, _: &Close) -> Result<Restored, Failure> {
+    fn restore(
+        &self,
+        _: Work<'_>,
+        _: Option<&Previous>,
+        _: Option<CommitId>,
+        _: &Close,
+    ) -> Result<Restored, Failure> {
         // The branch moves with the verdict of success alone.
         Ok(Restored::Back)
     }

@@ -124,13 +124,22 @@ impl Lab {
             other_namespaces: self.bounds.other_namespaces(self.namespace.name()),
             gone_timeout: Duration::from_secs(20),
             all: false,
+            only: None,
         }
     }
 
     pub(crate) async fn try_prune(&self, wanted: &str) -> Result<Pruned, PruneError> {
+        self.try_prune_with(wanted, &self.prune_options()).await
+    }
+
+    pub(crate) async fn try_prune_with(
+        &self,
+        wanted: &str,
+        options: &PruneOptions,
+    ) -> Result<Pruned, PruneError> {
         let targets = self.targets(wanted).await;
         let resources = self.resources().await;
-        prune(&self.connection, &resources, &self.set(), &targets, &self.prune_options()).await
+        prune(&self.connection, &resources, &self.set(), &targets, options).await
     }
 
     /// Prunes, and says what is gone and what stays, as people read it.

@@ -213,12 +213,17 @@ impl Run<'_> {
                 .map(|kept| kept.map(|kept| Previous { id, kept })),
             None => Ok(None),
         };
-        let found = close.clone();
-        let restored = match previous {
-            Ok(previous) => {
-                self.with_driver(|driver, work| driver.restore(work, previous.as_ref(), &found))?
+        let (found, failed, before) =
+            (close.clone(), self.attempt().rendered, self.attempt().previous.clone());
+        let restored = match (previous, before) {
+            // A ledger without the bytes, as in a copy of the tags alone, makes no first deployment of it.
+            (Ok(None), Some(before)) => {
+                Ok(Restored::Left(format!("what {before} had applied is not kept in this repository")))
             }
-            Err(failure) => Err(failure),
+            (Ok(previous), _) => {
+                self.with_driver(|driver, work| driver.restore(work, previous.as_ref(), failed, &found))?
+            }
+            (Err(failure), _) => Err(failure),
         };
         match restored {
             Ok(Restored::Back) => {}
