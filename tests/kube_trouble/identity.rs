@@ -4,16 +4,16 @@ use git_deploy_testkit::cluster::Options;
 use git_deploy_testkit::shop::SET;
 use git_deploy_testkit::{cluster, sandbox};
 
-use crate::lab::{Lab, config_map};
+use crate::support::{config_map, open, open_in};
 
 #[test]
 fn a_context_that_suddenly_means_another_cluster_is_refused_unless_told_otherwise() {
     let cluster = cluster!();
     let other = cluster!(Options::new().nodes(1));
-    let lab = Lab::new(&sandbox!(), cluster);
-    lab.deployed("one", &config_map("one", "a: b"));
-    lab.deployable("two", &config_map("two", "a: b"));
-    let there = |arguments: &[&str]| lab.command(arguments).env("KUBECONFIG", other.kubeconfig()).output();
+    let shop = open(&sandbox!(), cluster);
+    shop.deploy_more("one", &config_map("one", "a: b"));
+    shop.release_more("two", &config_map("two", "a: b"));
+    let there = |arguments: &[&str]| shop.command(arguments).env("KUBECONFIG", other.kubeconfig()).output();
 
     let output = there(&[]);
     output
@@ -21,48 +21,48 @@ fn a_context_that_suddenly_means_another_cluster_is_refused_unless_told_otherwis
         .stderr_contains("deployment-0001")
         .stderr_contains("hint: ")
         .stderr_contains("--new-cluster");
-    assert_eq!(lab.repo().tip("deployment-0002"), None);
-    other.kubectl(&["get", "namespace", lab.namespace.name()]).code_is(1);
-    assert_eq!(lab.shop.state("two"), "deployable");
+    assert_eq!(shop.repo.tip("deployment-0002"), None);
+    other.kubectl(&["get", "namespace", shop.namespace.name()]).code_is(1);
+    assert_eq!(shop.state("two"), "deployable");
 
     there(&["--new-cluster"]).success();
-    lab.succeeded("deployment-0002");
-    other.kubectl(&["get", "configmap", "two", "--namespace", lab.namespace.name()]).success();
+    shop.succeeded("deployment-0002");
+    other.kubectl(&["get", "configmap", "two", "--namespace", shop.namespace.name()]).success();
     // From now on that is the cluster, and the old one is the other one.
-    lab.deployable("three", &config_map("three", "a: b"));
-    lab.deploy(&[]).code_is(128).stderr_contains("--new-cluster");
+    shop.release_more("three", &config_map("three", "a: b"));
+    shop.deploy(&[]).code_is(128).stderr_contains("--new-cluster");
     there(&[]).success();
-    lab.succeeded("deployment-0003");
+    shop.succeeded("deployment-0003");
 }
 
 #[test]
 fn a_parent_that_was_deleted_and_made_anew_is_another_cluster() {
-    let lab = Lab::new(&sandbox!(), cluster!());
-    lab.deployed("one", &config_map("one", "a: b"));
-    lab.namespace.kubectl(&["delete", "configmap", SET]).success();
-    lab.deployable("two", &config_map("two", "a: b"));
-    lab.deploy(&[]).code_is(128).stderr_contains("knows nothing of deployment-0001");
-    lab.deploy(&["--new-cluster"]).success();
-    lab.succeeded("deployment-0002");
+    let shop = open(&sandbox!(), cluster!());
+    shop.deploy_more("one", &config_map("one", "a: b"));
+    shop.namespace.kubectl(&["delete", "configmap", SET]).success();
+    shop.release_more("two", &config_map("two", "a: b"));
+    shop.deploy(&[]).code_is(128).stderr_contains("knows nothing of deployment-0001");
+    shop.deploy(&["--new-cluster"]).success();
+    shop.succeeded("deployment-0002");
     // What stood there bears our label still, and goes as it is no longer wanted.
-    assert!(lab.namespace.find("configmap", "one").is_none());
+    assert!(shop.namespace.find("configmap", "one").is_none());
 }
 
 #[test]
 fn another_repository_with_the_same_name_of_a_project_is_refused() {
-    let lab = Lab::new(&sandbox!(), cluster!());
-    lab.deployed("one", &config_map("one", "a: b"));
+    let shop = open(&sandbox!(), cluster!());
+    shop.deploy_more("one", &config_map("one", "a: b"));
     let sandbox = sandbox!();
     // Another first commit.
     sandbox.clock().advance(1000);
-    let theirs = Lab::into(&sandbox, lab.cluster, lab.namespace.clone(), "shop", "");
-    theirs.deployable("two", &config_map("two", "a: b"));
+    let theirs = open_in(&sandbox, shop.cluster, shop.namespace.clone(), "shop", "");
+    theirs.release_more("two", &config_map("two", "a: b"));
     for arguments in [&[][..], &["--new-cluster"], &["--force-conflicts"]] {
         let output = theirs.deploy(arguments);
         output.code_is(128).stderr_contains(SET).stderr_contains("hint: choose another");
         theirs.claimed_nothing();
     }
-    assert!(lab.namespace.find("configmap", "two").is_none());
+    assert!(shop.namespace.find("configmap", "two").is_none());
 }
 
 #[test]
@@ -70,33 +70,33 @@ fn two_projects_share_a_namespace_and_neither_takes_what_is_the_others() {
     let cluster = cluster!();
     let namespace = cluster.namespace("shared").create();
     let (one, two) = (sandbox!(), sandbox!());
-    let shop = Lab::into(&one, cluster, namespace.clone(), "shop", "");
-    let blog = Lab::into(&two, cluster, namespace.clone(), "blog", "");
-    shop.deployed("stock", &config_map("stock", "of: shop"));
+    let shop = open_in(&one, cluster, namespace.clone(), "shop", "");
+    let blog = open_in(&two, cluster, namespace.clone(), "blog", "");
+    shop.deploy_more("stock", &config_map("stock", "of: shop"));
 
     // Base of both has `settings`.
-    blog.deployable("posts", &config_map("posts", "of: blog"));
+    blog.release_more("posts", &config_map("posts", "of: blog"));
     for arguments in [&[][..], &["--force-conflicts"]] {
         let output = blog.deploy(arguments);
         output.code_is(75).stdout_contains("/settings' belongs to another set of objects");
         output.stderr_contains("hint: take the object out of one of the two sets");
-        assert_eq!(blog.shop.state("posts"), "deployable", "it is not to blame for what is there");
+        assert_eq!(blog.state("posts"), "deployable", "it is not to blame for what is there");
     }
     assert!(namespace.find("configmap", "posts").is_none());
-    blog.repo().deploy("deploy-state", &["set", "development", "posts"]);
+    blog.repo.deploy("deploy-state", &["set", "development", "posts"]);
 
     // With names of its own it lives beside the shop, and deletes only what is its own.
-    blog.deployable_without("alone", "deploy/settings.yaml");
-    blog.shop.repo.git(&["switch", "--quiet", "alone"]);
-    blog.repo().commit("deploy/posts.yaml", &config_map("posts", "of: blog"), "Write");
-    blog.repo().git(&["switch", "--quiet", "master"]);
-    blog.repo().deploy("deploy-state", &["set", "deployable", "alone"]);
+    blog.release_without("alone", "deploy/settings.yaml");
+    blog.repo.git(&["switch", "--quiet", "alone"]);
+    blog.repo.commit("deploy/posts.yaml", &config_map("posts", "of: blog"), "Write");
+    blog.repo.git(&["switch", "--quiet", "master"]);
+    blog.repo.deploy("deploy-state", &["set", "deployable", "alone"]);
     blog.deploy(&[]).success();
-    blog.shop.repo.git(&["switch", "--quiet", "-c", "moved", "master"]);
-    blog.repo().git(&["mv", "deploy/posts.yaml", "deploy/notes.yaml"]);
-    blog.repo().commit("deploy/notes.yaml", &config_map("notes", "of: blog"), "Rename");
-    blog.repo().git(&["switch", "--quiet", "master"]);
-    blog.repo().deploy("deploy-state", &["set", "deployable", "moved"]);
+    blog.repo.git(&["switch", "--quiet", "-c", "moved", "master"]);
+    blog.repo.git(&["mv", "deploy/posts.yaml", "deploy/notes.yaml"]);
+    blog.repo.commit("deploy/notes.yaml", &config_map("notes", "of: blog"), "Rename");
+    blog.repo.git(&["switch", "--quiet", "master"]);
+    blog.repo.deploy("deploy-state", &["set", "deployable", "moved"]);
     blog.deploy(&[]).success();
     let there = |name: &str| namespace.find("configmap", name).is_some();
     assert_eq!(
@@ -108,25 +108,25 @@ fn two_projects_share_a_namespace_and_neither_takes_what_is_the_others() {
 
 #[test]
 fn an_object_of_another_set_is_refused_also_when_it_is_to_be_taken_over() {
-    let lab = Lab::new(&sandbox!(), cluster!());
-    lab.namespace.apply(
+    let shop = open(&sandbox!(), cluster!());
+    shop.namespace.apply(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: more, labels: { applyset.kubernetes.io/part-of: applyset-theirs-v1 } }\ndata: { whose: theirs }\n",
     );
-    lab.deployable("more", &config_map("more", "whose: ours"));
-    lab.deploy(&["--force-conflicts"]).code_is(75).stdout_contains("'applyset-theirs-v1'");
-    lab.failed("deployment-0001", "belongs to another set");
-    lab.changed_nothing();
-    assert_eq!(lab.namespace.get("configmap", "more")["data"]["whose"], "theirs");
+    shop.release_more("more", &config_map("more", "whose: ours"));
+    shop.deploy(&["--force-conflicts"]).code_is(75).stdout_contains("'applyset-theirs-v1'");
+    shop.failed("deployment-0001", "belongs to another set");
+    shop.changed_nothing();
+    assert_eq!(shop.namespace.get("configmap", "more")["data"]["whose"], "theirs");
 }
 
 #[test]
 fn a_parent_that_another_tool_made_is_left_alone() {
-    let lab = Lab::new(&sandbox!(), cluster!());
-    lab.namespace.apply(&format!(
+    let shop = open(&sandbox!(), cluster!());
+    shop.namespace.apply(&format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {SET}\n  annotations: {{ applyset.kubernetes.io/tooling: kubectl/v1.36 }}\n  labels: {{ applyset.kubernetes.io/id: applyset-theirs-v1 }}\n",
     ));
-    lab.deployable("more", &config_map("more", "a: b"));
-    lab.deploy(&[]).code_is(128).stderr_contains(SET);
-    lab.claimed_nothing();
-    lab.changed_nothing();
+    shop.release_more("more", &config_map("more", "a: b"));
+    shop.deploy(&[]).code_is(128).stderr_contains(SET);
+    shop.claimed_nothing();
+    shop.changed_nothing();
 }

@@ -3,10 +3,10 @@
 
 mod conflicts;
 mod identity;
-mod lab;
 mod meddling;
 mod outages;
 mod reaching;
 mod refusals;
 mod rights;
 mod secrets;
+mod support;

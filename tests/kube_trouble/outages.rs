@@ -5,9 +5,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use git_deploy_testkit::cluster::{Cluster, Options, eventually};
+use git_deploy_testkit::shop::ClusterShop;
 use git_deploy_testkit::{Running, cluster, sandbox};
 
-use crate::lab::{Lab, Pods, config_map, deployment};
+use crate::support::{Pods, config_map, deployment, open, open_with, set};
 
 const HELD: &str = "finalizers: [example.org/held]";
 
@@ -58,70 +59,70 @@ fn second(moment: Moment) -> String {
 }
 
 /// Starts the second deployment, through a slow network, and waits for the moment.
-fn until(lab: &Lab<'_>, moment: Moment) -> Running {
-    let mut running = lab.start();
+fn until(shop: &ClusterShop<'_>, moment: Moment) -> Running {
+    let mut running = shop.start();
     match moment {
         Moment::Plan => running.wait_for_words("Rendering"),
         Moment::Apply => {
             running.wait_for_words("Applying");
-            lab.wait_for_phase("applying");
+            shop.wait_for_phase("applying");
         }
         Moment::Verify => running.wait_for_words("Verifying"),
-        Moment::Prune => lab.wait_for_phase("pruning"),
+        Moment::Prune => shop.wait_for_phase("pruning"),
         Moment::Back => running.wait_for_words("Restoring"),
     }
     running
 }
 
-fn image(lab: &Lab<'_>) -> String {
-    let live = lab.namespace.get("deployment", "web");
+fn image(shop: &ClusterShop<'_>) -> String {
+    let live = shop.namespace.get("deployment", "web");
     live["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap_or_default().to_owned()
 }
 
-fn let_go(lab: &Lab<'_>) {
+fn let_go(shop: &ClusterShop<'_>) {
     let patch = "{\"metadata\":{\"finalizers\":null}}";
-    if lab.namespace.find("configmap", "old").is_some() {
-        lab.namespace.kubectl(&["patch", "configmap", "old", "-p", patch]).success();
+    if shop.namespace.find("configmap", "old").is_some() {
+        shop.namespace.kubectl(&["patch", "configmap", "old", "-p", patch]).success();
     }
 }
 
 /// The namespace has one of the two releases, whole.
 #[track_caller]
-fn is_whole(lab: &Lab<'_>, release: &str) {
-    let value = |number: usize| lab.namespace.get("configmap", &format!("m{number}"))["data"]["a"].clone();
+fn is_whole(shop: &ClusterShop<'_>, release: &str) {
+    let value = |number: usize| shop.namespace.get("configmap", &format!("m{number}"))["data"]["a"].clone();
     for number in 0..30 {
         assert_eq!(value(number), release, "m{number}");
     }
     let version = if release == "first" { "1" } else { "2" };
-    assert_eq!(image(lab), format!("registry.example.org/web:{version}"));
+    assert_eq!(image(shop), format!("registry.example.org/web:{version}"));
 }
 
 #[test]
 fn an_api_server_that_is_killed_and_comes_back_delays_a_deployment_in_every_phase() {
     let cluster = cluster!(Options::new());
     for moment in MOMENTS {
-        let lab = Lab::new(&sandbox!(), &cluster);
-        lab.deployed("one", &first());
-        lab.deployable("two", &second(moment));
+        let shop = open(&sandbox!(), &cluster);
+        shop.deploy_more("one", &first());
+        shop.release_more("two", &second(moment));
         let proxy = cluster.proxy();
         proxy.set_delay(Duration::from_millis(15));
-        let lab = lab.by(cluster.kubeconfig_through(&proxy));
-        let running = until(&lab, moment);
+        let shop = shop.by(cluster.kubeconfig_through(&proxy));
+        let running = until(&shop, moment);
         cluster.api_server().restart();
-        let_go(&lab);
+        let_go(&shop);
         let output = running.wait();
         if moment == Moment::Back {
             output.code_is(1).stdout_contains("Failed Deployment");
-            lab.failed("deployment-0002", "verify: ");
-            assert!(!lab.shop.tag("deployment-0002").contains("going back failed"), "{output}");
-            is_whole(&lab, "first");
-            assert_eq!(lab.shop.state("two"), "staged");
+            shop.failed("deployment-0002", "verify: ");
+            assert!(!shop.tag("deployment-0002").contains("going back failed"), "{output}");
+            is_whole(&shop, "first");
+            assert_eq!(shop.state("two"), "staged");
         } else {
             assert_eq!(output.code, Some(0), "{moment:?}\n{output}");
-            lab.succeeded("deployment-0002");
-            is_whole(&lab, "second");
+            shop.succeeded("deployment-0002");
+            is_whole(&shop, "second");
         }
-        let there = lab.namespace.find("configmap", "old").is_some();
+        let there = shop.namespace.find("configmap", "old").is_some();
         assert_eq!(there, moment != Moment::Prune, "{moment:?}");
     }
 }
@@ -138,48 +139,48 @@ fn a_cluster_that_stays_away_ends_a_deployment_in_every_phase_and_the_next_one_f
 }
 
 fn stays_away(cluster: &Cluster, moment: Moment) {
-    let lab = Lab::with(&sandbox!(), cluster, "timeout = \"15s\"");
-    lab.deployed("one", &first());
-    lab.deployable("two", &second(moment));
+    let shop = open_with(&sandbox!(), cluster, "timeout = \"15s\"");
+    shop.deploy_more("one", &first());
+    shop.release_more("two", &second(moment));
     let proxy = cluster.proxy();
     proxy.set_delay(Duration::from_millis(15));
-    let lab = lab.by(cluster.kubeconfig_through(&proxy));
-    let running = until(&lab, moment);
+    let shop = shop.by(cluster.kubeconfig_through(&proxy));
+    let running = until(&shop, moment);
     proxy.refuse();
     let begin = Instant::now();
     let output = running.wait();
     assert!(begin.elapsed() < Duration::from_secs(100), "{moment:?} {:?}\n{output}", begin.elapsed());
     assert_eq!(output.code, Some(75), "{moment:?}\n{output}");
     for reason in moment.reasons() {
-        lab.failed("deployment-0002", reason);
+        shop.failed("deployment-0002", reason);
     }
-    assert_eq!(lab.shop.state("two"), "deployable", "{moment:?}\n{output}");
+    assert_eq!(shop.state("two"), "deployable", "{moment:?}\n{output}");
     proxy.resume();
-    let_go(&lab);
+    let_go(&shop);
     // What could not be gone back from would fail again: somebody brings what mends it.
     let mending = match moment {
         Moment::Back => {
-            lab.deployable("mend", &second(Moment::Verify));
+            shop.release_more("mend", &second(Moment::Verify));
             "mend"
         }
         _ => "two",
     };
-    let output = lab.deploy(&[mending]);
+    let output = shop.deploy(&[mending]);
     assert_eq!(output.code, Some(0), "{moment:?}\n{output}");
-    lab.succeeded("deployment-0003");
-    is_whole(&lab, "second");
+    shop.succeeded("deployment-0003");
+    is_whole(&shop, "second");
 }
 
 #[test]
 fn a_cluster_that_goes_away_before_it_lands_is_verified_and_not_landed() {
     let cluster = cluster!();
-    let lab = Lab::new(&sandbox!(), cluster);
+    let shop = open(&sandbox!(), cluster);
     let proxy = cluster.proxy();
-    let lab = lab.by(cluster.kubeconfig_through(&proxy));
-    lab.deployable("web", &deployment("web", "1", &Pods::Ready));
-    let (reached, go) = (lab.root().join("reached"), lab.root().join("go"));
+    let shop = shop.by(cluster.kubeconfig_through(&proxy));
+    shop.release_more("web", &deployment("web", "1", &Pods::Ready));
+    let (reached, go) = (shop.repo.sandbox().root().join("reached"), shop.repo.sandbox().root().join("go"));
     // Holds the run where the attempt says that all is verified.
-    lab.repo().install_hook(
+    shop.repo.install_hook(
         "reference-transaction",
         &format!(
             "[ \"$1\" = committed ] || exit 0\nwhile read -r old new ref; do\n  case $ref in refs/deploy/attempts/*) ;; *) continue ;; esac\n  git cat-file -p \"$new\" | grep -q 'phase: verified' || continue\n  : >'{}'\n  while [ ! -e '{}' ]; do sleep 0.05; done\ndone",
@@ -187,33 +188,33 @@ fn a_cluster_that_goes_away_before_it_lands_is_verified_and_not_landed() {
             go.display()
         ),
     );
-    let base = lab.repo().id("master");
-    let mut running = lab.start();
+    let base = shop.repo.id("master");
+    let mut running = shop.start();
     running.wait_for_file(&reached);
     proxy.refuse();
     std::fs::write(&go, "").unwrap();
     let output = running.wait();
     output.code_is(75).stderr_contains("deployment-0001 is verified, not landed: ");
     output.stderr_contains("git deploy --continue");
-    assert_eq!(lab.repo().id("master"), base);
-    assert_eq!(lab.repo().tip("refs/tags/deployment-0001"), None);
-    lab.deploy(&["--continue"]).code_is(75);
+    assert_eq!(shop.repo.id("master"), base);
+    assert_eq!(shop.repo.tip("refs/tags/deployment-0001"), None);
+    shop.deploy(&["--continue"]).code_is(75);
     proxy.resume();
-    lab.deploy(&["--continue"]).success();
-    lab.succeeded("deployment-0001");
-    assert_ne!(lab.repo().id("master"), base);
-    assert_eq!(lab.shop.state("web"), "deployed");
+    shop.deploy(&["--continue"]).success();
+    shop.succeeded("deployment-0001");
+    assert_ne!(shop.repo.id("master"), base);
+    assert_eq!(shop.state("web"), "deployed");
 }
 
 #[test]
 fn connections_that_are_cut_again_and_again_do_not_matter() {
     let cluster = cluster!();
-    let lab = Lab::new(&sandbox!(), cluster);
+    let shop = open(&sandbox!(), cluster);
     let proxy = cluster.proxy();
-    let lab = lab.by(cluster.kubeconfig_through(&proxy));
-    lab.deployed("one", &[many("first"), deployment("web", "1", &Pods::Ready)].concat());
-    lab.deployable("two", &[many("second"), deployment("web", "2", &Pods::Slow("2s"))].concat());
-    let running = lab.start();
+    let shop = shop.by(cluster.kubeconfig_through(&proxy));
+    shop.deploy_more("one", &[many("first"), deployment("web", "1", &Pods::Ready)].concat());
+    shop.release_more("two", &[many("second"), deployment("web", "2", &Pods::Slow("2s"))].concat());
+    let running = shop.start();
     let done = AtomicBool::new(false);
     let output = thread::scope(|scope| {
         scope.spawn(|| {
@@ -227,53 +228,53 @@ fn connections_that_are_cut_again_and_again_do_not_matter() {
         output
     });
     output.success();
-    lab.succeeded("deployment-0002");
-    is_whole(&lab, "second");
+    shop.succeeded("deployment-0002");
+    is_whole(&shop, "second");
 }
 
 #[test]
 fn a_watch_that_goes_silent_is_not_trusted() {
     let cluster = cluster!();
-    let lab = Lab::new(&sandbox!(), cluster);
+    let shop = open(&sandbox!(), cluster);
     let proxy = cluster.proxy();
-    let lab = lab.by(cluster.kubeconfig_through(&proxy));
-    lab.deployable("web", &deployment("web", "1", &Pods::Slow("3s")));
-    let mut running = lab.start();
+    let shop = shop.by(cluster.kubeconfig_through(&proxy));
+    shop.release_more("web", &deployment("web", "1", &Pods::Slow("3s")));
+    let mut running = shop.start();
     running.wait_for_words("Verifying");
     thread::sleep(Duration::from_secs(1));
     proxy.freeze();
     let begin = Instant::now();
     running.wait().success();
     assert!(begin.elapsed() < Duration::from_secs(35), "{:?}", begin.elapsed());
-    lab.succeeded("deployment-0001");
+    shop.succeeded("deployment-0001");
 }
 
 #[test]
 fn a_network_that_stands_still_for_a_while_only_delays() {
     let cluster = cluster!();
-    let lab = Lab::new(&sandbox!(), cluster);
+    let shop = open(&sandbox!(), cluster);
     let proxy = cluster.proxy();
-    let lab = lab.by(cluster.kubeconfig_through(&proxy));
-    lab.deployable("web", &deployment("web", "1", &Pods::Slow("3s")));
-    let mut running = lab.start();
+    let shop = shop.by(cluster.kubeconfig_through(&proxy));
+    shop.release_more("web", &deployment("web", "1", &Pods::Slow("3s")));
+    let mut running = shop.start();
     running.wait_for_words("Verifying");
     proxy.stall();
     thread::sleep(Duration::from_secs(8));
     proxy.resume();
     running.wait().success();
-    lab.succeeded("deployment-0001");
+    shop.succeeded("deployment-0001");
 }
 
 #[test]
 fn a_time_out_is_told_apart_from_a_failure() {
-    let lab = Lab::new(&sandbox!(), cluster!());
-    lab.deployed("one", &deployment("web", "1", &Pods::Ready));
-    lab.set_lines("shop", "timeout = \"4s\"");
-    lab.deployable("two", &deployment("web", "2", &Pods::Unready));
-    let output = lab.deploy(&[]);
+    let shop = open(&sandbox!(), cluster!());
+    shop.deploy_more("one", &deployment("web", "1", &Pods::Ready));
+    set(&shop, "timeout = \"40s\"", "timeout = \"4s\"");
+    shop.release_more("two", &deployment("web", "2", &Pods::Unready));
+    let output = shop.deploy(&[]);
     output.code_is(70).stdout_contains("not ready after 4 s");
-    lab.failed("deployment-0002", "not ready after 4 s");
-    assert_eq!(image(&lab), "registry.example.org/web:1");
+    shop.failed("deployment-0002", "not ready after 4 s");
+    assert_eq!(image(&shop), "registry.example.org/web:1");
 }
 
 #[test]
@@ -286,8 +287,8 @@ fn too_many_requests_are_sent_again_when_the_server_wants_them() {
     // Administrators are never told to wait.
     let binding = ["create", "clusterrolebinding", "alice", "--clusterrole=cluster-admin", "--user=alice"];
     cluster.kubectl(&binding).success();
-    let lab = Lab::new(&sandbox!(), &cluster);
-    let lab = lab.by(cluster.kubeconfig_for("alice"));
+    let shop = open(&sandbox!(), &cluster);
+    let shop = shop.by(cluster.kubeconfig_for("alice"));
     let all: String = (0..120).map(|number| config_map(&format!("n{number}"), "a: b")).collect();
     eventually("the binding has taken effect", || {
         let path = cluster.kubeconfig_for("alice");
@@ -301,9 +302,9 @@ fn too_many_requests_are_sent_again_when_the_server_wants_them() {
             .code
             == Some(0)
     });
-    lab.deployable("many", &all);
-    lab.deploy(&[]).success();
-    lab.succeeded("deployment-0001");
+    shop.release_more("many", &all);
+    shop.deploy(&[]).success();
+    shop.succeeded("deployment-0001");
     let mut of_ours: Vec<_> = cluster.audit().into_iter().filter(|event| event.is_ours()).collect();
     let refused = of_ours.iter().filter(|event| event.code == 429).count();
     assert!(refused > 0, "nobody was told to wait, so nothing is shown");

@@ -1,48 +1,50 @@
 //! What the API server does not take.
 
 use git_deploy_testkit::cluster::eventually;
+use git_deploy_testkit::manifests::{policy, webhook};
+use git_deploy_testkit::shop::ClusterShop;
 use git_deploy_testkit::{cluster, sandbox};
 
-use crate::lab::{Lab, Pods, config_map, deployment};
+use crate::support::{Pods, config_map, deployment, open, open_with};
 
 /// Deploys what is refused for that reason, and is the branch's fault. Nothing is changed.
 #[track_caller]
-fn is_the_branchs_fault(lab: &Lab<'_>, branch: &str, manifest: &str, tag: &str, reasons: &[&str]) {
-    let before = lab.changes().len();
-    lab.deployable(branch, manifest);
-    let output = lab.deploy(&[]);
+fn is_the_branchs_fault(shop: &ClusterShop<'_>, branch: &str, manifest: &str, tag: &str, reasons: &[&str]) {
+    let before = shop.changes().len();
+    shop.release_more(branch, manifest);
+    let output = shop.deploy(&[]);
     output.code_is(1);
     for reason in reasons {
         output.stdout_contains(reason);
     }
     output.stderr_contains("is staged: mend it with a new commit");
-    assert_eq!(lab.changes().len(), before, "{:#?}", lab.changes());
-    assert_eq!(lab.shop.state(branch), "staged");
-    lab.failed(tag, reasons[0]);
+    assert_eq!(shop.changes().len(), before, "{:#?}", shop.changes());
+    assert_eq!(shop.state(branch), "staged");
+    shop.failed(tag, reasons[0]);
 }
 
 /// Deploys what is refused for that reason, which is nobody's fault. Nothing is changed.
 #[track_caller]
-fn is_nobodys_fault(lab: &Lab<'_>, branch: &str, manifest: &str, tag: &str, reasons: &[&str]) {
-    let before = lab.changes().len();
-    lab.deployable(branch, manifest);
-    let output = lab.deploy(&[]);
+fn is_nobodys_fault(shop: &ClusterShop<'_>, branch: &str, manifest: &str, tag: &str, reasons: &[&str]) {
+    let before = shop.changes().len();
+    shop.release_more(branch, manifest);
+    let output = shop.deploy(&[]);
     output.code_is(75);
     for reason in reasons {
         output.stdout_contains(reason);
     }
     output.stderr_contains("the branch stays deployable");
-    assert_eq!(lab.changes().len(), before, "{:#?}", lab.changes());
-    assert_eq!(lab.shop.state(branch), "deployable");
-    lab.failed(tag, reasons[0]);
+    assert_eq!(shop.changes().len(), before, "{:#?}", shop.changes());
+    assert_eq!(shop.state(branch), "deployable");
+    shop.failed(tag, reasons[0]);
 }
 
 #[test]
 fn a_kind_that_the_cluster_does_not_know_is_named_with_the_nearest() {
-    let lab = Lab::new(&sandbox!(), cluster!());
+    let shop = open(&sandbox!(), cluster!());
     let manifests = "apiVersion: apps/v1\nkind: Deploymnet\nmetadata: { name: web }\n---\napiVersion: example.org/v1\nkind: Widget\nmetadata: { name: a }\n";
     is_the_branchs_fault(
-        &lab,
+        &shop,
         "typo",
         manifests,
         "deployment-0001",
@@ -55,7 +57,7 @@ fn a_kind_that_the_cluster_does_not_know_is_named_with_the_nearest() {
 
 #[test]
 fn what_is_not_valid_is_told_with_its_fields_and_all_of_it_together() {
-    let lab = Lab::new(&sandbox!(), cluster!());
+    let shop = open(&sandbox!(), cluster!());
     let manifests = [
         &deployment("web", "1", &Pods::Ready).replace("replicas: 2", "replicas: -1"),
         &deployment("api", "1", &Pods::Ready).replace("replicas: 2", "replicaz: 2"),
@@ -64,96 +66,73 @@ fn what_is_not_valid_is_told_with_its_fields_and_all_of_it_together() {
     .map(String::as_str)
     .concat();
     let reasons = ["spec.replicas", ".spec.replicaz", "metadata.name", "/web'", "/api'", "/Colours'"];
-    is_the_branchs_fault(&lab, "invalid", &manifests, "deployment-0001", &reasons);
+    is_the_branchs_fault(&shop, "invalid", &manifests, "deployment-0001", &reasons);
 }
 
 #[test]
 fn what_a_policy_denies_is_the_branchs_fault_and_told_in_its_words() {
-    let lab = Lab::new(&sandbox!(), cluster!());
-    let name = lab.namespace.name();
-    lab.namespace.apply(&format!(
-        "apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata: {{ name: {name} }}
-spec:
-  matchConstraints:
-    resourceRules: [{{ apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [configmaps] }}]
-    namespaceSelector: {{ matchLabels: {{ kubernetes.io/metadata.name: {name} }} }}
-  validations: [{{ expression: \"object.metadata.name != 'colours'\", message: no colours here }}]
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata: {{ name: {name} }}
-spec: {{ policyName: {name}, validationActions: [Deny] }}
-"
-    ));
+    let shop = open(&sandbox!(), cluster!());
+    let name = shop.namespace.name();
+    shop.namespace.apply(&policy(name));
     eventually("the policy is in force", || {
-        lab.namespace.kubectl(&["create", "configmap", "colours", "--dry-run=server"]).code != Some(0)
+        shop.namespace.kubectl(&["create", "configmap", "colours", "--dry-run=server"]).code != Some(0)
     });
     let manifest = config_map("colours", "a: b");
-    is_the_branchs_fault(&lab, "denied", &manifest, "deployment-0001", &["no colours here", "/colours'"]);
-    lab.namespace
+    is_the_branchs_fault(&shop, "denied", &manifest, "deployment-0001", &["no colours here", "/colours'"]);
+    shop.namespace
         .kubectl(&["delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", name])
         .success();
 }
 
 #[test]
 fn a_webhook_that_does_not_answer_is_nobodys_fault() {
-    let lab = Lab::new(&sandbox!(), cluster!());
-    let name = lab.namespace.name();
-    lab.namespace.apply(&format!(
-        "apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingWebhookConfiguration
-metadata: {{ name: {name} }}
-webhooks:
-- name: gone.example.org
-  clientConfig: {{ url: 'https://127.0.0.1:1/' }}
-  rules: [{{ apiGroups: [apps], apiVersions: [v1], operations: [CREATE], resources: [deployments] }}]
-  namespaceSelector: {{ matchLabels: {{ kubernetes.io/metadata.name: {name} }} }}
-  sideEffects: None
-  admissionReviewVersions: [v1]
-"
-    ));
+    let shop = open(&sandbox!(), cluster!());
+    let name = shop.namespace.name();
+    shop.namespace.apply(&webhook(name, "apps", "deployments"));
     eventually("the webhook is asked", || {
-        lab.namespace.kubectl(&["create", "deployment", "a", "--image=a:1", "--dry-run=server"]).code
+        shop.namespace.kubectl(&["create", "deployment", "a", "--image=a:1", "--dry-run=server"]).code
             != Some(0)
     });
     let reasons = ["failed calling webhook \"gone.example.org\"", "/web'"];
-    is_nobodys_fault(&lab, "web", &deployment("web", "1", &Pods::Ready), "deployment-0001", &reasons);
-    lab.namespace.kubectl(&["delete", "validatingwebhookconfiguration", name]).success();
-    eventually("it is deployed when the webhook is gone", || lab.deploy(&[]).code == Some(0));
+    is_nobodys_fault(&shop, "web", &deployment("web", "1", &Pods::Ready), "deployment-0001", &reasons);
+    shop.namespace.kubectl(&["delete", "validatingwebhookconfiguration", name]).success();
+    eventually("it is deployed when the webhook is gone", || shop.deploy(&[]).code == Some(0));
 }
 
 #[test]
 fn a_quota_that_is_used_up_is_nobodys_fault() {
-    let lab = Lab::new(&sandbox!(), cluster!());
+    let shop = open(&sandbox!(), cluster!());
     // The parent of the set is one, and so is what a controller puts into each namespace.
-    lab.namespace.apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: { name: few }\nspec: { hard: { count/deployments.apps: 0 } }\n");
-    eventually("the quota counts", || !lab.namespace.get("resourcequota", "few")["status"]["used"].is_null());
+    shop.namespace.apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: { name: few }\nspec: { hard: { count/deployments.apps: 0 } }\n");
+    eventually("the quota counts", || {
+        !shop.namespace.get("resourcequota", "few")["status"]["used"].is_null()
+    });
     let reasons = ["exceeded quota: few", "/web'"];
-    is_nobodys_fault(&lab, "web", &deployment("web", "1", &Pods::Ready), "deployment-0001", &reasons);
-    lab.namespace.kubectl(&["delete", "resourcequota", "few"]).success();
-    eventually("it is deployed when the quota is gone", || lab.deploy(&[]).code == Some(0));
+    is_nobodys_fault(&shop, "web", &deployment("web", "1", &Pods::Ready), "deployment-0001", &reasons);
+    shop.namespace.kubectl(&["delete", "resourcequota", "few"]).success();
+    eventually("it is deployed when the quota is gone", || shop.deploy(&[]).code == Some(0));
 }
 
 #[test]
 fn pods_that_a_quota_does_not_let_in_end_the_wait_and_are_nobodys_fault() {
-    let lab = Lab::with(&sandbox!(), cluster!(), "first-failure = \"remove\"");
-    lab.namespace
+    let shop = open_with(&sandbox!(), cluster!(), "first-failure = \"remove\"");
+    shop.namespace
         .apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: { name: few }\nspec: { hard: { pods: 1 } }\n");
-    eventually("the quota counts", || !lab.namespace.get("resourcequota", "few")["status"]["used"].is_null());
-    lab.deployable("web", &deployment("web", "1", &Pods::Ready));
-    let output = lab.deploy(&[]);
+    eventually("the quota counts", || {
+        !shop.namespace.get("resourcequota", "few")["status"]["used"].is_null()
+    });
+    shop.release_more("web", &deployment("web", "1", &Pods::Ready));
+    let output = shop.deploy(&[]);
     // It is seen long before the time is over.
     output.code_is(75).stdout_contains("exceeded quota: few");
-    assert_eq!(lab.shop.state("web"), "deployable");
-    lab.failed("deployment-0001", "exceeded quota: few");
-    assert!(lab.namespace.find("deployment", "web").is_none());
+    assert_eq!(shop.state("web"), "deployable");
+    shop.failed("deployment-0001", "exceeded quota: few");
+    assert!(shop.namespace.find("deployment", "web").is_none());
 }
 
 #[test]
 fn a_field_that_can_never_be_changed_is_said_before_anything_is_changed() {
-    let lab = Lab::new(&sandbox!(), cluster!());
+    let shop = open(&sandbox!(), cluster!());
     let job = |image: &str| {
         format!(
             "apiVersion: batch/v1\nkind: Job\nmetadata: {{ name: once }}\nspec: {{ template: {{ spec: {{ restartPolicy: Never, containers: [{{ name: a, image: 'a:{image}' }}] }} }} }}\n---\n"
@@ -165,72 +144,72 @@ fn a_field_that_can_never_be_changed_is_said_before_anything_is_changed() {
         )
     };
     let web = |selector: &str| deployment("web", "1", &Pods::Ready).replace("app: web", selector);
-    lab.deployed("one", &[web("app: web"), service(""), job("1")].concat());
-    let live = lab.namespace.get("service", "web");
+    shop.deploy_more("one", &[web("app: web"), service(""), job("1")].concat());
+    let live = shop.namespace.get("service", "web");
     let other = if live["spec"]["clusterIP"] == "10.0.77.77" { "10.0.77.78" } else { "10.0.77.77" };
     let all = [web("app: other"), service(&format!("clusterIP: {other},")), job("2")].concat();
     let reasons =
         ["spec.selector", "field is immutable", "spec.clusterIP", "spec.template", "/once'", "Service '"];
-    is_the_branchs_fault(&lab, "changed", &all, "deployment-0002", &reasons);
-    assert_eq!(lab.namespace.get("deployment", "web")["spec"]["selector"]["matchLabels"]["app"], "web");
+    is_the_branchs_fault(&shop, "changed", &all, "deployment-0002", &reasons);
+    assert_eq!(shop.namespace.get("deployment", "web")["spec"]["selector"]["matchLabels"]["app"], "web");
 }
 
 #[test]
 fn a_namespace_that_is_being_deleted_is_nobodys_fault() {
-    let lab = Lab::new(&sandbox!(), cluster!());
-    lab.namespace
+    let shop = open(&sandbox!(), cluster!());
+    shop.namespace
         .apply("apiVersion: v1\nkind: ConfigMap\nmetadata: { name: held, finalizers: [example.org/held] }\n");
-    lab.namespace.kubectl(&["delete", "namespace", lab.namespace.name(), "--wait=false"]).success();
-    lab.deployable("more", &config_map("more", "a: b"));
-    let output = lab.deploy(&[]);
+    shop.namespace.kubectl(&["delete", "namespace", shop.namespace.name(), "--wait=false"]).success();
+    shop.release_more("more", &config_map("more", "a: b"));
+    let output = shop.deploy(&[]);
     output.code_is(75).stderr_contains("being deleted");
-    lab.claimed_nothing();
-    lab.changed_nothing();
-    lab.namespace
+    shop.claimed_nothing();
+    shop.changed_nothing();
+    shop.namespace
         .kubectl(&["patch", "configmap", "held", "-p", "{\"metadata\":{\"finalizers\":null}}"])
         .success();
     eventually("it is gone", || {
-        lab.cluster.kubectl(&["get", "namespace", lab.namespace.name()]).code == Some(1)
+        shop.cluster.kubectl(&["get", "namespace", shop.namespace.name()]).code == Some(1)
     });
-    lab.deploy(&[]).success();
+    shop.deploy(&[]).success();
 }
 
 #[test]
 fn a_namespace_that_begins_to_go_in_the_middle_ends_the_deployment() {
-    let lab = Lab::new(&sandbox!(), cluster!());
-    lab.deployable("web", &deployment("web", "1", &Pods::Unready));
-    let running = lab.start();
-    lab.wait_for_phase("applying");
-    eventually("it is applied", || lab.namespace.find("deployment", "web").is_some());
-    lab.namespace.kubectl(&["delete", "namespace", lab.namespace.name(), "--wait=false"]).success();
+    let shop = open(&sandbox!(), cluster!());
+    shop.release_more("web", &deployment("web", "1", &Pods::Unready));
+    let running = shop.start();
+    shop.wait_for_phase("applying");
+    eventually("it is applied", || shop.namespace.find("deployment", "web").is_some());
+    shop.namespace.kubectl(&["delete", "namespace", shop.namespace.name(), "--wait=false"]).success();
     let output = running.wait();
     output.code_is(75);
-    lab.failed("deployment-0001", "verify: ");
-    assert_eq!(lab.shop.state("web"), "deployable");
+    shop.failed("deployment-0001", "verify: ");
+    assert_eq!(shop.state("web"), "deployable");
 }
 
 #[test]
 fn hostile_names_are_refused_and_do_not_reach_the_terminal() {
-    let lab = Lab::new(&sandbox!(), cluster!());
+    let shop = open(&sandbox!(), cluster!());
     let hostile = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: \"a\\e]0;pwned\\a\\nb\" }\n";
-    lab.deployable("hostile", hostile);
-    let output = lab.deploy(&[]);
+    shop.release_more("hostile", hostile);
+    let output = shop.deploy(&[]);
     output.code_is(1).stdout_contains("name").lacks("\u{1b}]0;pwned").lacks("\u{7}");
-    lab.changed_nothing();
+    shop.changed_nothing();
     // What the server quotes back, too.
     let quoted = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: more, labels: { a: \"x\\e[31my\" } }\ndata: { \"k\\e[31m\": v }\n";
-    lab.deployable("quoted", quoted);
-    let output = lab.deploy(&[]);
+    shop.release_more("quoted", quoted);
+    let output = shop.deploy(&[]);
     output.code_is(1).stdout_contains("/more'").lacks("\u{1b}[31m");
-    lab.changed_nothing();
-    let tags = lab.repo().git(&["for-each-ref", "--format=%(contents)", "refs/tags"]);
+    shop.changed_nothing();
+    let tags = shop.repo.git(&["for-each-ref", "--format=%(contents)", "refs/tags"]);
     tags.lacks("\u{1b}");
-    for note in lab.repo().notes().values() {
+    for note in shop.repo.notes().values() {
         assert!(!note.contains('\u{1b}'), "{note:?}");
     }
     // A path that leads elsewhere.
     let path = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ../../kube-system/configmaps/a }\n";
-    lab.deployable("path", path);
-    lab.deploy(&[]).code_is(1);
-    lab.changed_nothing();
+    shop.release_more("path", path);
+    shop.deploy(&[]).code_is(1);
+    shop.changed_nothing();
 }

@@ -3,26 +3,27 @@
 use std::path::PathBuf;
 
 use git_deploy_testkit::cluster::eventually;
+use git_deploy_testkit::shop::ClusterShop;
 use git_deploy_testkit::{cluster, sandbox};
 
-use crate::lab::{Lab, Pods, config_map, deployment};
+use crate::support::{Pods, config_map, deployment, open, open_with, set};
 
 const ALL: &str = "get,list,watch,create,patch,update,delete";
 
 /// A kubeconfig for alice, who may do this in the namespace: verbs and resources.
-fn alice(lab: &Lab<'_>, rules: &[(&str, &str)]) -> PathBuf {
+fn alice(shop: &ClusterShop<'_>, rules: &[(&str, &str)]) -> PathBuf {
     let mut role =
         "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: { name: alice }\nrules:\n"
             .to_owned();
     for (verbs, resources) in rules {
         role += &format!("- {{ apiGroups: ['*'], resources: [{resources}], verbs: [{verbs}] }}\n");
     }
-    lab.namespace.apply(&role);
-    lab.namespace.kubectl(&["create", "rolebinding", "alice", "--role=alice", "--user=alice"]).success();
-    let kubeconfig = lab.cluster.kubeconfig_for("alice");
+    shop.namespace.apply(&role);
+    shop.namespace.kubectl(&["create", "rolebinding", "alice", "--role=alice", "--user=alice"]).success();
+    let kubeconfig = shop.cluster.kubeconfig_for("alice");
     let path = kubeconfig.to_str().expect("a temporary directory in UTF-8").to_owned();
     eventually("the binding has taken effect", || {
-        lab.namespace.kubectl(&["--kubeconfig", &path, "get", "leases"]).code == Some(0)
+        shop.namespace.kubectl(&["--kubeconfig", &path, "get", "leases"]).code == Some(0)
     });
     kubeconfig
 }
@@ -33,97 +34,97 @@ fn both() -> String {
 
 #[test]
 fn a_kind_that_the_user_may_not_change_is_named_before_anything_is_changed() {
-    let lab = Lab::new(&sandbox!(), cluster!());
+    let shop = open(&sandbox!(), cluster!());
     let kubeconfig = alice(
-        &lab,
+        &shop,
         &[(ALL, "configmaps, leases"), ("get,list,watch", "deployments, replicasets, pods, events")],
     );
-    let lab = lab.by(kubeconfig);
-    lab.deployable("more", &both());
-    let output = lab.deploy(&[]);
+    let shop = shop.by(kubeconfig);
+    shop.release_more("more", &both());
+    let output = shop.deploy(&[]);
     output.code_is(75).stdout_contains("user 'alice' may not ").stdout_contains("patch");
-    output.stdout_contains(&format!("deployments.apps in namespace '{}'", lab.namespace));
+    output.stdout_contains(&format!("deployments.apps in namespace '{}'", shop.namespace));
     output.stderr_contains("hint: ask 'kubectl --context=test auth can-i ");
-    lab.changed_nothing();
-    lab.failed("deployment-0001", "user 'alice' may not");
-    assert_eq!(lab.shop.state("more"), "deployable", "it is nobody's fault");
-    assert!(lab.namespace.find("configmap", "more").is_none());
+    shop.changed_nothing();
+    shop.failed("deployment-0001", "user 'alice' may not");
+    assert_eq!(shop.state("more"), "deployable", "it is nobody's fault");
+    assert!(shop.namespace.find("configmap", "more").is_none());
 }
 
 #[test]
 fn who_may_do_nothing_at_all_is_told_so() {
-    let lab = Lab::new(&sandbox!(), cluster!());
-    let lab = {
-        let path = lab.cluster.kubeconfig_for("bob");
-        lab.by(path)
+    let shop = open(&sandbox!(), cluster!());
+    let shop = {
+        let path = shop.cluster.kubeconfig_for("bob");
+        shop.by(path)
     };
-    lab.deployable("more", &both());
-    let output = lab.deploy(&[]);
+    shop.release_more("more", &both());
+    let output = shop.deploy(&[]);
     output.code_is(75).stderr_contains("User \"bob\" cannot get resource");
-    lab.claimed_nothing();
-    lab.changed_nothing();
+    shop.claimed_nothing();
+    shop.changed_nothing();
 }
 
 #[test]
 fn what_may_not_be_deleted_is_named_before_anything_is_changed() {
-    let lab = Lab::new(&sandbox!(), cluster!());
-    lab.deployed("one", &both());
+    let shop = open(&sandbox!(), cluster!());
+    shop.deploy_more("one", &both());
     let kubeconfig = alice(
-        &lab,
+        &shop,
         &[
             (ALL, "deployments, leases"),
             ("get,list,watch,create,patch,update", "configmaps"),
             ("get,list,watch", "replicasets, pods, events"),
         ],
     );
-    let lab = lab.by(kubeconfig);
-    let before = lab.changes().len();
+    let shop = shop.by(kubeconfig);
+    let before = shop.changes().len();
     // `more`, a ConfigMap, would go.
-    lab.deployable("less", &deployment("web", "2", &Pods::Ready));
-    let output = lab.deploy(&[]);
+    shop.release_more("less", &deployment("web", "2", &Pods::Ready));
+    let output = shop.deploy(&[]);
     output.code_is(75).stdout_contains("user 'alice' may not delete configmaps");
-    assert_eq!(lab.changes().len(), before);
-    lab.failed("deployment-0002", "may not delete configmaps");
+    assert_eq!(shop.changes().len(), before);
+    shop.failed("deployment-0002", "may not delete configmaps");
 }
 
 #[test]
 fn a_kind_that_is_only_to_be_deleted_counts_as_well() {
-    let lab = Lab::new(&sandbox!(), cluster!());
-    lab.deployed("one", &both());
+    let shop = open(&sandbox!(), cluster!());
+    shop.deploy_more("one", &both());
     let kubeconfig = alice(
-        &lab,
+        &shop,
         &[(ALL, "configmaps, leases"), ("get,list,watch", "deployments, replicasets, pods, events")],
     );
-    let lab = lab.by(kubeconfig);
-    let before = lab.changes().len();
+    let shop = shop.by(kubeconfig);
+    let before = shop.changes().len();
     // The Deployment would go, and is not among what is deployed.
-    lab.deployable("less", &config_map("more", "a: c"));
-    let output = lab.deploy(&[]);
+    shop.release_more("less", &config_map("more", "a: c"));
+    let output = shop.deploy(&[]);
     output.code_is(75).stdout_contains("user 'alice' may not ").stdout_contains("delete deployments.apps");
-    assert_eq!(lab.changes().len(), before);
-    lab.failed("deployment-0002", "deployments.apps");
+    assert_eq!(shop.changes().len(), before);
+    shop.failed("deployment-0002", "deployments.apps");
 }
 
 #[test]
 fn rights_that_are_taken_away_in_the_middle_end_the_deployment_and_are_nobodys_fault() {
-    let lab = Lab::new(&sandbox!(), cluster!());
+    let shop = open(&sandbox!(), cluster!());
     let rules = [(ALL, "configmaps, deployments, leases"), ("get,list,watch", "replicasets, pods, events")];
-    let kubeconfig = alice(&lab, &rules);
-    let lab = lab.by(kubeconfig);
-    lab.deployable("web", &deployment("web", "1", &Pods::Unready));
-    let mut running = lab.start();
+    let kubeconfig = alice(&shop, &rules);
+    let shop = shop.by(kubeconfig);
+    shop.release_more("web", &deployment("web", "1", &Pods::Unready));
+    let mut running = shop.start();
     running.wait_for_words("Verifying");
-    lab.namespace.kubectl(&["delete", "rolebinding", "alice"]).success();
+    shop.namespace.kubectl(&["delete", "rolebinding", "alice"]).success();
     let output = running.wait();
     output.code_is(75).stdout_contains("User \"alice\" cannot");
-    lab.failed("deployment-0001", "is forbidden");
-    assert_eq!(lab.shop.state("web"), "deployable");
+    shop.failed("deployment-0001", "is forbidden");
+    assert_eq!(shop.state("web"), "deployable");
     // Nobody can tell whether whoever holds the Lease is alive, who may not even look.
-    lab.deploy(&[]).code_is(75).stderr_contains("is forbidden");
-    lab.namespace.kubectl(&["create", "rolebinding", "alice", "--role=alice", "--user=alice"]).success();
-    lab.deployable("fine", &deployment("web", "2", &Pods::Ready));
-    eventually("it goes on", || lab.deploy(&["fine"]).code == Some(0));
-    lab.shop.is_sound();
+    shop.deploy(&[]).code_is(75).stderr_contains("is forbidden");
+    shop.namespace.kubectl(&["create", "rolebinding", "alice", "--role=alice", "--user=alice"]).success();
+    shop.release_more("fine", &deployment("web", "2", &Pods::Ready));
+    eventually("it goes on", || shop.deploy(&["fine"]).code == Some(0));
+    shop.is_sound();
 }
 
 const ROLE: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: { name: reader }\nrules: [{ apiGroups: [''], resources: [pods], verbs: [get] }]\n---\n";
@@ -132,14 +133,14 @@ const CLASS: &str =
 
 #[test]
 fn what_the_environment_does_not_allow_is_refused_however_it_is_asked_for() {
-    let lab = Lab::new(&sandbox!(), cluster!());
-    let class = CLASS.replace("NAME", lab.namespace.name());
+    let shop = open(&sandbox!(), cluster!());
+    let class = CLASS.replace("NAME", shop.namespace.name());
     let elsewhere = config_map("more", "a: b").replace("name: more", "name: more, namespace: kube-system");
     let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: { name: default }\n---\n";
-    lab.deployable("greedy", &[ROLE, &class, &elsewhere, namespace].concat());
+    shop.release_more("greedy", &[ROLE, &class, &elsewhere, namespace].concat());
     for arguments in [&[][..], &["--force-conflicts"]] {
-        lab.repo().deploy("deploy-state", &["set", "deployable", "greedy"]);
-        let output = lab.deploy(arguments);
+        shop.repo.deploy("deploy-state", &["set", "deployable", "greedy"]);
+        let output = shop.deploy(arguments);
         output.code_is(1);
         for reason in [
             "kind 'Role.rbac.authorization.k8s.io', see 'allow-kinds'",
@@ -150,10 +151,10 @@ fn what_the_environment_does_not_allow_is_refused_however_it_is_asked_for() {
             output.stdout_contains(reason);
         }
     }
-    lab.changed_nothing();
-    lab.failed("deployment-0001", "allow-kinds");
-    lab.cluster.kubectl(&["get", "priorityclass", lab.namespace.name()]).code_is(1);
-    lab.cluster.kubectl(&["get", "configmap", "more", "--namespace=kube-system"]).code_is(1);
+    shop.changed_nothing();
+    shop.failed("deployment-0001", "allow-kinds");
+    shop.cluster.kubectl(&["get", "priorityclass", shop.namespace.name()]).code_is(1);
+    shop.cluster.kubectl(&["get", "configmap", "more", "--namespace=kube-system"]).code_is(1);
 }
 
 #[test]
@@ -162,27 +163,27 @@ fn what_base_allows_is_deployed() {
     let lines = format!(
         "allow-kinds = [\"ConfigMap\", \"Role.rbac.authorization.k8s.io\", \"PriorityClass\"]\nallow-namespaces = [\"{other}\"]"
     );
-    let lab = Lab::with(&sandbox!(), cluster!(), &lines);
-    let class = CLASS.replace("NAME", lab.namespace.name());
+    let shop = open_with(&sandbox!(), cluster!(), &lines);
+    let class = CLASS.replace("NAME", shop.namespace.name());
     let elsewhere =
         config_map("more", "a: b").replace("name: more", &format!("name: more, namespace: {other}"));
     // `settings` is in the environment's own namespace, which the list does not name.
-    lab.deployable("most", &[ROLE, &class, &elsewhere].concat());
-    lab.deploy(&[])
+    shop.release_more("most", &[ROLE, &class, &elsewhere].concat());
+    shop.deploy(&[])
         .code_is(1)
-        .stdout_contains(&format!("namespace '{}', see 'allow-namespaces'", lab.namespace));
+        .stdout_contains(&format!("namespace '{}', see 'allow-namespaces'", shop.namespace));
 
-    lab.set_lines("shop", &lines.replace("= [\"other", &format!("= [\"{}\", \"other", lab.namespace)));
-    lab.repo().deploy("deploy-state", &["set", "deployable", "most"]);
-    lab.deploy(&[]).success();
-    lab.succeeded("deployment-0002");
+    set(&shop, "allow-namespaces = [", &format!("allow-namespaces = [\"{}\", ", shop.namespace));
+    shop.repo.deploy("deploy-state", &["set", "deployable", "most"]);
+    shop.deploy(&[]).success();
+    shop.succeeded("deployment-0002");
     assert!(other.find("configmap", "more").is_some());
-    assert!(lab.namespace.find("role", "reader").is_some());
-    lab.cluster.kubectl(&["get", "priorityclass", lab.namespace.name()]).success();
+    assert!(shop.namespace.find("role", "reader").is_some());
+    shop.cluster.kubectl(&["get", "priorityclass", shop.namespace.name()]).success();
 
     // And goes again, wherever it is.
-    lab.deployable("least", &config_map("few", "a: b"));
-    lab.deploy(&[]).success();
-    assert!(other.find("configmap", "more").is_none() && lab.namespace.find("role", "reader").is_none());
-    lab.cluster.kubectl(&["get", "priorityclass", lab.namespace.name()]).code_is(1);
+    shop.release_more("least", &config_map("few", "a: b"));
+    shop.deploy(&[]).success();
+    assert!(other.find("configmap", "more").is_none() && shop.namespace.find("role", "reader").is_none());
+    shop.cluster.kubectl(&["get", "priorityclass", shop.namespace.name()]).code_is(1);
 }

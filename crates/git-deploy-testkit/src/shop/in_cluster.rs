@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::Deref;
+use std::path::PathBuf;
 
 use serde_json::Value;
 
 use super::Shop;
-use crate::Sandbox;
-use crate::cluster::{Cluster, Namespace};
+use crate::cluster::{AuditEvent, Cluster, Namespace, eventually};
+use crate::{Output, Run, Running, Sandbox};
 
 /// The only environment.
 const ENVIRONMENT: &str = "production";
@@ -43,6 +44,7 @@ const NOT_OF_THE_RELEASE: [&str; 13] = [
 pub struct Opening<'cluster> {
     cluster: &'cluster Cluster,
     namespace: Namespace<'cluster>,
+    project: String,
     settings: String,
     files: Vec<(String, String)>,
 }
@@ -53,15 +55,30 @@ pub struct ClusterShop<'cluster> {
     pub shop: Shop,
     /// Where it is deployed to; the tool under test makes it.
     pub namespace: Namespace<'cluster>,
+    /// Where that is.
+    pub cluster: &'cluster Cluster,
+    kubeconfig: Option<PathBuf>,
 }
 
 /// A shop that is to be deployed into a cluster.
 pub fn in_cluster<'cluster>(cluster: &'cluster Cluster, hint: &str) -> Opening<'cluster> {
     let namespace = cluster.namespace(hint);
-    Opening { cluster, namespace, settings: String::new(), files: Vec::new() }
+    Opening { cluster, namespace, project: "shop".to_owned(), settings: String::new(), files: Vec::new() }
 }
 
 impl<'cluster> Opening<'cluster> {
+    /// A namespace that is there, or that it shares.
+    pub fn into_namespace(mut self, namespace: Namespace<'cluster>) -> Self {
+        self.namespace = namespace;
+        self
+    }
+
+    /// Another name for the project and its repository.
+    pub fn project(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.project);
+        self
+    }
+
     /// A line of its environment in `deploy.toml`.
     pub fn setting(mut self, line: &str) -> Self {
         self.settings.push_str(line);
@@ -86,23 +103,25 @@ impl<'cluster> Opening<'cluster> {
         let files = self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
         let files: Vec<(&str, &str)> =
             [("deploy.toml", deploy_toml.as_str())].into_iter().chain(files).collect();
-        let repo = sandbox.repository("shop");
+        let repo = sandbox.repository(&self.project);
         repo.commit_files(&files, "Open the shop");
-        ClusterShop { shop: Shop { repo, remote: None }, namespace: self.namespace }
+        let shop = Shop { repo, remote: None };
+        ClusterShop { shop, namespace: self.namespace, cluster: self.cluster, kubeconfig: None }
     }
 
     /// A shop with a bare remote on disk, from which it was cloned.
     #[must_use]
     pub fn with_remote(self, sandbox: &Sandbox) -> ClusterShop<'cluster> {
-        let ClusterShop { shop, namespace } = self.alone(sandbox);
-        ClusterShop { shop: shop.behind_a_remote(), namespace }
+        let alone = self.alone(sandbox);
+        ClusterShop { shop: alone.shop.behind_a_remote(), ..alone }
     }
 
     fn deploy_toml(&self) -> String {
         format!(
-            "[image-name]\ncontainer-namespace = \"littleman-co\"\nproject-namespace = \"shop\"\n\n\
+            "[image-name]\ncontainer-namespace = \"littleman-co\"\nproject-namespace = \"{}\"\n\n\
              [environment.{ENVIRONMENT}]\ncontext = \"{}\"\nkube-namespace = \"{}\"\nmanifests = [\"deploy\"]\n{}\n\
              [environment.{ENVIRONMENT}.lint]\nimage-tag = \"warn\"\n",
+            self.project,
             self.cluster.context(),
             self.namespace,
             self.settings,
@@ -129,6 +148,109 @@ impl ClusterShop<'_> {
         id
     }
 
+    /// A deployable branch off master with these manifests in a file of their own.
+    pub fn release_more(&self, name: &str, manifests: &str) -> String {
+        self.release(name, &[("deploy/more.yaml", manifests)])
+    }
+
+    /// A deployable branch off master in which a file is gone.
+    pub fn release_without(&self, name: &str, path: &str) {
+        self.repo.git(&["switch", "--quiet", "-c", name, "master"]);
+        self.repo.git(&["rm", "--quiet", path]);
+        self.repo.git(&["commit", "--quiet", "--message", &format!("Remove {path}")]);
+        self.push(&[name]);
+        self.repo.git(&["switch", "--quiet", "master"]);
+        self.repo.deploy("deploy-state", &["set", "deployable", name]);
+    }
+
+    /// The same shop, deployed with that kubeconfig from now on.
+    #[must_use]
+    pub fn by(self, kubeconfig: PathBuf) -> Self {
+        Self { kubeconfig: Some(kubeconfig), ..self }
+    }
+
+    /// `git-deploy` itself, so that what is killed is it.
+    pub fn command(&self, arguments: &[&str]) -> Run {
+        self.with_kubeconfig(self.repo.command("git-deploy").args(arguments))
+    }
+
+    /// Starts a deployment.
+    pub fn start(&self) -> Running {
+        self.command(&[]).start()
+    }
+
+    /// Runs `git deploy`, whatever comes of it.
+    pub fn deploy(&self, arguments: &[&str]) -> Output {
+        self.with_kubeconfig(self.repo.command("git").arg("deploy").args(arguments)).output()
+    }
+
+    /// Deploys a branch with these manifests in a file of their own.
+    #[track_caller]
+    pub fn deploy_more(&self, name: &str, manifests: &str) {
+        self.release_more(name, manifests);
+        self.deploy(&[]).success();
+    }
+
+    fn with_kubeconfig(&self, run: Run) -> Run {
+        match &self.kubeconfig {
+            Some(path) => run.env("KUBECONFIG", path),
+            None => run,
+        }
+    }
+
+    /// What the tool under test has changed in the namespace, its own records apart.
+    #[must_use]
+    pub fn changes(&self) -> Vec<AuditEvent> {
+        let mut events = self.namespace.audit();
+        events.retain(|event| {
+            event.is_ours()
+                && event.is_change()
+                && event.code < 400
+                && event.resource != "leases"
+                && !event.name.starts_with("git-deploy-")
+        });
+        events
+    }
+
+    /// The tool under test has changed nothing in the namespace.
+    #[track_caller]
+    pub fn changed_nothing(&self) {
+        let changes = self.changes();
+        assert!(changes.is_empty(), "{changes:#?}");
+    }
+
+    /// No number was used up.
+    #[track_caller]
+    pub fn claimed_nothing(&self) {
+        let refs = self.authority().refs();
+        let is_claim =
+            |name: &&String| name.starts_with("refs/tags/") || name.starts_with("refs/deploy/attempts/");
+        assert_eq!(refs.keys().find(is_claim), None, "{refs:#?}");
+        self.shop.is_sound();
+    }
+
+    /// The deployment failed for that reason. Whether the Lease is free is not asked: the cluster may be away.
+    #[track_caller]
+    pub fn failed(&self, tag: &str, reason: &str) {
+        let text = self.tag(tag);
+        assert!(text.starts_with("Failed Deployment\n") && text.contains(reason), "{reason}\n{text}");
+        self.shop.is_sound();
+    }
+
+    /// The deployment succeeded.
+    #[track_caller]
+    pub fn succeeded(&self, tag: &str) {
+        let text = self.tag(tag);
+        assert!(text.starts_with("Successfully Deployed\n"), "{text}");
+        self.shop.is_sound();
+    }
+
+    /// Waits until the parent tells that phase.
+    #[track_caller]
+    pub fn wait_for_phase(&self, phase: &str) {
+        eventually(&format!("the phase is {phase}"), || self.phase() == phase);
+    }
+
     /// The set's parent.
     #[must_use]
     #[track_caller]
@@ -136,11 +258,14 @@ impl ClusterShop<'_> {
         self.namespace.get("configmap", SET)
     }
 
-    /// How far the cluster says that a deployment has come there.
+    /// How far the cluster says that a deployment has come there; nothing where it has seen none.
     #[must_use]
     #[track_caller]
     pub fn phase(&self) -> String {
-        text(&self.parent(), "/metadata/annotations/git-deploy~1phase")
+        text(
+            &self.namespace.find("configmap", SET).unwrap_or_default(),
+            "/metadata/annotations/git-deploy~1phase",
+        )
     }
 
     /// What its members have in their label `applyset.kubernetes.io/part-of`.
