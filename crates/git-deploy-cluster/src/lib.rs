@@ -14,6 +14,7 @@ mod evidence;
 mod jobs;
 mod lease;
 mod members;
+mod namespace;
 mod objects;
 mod plan;
 mod prune;
@@ -34,11 +35,10 @@ pub use driver::{ClusterDriver, ClusterSettings, DriverOptions, runtime};
 pub use jobs::{JobError, let_go, start as start_job};
 pub use lease::{Fence, Judge, Lease, LeaseError, LeasePlace, Permit, Terms};
 pub use members::{ListError, SetView};
+pub use namespace::ensure_namespace;
 pub use plan::{PlanError, PlanOptions, PlanProblem, Planned, PlannedObject, plan};
 pub use prune::{PlannedDeletion, PruneError, PruneOptions, Pruned, prune};
-pub use set::{
-    Change, JobEnd, JobOutcome, Parent, Record, Set, SetError, SetFailure, SetPhase, ensure_namespace,
-};
+pub use set::{Change, JobEnd, JobOutcome, Parent, Record, Set, SetError, SetFailure, SetPhase};
 pub use target::{Applied, Target};
 pub use tokio::runtime::Runtime;
 pub use unblock::{BlockingPod, unblock};

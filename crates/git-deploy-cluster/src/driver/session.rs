@@ -13,7 +13,8 @@ use super::{Brief, ClusterDriver, PATIENCE};
 use crate::connect::Connection;
 use crate::discovery::Resources;
 use crate::lease::{LeaseError, LeasePlace, Terms};
-use crate::set::{Change, Parent, Record, Set, SetPhase, ensure_namespace, has_namespace};
+use crate::namespace::{ensure_namespace, has_namespace};
+use crate::set::{Change, Parent, Record, Set, SetPhase};
 
 impl ClusterDriver<'_> {
     /// The way to the cluster, opened once a run.
