@@ -4,23 +4,27 @@
 //! what passes by itself (429, 502 to 504, a broken connection) is tried again for [`PATIENCE`], as the server asks.
 //! Nothing is held back on this side: how much the cluster can take is for the API server to say.
 
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+mod error;
+mod kubeconfig;
+
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use git_deploy_core::deployment::Blame;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::{Method, Request, Response};
 use kube::client::{AuthError, Body};
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::DynamicObject;
 use kube::core::discovery::ApiResource;
 use kube::{Api, Client, Config};
 use serde_json::Value;
 
 use crate::api_error::{ApiError, ApiErrorKind};
+use kubeconfig::{Files, is_loopback, names_proxy, nearest, program_of};
+
+pub use error::ConnectError;
 
 /// How long one request may take, answer included: whoever holds a lock must know when its writes have ended.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -40,112 +44,6 @@ pub struct Connection {
     context: Arc<str>,
     server: Arc<str>,
     calls: Arc<AtomicU64>,
-}
-
-/// Why there is no way to the cluster.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// No kubeconfig was found.
-    #[error("cannot find a kubeconfig: {looked}")]
-    NoKubeconfig {
-        /// Where was looked.
-        looked: String,
-    },
-    /// A kubeconfig that cannot be read.
-    #[error("cannot read kubeconfig {files}: {why}")]
-    Unreadable {
-        /// The files.
-        files: String,
-        /// Why not.
-        why: String,
-    },
-    /// The kubeconfig has no context of that name.
-    #[error("kubeconfig {files} has no context '{}'{}", context.escape_debug(), suggestion(.nearest.as_deref(), .known))]
-    NoContext {
-        /// The context that was asked for.
-        context: String,
-        /// The files.
-        files: String,
-        /// The context that was probably meant.
-        nearest: Option<String>,
-        /// All contexts that there are.
-        known: Vec<String>,
-    },
-    /// The context is there and cannot be used.
-    #[error("cannot use context '{}' of kubeconfig {files}: {why}", context.escape_debug())]
-    Unusable {
-        /// The context.
-        context: String,
-        /// The files.
-        files: String,
-        /// Why not.
-        why: String,
-    },
-    /// No answer from the cluster.
-    #[error("cannot reach the cluster of context '{}' at {server}: {why}", context.escape_debug())]
-    Unreachable {
-        /// The context.
-        context: String,
-        /// The address of the API server.
-        server: String,
-        /// Why not.
-        why: ApiError,
-    },
-    /// The cluster does not know, or no longer knows, who we are.
-    #[error("the cluster of context '{}' at {server} refuses the credentials: {why}", context.escape_debug())]
-    Unauthorized {
-        /// The context.
-        context: String,
-        /// The address of the API server.
-        server: String,
-        /// What it said.
-        why: ApiError,
-    },
-    /// Something answered that is no API server, or one in trouble.
-    #[error("the cluster of context '{}' at {server} cannot be used: {why}", context.escape_debug())]
-    Refused {
-        /// The context.
-        context: String,
-        /// The address of the API server.
-        server: String,
-        /// What it said.
-        why: ApiError,
-    },
-}
-
-impl ConnectError {
-    /// Whose fault it is: what a cluster and the way to it are is no matter of a branch.
-    pub fn blame(&self) -> Blame {
-        Blame::Nobody
-    }
-
-    /// What a person can do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::NoKubeconfig { .. } => {
-                Some("set KUBECONFIG to the file, or put it at ~/.kube/config".to_owned())
-            }
-            Self::NoContext { .. } => Some(
-                "write the context's name into base's deploy.toml, or see what there is with: kubectl config get-contexts"
-                    .to_owned(),
-            ),
-            Self::Unauthorized { context, .. } => {
-                Some(format!("log in again, then try 'kubectl --context={} version'", context.escape_debug()))
-            }
-            _ => None,
-        }
-    }
-}
-
-fn suggestion(nearest: Option<&str>, known: &[String]) -> String {
-    match nearest {
-        Some(nearest) => format!(", did you mean '{}'?", nearest.escape_debug()),
-        None if known.is_empty() => ", it has none at all".to_owned(),
-        None => {
-            let known: Vec<String> = known.iter().map(|name| name.escape_debug().to_string()).collect();
-            format!(", only '{}'", known.join("', '"))
-        }
-    }
 }
 
 impl Connection {
@@ -366,13 +264,6 @@ pub(crate) fn request(method: Method, path: &str, body: Vec<u8>) -> Request<Vec<
     request
 }
 
-/// The program that gives the context's credentials, if one does.
-fn program_of(kubeconfig: &Kubeconfig, context: &str) -> Option<String> {
-    let context = kubeconfig.contexts.iter().find(|named| named.name == context)?.context.as_ref()?;
-    let user = kubeconfig.auth_infos.iter().find(|named| Some(&named.name) == context.user.as_ref())?;
-    user.auth_info.as_ref()?.exec.as_ref()?.command.clone()
-}
-
 fn configured(mut config: Config) -> Config {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.write_timeout = Some(REQUEST_TIMEOUT);
@@ -381,74 +272,4 @@ fn configured(mut config: Config) -> Config {
         .headers
         .push((USER_AGENT, HeaderValue::from_static(concat!("git-deploy/", env!("CARGO_PKG_VERSION")))));
     config
-}
-
-/// Whether the context's cluster is reached through a proxy that the kubeconfig names.
-fn names_proxy(kubeconfig: &Kubeconfig, context: &str) -> bool {
-    let context = kubeconfig.contexts.iter().find(|named| named.name == context);
-    let Some(cluster) = context.and_then(|named| named.context.as_ref()).map(|context| &context.cluster)
-    else {
-        return false;
-    };
-    let cluster = kubeconfig.clusters.iter().find(|named| named.name == *cluster);
-    let proxy =
-        cluster.and_then(|named| named.cluster.as_ref()).and_then(|cluster| cluster.proxy_url.as_deref());
-    proxy.is_some_and(|proxy| !proxy.is_empty())
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn nearest(name: &str, known: &[String]) -> Option<String> {
-    let distance = |other: &&String| strsim::damerau_levenshtein(name, other);
-    let near = known.iter().min_by_key(distance)?;
-    (distance(&near) <= (name.chars().count() / 3).max(1)).then(|| near.clone())
-}
-
-/// The files that make the kubeconfig.
-struct Files(Vec<PathBuf>);
-
-impl std::fmt::Display for Files {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<String> =
-            self.0.iter().map(|path| format!("'{}'", path.to_string_lossy().escape_debug())).collect();
-        f.write_str(&names.join(", "))
-    }
-}
-
-impl Files {
-    /// `$KUBECONFIG`, a list of which what is missing is passed over, else `~/.kube/config`.
-    fn of_environment() -> Result<Self, ConnectError> {
-        let listed: Vec<PathBuf> = std::env::var_os("KUBECONFIG")
-            .map(|list| std::env::split_paths(&list).filter(|path| !path.as_os_str().is_empty()).collect())
-            .unwrap_or_default();
-        let (candidates, origin) = if listed.is_empty() {
-            let home = std::env::home_dir().unwrap_or_default();
-            (vec![home.join(".kube").join("config")], "KUBECONFIG is not set, and nothing is at")
-        } else {
-            (listed, "nothing is where KUBECONFIG says,")
-        };
-        let there: Vec<PathBuf> = candidates.iter().filter(|path| path.exists()).cloned().collect();
-        if there.is_empty() {
-            let looked = format!("{origin} {}", Self(candidates));
-            return Err(ConnectError::NoKubeconfig { looked });
-        }
-        Ok(Self(there))
-    }
-
-    fn read(&self) -> Result<Kubeconfig, ConnectError> {
-        self.0.iter().try_fold(Kubeconfig::default(), |merged, path| {
-            let unreadable = |error: KubeconfigError| ConnectError::Unreadable {
-                files: Self(vec![path.clone()]).to_string(),
-                why: one_line(&error.to_string()),
-            };
-            Kubeconfig::read_from(path).and_then(|next| merged.merge(next)).map_err(unreadable)
-        })
-    }
-}
-
-fn one_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
