@@ -1,6 +1,7 @@
 //! `git deploy` into a real cluster, from the queue to the ledger.
 
 mod failure;
+mod jobs;
 mod kill;
 mod landing;
 mod look;

@@ -177,14 +177,6 @@ pub(crate) async fn outcome(
     Ok(Some(JobOutcome { end, rollback_safe, deployment: Some(deployment.clone()) }))
 }
 
-/// Whether a condition of a job is true.
-fn is(live: &Value, kind: &str) -> bool {
-    let conditions = live.pointer("/status/conditions").and_then(Value::as_array);
-    conditions.into_iter().flatten().any(|condition| {
-        condition["type"].as_str() == Some(kind) && condition["status"].as_str() == Some("True")
-    })
-}
-
 /// Whether a job will not succeed any more, and nothing of it runs that a second one would run beside.
 fn is_over(live: &Value) -> bool {
     let is_suspended = live.pointer("/spec/suspend") == Some(&Value::Bool(true));
@@ -192,7 +184,7 @@ fn is_over(live: &Value) -> bool {
         .iter()
         .all(|count| live.pointer(count).and_then(Value::as_i64).unwrap_or_default() == 0);
     let is_leaving = !text(live, "/metadata/deletionTimestamp").is_empty();
-    is(live, "Failed") || is_suspended && is_idle || is_leaving
+    is_true(live, "Failed") || is_suspended && is_idle || is_leaving
 }
 
 /// Whether all that its pods have to say is that there was nothing to change.

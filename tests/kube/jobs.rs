@@ -1,0 +1,228 @@
+//! One-time jobs: each runs once, before what needs it, and nobody goes back over what it may have changed.
+
+use git_deploy_testkit::cluster::AuditEvent;
+use git_deploy_testkit::shop::{ClusterShop, Opening, in_cluster};
+use git_deploy_testkit::{Output, cluster, sandbox};
+use serde_json::{Value, json};
+
+use crate::support::{MANIFEST, behaving, config_map, deployment, ours, yaml};
+
+/// What the migration depends on, and nothing else.
+const SCHEMA: &str = "db/schema.sql";
+
+/// A migration whose pods behave so.
+fn migration(behaviour: &str, annotations: Value) -> Value {
+    let job = json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": "migrate",
+            "annotations": { "git-deploy/one-time": "true", "git-deploy/once-paths": SCHEMA },
+        },
+        "spec": {
+            "backoffLimit": 0,
+            "template": {
+                "metadata": { "labels": { "app": "migrate" } },
+                "spec": {
+                    "restartPolicy": "Never",
+                    "containers": [{ "name": "main", "image": "registry.example.org/migrate:1" }],
+                },
+            },
+        },
+    });
+    behaving(job, behaviour, annotations)
+}
+
+/// One that succeeds.
+fn fine() -> Value {
+    migration("exits", json!({}))
+}
+
+/// One that fails.
+fn failing() -> Value {
+    migration("exits", json!({ "test.git-deploy/exit-code": "3" }))
+}
+
+/// One that takes so long.
+fn slow(after: &str) -> Value {
+    migration("exits", json!({ "test.git-deploy/after": after }))
+}
+
+/// A Deployment whose pods never come up.
+fn crashing(version: &str) -> Value {
+    behaving(deployment("web", version), "crash", json!({ "test.git-deploy/period": "500ms" }))
+}
+
+fn shop<'c>(cluster: &'c git_deploy_testkit::cluster::Cluster) -> Opening<'c> {
+    in_cluster(cluster, "jobs").setting("crash-grace = \"1s\"")
+}
+
+/// A deployable branch with that schema and these objects.
+fn release(shop: &ClusterShop<'_>, name: &str, schema: &str, objects: &[Value]) {
+    shop.release(name, &[(SCHEMA, schema), (MANIFEST, &yaml(objects))]);
+}
+
+/// The good release stands, without any job.
+fn open(shop: &ClusterShop<'_>) {
+    release(shop, "good", "0\n", &[config_map("colours", "1"), deployment("web", "1")]);
+    shop.deploy(&[]).success();
+}
+
+/// The jobs that are there.
+fn jobs(shop: &ClusterShop<'_>) -> Vec<Value> {
+    shop.namespace.list("jobs")
+}
+
+/// The only job that is there.
+#[track_caller]
+fn job(shop: &ClusterShop<'_>) -> Value {
+    let mut jobs = jobs(shop);
+    assert_eq!(jobs.len(), 1, "{jobs:#?}");
+    jobs.remove(0)
+}
+
+fn name(job: &Value) -> String {
+    job["metadata"]["name"].as_str().expect("a name").to_owned()
+}
+
+/// What the set's parent says of that job.
+fn recorded(shop: &ClusterShop<'_>, job: &Value) -> String {
+    let said = &shop.parent()["data"][format!("job.{}", name(job))];
+    said.as_str().unwrap_or_default().to_owned()
+}
+
+/// Whether the tool under test holds it.
+fn is_held(job: &Value) -> bool {
+    let finalizers = job["metadata"]["finalizers"].as_array();
+    finalizers.into_iter().flatten().any(|one| one == "git-deploy/one-time")
+}
+
+fn has_ended(job: &Value) -> bool {
+    let conditions = job["status"]["conditions"].as_array();
+    let is_end = |kind: &Value| kind == "Complete" || kind == "Failed";
+    conditions.into_iter().flatten().any(|one| is_end(&one["type"]) && one["status"] == "True")
+}
+
+/// How often the tool under test made a job.
+fn created(shop: &ClusterShop<'_>) -> usize {
+    let events = shop.namespace.audit();
+    ours(&events).iter().filter(|event| event.resource == "jobs" && event.verb == "create").count()
+}
+
+/// The branch, which was staged, is tried once more.
+fn again(shop: &ClusterShop<'_>, branch: &str, arguments: &[&str]) -> Output {
+    shop.repo.deploy("deploy-state", &["set", "deployable", branch]);
+    shop.deploy(arguments)
+}
+
+#[test]
+fn a_job_runs_once_before_the_workloads_and_again_when_its_paths_change() {
+    let cluster = cluster!();
+    let shop = shop(cluster).with_remote(&sandbox!());
+    release(&shop, "one", "1\n", &[fine(), deployment("web", "1")]);
+    shop.deploy(&[]).success();
+    let first = job(&shop);
+    assert_eq!(recorded(&shop, &first), "succeeded forward-only deployment-0001");
+    assert!(!is_held(&first), "{first:#}");
+    let events = shop.namespace.audit();
+    let is_complete = |event: &&AuditEvent| {
+        event.resource == "jobs/status" && event.code == 200 && event.object.as_ref().is_some_and(has_ended)
+    };
+    let completed = &events.iter().find(is_complete).expect("it completed").received;
+    let all = ours(&events);
+    let web = all.iter().find(|event| event.resource == "deployments").expect("it was applied");
+    assert!(web.received > *completed, "the workload came at {}, before {completed}", web.received);
+    // Whatever it says itself: its paths are the same.
+    release(&shop, "two", "1\n", &[slow("1ms"), deployment("web", "2")]);
+    shop.deploy(&[]).success();
+    assert_eq!(created(&shop), 1);
+    assert_eq!(job(&shop)["metadata"]["uid"], first["metadata"]["uid"]);
+    release(&shop, "three", "2\n", &[fine(), deployment("web", "3")]);
+    shop.deploy(&[]).success();
+    assert_eq!(created(&shop), 2);
+    assert_eq!(jobs(&shop).len(), 2, "what has run stays to be looked at");
+    shop.is_sound();
+}
+
+#[test]
+fn a_job_that_fails_fails_the_deployment_and_runs_again_only_when_asked_for() {
+    let cluster = cluster!();
+    let shop = shop(cluster).with_remote(&sandbox!());
+    open(&shop);
+    release(&shop, "next", "1\n", &[failing(), deployment("web", "2")]);
+    shop.deploy(&[]).code_is(1).stdout_contains("deployment-0002: Failed Deployment").stdout_contains("3");
+    assert_eq!(shop.state("next"), "staged");
+    let first = job(&shop);
+    assert_eq!(recorded(&shop, &first), "failed forward-only deployment-0002");
+    let hint = format!("git deploy --retry-job={}", name(&first));
+    again(&shop, "next", &["next"])
+        .code_is(1)
+        .stdout_contains("failed in deployment-0002")
+        .stderr_contains(&hint);
+    assert_eq!(created(&shop), 1);
+    // The same schema, and what was wrong with the job is mended.
+    release(&shop, "mended", "1\n", &[fine(), deployment("web", "3")]);
+    shop.deploy(&["mended", &format!("--retry-job={}", name(&first))]).success();
+    assert_eq!(created(&shop), 2);
+    assert_eq!(recorded(&shop, &job(&shop)), "succeeded forward-only deployment-0004");
+    shop.is_sound();
+}
+
+#[test]
+fn after_a_job_neither_a_failure_nor_a_rollback_goes_back() {
+    let cluster = cluster!();
+    let shop = shop(cluster).with_remote(&sandbox!());
+    open(&shop);
+    release(&shop, "next", "1\n", &[fine(), config_map("colours", "2"), crashing("2")]);
+    let output = shop.deploy(&[]);
+    output.code_is(1).stderr_contains("only forward is safe").lacks("Restoring");
+    assert_eq!(shop.namespace.get("configmap", "colours")["data"]["version"], "2");
+    release(&shop, "mended", "1\n", &[fine(), config_map("colours", "3"), deployment("web", "3")]);
+    shop.deploy(&["mended"]).success();
+    let output = shop.deploy(&["--rollback=deployment-0001"]);
+    output.stderr_contains("one-time job").stderr_contains("only forward is safe");
+    assert_ne!(output.code, Some(0));
+    assert_eq!(shop.namespace.get("configmap", "colours")["data"]["version"], "3");
+    shop.is_sound();
+}
+
+#[test]
+fn after_a_job_that_says_so_going_back_is_safe() {
+    let cluster = cluster!();
+    let mut safe = fine();
+    safe["metadata"]["annotations"]["git-deploy/rollback"] = json!("safe");
+    let unchanged = migration("exits", json!({ "test.git-deploy/message": "no-change" }));
+    for job in [safe, unchanged] {
+        let shop = shop(cluster).with_remote(&sandbox!());
+        open(&shop);
+        let before = shop.standing();
+        release(&shop, "next", "1\n", &[job.clone(), config_map("colours", "2"), crashing("2")]);
+        shop.deploy(&[]).code_is(1).stderr_contains("Restoring what deployment-0001 had applied");
+        assert_eq!(shop.standing(), before);
+        release(&shop, "mended", "1\n", &[job, config_map("colours", "3"), deployment("web", "3")]);
+        shop.deploy(&[]).success();
+        assert_eq!(created(&shop), 1);
+        shop.deploy(&["--rollback=deployment-0001"]).success();
+        assert_eq!(shop.standing(), before);
+        shop.is_sound();
+    }
+}
+
+#[test]
+fn a_job_that_still_runs_is_waited_for_and_no_second_one_runs_beside_it() {
+    let cluster = cluster!();
+    let shop = shop(cluster).setting("timeout = \"7s\"").with_remote(&sandbox!());
+    open(&shop);
+    release(&shop, "next", "1\n", &[slow("10s"), deployment("web", "2")]);
+    shop.deploy(&[]).code_is(70);
+    let running = job(&shop);
+    assert!(!has_ended(&running), "{running:#}");
+    let retry = format!("--retry-job={}", name(&running));
+    again(&shop, "next", &["next", &retry]).success();
+    let ended = job(&shop);
+    assert_eq!(ended["metadata"]["uid"], running["metadata"]["uid"]);
+    assert_eq!(created(&shop), 1);
+    assert_eq!(recorded(&shop, &ended), "succeeded forward-only deployment-0003");
+    assert!(!is_held(&ended), "{ended:#}");
+    shop.is_sound();
+}
