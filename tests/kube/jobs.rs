@@ -1,6 +1,6 @@
 //! One-time jobs: each runs once, before what needs it, and nobody goes back over what it may have changed.
 
-use git_deploy_testkit::cluster::AuditEvent;
+use git_deploy_testkit::cluster::{AuditEvent, eventually};
 use git_deploy_testkit::shop::{ClusterShop, Opening, in_cluster};
 use git_deploy_testkit::{Output, cluster, sandbox};
 use serde_json::{Value, json};
@@ -224,5 +224,40 @@ fn a_job_that_still_runs_is_waited_for_and_no_second_one_runs_beside_it() {
     assert_eq!(created(&shop), 1);
     assert_eq!(recorded(&shop, &ended), "succeeded forward-only deployment-0003");
     assert!(!is_held(&ended), "{ended:#}");
+    shop.is_sound();
+}
+
+/// The rights of somebody who may do all that it takes, and may not look at pods.
+const BLIND: &str = "apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: { name: blind }
+rules:
+- apiGroups: [batch, apps, coordination.k8s.io]
+  resources: ['*']
+  verbs: ['*']
+- apiGroups: ['']
+  resources: [configmaps]
+  verbs: ['*']
+";
+
+#[test]
+fn a_job_whose_pods_may_not_be_looked_at_is_recorded_and_only_forward_is_safe() {
+    let cluster = cluster!();
+    let shop = shop(cluster).with_remote(&sandbox!());
+    open(&shop);
+    shop.namespace.apply(BLIND);
+    shop.namespace.kubectl(&["create", "rolebinding", "blind", "--role=blind", "--user=alice"]).success();
+    let kubeconfig = cluster.kubeconfig_for("alice");
+    let path = kubeconfig.to_str().expect("a temporary directory in UTF-8");
+    eventually("the binding has taken effect", || {
+        shop.namespace.kubectl(&["--kubeconfig", path, "get", "jobs"]).code == Some(0)
+    });
+    let unchanged = migration("exits", json!({ "test.git-deploy/message": "no-change" }));
+    release(&shop, "next", "1\n", &[unchanged, deployment("web", "2")]);
+    shop.repo.command("git-deploy").env("KUBECONFIG", &kubeconfig).output().success();
+    let ended = job(&shop);
+    assert_eq!(recorded(&shop, &ended), "succeeded forward-only deployment-0002");
+    assert!(!is_held(&ended), "{ended:#}");
+    shop.deploy(&["--rollback=deployment-0001"]).stderr_contains("only forward is safe");
     shop.is_sound();
 }

@@ -171,8 +171,7 @@ pub(crate) async fn outcome(
     if !succeeded && !is_true(&live, "Failed") {
         return Ok(None);
     }
-    let rollback_safe =
-        is_rollback_safe(&job.wanted) || succeeded && changed_nothing(connection, job).await?;
+    let rollback_safe = is_rollback_safe(&job.wanted) || succeeded && changed_nothing(connection, job).await;
     let end = if succeeded { JobEnd::Succeeded } else { JobEnd::Failed };
     Ok(Some(JobOutcome { end, rollback_safe, deployment: Some(deployment.clone()) }))
 }
@@ -187,19 +186,23 @@ fn is_over(live: &Value) -> bool {
     is_true(live, "Failed") || is_suspended && is_idle || is_leaving
 }
 
-/// Whether all that its pods have to say is that there was nothing to change.
-async fn changed_nothing(connection: &Connection, job: &Target) -> Result<bool, JobError> {
-    let pods = kube::core::discovery::ApiResource::erase::<k8s_openapi::api::core::v1::Pod>(&());
-    let selector = format!("batch.kubernetes.io/job-name={}", job.id.name);
-    let pods = connection.list(&pods, job.id.namespace.as_deref(), &selector, Depth::Whole).await;
-    let pods = pods.map_err(api(job))?;
+/// Whether all that its pods have to say is that there was nothing to change. Pods that cannot be read say nothing: how a job
+/// ended is recorded all the same.
+async fn changed_nothing(connection: &Connection, job: &Target) -> bool {
+    let Ok(pods) = pods_of(connection, job).await else { return false };
     let mut messages = pods
         .iter()
         .filter_map(|pod| pod.pointer("/status/containerStatuses")?.as_array())
         .flatten()
         .map(|container| text(container, "/state/terminated/message").trim().to_owned())
         .peekable();
-    Ok(messages.peek().is_some() && messages.all(|message| message == NO_CHANGE))
+    messages.peek().is_some() && messages.all(|message| message == NO_CHANGE)
+}
+
+async fn pods_of(connection: &Connection, job: &Target) -> Result<Vec<Value>, ApiError> {
+    let pods = kube::core::discovery::ApiResource::erase::<k8s_openapi::api::core::v1::Pod>(&());
+    let selector = format!("batch.kubernetes.io/job-name={}", job.id.name);
+    connection.list(&pods, job.id.namespace.as_deref(), &selector, Depth::Whole).await
 }
 
 /// Lets a job go whose outcome is recorded.
