@@ -119,6 +119,14 @@ pub enum PlanProblem {
         /// What it is.
         text: String,
     },
+    /// It says what only the cluster may say of an object.
+    #[error("{id}: a manifest must not give it 'metadata.{field}'")]
+    Metadata {
+        /// The object.
+        id: ObjectId,
+        /// The field.
+        field: &'static str,
+    },
     /// The object belongs to another set.
     #[error("{id} belongs to another set of objects, '{}'", set.escape_debug())]
     OtherSet {
@@ -160,7 +168,7 @@ impl PlanProblem {
     /// Whose fault it is.
     pub fn blame(&self) -> Blame {
         match self {
-            Self::Duplicate { .. } | Self::Order { .. } => Blame::Branch,
+            Self::Duplicate { .. } | Self::Order { .. } | Self::Metadata { .. } => Blame::Branch,
             // Every branch that has the object would meet that.
             Self::OtherSet { .. } | Self::NotOurs { .. } => Blame::Nobody,
             Self::Refused { why, .. } | Self::List(ListError { why, .. }) => why.blame(),
@@ -173,6 +181,9 @@ impl PlanProblem {
             Self::OtherSet { .. } => Some("take the object out of one of the two sets; both cannot own it"),
             Self::NotOurs { .. } => Some("take it over with --force-conflicts, or give it another name"),
             Self::Refused { why, .. } | Self::List(ListError { why, .. }) => why.hint(),
+            Self::Metadata { .. } => {
+                Some("take it out: what deletes objects, or holds them, is for the cluster to say")
+            }
             Self::Duplicate { .. } | Self::Order { .. } => None,
         }
     }

@@ -103,6 +103,7 @@ impl Planner<'_> {
             .into_iter()
             .map(|duplicate| PlanProblem::Duplicate { id: id(), duplicate })
             .collect();
+        problems.extend(refused_metadata(target).map(|field| PlanProblem::Metadata { id: id(), field }));
         match order(&target.wanted) {
             Ok(order) if problems.is_empty() => return Ok(order),
             Ok(_) => {}
@@ -239,6 +240,19 @@ impl Planner<'_> {
                 && Some(scaled.namespace.as_str()) == id.namespace.as_deref()
         })
     }
+}
+
+/// What a manifest says of an object's metadata by which a branch could have others delete what outlives it, such as the
+/// environment's namespace or a claim: the garbage collector deletes what says that it belongs to something that is not
+/// there. And a namespace with a finalizer that nobody knows never goes.
+fn refused_metadata(target: &Target) -> impl Iterator<Item = &'static str> {
+    let fields = ["ownerReferences", "deletionTimestamp", "deletionGracePeriodSeconds"];
+    let finalizers = target.id.is_namespace().then_some("finalizers");
+    let says = |field: &&str| {
+        let value = &target.wanted["metadata"][*field];
+        !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty())
+    };
+    fields.into_iter().chain(finalizers).filter(says)
 }
 
 /// Whether its revisions have a cause, and the manifest does not give one itself.

@@ -113,6 +113,31 @@ async fn what_a_policy_denies_is_the_branchs_fault() {
 }
 
 #[tokio::test]
+async fn what_would_let_others_delete_an_object_is_the_branchs_fault() {
+    let lab = Lab::new(cluster!(), "owned").await.forcing();
+    let owner = "ownerReferences: [{ apiVersion: v1, kind: ConfigMap, name: none, uid: none }]";
+    let with =
+        |manifest: &str, field: &str| manifest.replace("metadata: { ", &format!("metadata: {{ {field}, "));
+    let map = config_map("colours", "a: b");
+    let namespace = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{ name: {} }}\n", lab.namespace);
+    for (manifest, field) in [
+        (with(&map, owner), "ownerReferences"),
+        (with(&namespace, owner), "ownerReferences"),
+        (with(&map, "deletionTimestamp: '2026-11-20T12:00:00Z'"), "deletionTimestamp"),
+        (with(&map, "deletionGracePeriodSeconds: 0"), "deletionGracePeriodSeconds"),
+        (with(&namespace, "finalizers: [example.org/held]"), "finalizers"),
+    ] {
+        let error = lab.refusal(&manifest).await;
+        let text = error.to_string();
+        assert!(text.ends_with(&format!(": a manifest must not give it 'metadata.{field}'")), "{text}");
+        assert_eq!(error.blame(), Blame::Branch, "{text}");
+    }
+    for harmless in ["ownerReferences: []", "deletionTimestamp: null", "finalizers: [example.org/held]"] {
+        assert_eq!(lab.effects(&with(&map, harmless)).await.len(), 1, "{harmless}");
+    }
+}
+
+#[tokio::test]
 async fn a_webhook_that_does_not_answer_is_nobodys_fault() {
     let lab = Lab::new(cluster!(), "webhook").await;
     let name = lab.namespace.name();
