@@ -174,10 +174,10 @@ pub(crate) async fn judge(
             None => deletions.push(member),
         }
     }
-    let in_use = guards::in_use(connection, resources, set, &deletions).await?;
-    let needed = needs::needed(connection, resources, &deletions).await?;
-    kept.extend(in_use);
-    kept.extend(needed);
+    kept.extend(needs::needed(connection, resources, &deletions).await?);
+    deletions.retain(|member| !kept.contains_key(&member.id));
+    // Last: what stays in a namespace, whyever, keeps the namespace.
+    kept.extend(guards::in_use(connection, resources, set, &deletions).await?);
     let mut deletions: Vec<PlannedDeletion> = deletions
         .into_iter()
         .filter(|member| !kept.contains_key(&member.id))

@@ -1,6 +1,6 @@
 //! What must not be deleted although nobody wants it any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use futures::stream::{self, StreamExt};
 use git_deploy_manifest::fields::{MANAGER, has_applied};
@@ -65,7 +65,7 @@ pub(super) async fn in_use(
     let mut kept = BTreeMap::new();
     for member in deletions {
         let why = if member.id.is_namespace() {
-            foreign_inside(connection, resources, set, &member.id.name).await?
+            foreign_inside(connection, resources, set, deletions, &member.id.name).await?
         } else if member.id.group == "apiextensions.k8s.io" {
             foreign_of_kind(connection, resources, deletions, &member.id.name).await?
         } else {
@@ -78,11 +78,13 @@ pub(super) async fn in_use(
     Ok(kept)
 }
 
-/// An object in the namespace that is not of the set and that Kubernetes did not put there by itself.
+/// An object in the namespace that is not deleted itself, and that Kubernetes did not put there by itself: one of others,
+/// or one of the set that stays.
 async fn foreign_inside(
     connection: &Connection,
     resources: &Resources,
     set: &SetView,
+    deletions: &[&Member],
     namespace: &str,
 ) -> Result<Option<String>, ListError> {
     let kinds: Vec<_> =
@@ -90,7 +92,8 @@ async fn foreign_inside(
     let mut lists = stream::iter(kinds)
         .map(|kind| members::list(connection, kind, Some(namespace.to_owned()), "", Depth::Metadata))
         .buffer_unordered(IN_FLIGHT);
-    let mut foreign: Option<ObjectId> = None;
+    let goes: HashSet<&str> = deletions.iter().map(|deletion| deletion.uid()).collect();
+    let mut foreign: Option<(bool, ObjectId)> = None;
     while let Some(list) = lists.next().await {
         let found = match list {
             Ok(found) => found,
@@ -102,13 +105,15 @@ async fn foreign_inside(
             Err(error) => return Err(error),
         };
         let others = found.into_iter().filter(|member| {
-            part_of(&member.live) != Some(set.id.as_str())
-                && !is_of_controller(&member.live)
-                && !is_furniture(&member.id)
+            !goes.contains(member.uid()) && !is_of_controller(&member.live) && !is_furniture(&member.id)
         });
-        foreign = foreign.into_iter().chain(others.map(|member| member.id)).min();
+        let others = others.map(|member| (part_of(&member.live) == Some(set.id.as_str()), member.id));
+        foreign = foreign.into_iter().chain(others).min();
     }
-    Ok(foreign.map(|id| format!("{id} is in it, which is not of this set")))
+    Ok(foreign.map(|(is_ours, id)| {
+        let why = if is_ours { "stays" } else { "is not of this set" };
+        format!("{id} is in it, which {why}")
+    }))
 }
 
 /// What Kubernetes puts into each namespace.

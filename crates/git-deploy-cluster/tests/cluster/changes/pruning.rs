@@ -150,6 +150,53 @@ async fn a_namespace_goes_only_with_nothing_of_others_in_it() {
 }
 
 #[tokio::test]
+async fn a_namespace_stays_with_what_stays_in_it() {
+    let mut lab = Lab::new(cluster!(), "outer").await;
+    let inner = format!("{}-inner", lab.namespace);
+    lab.allow_namespace(&inner);
+    let namespace = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{ name: {inner} }}\n---\n");
+    let inside = |name: &str| {
+        config_map(name, "a: b").replace("metadata: { ", &format!("metadata: {{ namespace: {inner}, "))
+    };
+    let precious =
+        inside("precious").replace("metadata: { ", "metadata: { annotations: { git-deploy/keep: 'true' }, ");
+    let other = config_map("other", "a: b");
+    lab.deploy(&format!("{other}{namespace}{precious}{}", inside("inside"))).await;
+
+    let (deleted, kept) = lab.prune(&other).await;
+    assert_eq!(deleted, [format!("ConfigMap '{inner}/inside'")]);
+    let told = [
+        format!("ConfigMap '{inner}/precious': it is annotated with 'git-deploy/keep'"),
+        format!("Namespace '{inner}': ConfigMap '{inner}/precious' is in it, which stays"),
+    ];
+    assert_eq!(kept, told);
+    lab.cluster.kubectl(&["--namespace", &inner, "delete", "configmap", "precious"]).success();
+
+    // Also with what stays because somebody needs it, even if that is the last to be found out.
+    lab.deploy(&format!("{other}{namespace}{}", inside("colours"))).await;
+    // Of its node, as those are that the kubelet runs by itself: with nothing else in the namespace behind it.
+    let nodes = lab.namespace.list("nodes");
+    let node = nodes.first().expect("there are nodes");
+    let pod = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{ name: theirs, namespace: {inner}, ownerReferences: [{{ apiVersion: v1, kind: Node, name: {0}, uid: {1}, controller: true }}] }}\nspec: {{ containers: [{{ name: a, image: a:1, envFrom: [{{ configMapRef: {{ name: colours }} }}] }}] }}\n",
+        text(node, "/metadata/name"),
+        text(node, "/metadata/uid")
+    );
+    lab.cluster.kubectl_with_input(&["create", "-f", "-"], &pod).success();
+    let (deleted, kept) = lab.prune(&other).await;
+    assert_eq!(deleted, [""; 0]);
+    let told = [
+        format!("ConfigMap '{inner}/colours': Pod '{inner}/theirs' needs it"),
+        format!("Namespace '{inner}': ConfigMap '{inner}/colours' is in it, which stays"),
+    ];
+    assert_eq!(kept, told);
+    lab.cluster.kubectl(&["--namespace", &inner, "delete", "pod", "theirs", "--now"]).success();
+    let (deleted, kept) = lab.prune(&other).await;
+    assert_eq!(deleted, [format!("ConfigMap '{inner}/colours'"), format!("Namespace '{inner}'")]);
+    assert_eq!(kept, [""; 0]);
+}
+
+#[tokio::test]
 async fn a_definition_stays_as_long_as_others_have_objects_of_its_kind() {
     let lab = Lab::new(cluster!(), "widgets").await;
     let group = format!("{}.example.org", lab.namespace);
