@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use futures::stream::{self, StreamExt};
 use git_deploy_manifest::fields::{MANAGER, has_applied};
 use git_deploy_manifest::value::text;
-use git_deploy_manifest::{GroupKind, ObjectId, is_kept, part_of};
+use git_deploy_manifest::{GroupKind, ID_LABEL, ObjectId, is_kept, part_of};
 use serde_json::Value;
 
 use crate::api_error::ApiErrorKind;
@@ -35,6 +35,10 @@ pub(super) fn why_kept(
     wanted: &[Target],
     options: &PruneOptions,
 ) -> Option<String> {
+    let labels = member.live.pointer("/metadata/labels");
+    if labels.is_some_and(|labels| labels.get(ID_LABEL).is_some()) {
+        return Some("it is the parent of a set of objects".to_owned());
+    }
     if is_kept(&member.live) && !options.names(&member.id) {
         return Some("it is annotated with 'git-deploy/keep'".to_owned());
     }

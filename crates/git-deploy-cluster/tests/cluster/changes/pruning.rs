@@ -197,6 +197,18 @@ async fn a_namespace_stays_with_what_stays_in_it() {
 }
 
 #[tokio::test]
+async fn what_a_set_is_recorded_in_is_never_deleted() {
+    let lab = Lab::new(cluster!(), "records").await;
+    let other = config_map("other", "a: b");
+    lab.deploy(&format!("{other}{}", config_map("parent", "a: b"))).await;
+    lab.namespace
+        .kubectl(&["label", "configmap", "parent", "applyset.kubernetes.io/id=applyset-other-v1"])
+        .success();
+    let told = vec!["ConfigMap 'parent': it is the parent of a set of objects".to_owned()];
+    assert_eq!(lab.prune(&other).await, (vec![], told));
+}
+
+#[tokio::test]
 async fn a_definition_stays_as_long_as_others_have_objects_of_its_kind() {
     let lab = Lab::new(cluster!(), "widgets").await;
     let group = format!("{}.example.org", lab.namespace);
