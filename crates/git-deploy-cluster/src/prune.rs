@@ -104,6 +104,9 @@ pub enum PruneError {
         /// The objects, each with its finalizers.
         objects: Vec<(ObjectId, Vec<String>)>,
     },
+    /// More than one of these.
+    #[error("{}", .0.iter().map(Self::to_string).collect::<Vec<_>>().join("; "))]
+    Several(Vec<PruneError>),
 }
 
 fn in_words(objects: &[(ObjectId, Vec<String>)]) -> String {
@@ -119,7 +122,7 @@ impl PruneError {
     pub fn blame(&self) -> Blame {
         match self {
             Self::EmptySet => Blame::Branch,
-            Self::List(_) | Self::Delete { .. } | Self::DoesNotGo { .. } => Blame::Nobody,
+            Self::List(_) | Self::Delete { .. } | Self::DoesNotGo { .. } | Self::Several(_) => Blame::Nobody,
         }
     }
 }
@@ -142,12 +145,58 @@ pub async fn prune(
     }
     let (deletions, kept) = judge(connection, resources, set, wanted, &members, options).await?;
     let mut deleted = Vec::with_capacity(deletions.len());
+    let mut trouble = Trouble::default();
+    // What does not go must not keep all that comes after it, on this deployment and on every other.
     for wave in deletions.chunk_by(|a, b| a.rank == b.rank) {
-        delete(connection, wave).await?;
-        wait_until_gone(connection, wave, options.gone_timeout).await?;
+        let asked = delete(connection, wave, &mut trouble).await;
+        wait_until_gone(connection, asked, options.gone_timeout, &mut trouble).await;
         deleted.extend(wave.iter().map(|deletion| deletion.id.clone()));
+        if trouble.ends_all() {
+            break;
+        }
     }
+    trouble.into_result(options.gone_timeout)?;
     Ok(Pruned { deleted, kept })
+}
+
+/// What went wrong on the way, told at its end.
+#[derive(Default)]
+struct Trouble {
+    /// What could not be deleted.
+    failed: Vec<(ObjectId, ApiError)>,
+    /// What does not go, with its finalizers.
+    staying: Vec<(ObjectId, Vec<String>)>,
+}
+
+impl Trouble {
+    /// Whether nothing else could be deleted either.
+    fn ends_all(&self) -> bool {
+        self.failed.iter().any(|(_, why)| {
+            matches!(
+                why.kind(),
+                ApiErrorKind::Unreachable | ApiErrorKind::TimedOut | ApiErrorKind::Unauthorized
+            )
+        })
+    }
+
+    fn add(&mut self, deletion: &PlannedDeletion, why: ApiError) {
+        self.failed.push((deletion.id.clone(), why));
+    }
+
+    fn into_result(self, timeout: Duration) -> Result<(), PruneError> {
+        let (mut failed, staying) = (self.failed, self.staying);
+        failed.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut errors: Vec<PruneError> =
+            failed.into_iter().map(|(id, why)| PruneError::Delete { id, why }).collect();
+        if !staying.is_empty() {
+            errors.push(PruneError::DoesNotGo { seconds: timeout.as_secs(), objects: staying });
+        }
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(PruneError::Several(errors)),
+        }
+    }
 }
 
 /// What would be deleted, in that order, and what stays although it is no longer wanted, and why.
@@ -193,7 +242,12 @@ pub(crate) async fn judge(
     Ok((deletions, kept.into_iter().collect()))
 }
 
-async fn delete(connection: &Connection, wave: &[PlannedDeletion]) -> Result<(), PruneError> {
+/// Asks for these to be deleted. Those stay out of the result for which that was refused.
+async fn delete<'a>(
+    connection: &Connection,
+    wave: &'a [PlannedDeletion],
+    trouble: &mut Trouble,
+) -> Vec<&'a PlannedDeletion> {
     let mut requests = stream::iter(wave)
         .map(|deletion| async move {
             let workload = Stage::of(&deletion.id, &deletion.live) == Stage::Workloads;
@@ -202,53 +256,53 @@ async fn delete(connection: &Connection, wave: &[PlannedDeletion]) -> Result<(),
             (deletion, connection.delete(deletion.place(), &deletion.uid, Some(propagation)).await)
         })
         .buffer_unordered(IN_FLIGHT);
-    let mut first = None;
+    let mut asked = Vec::with_capacity(wave.len());
     while let Some((deletion, outcome)) = requests.next().await {
         match outcome {
             // It was made anew since it was listed: that one is nobody's to delete.
-            Ok(()) => {}
-            Err(why) if *why.kind() == ApiErrorKind::Changed => {}
-            Err(why) => first = first.or_else(|| Some(PruneError::Delete { id: deletion.id.clone(), why })),
+            Err(why) if *why.kind() != ApiErrorKind::Changed => trouble.add(deletion, why),
+            _ => asked.push(deletion),
         }
     }
-    first.map_or(Ok(()), Err)
+    asked
 }
 
 async fn wait_until_gone(
     connection: &Connection,
-    wave: &[PlannedDeletion],
+    asked: Vec<&PlannedDeletion>,
     timeout: Duration,
-) -> Result<(), PruneError> {
+    trouble: &mut Trouble,
+) {
     const FIRST_PAUSE: Duration = Duration::from_millis(50);
     const LONGEST_PAUSE: Duration = Duration::from_secs(1);
     let begin = Instant::now();
     let mut pause = FIRST_PAUSE;
-    let mut waiting: Vec<&PlannedDeletion> = wave.iter().collect();
-    loop {
+    let mut waiting = asked;
+    let stayed_before = trouble.staying.len();
+    while !waiting.is_empty() {
+        let is_last = begin.elapsed() >= timeout;
         let mut answers = stream::iter(std::mem::take(&mut waiting))
             .map(|deletion| async move { (deletion, connection.get(deletion.place()).await) })
             .buffer_unordered(IN_FLIGHT);
-        let mut there = Vec::new();
         while let Some((deletion, answer)) = answers.next().await {
-            let answer = answer.map_err(|why| PruneError::Delete { id: deletion.id.clone(), why })?;
-            if let Some(live) = answer.filter(|live| uid(live) == deletion.uid) {
-                there.push((deletion, live));
+            match answer {
+                Ok(Some(live)) if uid(&live) == deletion.uid => {
+                    if is_last {
+                        let finalizers = finalizers(&live).map(str::to_owned).collect();
+                        trouble.staying.push((deletion.id.clone(), finalizers));
+                    } else {
+                        waiting.push(deletion);
+                    }
+                }
+                Ok(_) => {}
+                Err(why) => trouble.add(deletion, why),
             }
         }
         drop(answers);
-        if there.is_empty() {
-            return Ok(());
+        if !waiting.is_empty() {
+            tokio::time::sleep(pause).await;
+            pause = LONGEST_PAUSE.min(pause * 2);
         }
-        if begin.elapsed() >= timeout {
-            there.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
-            let objects = there
-                .iter()
-                .map(|(deletion, live)| (deletion.id.clone(), finalizers(live).map(str::to_owned).collect()))
-                .collect();
-            return Err(PruneError::DoesNotGo { seconds: timeout.as_secs(), objects });
-        }
-        waiting = there.into_iter().map(|(deletion, _)| deletion).collect();
-        tokio::time::sleep(pause).await;
-        pause = LONGEST_PAUSE.min(pause * 2);
     }
+    trouble.staying[stayed_before..].sort();
 }

@@ -209,6 +209,44 @@ async fn what_a_set_is_recorded_in_is_never_deleted() {
 }
 
 #[tokio::test]
+async fn one_that_does_not_go_keeps_no_other_from_going() {
+    let lab = Lab::new(cluster!(), "held").await;
+    let held =
+        |manifest: String| manifest.replace("metadata: { ", "metadata: { finalizers: [example.org/held], ");
+    let keep = config_map("stays", "a: b");
+    let ingress = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: { name: web }\nspec: { defaultBackend: { service: { name: web, port: { number: 80 } } } }\n---\n";
+    let all = [
+        keep.clone(),
+        held(ingress.to_owned()),
+        SERVICE.to_owned(),
+        held(config_map("held", "a: b")),
+        config_map("colours", "a: b"),
+    ];
+    lab.deploy(&all.concat()).await;
+    let mut options = lab.prune_options();
+    options.gone_timeout = std::time::Duration::from_secs(1);
+    let error = lab.try_prune_with(&keep, &options).await.unwrap_err();
+    let objects = format!(
+        "Ingress '{0}/web' (finalizer 'example.org/held'), ConfigMap '{0}/held' (finalizer 'example.org/held')",
+        lab.namespace
+    );
+    assert_eq!(error.to_string(), format!("still not gone 1 s after it was deleted: {objects}"));
+    assert!(lab.namespace.find("service", "web").is_none());
+    assert!(lab.namespace.find("configmap", "colours").is_none());
+    for object in ["ingress/web", "configmap/held"] {
+        lab.namespace
+            .kubectl(&[
+                "patch",
+                object,
+                "--type=json",
+                "-p",
+                r#"[{"op":"remove","path":"/metadata/finalizers"}]"#,
+            ])
+            .success();
+    }
+}
+
+#[tokio::test]
 async fn a_definition_stays_as_long_as_others_have_objects_of_its_kind() {
     let lab = Lab::new(cluster!(), "widgets").await;
     let group = format!("{}.example.org", lab.namespace);
