@@ -1,7 +1,6 @@
 //! What a cluster has to say about an object that failed: lines for people.
 //!
 //! Read before anything is rolled back, because going back takes the pods away and the events' objects with them.
-//! (Log lines of containers come here, too.)
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Manifests of git-deploy: read, set images, lint, write.
+//! Manifests of git-deploy: read, set images, lint, write; and what is pure about a cluster: the set, the order of things,
+//! differences, readiness, what is secret.
 //!
 //! Bytes become [`Object`]s ([`read()`]), objects get the commit's images ([`set_images`]), are held against the
 //! rules ([`lint()`]) and become bytes again, one file an object ([`write()`], [`Object::file_name`]).
