@@ -261,3 +261,86 @@ fn a_job_whose_pods_may_not_be_looked_at_is_recorded_and_only_forward_is_safe() 
     shop.deploy(&["--rollback=deployment-0001"]).stderr_contains("only forward is safe");
     shop.is_sound();
 }
+
+/// A policy for what is created and changed in the namespace.
+fn policy(namespace: &str, group: &str, resource: &str, expression: &str) -> String {
+    format!(
+        "apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {{ name: {namespace} }}
+spec:
+  matchConstraints:
+    resourceRules:
+    - {{ apiGroups: ['{group}'], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [{resource}] }}
+    namespaceSelector: {{ matchLabels: {{ kubernetes.io/metadata.name: {namespace} }} }}
+  validations:
+  - expression: \"{expression}\"
+    message: nothing is started here
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {{ name: {namespace} }}
+spec: {{ policyName: {namespace}, validationActions: [Deny] }}
+"
+    )
+}
+
+/// Nothing is recorded as started.
+const FORGETFUL: &str =
+    "!has(object.data) || !object.data.exists(key, object.data[key].startsWith('started'))";
+/// What is created can be tried, and no more.
+const ONLY_TRIED: &str = "request.operation != 'CREATE' || (has(request.dryRun) && request.dryRun)";
+
+#[test]
+fn a_job_that_is_refused_when_it_is_started_leaves_the_way_back_open() {
+    let cluster = cluster!();
+    let shop = shop(cluster).with_remote(&sandbox!());
+    open(&shop);
+    let before = shop.standing();
+    shop.namespace.apply(&policy(shop.namespace.name(), "batch", "jobs", ONLY_TRIED));
+    let probe = ["create", "job", "probe", "--image=example.org/probe:1"];
+    let remove = ["delete", "job", "probe", "--ignore-not-found"];
+    eventually("the policy is in effect", || {
+        shop.namespace.kubectl(&remove).success();
+        shop.namespace.kubectl(&probe).code != Some(0)
+    });
+    release(&shop, "next", "1\n", &[fine(), config_map("colours", "2"), deployment("web", "2")]);
+    let output = shop.deploy(&[]);
+    output.stdout_contains("nothing is started here").stderr_contains("Restoring");
+    assert_eq!(shop.standing(), before);
+    assert_eq!(jobs(&shop), Vec::<Value>::new());
+    shop.is_sound();
+}
+
+#[test]
+fn a_job_whose_start_could_not_be_recorded_keeps_the_way_back_closed() {
+    let cluster = cluster!();
+    for is_there in [true, false] {
+        let shop = shop(cluster).with_remote(&sandbox!());
+        open(&shop);
+        let namespace = shop.namespace.to_string();
+        shop.namespace.apply(&policy(&namespace, "", "configmaps", FORGETFUL));
+        let probe =
+            ["create", "configmap", "probe", "--from-literal=job=started", "--dry-run=server", "-o", "name"];
+        eventually("the policy is in effect", || shop.namespace.kubectl(&probe).code != Some(0));
+        release(&shop, "next", "1\n", &[fine(), config_map("colours", "2"), deployment("web", "2")]);
+        let output = shop.deploy(&[]);
+        output.code_is(75).stderr_contains("only forward is safe").lacks("Restoring");
+        let started = job(&shop);
+        assert_eq!(recorded(&shop, &started), "starting forward-only deployment-0002");
+        for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
+            shop.namespace.kubectl(&["delete", kind, &namespace]).success();
+        }
+        eventually("the policy is gone", || shop.namespace.kubectl(&probe).code == Some(0));
+        if !is_there {
+            let name = name(&started);
+            let none = r#"{"metadata":{"finalizers":null}}"#;
+            shop.namespace.kubectl(&["patch", "job", &name, "--type=merge", "-p", none]).success();
+            shop.namespace.kubectl(&["delete", "job", &name]).success();
+        }
+        shop.deploy(&["next"]).success();
+        assert_eq!(created(&shop), if is_there { 1 } else { 2 });
+        assert_eq!(recorded(&shop, &job(&shop)), "succeeded forward-only deployment-0003");
+        shop.is_sound();
+    }
+}

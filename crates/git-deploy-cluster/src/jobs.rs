@@ -92,6 +92,26 @@ impl JobError {
         }
     }
 
+    /// Whether nothing was made, for certain.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::NotOurs { .. } => true,
+            Self::Api { why, .. } => matches!(
+                why.kind(),
+                ApiErrorKind::Unauthorized
+                    | ApiErrorKind::Forbidden
+                    | ApiErrorKind::NotFound
+                    | ApiErrorKind::Invalid
+                    | ApiErrorKind::Denied
+                    | ApiErrorKind::Quota
+            ),
+            Self::FailedBefore { .. }
+            | Self::Gone { .. }
+            | Self::DoesNotGo { .. }
+            | Self::KeepsChanging { .. } => false,
+        }
+    }
+
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {

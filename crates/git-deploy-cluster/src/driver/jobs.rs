@@ -52,7 +52,8 @@ impl ClusterDriver<'_> {
                 _ => {
                     let there =
                         try_job(&session.connection, &view.id, &job).await.map_err(of_job(Step::Plan))?;
-                    if known.is_some() && !there && !again {
+                    let was_there = known.is_some_and(|known| known.end != JobEnd::Starting);
+                    if was_there && !there && !again {
                         return Err(of_job(Step::Plan)(JobError::Gone { id: job.id.clone() }));
                     }
                     if there { Effect::Change } else { Effect::Create }
@@ -79,13 +80,7 @@ impl ClusterDriver<'_> {
         let mut started: Vec<Applied> = Vec::new();
         for job in &jobs {
             self.observer.step("Running", &job.target.id.to_string());
-            started.push(self.start_job(held, job, pulse)?);
-            let outcome = JobOutcome {
-                end: JobEnd::Started,
-                rollback_safe: is_rollback_safe(&job.target.wanted),
-                deployment: Some(id.clone()),
-            };
-            self.record_job(held, &job.target, outcome, pulse)?;
+            started.push(self.start_job(held, job, id, pulse)?);
         }
         let waited = self.wait_for(held, &started, deadline, Step::Apply, pulse);
         // Those that have ended are recorded, whatever became of the others.
@@ -108,14 +103,45 @@ impl ClusterDriver<'_> {
         waited
     }
 
-    fn start_job(&self, held: &Held, job: &PlannedJob, pulse: &dyn Pulse) -> Result<Applied, Failure> {
-        let Held { session, set, lease, .. } = held;
-        let set = set.id.as_str();
-        self.run(Step::Apply, pulse, async {
-            let started =
-                lease.writing(start(&session.connection, set, &job.target, job.again.then_some(LEAVING)));
-            started.await.map_err(of_lease(Step::Apply))?.map_err(of_job(Step::Apply))
-        })
+    /// Starts a job, or finds it. That it is going to be there is recorded first: whoever dies in between, or gets no answer,
+    /// leaves a job that nobody goes back behind.
+    fn start_job(
+        &self,
+        held: &mut Held,
+        job: &PlannedJob,
+        id: &DeploymentId,
+        pulse: &dyn Pulse,
+    ) -> Result<Applied, Failure> {
+        let known = held.parent.record().jobs.get(&job.target.id.name).cloned();
+        let outcome = |end| JobOutcome {
+            end,
+            rollback_safe: is_rollback_safe(&job.target.wanted),
+            deployment: Some(id.clone()),
+        };
+        // One that was there must not become one that may never have been.
+        let was_there = !job.again && known.as_ref().is_some_and(|known| known.end == JobEnd::Started);
+        let intent = if was_there { JobEnd::Started } else { JobEnd::Starting };
+        self.record_job(held, &job.target, outcome(intent), pulse)?;
+        let Held { session, set, lease, .. } = &*held;
+        let again = job.again.then_some(LEAVING);
+        let started = self.run(Step::Apply, pulse, async {
+            let started = lease.writing(start(&session.connection, set.id.as_str(), &job.target, again));
+            started.await.map_err(of_lease(Step::Apply))
+        })?;
+        let started = match started {
+            Ok(started) => started,
+            Err(error) => {
+                if error.is_refusal() {
+                    let nothing = JobOutcome { rollback_safe: true, ..outcome(JobEnd::Starting) };
+                    let before = known.or_else(|| (job.effect == Effect::Create).then_some(nothing));
+                    // If this cannot be recorded, the way back stays closed, which is always safe.
+                    before.map(|before| self.record_job(held, &job.target, before, pulse).ok());
+                }
+                return Err(of_job(Step::Apply)(error));
+            }
+        };
+        self.record_job(held, &job.target, outcome(JobEnd::Started), pulse)?;
+        Ok(started)
     }
 
     fn let_job_go(&self, held: &Held, job: &Target, pulse: &dyn Pulse) -> Result<(), Failure> {

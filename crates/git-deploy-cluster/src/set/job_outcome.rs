@@ -5,6 +5,8 @@ use git_deploy_core::ids::DeploymentId;
 /// How far a one-time job has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobEnd {
+    /// It is about to be started: it may be there, or not.
+    Starting,
     /// It was started; how it ended is not known yet.
     Started,
     /// It succeeded.
@@ -14,10 +16,11 @@ pub enum JobEnd {
 }
 
 impl JobEnd {
-    const ALL: [Self; 3] = [Self::Started, Self::Succeeded, Self::Failed];
+    const ALL: [Self; 4] = [Self::Starting, Self::Started, Self::Succeeded, Self::Failed];
 
     fn as_str(self) -> &'static str {
         match self {
+            Self::Starting => "starting",
             Self::Started => "started",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
@@ -63,7 +66,7 @@ mod tests {
 
     #[test]
     fn an_outcome_comes_back_as_written() {
-        for (end, rollback_safe) in JobEnd::ALL.into_iter().zip([true, false, false]) {
+        for (end, rollback_safe) in JobEnd::ALL.into_iter().zip([false, true, false, false]) {
             for deployment in [None, Some("deployment-0007".parse().unwrap())] {
                 let outcome = JobOutcome { end, rollback_safe, deployment };
                 assert_eq!(JobOutcome::parse(&outcome.to_text()), outcome);
