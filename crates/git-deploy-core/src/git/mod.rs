@@ -112,6 +112,8 @@ pub struct Repository {
     backend: Box<dyn Backend>,
     /// When to give up waiting for a remote.
     stop: OnceCell<Interrupt>,
+    /// Who commits, once git was asked.
+    identity: OnceCell<Identity>,
 }
 
 impl Repository {
@@ -121,7 +123,9 @@ impl Repository {
     /// When there is none, or it cannot be opened.
     pub fn open() -> Result<Self, GitError> {
         match Libgit2::open() {
-            Ok(Some(libgit2)) => Ok(Self { backend: Box::new(libgit2), stop: OnceCell::new() }),
+            Ok(Some(libgit2)) => {
+                Ok(Self { backend: Box::new(libgit2), stop: OnceCell::new(), identity: OnceCell::new() })
+            }
             Ok(None) => Self::open_with_program(),
             Err(_) => Err(GitError::NoRepository),
         }
@@ -132,7 +136,7 @@ impl Repository {
     /// # Errors
     /// When git finds no repository.
     pub fn open_with_program() -> Result<Self, GitError> {
-        Ok(Self { backend: Box::new(GitProgram::open()?), stop: OnceCell::new() })
+        Ok(Self { backend: Box::new(GitProgram::open()?), stop: OnceCell::new(), identity: OnceCell::new() })
     }
 
     /// Gives up waiting for a remote when the user asks to stop.
@@ -335,9 +339,17 @@ impl Repository {
     /// # Errors
     /// When git does not know who the user is, with git's own advice.
     pub fn identity(&self) -> Result<Identity, GitError> {
+        if let Some(known) = self.identity.get() {
+            return Ok(known.now());
+        }
         let call = git(["var", "GIT_COMMITTER_IDENT"]);
         let text = call.text()?;
-        Identity::parse(&text).ok_or_else(|| call.unreadable(text).into())
+        let identity = Identity::parse(&text).ok_or_else(|| call.unreadable(text))?;
+        // A date that is set stays; else a run asks git once who it is, and its own clock when.
+        if std::env::var_os("GIT_COMMITTER_DATE").is_some() {
+            return Ok(identity);
+        }
+        Ok(self.identity.get_or_init(|| identity).clone())
     }
 }
 
@@ -360,6 +372,13 @@ impl Identity {
         let who = text.rfind('>')? + 1;
         let seconds = text[who..].split_whitespace().next()?.parse().ok()?;
         Some(Self { text: text.to_owned(), who, seconds })
+    }
+
+    /// The same person at this moment.
+    fn now(&self) -> Self {
+        let seconds = jiff::Timestamp::now().as_second();
+        let zone = self.text[self.who..].split_whitespace().nth(1).unwrap_or("+0000");
+        Self { text: format!("{} {seconds} {zone}", self.who()), who: self.who, seconds }
     }
 
     /// The whole text, as it stands in a commit.

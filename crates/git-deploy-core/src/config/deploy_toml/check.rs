@@ -169,8 +169,10 @@ pub(super) fn prune(text: &Text, locator: &Locator<'_>) -> Checked<Prune> {
 }
 
 pub(super) fn duration(key: &str, text: &Text, locator: &Locator<'_>) -> Checked<Duration> {
-    let why = "must be a duration such as '90s', '10m' or '1h30m'";
-    parse_duration(text.get_ref()).ok_or_else(|| refuse(key, text, why, locator))
+    const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+    let why = "must be a duration such as '90s', '10m' or '1h30m', at most '7d'";
+    let duration = parse_duration(text.get_ref()).filter(|duration| *duration <= LONGEST);
+    duration.ok_or_else(|| refuse(key, text, why, locator))
 }
 
 pub(super) fn first_failure(text: &Text, locator: &Locator<'_>) -> Checked<FirstFailure> {

@@ -135,11 +135,15 @@ impl Context<'_> {
     pub(super) fn take_over_open_attempt(
         &self,
         wanted: Option<&str>,
+        passed_over: &[DeploymentId],
     ) -> Result<Option<Claimed>, DeployError> {
         for (id, at) in attempts(&self.view)? {
             let Some(attempt) = self.attempt(&id)?.filter(|attempt| attempt.phase != Phase::Finished) else {
                 continue;
             };
+            if passed_over.contains(&id) {
+                continue;
+            }
             let elsewhere = wanted.is_some_and(|wanted| wanted != attempt.environment.as_str());
             match self.take_over(attempt, at.0) {
                 Err(DeployError::Locked { .. }) if elsewhere => {}

@@ -1,12 +1,15 @@
 //! What is known at the moment at which a step begins, and what the step works with.
 
+use std::rc::Rc;
+
 use super::claim::Claimed;
 use super::keeping::Keeper;
 use super::locks::new_run;
+use super::pick::Pick;
 use super::{DeployError, DeployRequest, Deployer, Nothing};
 use crate::config::deploy_toml::{DeployToml, Environment, Target};
 use crate::config::{ConfigError, deploy_toml_of};
-use crate::deployment::Failure;
+use crate::deployment::{Blame, Failure};
 use crate::environment::{Driver, Renderer, Standing};
 use crate::git::{Identity, Repository};
 use crate::ids::{CommitId, DeploymentId};
@@ -21,6 +24,9 @@ pub(super) struct Context<'a> {
     pub(super) base_tip: CommitId,
     pub(super) deploy_toml: DeployToml,
 }
+
+/// A number that is ours, and the driver that was asked before.
+pub(super) type Begun<'c> = (Claimed, Rc<dyn Driver + 'c>);
 
 impl<'a> Context<'a> {
     pub(super) fn new(deployer: &'a Deployer<'a>) -> Result<Self, DeployError> {
@@ -50,17 +56,30 @@ impl<'a> Context<'a> {
         Ok(Self { deployer, identity, view, base_tip, deploy_toml })
     }
 
-    /// Picks a candidate and claims a number for it; `None` if others were faster.
-    pub(super) fn pick_and_claim(
-        &self,
+    /// Picks a candidate and claims a number for it; `None` if others were faster. With it comes the driver that was asked.
+    pub(super) fn pick_and_claim<'c>(
+        &'c self,
         request: &DeployRequest,
-    ) -> Result<Result<Option<Claimed>, Nothing>, DeployError> {
+    ) -> Result<Result<Option<Begun<'c>>, Nothing>, DeployError> {
         let pick = match self.pick(request, false)? {
             Ok(pick) => pick,
             Err(nothing) => return Ok(Err(nothing)),
         };
-        self.check(&pick.environment, request, pick.rollback.as_ref())?;
-        self.claim(&pick).map(Ok)
+        let driver = self.check(&pick.environment, request, pick.rollback.as_ref())?;
+        self.try_plan(driver.as_ref(), &pick)?;
+        Ok(Ok(self.claim(&pick)?.map(|claimed| (claimed, Rc::from(driver)))))
+    }
+
+    /// What is nobody's fault and stands in the way of any deployment gets no number: it would be the same the next time.
+    fn try_plan(&self, driver: &dyn Driver, pick: &Pick) -> Result<(), DeployError> {
+        let renderer = self.renderer_for(&pick.environment, pick.rollback.as_ref());
+        let rendered = renderer.and_then(|renderer| renderer.render(pick.candidate.commit()));
+        let planned = rendered.and_then(|rendered| driver.plan(&rendered, self.deployer.interrupt));
+        match planned {
+            Err(failure) if failure.blame == Blame::Nobody => Err(DeployError::Plan(failure)),
+            // The branch hears of its own faults by a verdict.
+            _ => Ok(()),
+        }
     }
 
     /// Finds out whether a deployment into an environment could begin, before it gets a number. Returns the driver, which

@@ -341,7 +341,7 @@ impl Run<'_> {
 }
 
 /// Says for people and for programs that an environment did not go back.
-fn leave(close: &mut Close, left: String) {
+pub(super) fn leave(close: &mut Close, left: String) {
     close.reason = format!("{}; {left}", close.reason);
     close.left = Some(left);
 }

@@ -26,6 +26,8 @@ mod status;
 mod untold;
 mod verdict;
 
+use std::rc::Rc;
+
 use crate::attempt::Attempt;
 use crate::config::deploy_toml::{DeployToml, Environment};
 use crate::deployment::{Blame, Event, Failure};
@@ -214,7 +216,8 @@ impl Deployer<'_> {
                 }
                 Err(nothing) => return Ok(Report::Nothing(nothing)),
             };
-            let verdict = self.run(&context, claimed)?;
+            let (claimed, driver) = claimed;
+            let verdict = self.run(&context, claimed, driver)?;
             if !verdict.again {
                 self.rebase_the_others(&verdict);
                 return Ok(Report::Finished(verdict));
@@ -227,13 +230,18 @@ impl Deployer<'_> {
     }
 
     /// Goes through the phases of what was just claimed.
-    fn run(&self, context: &Context<'_>, claimed: Claimed) -> Result<Verdict, DeployError> {
+    fn run<'c>(
+        &'c self,
+        context: &'c Context<'c>,
+        claimed: Claimed,
+        driver: Rc<dyn Driver + 'c>,
+    ) -> Result<Verdict, DeployError> {
         let attempt = &claimed.attempt;
         let of = attempt.branch.as_ref().map(|branch| format!("'{}'", branch.short()));
         let of = of.unwrap_or_else(|| "commit".to_owned());
         self.observer.step("Claimed", &format!("{} for {of} ({})", attempt.id, attempt.candidate.short(10)));
         let event = Event::TakenUp(attempt.phase);
-        Run::new(self, context, claimed)?.drive(event)
+        Run::with(self, context, claimed, driver).drive(event)
     }
 
     /// Ends the deployment that another run left behind.
@@ -243,7 +251,7 @@ impl Deployer<'_> {
     pub fn resume(&self) -> Result<Report, DeployError> {
         let _run_lock = self.begin()?;
         let context = Context::new(self)?;
-        let Some(claimed) = context.take_over_open_attempt(None)? else {
+        let Some(claimed) = context.take_over_open_attempt(None, &[])? else {
             let verdict = self.untold(&context)?.ok_or(DeployError::NothingUnderWay)?;
             return Ok(Report::Finished(verdict));
         };
@@ -266,7 +274,7 @@ impl Deployer<'_> {
     pub fn abort(&self) -> Result<Report, DeployError> {
         let _run_lock = self.begin()?;
         let context = Context::new(self)?;
-        let Some(claimed) = context.take_over_open_attempt(None)? else {
+        let Some(claimed) = context.take_over_open_attempt(None, &[])? else {
             let ended = self.untold(&context)?;
             return Err(ended.map_or(DeployError::NothingUnderWay, |verdict| DeployError::Ended(verdict.id)));
         };
@@ -329,15 +337,28 @@ impl Deployer<'_> {
     /// it is what the user asked for.
     fn end_open_attempts(&self, request: &DeployRequest) -> Result<Option<Verdict>, DeployError> {
         // All of them: a number that stays open must not be taken up again after a later one has deployed.
+        let mut passed_over = Vec::new();
         loop {
             let context = Context::new(self)?;
-            let verdict = match context.take_over_open_attempt(request.environment.as_deref())? {
+            let named = request.environment.as_deref();
+            let verdict = match context.take_over_open_attempt(named, &passed_over)? {
                 Some(claimed) => {
-                    let id = &claimed.attempt.id;
+                    let id = claimed.attempt.id.clone();
+                    let is_elsewhere = named.is_some_and(|named| named != claimed.environment.name.as_str());
                     self.observer.step("Resuming", &format!("{id}, which an earlier run left behind"));
-                    let verdict = Run::new(self, &context, claimed)?.resume()?;
-                    self.rebase_the_others(&verdict);
-                    verdict
+                    match Run::new(self, &context, claimed).and_then(Run::resume) {
+                        // An environment that cannot be asked is in nobody's way who goes elsewhere.
+                        Err(DeployError::Plan(failure)) if is_elsewhere => {
+                            self.observer.warn(&format!("{id} stays as it is: {failure}"));
+                            passed_over.push(id);
+                            continue;
+                        }
+                        verdict => {
+                            let verdict = verdict?;
+                            self.rebase_the_others(&verdict);
+                            verdict
+                        }
+                    }
                 }
                 None => match self.untold(&context)? {
                     Some(verdict) => verdict,

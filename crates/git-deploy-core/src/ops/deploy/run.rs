@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::claim::Claimed;
+use super::finish::leave;
 use super::keeping::{Heart, Keeper};
 use super::{Context, DeployError, Deployer, Verdict};
 use crate::attempt::Attempt;
@@ -42,7 +43,17 @@ impl<'a> Run<'a> {
         claimed: Claimed,
     ) -> Result<Self, DeployError> {
         let driver = Rc::from(context.driver(&claimed.environment).map_err(DeployError::Plan)?);
-        Ok(Self { deployer, context, driver, claimed, applied: 0 })
+        Ok(Self::with(deployer, context, claimed, driver))
+    }
+
+    /// With the driver that was asked before the claim.
+    pub(super) fn with(
+        deployer: &'a Deployer<'a>,
+        context: &'a Context<'a>,
+        claimed: Claimed,
+        driver: Rc<dyn Driver + 'a>,
+    ) -> Self {
+        Self { deployer, context, driver, claimed, applied: 0 }
     }
 
     pub(super) fn attempt(&self) -> &Attempt {
@@ -110,7 +121,14 @@ impl<'a> Run<'a> {
     /// Carries out what follows from an event, and what follows from that, until there is a verdict.
     pub(super) fn drive(mut self, first: Event) -> Result<Verdict, DeployError> {
         self.deployer.remember(&self.attempt().id)?;
-        let mut event = self.begin()?.map_or(first, Event::FoundBefore);
+        let found = match self.begin() {
+            // Somebody wants an end of it: an environment that cannot be asked must not be in the way.
+            Err(DeployError::Plan(failure)) if first == Event::AbortAsked => {
+                return self.abort_unasked(&failure);
+            }
+            found => found?,
+        };
+        let mut event = found.map_or(first, Event::FoundBefore);
         loop {
             event = match next(self.attempt().phase, event) {
                 Action::Apply => self.step(Self::apply)?,
@@ -123,6 +141,21 @@ impl<'a> Run<'a> {
                 }
             };
         }
+    }
+
+    /// Ends it as aborted without its environment, which is left as it is.
+    fn abort_unasked(self, failure: &Failure) -> Result<Verdict, DeployError> {
+        let phase = self.attempt().phase;
+        let Action::Close(mut close) = next(phase, Event::AbortAsked) else {
+            return Err(DeployError::Plan(failure.clone()));
+        };
+        close.restore = false;
+        if phase > Phase::Claimed {
+            let why = format!("left as it is, because it could not be asked: {}", failure.reason);
+            self.deployer.observer.warn(&format!("the environment was {why}"));
+            leave(&mut close, why);
+        }
+        self.close(close)
     }
 
     /// Takes one step, unless the user asked to stop before it. A step that failed because Ctrl-C reached the programs
