@@ -92,7 +92,7 @@ pub enum PruneError {
     #[error("cannot delete {id}: {why}")]
     Delete {
         /// The object.
-        id: ObjectId,
+        id: Box<ObjectId>,
         /// Why not.
         why: ApiError,
     },
@@ -187,7 +187,7 @@ impl Trouble {
         let (mut failed, staying) = (self.failed, self.staying);
         failed.sort_by(|(a, _), (b, _)| a.cmp(b));
         let mut errors: Vec<PruneError> =
-            failed.into_iter().map(|(id, why)| PruneError::Delete { id, why }).collect();
+            failed.into_iter().map(|(id, why)| PruneError::Delete { id: Box::new(id), why }).collect();
         if !staying.is_empty() {
             errors.push(PruneError::DoesNotGo { seconds: timeout.as_secs(), objects: staying });
         }
