@@ -344,3 +344,25 @@ fn a_job_whose_start_could_not_be_recorded_keeps_the_way_back_closed() {
         shop.is_sound();
     }
 }
+
+#[test]
+fn a_job_that_never_began_does_not_run_when_nobody_looks_any_more() {
+    let cluster = cluster!();
+    let shop = shop(cluster).with_remote(&sandbox!());
+    open(&shop);
+    let before = shop.standing();
+    release(&shop, "next", "1\n", &[migration("waiting", json!({})), deployment("web", "2")]);
+    let output = shop.deploy(&[]);
+    output.code_is(1).stdout_contains("ImagePullBackOff").stderr_contains("Restoring");
+    assert_eq!(shop.standing(), before, "nothing ran, so that going back is safe");
+    assert_eq!(shop.state("next"), "staged");
+    let never = job(&shop);
+    assert_eq!(never["spec"]["suspend"], true, "{never:#}");
+    assert_eq!(recorded(&shop, &never), "failed rollback-safe deployment-0002");
+    assert!(!is_held(&never), "{never:#}");
+    release(&shop, "mended", "1\n", &[fine(), deployment("web", "3")]);
+    shop.deploy(&["mended", &format!("--retry-job={}", name(&never))]).success();
+    assert_eq!(created(&shop), 2);
+    assert_eq!(recorded(&shop, &job(&shop)), "succeeded forward-only deployment-0003");
+    shop.is_sound();
+}

@@ -225,6 +225,49 @@ async fn pods_of(connection: &Connection, job: &Target) -> Result<Vec<Value>, Ap
     connection.list(&pods, job.id.namespace.as_deref(), &selector, Depth::Whole).await
 }
 
+/// Suspends a job of which nothing has ever run, so that nothing of it runs when nobody waits for it any more; whether it is
+/// one.
+///
+/// # Errors
+/// When its pods cannot be read, or it cannot be written.
+pub(crate) async fn suspend(connection: &Connection, job: &Target) -> Result<bool, JobError> {
+    let place: Place<'_> = job.into();
+    let within = collection(place.resource, place.namespace);
+    let slot = Slot::new(connection, within, place.name, REQUEST_TIMEOUT);
+    for _ in 0..ATTEMPTS {
+        let Some(live) = slot.get().await.map_err(api(job))? else { return Ok(false) };
+        let pods = pods_of(connection, job).await.map_err(api(job))?;
+        if has_begun(&live) || pods.iter().any(has_run) {
+            return Ok(false);
+        }
+        match slot.change(&live, json!({"spec": {"suspend": true}})).await.map_err(api(job))? {
+            Swap::Done(_) => return Ok(true),
+            // Perhaps because a pod of it runs now.
+            Swap::Lost => tokio::time::sleep(PAUSE).await,
+        }
+    }
+    Err(JobError::KeepsChanging { id: job.id.clone() })
+}
+
+/// Whether a job has counted a pod that ran.
+fn has_begun(live: &Value) -> bool {
+    ["/status/ready", "/status/succeeded", "/status/failed"]
+        .iter()
+        .any(|count| live.pointer(count).and_then(Value::as_i64).unwrap_or_default() > 0)
+}
+
+/// Whether a container of a pod runs, or ever ran.
+fn has_run(pod: &Value) -> bool {
+    let began = |container: &Value| {
+        ["/state/running", "/state/terminated", "/lastState/terminated"]
+            .iter()
+            .any(|state| container.pointer(state).is_some_and(Value::is_object))
+    };
+    let containers = ["/status/initContainerStatuses", "/status/containerStatuses"];
+    let mut containers = containers.iter().filter_map(|all| pod.pointer(all)?.as_array()).flatten();
+    !matches!(text(pod, "/status/phase"), "" | "Pending") || containers.any(began)
+}
+
 /// Lets a job go whose outcome is recorded.
 ///
 /// # Errors

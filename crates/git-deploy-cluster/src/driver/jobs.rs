@@ -2,18 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use git_deploy_core::deployment::{Failure, Step};
+use git_deploy_core::deployment::{Blame, Failure, Step};
 use git_deploy_core::environment::{Effect, Pulse};
 use git_deploy_core::ids::DeploymentId;
-use git_deploy_manifest::is_rollback_safe;
+use git_deploy_manifest::{ObjectId, is_rollback_safe};
 
 use super::ClusterDriver;
 use super::said::{of_job, of_lease};
 use super::state::{Held, PlannedJob, Session};
-use crate::jobs::{JobError, let_go, outcome, start, try_job};
+use crate::jobs::{JobError, let_go, outcome, start, suspend, try_job};
 use crate::members::SetView;
 use crate::set::{Change, JobEnd, JobOutcome, Record};
 use crate::target::{Applied, Target};
+use crate::verify::NotReady;
 
 /// The one-time job that ran for a deployment, or after it, and did not leave behind what fits what was there before.
 pub(super) fn forward_only(record: &Record, counts: impl Fn(&DeploymentId) -> bool) -> Option<&str> {
@@ -22,6 +23,18 @@ pub(super) fn forward_only(record: &Record, counts: impl Fn(&DeploymentId) -> bo
         .iter()
         .find(|(_, outcome)| !outcome.rollback_safe && outcome.deployment.as_ref().is_some_and(&counts))
         .map(|(name, _)| name.as_str())
+}
+
+/// What will never become ready, by the fault of what was released: otherwise the next run waits for it again.
+fn doomed(error: &NotReady) -> Option<&ObjectId> {
+    match error {
+        NotReady::Failed { object, blame: Blame::Branch, .. } => Some(object),
+        NotReady::Failed { .. }
+        | NotReady::TimedOut { .. }
+        | NotReady::Blocked { .. }
+        | NotReady::Unreachable { .. }
+        | NotReady::Denied { .. } => None,
+    }
 }
 
 /// How long a job that runs again may take to go.
@@ -82,7 +95,9 @@ impl ClusterDriver<'_> {
             self.observer.step("Running", &job.target.id.to_string());
             started.push(self.start_job(held, job, id, pulse)?);
         }
-        let waited = self.wait_for(held, &started, deadline, Step::Apply, pulse);
+        let waited = self.until_ready(held, &started, deadline, Step::Apply, pulse);
+        let doomed = waited.as_ref().ok().and_then(|ready| doomed(ready.as_ref().err()?)).cloned();
+        let waited = waited.and_then(|ready| ready.map_err(|error| self.not_ready(Step::Apply, error)));
         // Those that have ended are recorded, whatever became of the others.
         for job in &jobs {
             let ended = self.run(Step::Apply, pulse, async {
@@ -92,6 +107,9 @@ impl ClusterDriver<'_> {
                 Ok(Some(outcome)) => {
                     self.record_job(held, &job.target, outcome, pulse)?;
                     self.let_job_go(held, &job.target, pulse)?;
+                }
+                Ok(None) if doomed.as_ref() == Some(&job.target.id) => {
+                    self.give_up_job(held, &job.target, id, pulse);
                 }
                 Ok(None) if waited.is_err() => {}
                 Ok(None) => {
@@ -142,6 +160,29 @@ impl ClusterDriver<'_> {
         };
         self.record_job(held, &job.target, outcome(JobEnd::Started), pulse)?;
         Ok(started)
+    }
+
+    /// What never began does not begin when nobody waits for it any more. Whatever hinders that is told: the job stays as one
+    /// that was started.
+    fn give_up_job(&self, held: &mut Held, job: &Target, id: &DeploymentId, pulse: &dyn Pulse) {
+        let Held { session, lease, .. } = &*held;
+        let suspended = self.run(Step::Apply, pulse, async {
+            let suspended = lease.writing(suspend(&session.connection, job));
+            suspended.await.map_err(of_lease(Step::Apply))?.map_err(of_job(Step::Apply))
+        });
+        let recorded = suspended.and_then(|is_suspended| {
+            if !is_suspended {
+                return Ok(());
+            }
+            self.observer.warn(&format!("one-time {} has not begun and is suspended", job.id));
+            let outcome =
+                JobOutcome { end: JobEnd::Failed, rollback_safe: true, deployment: Some(id.clone()) };
+            self.record_job(held, job, outcome, pulse)?;
+            self.let_job_go(held, job, pulse)
+        });
+        if let Err(failure) = recorded {
+            self.observer.warn(&format!("one-time {} may run later: {failure}", job.id));
+        }
     }
 
     fn let_job_go(&self, held: &Held, job: &Target, pulse: &dyn Pulse) -> Result<(), Failure> {

@@ -25,6 +25,19 @@ impl ClusterDriver<'_> {
         step: Step,
         pulse: &dyn Pulse,
     ) -> Result<(), Failure> {
+        let ready = self.until_ready(held, applied, deadline, step, pulse)?;
+        ready.map_err(|error| self.not_ready(step, error))
+    }
+
+    /// The same, for whoever has something to do with those that will not become ready.
+    pub(super) fn until_ready(
+        &self,
+        held: &Held,
+        applied: &[Applied],
+        deadline: Instant,
+        step: Step,
+        pulse: &dyn Pulse,
+    ) -> Result<Result<(), NotReady>, Failure> {
         let Held { session, lease, .. } = held;
         let patience = Patience { crash: self.cluster.crash_grace, ..Patience::default() };
         // Told by the thread of the run, which alone may speak.
@@ -49,9 +62,7 @@ impl ClusterDriver<'_> {
                 deleted.map_err(|error| Failure::new(step, error.blame(), error.to_string()))?;
             }
         })?;
-        let warnings = ready.map_err(|error| self.not_ready(step, error))?;
-        warnings.iter().for_each(|warning| self.observer.warn(warning));
-        Ok(())
+        Ok(ready.map(|warnings| warnings.iter().for_each(|warning| self.observer.warn(warning))))
     }
 
     /// What is waited for: all but what we did not touch and what was not ready before either.
@@ -91,7 +102,8 @@ impl ClusterDriver<'_> {
         }
     }
 
-    fn not_ready(&self, step: Step, mut error: NotReady) -> Failure {
+    /// Why something is not ready, in words.
+    pub(super) fn not_ready(&self, step: Step, mut error: NotReady) -> Failure {
         error.evidence().iter().for_each(|line| self.observer.step("Seen", line));
         let is_late = match &mut error {
             NotReady::TimedOut { timeout, .. } => {
