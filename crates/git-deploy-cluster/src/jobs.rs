@@ -138,7 +138,12 @@ pub(crate) async fn try_job(connection: &Connection, set: &str, job: &Target) ->
         require_ours(job, &live, set)?;
         return Ok(true);
     }
-    create(connection, set, job, true).await.map(|_| false)
+    match create(connection, set, job, true).await {
+        Ok(_) => Ok(false),
+        // Its namespace is made before it is: what it would say cannot be asked yet.
+        Err(JobError::Api { why, .. }) if why.is_not_found() => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Starts a job, or finds the one that was started; `again` makes one anew that will not succeed, if the old one goes in
