@@ -366,3 +366,37 @@ fn a_job_that_never_began_does_not_run_when_nobody_looks_any_more() {
     assert_eq!(recorded(&shop, &job(&shop)), "succeeded forward-only deployment-0003");
     shop.is_sound();
 }
+
+#[test]
+fn a_job_that_a_run_held_that_died_is_let_go_by_the_next() {
+    let cluster = cluster!();
+    let shop = shop(cluster).with_remote(&sandbox!());
+    release(&shop, "one", "1\n", &[fine(), deployment("web", "1")]);
+    shop.deploy(&[]).success();
+    // As a run leaves it that dies after it has recorded how the job ended.
+    let held = r#"{"metadata":{"finalizers":["git-deploy/one-time"]}}"#;
+    shop.namespace.kubectl(&["patch", "job", &name(&job(&shop)), "--type=merge", "-p", held]).success();
+    assert!(is_held(&job(&shop)));
+    release(&shop, "two", "1\n", &[fine(), deployment("web", "2")]);
+    shop.deploy(&[]).success();
+    assert!(!is_held(&job(&shop)));
+    assert_eq!(recorded(&shop, &job(&shop)), "succeeded forward-only deployment-0001");
+    shop.is_sound();
+}
+
+#[test]
+fn a_job_that_ends_when_its_branch_is_given_up_is_recorded_by_whoever_deploys_next() {
+    let cluster = cluster!();
+    let shop = shop(cluster).setting("timeout = \"5s\"").with_remote(&sandbox!());
+    open(&shop);
+    release(&shop, "next", "1\n", &[slow("7s"), deployment("web", "2")]);
+    shop.deploy(&[]).code_is(70);
+    assert_eq!(recorded(&shop, &job(&shop)), "started forward-only deployment-0002");
+    eventually("it has ended", || has_ended(&job(&shop)));
+    release(&shop, "other", "0\n", &[config_map("colours", "2"), deployment("web", "1")]);
+    shop.deploy(&["other"]).success();
+    let ended = job(&shop);
+    assert_eq!(recorded(&shop, &ended), "succeeded forward-only deployment-0002");
+    assert!(!is_held(&ended), "{ended:#}");
+    shop.is_sound();
+}

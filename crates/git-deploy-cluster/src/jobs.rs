@@ -230,6 +230,33 @@ async fn pods_of(connection: &Connection, job: &Target) -> Result<Vec<Value>, Ap
     connection.list(&pods, job.id.namespace.as_deref(), &selector, Depth::Whole).await
 }
 
+/// The jobs of a set in a namespace that are still held.
+///
+/// # Errors
+/// When they cannot be listed.
+pub(crate) async fn still_held(
+    connection: &Connection,
+    set: &str,
+    namespace: &str,
+) -> Result<Vec<Target>, ApiError> {
+    let resource = kube::core::discovery::ApiResource::erase::<k8s_openapi::api::batch::v1::Job>(&());
+    let all = connection.list(&resource, Some(namespace), "", Depth::Whole).await?;
+    let ours = all.into_iter().filter(|live| {
+        annotation(live, SET) == Some(set) && finalizers(live).any(|finalizer| finalizer == FINALIZER)
+    });
+    let target = |live: Value| {
+        let id = ObjectId {
+            group: resource.group.clone(),
+            version: resource.version.clone(),
+            kind: resource.kind.clone(),
+            namespace: Some(namespace.to_owned()),
+            name: text(&live, "/metadata/name").to_owned(),
+        };
+        Target { id, resource: resource.clone(), wanted: live }
+    };
+    Ok(ours.map(target).collect())
+}
+
 /// Suspends a job of which nothing has ever run, so that nothing of it runs when nobody waits for it any more; whether it is
 /// one.
 ///

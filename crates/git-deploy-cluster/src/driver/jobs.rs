@@ -10,7 +10,7 @@ use git_deploy_manifest::{ObjectId, is_rollback_safe};
 use super::ClusterDriver;
 use super::said::{of_job, of_lease};
 use super::state::{Held, PlannedJob, Session};
-use crate::jobs::{JobError, let_go, outcome, start, suspend, try_job};
+use crate::jobs::{JobError, let_go, outcome, start, still_held, suspend, try_job};
 use crate::members::SetView;
 use crate::set::{Change, JobEnd, JobOutcome, Record};
 use crate::target::{Applied, Target};
@@ -77,8 +77,24 @@ impl ClusterDriver<'_> {
         Ok(planned)
     }
 
-    /// Runs the one-time jobs that have not run, and records how they ended.
+    /// Runs the one-time jobs that have not run, and records how they ended; then also those that other runs left.
     pub(super) fn run_jobs(
+        &self,
+        held: &mut Held,
+        jobs: &[PlannedJob],
+        id: &DeploymentId,
+        deadline: Instant,
+        pulse: &dyn Pulse,
+    ) -> Result<(), Failure> {
+        self.run_new_jobs(held, jobs, id, deadline, pulse)?;
+        // None was ever begun that is not recorded: where there is none, nobody need be asked, or allow it.
+        if !held.parent.record().jobs.is_empty() {
+            self.settle_jobs(held, id, pulse);
+        }
+        Ok(())
+    }
+
+    fn run_new_jobs(
         &self,
         held: &mut Held,
         jobs: &[PlannedJob],
@@ -119,6 +135,44 @@ impl ClusterDriver<'_> {
             }
         }
         waited
+    }
+
+    /// Records how jobs ended that nobody waits for any more, and lets them go: of a run that died, or of a branch that was
+    /// given up. Nothing depends on it: what hinders it is told, and the next deployment tries again.
+    fn settle_jobs(&self, held: &mut Held, id: &DeploymentId, pulse: &dyn Pulse) {
+        let Held { session, set, .. } = &*held;
+        let listed = self.run(Step::Apply, pulse, async {
+            let listed = still_held(&session.connection, set.id.as_str(), &set.namespace).await;
+            listed.map_err(|error| Failure::new(Step::Apply, error.blame(), error.to_string()))
+        });
+        let jobs = listed.unwrap_or_else(|failure| {
+            self.observer.warn(&format!("cannot see which one-time jobs have ended since: {failure}"));
+            Vec::new()
+        });
+        for job in jobs {
+            if let Err(failure) = self.settle_job(held, &job, id, pulse) {
+                self.observer.warn(&format!("one-time {} is not let go: {failure}", job.id));
+            }
+        }
+    }
+
+    fn settle_job(
+        &self,
+        held: &mut Held,
+        job: &Target,
+        id: &DeploymentId,
+        pulse: &dyn Pulse,
+    ) -> Result<(), Failure> {
+        let known = held.parent.record().jobs.get(&job.id.name).cloned();
+        if !known.as_ref().is_some_and(JobOutcome::is_final) {
+            let ran_for = known.and_then(|known| known.deployment).unwrap_or_else(|| id.clone());
+            let ended = self.run(Step::Apply, pulse, async {
+                outcome(&held.session.connection, job, &ran_for).await.map_err(of_job(Step::Apply))
+            })?;
+            let Some(outcome) = ended else { return Ok(()) };
+            self.record_job(held, job, outcome, pulse)?;
+        }
+        self.let_job_go(held, job, pulse)
     }
 
     /// Starts a job, or finds it. That it is going to be there is recorded first: whoever dies in between, or gets no answer,

@@ -40,6 +40,14 @@ pub struct JobOutcome {
 }
 
 impl JobOutcome {
+    /// Whether it is known how it ended.
+    pub(crate) fn is_final(&self) -> bool {
+        match self.end {
+            JobEnd::Starting | JobEnd::Started => false,
+            JobEnd::Succeeded | JobEnd::Failed => true,
+        }
+    }
+
     /// The text of it.
     pub(super) fn to_text(&self) -> String {
         let end = self.end.as_str();
