@@ -143,7 +143,7 @@ pub async fn prune(
     if wanted.is_empty() && !members.is_empty() && !options.all {
         return Err(PruneError::EmptySet);
     }
-    let (deletions, kept) = judge(connection, resources, set, wanted, &members, options).await?;
+    let (deletions, kept) = judge(connection, resources, set, wanted, &members, options, None).await?;
     let mut deleted = Vec::with_capacity(deletions.len());
     let mut trouble = Trouble::default();
     // What does not go must not keep all that comes after it, on this deployment and on every other.
@@ -155,8 +155,10 @@ pub async fn prune(
             break;
         }
     }
-    trouble.into_result(options.gone_timeout)?;
-    Ok(Pruned { deleted, kept })
+    match trouble.into_error(options.gone_timeout) {
+        None => Ok(Pruned { deleted, kept }),
+        Some(error) => Err(error),
+    }
 }
 
 /// What went wrong on the way, told at its end.
@@ -183,7 +185,7 @@ impl Trouble {
         self.failed.push((deletion.id.clone(), why));
     }
 
-    fn into_result(self, timeout: Duration) -> Result<(), PruneError> {
+    fn into_error(self, timeout: Duration) -> Option<PruneError> {
         let (mut failed, staying) = (self.failed, self.staying);
         failed.sort_by(|(a, _), (b, _)| a.cmp(b));
         let mut errors: Vec<PruneError> =
@@ -192,9 +194,8 @@ impl Trouble {
             errors.push(PruneError::DoesNotGo { seconds: timeout.as_secs(), objects: staying });
         }
         match errors.len() {
-            0 => Ok(()),
-            1 => Err(errors.remove(0)),
-            _ => Err(PruneError::Several(errors)),
+            0 | 1 => errors.pop(),
+            _ => Some(PruneError::Several(errors)),
         }
     }
 }
@@ -207,6 +208,7 @@ pub(crate) async fn judge(
     wanted: &[Target],
     members: &[Member],
     options: &PruneOptions,
+    planned: Option<&[Target]>,
 ) -> Result<(Vec<PlannedDeletion>, Vec<(ObjectId, String)>), ListError> {
     let wanted_keys: HashSet<_> = wanted.iter().map(|target| key(&target.id)).collect();
     let (stay, candidates): (Vec<&Member>, Vec<&Member>) =
@@ -223,7 +225,7 @@ pub(crate) async fn judge(
             None => deletions.push(member),
         }
     }
-    kept.extend(needs::needed(connection, resources, &deletions).await?);
+    kept.extend(needs::needed(connection, resources, &deletions, planned).await?);
     deletions.retain(|member| !kept.contains_key(&member.id));
     // Last: what stays in a namespace, whyever, keeps the namespace.
     kept.extend(guards::in_use(connection, resources, set, &deletions).await?);
