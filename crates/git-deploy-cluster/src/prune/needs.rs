@@ -11,6 +11,7 @@ use crate::connect::Connection;
 use crate::discovery::Resources;
 use crate::members::{self, ListError, Member};
 use crate::objects::{Depth, IN_FLIGHT};
+use crate::target::Target;
 
 use super::guards::{is_needed_by_name, owner_uids};
 
@@ -29,10 +30,13 @@ const NEEDING: [(&str, &str); 10] = [
 ];
 
 /// Which of the deletions are needed by something that stays, and by what.
+///
+/// Before anything is applied, `planned` stand for what is there of them now, and for the pods of these.
 pub(super) async fn needed(
     connection: &Connection,
     resources: &Resources,
     deletions: &[&Member],
+    planned: Option<&[Target]>,
 ) -> Result<BTreeMap<ObjectId, String>, ListError> {
     let by_name: Vec<&&Member> =
         deletions.iter().filter(|member| is_needed_by_name(&GroupKind::from(&member.id))).collect();
@@ -50,15 +54,24 @@ pub(super) async fn needed(
             }
             Err(error) => return Err(error),
         };
-        let going = going(&there, deletions);
-        for object in there.iter().filter(|object| !going.contains(object.uid()) && is_alive(object)) {
-            let needs = references(&object.live);
+        let planned = planned.unwrap_or_default();
+        let replaced = |object: &&Member| planned.iter().any(|target| target.id.is_same(&object.id));
+        let mut going = with_all_of_theirs(&there, deletions.iter().map(|deletion| deletion.uid()));
+        going.extend(with_all_of_theirs(&there, there.iter().filter(replaced).map(Member::uid)));
+        let stays = there.iter().filter(|object| !going.contains(object.uid()) && is_alive(object));
+        let stays = stays.map(|object| (&object.id, &object.live));
+        let comes = planned
+            .iter()
+            .filter(|target| target.id.namespace.as_ref() == Some(namespace))
+            .map(|target| (&target.id, &target.wanted));
+        for (id, object) in stays.chain(comes) {
+            let needs = references(object);
             for candidate in candidates() {
                 let names = |reference: &git_deploy_manifest::Reference| {
                     reference.kind == candidate.id.kind && reference.name == candidate.id.name
                 };
                 if needs.iter().any(names) {
-                    kept.entry(candidate.id.clone()).or_insert_with(|| format!("{} needs it", object.id));
+                    kept.entry(candidate.id.clone()).or_insert_with(|| format!("{id} needs it"));
                 }
             }
         }
@@ -88,9 +101,9 @@ async fn all_that_needs(
     Ok(there)
 }
 
-/// The UIDs of what is deleted, and of all that goes with it: a Deployment, its ReplicaSets, their pods.
-fn going<'a>(there: &'a [Member], deletions: &[&'a Member]) -> BTreeSet<&'a str> {
-    let mut going: BTreeSet<&str> = deletions.iter().map(|deletion| deletion.uid()).collect();
+/// These UIDs, and those of all that goes with them: a Deployment, its ReplicaSets, their pods.
+fn with_all_of_theirs<'a>(there: &'a [Member], uids: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
+    let mut going: BTreeSet<&str> = uids.collect();
     loop {
         let more: Vec<&str> = there
             .iter()
