@@ -185,6 +185,16 @@ impl Ledger {
         there.max_by_key(|deployment| deployment.id.number)
     }
 
+    /// The latest deployment since the last success that has left something there: whatever failed after it before it
+    /// changed anything has not mended that.
+    pub fn left(&self, environment: &EnvironmentName) -> Option<&Deployment> {
+        let success = self.latest_success(environment).map_or(0, |success| success.id.number);
+        let since = self.deployments.iter().filter(|deployment| {
+            deployment.environment == *environment && deployment.id.number > success
+        });
+        since.filter(|deployment| deployment.left().is_some()).max_by_key(|deployment| deployment.id.number)
+    }
+
     /// The deployments into an environment that succeeded.
     pub fn successes(&self, environment: &EnvironmentName) -> impl Iterator<Item = &Deployment> {
         self.deployments.iter().filter(move |deployment| {

@@ -73,7 +73,7 @@ impl PlainYaml<'_> {
             Source::Manifests(paths) => paths,
             Source::Render(_) => {
                 let reason = "programs that render manifests are not run by this version: name YAML files in 'manifests'";
-                return Err(Failure::of_nobody(Step::Render, reason));
+                return Err(Failure::of_nobody(Step::Render, reason).fatal());
             }
         };
         let tree = self.repository.commit(commit).map_err(of_git)?.tree;

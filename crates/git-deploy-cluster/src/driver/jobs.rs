@@ -49,9 +49,16 @@ impl ClusterDriver<'_> {
         record: Option<&Record>,
         jobs: Vec<Target>,
     ) -> Result<Vec<PlannedJob>, Failure> {
+        let unknown = |asked: &&String| !jobs.iter().any(|job| is_called(&job.id.name, asked));
+        if let Some(asked) = self.options.retry_jobs.iter().find(unknown) {
+            let names: Vec<&str> = jobs.iter().map(|job| job.id.name.as_str()).collect();
+            let why = format!("there is no one-time job '{}' to run again", asked.escape_debug());
+            let hint = (!names.is_empty()).then(|| format!("there are: {}", names.join(", ")));
+            return Err(Failure::of_nobody(Step::Plan, why).fatal().hint(hint));
+        }
         let mut planned = Vec::new();
         for job in jobs {
-            let again = self.options.retry_jobs.contains(&job.id.name);
+            let again = self.options.retry_jobs.iter().any(|asked| is_called(&job.id.name, asked));
             let known = record.and_then(|record| record.jobs.get(&job.id.name));
             let failed_before = |outcome: &JobOutcome| JobError::FailedBefore {
                 id: Box::new(job.id.clone()),
@@ -257,4 +264,9 @@ impl ClusterDriver<'_> {
         let change = Change::default().with_job(&job.id.name, outcome);
         self.begin_phase(held, Step::Apply, pulse, &change)
     }
+}
+
+/// Whether a one-time job is meant: by its name, or by that of the manifest, without its identity.
+fn is_called(name: &str, asked: &str) -> bool {
+    name == asked || name.rsplit_once('-').is_some_and(|(stem, _)| stem == asked)
 }

@@ -108,7 +108,7 @@ impl Context<'_> {
         let latest = ledger
             .latest_success(name)
             .ok_or_else(|| no_way(environment, "nothing was deployed there successfully"))?;
-        if ledger.latest(name).is_some_and(|failed| failed.left().is_some()) {
+        if ledger.left(name).is_some() {
             return Ok(latest.clone());
         }
         let mut stands = latest.applied();

@@ -108,7 +108,7 @@ impl EnvironmentStatus {
         }
     }
 
-    /// What the latest deployment left there, if it failed and the environment was not brought back.
+    /// What a deployment since the last success left there, if it failed and the environment was not brought back.
     pub fn left(&self) -> Option<&str> {
         self.failed.as_ref().and_then(Deployment::left)
     }
@@ -168,7 +168,8 @@ impl Context<'_> {
     ) -> Result<EnvironmentStatus, DeployError> {
         let ledger = self.view.ledger()?;
         let latest = ledger.latest(&environment.name);
-        let failed = latest.filter(|latest| latest.outcome != Outcome::Success).cloned();
+        let failed = latest.filter(|latest| latest.outcome != Outcome::Success);
+        let failed = ledger.left(&environment.name).or(failed).cloned();
         let stands = ledger.latest_success(&environment.name).cloned();
         let under_way: Result<_, DeployError> =
             attempts.into_iter().map(|attempt| self.under_way(attempt)).collect();
