@@ -294,7 +294,9 @@ pub async fn plan(
     let objects = objects.into_iter().map(|(_, object)| object).collect();
     let (deletions, kept) = match &options.prune {
         None => (Vec::new(), Vec::new()),
-        Some(prune) => prune::judge(connection, resources, set, targets, &members, prune, Some(targets)).await?,
+        Some(prune) => {
+            prune::judge(connection, resources, set, targets, &members, prune, Some(targets)).await?
+        }
     };
     Ok(Planned { objects, deletions, kept })
 }

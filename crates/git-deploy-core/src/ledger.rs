@@ -189,9 +189,10 @@ impl Ledger {
     /// changed anything has not mended that.
     pub fn left(&self, environment: &EnvironmentName) -> Option<&Deployment> {
         let success = self.latest_success(environment).map_or(0, |success| success.id.number);
-        let since = self.deployments.iter().filter(|deployment| {
-            deployment.environment == *environment && deployment.id.number > success
-        });
+        let since = self
+            .deployments
+            .iter()
+            .filter(|deployment| deployment.environment == *environment && deployment.id.number > success);
         since.filter(|deployment| deployment.left().is_some()).max_by_key(|deployment| deployment.id.number)
     }
 
