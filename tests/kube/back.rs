@@ -1,0 +1,214 @@
+//! The way back from a release that failed: where to, how far, and what stays on it.
+
+use git_deploy_testkit::cluster::{Cluster, eventually};
+use git_deploy_testkit::shop::{ClusterShop, Opening, in_cluster};
+use git_deploy_testkit::{cluster, sandbox};
+use serde_json::{Value, json};
+
+use crate::support::{MANIFEST, behaving, config_map, deployment, yaml};
+
+fn opening(cluster: &Cluster) -> Opening<'_> {
+    in_cluster(cluster, "back").setting("crash-grace = \"1s\"")
+}
+
+/// A Deployment that fails whatever release has it.
+fn crashing(version: &str) -> Value {
+    behaving(deployment("failing", version), "crash", json!({ "test.git-deploy/period": "500ms" }))
+}
+
+fn with_replicas(mut deployment: Value, replicas: u32) -> Value {
+    deployment["spec"]["replicas"] = json!(replicas);
+    deployment
+}
+
+/// A migration that is fine.
+fn migration() -> Value {
+    let job = json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": { "name": "migrate", "annotations": { "git-deploy/one-time": "true" } },
+        "spec": {
+            "backoffLimit": 0,
+            "template": {
+                "metadata": { "labels": { "app": "migrate" } },
+                "spec": {
+                    "restartPolicy": "Never",
+                    "containers": [{ "name": "main", "image": "registry.example.org/migrate:1" }],
+                },
+            },
+        },
+    });
+    behaving(job, "exits", json!({}))
+}
+
+fn release(shop: &ClusterShop<'_>, name: &str, objects: &[Value]) {
+    shop.release(name, &[(MANIFEST, &yaml(objects))]);
+}
+
+/// A release fails by its own fault, and what stood there before is restored.
+#[track_caller]
+fn fails_and_goes_back(shop: &ClusterShop<'_>, name: &str, arguments: &[&str], objects: &[Value]) {
+    release(shop, name, objects);
+    let output = shop.deploy(arguments);
+    output.code_is(1).stdout_contains("Failed Deployment").stdout_contains("'failing");
+    output.stderr_contains("Restoring what deployment-0").lacks("going back failed");
+    assert_eq!(shop.namespace.find("deployment", "failing"), None, "what the failure brought is gone");
+    assert_eq!(shop.state(name), "staged");
+    assert_eq!(shop.phase(), "done");
+    shop.is_sound();
+}
+
+fn colour(shop: &ClusterShop<'_>) -> Value {
+    shop.namespace.get("configmap", "colours")["data"]["version"].clone()
+}
+
+#[test]
+fn behind_a_migration_of_an_earlier_failure_nobody_goes_back_and_the_queue_waits_for_a_name() {
+    let cluster = cluster!();
+    let shop = opening(cluster).with_remote(&sandbox!());
+    release(&shop, "one", &[config_map("colours", "1"), deployment("web", "1")]);
+    shop.deploy(&[]).success();
+    release(&shop, "two", &[config_map("colours", "2"), migration(), crashing("2")]);
+    shop.deploy(&[]).code_is(1).stderr_contains("only forward is safe");
+    shop.failed("deployment-0002", "only forward is safe");
+
+    // It has no migration of its own.
+    release(&shop, "three", &[config_map("colours", "3"), deployment("web", "3"), crashing("3")]);
+    shop.deploy(&["three"]).code_is(1).stderr_contains("only forward is safe").lacks("Restoring");
+    shop.failed("deployment-0003", "only forward is safe");
+    assert_eq!(colour(&shop), "3", "what deployment-0001 had applied may not fit what the migration left");
+
+    release(&shop, "four", &[config_map("colours", "4"), deployment("web", "4")]);
+    for _ in 0..2 {
+        let output = shop.deploy(&[]);
+        output.code_is(75).stderr_contains("is degraded since deployment-0003");
+        output.stderr_contains("hint: go forward with a branch that mends it: git deploy <branch>");
+        assert_eq!(shop.repo.tip("deployment-0004"), None);
+        assert_eq!(shop.state("four"), "deployable");
+        assert_eq!(colour(&shop), "3");
+    }
+    shop.deploy(&["four"]).success();
+    shop.succeeded("deployment-0004");
+    assert_eq!(colour(&shop), "4");
+
+    // From now on there is a way back, and nobody needs to be named.
+    let before = shop.standing();
+    fails_and_goes_back(&shop, "five", &[], &[config_map("colours", "5"), crashing("1")]);
+    assert_eq!(shop.standing(), before);
+    release(&shop, "six", &[config_map("colours", "6"), deployment("web", "6")]);
+    shop.deploy(&[]).success();
+    shop.succeeded("deployment-0006");
+}
+
+#[test]
+fn what_is_never_pruned_stays_on_the_way_back_too() {
+    let cluster = cluster!();
+    let shop = opening(cluster).setting("prune = \"never\"").with_remote(&sandbox!());
+    release(&shop, "one", &[config_map("old", "1"), deployment("old", "1"), deployment("web", "1")]);
+    shop.deploy(&[]).success();
+    release(&shop, "two", &[deployment("web", "2")]);
+    shop.deploy(&[]).success();
+    let before = shop.standing();
+    let names = ["ConfigMap old", "Deployment old", "Deployment web"];
+    assert_eq!(before.keys().collect::<Vec<_>>(), names);
+
+    let more = config_map("more", "3");
+    fails_and_goes_back(&shop, "three", &[], &[deployment("web", "3"), more, crashing("1")]);
+    assert_eq!(shop.standing(), before, "what the failure brought is gone, and nothing else");
+}
+
+#[test]
+fn what_a_failed_release_took_over_from_others_is_not_deleted() {
+    let cluster = cluster!();
+    let shop = opening(cluster).with_remote(&sandbox!());
+    release(&shop, "one", &[deployment("web", "1")]);
+    shop.deploy(&[]).success();
+    let before = shop.standing();
+    shop.namespace.apply(&yaml(&[config_map("theirs", "of others"), deployment("theirs", "1")]));
+    let uid_of = |kind| shop.namespace.get(kind, "theirs")["metadata"]["uid"].clone();
+    let uids = ["configmap", "deployment"].map(uid_of);
+
+    let taken = [config_map("theirs", "ours"), deployment("theirs", "2")];
+    let brought = [config_map("more", "2"), deployment("web", "2"), crashing("1")];
+    fails_and_goes_back(&shop, "two", &["--force-conflicts"], &[&taken[..], &brought].concat());
+    assert_eq!(["configmap", "deployment"].map(uid_of), uids, "they are the same as before");
+    assert_eq!(shop.namespace.find("configmap", "more"), None);
+    let mut after = shop.standing();
+    after.retain(|name, _| !name.ends_with(" theirs"));
+    assert_eq!(after, before);
+}
+
+#[test]
+fn a_first_release_that_fails_and_is_removed_leaves_what_it_took_over_from_others() {
+    let cluster = cluster!();
+    let opening = opening(cluster).into_namespace(cluster.namespace("back").create());
+    let shop = opening.setting("first-failure = \"remove\"").with_remote(&sandbox!());
+    shop.namespace.apply(&yaml(&[config_map("theirs", "of others")]));
+    let uid = shop.namespace.get("configmap", "theirs")["metadata"]["uid"].clone();
+    release(&shop, "one", &[config_map("theirs", "ours"), config_map("more", "1"), crashing("1")]);
+    shop.deploy(&["--force-conflicts"]).code_is(1).stdout_contains("deployment-0001: Failed Deployment");
+    assert_eq!(shop.namespace.get("configmap", "theirs")["metadata"]["uid"], uid);
+    assert_eq!(shop.namespace.find("configmap", "more"), None);
+    assert_eq!(shop.namespace.find("deployment", "failing"), None);
+    shop.is_sound();
+}
+
+#[test]
+fn how_many_pods_a_failed_release_wanted_goes_back_as_well() {
+    let cluster = cluster!();
+    let shop = opening(cluster).with_remote(&sandbox!());
+    let web = |version, replicas| with_replicas(deployment("web", version), replicas);
+    let worker = |version, replicas| with_replicas(deployment("worker", version), replicas);
+    release(&shop, "one", &[web("1", 3), worker("1", 1)]);
+    shop.deploy(&[]).success();
+    let before = shop.standing();
+    for (name, version) in [("same", "1"), ("other", "2")] {
+        fails_and_goes_back(&shop, name, &[], &[web(version, 0), worker(version, 2), crashing("1")]);
+        let live = shop.namespace.get("deployment", "web");
+        assert_eq!(live["spec"]["replicas"], 3);
+        assert_eq!(live["status"]["availableReplicas"], 3, "they are back when the verdict is there");
+        assert_eq!(shop.standing(), before);
+    }
+}
+
+#[test]
+fn what_was_broken_before_and_is_not_touched_fails_nobody() {
+    let cluster = cluster!();
+    let shop = opening(cluster).with_remote(&sandbox!());
+    release(&shop, "one", &[config_map("colours", "1"), deployment("web", "1")]);
+    shop.deploy(&[]).success();
+    let pods = ["pods", "--selector=app=web", "--overwrite"];
+    shop.namespace.kubectl(&[&["annotate"], &pods[..], &["test.git-deploy/period=500ms"]].concat()).success();
+    shop.namespace.kubectl(&[&["label"], &pods[..], &["test.git-deploy/pod=crash"]].concat()).success();
+    eventually("its pods crash", || {
+        let pods = shop.namespace.list("pods");
+        let is_crashing = |pod: &Value| {
+            let status = &pod["status"]["containerStatuses"][0];
+            status["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+                && status["restartCount"].as_i64().is_some_and(|count| count > 2)
+        };
+        let live = shop.namespace.get("deployment", "web");
+        pods.iter().all(is_crashing) && live["status"]["availableReplicas"].as_i64().unwrap_or_default() == 0
+    });
+    let warned = "is not changed and was not ready before: it is not waited for";
+
+    release(&shop, "two", &[config_map("colours", "2"), deployment("web", "1")]);
+    shop.deploy(&[]).success().stderr_contains("/web'").stderr_contains(warned);
+    shop.succeeded("deployment-0002");
+
+    // Neither on the way back: only what is to blame is blamed.
+    let before = shop.standing();
+    let failing = [config_map("colours", "3"), deployment("web", "1"), crashing("1")];
+    fails_and_goes_back(&shop, "three", &[], &failing);
+    assert_eq!(shop.standing(), before);
+
+    // Whoever touches it is judged by it.
+    let web = behaving(deployment("web", "2"), "crash", json!({ "test.git-deploy/period": "500ms" }));
+    release(&shop, "four", &[config_map("colours", "4"), web]);
+    shop.deploy(&[]).stdout_contains("deployment-0004: Failed Deployment").lacks(warned);
+    shop.failed("deployment-0004", "/web' failed: ");
+    release(&shop, "five", &[config_map("colours", "5"), deployment("web", "5")]);
+    shop.deploy(&["five"]).success().lacks(warned);
+    shop.namespace.kubectl(&["rollout", "status", "deployment/web", "--watch=false"]).success();
+    shop.succeeded("deployment-0005");
+}
