@@ -1,8 +1,8 @@
 //! Shops in trouble, and their manifests.
 
-use git_deploy_testkit::Sandbox;
 use git_deploy_testkit::cluster::{Cluster, Namespace};
 use git_deploy_testkit::shop::{ClusterShop, in_cluster};
+use git_deploy_testkit::{Output, Sandbox};
 
 /// What base brings along.
 pub(crate) const SETTINGS: &str =
@@ -34,6 +34,27 @@ pub(crate) fn open_in<'c>(
         .setting(lines)
         .file("deploy/settings.yaml", SETTINGS)
         .alone(sandbox)
+}
+
+/// Tries to deploy that branch where a deployment cannot even be planned, which is nobody's fault: it gets no number, nothing
+/// is changed, and the branch stays in the queue.
+#[track_caller]
+pub(crate) fn gets_no_number(shop: &ClusterShop<'_>, branch: &str, arguments: &[&str]) -> Output {
+    let (numbers, changes) = (numbers(shop), shop.changes().len());
+    let output = shop.deploy(arguments);
+    output.code_is(75).stderr_contains("error: plan: ").lacks("Failed Deployment");
+    assert_eq!(self::numbers(shop), numbers, "a number was used");
+    assert_eq!(shop.changes().len(), changes, "{:#?}", shop.changes());
+    assert_eq!(shop.state(branch), "deployable", "no branch is to blame for it");
+    shop.is_sound();
+    output
+}
+
+/// All that bears a number: tags and attempts.
+fn numbers(shop: &ClusterShop<'_>) -> Vec<String> {
+    let has_number =
+        |name: &String| name.starts_with("refs/tags/") || name.starts_with("refs/deploy/attempts/");
+    shop.authority().refs().into_keys().filter(has_number).collect()
 }
 
 /// Other words in base's `deploy.toml`.
