@@ -90,7 +90,7 @@ pub enum NotReady {
         /// What the cluster says about it, in lines.
         evidence: Vec<String>,
     },
-    /// Pods of an earlier revision keep a StatefulSet from going on: [`unblock`](crate::unblock) deletes them, and then the
+    /// Pods of an earlier revision keep a StatefulSet from going on: [`unblock`](crate::unblock::unblock) deletes them, and then the
     /// wait begins again.
     #[error(
         "{object} is held up by pod '{}' of an earlier revision, which does not become ready",
