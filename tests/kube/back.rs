@@ -212,3 +212,28 @@ fn what_was_broken_before_and_is_not_touched_fails_nobody() {
     shop.namespace.kubectl(&["rollout", "status", "deployment/web", "--watch=false"]).success();
     shop.succeeded("deployment-0005");
 }
+
+#[test]
+fn what_a_failed_release_left_behind_is_waited_for_when_it_is_released_again() {
+    let cluster = cluster!();
+    // What a first release left, and what one left behind which only forward is safe.
+    for first in [true, false] {
+        let shop = opening(cluster).with_remote(&sandbox!());
+        let mut objects = vec![deployment("web", "1"), crashing("1")];
+        if !first {
+            release(&shop, "one", &[deployment("web", "1")]);
+            shop.deploy(&[]).success();
+            objects.push(migration());
+        }
+        release(&shop, "next", &objects);
+        shop.deploy(&[]).code_is(1).stderr_contains("left as it is");
+        let base = shop.authority().id("master");
+
+        shop.repo.deploy("deploy-state", &["set", "deployable", "next"]);
+        let output = shop.deploy(&["next"]);
+        output.code_is(1).stdout_contains("Failed Deployment").stdout_contains("/failing' failed: ");
+        assert_eq!(shop.authority().id("master"), base, "what never ran does not land");
+        assert_eq!(shop.state("next"), "staged");
+        shop.is_sound();
+    }
+}

@@ -8,11 +8,11 @@ use git_deploy_core::environment::{Effect, Pulse, Rendered, Work};
 use git_deploy_core::ids::DeploymentId;
 use git_deploy_manifest::{Extent, ObjectId, Stage, part_of};
 
+use super::ClusterDriver;
 use super::said::{of_lease, of_set};
 use super::session::kinds;
 use super::state::{Done, Forward, Held, Session};
 use super::waiting::{Wait, waits_for};
-use super::{ClusterDriver, PATIENCE};
 use crate::apply::{ApplyOptions, apply_stage};
 use crate::objects::IN_FLIGHT;
 use crate::plan::PlannedObject;
@@ -22,6 +22,9 @@ use crate::target::{Applied, Target};
 
 /// How long an object of the same name may take to go.
 pub(super) const LEAVING: Duration = Duration::from_secs(60);
+
+/// How long a cluster may be silent when a phase begins.
+const PHASE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// For how long nobody is expected to have made what was not there when it was planned.
 const FRESH: Duration = Duration::from_secs(5);
@@ -61,10 +64,11 @@ impl ClusterDriver<'_> {
         let begun = Instant::now();
         self.run(step, pulse, async {
             loop {
-                let permit = lease.permit(PATIENCE).await.map_err(of_lease(step))?;
+                let left = PHASE_PATIENCE.saturating_sub(begun.elapsed());
+                let permit = lease.permit(left).await.map_err(of_lease(step))?;
                 match parent.advance(permit, change.clone()).await {
                     // A cluster that is silent for a moment is no reason to give up what is under way.
-                    Err(error) if error.is_passing() && begun.elapsed() < PATIENCE => {
+                    Err(error) if error.is_passing() && begun.elapsed() < PHASE_PATIENCE => {
                         tokio::time::sleep(PAUSE).await;
                     }
                     advanced => return advanced.map_err(of_set(step)),

@@ -202,8 +202,9 @@ impl ClusterDriver<'_> {
         }
         let mut state = self.state.borrow_mut();
         state.known_parent = None;
-        let is_resumed = parent.record().deployment.as_ref() == Some(work.id);
-        state.held = Some(Held { session, set, lease, parent, is_resumed });
+        // Done is also what was gone back from; what a first failure left stands at no success.
+        let stood_at_success = standing.latest.is_some() && parent.record().phase == Some(SetPhase::Done);
+        state.held = Some(Held { session, set, lease, parent, stood_at_success });
         state.cause = Some(cause(work));
         state.is_rollback = standing.back_to.is_some();
         Ok(uid)

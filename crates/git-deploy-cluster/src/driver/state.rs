@@ -44,8 +44,8 @@ pub(super) struct Held {
     pub(super) lease: Lease,
     /// What the cluster knows of the environment.
     pub(super) parent: Parent,
-    /// Whether an earlier run had begun to apply this very deployment.
-    pub(super) is_resumed: bool,
+    /// Whether it stood at the latest success when it was taken: what was not ready then, was so before.
+    pub(super) stood_at_success: bool,
 }
 
 impl Held {

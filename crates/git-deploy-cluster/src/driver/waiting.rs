@@ -67,8 +67,8 @@ impl ClusterDriver<'_> {
 
     /// What is waited for: all but what we did not touch and what was not ready before either.
     pub(super) fn judged(&self, held: &Held, forward: &Forward, applied: &[Applied]) -> Vec<Applied> {
-        // What an earlier run of this deployment has applied looks untouched now.
-        if held.is_resumed && forward.only.is_none() {
+        // What an earlier run, or one that failed, has applied looks untouched now.
+        if !held.stood_at_success && forward.only.is_none() {
             return applied.to_vec();
         }
         let was_unready = |one: &&Applied| {
