@@ -8,6 +8,7 @@ mod ownership;
 mod single;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Mutex;
 
 use futures::stream::{self, StreamExt};
 use git_deploy_core::deployment::Blame;
@@ -27,6 +28,7 @@ use crate::target::Target;
 use absent::absent;
 pub(crate) use ownership::{Owner, owner};
 pub(crate) use single::apply_ours;
+pub(crate) use single::give_change_cause;
 use single::{Planner, Seen};
 
 /// How to plan.
@@ -78,6 +80,8 @@ pub struct PlannedObject {
     pub live: Option<Value>,
     /// The object as the API server says it would be.
     pub result: Option<Value>,
+    /// Whether `kubectl rollout history` is to show a cause of ours for it.
+    pub(crate) takes_cause: bool,
     /// Whether fields are taken over that others hold.
     pub(crate) force: bool,
     /// Whether what other tools hold of it becomes ours.
@@ -257,7 +261,8 @@ pub async fn plan(
         members(connection, resources, set, ids, Depth::Whole),
         autoscaled_targets(connection, resources, targets),
     )?;
-    let planner = Planner { connection, resources, set, targets, options, autoscaled };
+    let missing = Mutex::default();
+    let planner = Planner { connection, resources, set, targets, options, autoscaled, missing };
     let by_key: HashMap<_, &Member> = members.iter().map(|member| (key(&member.id), member)).collect();
     let others = targets.iter().enumerate().filter(|(_, target)| !by_key.contains_key(&key(&target.id)));
     let absent = absent(connection, resources, others).await;

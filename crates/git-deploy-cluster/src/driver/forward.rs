@@ -15,7 +15,7 @@ use super::state::{Done, Forward, Held, Session};
 use super::waiting::{Wait, waits_for};
 use crate::apply::{ApplyOptions, apply_stage};
 use crate::objects::IN_FLIGHT;
-use crate::plan::PlannedObject;
+use crate::plan::{PlannedObject, give_change_cause};
 use crate::prune::{PruneOptions, Pruned, prune};
 use crate::set::{Change, SetPhase};
 use crate::target::{Applied, Target};
@@ -26,8 +26,8 @@ pub(super) const LEAVING: Duration = Duration::from_secs(60);
 /// How long a cluster may be silent when a phase begins.
 const PHASE_PATIENCE: Duration = Duration::from_secs(30);
 
-/// For how long nobody is expected to have made what was not there when it was planned.
-const FRESH: Duration = Duration::from_secs(5);
+/// For how long nobody is expected to have changed what was planned with.
+pub(super) const FRESH: Duration = Duration::from_secs(5);
 
 impl ClusterDriver<'_> {
     /// Applies what was rendered, as it was planned before if it was.
@@ -38,10 +38,14 @@ impl ClusterDriver<'_> {
         rendered: &Rendered,
     ) -> Result<Done, Failure> {
         let planned = self.state.borrow_mut().forward.take();
-        let forward = match planned {
+        let mut forward = match planned {
             Some(forward) => forward,
             None => self.plan_forward(&held.against(), rendered, work.pulse)?,
         };
+        // The number was not known when it was planned.
+        if let Some(cause) = &self.state.borrow().cause {
+            forward.planned.objects.iter_mut().for_each(|object| give_change_cause(object, cause));
+        }
         let deadline = Instant::now() + self.cluster.timeout;
         let adopted = adopted(&forward, held);
         let change =

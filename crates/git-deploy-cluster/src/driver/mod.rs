@@ -15,7 +15,7 @@ mod state;
 mod waiting;
 
 use std::cell::RefCell;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use git_deploy_core::config::Settings;
 use git_deploy_core::config::deploy_toml::{Environment, FirstFailure, Prune, Target as Place};
@@ -33,9 +33,10 @@ use tokio::runtime::Runtime;
 
 use crate::bounds::Bounds;
 use crate::set::Change;
+use forward::FRESH;
 use restore::WayBack;
 use said::of_git;
-use state::{Against, Held, Session, State};
+use state::{Against, Forward, Held, Session, State};
 
 /// How long a phase waits for the Lease to be confirmed again.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -149,6 +150,17 @@ impl<'a> ClusterDriver<'a> {
         Some(Against { session, set: state.set.clone()?, parent: state.known_parent.clone() })
     }
 
+    /// What was planned a moment ago, before the environment was taken, if it is still so: nobody else had it meanwhile
+    /// ([`ClusterDriver::take_cluster`] sees to that), and all of it was tried.
+    fn planned_before(&self, rendered: &Rendered) -> Option<Forward> {
+        let mut state = self.state.borrow_mut();
+        let (from, at) = state.planned_from.take()?;
+        let forward = state.forward.take()?;
+        let is_tried = forward.planned.objects.iter().all(|object| object.unvalidated.is_none());
+        let holds = state.held.is_some() && at.elapsed() < FRESH && from == *rendered;
+        (holds && is_tried && forward.jobs.is_empty()).then_some(forward)
+    }
+
     /// Runs what takes long, and beats the pulse meanwhile.
     fn run<T>(
         &self,
@@ -203,11 +215,18 @@ impl Driver for ClusterDriver<'_> {
     }
 
     fn plan(&self, rendered: &Rendered, pulse: &dyn Pulse) -> Result<Plan, Failure> {
-        let session = self.session(pulse)?;
-        let against = self.against(session).ok_or_else(|| not_held(Step::Plan))?;
-        let forward = self.plan_forward(&against, rendered, pulse)?;
+        let forward = match self.planned_before(rendered) {
+            Some(forward) => forward,
+            None => {
+                let session = self.session(pulse)?;
+                let against = self.against(session).ok_or_else(|| not_held(Step::Plan))?;
+                self.plan_forward(&against, rendered, pulse)?
+            }
+        };
         let told = said::told(&forward);
-        self.state.borrow_mut().forward = Some(forward);
+        let mut state = self.state.borrow_mut();
+        state.planned_from = Some((rendered.clone(), Instant::now()));
+        state.forward = Some(forward);
         Ok(told)
     }
 

@@ -177,6 +177,7 @@ impl ClusterDriver<'_> {
         let gone = self.judged_gone(&place, &set, work.pulse, custody)?;
         let ours = custody.lock()?;
         let above = parent.as_ref().map_or(0, Parent::transitions);
+        let seen = parent.clone();
         let before = parent.as_ref().map(|parent| parent.uid().to_owned());
         // Judged before: what this run knows of other processes belongs to its own thread.
         let judge = |lock: &Lock, token: &str| {
@@ -201,6 +202,15 @@ impl ClusterDriver<'_> {
             return Err(Failure::of_nobody(Step::Plan, why).into());
         }
         let mut state = self.state.borrow_mut();
+        let known = |parent: &Option<Parent>| {
+            parent.as_ref().map(|parent| Record { holder: None, ..parent.record().clone() })
+        };
+        let is_as_checked =
+            known(&state.known_parent) == known(&seen) && lease.fence().transitions == above + 1;
+        if !is_as_checked {
+            // Somebody has had it between the check and now: what was planned then is worth nothing.
+            state.forward = None;
+        }
         state.known_parent = None;
         // Done is also what was gone back from; what a first failure left stands at no success.
         let stood_at_success = standing.latest.is_some() && parent.record().phase == Some(SetPhase::Done);

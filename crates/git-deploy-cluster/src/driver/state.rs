@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use git_deploy_core::environment::Effect;
+use git_deploy_core::environment::{Effect, Rendered};
 use git_deploy_manifest::ObjectId;
 
 use crate::connect::Connection;
@@ -26,6 +26,8 @@ pub(super) struct State {
     pub(super) held: Option<Held>,
     /// What is to be applied, once that is known.
     pub(super) forward: Option<Forward>,
+    /// What that was planned from, and when.
+    pub(super) planned_from: Option<(Rendered, Instant)>,
     /// What was applied.
     pub(super) done: Option<Done>,
     /// Whether bytes of before are applied again because somebody asked for it.

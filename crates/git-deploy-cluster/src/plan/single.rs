@@ -1,5 +1,8 @@
 //! The plan of one object.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use git_deploy_core::environment::Effect;
 use git_deploy_manifest::fields::{self, MANAGER, REPLICAS_MANAGER};
 use git_deploy_manifest::value::{annotation, is_being_deleted, resource_version, uid};
@@ -29,6 +32,8 @@ pub(super) struct Planner<'a> {
     pub(super) targets: &'a [Target],
     pub(super) options: &'a PlanOptions,
     pub(super) autoscaled: Vec<Autoscaled>,
+    /// Namespaces that are not there yet, as the first object of each has found out.
+    pub(super) missing: Mutex<BTreeSet<String>>,
 }
 
 /// What is known of an object before it is asked for.
@@ -73,7 +78,6 @@ impl Planner<'_> {
         if let Some(live) = live.as_ref().filter(|_| !is_leaving) {
             self.require_ours(id, live)?;
         }
-        let gives_cause = self.gives_change_cause(target);
         let mut planned = self.prepared(target, live, order, is_leaving);
         if self.is_as_wanted(&planned) {
             planned.result.clone_from(&planned.live);
@@ -87,11 +91,8 @@ impl Planner<'_> {
             }
             Trial::Accepted { result, force } => accept(&mut planned, result, force),
         }
-        if gives_cause && template_changes(&planned) {
-            let cause = self.options.change_cause.as_deref().unwrap_or_default();
-            for object in std::iter::once(&mut planned.target.wanted).chain(&mut planned.result) {
-                set_metadata(object, "annotations", CHANGE_CAUSE, cause);
-            }
+        if let Some(cause) = &self.options.change_cause {
+            give_change_cause(&mut planned, cause);
         }
         Ok(planned)
     }
@@ -123,6 +124,7 @@ impl Planner<'_> {
 
     /// The object as it will be applied, and how.
     fn prepared(&self, target: &Target, live: Option<Value>, order: i64, is_leaving: bool) -> PlannedObject {
+        let takes_cause = has_change_cause(target);
         let mut target = target.clone();
         let before = live.as_ref().filter(|_| !is_leaving);
         let circumstances = Circumstances { live: before, autoscaled: self.is_autoscaled(&target.id) };
@@ -131,9 +133,7 @@ impl Planner<'_> {
             set_metadata(&mut target.wanted, "labels", PART_OF_LABEL, &self.set.id);
         }
         // As it is, until it is known that the template changes; also for whoever only looks and gives none.
-        if has_change_cause(&target)
-            && let Some(cause) = before.and_then(|live| annotation(live, CHANGE_CAUSE))
-        {
+        if takes_cause && let Some(cause) = before.and_then(|live| annotation(live, CHANGE_CAUSE)) {
             set_metadata(&mut target.wanted, "annotations", CHANGE_CAUSE, cause);
         }
         let mut stage = Stage::of(&target.id, &target.wanted);
@@ -152,6 +152,7 @@ impl Planner<'_> {
             order,
             effect: Effect::Keep,
             unvalidated: None,
+            takes_cause,
             force: self.options.force_conflicts,
             adopt: self.options.force_conflicts && before.is_some_and(|live| fields::adopted(live).is_some()),
             hand_over_replicas: before.is_some_and(lets_go),
@@ -197,6 +198,9 @@ impl Planner<'_> {
             let kind = &target.id.kind;
             return Ok(Trial::NotPossible(format!("kind '{kind}' is defined by this deployment")));
         }
+        if let Some(namespace) = target.id.namespace.as_ref().filter(|namespace| self.is_missing(namespace)) {
+            return Ok(Trial::NotPossible(not_there_yet(namespace)));
+        }
         let how = How { manager: MANAGER, force: planned.force, dry_run: true };
         match apply_ours(self.connection, target.into(), &target.wanted, how).await {
             Ok((result, force)) => Ok(Trial::Accepted { result, force }),
@@ -217,14 +221,15 @@ impl Planner<'_> {
         if let Some(namespace) = target.id.namespace.as_deref().filter(|namespace| missing(namespace)) {
             let is_brought = |other: &Target| other.id.is_namespace() && other.id.name == namespace;
             if namespace == self.set.namespace || self.targets.iter().any(is_brought) {
-                return Some(format!("namespace '{namespace}' is not there yet"));
+                self.missing.lock().unwrap_or_else(PoisonError::into_inner).insert(namespace.to_owned());
+                return Some(not_there_yet(namespace));
             }
         }
         self.targets.iter().find(brought).map(|other| format!("{} is not there yet", other.id))
     }
 
-    fn gives_change_cause(&self, target: &Target) -> bool {
-        self.options.change_cause.is_some() && has_change_cause(target)
+    fn is_missing(&self, namespace: &str) -> bool {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner).contains(namespace)
     }
 
     fn is_known(&self, target: &Target) -> bool {
@@ -283,6 +288,19 @@ fn accept(planned: &mut PlannedObject, mut result: Value, force: bool) {
         Some(_) => Effect::Keep,
     };
     planned.result = Some(result);
+}
+
+fn not_there_yet(namespace: &str) -> String {
+    format!("namespace '{namespace}' is not there yet")
+}
+
+/// Has `kubectl rollout history` show a cause for the revision that this makes, if it makes one and the manifest gives none.
+pub(crate) fn give_change_cause(planned: &mut PlannedObject, cause: &str) {
+    if planned.takes_cause && planned.effect != Effect::Keep && template_changes(planned) {
+        for object in std::iter::once(&mut planned.target.wanted).chain(&mut planned.result) {
+            set_metadata(object, "annotations", CHANGE_CAUSE, cause);
+        }
+    }
 }
 
 /// Whether the pods' template is, or may be, another than before.
