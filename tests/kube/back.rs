@@ -5,7 +5,7 @@ use git_deploy_testkit::shop::{ClusterShop, Opening, in_cluster};
 use git_deploy_testkit::{cluster, sandbox};
 use serde_json::{Value, json};
 
-use crate::support::{MANIFEST, behaving, config_map, deployment, yaml};
+use crate::support::{MANIFEST, behaving, config_map, deployment, migration, yaml};
 
 fn opening(cluster: &Cluster) -> Opening<'_> {
     in_cluster(cluster, "back").setting("crash-grace = \"1s\"")
@@ -19,26 +19,6 @@ fn crashing(version: &str) -> Value {
 fn with_replicas(mut deployment: Value, replicas: u32) -> Value {
     deployment["spec"]["replicas"] = json!(replicas);
     deployment
-}
-
-/// A migration that is fine.
-fn migration() -> Value {
-    let job = json!({
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": { "name": "migrate", "annotations": { "git-deploy/one-time": "true" } },
-        "spec": {
-            "backoffLimit": 0,
-            "template": {
-                "metadata": { "labels": { "app": "migrate" } },
-                "spec": {
-                    "restartPolicy": "Never",
-                    "containers": [{ "name": "main", "image": "registry.example.org/migrate:1" }],
-                },
-            },
-        },
-    });
-    behaving(job, "exits", json!({}))
 }
 
 fn release(shop: &ClusterShop<'_>, name: &str, objects: &[Value]) {
@@ -68,7 +48,7 @@ fn behind_a_migration_of_an_earlier_failure_nobody_goes_back_and_the_queue_waits
     let shop = opening(cluster).with_remote(&sandbox!());
     release(&shop, "one", &[config_map("colours", "1"), deployment("web", "1")]);
     shop.deploy(&[]).success();
-    release(&shop, "two", &[config_map("colours", "2"), migration(), crashing("2")]);
+    release(&shop, "two", &[config_map("colours", "2"), migration("exits", json!({})), crashing("2")]);
     shop.deploy(&[]).code_is(1).stderr_contains("only forward is safe");
     shop.failed("deployment-0002", "only forward is safe");
 
@@ -223,7 +203,7 @@ fn what_a_failed_release_left_behind_is_waited_for_when_it_is_released_again() {
         if !first {
             release(&shop, "one", &[deployment("web", "1")]);
             shop.deploy(&[]).success();
-            objects.push(migration());
+            objects.push(migration("exits", json!({})));
         }
         release(&shop, "next", &objects);
         shop.deploy(&[]).code_is(1).stderr_contains("left as it is");

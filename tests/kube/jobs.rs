@@ -5,32 +5,16 @@ use git_deploy_testkit::shop::{ClusterShop, Opening, in_cluster};
 use git_deploy_testkit::{Output, cluster, sandbox};
 use serde_json::{Value, json};
 
-use crate::support::{MANIFEST, behaving, config_map, deployment, ours, yaml};
+use crate::support::{self, MANIFEST, behaving, config_map, deployment, ours, yaml};
 
 /// What the migration depends on, and nothing else.
 const SCHEMA: &str = "db/schema.sql";
 
-/// A migration whose pods behave so.
+/// A migration whose pods behave so, and that runs again when the schema changes.
 fn migration(behaviour: &str, annotations: Value) -> Value {
-    let job = json!({
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": "migrate",
-            "annotations": { "git-deploy/one-time": "true", "git-deploy/once-paths": SCHEMA },
-        },
-        "spec": {
-            "backoffLimit": 0,
-            "template": {
-                "metadata": { "labels": { "app": "migrate" } },
-                "spec": {
-                    "restartPolicy": "Never",
-                    "containers": [{ "name": "main", "image": "registry.example.org/migrate:1" }],
-                },
-            },
-        },
-    });
-    behaving(job, behaviour, annotations)
+    let mut job = support::migration(behaviour, annotations);
+    job["metadata"]["annotations"]["git-deploy/once-paths"] = json!(SCHEMA);
+    job
 }
 
 /// One that succeeds.

@@ -88,3 +88,23 @@ fn is_rolled_out(object: &Value) -> bool {
         && object["status"]["observedGeneration"] == object["metadata"]["generation"]
         && object["metadata"]["deletionTimestamp"].is_null()
 }
+
+/// A one-time job whose pods behave so.
+pub(crate) fn migration(behaviour: &str, annotations: Value) -> Value {
+    let job = json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": { "name": "migrate", "annotations": { "git-deploy/one-time": "true" } },
+        "spec": {
+            "backoffLimit": 0,
+            "template": {
+                "metadata": { "labels": { "app": "migrate" } },
+                "spec": {
+                    "restartPolicy": "Never",
+                    "containers": [{ "name": "main", "image": "registry.example.org/migrate:1" }],
+                },
+            },
+        },
+    });
+    behaving(job, behaviour, annotations)
+}

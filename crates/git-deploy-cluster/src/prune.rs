@@ -32,10 +32,8 @@ pub struct PruneOptions {
     pub other_namespaces: BTreeSet<String>,
     /// How long may be waited for what is deleted together to be gone.
     pub gone_timeout: Duration,
-    /// Whether nothing at all may be wanted: what a first deployment left that failed. Otherwise an empty set is taken for a
-    /// mistake.
-    pub all: bool,
-    /// Nothing but these may be deleted, these whatever they say about keeping; `None`: whatever is not wanted.
+    /// Nothing but these may be deleted, these whatever they say about keeping; `None`: whatever is not wanted. Without
+    /// them an empty set is taken for a mistake.
     pub only: Option<Vec<ObjectId>>,
 }
 
@@ -140,7 +138,7 @@ pub async fn prune(
 ) -> Result<Pruned, PruneError> {
     let members =
         members(connection, resources, set, wanted.iter().map(|target| &target.id), Depth::Metadata).await?;
-    if wanted.is_empty() && !members.is_empty() && !options.all {
+    if wanted.is_empty() && !members.is_empty() && options.only.is_none() {
         return Err(PruneError::EmptySet);
     }
     let (deletions, kept) = judge(connection, resources, set, wanted, &members, options, None).await?;

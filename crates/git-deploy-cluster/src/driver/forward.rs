@@ -182,7 +182,7 @@ impl ClusterDriver<'_> {
             self.begin_phase(held, Step::Verify, pulse, &Change::to(SetPhase::Pruning))?;
             let view = held.view();
             let only = forward.only.clone();
-            let options = PruneOptions { only, ..self.prune_options(forward.wanted.is_empty()) };
+            let options = PruneOptions { only, ..self.prune_options() };
             let pruned = self.run(Step::Verify, pulse, async {
                 let Session { connection, resources } = &held.session;
                 let pruned =

@@ -82,8 +82,7 @@ impl ClusterDriver<'_> {
         let options = PlanOptions {
             force_conflicts: self.options.force_conflicts,
             change_cause: self.state.borrow().cause.clone(),
-            prune: matches!(purpose, Purpose::ApplyAndPrune | Purpose::Look)
-                .then(|| self.prune_options(objects.is_empty())),
+            prune: matches!(purpose, Purpose::ApplyAndPrune | Purpose::Look).then(|| self.prune_options()),
         };
         let (mut planned, jobs) = self.run(Step::Plan, pulse, async {
             if !looks {
@@ -139,11 +138,10 @@ impl ClusterDriver<'_> {
         targets.map_err(|problems| of_targets(&problems))
     }
 
-    pub(super) fn prune_options(&self, all: bool) -> PruneOptions {
+    pub(super) fn prune_options(&self) -> PruneOptions {
         PruneOptions {
             other_namespaces: self.cluster.bounds.other_namespaces(&self.cluster.namespace),
             gone_timeout: LEAVING,
-            all,
             only: None,
         }
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use futures::stream::{self, StreamExt};
 use git_deploy_core::config::deploy_toml::FirstFailure;
 use git_deploy_core::deployment::{Close, Failure, Step};
-use git_deploy_core::environment::{Previous, Pulse, Rendered, Restored, Work, kept};
+use git_deploy_core::environment::{Previous, Pulse, Restored, Work, kept};
 use git_deploy_core::ids::{CommitId, DeploymentId};
 use git_deploy_manifest::{Object, ObjectId};
 
@@ -55,28 +55,31 @@ impl ClusterDriver<'_> {
             return Ok((Restored::Left(why), SetPhase::Degraded));
         }
         self.observer.step("Restoring", &format!("what {} had applied", previous.id));
-        let rendered = kept::read(self.repository, previous.kept).map_err(of_git(Step::Apply))?;
-        self.apply_again(held, &rendered, way, work)?;
+        self.apply_again(held, self.kept_objects(previous.kept)?, way, work)?;
         Ok((Restored::Back, SetPhase::Done))
     }
 
-    /// The objects that a commit keeps, or nothing where there is none.
-    fn kept_objects(&self, commit: Option<CommitId>) -> Result<Vec<Object>, Failure> {
-        let Some(commit) = commit else { return Ok(Vec::new()) };
+    /// The objects that a commit keeps.
+    fn kept_objects(&self, commit: CommitId) -> Result<Vec<Object>, Failure> {
         objects(&kept::read(self.repository, commit).map_err(of_git(Step::Apply))?)
+    }
+
+    /// What the failed deployment was going to apply, or nothing if it did not come that far.
+    fn failed_targets(&self, held: &Held, way: &WayBack<'_>) -> Result<Vec<Target>, Failure> {
+        let failed = way.failed.map(|commit| self.kept_objects(commit)).transpose()?;
+        self.targets(&held.session, &failed.unwrap_or_default())
     }
 
     /// What the failed deployment brought and what may therefore be deleted: not what was there before it, be it of the set
     /// or not, and not what holds what others have written since.
-    fn brought(&self, held: &Held, failed: &[Object], before: &[Target]) -> Result<Vec<ObjectId>, Failure> {
+    fn brought(held: &Held, failed: &[Target], before: &[Target]) -> Vec<ObjectId> {
         let adopted = &held.parent.record().adopted;
         let is_brought = |id: &ObjectId| {
             !before.iter().any(|target| target.id.is_same(id))
                 && !adopted.contains(&id.file_name())
                 && !holds_data(id)
         };
-        let ids = self.targets(&held.session, failed)?.into_iter().map(|target| target.id);
-        Ok(ids.filter(is_brought).collect())
+        failed.iter().map(|target| &target.id).filter(|id| is_brought(id)).cloned().collect()
     }
 
     /// There is nothing to go back to.
@@ -93,9 +96,9 @@ impl ClusterDriver<'_> {
             }
             FirstFailure::Remove => {
                 self.observer.step("Removing", "what a first deployment left that failed");
-                let failed = self.kept_objects(way.failed)?;
+                let failed = self.failed_targets(held, way)?;
                 let mut forward = self.plan_objects(&held.against(), &[], Purpose::GoBack, pulse)?;
-                forward.only = Some(self.brought(held, &failed, &[])?);
+                forward.only = Some(Self::brought(held, &failed, &[]));
                 forward.prunes = true;
                 self.prune(held, &forward, pulse)?;
                 Ok((Restored::Back, SetPhase::Done))
@@ -109,15 +112,12 @@ impl ClusterDriver<'_> {
         &self,
         session: &Session,
         mut objects: Vec<Object>,
-        failed: &[Object],
+        failed: &[Target],
         pulse: &dyn Pulse,
     ) -> Result<Vec<Object>, Failure> {
         let set_by_failed = |id: &ObjectId| {
-            let same = |object: &&Object| {
-                let other = object.id();
-                other.kind == id.kind && other.group == id.group && other.name == id.name
-            };
-            failed.iter().find(same).and_then(|object| object.value().pointer("/spec/replicas")).cloned()
+            let same = failed.iter().find(|target| target.id.is_same(id));
+            same.and_then(|target| target.wanted.pointer("/spec/replicas"))
         };
         let targets = self.targets(session, &objects)?;
         self.run(Step::Apply, pulse, async {
@@ -135,7 +135,7 @@ impl ClusterDriver<'_> {
                 })?;
                 let replicas = live.as_ref().and_then(|live| live.pointer("/spec/replicas")).cloned();
                 if let Some(replicas) =
-                    replicas.filter(|replicas| set_by_failed(&targets[index].id).as_ref() != Some(replicas))
+                    replicas.filter(|replicas| set_by_failed(&targets[index].id) != Some(replicas))
                 {
                     objects[index].value_mut()["spec"]["replicas"] = replicas;
                 }
@@ -149,19 +149,19 @@ impl ClusterDriver<'_> {
     fn apply_again(
         &self,
         held: &mut Held,
-        rendered: &Rendered,
+        objects: Vec<Object>,
         way: &WayBack<'_>,
         work: Work<'_>,
     ) -> Result<(), Failure> {
         let (id, pulse) = (work.id, work.pulse);
-        let before = self.targets(&held.session, &objects(rendered)?)?;
-        let failed = self.kept_objects(way.failed)?;
-        let (left, again): (Vec<Object>, Vec<Object>) = objects(rendered)?.into_iter().partition(is_left);
+        let before = self.targets(&held.session, &objects)?;
+        let failed = self.failed_targets(held, way)?;
+        let (left, again): (Vec<Object>, Vec<Object>) = objects.into_iter().partition(is_left);
         let again = self.with_live_replicas(&held.session, again, &failed, pulse)?;
         let mut forward = self.plan_objects(&held.against(), &again, Purpose::GoBack, pulse)?;
         // What is not applied again is not deleted either.
         forward.wanted.extend(self.targets(&held.session, &left)?);
-        forward.only = Some(self.brought(held, &failed, &before)?);
+        forward.only = Some(Self::brought(held, &failed, &before));
         forward.prunes = true;
         let deadline = Instant::now() + self.cluster.timeout;
         let widened = Change::default().widening(extent(&forward.wanted));

@@ -123,7 +123,6 @@ impl Lab {
         PruneOptions {
             other_namespaces: self.bounds.other_namespaces(self.namespace.name()),
             gone_timeout: Duration::from_secs(20),
-            all: false,
             only: None,
         }
     }
