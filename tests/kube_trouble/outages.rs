@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use git_deploy_testkit::cluster::{Cluster, Options, eventually};
+use git_deploy_testkit::cluster::{Cluster, Options, Proxy, eventually};
 use git_deploy_testkit::shop::ClusterShop;
 use git_deploy_testkit::{Running, cluster, sandbox};
 
@@ -58,10 +58,24 @@ fn second(moment: Moment) -> String {
     [old, many("second"), deployment("web", "2", &pods)].concat()
 }
 
+/// A way to the cluster that is slow enough for the moment to be met.
+fn slow_way(shop: &ClusterShop<'_>, cluster: &Cluster, moment: Moment) -> Proxy {
+    let proxy = cluster.proxy();
+    proxy.set_delay(Duration::from_millis(if moment == Moment::Plan { 100 } else { 15 }));
+    if moment == Moment::Plan {
+        shop.repo.install_hook(
+            "reference-transaction",
+            "[ \"$1\" = committed ] || exit 0\nwhile read -r old new ref; do\n  case $ref in refs/deploy/attempts/*) git cat-file -p \"$new\" | grep -q 'phase: claimed' && sleep 6 ;; esac\ndone\nexit 0",
+        );
+    }
+    proxy
+}
+
 /// Starts the second deployment, through a slow network, and waits for the moment.
 fn until(shop: &ClusterShop<'_>, moment: Moment) -> Running {
     let mut running = shop.start();
     match moment {
+        // What was planned before the claim is too old by then, and is planned once more.
         Moment::Plan => running.wait_for_words("Rendering"),
         Moment::Apply => {
             running.wait_for_words("Applying");
@@ -104,8 +118,7 @@ fn an_api_server_that_is_killed_and_comes_back_delays_a_deployment_in_every_phas
         let shop = open(&sandbox!(), &cluster);
         shop.deploy_more("one", &first());
         shop.release_more("two", &second(moment));
-        let proxy = cluster.proxy();
-        proxy.set_delay(Duration::from_millis(15));
+        let proxy = slow_way(&shop, &cluster, moment);
         let shop = shop.by(cluster.kubeconfig_through(&proxy));
         let running = until(&shop, moment);
         cluster.api_server().restart();
@@ -142,8 +155,7 @@ fn stays_away(cluster: &Cluster, moment: Moment) {
     let shop = open_with(&sandbox!(), cluster, "timeout = \"15s\"");
     shop.deploy_more("one", &first());
     shop.release_more("two", &second(moment));
-    let proxy = cluster.proxy();
-    proxy.set_delay(Duration::from_millis(15));
+    let proxy = slow_way(&shop, cluster, moment);
     let shop = shop.by(cluster.kubeconfig_through(&proxy));
     let running = until(&shop, moment);
     proxy.refuse();
