@@ -1,5 +1,6 @@
 //! `git deploy-log`: the ledger, as it stands in annotated tags.
 
+use git_deploy_testkit::shop::Shop;
 use git_deploy_testkit::{Repo, Sandbox, sandbox};
 
 fn shop(sandbox: &Sandbox) -> Repo {
@@ -27,9 +28,9 @@ fn deployments_are_shown_newest_first() {
     tag(&repo, "deployment-staging-0001", "aborted", "staging", 3, "");
     let commit = repo.id("HEAD");
     repo.deploy("deploy-log", &["--porcelain"]).stderr_is("").stdout_is(&format!(
-        "deployment-0002 failure production {commit} 2026-11-20T12:05:00Z\n\
-         deployment-staging-0001 aborted staging {commit} 2026-11-20T12:03:00Z\n\
-         deployment-0001 success production {commit} 2026-11-20T12:01:00Z\n"
+        "deployment-0002 failure production {commit} 2026-11-20T12:05:00Z -\n\
+         deployment-staging-0001 aborted staging {commit} 2026-11-20T12:03:00Z -\n\
+         deployment-0001 success production {commit} 2026-11-20T12:01:00Z -\n"
     ));
     let people = repo.deploy("deploy-log", &[]);
     let short = &commit[..10];
@@ -143,5 +144,26 @@ fn a_long_reason_is_one_short_line_for_people_and_whole_for_programs() {
     let people = repo.deploy("deploy-log", &[]);
     assert!(people.line().ends_with("it did not run..."), "{people}");
     assert!(people.line().len() < 160, "{people}");
+    repo.deploy("deploy-log", &["-v"]).stdout_contains(reason.trim_end());
     repo.deploy("deploy-log", &["--json"]).stdout_contains(reason.trim_end());
+}
+
+#[test]
+fn a_success_that_went_back_says_so_and_where_to() {
+    let shop = Shop::alone(&sandbox!());
+    for name in ["one", "two"] {
+        shop.deployable(name, &format!("{name}.txt"), "x\n");
+        shop.deploy(&[]).success();
+    }
+    shop.deploy(&["--rollback"]).success();
+    let log = |arguments: &[&str]| shop.repo.deploy("deploy-log", arguments);
+    let lines = log(&[]);
+    assert!(lines.lines()[0].ends_with("back to deployment-0001"), "{lines}");
+    assert!(lines.lines()[1].ends_with("two"), "{lines}");
+    let lines = log(&["--porcelain"]);
+    let last = |index: usize| lines.lines()[index].rsplit(' ').next().unwrap_or_default().to_owned();
+    assert_eq!((last(0).as_str(), last(1).as_str()), ("deployment-0001", "-"), "{lines}");
+    let lines = log(&["--json"]);
+    assert!(lines.lines()[0].contains(r#""rollback":"deployment-0001""#), "{lines}");
+    assert!(!lines.lines()[1].contains("rollback"), "{lines}");
 }

@@ -27,7 +27,7 @@ fn log(arguments: &args::Log, shell: &mut Shell) -> Result<Exit, CommandError> {
     deployments.truncate(arguments.max_count.unwrap_or(usize::MAX));
     match arguments.output.format() {
         Format::Human => {
-            print(&deployments, shell);
+            print(&deployments, arguments.common.verbose > 0, shell);
             if deployments.is_empty() && arguments.max_count != Some(0) {
                 say_nothing_is_there(arguments.env.as_deref(), &ledger.deployments, shell);
             }
@@ -55,7 +55,11 @@ fn say_nothing_is_there(environment: Option<&str>, all: &[Deployment], shell: &m
     shell.hint(format!("there were deployments to: {}", known.join(", ")));
 }
 
-fn print(deployments: &[&Deployment], shell: &mut Shell) {
+fn print(deployments: &[&Deployment], is_whole: bool, shell: &mut Shell) {
+    let reason = |deployment: &Deployment| {
+        let reason = deployment.reason.as_deref().unwrap_or_default();
+        if is_whole { reason.to_owned() } else { shell::brief(reason) }
+    };
     let mut table = Table::new();
     for deployment in deployments {
         let style = match deployment.outcome {
@@ -68,20 +72,30 @@ fn print(deployments: &[&Deployment], shell: &mut Shell) {
             Text::from(&deployment.environment),
             Text::new().styled(shell::COMMIT, deployment.commit.brief()),
             Text::from(deployment.finished),
-            Text::from(deployment.branch.as_ref().map(RefName::short).unwrap_or_default()),
-            Text::from(shell::brief(deployment.reason.as_deref().unwrap_or_default())),
+            Text::from(source(deployment)),
+            Text::from(reason(deployment)),
         ]);
     }
     table.print(shell);
 }
 
-fn record(deployment: &Deployment) -> [String; 5] {
+/// The branch that it came from, or where it went back to.
+fn source(deployment: &Deployment) -> String {
+    match (&deployment.branch, &deployment.rollback) {
+        (_, Some(to)) => format!("back to {to}"),
+        (Some(branch), None) => branch.short().to_owned(),
+        (None, None) => String::new(),
+    }
+}
+
+fn record(deployment: &Deployment) -> [String; 6] {
     [
         deployment.id.to_string(),
         deployment.outcome.to_string(),
         deployment.environment.to_string(),
         deployment.commit.to_string(),
         deployment.finished.to_string(),
+        deployment.rollback.as_ref().map(ToString::to_string).unwrap_or_default(),
     ]
 }
 
@@ -94,5 +108,7 @@ fn object(deployment: &Deployment) -> Object {
         .with("started", deployment.started.to_string())
         .with_known("reason", deployment.reason.as_deref())
         .with_known("previous", deployment.previous.as_ref().map(ToString::to_string))
+        .with_known("rollback", deployment.rollback.as_ref().map(ToString::to_string))
+        .with_known("left", deployment.left())
         .with_list("images", &deployment.images)
 }
