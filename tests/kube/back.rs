@@ -217,3 +217,81 @@ fn what_a_failed_release_left_behind_is_waited_for_when_it_is_released_again() {
         shop.is_sound();
     }
 }
+
+/// A class whose volumes nobody makes, and which are not waited for.
+fn storage_class(name: &str) -> Value {
+    json!({
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": { "name": name },
+        "provisioner": "kubernetes.io/no-provisioner",
+        "volumeBindingMode": "WaitForFirstConsumer",
+    })
+}
+
+fn claim(class: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": { "name": "data" },
+        "spec": {
+            "storageClassName": class,
+            "accessModes": ["ReadWriteOnce"],
+            "resources": { "requests": { "storage": "1Gi" } },
+        },
+    })
+}
+
+fn definition(group: &str) -> Value {
+    let schema = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": { "name": format!("widgets.{group}") },
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": { "kind": "Widget", "plural": "widgets", "singular": "widget", "listKind": "WidgetList" },
+            "versions": [
+                { "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": schema } },
+            ],
+        },
+    })
+}
+
+#[test]
+fn what_holds_data_is_made_anew_where_it_is_gone_and_else_stays_as_it_is() {
+    let cluster = cluster!();
+    let shop = opening(cluster).setting("allow-kinds = [\"*\"]").with_remote(&sandbox!());
+    let class = shop.namespace.to_string();
+    let group = format!("{class}.example.org");
+    let widget =
+        json!({ "apiVersion": format!("{group}/v1"), "kind": "Widget", "metadata": { "name": "small" } });
+    let kept = |storage| {
+        let mut other = claim(&class);
+        other["metadata"]["name"] = json!("other");
+        other["metadata"]["labels"] = json!({ "release": storage });
+        other
+    };
+    let web = deployment("web", "1");
+    release(
+        &shop,
+        "one",
+        &[storage_class(&class), claim(&class), kept("1"), definition(&group), widget, web],
+    );
+    shop.deploy(&[]).success();
+    for (kind, name) in [("pvc", "data"), ("crd", format!("widgets.{group}").as_str())] {
+        shop.namespace.kubectl(&["delete", kind, name]).success();
+    }
+    assert_eq!(shop.namespace.find("pvc", "data"), None);
+    let uid = shop.namespace.get("pvc", "other")["metadata"]["uid"].clone();
+
+    let failing = [storage_class(&class), kept("2"), deployment("web", "2"), crashing("1")];
+    fails_and_goes_back(&shop, "two", &[], &failing);
+    assert_eq!(shop.namespace.get("pvc", "data")["spec"]["storageClassName"], class);
+    assert!(shop.namespace.find(&format!("widgets.{group}"), "small").is_some());
+    let other = shop.namespace.get("pvc", "other");
+    assert_eq!((&other["metadata"]["uid"], &other["metadata"]["labels"]["release"]), (&uid, &json!("2")));
+    shop.cluster.kubectl(&["delete", "storageclass", &class]).success();
+    shop.cluster.kubectl(&["delete", "crd", &format!("widgets.{group}")]).success();
+}

@@ -7,6 +7,7 @@ use git_deploy_core::config::deploy_toml::FirstFailure;
 use git_deploy_core::deployment::{Close, Failure, Step};
 use git_deploy_core::environment::{Previous, Pulse, Restored, Work, kept};
 use git_deploy_core::ids::{CommitId, DeploymentId};
+use git_deploy_manifest::value::is_being_deleted;
 use git_deploy_manifest::{Object, ObjectId};
 
 use super::ClusterDriver;
@@ -15,6 +16,7 @@ use super::jobs::forward_only;
 use super::planning::Purpose;
 use super::said::{objects, of_git};
 use super::state::{Held, Session};
+use crate::api_error::ApiErrorKind;
 use crate::objects::IN_FLIGHT;
 use crate::set::{Change, SetFailure, SetPhase};
 use crate::target::Target;
@@ -145,6 +147,48 @@ impl ClusterDriver<'_> {
         })
     }
 
+    /// What is left as it is, and what is applied again: also what holds data if it is gone, which harms nothing.
+    fn parted(
+        &self,
+        session: &Session,
+        objects: Vec<Object>,
+        targets: &[Target],
+        pulse: &dyn Pulse,
+    ) -> Result<(Vec<Object>, Vec<Object>), Failure> {
+        let holding = targets.iter().enumerate().filter(|(_, target)| holds_data(&target.id));
+        let gone: Vec<usize> = self.run(Step::Apply, pulse, async {
+            let mut live = stream::iter(holding)
+                .map(async |(index, target)| (index, target, session.connection.get(target.into()).await))
+                .buffer_unordered(IN_FLIGHT);
+            let mut gone = Vec::new();
+            while let Some((index, target, live)) = live.next().await {
+                match live {
+                    Ok(None) => gone.push(index),
+                    Ok(Some(live)) if is_being_deleted(&live) => {
+                        self.observer.warn(&format!("{} is being deleted and is left as it is", target.id));
+                    }
+                    Ok(Some(_)) => {}
+                    // Who may work in a namespace need not be allowed to look at it: it counts as there.
+                    Err(error) if *error.kind() == ApiErrorKind::Forbidden => {}
+                    Err(error) => {
+                        let why = format!("cannot see whether {} is there: {error}", target.id);
+                        return Err(Failure::new(Step::Apply, error.blame(), why).hint(error.hint()));
+                    }
+                }
+            }
+            Ok(gone)
+        })?;
+        let mut parted = (Vec::new(), Vec::new());
+        for (index, object) in objects.into_iter().enumerate() {
+            if is_left(&object) && !gone.contains(&index) {
+                parted.0.push(object);
+            } else {
+                parted.1.push(object);
+            }
+        }
+        Ok(parted)
+    }
+
     /// Applies bytes of before in the same phases, waits, and deletes last what came with what failed.
     fn apply_again(
         &self,
@@ -156,7 +200,7 @@ impl ClusterDriver<'_> {
         let (id, pulse) = (work.id, work.pulse);
         let before = self.targets(&held.session, &objects)?;
         let failed = self.failed_targets(held, way)?;
-        let (left, again): (Vec<Object>, Vec<Object>) = objects.into_iter().partition(is_left);
+        let (left, again) = self.parted(&held.session, objects, &before, pulse)?;
         let again = self.with_live_replicas(&held.session, again, &failed, pulse)?;
         let mut forward = self.plan_objects(&held.against(), &again, Purpose::GoBack, pulse)?;
         // What is not applied again is not deleted either.
@@ -187,7 +231,7 @@ fn migrated(held: &Held, before: &DeploymentId) -> Option<String> {
     forward_only(held.parent.record(), since).map(str::to_owned)
 }
 
-/// Kinds that hold what others have written since: never applied again, never deleted on the way back.
+/// Kinds that hold what others have written since: never changed, never deleted on the way back.
 const HOLD_DATA: [(&str, &str); 4] = [
     ("apiextensions.k8s.io", "CustomResourceDefinition"),
     ("", "Namespace"),
@@ -195,7 +239,7 @@ const HOLD_DATA: [(&str, &str); 4] = [
     ("", "PersistentVolume"),
 ];
 
-/// What is not applied again: jobs would run again.
+/// What is not applied again where it is there: jobs would run again.
 fn is_left(object: &Object) -> bool {
     let id = object.id();
     id.is_job() || holds_data(id)
