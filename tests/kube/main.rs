@@ -7,6 +7,7 @@ mod kill;
 mod landing;
 mod look;
 mod order;
+mod progress;
 mod runners;
 mod shop;
 mod support;

@@ -2,6 +2,7 @@
 //!
 //! Read before anything is rolled back, because going back takes the pods away and the events' objects with them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -12,6 +13,7 @@ use kube::core::discovery::ApiResource;
 use kube::core::{DynamicObject, Request};
 use serde_json::Value;
 
+use crate::alike::gist;
 use crate::api_error::{ApiError, ApiErrorKind};
 use crate::connect::Connection;
 
@@ -69,34 +71,75 @@ async fn events_of(connection: &Connection, suspect: &Suspect) -> Result<Vec<Val
     }
 }
 
-/// The last warnings; where there is none, what else was noted last.
+/// The last warnings; where there is none, what else was noted last. What is said of several pods, or again, is one.
 fn lines(mut events: Vec<Value>) -> Vec<String> {
     events.sort_by(|one, other| last_seen(one).cmp(last_seen(other)));
     let (warnings, others): (Vec<_>, Vec<_>) =
         events.iter().partition(|event| text(event, "/type") == "Warning");
     let (chosen, most) = if warnings.is_empty() { (others, OTHERS) } else { (warnings, WARNINGS) };
-    let mut lines = Vec::new();
+    let mut groups: Vec<Group<'_>> = Vec::new();
     for event in chosen.into_iter().rev() {
-        let line = line(event);
-        if lines.len() < most && !lines.contains(&line) {
-            lines.push(line);
+        match groups.iter_mut().find(|group| group.is_of(event)) {
+            Some(group) => group.take_in(event),
+            None => groups.push(Group::of(event)),
         }
     }
-    lines.reverse();
-    lines
+    groups.iter().take(most).rev().map(Group::line).collect()
 }
 
-/// `BackOff, 5 times (Pod 'web-7d9'): back-off restarting failed container`
-fn line(event: &Value) -> String {
-    let times = event.pointer("/series/count").or_else(|| event.pointer("/count")).and_then(Value::as_i64);
-    let times = times.filter(|times| *times > 1).map(|times| format!(", {times} times")).unwrap_or_default();
-    format!(
-        "{}{times} ({} '{}'): {}",
-        one_line(text(event, "/reason")),
-        one_line(text(event, "/involvedObject/kind")),
-        one_line(text(event, "/involvedObject/name")),
-        one_line(text(event, "/message"))
-    )
+/// Events that say the same.
+struct Group<'a> {
+    gist: String,
+    newest: &'a Value,
+    times: i64,
+    names: BTreeSet<&'a str>,
+}
+
+impl<'a> Group<'a> {
+    fn of(newest: &'a Value) -> Self {
+        let mut group = Self { gist: gist_of(newest), newest, times: 0, names: BTreeSet::new() };
+        group.take_in(newest);
+        group
+    }
+
+    fn is_of(&self, event: &Value) -> bool {
+        self.gist == gist_of(event)
+    }
+
+    fn take_in(&mut self, event: &'a Value) {
+        let times = event.pointer("/series/count").or_else(|| event.pointer("/count"));
+        self.times = self.times.saturating_add(times.and_then(Value::as_i64).unwrap_or(1).max(1));
+        self.names.insert(text(event, "/involvedObject/name"));
+    }
+
+    /// `BackOff, 5 times (Pod 'web-7d9' and 1 more): back-off restarting failed container`
+    fn line(&self) -> String {
+        let times = if self.times > 1 { format!(", {} times", self.times) } else { String::new() };
+        let more = self.names.len().saturating_sub(1);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!(
+            "{}{times} ({} '{}'{more}): {}",
+            one_line(text(self.newest, "/reason")),
+            one_line(text(self.newest, "/involvedObject/kind")),
+            one_line(text(self.newest, "/involvedObject/name")),
+            said(self.newest)
+        )
+    }
+}
+
+fn gist_of(event: &Value) -> String {
+    let about =
+        ["/reason", "/involvedObject/kind", "/involvedObject/name"].map(|pointer| text(event, pointer));
+    gist(&format!("{}\n{}", about.join("\n"), said(event)))
+}
+
+/// Its message; that the API server's own counting has put several together says nothing to a person.
+fn said(event: &Value) -> String {
+    let message = text(event, "/message");
+    match one_line(message.strip_prefix("(combined from similar events): ").unwrap_or(message)) {
+        message if message.is_empty() => "no message".to_owned(),
+        message => message,
+    }
 }
 
 /// When it was last seen: text that sorts as the times do, since all are the server's, in UTC.
@@ -132,10 +175,59 @@ mod tests {
     }
 
     #[test]
-    fn few_lines_are_enough_and_none_is_shown_twice() {
-        let many = (0..40).map(|n| event("Warning", "Failed", n, &format!("{}", n / 2 * 2))).collect();
-        assert!(lines(many).len() <= WARNINGS);
-        assert_eq!(lines(vec![event("Warning", "A", 1, "x"); 3]).len(), 1);
+    fn few_lines_are_enough() {
+        let many = (0..40).map(|n| event("Warning", &format!("Failed{n}"), n, "x")).collect();
+        let lines = lines(many);
+        assert_eq!(lines.len(), WARNINGS);
+        assert!(lines.last().unwrap().starts_with("Failed39, 39 times"), "{lines:?}");
+    }
+
+    #[test]
+    fn what_differs_only_in_names_that_nobody_chose_is_one_event_with_a_count() {
+        let refused = |set: &str, pod: &str, combined: &str, seconds: u32| {
+            let mut event = event("Warning", "FailedCreate", seconds, "");
+            event["involvedObject"] = json!({"kind": "ReplicaSet", "name": set});
+            event["count"] = json!(seconds);
+            event["message"] = json!(format!(
+                "{combined}Error creating: pods \"{pod}\" is forbidden: exceeded quota: small, used: pods={seconds}"
+            ));
+            event
+        };
+        let events = vec![
+            refused("web-7dfc949d7c", "web-7dfc949d7c-4tl4r", "", 1),
+            refused("web-7dfc949d7c", "web-7dfc949d7c-sjkvx", "", 2),
+            refused("web-7dfc949d7c", "web-7dfc949d7c-6d6sz", "(combined from similar events): ", 3),
+            refused("worker-7dfc949d7c", "worker-7dfc949d7c-6d6sz", "", 4),
+        ];
+        let end = "is forbidden: exceeded quota: small, used: pods=";
+        assert_eq!(
+            lines(events),
+            [
+                format!(
+                    "FailedCreate, 6 times (ReplicaSet 'web-7dfc949d7c'): Error creating: pods \"web-7dfc949d7c-6d6sz\" {end}3"
+                ),
+                format!(
+                    "FailedCreate, 4 times (ReplicaSet 'worker-7dfc949d7c'): Error creating: pods \"worker-7dfc949d7c-6d6sz\" {end}4"
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_same_of_several_pods_is_said_once() {
+        let of = |pod: &str| {
+            let mut event = event("Warning", "BackOff", 2, "");
+            event["involvedObject"]["name"] = json!(pod);
+            event
+        };
+        let found = lines(vec![of("web-7dfc949d7c-4tl4r"), of("web-7dfc949d7c-sjkvx"), of("db-0")]);
+        assert_eq!(
+            found,
+            [
+                "BackOff, 4 times (Pod 'web-7dfc949d7c-sjkvx' and 1 more): no message",
+                "BackOff, 2 times (Pod 'db-0'): no message"
+            ]
+        );
     }
 
     #[test]

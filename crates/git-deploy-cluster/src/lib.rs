@@ -4,6 +4,7 @@
 //! is in `git-deploy-manifest`.
 
 mod access;
+mod alike;
 mod api_error;
 mod apply;
 mod bounds;
