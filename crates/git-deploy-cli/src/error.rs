@@ -94,11 +94,17 @@ impl CommandError {
 
     /// What failed and why, in one line where the causes allow it: `cannot read 'x': no such file`.
     ///
-    /// A cause that the text before it says already is not said twice.
+    /// A cause that the text before it says already is not said twice. There is always one: what says nothing of itself is
+    /// said to do so.
     pub fn message(&self) -> String {
         let mut message = String::new();
         for cause in self.error.chain().map(ToString::to_string) {
-            let cause = without_number(cause.trim_end());
+            let cause = without_number(cause.trim());
+            // A sentence whose end was to be told by something that had nothing to tell.
+            let cause = cause.strip_suffix(':').unwrap_or(cause);
+            if cause.is_empty() {
+                continue;
+            }
             let is_said =
                 |message: &str| message.ends_with(cause) || message.split(": ").any(|part| part == cause);
             if message.is_empty() {
@@ -108,7 +114,7 @@ impl CommandError {
                 message.push_str(cause);
             }
         }
-        message
+        if message.is_empty() { "it failed, and nothing says why".to_owned() } else { message }
     }
 
     /// Says it to the user and gives the exit code.
@@ -210,6 +216,18 @@ mod tests {
     fn a_cause_that_its_wrapper_quotes_is_said_once() {
         let error = CommandError::new(Exit::Fatal, Wrapped(std::io::Error::other("no such file")));
         assert_eq!(error.message(), "cannot read 'deploy.toml': no such file");
+    }
+
+    #[test]
+    fn what_says_nothing_of_itself_is_said_to_do_so() {
+        let mut bench = Bench::piped();
+        CommandError::no("").report(&mut bench.shell);
+        CommandError::no("\n \n").context("cannot push: \n").report(&mut bench.shell);
+        CommandError::no("\n\nrejected\n\nby a hook\n").report(&mut bench.shell);
+        assert_eq!(
+            bench.stderr(),
+            "error: it failed, and nothing says why\nerror: cannot push\nerror: rejected\nerror: by a hook\n"
+        );
     }
 
     #[test]

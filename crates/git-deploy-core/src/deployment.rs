@@ -163,7 +163,10 @@ impl Failure {
 /// The longest reason, in characters: it stands in notes and tags, which must stay readable.
 const MAX_REASON: usize = 2000;
 
+/// A reason in one line: others, such as webhooks, say theirs in many, or say nothing.
 fn short(reason: String) -> String {
+    let lines: Vec<&str> = reason.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let reason = if lines.is_empty() { "nothing says why".to_owned() } else { lines.join(" ") };
     match reason.char_indices().nth(MAX_REASON) {
         Some((end, _)) => format!("{} ...", &reason[..end]),
         None => reason,
@@ -291,6 +294,13 @@ mod tests {
         assert_eq!(next(Phase::Applying, Event::TakenUp(Phase::Applying)), Action::Apply);
         assert_eq!(next(Phase::Verified, Event::TakenUp(Phase::Verified)), Action::Land);
         assert_eq!(next(Phase::Finished, Event::TakenUp(Phase::Finished)), Action::Done);
+    }
+
+    #[test]
+    fn a_reason_is_one_line_and_there_is_one() {
+        let reason = |text: &str| Failure::of_nobody(Step::Apply, text).to_string();
+        assert_eq!(reason("\n"), "apply: nothing says why");
+        assert_eq!(reason("denied:\n\n  no owner\n  no cost\n"), "apply: denied: no owner no cost");
     }
 
     #[test]

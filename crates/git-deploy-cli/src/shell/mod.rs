@@ -247,7 +247,9 @@ impl Shell {
     fn say(&mut self, style: Style, label: &str, text: &Text) {
         let color = self.err_color();
         let mut message = String::new();
-        for line in text.render(color, true).lines() {
+        let text = text.render(color, true);
+        // What others say may have blank lines, and a label with nothing behind it says nothing.
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
             message.push_str(&Text::new().styled(style, label).render(color, false));
             message.push_str(line);
             message.push('\n');
@@ -360,6 +362,14 @@ mod tests {
         let mut bench = Bench::piped();
         bench.shell.warn("odd\nfatal: not really");
         assert_eq!(bench.stderr(), "warning: odd\nwarning: fatal: not really\n");
+    }
+
+    #[test]
+    fn no_label_stands_alone_whatever_blank_lines_a_message_has() {
+        let mut bench = Bench::piped();
+        bench.shell.warn("\nfirst\n \n\nsecond\n\n");
+        bench.shell.error(String::new());
+        assert_eq!(bench.stderr(), "warning: first\nwarning: second\n");
     }
 
     #[test]
