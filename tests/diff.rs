@@ -142,7 +142,11 @@ fn what_could_not_be_deployed_is_refused_as_the_deployment_would_be() {
     diff(&shop, &["latest"])
         .code_is(1)
         .stderr_contains("lint: ")
-        .stderr_contains("nginx:latest")
+        .stderr_contains("'nginx:latest' of container 'web'")
+        .stderr_contains("Deployment 'web' in 'deploy/web.yaml' line 1 (document 1) [image-tag]")
+        .stderr_contains(
+            "hint: mend that; or have it pass with image-tag = \"warn\" in [environment.demo.lint] of base's",
+        )
         .stdout_is("");
     shop.branch("typo", "deploy/web.yaml", "kind: [\n");
     diff(&shop, &["typo"]).code_is(1).stderr_contains("deploy/web.yaml").stdout_is("");

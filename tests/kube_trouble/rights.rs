@@ -149,6 +149,9 @@ fn what_the_environment_does_not_allow_is_refused_however_it_is_asked_for() {
         ] {
             output.stdout_contains(reason);
         }
+        output.stderr_contains(
+            "hint: whoever may change base can allow it: 'allow-kinds' there replaces the default",
+        );
     }
     shop.changed_nothing();
     shop.failed("deployment-0001", "allow-kinds");

@@ -36,6 +36,21 @@ pub enum OutOfBounds {
     Reserved,
 }
 
+impl OutOfBounds {
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Kind { .. } => Some(
+                "whoever may change base can allow it: 'allow-kinds' there replaces the default (kinds that live in a namespace, without RBAC), so name all kinds that are deployed, or \"*\"",
+            ),
+            Self::Namespace { .. } => Some(
+                "whoever may change base can allow it: 'allow-namespaces' there replaces the default (the environment's own), so name that one too",
+            ),
+            Self::Reserved => None,
+        }
+    }
+}
+
 /// How the names of a set's parent and of its Lease begin.
 const RESERVED: &str = "git-deploy-";
 

@@ -1,5 +1,7 @@
 //! What makes objects of a commit's manifests: the meeting of configuration, manifests and images.
 
+use std::collections::BTreeSet;
+
 use git_deploy_core::config::deploy_toml::{DeployToml, Environment, Severity as Setting, Source};
 use git_deploy_core::config::deploy_toml_of;
 use git_deploy_core::deployment::{Failure, Step};
@@ -9,8 +11,8 @@ use git_deploy_core::git::{GitError, Repository};
 use git_deploy_core::ids::{CommitId, ObjectId};
 use git_deploy_image::ImageRepository;
 use git_deploy_manifest::{
-    ImageUpdate, Object, RULES, Severities, Severity, SourceFile, is_one_time, lint, name_by_identity,
-    once_paths, read, set_config_hashes, set_images, write,
+    Finding, ImageUpdate, Object, RULES, Severities, Severity, SourceFile, is_one_time, lint,
+    name_by_identity, once_paths, read, set_config_hashes, set_images, write,
 };
 
 /// Manifests that are YAML files in the commit's tree.
@@ -184,14 +186,18 @@ impl PlainYaml<'_> {
             severities.set(rule, severity).map_err(|error| wrong(&error))?;
         }
         let findings = lint(objects, &severities);
-        let errors: Vec<String> = findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::Error)
-            .map(|finding| finding.message.clone())
-            .collect();
-        if !errors.is_empty() {
-            return Err(Failure::of_branch(Step::Lint, errors.join("; ")));
+        let is_error = |finding: &&Finding| finding.severity == Severity::Error;
+        let errors: Vec<String> = findings.iter().filter(is_error).map(ToString::to_string).collect();
+        if errors.is_empty() {
+            return Ok(findings.iter().map(ToString::to_string).collect());
         }
-        Ok(findings.into_iter().map(|finding| finding.message).collect())
+        let rules: BTreeSet<String> =
+            findings.iter().filter(is_error).map(|finding| format!("{} = \"warn\"", finding.rule)).collect();
+        let rules: Vec<String> = rules.into_iter().collect();
+        let (name, rules) = (&self.environment.name, rules.join(", "));
+        let hint = format!(
+            "mend that; or have it pass with {rules} in [environment.{name}.lint] of base's deploy.toml"
+        );
+        Err(Failure::of_branch(Step::Lint, errors.join("; ")).hint(Some(hint)))
     }
 }

@@ -91,7 +91,11 @@ pub(super) fn told(forward: &Forward) -> Plan {
 
 pub(super) fn of_targets(problems: &[TargetProblem]) -> Failure {
     let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    Failure::of_branch(Step::Plan, texts.join("; "))
+    let hint = problems.iter().find_map(|problem| match problem {
+        TargetProblem::OutOfBounds { why, .. } => why.hint(),
+        TargetProblem::UnknownKind { .. } | TargetProblem::Twice { .. } => None,
+    });
+    Failure::of_branch(Step::Plan, texts.join("; ")).hint(hint)
 }
 
 pub(super) fn of_access(error: &AccessError) -> Failure {
