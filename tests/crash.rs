@@ -34,6 +34,7 @@ fn recover(shop: &Shop, died: &Output, how: usize) {
         shop.authority().id("refs/deploy/rendered/demo/0001^{tree}")
     );
     assert_eq!(shop.state("login"), "deployed");
+    assert_eq!(shop.repo.id("master"), master, "the local base follows");
     assert_eq!(shop.repo.git(&["status", "--porcelain"]).stdout, "", "the work tree follows");
     shop.is_sound();
 }

@@ -80,10 +80,12 @@ impl Transactor<'_> {
                     // Also decisions that were not published yet go along: there is one notes ref.
                     let ours = commit.or(notes.commit).filter(|ours| Some(ours.0) != theirs);
                     let list = changes(ours.map(|ours| Change::update(notes_ref(), theirs, ours.0)));
+                    let intent = self.intend_to_follow(&list)?;
                     let outcome = self.push(tracking, &list)?;
                     if matches!(outcome, Transacted::Done) {
                         self.follow_push(tracking, &notes, commit, &list)?;
                     }
+                    intent.map_or(Ok(()), forget)?;
                     outcome
                 }
                 None => {
@@ -158,6 +160,40 @@ impl Transactor<'_> {
         Ok(true)
     }
 
+    /// Keeps on disk which local branches are to follow a push: whoever dies when it was taken cannot do it any more.
+    fn intend_to_follow(&self, list: &[Change]) -> Result<Option<PathBuf>, GitError> {
+        let mut changes = list.to_vec();
+        changes.retain(is_move_of_branch);
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        let path = self.follow_path();
+        Journal { label: "follow".to_owned(), changes }.write(&path)?;
+        Ok(Some(path))
+    }
+
+    /// Lets local branches follow what a run that died had pushed, as it would have done itself. Only after a fetch: what the
+    /// remote does not have was not taken.
+    ///
+    /// # Errors
+    /// When a ref or a work tree cannot be moved.
+    pub fn finish_following(&self) -> Result<(), SyncError> {
+        let path = self.follow_path();
+        let Some(Journal { changes, .. }) = Journal::read(&path)? else { return Ok(()) };
+        let mut taken = Vec::new();
+        for change in changes {
+            let (Some(new), Some(theirs)) = (change.new, self.resolve(&change.name)?) else { continue };
+            // What the power took before it reached the disk or the remote was not taken either.
+            let is_there = self.repository.find(new)?.is_some();
+            if is_there && self.repository.is_ancestor(CommitId(new), CommitId(theirs))? {
+                let forward = change.name == self.settings.base;
+                taken.push(Change { forward, ..change });
+            }
+        }
+        self.follow_branches(&taken)?;
+        Ok(forget(path)?)
+    }
+
     /// Brings our own refs to what was pushed. Each is a copy of what the remote has now, so that a crash in between is
     /// made good by the next fetch.
     fn follow_push(
@@ -188,8 +224,7 @@ impl Transactor<'_> {
     /// work trees can follow. That base stays behind needs no word: a pull brings it there.
     fn follow_branches(&self, list: &[Change]) -> Result<(), SyncError> {
         let mut moving = Vec::new();
-        for change in list.iter().filter(|change| change.name.branch_name().is_some() && change.new.is_some())
-        {
+        for change in list.iter().filter(|change| is_move_of_branch(change)) {
             // One that must be new there may be anything here.
             if change.old != Expected::Absent && change.old.holds(self.repository.resolve(&change.name)?) {
                 moving.push(change);
@@ -308,6 +343,10 @@ impl Transactor<'_> {
         self.repository.deploy_dir().join("journal")
     }
 
+    fn follow_path(&self) -> PathBuf {
+        self.repository.deploy_dir().join("follow")
+    }
+
     /// Finishes what a run that died had begun here. Returns what it was.
     ///
     /// # Errors
@@ -323,6 +362,18 @@ impl Transactor<'_> {
             Transacted::Moved(_) => Ok(Some(format!("{} (refs were moved meanwhile)", journal.label))),
             Transacted::Done | Transacted::Refused(_) | Transacted::Unable(_) => Ok(Some(journal.label)),
         }
+    }
+}
+
+fn is_move_of_branch(change: &Change) -> bool {
+    change.name.branch_name().is_some() && change.new.is_some()
+}
+
+/// What a journal asks for is done.
+fn forget(path: PathBuf) -> Result<(), GitError> {
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(GitError::file(&path)(error)),
+        _ => Ok(()),
     }
 }
 

@@ -70,9 +70,21 @@ pub enum Rollback {
     To(DeploymentId),
 }
 
+/// How a run comes to a deployment. What the user asks for besides - to take over what others hold, to go on in another
+/// cluster, to run a job again - is meant for what the user named, and for nothing else that the run does on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Errand {
+    /// The user asked for it: it is claimed now, or continued or given up as such, or it is of the very branch, commit or
+    /// way back that the user named.
+    Asked,
+    /// Another run left it behind, and it is ended because it is in the way.
+    Leftover,
+}
+
 /// Gives the environments that base's `deploy.toml` names something to act with.
 pub trait Site {
-    /// What deploys into an environment. `base` is base's configuration.
+    /// What deploys into an environment. `base` is base's configuration; `errand` says whether what the user asks for
+    /// besides is meant for it.
     ///
     /// # Errors
     /// When this program cannot deploy to such an environment.
@@ -81,6 +93,7 @@ pub trait Site {
         view: &'a View<'_>,
         base: &'a DeployToml,
         environment: &Environment,
+        errand: Errand,
     ) -> Result<Box<dyn Driver + 'a>, Failure>;
 
     /// What makes objects for an environment of a candidate's manifests. `base` is base's configuration.
@@ -255,7 +268,7 @@ impl Deployer<'_> {
             let verdict = self.untold(&context)?.ok_or(DeployError::NothingUnderWay)?;
             return Ok(Report::Finished(verdict));
         };
-        let verdict = Run::new(self, &context, claimed)?.resume()?;
+        let verdict = Run::new(self, &context, claimed, Errand::Asked)?.resume()?;
         if !verdict.again {
             self.rebase_the_others(&verdict);
             return Ok(Report::Finished(verdict));
@@ -278,7 +291,7 @@ impl Deployer<'_> {
             let ended = self.untold(&context)?;
             return Err(ended.map_or(DeployError::NothingUnderWay, |verdict| DeployError::Ended(verdict.id)));
         };
-        Run::new(self, &context, claimed)?.abort().map(Report::Finished)
+        Run::new(self, &context, claimed, Errand::Asked)?.abort().map(Report::Finished)
     }
 
     /// After each landing the branches that are kept on base are rebased. The verdict stands whatever comes of that: what
@@ -321,6 +334,7 @@ impl Deployer<'_> {
             self.observer.step("Recovered", &format!("what an earlier run had begun: {label}"));
         }
         self.fetch()?;
+        transactor.finish_following()?;
         Ok(run_lock)
     }
 
@@ -345,8 +359,9 @@ impl Deployer<'_> {
                 Some(claimed) => {
                     let id = claimed.attempt.id.clone();
                     let is_elsewhere = named.is_some_and(|named| named != claimed.environment.name.as_str());
+                    let errand = self.errand(&context, request, &claimed.attempt)?;
                     self.observer.step("Resuming", &format!("{id}, which an earlier run left behind"));
-                    match Run::new(self, &context, claimed).and_then(Run::resume) {
+                    match Run::new(self, &context, claimed, errand).and_then(Run::resume) {
                         // An environment that cannot be asked is in nobody's way who goes elsewhere.
                         Err(DeployError::Plan(failure)) if is_elsewhere => {
                             self.observer.warn(&format!("{id} stays as it is: {failure}"));
