@@ -178,7 +178,7 @@ impl ClusterDriver<'_> {
     /// Deletes what is no longer wanted, now that everything else is ready.
     pub(super) fn prune(&self, held: &mut Held, forward: &Forward, pulse: &dyn Pulse) -> Result<(), Failure> {
         let mut stays: Vec<ObjectId> = Vec::new();
-        if forward.prunes {
+        if forward.may_delete() {
             self.begin_phase(held, Step::Verify, pulse, &Change::to(SetPhase::Pruning))?;
             let view = held.view();
             let only = forward.only.clone();

@@ -128,3 +128,12 @@ pub(super) struct Forward {
     /// Nothing but these is deleted.
     pub(super) only: Option<Vec<ObjectId>>,
 }
+
+impl Forward {
+    /// Whether there can be something to delete. The plan has seen all members of the set, and nobody but the holder of
+    /// the lease adds any: where it found none that is no longer wanted, they need not be listed again.
+    pub(super) fn may_delete(&self) -> bool {
+        let Planned { deletions, kept, .. } = &self.planned;
+        self.prunes && (self.only.is_some() || !deletions.is_empty() || !kept.is_empty())
+    }
+}

@@ -20,8 +20,11 @@ pub(super) fn service(scene: Scene<'_>) -> Health {
     let Some(selector) = mapping(service, "/spec/selector") else { return Health::Ready };
     let space = namespace(service);
     let in_space = |object: &&Value| namespace(object) == space;
-    let Some(pods) = scene.around.all(Around::Pods, space) else { return Health::Ready };
-    if pods.into_iter().filter(in_space).any(|pod| selects(selector, labels(pod, "/metadata/labels"))) {
+    // The first label of the selector leads to few pods; without one it would select all.
+    let Some((label, value)) = selector.iter().next() else { return Health::Ready };
+    let value = value.as_str().unwrap_or_default();
+    let Some(pods) = scene.around.pods_with_label(space, label, value) else { return Health::Ready };
+    if pods.into_iter().any(|pod| selects(selector, labels(pod, "/metadata/labels"))) {
         return Health::Ready;
     }
     let workloads = scene.around.all(Around::Workloads, space).unwrap_or_default();

@@ -18,7 +18,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::object::ObjectId;
-use crate::value::{self, controller, is_being_deleted, number};
+use crate::value::{self, controller, is_being_deleted, mapping, number};
 
 pub use counts::ready_of_wanted;
 pub use pods::first_cause;
@@ -125,6 +125,16 @@ pub trait Surroundings {
     fn controlled(&self, what: Around, namespace: &str, owner: &str) -> Vec<&Value> {
         let all = self.all(what, namespace).unwrap_or_default();
         all.into_iter().filter(|object| !owner.is_empty() && controller(object) == owner).collect()
+    }
+
+    /// The pods of the namespace with that label. `None` where they may not be read.
+    fn pods_with_label(&self, namespace: &str, label: &str, wanted: &str) -> Option<Vec<&Value>> {
+        let has_label = |object: &&Value| {
+            let labels = mapping(object, "/metadata/labels");
+            let found = labels.and_then(|labels| labels.get(label)).and_then(Value::as_str);
+            found == Some(wanted) && value::namespace(object) == namespace
+        };
+        Some(self.all(Around::Pods, namespace)?.into_iter().filter(has_label).collect())
     }
 
     /// For how long this has been asked for without a break, by our own clock: zero for the first time.
