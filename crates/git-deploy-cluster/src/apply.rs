@@ -48,6 +48,14 @@ pub enum ApplyProblem {
         /// What holds it.
         finalizers: Vec<String>,
     },
+    /// Another set has taken it meanwhile.
+    #[error("{id} belongs to another set of objects since the plan was made, '{}'", set.escape_debug())]
+    OtherSet {
+        /// The object.
+        id: ObjectId,
+        /// The set's id.
+        set: String,
+    },
     /// Somebody else made an object of that name meanwhile.
     #[error("{id}: somebody else made it since the plan was made")]
     Taken {
@@ -69,7 +77,7 @@ impl ApplyProblem {
     pub fn blame(&self) -> Blame {
         match self {
             Self::Refused { why, .. } => why.blame(),
-            Self::DoesNotGo { .. } | Self::Taken { .. } => Blame::Nobody,
+            Self::DoesNotGo { .. } | Self::OtherSet { .. } | Self::Taken { .. } => Blame::Nobody,
         }
     }
 
@@ -78,6 +86,7 @@ impl ApplyProblem {
         match self {
             Self::Refused { why, .. } => why.hint(),
             Self::DoesNotGo { .. } => Some("what has put the finalizer there must take it away"),
+            Self::OtherSet { .. } => Some("take the object out of one of the two sets; both cannot own it"),
             Self::Taken { .. } => None,
         }
     }

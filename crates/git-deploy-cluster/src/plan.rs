@@ -27,9 +27,8 @@ use crate::target::Target;
 
 use absent::absent;
 pub(crate) use ownership::{Owner, owner};
-pub(crate) use single::apply_ours;
-pub(crate) use single::give_change_cause;
 use single::{Planner, Seen};
+pub(crate) use single::{give_change_cause, is_of_helper_alone};
 
 /// How to plan.
 #[derive(Debug, Clone, Default)]
@@ -82,7 +81,7 @@ pub struct PlannedObject {
     pub result: Option<Value>,
     /// Whether `kubectl rollout history` is to show a cause of ours for it.
     pub(crate) takes_cause: bool,
-    /// Whether fields are taken over that others hold.
+    /// Whether fields are taken over that others hold, because the user asked for that.
     pub(crate) force: bool,
     /// Whether what other tools hold of it becomes ours.
     pub(crate) adopt: bool,

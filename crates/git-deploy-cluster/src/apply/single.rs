@@ -11,7 +11,7 @@ use crate::api_error::{ApiError, ApiErrorKind};
 use crate::connect::Connection;
 use crate::members::SetView;
 use crate::objects::{How, Place};
-use crate::plan::{Owner, PlannedObject, apply_ours, owner};
+use crate::plan::{Owner, PlannedObject, is_of_helper_alone, owner};
 use crate::target::{Applied, Target};
 
 use super::{ApplyOptions, ApplyProblem};
@@ -21,6 +21,9 @@ const ATTEMPTS: usize = 5;
 
 /// How long after its definition is established a kind may not be served yet.
 const KIND_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How we apply where nothing is taken from anybody.
+const OURS: How<'static> = How { manager: MANAGER, force: false, dry_run: false };
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -71,9 +74,9 @@ impl One<'_> {
         }
         for _ in 0..ATTEMPTS {
             if uid.is_some() {
-                self.prepare().await.map_err(|why| self.refused(why))?;
+                self.prepare().await?;
             }
-            match self.send(uid.as_deref()).await {
+            match self.send(uid.as_deref()).await? {
                 // An apply to an object that is being deleted succeeds, and goes with it.
                 Ok(answer) if is_being_deleted(&answer) => {
                     self.wait_until_gone(value::uid(&answer)).await?;
@@ -98,50 +101,77 @@ impl One<'_> {
         }
     }
 
-    async fn send(&self, uid: Option<&str>) -> Result<Value, ApiError> {
+    /// Applies, to that object if there is one. What others hold is not taken at once, whatever may be taken.
+    async fn send(&self, uid: Option<&str>) -> Result<Result<Value, ApiError>, ApplyProblem> {
         let mut wanted = self.planned.target.wanted.clone();
         if let Some(uid) = uid {
             // Another object of that name is then a conflict, and so is none.
             wanted["metadata"]["uid"] = json!(uid);
         }
-        let how = How { manager: MANAGER, force: self.planned.force, dry_run: false };
         let begin = Instant::now();
         loop {
-            match apply_ours(self.connection, self.place(), &wanted, how).await {
-                Ok((answer, _)) => return Ok(answer),
+            match self.connection.apply(self.place(), &wanted, OURS).await {
                 Err(error) if error.is_no_such_kind() && begin.elapsed() < KIND_PATIENCE => {
                     tokio::time::sleep(FIRST_PAUSE).await;
                 }
-                Err(error) => return Err(error),
+                Err(error) if self.may_take(&error) => return self.take(wanted).await,
+                answer => return Ok(answer),
             }
         }
     }
 
+    /// Whether fields that others hold may be taken: by the user's word, or from our own helper.
+    fn may_take(&self, error: &ApiError) -> bool {
+        let is_conflict = matches!(error.kind(), ApiErrorKind::FieldConflict(_));
+        is_conflict && (self.planned.force || is_of_helper_alone(error))
+    }
+
+    /// Takes the fields that others hold. Whose the object is, and who holds them, may have changed since it was planned: it
+    /// is looked at first, and taken only as it was seen then.
+    async fn take(&self, mut wanted: Value) -> Result<Result<Value, ApiError>, ApplyProblem> {
+        let seen = self.connection.get(self.place()).await.map_err(|why| self.refused(why))?;
+        let Some(seen) = seen else {
+            let message = "it was deleted while it was applied".to_owned();
+            return Ok(Err(ApiError::new(ApiErrorKind::Changed, message)));
+        };
+        self.require_ours(&seen)?;
+        if !self.planned.force {
+            // This answer is about an object that is no older than the one that was seen.
+            match self.connection.apply(self.place(), &wanted, OURS).await {
+                Err(error) if is_of_helper_alone(&error) => {}
+                answer => return Ok(answer),
+            }
+        }
+        wanted["metadata"]["uid"] = seen["metadata"]["uid"].clone();
+        wanted["metadata"]["resourceVersion"] = seen["metadata"]["resourceVersion"].clone();
+        Ok(self.connection.apply(self.place(), &wanted, How { force: true, ..OURS }).await)
+    }
+
     /// What must be written before our apply, so that it removes neither too little nor too much.
-    async fn prepare(&self) -> Result<(), ApiError> {
+    async fn prepare(&self) -> Result<(), ApplyProblem> {
         if self.planned.adopt {
             self.adopt().await?;
         }
         if self.planned.hand_over_replicas {
-            self.hand_over_replicas().await?;
+            self.hand_over_replicas().await.map_err(|why| self.refused(why))?;
         }
         Ok(())
     }
 
     /// Makes ours what other tools hold of the object; an apply then removes what is not wanted of it.
-    async fn adopt(&self) -> Result<(), ApiError> {
+    async fn adopt(&self) -> Result<(), ApplyProblem> {
         for _ in 0..ATTEMPTS {
-            let Some(live) = self.connection.get(self.place()).await? else { return Ok(()) };
+            let live = self.connection.get(self.place()).await.map_err(|why| self.refused(why))?;
+            let Some(live) = live else { return Ok(()) };
+            self.require_ours(&live)?;
             let Some(managed) = fields::adopted(&live) else { return Ok(()) };
             match self.connection.set_managed_fields(self.place(), &live, &managed).await {
                 Err(error) if *error.kind() == ApiErrorKind::Changed => {}
-                outcome => return outcome.map(|_| ()),
+                outcome => return outcome.map(drop).map_err(|why| self.refused(why)),
             }
         }
-        Err(ApiError::new(
-            ApiErrorKind::Changed,
-            format!("it changed {ATTEMPTS} times while it was taken over"),
-        ))
+        let message = format!("it changed {ATTEMPTS} times while it was taken over");
+        Err(self.refused(ApiError::new(ApiErrorKind::Changed, message)))
     }
 
     /// Lets a manager of its own hold the number of replicas, as it is: letting go of what nobody else holds would
@@ -185,14 +215,22 @@ impl One<'_> {
                 self.wait_until_gone(value::uid(&live)).await?;
                 Ok(None)
             }
-            Some(live)
-                if owner(&live, self.set) == Owner::Us
-                    || self.set.is_own_namespace(&self.planned.target.id) =>
-            {
+            Some(live) => {
+                self.require_ours(&live)?;
                 Ok(Some(value::uid(&live).to_owned()))
             }
-            Some(live) if self.is_planned_one(&live) => Ok(Some(value::uid(&live).to_owned())),
-            Some(_) => Err(ApplyProblem::Taken { id: self.planned.target.id.clone() }),
+        }
+    }
+
+    /// Whose an object is that is there now decides as it did in the plan.
+    fn require_ours(&self, live: &Value) -> Result<(), ApplyProblem> {
+        let id = &self.planned.target.id;
+        match owner(live, self.set) {
+            Owner::Us => Ok(()),
+            Owner::OtherSet(set) => Err(ApplyProblem::OtherSet { id: id.clone(), set }),
+            Owner::Nobody if self.set.is_own_namespace(id) => Ok(()),
+            Owner::Nobody if self.planned.force && self.is_planned_one(live) => Ok(()),
+            Owner::Nobody => Err(ApplyProblem::Taken { id: id.clone() }),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::api_error::{ApiError, ApiErrorKind};
 use crate::connect::Connection;
 use crate::discovery::Resources;
 use crate::members::{Member, SetView};
-use crate::objects::{How, Place};
+use crate::objects::How;
 use crate::target::Target;
 
 use super::ownership::{Owner, managers, owner};
@@ -49,7 +49,7 @@ pub(super) enum Seen<'a> {
 
 /// What the API server makes of an object that is tried.
 enum Trial {
-    Accepted { result: Value, force: bool },
+    Accepted(Value),
     NotPossible(String),
 }
 
@@ -89,7 +89,7 @@ impl Planner<'_> {
                 planned.effect = if is_there { Effect::Change } else { Effect::Create };
                 planned.unvalidated = Some(why);
             }
-            Trial::Accepted { result, force } => accept(&mut planned, result, force),
+            Trial::Accepted(result) => accept(&mut planned, result),
         }
         if let Some(cause) = &self.options.change_cause {
             give_change_cause(&mut planned, cause);
@@ -177,7 +177,7 @@ impl Planner<'_> {
         loop {
             let trial = self.attempt(planned).await?;
             attempt += 1;
-            let (Trial::Accepted { result, .. }, Some(live)) = (&trial, &planned.live) else {
+            let (Trial::Accepted(result), Some(live)) = (&trial, &planned.live) else {
                 return Ok(trial);
             };
             if planned.replaces.is_some() || version(result) == version(live) || attempt == ATTEMPTS {
@@ -202,8 +202,15 @@ impl Planner<'_> {
             return Ok(Trial::NotPossible(not_there_yet(namespace)));
         }
         let how = How { manager: MANAGER, force: planned.force, dry_run: true };
-        match apply_ours(self.connection, target.into(), &target.wanted, how).await {
-            Ok((result, force)) => Ok(Trial::Accepted { result, force }),
+        let tried = match self.connection.apply(target.into(), &target.wanted, how).await {
+            Err(error) if is_of_helper_alone(&error) => {
+                let how = How { force: true, ..how };
+                self.connection.apply(target.into(), &target.wanted, how).await
+            }
+            tried => tried,
+        };
+        match tried {
+            Ok(result) => Ok(Trial::Accepted(result)),
             Err(error) => match self.why_not_yet(target, &error) {
                 Some(why) => Ok(Trial::NotPossible(why)),
                 None => Err(error),
@@ -267,8 +274,7 @@ fn has_change_cause(target: &Target) -> bool {
 }
 
 /// Takes over what the API server makes of an object.
-fn accept(planned: &mut PlannedObject, mut result: Value, force: bool) {
-    planned.force = force;
+fn accept(planned: &mut PlannedObject, mut result: Value) {
     let live = planned.live.as_ref().filter(|_| planned.replaces.is_none());
     if let Some(replicas) = live.and_then(|live| live.pointer("/spec/replicas"))
         && planned.hand_over_replicas
@@ -311,24 +317,13 @@ fn template_changes(planned: &PlannedObject) -> bool {
     before.and_then(template) != template(after)
 }
 
-/// Applies as our manager. A conflict with our own helper for replicas alone is none. Says whether it was forced.
-pub(crate) async fn apply_ours(
-    connection: &Connection,
-    place: Place<'_>,
-    object: &Value,
-    how: How<'_>,
-) -> Result<(Value, bool), ApiError> {
-    match connection.apply(place, object, how).await {
-        Ok(answer) => Ok((answer, how.force)),
-        Err(error) => match error.kind() {
-            ApiErrorKind::FieldConflict(conflicts)
-                if conflicts.iter().all(|conflict| conflict.manager == REPLICAS_MANAGER) =>
-            {
-                let answer = connection.apply(place, object, How { force: true, ..how }).await?;
-                Ok((answer, true))
-            }
-            _ => Err(error),
-        },
+/// Whether an apply conflicts with our own helper for replicas and nobody else: that is no conflict.
+pub(crate) fn is_of_helper_alone(error: &ApiError) -> bool {
+    match error.kind() {
+        ApiErrorKind::FieldConflict(conflicts) => {
+            conflicts.iter().all(|conflict| conflict.manager == REPLICAS_MANAGER)
+        }
+        _ => false,
     }
 }
 

@@ -1,10 +1,11 @@
 //! Objects of others.
 
+use git_deploy_cluster::Planned;
 use git_deploy_core::deployment::Blame;
 use git_deploy_core::environment::Effect;
 use git_deploy_testkit::cluster;
 
-use super::lab::{Lab, config_map};
+use super::lab::{Lab, config_map, deployment};
 
 #[tokio::test]
 async fn an_object_of_another_set_is_refused_even_by_force() {
@@ -77,4 +78,48 @@ async fn one_that_somebody_makes_between_plan_and_apply_is_not_taken() {
     let error = lab.apply(&planned).await.unwrap_err();
     assert!(error.to_string().ends_with("somebody else made it since the plan was made"), "{error}");
     assert_eq!(lab.namespace.get("configmap", "colours")["data"]["a"], "theirs");
+}
+
+/// As another tool marks what is its own.
+const THEIRS: &str = "applyset.kubernetes.io/part-of=applyset-other-v1";
+
+/// Applies to what another set has taken meanwhile, which is left as it is.
+async fn is_left(lab: &Lab, planned: &Planned, kind: &str, name: &str) {
+    lab.namespace.kubectl(&["label", "--overwrite", kind, name, THEIRS]).success();
+    let before = lab.namespace.get(kind, name);
+    let error = lab.apply(planned).await.unwrap_err().to_string();
+    assert!(error.contains("belongs to another set of objects"), "{error}");
+    assert!(error.ends_with("'applyset-other-v1'"), "{error}");
+    let after = lab.namespace.get(kind, name);
+    for part in ["spec", "data"] {
+        assert_eq!(after[part], before[part]);
+    }
+    assert_eq!(after["metadata"]["labels"], before["metadata"]["labels"]);
+}
+
+#[tokio::test]
+async fn one_that_another_set_takes_between_plan_and_apply_is_left_to_it() {
+    // Where replicas are taken back from our own helper.
+    let lab = Lab::new(cluster!(), "taken").await;
+    lab.deploy(&deployment("web", "replicas: 5", "", "")).await;
+    lab.deploy(&deployment("web", "", "", "")).await;
+    let planned = lab.plan(&deployment("web", "replicas: 2", "", "")).await.unwrap();
+    is_left(&lab, &planned, "deployment", "web").await;
+    // Where the user wants to take what is in no set.
+    let lab = Lab::new(cluster!(), "taken").await.forcing();
+    lab.namespace.kubectl(&["create", "configmap", "colours", "--from-literal=a=theirs"]).success();
+    let planned = lab.plan(&config_map("colours", "a: ours")).await.unwrap();
+    is_left(&lab, &planned, "configmap", "colours").await;
+}
+
+#[tokio::test]
+async fn replicas_that_somebody_sets_between_plan_and_apply_are_theirs() {
+    let lab = Lab::new(cluster!(), "scaled").await;
+    lab.deploy(&deployment("web", "replicas: 5", "", "")).await;
+    lab.deploy(&deployment("web", "", "", "")).await;
+    let planned = lab.plan(&deployment("web", "replicas: 2", "", "")).await.unwrap();
+    lab.namespace.kubectl(&["scale", "deployment/web", "--replicas=7"]).success();
+    let error = lab.apply(&planned).await.unwrap_err().to_string();
+    assert!(error.contains("'kubectl' holds .spec.replicas"), "{error}");
+    assert_eq!(lab.namespace.get("deployment", "web")["spec"]["replicas"], 7);
 }
