@@ -211,3 +211,28 @@ fn hostile_names_are_refused_and_do_not_reach_the_terminal() {
     shop.deploy(&[]).code_is(1);
     shop.changed_nothing();
 }
+
+#[test]
+fn what_only_the_tool_itself_may_say_of_an_object_is_refused() {
+    let shop = open(&sandbox!(), cluster!());
+    let marked = |name: &str, kind: &str, key: &str| {
+        config_map(name, "a: b")
+            .replace(&format!("name: {name}"), &format!("name: {name}, {kind}: {{ {key}: x }}"))
+    };
+    let manifests = [
+        marked("theirs", "labels", "applyset.kubernetes.io/part-of"),
+        marked("parent", "labels", "applyset.kubernetes.io/id"),
+        marked("ours", "annotations", "git-deploy/set"),
+    ];
+    is_the_branchs_fault(
+        &shop,
+        "marked",
+        &manifests.concat(),
+        "deployment-0001",
+        &[
+            "/theirs': label 'applyset.kubernetes.io/part-of' is for git-deploy itself to set",
+            "/parent': label 'applyset.kubernetes.io/id' is for git-deploy itself to set",
+            "/ours': annotation 'git-deploy/set' is for git-deploy itself to set",
+        ],
+    );
+}

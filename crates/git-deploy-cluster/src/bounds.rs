@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use git_deploy_manifest::ObjectId;
+use git_deploy_manifest::{
+    ID_LABEL, KEEP, KINDS_ANNOTATION, NAMESPACES_ANNOTATION, ONCE_PATHS, ONE_TIME, ORDER, ObjectId,
+    PART_OF_LABEL, ROLLBACK, TOOLING_ANNOTATION,
+};
+use serde_json::{Map, Value};
 
 /// What may be deployed, as base's `deploy.toml` says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,7 +38,21 @@ pub enum OutOfBounds {
         "ConfigMaps and Leases whose names begin with '{RESERVED}' are git-deploy's own records, give it another name"
     )]
     Reserved,
+    /// What only the tool itself says of an object, in any environment.
+    #[error("{what} '{}' is for git-deploy itself to set, take it out of the manifest", key.escape_debug())]
+    Mark {
+        /// `label` or `annotation`.
+        what: &'static str,
+        /// Its key.
+        key: String,
+    },
 }
+
+/// The annotations that people write.
+const ANNOTATIONS: [&str; 5] = [ORDER, ONE_TIME, ONCE_PATHS, ROLLBACK, KEEP];
+
+/// How the keys of our annotations begin.
+const OURS: &str = "git-deploy/";
 
 impl OutOfBounds {
     /// What a person can do about it.
@@ -46,7 +64,7 @@ impl OutOfBounds {
             Self::Namespace { .. } => Some(
                 "whoever may change base can allow it: 'allow-namespaces' there replaces the default (the environment's own), so name that one too",
             ),
-            Self::Reserved => None,
+            Self::Reserved | Self::Mark { .. } => None,
         }
     }
 }
@@ -98,6 +116,19 @@ impl Bounds {
     }
 }
 
+/// What an object says that would make it one of another set, or a set's parent, or that is ours to say.
+pub(crate) fn marks(object: &Value) -> Vec<OutOfBounds> {
+    let keys = |map: &str| object["metadata"][map].as_object().into_iter().flat_map(Map::keys);
+    let labels = keys("labels").filter(|key| [ID_LABEL, PART_OF_LABEL].contains(&key.as_str()));
+    let is_ours = |key: &&String| {
+        let of_parent = [TOOLING_ANNOTATION, KINDS_ANNOTATION, NAMESPACES_ANNOTATION];
+        of_parent.contains(&key.as_str()) || key.starts_with(OURS) && !ANNOTATIONS.contains(&key.as_str())
+    };
+    let annotations = keys("annotations").filter(is_ours);
+    let mark = |what| move |key: &String| OutOfBounds::Mark { what, key: key.clone() };
+    labels.map(mark("label")).chain(annotations.map(mark("annotation"))).collect()
+}
+
 /// Whether an object could be the parent or the Lease of a set, of this environment or of another one beside it: as a
 /// member it would be changed by what it is to guard, and pruned at last.
 fn is_record(id: &ObjectId) -> bool {
@@ -120,6 +151,8 @@ fn is_of_kubernetes(group: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn id(group: &str, kind: &str, namespace: Option<&str>, name: &str) -> ObjectId {
@@ -207,6 +240,28 @@ mod tests {
             OutOfBounds::Reserved.to_string(),
             "ConfigMaps and Leases whose names begin with 'git-deploy-' are git-deploy's own records, give it another name"
         );
+    }
+
+    #[test]
+    fn what_only_we_say_of_an_object_is_no_manifests_to_say() {
+        let refused = |metadata: Value| -> Vec<String> {
+            marks(&json!({ "metadata": metadata })).iter().map(ToString::to_string).collect()
+        };
+        for (map, what, key) in [
+            ("labels", "label", "applyset.kubernetes.io/id"),
+            ("labels", "label", "applyset.kubernetes.io/part-of"),
+            ("annotations", "annotation", "applyset.kubernetes.io/tooling"),
+            ("annotations", "annotation", "git-deploy/set"),
+            ("annotations", "annotation", "git-deploy/root"),
+            ("annotations", "annotation", "git-deploy/one-tmie"),
+        ] {
+            let said = format!("{what} '{key}' is for git-deploy itself to set, take it out of the manifest");
+            assert_eq!(refused(json!({ map: { key: "x", "team": "shop" } })), [said]);
+        }
+        let allowed: Map<String, Value> =
+            ANNOTATIONS.map(|key| (key.to_owned(), "1".into())).into_iter().collect();
+        let labels = json!({ "app": "a", "applyset.kubernetes.io/is-parent-type": "true" });
+        assert_eq!(refused(json!({ "annotations": allowed, "labels": labels })), [""; 0]);
     }
 
     #[test]

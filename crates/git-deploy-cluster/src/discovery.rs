@@ -13,7 +13,7 @@ use kube::core::discovery::{ApiResource, Scope};
 use serde_json::Value;
 
 use crate::api_error::{ApiError, ApiErrorKind};
-use crate::bounds::{Bounds, OutOfBounds};
+use crate::bounds::{Bounds, OutOfBounds, marks};
 use crate::connect::{Connection, request};
 use crate::members::key;
 use crate::target::Target;
@@ -171,9 +171,9 @@ impl Resources {
                 continue;
             };
             let target = placed(object, resource, &scope, default_namespace);
-            if let Err(why) = bounds.allow(&target.id, default_namespace) {
-                problems.push(TargetProblem::OutOfBounds { id: target.id.clone(), why });
-            }
+            let forbidden = bounds.allow(&target.id, default_namespace).err();
+            let forbidden = forbidden.into_iter().chain(marks(&target.wanted));
+            problems.extend(forbidden.map(|why| TargetProblem::OutOfBounds { id: target.id.clone(), why }));
             let (group, kind, namespace, name) = key(&target.id);
             let own = (group.to_owned(), kind.to_owned(), namespace.map(str::to_owned), name.to_owned());
             if !seen.insert(own) {
