@@ -104,6 +104,41 @@ fn a_kind_that_is_only_to_be_deleted_counts_as_well() {
         .stderr_contains("delete deployments.apps");
 }
 
+const ORDERED: &str = "apiVersion: apps/v1
+kind: StatefulSet
+metadata: { name: store }
+spec:
+  serviceName: store
+  selector: { matchLabels: { app: store } }
+  template:
+    metadata: { labels: { app: store } }
+    spec: { containers: [{ name: store, image: 'registry.example.org/store:1' }] }
+---
+";
+
+#[test]
+fn a_pod_that_may_not_be_deleted_is_named_where_a_set_replaces_its_pods_in_order() {
+    let shop = open(&sandbox!(), cluster!());
+    let kubeconfig = alice(
+        &shop,
+        &[
+            (ALL, "configmaps, leases, statefulsets"),
+            ("get,list,watch", "controllerrevisions, pods, events, services"),
+        ],
+    );
+    let shop = shop.by(kubeconfig);
+    shop.release_more("store", ORDERED);
+    let denied = format!("user 'alice' may not delete pods in namespace '{}'", shop.namespace);
+    gets_no_number(&shop, "store", &[]).stderr_contains(&denied);
+    // One that waits for none needs nobody to delete it.
+    shop.release_more(
+        "parallel",
+        &ORDERED.replace("spec:\n  s", "spec:\n  podManagementPolicy: Parallel\n  s"),
+    );
+    shop.deploy(&["parallel"]).success();
+    shop.succeeded("deployment-0001");
+}
+
 #[test]
 fn rights_that_are_taken_away_in_the_middle_end_the_deployment_and_are_nobodys_fault() {
     let shop = open(&sandbox!(), cluster!());

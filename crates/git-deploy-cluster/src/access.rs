@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::api_error::{ApiError, ApiErrorKind};
 use crate::connect::{Connection, request};
+use crate::target::Target;
 
 /// How many questions are asked at once.
 const CONCURRENCY: usize = 16;
@@ -59,6 +60,21 @@ impl Need {
             verb,
         };
         kinds.into_iter().flat_map(move |kind| VERBS_OF_PARENT.map(|verb| need(kind, verb)))
+    }
+
+    /// What an object of the set needs besides: a StatefulSet that replaces its pods in order may wait for one that never
+    /// becomes ready, and that pod is deleted then.
+    pub(crate) fn beside(target: &Target) -> Option<Self> {
+        let spec = |pointer: &str| target.wanted.pointer(pointer).and_then(Value::as_str);
+        let is_ordered = spec("/spec/podManagementPolicy") != Some("Parallel")
+            && spec("/spec/updateStrategy/type") != Some("OnDelete");
+        let is_set = (target.id.group.as_str(), target.id.kind.as_str()) == ("apps", "StatefulSet");
+        (is_set && is_ordered).then(|| Self {
+            group: String::new(),
+            resource: "pods".to_owned(),
+            namespace: target.id.namespace.clone(),
+            verb: "delete",
+        })
     }
 
     /// `deployments.apps`, as kubectl names it.

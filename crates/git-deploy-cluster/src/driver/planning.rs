@@ -150,6 +150,7 @@ impl ClusterDriver<'_> {
         let needs = targets.iter().flat_map(|target| {
             VERBS_OF_MEMBERS.map(|verb| Need::of(&target.resource, target.id.namespace.as_deref(), verb))
         });
+        let needs = needs.chain(targets.iter().filter_map(Need::beside));
         let needs = needs.chain(Need::of_parent(&self.cluster.namespace));
         require_access(&session.connection, needs).await.map_err(|error| of_access(&error))
     }
