@@ -43,4 +43,4 @@ pub use set::{Change, JobEnd, JobOutcome, Parent, Record, Set, SetError, SetFail
 pub use target::{Applied, Target};
 pub use tokio::runtime::Runtime;
 pub use unblock::{BlockingPod, unblock};
-pub use verify::{Limits, NotReady, Progress, until_ready};
+pub use verify::{Limits, NotReady, Progress, Waiting, until_ready};

@@ -7,8 +7,8 @@
 //! All that runs is part of the one future: whoever drops it ends every watch.
 
 mod scene;
+mod told;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -18,14 +18,17 @@ use git_deploy_core::deployment::Blame;
 use git_deploy_manifest::ObjectId;
 use git_deploy_manifest::readiness::{Origin, Patience, Trouble};
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::api_error::ApiError;
 use crate::connect::Connection;
 use crate::evidence;
 use crate::target::Applied;
 use crate::unblock::BlockingPod;
-use scene::{Scene, Standing};
+use scene::Scene;
+pub(crate) use told::NAMED;
+use told::{Ear, Told};
+pub use told::{Progress, Waiting};
 
 /// How often it is looked at when nothing changes: troubles become failures by lasting.
 const TICK: Duration = Duration::from_millis(500);
@@ -33,7 +36,11 @@ const TICK: Duration = Duration::from_millis(500);
 /// Changes come in swarms; this much later most of a swarm is there.
 const SETTLE: Duration = Duration::from_millis(20);
 
-/// An API server that has been silent for so long at the end is the reason for the end.
+/// Looking at everything takes at most one part in so many of the time, however much there is: the machine may be the one
+/// that has to start the pods.
+const REST_FOR_EACH_LOOK: u32 = 20;
+
+/// An API server that has been silent for so long is told to be; at the end it is the reason for the end.
 const SILENCE: Duration = Duration::from_secs(3);
 
 /// How long is waited.
@@ -43,22 +50,6 @@ pub struct Limits {
     pub timeout: Duration,
     /// With single troubles.
     pub patience: Patience,
-}
-
-/// How the wait goes; told when it changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Progress {
-    /// How many objects are ready.
-    Standing {
-        /// So many are.
-        ready: usize,
-        /// Of so many.
-        wanted: usize,
-        /// The others, and what each is waited for.
-        waiting: Vec<(ObjectId, String)>,
-    },
-    /// What should be known before the end; each is told once.
-    Warning(String),
 }
 
 /// Why the wait ended without everything being ready.
@@ -165,9 +156,18 @@ pub async fn until_ready(
     tell: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<String>, NotReady> {
     let scene = Scene::of(applied, limits.patience);
-    let end = tokio::time::timeout(limits.timeout, async {
+    let ear = Ear::new(&scene, tell);
+    let verdict = async {
         fill(connection, &scene).await?;
-        settle(connection, &scene, tell).await
+        let verdict = settle(connection, &scene, tell).await;
+        ear.hear(false);
+        verdict
+    };
+    let end = tokio::time::timeout(limits.timeout, async {
+        tokio::select! {
+            verdict = verdict => verdict,
+            never = ear.listen() => match never {},
+        }
     });
     // What the cluster has to say is read when the verdict is there, and takes nothing from the time for it.
     match end.await {
@@ -224,7 +224,9 @@ async fn verdict(
     let mut told = Told::new(tell);
     loop {
         told.warn(scene.blind_spots());
-        let standing = scene.look();
+        let begun = Instant::now();
+        let standing = scene.look(NAMED);
+        let rest = begun.elapsed() * REST_FOR_EACH_LOOK;
         told.of(&standing);
         if let Some((index, trouble)) = standing.failed {
             return Err(End::Failed(index, trouble));
@@ -242,7 +244,7 @@ async fn verdict(
         }
         // Nothing is missed in between: a notification waits for whoever asks next.
         if timeout(TICK, changed.notified()).await.is_ok() {
-            sleep(SETTLE).await;
+            sleep(rest.clamp(SETTLE, TICK)).await;
         }
     }
 }
@@ -267,40 +269,6 @@ async fn follow(connection: &Connection, scene: &Scene<'_>, changed: &Notify, ne
     std::future::pending().await
 }
 
-/// What was told already.
-struct Told<'a> {
-    tell: &'a (dyn Fn(Progress) + Sync),
-    last: Option<Progress>,
-    warnings: BTreeSet<String>,
-}
-
-impl<'a> Told<'a> {
-    fn new(tell: &'a (dyn Fn(Progress) + Sync)) -> Told<'a> {
-        Told { tell, last: None, warnings: BTreeSet::new() }
-    }
-
-    fn warn(&mut self, warnings: Vec<String>) {
-        for warning in warnings {
-            if self.warnings.insert(warning.clone()) {
-                (self.tell)(Progress::Warning(warning));
-            }
-        }
-    }
-
-    fn of(&mut self, standing: &Standing) {
-        self.warn(standing.warnings.clone());
-        let progress = Progress::Standing {
-            ready: standing.ready,
-            wanted: standing.wanted,
-            waiting: standing.waiting.clone(),
-        };
-        if self.last.as_ref() != Some(&progress) {
-            self.last = Some(progress.clone());
-            (self.tell)(progress);
-        }
-    }
-}
-
 fn blame(origin: Origin) -> Blame {
     match origin {
         Origin::Release => Blame::Branch,
@@ -322,12 +290,12 @@ async fn late(connection: &Connection, scene: &Scene<'_>, timeout: Duration) -> 
     if let Some((what, silence, why)) = scene.silence().filter(|(_, silence, _)| *silence >= SILENCE) {
         return NotReady::Unreachable { what, silence, why };
     }
-    let standing = scene.look();
-    let cause = scene.first_cause();
-    let suspects: Vec<_> = standing.indices.iter().take(3).flat_map(|index| scene.suspects(*index)).collect();
+    let waiting = scene.look(usize::MAX).waiting;
+    let suspects: Vec<_> = waiting.iter().take(3).flat_map(|left| scene.suspects(left.index)).collect();
+    let cause = waiting.iter().find_map(|left| left.cause.clone());
     NotReady::TimedOut {
         timeout,
-        waiting: standing.waiting,
+        waiting: waiting.into_iter().map(|left| (left.id, left.what)).collect(),
         blame: cause.as_ref().map_or(Blame::Nobody, |trouble| blame(trouble.origin)),
         cause: cause.map(|trouble| trouble.reason),
         evidence: evidence::events(connection, &suspects).await,

@@ -7,6 +7,7 @@
 mod forward;
 mod jobs;
 mod look;
+mod pace;
 mod planning;
 mod restore;
 mod said;

@@ -1,6 +1,6 @@
 //! Waiting until what was applied is ready.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use git_deploy_core::deployment::{Failure, Step};
 use git_deploy_core::environment::{Effect, Pulse};
@@ -8,12 +8,16 @@ use git_deploy_manifest::Stage;
 use git_deploy_manifest::readiness::{Patience, ready_of_wanted};
 
 use super::ClusterDriver;
+use super::pace::Pace;
 use super::said::of_lease;
 use super::state::{Forward, Held};
 use crate::plan::PlannedObject;
 use crate::target::Applied;
 use crate::unblock::unblock;
 use crate::verify::{Limits, NotReady, Progress, until_ready};
+
+/// How often it is seen whether something is due to be said.
+const TICK: Duration = Duration::from_millis(500);
 
 impl ClusterDriver<'_> {
     /// Waits until these are ready.
@@ -42,8 +46,8 @@ impl ClusterDriver<'_> {
         let patience = Patience { crash: self.cluster.crash_grace, ..Patience::default() };
         // Told by the thread of the run, which alone may speak.
         let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
-        let mut last = String::new();
         let tell = move |progress: Progress| drop(sender.send(progress));
+        let mut pace = Pace::new(Instant::now());
         let ready = self.run(step, pulse, async {
             loop {
                 let limits = Limits { timeout: deadline.saturating_duration_since(Instant::now()), patience };
@@ -52,9 +56,14 @@ impl ClusterDriver<'_> {
                 let ready = loop {
                     tokio::select! {
                         done = &mut ready => break done.map_err(of_lease(step))?,
-                        Some(progress) = told.recv() => self.tell(&progress, &mut last),
+                        Some(progress) = told.recv() => self.hear(progress, &mut pace, deadline),
+                        () = tokio::time::sleep(TICK) => {}
                     }
+                    pace.due(Instant::now()).iter().for_each(|line| self.observer.step("Waiting", line));
                 };
+                while let Ok(progress) = told.try_recv() {
+                    self.hear(progress, &mut pace, deadline);
+                }
                 let Err(error @ NotReady::Blocked { pods, .. }) = &ready else { break Ok(ready) };
                 self.observer.warn(&format!("{error}: deleted"));
                 let deleted =
@@ -62,7 +71,10 @@ impl ClusterDriver<'_> {
                 deleted.map_err(|error| Failure::new(step, error.blame(), error.to_string()))?;
             }
         })?;
-        Ok(ready.map(|warnings| warnings.iter().for_each(|warning| self.observer.warn(warning))))
+        Ok(ready.map(|warnings| {
+            warnings.iter().for_each(|warning| self.observer.warn(warning));
+            pace.end(Instant::now()).iter().for_each(|text| self.observer.step("Ready", text));
+        }))
     }
 
     /// What is waited for: all but what we did not touch and what was not ready before either.
@@ -87,18 +99,16 @@ impl ClusterDriver<'_> {
         judged.into_iter().cloned().collect()
     }
 
-    /// Tells how it goes, each thing once.
-    fn tell(&self, progress: &Progress, last: &mut String) {
+    /// Tells at once what cannot wait, and keeps the rest for when it is due.
+    fn hear(&self, progress: Progress, pace: &mut Pace, deadline: Instant) {
         match progress {
-            Progress::Warning(text) => self.observer.warn(text),
-            Progress::Standing { ready, wanted, waiting } => {
-                let first = waiting.first().map(|(id, what)| format!(", {id}: {what}")).unwrap_or_default();
-                let text = format!("{ready} of {wanted}{first}");
-                if text != *last {
-                    self.observer.step("Ready", &text);
-                    *last = text;
-                }
+            Progress::Warning(text) => self.observer.warn(&text),
+            Progress::Standing { ready, wanted, waiting } => pace.hear(ready, wanted, waiting),
+            Progress::Silent => {
+                let until = time_of_day(deadline);
+                self.observer.warn(&format!("the cluster does not answer; still trying until {until}"));
             }
+            Progress::Answers => self.observer.step("Waiting", "the cluster answers again"),
         }
     }
 
@@ -119,6 +129,13 @@ impl ClusterDriver<'_> {
         let failure = Failure::new(step, error.blame(), error.to_string());
         if is_late { failure.timed_out() } else { failure }
     }
+}
+
+/// A moment as people say it.
+fn time_of_day(moment: Instant) -> String {
+    let left = moment.saturating_duration_since(Instant::now());
+    let time = jiff::Timestamp::now().checked_add(left).unwrap_or(jiff::Timestamp::MAX);
+    time.strftime("%H:%M:%S UTC").to_string()
 }
 
 /// What has to be ready before a step is over.

@@ -1,5 +1,6 @@
 //! What is waited for, and everything that it is judged by.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use git_deploy_manifest::readiness::{
     Around, Health, Patience, Surroundings, Trouble, Wait, blocking_pod, controller_of, first_cause,
     is_final, is_inert, judge, needs,
 };
-use git_deploy_manifest::value::{is_true, text, uid};
+use git_deploy_manifest::value::{annotation, is_true, mapping, namespace, text, uid};
 use http::Method;
 use kube::core::discovery::ApiResource;
 use serde_json::Value;
@@ -49,15 +50,26 @@ pub(super) struct Scene<'a> {
 pub(super) struct Standing {
     pub(super) ready: usize,
     pub(super) wanted: usize,
-    pub(super) waiting: Vec<(ObjectId, String)>,
-    /// Which of the applied objects `waiting` are.
-    pub(super) indices: Vec<usize>,
+    /// Those that are not, first those that others wait for.
+    pub(super) waiting: Vec<Left>,
     pub(super) warnings: Vec<String>,
     /// What should be known of those that are ready.
     pub(super) notes: Vec<String>,
     pub(super) failed: Option<(usize, Trouble)>,
     /// What keeps the first of those that are kept from going on.
     pub(super) blocked: Option<(usize, Vec<BlockingPod>)>,
+}
+
+/// An object that is not ready.
+#[derive(Debug)]
+pub(super) struct Left {
+    /// Which of the applied objects it is.
+    pub(super) index: usize,
+    pub(super) id: ObjectId,
+    /// What is missing.
+    pub(super) what: String,
+    /// What can be seen of that in its pods, where that was looked for.
+    pub(super) cause: Option<Trouble>,
 }
 
 /// Since when each trouble has been there, by our own clock.
@@ -108,13 +120,17 @@ impl<'a> Scene<'a> {
         &self.applied[index].target.id
     }
 
-    /// Looks at everything.
-    pub(super) fn look(&self) -> Standing {
+    /// Looks at everything, and at so many of those that are not ready for the cause.
+    pub(super) fn look(&self, closely: usize) -> Standing {
         let held = self.held();
         let eye = Eye::open(self, &held);
-        let mut standing = Standing { wanted: self.applied.len(), ..Standing::default() };
+        let mut standing = Standing::default();
         for (index, applied) in self.applied.iter().enumerate() {
             let id = &applied.target.id;
+            if is_inert(id) {
+                continue;
+            }
+            standing.wanted += 1;
             match self.health(&eye, index, applied) {
                 Health::Ready => standing.ready += 1,
                 Health::ReadyBut(note) => {
@@ -123,8 +139,7 @@ impl<'a> Scene<'a> {
                 }
                 Health::Waiting(Wait { what, warning }) => {
                     standing.warnings.extend(warning.map(|warning| format!("{id}: {warning}")));
-                    standing.waiting.push((id.clone(), what));
-                    standing.indices.push(index);
+                    standing.waiting.push(Left { index, id: id.clone(), what, cause: None });
                     let pods = self.blocking(&eye, applied);
                     if !pods.is_empty() {
                         standing.blocked.get_or_insert((index, pods));
@@ -135,13 +150,24 @@ impl<'a> Scene<'a> {
                 }
             }
         }
+        standing.waiting.sort_by_key(|left| is_consequence(&left.id));
+        for left in standing.waiting.iter_mut().take(closely) {
+            left.cause = self.cause(&eye, &self.applied[left.index]);
+        }
         lock(&self.clock).end_of_look();
         standing
     }
 
+    /// The first cause of what is not ready, in the pods that it is waited for.
+    fn cause(&self, eye: &Eye<'_>, applied: &Applied) -> Option<Trouble> {
+        let pods = eye.family(applied).into_iter().filter(|(kind, _)| *kind == Around::Pods);
+        let pods = pods.map(|(_, pod)| pod);
+        first_cause(pods.filter(|pod| !eye.is_of_earlier(applied, pod)), eye, &self.patience)
+    }
+
     fn health(&self, eye: &Eye<'_>, index: usize, applied: &Applied) -> Health {
         let id = &applied.target.id;
-        if is_inert(id) || lock(&self.done).contains(&index) {
+        if lock(&self.done).contains(&index) {
             return Health::Ready;
         }
         let Some(state) = eye.held.get(&key(id)) else { return Health::Ready };
@@ -241,17 +267,6 @@ impl<'a> Scene<'a> {
         silences.max_by_key(|(_, silence, _)| *silence)
     }
 
-    /// The first cause of what is not ready, in the pods.
-    pub(super) fn first_cause(&self) -> Option<Trouble> {
-        let waiting = self.look().indices;
-        let held = self.held();
-        let eye = Eye::open(self, &held);
-        waiting.into_iter().find_map(|index| {
-            let pods = eye.family(&self.applied[index]).into_iter().filter(|(kind, _)| *kind == Around::Pods);
-            first_cause(pods.map(|(_, pod)| pod), &eye, &self.patience)
-        })
-    }
-
     /// An object, what it made, and what that made: whose events may say why.
     pub(super) fn suspects(&self, index: usize) -> Vec<Suspect> {
         const MOST: usize = 6;
@@ -279,7 +294,12 @@ struct Eye<'a> {
     /// The pods and ReplicaSets of each controller, by its UID, so that a look at many objects is not one at all pods
     /// for each of them.
     families: HashMap<(Around, &'a str), Vec<&'a Value>>,
+    /// The same for the selectors of Services.
+    labelled: OnceCell<Labelled<'a>>,
 }
+
+/// Pods by namespace, label and its value.
+type Labelled<'a> = HashMap<(&'a str, &'a str, &'a str), Vec<&'a Value>>;
 
 impl<'a> Eye<'a> {
     fn open(scene: &'a Scene<'a>, held: &'a Held<'a>) -> Eye<'a> {
@@ -291,7 +311,20 @@ impl<'a> Eye<'a> {
                 families.entry((what, controller_of(object))).or_default().push(object);
             }
         }
-        Eye { scene, held, families }
+        Eye { scene, held, families, labelled: OnceCell::new() }
+    }
+
+    fn index_labels(&self) -> Labelled<'a> {
+        let is_of_pods = |(group, kind, _): &Key| group.is_empty() && kind == "Pod";
+        let pods = self.held.iter().filter(|(key, _)| is_of_pods(key)).filter_map(|(_, state)| state.all());
+        let mut labelled = Labelled::new();
+        for pod in pods.flatten() {
+            for (label, value) in mapping(pod, "/metadata/labels").into_iter().flatten() {
+                let key = (namespace(pod), label.as_str(), value.as_str().unwrap_or_default());
+                labelled.entry(key).or_default().push(pod);
+            }
+        }
+        labelled
     }
 
     /// The ReplicaSets and pods that belong to an object, by their controllers.
@@ -306,6 +339,19 @@ impl<'a> Eye<'a> {
         let own = (id.kind == "Pod").then(|| self.held.get(&key(id))?.get(id.namespace.as_deref(), &id.name));
         let own = own.flatten().map(|pod| (Around::Pods, pod));
         sets.into_iter().chain(pods).chain(of(Around::Pods, &applied.uid)).chain(own).collect()
+    }
+}
+
+impl Eye<'_> {
+    /// Whether a pod is of a ReplicaSet that its Deployment has left behind.
+    fn is_of_earlier(&self, applied: &Applied, pod: &Value) -> bool {
+        const REVISION: &str = "deployment.kubernetes.io/revision";
+        let id = &applied.target.id;
+        let object = self.held.get(&key(id)).and_then(|state| state.get(id.namespace.as_deref(), &id.name));
+        let Some(revision) = object.and_then(|object| annotation(object, REVISION)) else { return false };
+        let sets = self.families.get(&(Around::ReplicaSets, applied.uid.as_str())).into_iter().flatten();
+        let mut owner = sets.filter(|set| uid(set) == controller_of(pod));
+        owner.next().is_some_and(|set| annotation(set, REVISION) != Some(revision))
     }
 }
 
@@ -331,6 +377,15 @@ impl Surroundings for Eye<'_> {
 
     fn controlled(&self, what: Around, _namespace: &str, owner: &str) -> Vec<&Value> {
         self.families.get(&(what, owner)).cloned().unwrap_or_default()
+    }
+
+    fn pods_with_label(&self, namespace: &str, label: &str, wanted: &str) -> Option<Vec<&Value>> {
+        let pods = (String::new(), "Pod".to_owned(), Some(namespace.to_owned()));
+        if self.held.get(&pods)?.denied().is_some() {
+            return None;
+        }
+        let labelled = self.labelled.get_or_init(|| self.index_labels());
+        Some(labelled.get(&(namespace, label, wanted)).cloned().unwrap_or_default())
     }
 
     fn observed(&self, symptom: &str) -> Duration {
@@ -362,6 +417,11 @@ impl Clock {
         self.since.retain(|_, (_, seen)| *seen == look);
         self.look += 1;
     }
+}
+
+/// Whether an object is waited for only because others are not ready: it says nothing that those do not say better.
+fn is_consequence(id: &ObjectId) -> bool {
+    matches!(id.kind.as_str(), "Service" | "Ingress" | "HorizontalPodAutoscaler" | "APIService")
 }
 
 /// Where the API server has what others are judged by, and whether it is in namespaces.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use git_deploy_cluster::NotReady;
+use git_deploy_cluster::{NotReady, Progress};
 use git_deploy_core::deployment::Blame;
 use git_deploy_testkit::cluster;
 use git_deploy_testkit::cluster::Options;
@@ -48,6 +48,22 @@ async fn a_network_that_is_gone_for_some_seconds_is_waited_for() {
     .await;
     assert_eq!(waited.result, Ok(Vec::new()));
     assert!(waited.took > Duration::from_secs(5), "{:?}", waited.took);
+    let is_said = |told: &&Progress| matches!(told, Progress::Silent | Progress::Answers);
+    let said: Vec<_> = waited.told.iter().filter(is_said).collect();
+    assert_eq!(said, [&Progress::Silent, &Progress::Answers]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_is_silent_from_the_beginning_is_told_of_too() {
+    let cluster = cluster!();
+    let namespace = cluster.namespace("network").create();
+    let proxy = cluster.proxy();
+    let connection = open(cluster, &cluster.kubeconfig_through(&proxy)).await;
+    let applied = apply(&namespace, &deployment("", "", ""));
+    proxy.stall();
+    let waited = wait(&connection, &applied, short(5)).await;
+    assert!(matches!(waited.failure(), NotReady::Unreachable { .. }), "{:?}", waited.result);
+    assert_eq!(waited.told, [Progress::Silent]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

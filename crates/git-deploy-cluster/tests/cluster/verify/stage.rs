@@ -84,7 +84,7 @@ impl Wait {
     pub(crate) fn counts(&self) -> Vec<usize> {
         let counts = self.told.iter().filter_map(|progress| match progress {
             Progress::Standing { ready, .. } => Some(*ready),
-            Progress::Warning(_) => None,
+            _ => None,
         });
         let mut counts: Vec<_> = counts.collect();
         counts.dedup();
@@ -94,7 +94,7 @@ impl Wait {
     pub(crate) fn warnings(&self) -> Vec<&str> {
         let warnings = self.told.iter().filter_map(|progress| match progress {
             Progress::Warning(warning) => Some(warning.as_str()),
-            Progress::Standing { .. } => None,
+            _ => None,
         });
         warnings.collect()
     }
