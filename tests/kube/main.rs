@@ -1,6 +1,7 @@
 //! `git deploy` into a real cluster, from the queue to the ledger.
 
 mod back;
+mod blame;
 mod failure;
 mod jobs;
 mod kill;

@@ -136,6 +136,11 @@ impl ApiError {
         self.message.contains("system:anonymous")
     }
 
+    /// Whether it is because the namespace is being deleted.
+    pub(crate) fn is_of_leaving_namespace(&self) -> bool {
+        self.message.contains("because it is being terminated")
+    }
+
     /// Whether it is an object, or a namespace, of that name that is not there.
     pub(crate) fn names_as_missing(&self, name: &str) -> bool {
         self.message.contains(&format!("\"{name}\" not found"))
@@ -171,6 +176,7 @@ impl ApiError {
                 Some("leave these fields out of the manifest, or take them over with --force-conflicts")
             }
             ApiErrorKind::Unauthorized => Some("log in to the cluster again"),
+            ApiErrorKind::Quota => Some("have the quota raised, or make room in it"),
             ApiErrorKind::Immutable => {
                 Some("give the object another name, or delete it by hand where that loses nothing")
             }

@@ -69,7 +69,7 @@ impl TargetProblem {
         }
     }
 
-    /// Whose fault it is.
+    /// Whose fault it is where it is not known what stood there before.
     pub fn blame(&self) -> Blame {
         Blame::Branch
     }

@@ -4,6 +4,8 @@
 //! change: an object of another set is never touched, one that nobody's set has only when told to.
 
 mod absent;
+mod blame;
+mod compared;
 mod ownership;
 mod single;
 
@@ -26,6 +28,8 @@ use crate::prune::{self, PlannedDeletion, PruneOptions};
 use crate::target::Target;
 
 use absent::absent;
+pub(crate) use blame::{Ground, Novelty, blame};
+pub(crate) use compared::Compared;
 pub(crate) use ownership::{Owner, owner};
 use single::{Planner, Seen};
 pub(crate) use single::{give_change_cause, is_of_helper_alone};
@@ -168,13 +172,18 @@ fn by(managers: &[String]) -> String {
 }
 
 impl PlanProblem {
-    /// Whose fault it is.
+    /// Whose fault it is where it is not known what stood there before.
     pub fn blame(&self) -> Blame {
+        blame(self.ground(), Novelty::Unknown)
+    }
+
+    /// What it rests on.
+    pub(crate) fn ground(&self) -> Ground {
         match self {
-            Self::Duplicate { .. } | Self::Order { .. } | Self::Metadata { .. } => Blame::Branch,
-            // Every branch that has the object would meet that.
-            Self::OtherSet { .. } | Self::NotOurs { .. } => Blame::Nobody,
-            Self::Refused { why, .. } | Self::List(ListError { why, .. }) => why.blame(),
+            Self::Duplicate { .. } | Self::Order { .. } | Self::Metadata { .. } => Ground::Content,
+            Self::OtherSet { .. } | Self::NotOurs { .. } => Ground::Surroundings,
+            Self::Refused { why, .. } => Ground::of(why),
+            Self::List(_) => Ground::Environment,
         }
     }
 
@@ -182,7 +191,7 @@ impl PlanProblem {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::OtherSet { .. } => Some("take the object out of one of the two sets; both cannot own it"),
-            Self::NotOurs { .. } => Some("take it over with --force-conflicts, or give it another name"),
+            Self::NotOurs { .. } => Some("give it another name, or take it over with --force-conflicts"),
             Self::Refused { why, .. } | Self::List(ListError { why, .. }) => why.hint(),
             Self::Metadata { .. } => {
                 Some("take it out: what deletes objects, or holds them, is for the cluster to say")
@@ -224,7 +233,7 @@ impl std::fmt::Display for PlanError {
 }
 
 impl PlanError {
-    /// Whose fault it is: the branch's as soon as anything is.
+    /// Whose fault it is where it is not known what stood there before: the branch's as soon as anything is.
     pub fn blame(&self) -> Blame {
         let is_of_branch = self.problems.iter().any(|problem| problem.blame() == Blame::Branch);
         if is_of_branch { Blame::Branch } else { Blame::Nobody }

@@ -9,7 +9,7 @@ use git_deploy_core::environment::rendered::RenderedBranch;
 use git_deploy_core::environment::{Driver, Renderer};
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::Observer;
-use git_deploy_core::ops::deploy::Site;
+use git_deploy_core::ops::deploy::{Errand, Site};
 use git_deploy_core::ops::view::View;
 
 use crate::describe::Manifests;
@@ -21,6 +21,8 @@ pub use git_deploy_cluster::DriverOptions;
 pub struct Sites<'s> {
     /// What the user asks for besides.
     pub options: DriverOptions,
+    /// What holds for deployments that the user did not name.
+    leftover: DriverOptions,
     /// Told what happens.
     pub observer: &'s dyn Observer,
     runtime: OnceCell<Runtime>,
@@ -29,7 +31,8 @@ pub struct Sites<'s> {
 impl<'s> Sites<'s> {
     /// The environments, told to that observer.
     pub fn new(observer: &'s dyn Observer, options: DriverOptions) -> Self {
-        Self { options, observer, runtime: OnceCell::new() }
+        let leftover = DriverOptions { leftover: true, ..DriverOptions::default() };
+        Self { options, leftover, observer, runtime: OnceCell::new() }
     }
 
     fn cluster<'a>(
@@ -37,6 +40,7 @@ impl<'s> Sites<'s> {
         view: &'a View<'_>,
         base: &DeployToml,
         environment: &Environment,
+        errand: Errand,
     ) -> Result<Box<dyn Driver + 'a>, Failure> {
         let project = base.image_name.as_ref().map(|names| names.project_namespace.as_str());
         let project = project.ok_or_else(|| {
@@ -60,7 +64,11 @@ impl<'s> Sites<'s> {
             }
         };
         let (repository, git) = (view.repository, &view.settings);
-        let driver = ClusterDriver::new(repository, git, settings, &self.options, self.observer, runtime);
+        let options = match errand {
+            Errand::Asked => &self.options,
+            Errand::Leftover => &self.leftover,
+        };
+        let driver = ClusterDriver::new(repository, git, settings, options, self.observer, runtime);
         Ok(Box::new(driver))
     }
 }
@@ -71,9 +79,10 @@ impl Site for Sites<'_> {
         view: &'a View<'_>,
         base: &'a DeployToml,
         environment: &Environment,
+        errand: Errand,
     ) -> Result<Box<dyn Driver + 'a>, Failure> {
         let Target::Rendered { branch, .. } = &environment.target else {
-            return self.cluster(view, base, environment);
+            return self.cluster(view, base, environment, errand);
         };
         let branch =
             RefName::branch(branch).map_err(|error| Failure::of_nobody(Step::Plan, error.to_string()))?;

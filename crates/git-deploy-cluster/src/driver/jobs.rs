@@ -8,6 +8,7 @@ use git_deploy_core::ids::DeploymentId;
 use git_deploy_manifest::{ObjectId, is_rollback_safe};
 
 use super::ClusterDriver;
+use super::refused::Refused;
 use super::said::{of_job, of_lease};
 use super::state::{Held, PlannedJob, Session};
 use crate::jobs::{JobError, let_go, outcome, start, still_held, suspend, try_job};
@@ -48,13 +49,13 @@ impl ClusterDriver<'_> {
         view: &SetView,
         record: Option<&Record>,
         jobs: Vec<Target>,
-    ) -> Result<Vec<PlannedJob>, Failure> {
+    ) -> Result<Vec<PlannedJob>, Refused> {
         let unknown = |asked: &&String| !jobs.iter().any(|job| is_called(&job.id.name, asked));
         if let Some(asked) = self.options.retry_jobs.iter().find(unknown) {
             let names: Vec<&str> = jobs.iter().map(|job| job.id.name.as_str()).collect();
             let why = format!("there is no one-time job '{}' to run again", asked.escape_debug());
             let hint = (!names.is_empty()).then(|| format!("there are: {}", names.join(", ")));
-            return Err(Failure::of_nobody(Step::Plan, why).fatal().hint(hint));
+            return Err(Failure::of_nobody(Step::Plan, why).fatal().hint(hint).into());
         }
         let mut planned = Vec::new();
         for job in jobs {
@@ -67,14 +68,13 @@ impl ClusterDriver<'_> {
             let effect = match known {
                 Some(JobOutcome { end: JobEnd::Succeeded, .. }) => Effect::Keep,
                 Some(outcome) if outcome.end == JobEnd::Failed && !again => {
-                    return Err(of_job(Step::Plan)(failed_before(outcome)));
+                    return Err(failed_before(outcome).into());
                 }
                 _ => {
-                    let there =
-                        try_job(&session.connection, &view.id, &job).await.map_err(of_job(Step::Plan))?;
+                    let there = try_job(&session.connection, &view.id, &job).await?;
                     let was_there = known.is_some_and(|known| known.end != JobEnd::Starting);
                     if was_there && !there && !again {
-                        return Err(of_job(Step::Plan)(JobError::Gone { id: job.id.clone() }));
+                        return Err(JobError::Gone { id: job.id.clone() }.into());
                     }
                     if there { Effect::Change } else { Effect::Create }
                 }

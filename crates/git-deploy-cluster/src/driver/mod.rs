@@ -9,6 +9,7 @@ mod jobs;
 mod look;
 mod pace;
 mod planning;
+mod refused;
 mod restore;
 mod said;
 mod session;
@@ -95,6 +96,9 @@ pub struct DriverOptions {
     pub new_cluster: bool,
     /// One-time jobs that run again although they failed.
     pub retry_jobs: Vec<String>,
+    /// Whether the deployment is one that another run left behind, and that the user did not name: nothing of this is meant
+    /// for it.
+    pub leftover: bool,
 }
 
 /// What requests run on: the Lease is renewed on one thread while the other waits.

@@ -4,15 +4,17 @@ use std::collections::BTreeSet;
 
 use git_deploy_core::config::deploy_toml::Prune;
 use git_deploy_core::deployment::{Failure, Step};
-use git_deploy_core::environment::{Pulse, Rendered};
+use git_deploy_core::environment::{Pulse, Rendered, kept};
 use git_deploy_manifest::{GroupKind, Object, ObjectId, is_one_time, is_redacted};
 
 use super::ClusterDriver;
 use super::forward::LEAVING;
-use super::said::{objects, of_access, of_plan, of_targets};
+use super::refused::Refused;
+use super::said::objects;
 use super::state::{Against, Forward, Session};
 use crate::access::{Need, VERBS_OF_MEMBERS, require_access};
-use crate::plan::{PlanOptions, Planned, plan};
+use crate::discovery::TargetProblem;
+use crate::plan::{Compared, PlanOptions, Planned, plan};
 use crate::prune::PruneOptions;
 use crate::set::Parent;
 use crate::target::Target;
@@ -44,7 +46,20 @@ impl ClusterDriver<'_> {
             let why = "the manifests hold no object: an empty set would delete all that is deployed";
             return Err(Failure::of_branch(Step::Plan, why));
         }
-        self.plan_objects(against, &objects, self.purpose(), pulse)
+        let planned = self.try_objects(against, &objects, self.purpose(), pulse);
+        planned.map_err(|refused| {
+            // Whoever goes back has no branch that could be to blame.
+            let is_rollback = self.state.borrow().is_rollback;
+            let compared = if is_rollback { None } else { self.compared(&objects, &rendered.images) };
+            refused.said(&against.session.resources, compared.as_ref())
+        })
+    }
+
+    /// What is to be applied, held against what the latest success had applied. None where that cannot be known.
+    fn compared(&self, now: &[Object], images: &[String]) -> Option<Compared> {
+        let (latest, kept) = self.state.borrow().latest.clone()?;
+        let before = kept::read(self.repository, kept).ok().and_then(|kept| objects(&kept).ok())?;
+        Some(Compared::new(latest, &self.cluster.namespace, images, &before, now))
     }
 
     fn purpose(&self) -> Purpose {
@@ -68,8 +83,19 @@ impl ClusterDriver<'_> {
         purpose: Purpose,
         pulse: &dyn Pulse,
     ) -> Result<Forward, Failure> {
+        let planned = self.try_objects(against, objects, purpose, pulse);
+        planned.map_err(|refused| refused.said(&against.session.resources, None))
+    }
+
+    fn try_objects(
+        &self,
+        against: &Against,
+        objects: &[Object],
+        purpose: Purpose,
+        pulse: &dyn Pulse,
+    ) -> Result<Forward, Refused> {
         let Against { session, parent, .. } = against;
-        let targets = self.targets(session, objects)?;
+        let targets = self.find_targets(session, objects).map_err(Refused::Targets)?;
         let wanted = targets.clone();
         let looks = purpose == Purpose::Look;
         let (left, targets): (Vec<Target>, Vec<Target>) =
@@ -84,19 +110,20 @@ impl ClusterDriver<'_> {
             change_cause: self.state.borrow().cause.clone(),
             prune: matches!(purpose, Purpose::ApplyAndPrune | Purpose::Look).then(|| self.prune_options()),
         };
-        let (mut planned, jobs) = self.run(Step::Plan, pulse, async {
+        let work = async {
             if !looks {
                 self.require_access(session, &wanted).await?;
                 self.require_left(session, &left, purpose).await?;
             }
             let planned = plan(&session.connection, &session.resources, &view, &targets, &options).await;
-            let planned = planned.map_err(|error| of_plan(&error))?;
+            let planned = planned.map_err(Refused::Plan)?;
             if !looks {
                 self.require_deleting(session, &planned, &wanted).await?;
             }
             let record = parent.as_ref().map(Parent::record);
-            Ok((planned, self.plan_jobs(session, &view, record, jobs).await?))
-        })?;
+            Ok::<_, Refused>((planned, self.plan_jobs(session, &view, record, jobs).await?))
+        };
+        let (mut planned, jobs) = self.run(Step::Plan, pulse, async { Ok(work.await) })??;
         planned.deletions.retain(|deletion| !wanted.iter().any(|target| target.id.is_same(&deletion.id)));
         planned.kept.retain(|(id, _)| !wanted.iter().any(|target| target.id.is_same(id)));
         let prunes = purpose == Purpose::ApplyAndPrune;
@@ -134,8 +161,12 @@ impl ClusterDriver<'_> {
 
     /// Where the objects belong.
     pub(super) fn targets(&self, session: &Session, objects: &[Object]) -> Result<Vec<Target>, Failure> {
-        let targets = session.resources.targets(objects, &self.cluster.namespace, &self.cluster.bounds);
-        targets.map_err(|problems| of_targets(&problems))
+        let targets = self.find_targets(session, objects);
+        targets.map_err(|problems| Refused::Targets(problems).said(&session.resources, None))
+    }
+
+    fn find_targets(&self, session: &Session, objects: &[Object]) -> Result<Vec<Target>, Vec<TargetProblem>> {
+        session.resources.targets(objects, &self.cluster.namespace, &self.cluster.bounds)
     }
 
     pub(super) fn prune_options(&self) -> PruneOptions {
@@ -146,13 +177,13 @@ impl ClusterDriver<'_> {
         }
     }
 
-    async fn require_access(&self, session: &Session, targets: &[Target]) -> Result<(), Failure> {
+    async fn require_access(&self, session: &Session, targets: &[Target]) -> Result<(), Refused> {
         let needs = targets.iter().flat_map(|target| {
             VERBS_OF_MEMBERS.map(|verb| Need::of(&target.resource, target.id.namespace.as_deref(), verb))
         });
         let needs = needs.chain(targets.iter().filter_map(Need::beside));
         let needs = needs.chain(Need::of_parent(&self.cluster.namespace));
-        require_access(&session.connection, needs).await.map_err(|error| of_access(&error))
+        require_access(&session.connection, needs).await.map_err(Refused::Access)
     }
 
     /// The same for what is to be deleted where nothing of its kind was `asked` for: also before the first change.
@@ -161,7 +192,7 @@ impl ClusterDriver<'_> {
         session: &Session,
         planned: &Planned,
         asked: &[Target],
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Refused> {
         let place = |id: &ObjectId| (GroupKind::from(id), id.namespace.clone());
         let asked: BTreeSet<_> = asked.iter().map(|target| place(&target.id)).collect();
         let places = planned.deletions.iter().map(|deletion| place(&deletion.id));
@@ -175,6 +206,6 @@ impl ClusterDriver<'_> {
         if needs.is_empty() {
             return Ok(());
         }
-        require_access(&session.connection, needs).await.map_err(|error| of_access(&error))
+        require_access(&session.connection, needs).await.map_err(Refused::Access)
     }
 }

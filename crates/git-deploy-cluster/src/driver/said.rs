@@ -6,12 +6,9 @@ use git_deploy_core::git::GitError;
 use git_deploy_manifest::{Object, SourceFile, read, redacted, write};
 
 use super::state::{Forward, PlannedJob};
-use crate::access::AccessError;
 use crate::connect::ConnectError;
-use crate::discovery::TargetProblem;
 use crate::jobs::JobError;
 use crate::lease::LeaseError;
-use crate::plan::PlanError;
 use crate::set::SetError;
 
 pub(super) fn of_git(step: Step) -> impl Fn(GitError) -> Failure {
@@ -87,24 +84,6 @@ pub(super) fn told(forward: &Forward) -> Plan {
         diff: Some(deletion.diff()).filter(|diff| !diff.is_empty()),
     });
     Plan { objects: forward.jobs.iter().map(told_of_job).chain(applied).chain(deleted).collect() }
-}
-
-pub(super) fn of_targets(problems: &[TargetProblem]) -> Failure {
-    let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    let hint = problems.iter().find_map(|problem| match problem {
-        TargetProblem::OutOfBounds { why, .. } => why.hint(),
-        TargetProblem::UnknownKind { .. } | TargetProblem::Twice { .. } => None,
-    });
-    Failure::of_branch(Step::Plan, texts.join("; ")).hint(hint)
-}
-
-pub(super) fn of_access(error: &AccessError) -> Failure {
-    Failure::new(Step::Plan, error.blame(), error.to_string()).hint(error.hint())
-}
-
-pub(super) fn of_plan(error: &PlanError) -> Failure {
-    let hint = error.hints().into_iter().next();
-    Failure::new(Step::Plan, error.blame(), error.to_string()).hint(hint)
 }
 
 pub(super) fn of_job(step: Step) -> impl Fn(JobError) -> Failure {

@@ -55,6 +55,8 @@ impl ClusterDriver<'_> {
         standing: &Standing,
     ) -> Result<Option<Parent>, Failure> {
         let set = self.set(standing)?;
+        let latest = standing.latest.as_ref().map(|latest| latest.id.clone());
+        self.state.borrow_mut().latest = latest.zip(standing.kept);
         let parent = self.run(Step::Plan, &Brief, async {
             Parent::read(&session.connection, &set).await.map_err(of_set(Step::Plan))
         })?;
@@ -77,7 +79,12 @@ impl ClusterDriver<'_> {
                 self.cluster.environment
             ),
         };
-        let hint = "if that is meant to be: git deploy --new-cluster";
+        let hint = match self.options.leftover {
+            true => {
+                "if that is meant to be: git deploy --continue --new-cluster; or give it up with: git deploy --abort"
+            }
+            false => "if that is meant to be: git deploy --new-cluster",
+        };
         Err(Failure::of_nobody(Step::Plan, why).hint(Some(hint)).fatal())
     }
 

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use git_deploy_core::environment::{Effect, Rendered};
+use git_deploy_core::ids::{CommitId, DeploymentId};
 use git_deploy_manifest::ObjectId;
 
 use crate::connect::Connection;
@@ -22,6 +23,8 @@ pub(super) struct State {
     pub(super) set: Option<Set>,
     /// What the cluster knew of the environment when it was asked last, before it was taken.
     pub(super) known_parent: Option<Parent>,
+    /// The latest success there, and the commit that keeps what it applied.
+    pub(super) latest: Option<(DeploymentId, CommitId)>,
     /// The environment, once it is taken.
     pub(super) held: Option<Held>,
     /// What is to be applied, once that is known.

@@ -175,6 +175,8 @@ pub struct Standing {
     pub root: Option<CommitId>,
     /// The latest deployment that succeeded there.
     pub latest: Option<Deployment>,
+    /// The commit that keeps what that one applied, where it is kept.
+    pub kept: Option<CommitId>,
     /// All numbers that are known, be it of a verdict or of a claim.
     pub known: BTreeSet<DeploymentId>,
     /// Whether a person named what is to be deployed, rather than the queue.

@@ -6,7 +6,7 @@ use super::claim::Claimed;
 use super::keeping::Keeper;
 use super::locks::new_run;
 use super::pick::Pick;
-use super::{DeployError, DeployRequest, Deployer, Nothing};
+use super::{DeployError, DeployRequest, Deployer, Errand, Nothing};
 use crate::config::deploy_toml::{DeployToml, Environment, Target};
 use crate::config::{ConfigError, deploy_toml_of};
 use crate::deployment::{Blame, Failure};
@@ -90,7 +90,7 @@ impl<'a> Context<'a> {
         request: &DeployRequest,
         back_to: Option<&DeploymentId>,
     ) -> Result<Box<dyn Driver + '_>, DeployError> {
-        let driver = self.driver(environment).map_err(DeployError::Plan)?;
+        let driver = self.driver(environment, Errand::Asked).map_err(DeployError::Plan)?;
         let (run, id) = (new_run(), self.next_id(environment)?);
         let custody = Keeper { context: self, run: &run, id: &id };
         let named = request.target.is_some() || request.rollback.is_some();
@@ -113,8 +113,12 @@ impl<'a> Context<'a> {
         }
     }
 
-    pub(super) fn driver(&self, environment: &Environment) -> Result<Box<dyn Driver + '_>, Failure> {
-        self.deployer.site.driver(&self.view, &self.deploy_toml, environment)
+    pub(super) fn driver(
+        &self,
+        environment: &Environment,
+        errand: Errand,
+    ) -> Result<Box<dyn Driver + '_>, Failure> {
+        self.deployer.site.driver(&self.view, &self.deploy_toml, environment, errand)
     }
 
     pub(super) fn renderer<'b>(

@@ -2,7 +2,7 @@
 
 use super::keeping::Keeper;
 use super::locks::{new_run, process_is_gone};
-use super::{Context, DeployError, DeployRequest, Deployer, Nothing};
+use super::{Context, DeployError, DeployRequest, Deployer, Errand, Nothing};
 use crate::attempt::Lock;
 use crate::config::deploy_toml::Environment;
 use crate::deployment::Failure;
@@ -101,7 +101,7 @@ impl Deployer<'_> {
             Some(name) => context.named_environment(name)?,
             None => context.next_environment(candidate)?,
         };
-        let driver = context.driver(environment).map_err(DeployError::Plan)?;
+        let driver = context.driver(environment, Errand::Asked).map_err(DeployError::Plan)?;
         let holder = context.holder(driver.as_ref(), environment)?;
         let rendered = context.renderer(environment).and_then(|renderer| renderer.render(candidate));
         let rendered = rendered.map_err(DeployError::Plan)?;

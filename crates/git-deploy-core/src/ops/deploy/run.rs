@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::claim::Claimed;
 use super::finish::leave;
 use super::keeping::{Heart, Keeper};
-use super::{Context, DeployError, Deployer, Verdict};
+use super::{Context, DeployError, Deployer, Errand, Verdict};
 use crate::attempt::Attempt;
 use crate::candidate::Candidate;
 use crate::deployment::{Action, Close, Event, Failure, Phase, next};
@@ -41,8 +41,9 @@ impl<'a> Run<'a> {
         deployer: &'a Deployer<'a>,
         context: &'a Context<'a>,
         claimed: Claimed,
+        errand: Errand,
     ) -> Result<Self, DeployError> {
-        let driver = Rc::from(context.driver(&claimed.environment).map_err(DeployError::Plan)?);
+        let driver = Rc::from(context.driver(&claimed.environment, errand).map_err(DeployError::Plan)?);
         Ok(Self::with(deployer, context, claimed, driver))
     }
 

@@ -17,9 +17,15 @@ impl Context<'_> {
         if matches!(environment.target, Target::Rendered { .. }) {
             return Ok(Standing::default());
         }
+        let latest = self.view.ledger()?.latest_success(&environment.name).cloned();
+        let kept = match &latest {
+            Some(latest) => self.kept(environment, &latest.id).map_err(DeployError::Plan)?,
+            None => None,
+        };
         Ok(Standing {
             root: self.repository().first_commit(self.base_tip)?,
-            latest: self.view.ledger()?.latest_success(&environment.name).cloned(),
+            latest,
+            kept,
             known: self.known_ids()?,
             named: false,
             back_to: None,

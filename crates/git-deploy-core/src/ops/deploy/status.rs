@@ -1,6 +1,6 @@
 //! What stands in each environment, what runs there, and who changes it just now.
 
-use super::{Context, DeployError, Deployer, RolledBack};
+use super::{Context, DeployError, Deployer, Errand, RolledBack};
 use crate::attempt::{Attempt, Lock, environment_lock};
 use crate::config::deploy_toml::{Environment, Target};
 use crate::deployment::{Failure, Phase};
@@ -193,7 +193,7 @@ impl Context<'_> {
             None => Rendered::default(),
         };
         let standing = self.standing(environment).map_err(super::keeping::of_git)?;
-        self.driver(environment)?.status(&standing, &kept, self.deployer.interrupt)
+        self.driver(environment, Errand::Asked)?.status(&standing, &kept, self.deployer.interrupt)
     }
 
     fn under_way(&self, attempt: Attempt) -> Result<UnderWay, DeployError> {

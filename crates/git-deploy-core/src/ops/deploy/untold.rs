@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::keeping::Keeper;
-use super::{Context, DeployError, DeployRequest, Deployer, Rollback, Verdict};
+use super::{Context, DeployError, DeployRequest, Deployer, Errand, Rollback, Verdict};
 use crate::attempt::Attempt;
 use crate::candidate::Candidate;
 use crate::deployment::Phase;
@@ -73,6 +73,20 @@ impl Deployer<'_> {
         Ok(same_target && named.is_none_or(|name| name == verdict.environment.as_str()))
     }
 
+    /// Whether an attempt that another run left behind is what the user named. Whoever takes the head of the queue has named
+    /// nothing.
+    pub(super) fn errand(
+        &self,
+        context: &Context<'_>,
+        request: &DeployRequest,
+        attempt: &Attempt,
+    ) -> Result<Errand, DeployError> {
+        let is_named = request.target.is_some() || request.rollback.is_some();
+        let verdict = Verdict::of(attempt.clone(), Outcome::Failure);
+        let is_meant = is_named && self.is_asked_for(context, request, &verdict)?;
+        Ok(if is_meant { Errand::Asked } else { Errand::Leftover })
+    }
+
     /// Gives back an environment that the run which died may hold. Whoever has it since is left alone.
     fn give_back(
         &self,
@@ -82,7 +96,7 @@ impl Deployer<'_> {
     ) -> Result<(), DeployError> {
         let environment = context.deploy_toml.environment(attempt.environment.as_str());
         let Some(environment) = environment else { return Ok(()) };
-        let driver = context.driver(environment).map_err(DeployError::Plan)?;
+        let driver = context.driver(environment, Errand::Leftover).map_err(DeployError::Plan)?;
         let standing = context.standing(environment)?;
         let candidate = Candidate::of_attempt(attempt);
         let custody = Keeper { context, run: &attempt.run, id: &attempt.id };

@@ -26,6 +26,7 @@ fn deploy(args: &Deploy, shell: &mut Shell) -> Result<Exit, CommandError> {
                 force_conflicts: args.force_conflicts,
                 new_cluster: args.new_cluster,
                 retry_jobs: args.retry_job.clone(),
+                leftover: false,
             };
             let site = Sites::new(&events, options);
             let deployer = Deployer { repository: &repository, site: &site, observer: &events, interrupt };

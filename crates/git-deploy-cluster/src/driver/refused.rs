@@ -1,0 +1,136 @@
+//! Why nothing can be planned, whose fault that is, and what is to be mended where.
+
+use git_deploy_core::deployment::{Blame, Failure, Step};
+
+use crate::access::AccessError;
+use crate::discovery::{Resources, TargetProblem};
+use crate::jobs::JobError;
+use crate::plan::{Compared, Ground, Novelty, PlanError, PlanProblem, blame};
+
+/// Why there is no plan.
+pub(super) enum Refused {
+    /// Objects that belong nowhere.
+    Targets(Vec<TargetProblem>),
+    /// Rights that are missing.
+    Access(AccessError),
+    /// Objects that the cluster does not take.
+    Plan(PlanError),
+    /// A one-time job that has not run yet and that the cluster does not take.
+    Job(Box<JobError>),
+    /// Anything else, whose blame is known.
+    Other(Failure),
+}
+
+impl From<JobError> for Refused {
+    fn from(error: JobError) -> Self {
+        Self::Job(Box::new(error))
+    }
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self::Other(failure)
+    }
+}
+
+/// One of the things that are wrong.
+struct Reason {
+    blame: Blame,
+    hint: Option<String>,
+}
+
+impl Refused {
+    /// What is said of it. `compared` is what the latest success had applied; without it nobody knows what is new.
+    pub(super) fn said(self, resources: &Resources, compared: Option<&Compared>) -> Failure {
+        match self {
+            Self::Other(failure) => failure,
+            Self::Targets(problems) => {
+                let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                let reason = |problem| Reason::of_target(problem, compared);
+                failure(&texts.join("; "), problems.iter().map(reason).collect())
+            }
+            Self::Access(error) => {
+                failure(&error.to_string(), vec![Reason::of_access(&error, resources, compared)])
+            }
+            Self::Plan(error) => {
+                let reason = |problem| Reason::of_plan(problem, compared);
+                failure(&error.to_string(), error.problems.iter().map(reason).collect())
+            }
+            Self::Job(error) => failure(&error.to_string(), vec![Reason::of_job(&error, compared)]),
+        }
+    }
+}
+
+impl Reason {
+    fn of_target(problem: &TargetProblem, compared: Option<&Compared>) -> Self {
+        let novelty = compared.map_or(Novelty::Unknown, |compared| compared.of_target(problem));
+        let hint = match (problem, compared) {
+            (TargetProblem::OutOfBounds { why, .. }, _) => why.hint().map(str::to_owned),
+            (TargetProblem::UnknownKind { .. }, Some(compared)) if novelty == Novelty::Old => {
+                let latest = compared.latest();
+                Some(format!(
+                    "{latest} had objects of that kind: have it defined again in the cluster, {WITHOUT}"
+                ))
+            }
+            (TargetProblem::UnknownKind { .. } | TargetProblem::Twice { .. }, _) => None,
+        };
+        Self { blame: blame(Ground::Content, novelty), hint }
+    }
+
+    fn of_access(error: &AccessError, resources: &Resources, compared: Option<&Compared>) -> Self {
+        let hint = error.hint();
+        let AccessError::Denied { denied, .. } = error else { return Self { blame: error.blame(), hint } };
+        let novelty = compared.map_or(Novelty::Unknown, |compared| compared.of_needs(resources, denied));
+        let granted = |hint| {
+            format!(
+                "nothing that stands there needs that: have it granted, then queue the branch again; {hint}"
+            )
+        };
+        let hint = if novelty == Novelty::New { hint.map(granted) } else { hint };
+        Self { blame: blame(Ground::Surroundings, novelty), hint }
+    }
+
+    fn of_plan(problem: &PlanProblem, compared: Option<&Compared>) -> Self {
+        let novelty = compared.map_or(Novelty::Unknown, |compared| compared.of_plan(problem));
+        let blame = blame(problem.ground(), novelty);
+        let hint = match (problem.hint(), compared) {
+            (Some(hint), _) if blame == Blame::Branch && hint.contains("--force-conflicts") => {
+                Some(format!("{hint} when the branch is queued again"))
+            }
+            (Some(hint), _) => Some(hint.to_owned()),
+            (None, Some(compared)) if novelty == Novelty::Old && problem.ground() == Ground::Content => {
+                let latest = compared.latest();
+                Some(format!(
+                    "{latest} had applied it as it is: see which policy, webhook or definition is new in the cluster, {WITHOUT}"
+                ))
+            }
+            (None, _) => None,
+        };
+        Self { blame, hint }
+    }
+
+    /// Of a one-time job the name is another one whenever what it does is.
+    fn of_job(error: &JobError, compared: Option<&Compared>) -> Self {
+        let novelty = |id| compared.map_or(Novelty::Unknown, |compared| compared.of_name(id));
+        let blame = match error {
+            JobError::NotOurs { id } => blame(Ground::Surroundings, novelty(id)),
+            JobError::Api { id, why } => blame(Ground::of(why), novelty(id)),
+            JobError::FailedBefore { .. }
+            | JobError::Gone { .. }
+            | JobError::DoesNotGo { .. }
+            | JobError::KeepsChanging { .. } => error.blame(),
+        };
+        Self { blame, hint: error.hint() }
+    }
+}
+
+/// The branch's fault as soon as one of the reasons is; then what is said to be done is about that.
+fn failure(text: &str, reasons: Vec<Reason>) -> Failure {
+    let is_of_branch = reasons.iter().any(|reason| reason.blame == Blame::Branch);
+    let blame = if is_of_branch { Blame::Branch } else { Blame::Nobody };
+    let hint = reasons.into_iter().filter(|reason| reason.blame == blame).find_map(|reason| reason.hint);
+    Failure::new(Step::Plan, blame, text).hint(hint)
+}
+
+/// How a queue that waits goes on without what it waits for.
+const WITHOUT: &str = "or go forward with a branch that takes it out: git deploy <branch>";

@@ -1,0 +1,172 @@
+use git_deploy_manifest::{SourceFile, read};
+use serde_json::json;
+
+use super::*;
+use crate::api_error::FieldConflict;
+
+fn objects(texts: &[&str]) -> Vec<Object> {
+    let file =
+        |(n, text): (usize, &&str)| SourceFile { path: format!("{n}.yaml"), bytes: text.as_bytes().to_vec() };
+    read(&texts.iter().enumerate().map(file).collect::<Vec<_>>()).unwrap()
+}
+
+fn compared(before: &[&str], now: &[&str]) -> Compared {
+    let latest = "deployment-0007".parse().unwrap();
+    let images = ["littleman-co/shop-web:abc1234".to_owned()];
+    Compared::new(latest, "shop", &images, &objects(before), &objects(now))
+}
+
+fn id(group: &str, kind: &str, namespace: Option<&str>, name: &str) -> ObjectId {
+    ObjectId {
+        group: group.to_owned(),
+        version: "v1".to_owned(),
+        kind: kind.to_owned(),
+        namespace: namespace.map(str::to_owned),
+        name: name.to_owned(),
+    }
+}
+
+fn config_map(colour: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: a }}\ndata: {{ colour: {colour} }}\n")
+}
+
+const SETTINGS: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: b, namespace: shop }\n";
+
+#[test]
+fn an_object_is_new_where_it_was_not_there_or_is_written_otherwise() {
+    let (blue, red) = (config_map("blue"), config_map("red"));
+    let of = |before: &[&str], now: &[&str]| {
+        let compared = compared(before, now);
+        // As it is called when its namespace is filled in, and as it is written.
+        let [filled, written] =
+            [Some("shop"), None].map(|namespace| compared.of_object(&id("", "ConfigMap", namespace, "a")));
+        assert_eq!(filled, written);
+        filled
+    };
+    assert_eq!(of(&[&blue, SETTINGS], &[&blue, SETTINGS]), Novelty::Old);
+    assert_eq!(of(&[&blue, SETTINGS], &[&red, SETTINGS]), Novelty::New);
+    assert_eq!(of(&[SETTINGS], &[&blue, SETTINGS]), Novelty::New);
+    let with_namespace = blue.replace("name: a", "name: a, namespace: shop, creationTimestamp: null");
+    assert_eq!(of(&[&blue], &[&with_namespace]), Novelty::Old, "it means the same");
+    let elsewhere = blue.replace("name: a", "name: a, namespace: other");
+    assert_eq!(of(&[&elsewhere], &[&blue]), Novelty::New);
+}
+
+#[test]
+fn an_image_of_the_commit_and_a_digest_of_what_is_read_are_no_change() {
+    let web = |image: &str, hash: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: web }}\nspec: {{ template: {{ metadata: {{ annotations: {{ git-deploy/config-hash: '{hash}' }} }}, spec: {{ containers: [{{ name: web, image: '{image}' }}] }} }} }}\n"
+        )
+    };
+    let of = |before: &str, now: &str| {
+        compared(&[before], &[now]).of_object(&id("apps", "Deployment", None, "web"))
+    };
+    let now = web("littleman-co/shop-web:abc1234", "2");
+    assert_eq!(of(&web("littleman-co/shop-web:0000000@sha256:12", "1"), &now), Novelty::Old);
+    assert_eq!(of(&web("littleman-co/shop-api:0000000", "1"), &now), Novelty::New);
+    assert_eq!(of(&web("nginx:1", "1"), &web("nginx:2", "1")), Novelty::New, "somebody wrote that");
+}
+
+#[test]
+fn a_secret_is_compared_by_the_digests_of_its_values() {
+    let secret = |value: &str| {
+        format!("apiVersion: v1\nkind: Secret\nmetadata: {{ name: s }}\nstringData: {{ a: {value} }}\n")
+    };
+    let kept = |text: &str| {
+        let mut object = objects(&[text]).remove(0);
+        *object.value_mut() = redacted(object.id(), object.value());
+        String::from_utf8(git_deploy_manifest::write(&object)).unwrap()
+    };
+    let of = |before: &str, now: &str| {
+        compared(&[&kept(before)], &[now]).of_object(&id("", "Secret", Some("shop"), "s"))
+    };
+    assert_eq!(of(&secret("b"), &secret("b")), Novelty::Old);
+    assert_eq!(of(&secret("b"), &secret("c")), Novelty::New);
+}
+
+#[test]
+fn of_an_unknown_kind_it_counts_whether_anything_had_it() {
+    let widget = |version: &str, name: &str| {
+        format!("apiVersion: example.org/{version}\nkind: Widget\nmetadata: {{ name: {name} }}\n")
+    };
+    let (a, b, c) = (widget("v1", "a"), widget("v1", "b"), widget("v2", "c"));
+    let compared = compared(&[&a], &[&a, &b, &c]);
+    let of = |version: &str, name: &str| {
+        let id = ObjectId { version: version.to_owned(), ..id("example.org", "Widget", None, name) };
+        compared.of_target(&TargetProblem::UnknownKind { id, nearest: None })
+    };
+    assert_eq!(of("v1", "a"), Novelty::Old);
+    assert_eq!(of("v1", "b"), Novelty::Old, "the definition was there when there was another one");
+    assert_eq!(of("v2", "c"), Novelty::New);
+}
+
+#[test]
+fn of_a_collision_it_counts_whether_the_name_was_there() {
+    let (blue, red) = (config_map("blue"), config_map("red"));
+    let compared = compared(&[&blue], &[&red, SETTINGS]);
+    let of = |name: &str| {
+        let id = id("", "ConfigMap", Some("shop"), name);
+        let not_ours = PlanProblem::NotOurs { id: id.clone(), managers: Vec::new() };
+        let other_set = PlanProblem::OtherSet { id, set: String::new() };
+        assert_eq!(compared.of_plan(&not_ours), compared.of_plan(&other_set));
+        compared.of_plan(&not_ours)
+    };
+    assert_eq!(of("a"), Novelty::Old, "that it differs has nothing to do with it");
+    assert_eq!(of("b"), Novelty::New);
+}
+
+#[test]
+fn of_fields_that_others_hold_it_counts_whether_they_were_there() {
+    let with = |more: &str| {
+        format!("{}  more: {more}\n", config_map("blue").replace("{ colour: blue }", "\n  colour: blue"))
+    };
+    let (before, now) = (config_map("blue"), with("a"));
+    let compared = compared(&[&before], &[&now]);
+    let of = |fields: &[&str]| {
+        let conflict = |field: &&str| FieldConflict { field: (*field).to_owned(), manager: "x".to_owned() };
+        let kind = ApiErrorKind::FieldConflict(fields.iter().map(conflict).collect());
+        let why = ApiError::new(kind, "");
+        compared.of_plan(&PlanProblem::Refused { id: id("", "ConfigMap", Some("shop"), "a"), why })
+    };
+    assert_eq!(of(&[".data.colour"]), Novelty::Old);
+    assert_eq!(of(&[".data.colour", ".data.more"]), Novelty::New);
+    // What we write ourselves is not the branch's.
+    assert_eq!(of(&[".metadata.annotations.kubernetes.io/change-cause"]), Novelty::Old);
+}
+
+#[test]
+fn a_field_is_found_as_the_api_server_names_it() {
+    let object = json!({
+        "metadata": {"labels": {"app.kubernetes.io/name": "a"}, "finalizers": ["x/y"]},
+        "spec": {"ports": [{"port": 80, "targetPort": 1}], "template": {"containers": [{"name": "web", "image": "a"}]}},
+    });
+    for (field, expected) in [
+        (".spec", true),
+        (".spec.replicas", false),
+        (".metadata.labels.app.kubernetes.io/name", true),
+        (".metadata.labels.app", false),
+        (".metadata.finalizers[=\"x/y\"]", true),
+        (".metadata.finalizers[=\"z\"]", false),
+        (".spec.template.containers[name=\"web\"].image", true),
+        (".spec.template.containers[name=\"web\"].command", false),
+        (".spec.template.containers[name=\"api\"].image", false),
+        (".spec.ports[port=80,protocol=\"TCP\"].targetPort", true),
+        (".spec.ports[port=81,protocol=\"TCP\"].targetPort", false),
+        (".spec.ports[0].port", true),
+        (".spec.ports[1].port", false),
+    ] {
+        assert_eq!(has_field(&object, field), expected, "{field}");
+    }
+}
+
+#[test]
+fn of_a_namespace_that_is_not_there_it_counts_whether_anything_was_in_it() {
+    let elsewhere = SETTINGS.replace("namespace: shop", "namespace: other");
+    let compared = compared(&[&elsewhere], &[]);
+    let of = |namespace: &str| {
+        let why = ApiError::new(ApiErrorKind::NotFound, "not found");
+        compared.of_plan(&PlanProblem::Refused { id: id("", "ConfigMap", Some(namespace), "new"), why })
+    };
+    assert_eq!([of("shop"), of("other"), of("third")], [Novelty::Old, Novelty::Old, Novelty::New]);
+}
