@@ -51,6 +51,7 @@ fn where_nothing_would_change_the_answer_is_0_and_empty() {
         let output = diff(&shop, &["one"]);
         output.success().stdout_is("").stderr_contains("0 created, 0 changed, 0 deleted, 2 unchanged");
         diff(&shop, &["-q", "one"]).success().is_silent();
+        diff(&shop, &["-v", "one"]).success().stdout_is("keep Deployment 'web'\nkeep Service 'web'\n");
     }
 }
 
@@ -126,7 +127,7 @@ fn a_program_reads_records_or_objects() {
             assert!(head.contains(part), "{part} is not in {head}");
         }
         output.stdout_contains(
-            r#"{"effect":"create","object":"Deployment 'shop/web'","validated":true,"diff":"--- /dev/null\n"#,
+            r#"{"effect":"create","object":{"apiVersion":"apps/v1","kind":"Deployment","namespace":"shop","name":"web"},"validated":true,"diff":"--- /dev/null\n"#,
         );
         diff(&shop, &["--name-only", "moved"])
             .code_is(1)

@@ -76,10 +76,10 @@ fn what_was_changed_by_hand_is_named_and_can_be_undone() {
             .stdout_contains("  changed by hand: Deployment 'web'\n");
         output.stderr_contains("git deploy-status -v --env=demo").lacks("replicas");
         status(&shop, &["-v"]).code_is(1).stdout_contains("-  replicas: 9\n+  replicas: 2\n");
-        status(&shop, &["--porcelain"]).code_is(1).stdout_contains("\ndrift demo changed Deployment/web\n");
+        status(&shop, &["--porcelain"]).code_is(1).stdout_contains("\ndrift demo changed Deployment/web -\n");
         status(&shop, &["--json"])
             .code_is(1)
-            .stdout_contains(r#"{"what":"changed","object":"Deployment 'web'","#);
+            .stdout_contains(r#"{"what":"changed","object":{"apiVersion":"apps/v1","kind":"Deployment","namespace":null,"name":"web"},"by":null,"#);
         // As the hint says.
         shop.deploy(&["--env=demo", "--rollback=deployment-0001"]).success();
         status(&shop, &[]).success().stdout_contains("demo: well, deployment-0002, back to deployment-0001");
@@ -100,8 +100,8 @@ fn what_is_gone_or_was_added_by_hand_is_told_apart() {
     let output = status(&shop, &["--porcelain"]);
     output
         .code_is(1)
-        .stdout_contains("\ndrift demo missing Service/web\n")
-        .stdout_contains("\ndrift demo extra Service/web\n");
+        .stdout_contains("\ndrift demo missing Service/web -\n")
+        .stdout_contains("\ndrift demo extra Service/web -\n");
 }
 
 #[test]

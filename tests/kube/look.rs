@@ -123,10 +123,11 @@ fn a_status_tells_what_runs_and_what_was_changed_by_hand() {
     output
         .code_is(1)
         .stdout_contains("production: drifted")
+        .stdout_contains(&format!("  changed by hand (kubectl): Deployment '{name}/web'\n"))
         .stdout_contains("-  replicas: 3\n+  replicas: 2\n");
     let output = status(&shop, &["--porcelain"]);
-    output.code_is(1).stdout_contains(&format!("drift production changed Deployment/{name}/web\n"));
-    output.stdout_contains(&format!("drift production missing Service/{name}/web\n")).lacks("ConfigMap");
+    output.code_is(1).stdout_contains(&format!("drift production changed Deployment/{name}/web kubectl\n"));
+    output.stdout_contains(&format!("drift production missing Service/{name}/web -\n")).lacks("ConfigMap");
     assert_eq!(changes(&shop), before, "looking changes nothing");
     // As the hint says.
     output.lacks("warning");

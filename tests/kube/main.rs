@@ -11,4 +11,5 @@ mod order;
 mod progress;
 mod runners;
 mod shop;
+mod sight;
 mod support;

@@ -1,7 +1,7 @@
 //! What becomes of objects, as every command shows it.
 
 use anstyle::Style;
-use git_deploy_core::environment::{Effect, Plan, PlannedObject};
+use git_deploy_core::environment::{Effect, ObjectName, Plan, PlannedObject};
 use git_deploy_core::ids::{DeploymentId, RefName};
 
 use crate::shell::{self, Object, Shell, Text};
@@ -9,16 +9,15 @@ use crate::shell::{self, Object, Shell, Text};
 /// The lines between the hunks of a difference.
 const HEADING: Style = Style::new().bold();
 
-/// An object's name in one word, for programs: `Deployment/shop/web`.
-///
-/// ```
-/// assert_eq!(git_deploy_cli::plan::name("Deployment 'shop/web'"), "Deployment/shop/web");
-/// ```
-pub fn name(title: &str) -> String {
-    match title.split_once(" '").and_then(|(kind, rest)| Some((kind, rest.strip_suffix('\'')?))) {
-        Some((kind, name)) => format!("{kind}/{name}"),
-        None => title.to_owned(),
-    }
+/// What an object is known by, as every `--json` says it. What is not known is `null`: a namespace that no manifest names,
+/// and all but the name of a file that holds no object.
+pub fn name(object: &ObjectName) -> Object {
+    let known = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    Object::new()
+        .with("apiVersion", known(&object.api_version))
+        .with("kind", known(&object.kind))
+        .with("namespace", object.namespace.clone())
+        .with("name", object.name.as_str())
 }
 
 fn style(effect: Effect) -> Style {
@@ -58,17 +57,30 @@ pub fn effects(plan: &Plan, shell: &mut Shell) {
 
 fn titled(before: &str, planned: &PlannedObject) -> String {
     let validated = if planned.validated { "" } else { " (unvalidated)" };
-    format!("{before}{}{validated}", planned.title)
+    format!("{before}{}{validated}", planned.object)
 }
 
 /// Prints the differences of all objects that would not stay as they are, so that a program that shows differences in its
 /// own way can read them.
 pub fn diffs(plan: &Plan, shell: &mut Shell) {
     for planned in plan.objects.iter().filter(|planned| planned.effect != Effect::Keep) {
-        shell.line(Text::new().styled(HEADING, titled(&format!("{} ", planned.effect.as_str()), planned)));
-        for line in planned.diff.as_deref().unwrap_or_default().lines() {
-            shell.line(Text::new().styled(style_of(line), line));
-        }
+        let heading = titled(&format!("{} ", planned.effect.as_str()), planned);
+        diff(&heading, planned.diff.as_deref().unwrap_or_default(), shell);
+    }
+}
+
+/// Prints the names of all objects that would stay as they are.
+pub fn kept(plan: &Plan, shell: &mut Shell) {
+    for planned in plan.objects.iter().filter(|planned| planned.effect == Effect::Keep) {
+        shell.line(Text::new().styled(shell::FAINT, titled("keep ", planned)));
+    }
+}
+
+/// Prints one difference below a heading.
+pub fn diff(heading: &str, diff: &str, shell: &mut Shell) {
+    shell.line(Text::new().styled(HEADING, heading));
+    for line in diff.lines() {
+        shell.line(Text::new().styled(style_of(line), line));
     }
 }
 
@@ -87,7 +99,7 @@ fn style_of(line: &str) -> Style {
 pub fn object(planned: &PlannedObject) -> Object {
     Object::new()
         .with("effect", planned.effect.as_str())
-        .with("object", planned.title.as_str())
+        .with("object", name(&planned.object))
         .with("validated", planned.validated)
         .with("diff", planned.diff.as_deref())
 }
@@ -98,20 +110,21 @@ mod tests {
     use crate::shell::testing::Bench;
 
     fn plan() -> Plan {
-        let planned = |effect, title: &str, diff: Option<&str>| PlannedObject {
+        let planned = |effect, kind: &str, diff: Option<&str>| PlannedObject {
             effect,
-            title: title.to_owned(),
+            object: ObjectName {
+                kind: kind.to_owned(),
+                namespace: Some("shop".to_owned()),
+                name: "web".to_owned(),
+                api_version: "v1".to_owned(),
+            },
             validated: effect != Effect::Create,
             diff: diff.map(str::to_owned),
         };
         let objects = vec![
-            planned(Effect::Create, "Service 'shop/web'", None),
-            planned(
-                Effect::Change,
-                "Deployment 'shop/web'",
-                Some("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\u{1b}\n+b\n"),
-            ),
-            planned(Effect::Keep, "ConfigMap 'shop/web'", None),
+            planned(Effect::Create, "Service", None),
+            planned(Effect::Change, "Deployment", Some("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\u{1b}\n+b\n")),
+            planned(Effect::Keep, "ConfigMap", None),
         ];
         Plan { objects }
     }
@@ -144,8 +157,15 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_no_title_stays() {
-        assert_eq!(name("service_web.yaml"), "service_web.yaml");
-        assert_eq!(name("Service 'web'"), "Service/web");
+    fn an_object_has_one_form_for_programs() {
+        let text = |name: &ObjectName| serde_json::to_string(&super::name(name)).unwrap();
+        assert_eq!(
+            text(&plan().objects[0].object),
+            r#"{"apiVersion":"v1","kind":"Service","namespace":"shop","name":"web"}"#
+        );
+        assert_eq!(
+            text(&ObjectName::of_file("README.md")),
+            r#"{"apiVersion":null,"kind":null,"namespace":null,"name":"README.md"}"#
+        );
     }
 }

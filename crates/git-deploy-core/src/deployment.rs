@@ -128,7 +128,7 @@ pub struct Failure {
 impl Failure {
     /// A failure that somebody is to blame for, or nobody.
     pub fn new(step: Step, blame: Blame, reason: impl Into<String>) -> Self {
-        Self { step, blame, reason: short(reason.into()), timed_out: false, fatal: false, hint: None }
+        Self { step, blame, reason: short(&reason.into()), timed_out: false, fatal: false, hint: None }
     }
 
     /// The same, because it did not succeed in time.
@@ -164,7 +164,7 @@ impl Failure {
 const MAX_REASON: usize = 2000;
 
 /// A reason in one line: others, such as webhooks, say theirs in many, or say nothing.
-fn short(reason: String) -> String {
+fn short(reason: &str) -> String {
     let lines: Vec<&str> = reason.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let reason = if lines.is_empty() { "nothing says why".to_owned() } else { lines.join(" ") };
     match reason.char_indices().nth(MAX_REASON) {

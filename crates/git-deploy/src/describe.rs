@@ -1,14 +1,21 @@
 //! What files of manifests mean, for an environment that knows files only.
 
-use git_deploy_core::environment::Describe;
+use git_deploy_core::environment::{Describe, ObjectName};
 use git_deploy_manifest::{Object, SourceFile, diff, read};
 
 /// Reads files as this program writes them: YAML, one object a file.
 pub struct Manifests;
 
 impl Describe for Manifests {
-    fn title(&self, path: &str, bytes: &[u8]) -> String {
-        object(path, bytes).map_or_else(|| path.to_owned(), |object| object.id().to_string())
+    fn name(&self, path: &str, bytes: &[u8]) -> ObjectName {
+        let Some(object) = object(path, bytes) else { return ObjectName::of_file(path) };
+        let id = object.id();
+        ObjectName {
+            kind: id.kind.clone(),
+            namespace: id.namespace.clone(),
+            name: id.name.clone(),
+            api_version: id.api_version(),
+        }
     }
 
     fn diff(&self, path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> Option<String> {

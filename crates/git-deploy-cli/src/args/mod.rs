@@ -66,11 +66,11 @@ pub trait Arguments: clap::Parser {
 /// Options of all commands.
 #[derive(clap::Args, Debug, Clone, Default)]
 pub struct Common {
-    /// Say nothing but warnings and errors
+    /// Say nothing but warnings and errors beside what was asked for
     #[arg(short, long, global = true, overrides_with = "verbose")]
     pub quiet: bool,
 
-    /// Say more
+    /// Say more, also of what is done on the way
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 

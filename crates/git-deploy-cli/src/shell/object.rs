@@ -37,6 +37,12 @@ impl Object {
     }
 }
 
+impl From<Object> for Value {
+    fn from(object: Object) -> Self {
+        Self::Object(object.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,15 +1,31 @@
-//! How an environment stands. Nothing is changed.
+//! How an environment stands. Nothing is changed, and whoever may not look at all of it is shown what there is to see.
+//!
+//! - `sight` plans as far as the rights reach, and reads what cannot be tried;
+//! - `drift` says what differs from what was applied, and whose that is;
+//! - `cause` says why a workload is not ready.
 
+mod cause;
+mod drift;
+mod sight;
+
+use git_deploy_core::attempt::Lock;
+use git_deploy_core::config::deploy_toml::Prune;
 use git_deploy_core::deployment::{Failure, Step};
-use git_deploy_core::environment::{Effect, Pulse, Rendered, Standing, Status, Workload};
+use git_deploy_core::environment::{Left, Pulse, Rendered, Standing, Status, Workload};
+use git_deploy_core::ids::DeploymentId;
 use git_deploy_manifest::readiness::ready_of_wanted;
+use git_deploy_manifest::{is_one_time, is_redacted};
 
 use super::ClusterDriver;
-use super::planning::Purpose;
-use super::said::{objects, of_lease, told};
-use super::state::Against;
-use crate::plan::PlannedObject;
-use crate::set::Parent;
+use super::jobs::forward_only;
+use super::said::{named, objects, of_lease};
+use super::state::{Against, Session};
+use crate::api_error::{ApiError, ApiErrorKind};
+use crate::lease::LeaseError;
+use crate::set::{Parent, Record, Set, SetError};
+use crate::target::Target;
+use drift::Blamed;
+use sight::Sight;
 
 impl ClusterDriver<'_> {
     pub(super) fn look(
@@ -19,30 +35,125 @@ impl ClusterDriver<'_> {
         pulse: &dyn Pulse,
     ) -> Result<Status, Failure> {
         let session = self.session(pulse)?;
-        let parent = self.known_parent(&session, standing)?;
+        let (parent, hidden) = self.visible_parent(&session, standing, pulse)?;
         let set = self.set(standing)?;
-        let place = self.lease_place(&session, &set);
-        let holder = self
-            .run(Step::Plan, pulse, async { place.standing().await.map_err(of_lease(Step::Plan)) })?
-            .map(|(lock, _)| lock);
+        let mut status = Status::default();
+        status.holder = self.visible_holder(&session, &set, &mut status.unseen, pulse)?;
+        let record = parent.as_ref().map(Parent::record).cloned();
+        status.says = record.as_ref().and_then(says);
+        status.forward_only = record.as_ref().and_then(|record| closed(record, standing));
         let against = Against { session, set, parent };
-        let forward = self.plan_objects(&against, &objects(kept)?, Purpose::Look, pulse)?;
-        let mut drift = told(&forward);
-        drift.objects.retain(|object| object.effect != Effect::Keep);
-        let says = against
-            .parent
-            .as_ref()
-            .map(Parent::record)
-            .and_then(|record| Some(format!("{}: {}", record.deployment.as_ref()?, record.phase?)));
-        let workloads = forward.planned.objects.iter().filter_map(workload).collect();
-        Ok(Status { workloads, drift, holder, says })
+        let mut sight = self.sight(&against, kept, pulse)?;
+        if let Some(why) = hidden {
+            if sight.is_blind() {
+                return Err(why);
+            }
+            status.unseen.push(format!("how far deployments have come ({})", why.reason));
+        }
+        status.workloads = sight.standing().filter_map(|(id, live)| workload(id, live)).collect();
+        self.tell_causes(&against.session, &sight, &mut status, pulse);
+        let since = record.as_ref().and_then(|record| record.deployment.clone());
+        let latest = standing.latest.as_ref().map(|latest| &latest.id);
+        let blamed = Blamed { since: since.filter(|since| Some(since) != latest) };
+        status.drift = self.drift(&against.session, &sight, &blamed, pulse)?;
+        self.tell_left(&sight, &mut status);
+        status.unseen.append(&mut sight.unseen);
+        Ok(status)
+    }
+
+    /// The parent, or why it may not be seen.
+    fn visible_parent(
+        &self,
+        session: &Session,
+        standing: &Standing,
+        pulse: &dyn Pulse,
+    ) -> Result<(Option<Parent>, Option<Failure>), Failure> {
+        let failure = match self.known_parent(session, standing) {
+            Ok(parent) => return Ok((parent, None)),
+            Err(failure) => failure,
+        };
+        let set = self.set(standing)?;
+        let again =
+            self.run(Step::Plan, pulse, async { Ok(Parent::read(&session.connection, &set).await) })?;
+        match again {
+            Err(SetError::Api { error, .. }) if is_forbidden(&error) => Ok((None, Some(failure))),
+            _ => Err(failure),
+        }
+    }
+
+    /// Who deploys there just now, as far as that may be seen.
+    fn visible_holder(
+        &self,
+        session: &Session,
+        set: &Set,
+        unseen: &mut Vec<String>,
+        pulse: &dyn Pulse,
+    ) -> Result<Option<Lock>, Failure> {
+        let place = self.lease_place(session, set);
+        match self.run(Step::Plan, pulse, async { Ok(place.standing().await) })? {
+            Ok(standing) => Ok(standing.map(|(lock, _)| lock)),
+            Err(LeaseError::Api { error, .. }) if is_forbidden(&error) => {
+                unseen.push("who deploys there just now (needs the right to get its Lease)".to_owned());
+                Ok(None)
+            }
+            Err(error) => Err(of_lease(Step::Plan)(error)),
+        }
+    }
+
+    /// What is to be seen of the objects that were applied last.
+    fn sight(&self, against: &Against, kept: &Rendered, pulse: &dyn Pulse) -> Result<Sight, Failure> {
+        let targets = self.targets(&against.session, &objects(kept)?)?;
+        let record = against.parent.as_ref().map(Parent::record);
+        // What has run need not be there any more.
+        let has_run = |target: &Target| {
+            let known = record.and_then(|record| record.jobs.get(&target.id.name));
+            record.is_none() || known.is_some_and(crate::set::JobOutcome::is_final)
+        };
+        let is_job = |target: &Target| is_one_time(&target.id, &target.wanted);
+        let wanted = targets.clone();
+        let (jobs, targets): (Vec<Target>, Vec<Target>) =
+            targets.into_iter().filter(|target| !is_redacted(&target.id, &target.wanted)).partition(is_job);
+        let jobs = jobs.into_iter().filter(|job| !has_run(job)).collect();
+        self.run(Step::Plan, pulse, async {
+            Sight::open(&against.session, against.view(), wanted, targets, jobs, self.prune_options()).await
+        })
+    }
+
+    /// What is not wanted any more and stays on purpose.
+    fn tell_left(&self, sight: &Sight, status: &mut Status) {
+        let why = match self.cluster.prune {
+            Prune::Now => None,
+            Prune::Never => Some("prune = never"),
+            Prune::After(_) => Some("'prune' is a duration, and this version deletes nothing by it yet"),
+        };
+        let kept = sight.planned.kept.iter().map(|(id, why)| Left { object: named(id), why: why.clone() });
+        status.left = kept.collect();
+        let Some(why) = why else { return };
+        let ours = sight.planned.deletions.iter().filter(|deletion| drift::is_ours(&deletion.live));
+        status.left.extend(ours.map(|one| Left { object: named(&one.id), why: why.to_owned() }));
+        status.left.sort();
+        status.drift.retain(|drift| !status.left.iter().any(|left| left.object == drift.object));
     }
 }
 
+fn says(record: &Record) -> Option<String> {
+    Some(format!("{}: {}", record.deployment.as_ref()?, record.phase?))
+}
+
+/// The one-time job behind which there is no way back to what stands there by the ledger.
+fn closed(record: &Record, standing: &Standing) -> Option<String> {
+    let to = standing.latest.as_ref()?.applied();
+    let since = |id: &DeploymentId| id.environment == to.environment && id.number > to.number;
+    forward_only(record, since).map(|job| format!("one-time job '{job}' has run since"))
+}
+
 /// How a workload stands that is there.
-fn workload(object: &PlannedObject) -> Option<Workload> {
-    let live = object.live.as_ref()?;
-    let (ready, wanted) = ready_of_wanted(&object.target.id, live)?;
+fn workload(id: &git_deploy_manifest::ObjectId, live: &serde_json::Value) -> Option<Workload> {
+    let (ready, wanted) = ready_of_wanted(id, live)?;
     let trouble = (ready < wanted).then(|| "not ready".to_owned());
-    Some(Workload { title: object.target.id.to_string(), ready, wanted, trouble })
+    Some(Workload { object: named(id), ready, wanted, trouble })
+}
+
+fn is_forbidden(error: &ApiError) -> bool {
+    *error.kind() == ApiErrorKind::Forbidden
 }

@@ -1,9 +1,9 @@
 //! What the parts of this crate say, as the core wants to hear it.
 
 use git_deploy_core::deployment::{Blame, Failure, Step};
-use git_deploy_core::environment::{Effect, Plan, PlannedObject as Told, Rendered};
+use git_deploy_core::environment::{Effect, ObjectName, Plan, PlannedObject as Told, Rendered};
 use git_deploy_core::git::GitError;
-use git_deploy_manifest::{Object, SourceFile, read, redacted, write};
+use git_deploy_manifest::{Object, ObjectId, SourceFile, read, redacted, write};
 
 use super::state::{Forward, PlannedJob};
 use crate::connect::ConnectError;
@@ -68,18 +68,28 @@ pub(super) fn without_secrets(rendered: &Rendered) -> Result<Vec<(String, Vec<u8
     Ok(objects(rendered)?.into_iter().map(file).collect())
 }
 
+/// What an object is known by, in the core's words.
+pub(super) fn named(id: &ObjectId) -> ObjectName {
+    ObjectName {
+        kind: id.kind.clone(),
+        namespace: id.namespace.clone(),
+        name: id.name.clone(),
+        api_version: id.api_version(),
+    }
+}
+
 /// The plan in words.
 pub(super) fn told(forward: &Forward) -> Plan {
     let planned = &forward.planned;
     let applied = planned.objects.iter().map(|object| Told {
         effect: object.effect,
-        title: object.target.id.to_string(),
+        object: named(&object.target.id),
         validated: object.unvalidated.is_none(),
         diff: Some(object.diff()).filter(|diff| !diff.is_empty()),
     });
     let deleted = planned.deletions.iter().map(|deletion| Told {
         effect: Effect::Delete,
-        title: deletion.id.to_string(),
+        object: named(&deletion.id),
         validated: true,
         diff: Some(deletion.diff()).filter(|diff| !diff.is_empty()),
     });
@@ -92,5 +102,5 @@ pub(super) fn of_job(step: Step) -> impl Fn(JobError) -> Failure {
 
 /// A job in words.
 fn told_of_job(job: &PlannedJob) -> Told {
-    Told { effect: job.effect, title: job.target.id.to_string(), validated: true, diff: None }
+    Told { effect: job.effect, object: named(&job.target.id), validated: true, diff: None }
 }

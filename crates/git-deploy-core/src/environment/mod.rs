@@ -5,6 +5,7 @@
 
 pub mod kept;
 pub mod rendered;
+mod status;
 
 use std::collections::BTreeSet;
 
@@ -16,6 +17,8 @@ use crate::ids::{CommitId, DeploymentId};
 use crate::interrupt::Interrupt;
 use crate::land::Change;
 use crate::ledger::{Deployment, Outcome};
+
+pub use status::{Author, Difference, Drift, Left, ObjectName, Status, Workload};
 
 /// One object of a candidate's manifests, ready to be applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,8 +55,8 @@ pub trait Renderer {
 
 /// Says of an object's bytes what only whoever understands manifests can.
 pub trait Describe {
-    /// Kind, namespace and name, for people.
-    fn title(&self, path: &str, bytes: &[u8]) -> String;
+    /// What the object in a file is known by.
+    fn name(&self, path: &str, bytes: &[u8]) -> ObjectName;
 
     /// The difference between two states as a unified diff, if there is any; `None` where the object is not there. Values
     /// of Secrets are masked.
@@ -90,8 +93,8 @@ impl Effect {
 pub struct PlannedObject {
     /// What becomes of it.
     pub effect: Effect,
-    /// Kind, namespace and name, for people.
-    pub title: String,
+    /// Which.
+    pub object: ObjectName,
     /// Whether the environment was asked and agreed; what cannot be tried yet is not validated.
     pub validated: bool,
     /// The difference as a unified diff, where it is known and not empty. Values of Secrets are masked.
@@ -115,32 +118,6 @@ impl Plan {
     pub fn changes_anything(&self) -> bool {
         self.objects.iter().any(|planned| planned.effect != Effect::Keep)
     }
-}
-
-/// One workload as it runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Workload {
-    /// Kind, namespace and name.
-    pub title: String,
-    /// How many of its pods are ready.
-    pub ready: u64,
-    /// How many there should be.
-    pub wanted: u64,
-    /// What is wrong with it, or what it waits for; none if it is as it should be.
-    pub trouble: Option<String>,
-}
-
-/// What stands in an environment just now.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Status {
-    /// What runs there; nothing where nothing can run.
-    pub workloads: Vec<Workload>,
-    /// What differs from what was applied last.
-    pub drift: Plan,
-    /// Who changes it just now, as the environment itself knows it.
-    pub holder: Option<Lock>,
-    /// The deployment that it says to have been given last, and how far that has come.
-    pub says: Option<String>,
 }
 
 /// Asked every moment by whatever takes long.

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Custody, Describe, Driver, Effect, NotTaken, Plan, PlannedObject, Previous, Pulse, Rendered,
-    RenderedObject, Renderer, Restored, Standing, Status, Work, kept,
+    Author, Custody, Describe, Difference, Drift, Driver, Effect, NotTaken, Plan, PlannedObject, Previous,
+    Pulse, Rendered, RenderedObject, Renderer, Restored, Standing, Status, Work, kept,
 };
 use crate::config::Settings;
 use crate::deployment::{Close, Failure, Step};
@@ -47,9 +47,9 @@ impl<'a> RenderedBranch<'a> {
             (Some(before), Some(after)) if before == after => Effect::Keep,
             (Some(_), Some(_)) => Effect::Change,
         };
-        let title = self.describe.title(path, after.or(before).unwrap_or_default());
+        let object = self.describe.name(path, after.or(before).unwrap_or_default());
         let diff = (effect != Effect::Keep).then(|| self.describe.diff(path, before, after));
-        PlannedObject { effect, title, validated: true, diff: diff.flatten() }
+        PlannedObject { effect, object, validated: true, diff: diff.flatten() }
     }
 
     fn tip(&self) -> Result<Option<CommitId>, GitError> {
@@ -70,6 +70,17 @@ impl<'a> RenderedBranch<'a> {
         let tree = self.write_tree(rendered)?;
         kept::write_commit(self.repository, work, &self.environment, parents, tree)
     }
+}
+
+/// What applying a file again would do, as what somebody has committed to the branch meanwhile.
+fn drift(planned: PlannedObject) -> Option<Drift> {
+    let what = match planned.effect {
+        Effect::Create => Difference::Missing,
+        Effect::Change => Difference::Changed,
+        Effect::Delete => Difference::Extra,
+        Effect::Keep => return None,
+    };
+    Some(Drift { what, object: planned.object, by: Author::Person(None), diff: planned.diff })
 }
 
 /// Our own repository fails: nobody's fault.
@@ -124,8 +135,7 @@ impl Driver for RenderedBranch<'_> {
         if kept.objects.is_empty() {
             return Ok(Status::default());
         }
-        let mut drift = self.plan(kept, pulse)?;
-        drift.objects.retain(|planned| planned.effect != Effect::Keep);
+        let drift = self.plan(kept, pulse)?.objects.into_iter().filter_map(drift).collect();
         Ok(Status { drift, ..Status::default() })
     }
 

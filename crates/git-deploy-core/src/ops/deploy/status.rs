@@ -1,6 +1,6 @@
 //! What stands in each environment, what runs there, and who changes it just now.
 
-use super::{Context, DeployError, Deployer, Errand, RolledBack};
+use super::{Context, DeployError, Deployer, Errand, Hold};
 use crate::attempt::{Attempt, Lock, environment_lock};
 use crate::config::deploy_toml::{Environment, Target};
 use crate::deployment::{Failure, Phase};
@@ -24,7 +24,7 @@ pub enum Health {
     Deploying,
     /// Something does not run as it should.
     NotReady,
-    /// Something was changed by hand.
+    /// Something is not as it was applied.
     Drifted,
     /// Nothing was deployed there yet.
     Empty,
@@ -99,7 +99,7 @@ impl EnvironmentStatus {
             Health::Deploying
         } else if status.workloads.iter().any(not_ready) {
             Health::NotReady
-        } else if status.drift.changes_anything() {
+        } else if !status.drift.is_empty() {
             Health::Drifted
         } else if self.stands.is_none() {
             Health::Empty
@@ -122,7 +122,7 @@ pub struct Overview {
     /// The queue.
     pub queue: Vec<Place>,
     /// What holds the queue.
-    pub held: Option<RolledBack>,
+    pub holds: Vec<Hold>,
     /// Notes that cannot be read.
     pub malformed: Vec<NotesError>,
     /// Tags that cannot be read as deployments.
@@ -132,7 +132,7 @@ pub struct Overview {
 impl Overview {
     /// The branch that is deployed next.
     pub fn head(&self) -> Option<&Place> {
-        queue::head(&self.queue).filter(|_| self.held.is_none())
+        queue::head(&self.queue).filter(|_| self.holds.is_empty())
     }
 }
 
@@ -156,7 +156,7 @@ impl Deployer<'_> {
         }
         let (queue, malformed) = context.view.queue()?;
         let unreadable = context.view.ledger()?.unreadable.clone();
-        Ok(Overview { environments, queue, held: context.rolled_back()?, malformed, unreadable })
+        Ok(Overview { environments, queue, holds: context.holds()?, malformed, unreadable })
     }
 }
 

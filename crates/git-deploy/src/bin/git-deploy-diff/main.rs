@@ -15,7 +15,12 @@ fn main() -> ExitCode {
         let diff = compare(&arguments, shell)?;
         match arguments.output.format() {
             Format::Human if arguments.name_only => names(&diff, shell),
-            Format::Human => plan::diffs(&diff.plan, shell),
+            Format::Human => {
+                plan::diffs(&diff.plan, shell);
+                if arguments.common.verbose > 0 && !arguments.common.quiet {
+                    plan::kept(&diff.plan, shell);
+                }
+            }
             Format::Porcelain { nul } => records(&diff, nul, shell),
             Format::Json => objects(&diff, shell),
         }
@@ -43,14 +48,14 @@ fn compare(arguments: &args::Diff, shell: &mut Shell) -> Result<Diff, CommandErr
 
 fn names(diff: &Diff, shell: &mut Shell) {
     for planned in diff.plan.objects.iter().filter(|planned| planned.effect != Effect::Keep) {
-        shell.line(plan::name(&planned.title));
+        shell.line(planned.object.word());
     }
 }
 
 fn records(diff: &Diff, nul: bool, shell: &mut Shell) {
     for planned in &diff.plan.objects {
         let validated = if planned.validated { "validated" } else { "unvalidated" };
-        shell.record([planned.effect.as_str(), &plan::name(&planned.title), validated], nul);
+        shell.record([planned.effect.as_str(), &planned.object.word(), validated], nul);
     }
 }
 

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use git_deploy::site::{DriverOptions, Sites};
 use git_deploy_cli::args::{self, Format};
 use git_deploy_cli::{CommandError, Exit, Onlooker, Shell, shell_word, warn_of_note};
-use git_deploy_core::environment::Effect;
+use git_deploy_core::environment::Author;
 use git_deploy_core::git::Repository;
 use git_deploy_core::ops::deploy::{Deployer, EnvironmentStatus, Health, Overview};
 
@@ -51,11 +51,11 @@ fn exit_of(environments: &[EnvironmentStatus]) -> Exit {
     }
 }
 
-/// What somebody did to an object by hand, told by what applying it again would do.
-fn done_by_hand(effect: Effect) -> &'static str {
-    match effect {
-        Effect::Create => "missing",
-        Effect::Change | Effect::Keep => "changed",
-        Effect::Delete => "extra",
+/// Whose a difference is, in one word where there is one: a deployment, or the tool or program that wrote it.
+fn author(by: &Author) -> Option<String> {
+    match by {
+        Author::Person(tool) => tool.clone(),
+        Author::Program(name) => Some(name.clone()),
+        Author::Deployment(id) => id.as_ref().map(ToString::to_string),
     }
 }

@@ -2,12 +2,10 @@
 
 use git_deploy_cli::args::Common;
 use git_deploy_cli::shell::Table;
-use git_deploy_cli::{Shell, Text, plan, shell, ways_out};
+use git_deploy_cli::{Shell, Text, plan, releases, shell, why_held};
 use git_deploy_core::deployment::Phase;
-use git_deploy_core::environment::{Status, Workload};
-use git_deploy_core::ops::deploy::{EnvironmentStatus, Health, Overview, UnderWay};
-
-use crate::done_by_hand;
+use git_deploy_core::environment::{Author, Status, Workload};
+use git_deploy_core::ops::deploy::{EnvironmentStatus, Health, Hold, Overview, UnderWay};
 
 pub(crate) fn show(overview: &Overview, common: &Common, shell: &mut Shell) {
     let diffs = common.verbose > 0 && !common.quiet;
@@ -85,7 +83,7 @@ fn show_status(status: &Status, environment: &EnvironmentStatus, diffs: bool, sh
     for workload in &status.workloads {
         let style = if is_ready(workload) { shell::GOOD } else { shell::BAD };
         table.row([
-            Text::from("  ").plain(&workload.title),
+            Text::from("  ").plain(&workload.object),
             Text::new().styled(style, format!("{}/{}", workload.ready, workload.wanted)),
             Text::from(workload.trouble.as_deref().unwrap_or_default()),
         ]);
@@ -94,12 +92,34 @@ fn show_status(status: &Status, environment: &EnvironmentStatus, diffs: bool, sh
     if environment.health() == Health::Deploying {
         return;
     }
-    for planned in &status.drift.objects {
-        let what = done_by_hand(planned.effect);
-        shell.line(Text::from("  ").styled(shell::BAD, what).plain(format!(" by hand: {}", planned.title)));
+    for drift in &status.drift {
+        let line = Text::from("  ").styled(shell::BAD, drift.what.as_str());
+        shell.line(line.plain(format!("{}: {}", whose(&drift.by), drift.object)));
+    }
+    for left in &status.left {
+        shell.line(
+            Text::from("  ").styled(shell::FAINT, "left").plain(format!(": {} ({})", left.object, left.why)),
+        );
+    }
+    if !status.unseen.is_empty() {
+        let unseen = status.unseen.join("; ");
+        shell.line(Text::from("  ").styled(shell::HINT, "not looked at").plain(format!(": {unseen}")));
     }
     if diffs {
-        plan::diffs(&status.drift, shell);
+        for drift in &status.drift {
+            let heading = format!("{} {}", drift.what.as_str(), drift.object);
+            plan::diff(&heading, drift.diff.as_deref().unwrap_or_default(), shell);
+        }
+    }
+}
+
+fn whose(by: &Author) -> String {
+    match by {
+        Author::Person(None) => " by hand".to_owned(),
+        Author::Person(Some(tool)) => format!(" by hand ({tool})"),
+        Author::Program(name) => format!(" by '{name}'"),
+        Author::Deployment(Some(id)) => format!(" by {id}, which failed"),
+        Author::Deployment(None) => ", left by an earlier deployment".to_owned(),
     }
 }
 
@@ -114,16 +134,16 @@ fn show_queue(overview: &Overview, shell: &mut Shell) {
         1 => "1 branch".to_owned(),
         length => format!("{length} branches"),
     };
-    let next = match (&overview.held, overview.head()) {
-        (Some(held), _) => {
-            Text::from(", ").styled(shell::BAD, format!("held since {} went back to {}", held.by, held.to))
-        }
+    let next = match (overview.holds.first(), overview.head()) {
+        (Some(hold), _) => Text::from(", ").styled(shell::BAD, format!("held since {}", why_held(hold))),
         (None, Some(place)) => Text::from(", next is ").styled(shell::NAME, place.branch.short()),
         (None, None) => Text::from(", none of them can go on"),
     };
     shell.line(line.plain(length).joined(next));
-    match &overview.held {
-        Some(held) => ways_out(held).iter().for_each(|hint| shell.hint(hint.as_str())),
+    match overview.holds.first() {
+        // What mends an environment is said of that environment.
+        Some(hold @ Hold::RolledBack(_)) => releases(hold).iter().for_each(|hint| shell.hint(hint.as_str())),
+        Some(Hold::Degraded { .. }) => {}
         None => shell.hint("see all of it with: git deploy-queue"),
     }
 }
@@ -144,17 +164,27 @@ fn give_hints(environment: &EnvironmentStatus, diffs: bool, shell: &mut Shell) {
             if let Some(stands) = &environment.stands {
                 // In a cluster whoever changed a field manages it.
                 let force = if environment.is_cluster { " --force-conflicts" } else { "" };
-                shell.hint(format!("undo it with: git deploy --env={name} --rollback={}{force}", stands.id));
+                let undo = format!("undo it with: git deploy --env={name} --rollback={}{force}", stands.id);
+                shell.hint(way_back(environment, undo));
             }
         }
         Health::Degraded => {
             if environment.stands.is_some() {
-                shell.hint(format!("go back with: git deploy --env={name} --rollback"));
+                let back = format!("go back with: git deploy --env={name} --rollback");
+                shell.hint(way_back(environment, back));
             }
             shell.hint(format!(
                 "deploy a branch that mends it by naming it: git deploy --env={name} <branch>"
             ));
         }
         Health::Unknown | Health::Deploying | Health::NotReady | Health::Empty | Health::Well => {}
+    }
+}
+
+/// How to go back, or that there is no way: what would be refused is no advice.
+fn way_back(environment: &EnvironmentStatus, hint: String) -> String {
+    match environment.asked.as_ref().ok().and_then(|status| status.forward_only.as_ref()) {
+        Some(why) => format!("there is no way back, {why}: only forward is safe"),
+        None => hint,
     }
 }

@@ -2,19 +2,20 @@
 
 use git_deploy_cli::shell::Object;
 use git_deploy_cli::{Shell, plan};
+use git_deploy_core::environment::{Drift, Workload};
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ledger::Deployment;
 use git_deploy_core::ops::deploy::{EnvironmentStatus, Overview, UnderWay};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::done_by_hand;
+use crate::author;
 
 pub(crate) fn records(overview: &Overview, nul: bool, shell: &mut Shell) {
     for environment in &overview.environments {
         environment_records(environment, nul, shell);
     }
     let head = overview.head().map(|place| place.branch.to_string()).unwrap_or_default();
-    let held = if overview.held.is_some() { "held" } else { "free" };
+    let held = if overview.holds.is_empty() { "free" } else { "held" };
     shell.record(["queue", &overview.queue.len().to_string(), &head, held], nul);
 }
 
@@ -44,10 +45,17 @@ fn environment_records(environment: &EnvironmentStatus, nul: bool, shell: &mut S
     for workload in &status.workloads {
         let (ready, wanted) = (workload.ready.to_string(), workload.wanted.to_string());
         let trouble = workload.trouble.as_deref().unwrap_or_default();
-        shell.record(["workload", name, &plan::name(&workload.title), &ready, &wanted, trouble], nul);
+        shell.record(["workload", name, &workload.object.word(), &ready, &wanted, trouble], nul);
     }
-    for planned in &status.drift.objects {
-        shell.record(["drift", name, done_by_hand(planned.effect), &plan::name(&planned.title)], nul);
+    for drift in &status.drift {
+        let by = author(&drift.by).unwrap_or_default();
+        shell.record(["drift", name, drift.what.as_str(), &drift.object.word(), &by], nul);
+    }
+    for left in &status.left {
+        shell.record(["left", name, &left.object.word(), &left.why], nul);
+    }
+    for unseen in &status.unseen {
+        shell.record(["unseen", name, unseen], nul);
     }
     if let Some(lock) = &status.holder {
         let id = lock.deployment.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -58,7 +66,7 @@ fn environment_records(environment: &EnvironmentStatus, nul: bool, shell: &mut S
 pub(crate) fn objects(overview: &Overview, shell: &mut Shell) {
     overview.environments.iter().for_each(|environment| shell.json(&environment_object(environment)));
     let head = overview.head().map(|place| place.branch.as_str());
-    let queue = json!({ "length": overview.queue.len(), "head": head, "held": overview.held.is_some() });
+    let queue = json!({ "length": overview.queue.len(), "head": head, "held": !overview.holds.is_empty() });
     shell.json(&Object::new().with("queue", queue));
 }
 
@@ -67,22 +75,15 @@ fn environment_object(environment: &EnvironmentStatus) -> Object {
     let asked = environment.asked.as_ref();
     let none = git_deploy_core::environment::Status::default();
     let status = asked.unwrap_or(&none);
-    let workloads: Vec<_> = status
-        .workloads
+    let workloads: Vec<Value> = status.workloads.iter().map(workload_object).collect();
+    let drift: Vec<Value> = status.drift.iter().map(drift_object).collect();
+    let left: Vec<Value> = status
+        .left
         .iter()
-        .map(|workload| {
-            json!({
-                "object": workload.title,
-                "ready": workload.ready,
-                "wanted": workload.wanted,
-                "trouble": workload.trouble,
-            })
+        .map(|left| {
+            Object::new().with("object", plan::name(&left.object)).with("why", left.why.as_str()).into()
         })
         .collect();
-    let drift = status.drift.objects.iter().map(
-        |planned| json!({ "what": done_by_hand(planned.effect), "object": planned.title, "diff": planned.diff }),
-    );
-    let drift: Vec<_> = drift.collect();
     let deploying: Vec<_> = environment.under_way.iter().map(under_way_object).collect();
     let holder = status.holder.as_ref().map(|lock| {
         json!({
@@ -101,13 +102,34 @@ fn environment_object(environment: &EnvironmentStatus) -> Object {
         .with("finished", stands.map(|stands| stands.finished.to_string()))
         .with("workloads", workloads)
         .with("drift", drift)
+        .with("kept", left)
+        .with("unseen", status.unseen.as_slice())
         .with("deploying", deploying)
         .with_known("ref", stands.and_then(|stands| stands.branch.as_ref()).map(RefName::as_str))
         .with_known("rollback", rollback.map(ToString::to_string))
         .with_known("holder", holder)
         .with_known("says", status.says.as_deref())
         .with_known("left", environment.left())
+        .with_known("forward-only", status.forward_only.as_deref())
         .with_known("problem", asked.err().map(ToString::to_string))
+}
+
+fn workload_object(workload: &Workload) -> Value {
+    Object::new()
+        .with("object", plan::name(&workload.object))
+        .with("ready", workload.ready)
+        .with("wanted", workload.wanted)
+        .with("trouble", workload.trouble.as_deref())
+        .into()
+}
+
+fn drift_object(drift: &Drift) -> Value {
+    Object::new()
+        .with("what", drift.what.as_str())
+        .with("object", plan::name(&drift.object))
+        .with("by", author(&drift.by))
+        .with("diff", drift.diff.as_deref())
+        .into()
 }
 
 fn under_way_object(under_way: &UnderWay) -> serde_json::Value {
