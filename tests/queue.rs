@@ -89,9 +89,9 @@ fn programs_read_position_commit_ref_and_since() {
     let repo = shop(&sandbox!());
     let commit = branch(&repo, "login");
     repo.git(&["notes", "--ref=deploy", "add", "-m", "state: deployable", "login"]);
-    repo.deploy("deploy-queue", &["--porcelain"]).stdout_is(&format!("1 {commit} refs/heads/login -\n"));
+    repo.deploy("deploy-queue", &["--porcelain"]).stdout_is(&format!("1 {commit} refs/heads/login - next\n"));
     repo.deploy("deploy-queue", &["list", "--porcelain", "-z"])
-        .stdout_is(&format!("1 {commit} refs/heads/login -\0"));
+        .stdout_is(&format!("1 {commit} refs/heads/login - next\0"));
 }
 
 #[test]
@@ -172,6 +172,34 @@ fn a_deployment_that_is_verified_and_not_landed_is_why_the_queue_waits() {
     shop.authority().remove_hook("update");
     shop.deploy(&["--continue"]).success();
     shop.repo.deploy("deploy-queue", &[]).stderr_is("note: the queue is empty\n");
+}
+
+#[test]
+fn a_rollback_that_base_does_not_follow_holds_the_queue_and_says_so() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        for name in ["one", "two"] {
+            shop.deployable(name, &format!("{name}.txt"), "x\n");
+            shop.deploy(&[]).success();
+        }
+        shop.deploy(&["--rollback"]).success();
+        shop.deployable("next", "next.txt", "next\n");
+        shop.deployable("later", "later.txt", "later\n");
+        let output = shop.repo.deploy("deploy-queue", &[]);
+        assert!(output.lines()[0].ends_with("would be next, the queue is held"), "{output}");
+        output
+            .stderr_contains("note: the queue is held: deployment-0003 went back to deployment-0001\n")
+            .stderr_contains("hint:     git revert ")
+            .stderr_contains("hint: or deploy a branch nevertheless by naming it: git deploy <branch>\n");
+        let output = shop.repo.deploy("deploy-queue", &["--porcelain"]);
+        let last = |index: usize| output.lines()[index].rsplit(' ').next().unwrap_or_default().to_owned();
+        assert_eq!((last(0).as_str(), last(1).as_str()), ("held", "behind"), "{output}");
+        let output = shop.repo.deploy("deploy-queue", &["--json"]);
+        assert!(output.lines()[0].ends_with(r#""waits":{"rollback":"deployment-0003"}}"#), "{output}");
+        // Somebody decides.
+        shop.deploy(&["next"]).success();
+        let output = shop.repo.deploy("deploy-queue", &[]);
+        output.stdout_contains("later").lacks("held");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use git_deploy_core::config::ConfigError;
 use git_deploy_core::deployment::{Blame, Failure};
-use git_deploy_core::ops::deploy::{DeployError, RolledBack};
+use git_deploy_core::ops::deploy::{DeployError, Hold, RolledBack};
 use git_deploy_core::ops::view::ViewError;
 use git_deploy_core::state::State;
 
@@ -144,6 +144,29 @@ fn after_the_claim(error: &DeployError) -> Option<String> {
 
 fn conflicts(paths: &[String]) -> impl Iterator<Item = String> {
     paths.iter().map(|path| format!("conflict in {path}"))
+}
+
+/// Why the queue is held, in words.
+pub fn why_held(hold: &Hold) -> String {
+    match hold {
+        Hold::RolledBack(held) => format!("{} went back to {}", held.by, held.to),
+        Hold::Degraded { environment, by, left } => {
+            format!("'{environment}' is degraded since {by} failed, and was {left}")
+        }
+    }
+}
+
+/// What releases a queue that is held.
+pub fn releases(hold: &Hold) -> Vec<String> {
+    match hold {
+        Hold::RolledBack(held) => ways_out(held),
+        Hold::Degraded { environment, .. } => vec![
+            "deploy a branch that mends it by naming it: git deploy <branch>".to_owned(),
+            format!(
+                "see what is wrong, and whether there is a way back: git deploy-status --env={environment}"
+            ),
+        ],
+    }
 }
 
 /// What releases a queue that a rollback holds.

@@ -22,7 +22,7 @@ pub mod shell;
 mod signals;
 
 pub use core_errors::{shell_word, warn_of_note};
-pub use deploy_errors::ways_out;
+pub use deploy_errors::{releases, ways_out, why_held};
 pub use error::{CommandError, OrExit, typed_name};
 pub use exit::Exit;
 pub use fetched::{note_unmerged, push_again};

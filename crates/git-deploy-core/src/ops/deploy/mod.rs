@@ -16,6 +16,7 @@ mod context;
 mod diff;
 mod error;
 mod finish;
+mod hold;
 mod keeping;
 mod locks;
 mod pick;
@@ -43,6 +44,7 @@ use crate::ops::{Interrupt, Observer};
 
 pub use diff::{Diff, DiffRequest, DryRun};
 pub use error::DeployError;
+pub use hold::{Hold, holds};
 pub use rollback::RolledBack;
 pub use status::{EnvironmentStatus, Health, Overview, UnderWay};
 

@@ -4,9 +4,12 @@ use std::process::ExitCode;
 
 use git_deploy_cli::args::{self, Format, Output, QueueCommand};
 use git_deploy_cli::shell::{Object, Table};
-use git_deploy_cli::{CommandError, Exit, Shell, Text, note_unmerged, shell, warn_of_note};
+use git_deploy_cli::{
+    CommandError, Exit, Onlooker, Shell, Text, note_unmerged, releases, shell, warn_of_note, why_held,
+};
 use git_deploy_core::deployment::Phase;
 use git_deploy_core::git::Repository;
+use git_deploy_core::ops::deploy::{Hold, holds};
 use git_deploy_core::ops::under_way::under_way;
 use git_deploy_core::ops::view::View;
 use git_deploy_core::queue::{Place, Wait};
@@ -22,23 +25,40 @@ fn list(output: Output, shell: &mut Shell) -> Result<Exit, CommandError> {
     let repository = Repository::open()?;
     let view = View::new(&repository)?;
     let (places, malformed) = view.queue()?;
+    let holds = what_holds(&repository, shell)?;
+    let hold = holds.first();
+    let places = places.iter().enumerate().map(|(index, place)| (index + 1, place));
     match output.format() {
         Format::Human => {
-            print(&places, shell);
+            print(places, hold, shell);
+            note_holds(&holds, shell);
             note_under_way(&view, shell);
         }
         Format::Porcelain { nul } => {
-            for (index, place) in places.iter().enumerate() {
-                shell.record(record(index + 1, place), nul);
-            }
+            places.for_each(|(position, place)| shell.record(record(position, place, hold), nul));
         }
-        Format::Json => {
-            places.iter().enumerate().for_each(|(index, place)| shell.json(&object(index + 1, place)));
-        }
+        Format::Json => places.for_each(|(position, place)| shell.json(&object(position, place, hold))),
     }
     malformed.iter().for_each(|error| warn_of_note(error, shell));
     note_unmerged(&view, shell)?;
     Ok(Exit::Done)
+}
+
+/// What holds the queue. What cannot be read about that hides no queue.
+fn what_holds(repository: &Repository, shell: &mut Shell) -> Result<Vec<Hold>, CommandError> {
+    let interrupt = git_deploy_cli::interrupt()?;
+    let found = holds(repository, &Onlooker::new(shell), interrupt);
+    Ok(found.unwrap_or_else(|error| {
+        shell.warn(format!("cannot tell whether the queue is held: {error}"));
+        Vec::new()
+    }))
+}
+
+fn note_holds(holds: &[Hold], shell: &mut Shell) {
+    for hold in holds {
+        shell.note(format!("the queue is held: {}", why_held(hold)));
+        releases(hold).iter().for_each(|hint| shell.hint(hint.as_str()));
+    }
 }
 
 /// Says why nobody is taken from the queue just now. What cannot be read about that hides no queue.
@@ -66,14 +86,18 @@ fn note_under_way(view: &View<'_>, shell: &mut Shell) {
     }
 }
 
-fn print(places: &[Place], shell: &mut Shell) {
-    if places.is_empty() {
+fn print<'a>(
+    places: impl ExactSizeIterator<Item = (usize, &'a Place)>,
+    hold: Option<&Hold>,
+    shell: &mut Shell,
+) {
+    if places.len() == 0 {
         shell.note("the queue is empty");
     }
     let mut table = Table::new();
-    for (index, place) in places.iter().enumerate() {
+    for (position, place) in places {
         table.row([
-            Text::from(index + 1),
+            Text::from(position),
             Text::new().styled(shell::NAME, place.branch.short()),
             Text::new().styled(shell::COMMIT, place.tip.brief()),
             Text::from(place.since.map(|since| format!("since {since}")).unwrap_or_default()),
@@ -82,14 +106,15 @@ fn print(places: &[Place], shell: &mut Shell) {
             } else {
                 format!("priority {}", place.priority)
             }),
-            waits(place),
+            waits(place, hold),
         ]);
     }
     table.print(shell);
 }
 
-fn waits(place: &Place) -> Text {
+fn waits(place: &Place, hold: Option<&Hold>) -> Text {
     match &place.waits {
+        None if hold.is_some() => Text::new().styled(shell::HINT, "would be next, the queue is held"),
         None => Text::new().styled(shell::GOOD, "next"),
         Some(Wait::Held(why)) => Text::new().styled(shell::HINT, format!("held: {why}")),
         Some(Wait::After(name)) => Text::from(format!("waits until '{name}' is deployed")),
@@ -97,17 +122,26 @@ fn waits(place: &Place) -> Text {
     }
 }
 
-fn record(position: usize, place: &Place) -> [String; 4] {
+fn record(position: usize, place: &Place, hold: Option<&Hold>) -> [String; 5] {
     let since = place.since.map(|since| since.to_string()).unwrap_or_default();
-    [position.to_string(), place.tip.to_string(), place.branch.to_string(), since]
+    let waits = match (&place.waits, hold) {
+        (None, None) => "next",
+        (None, Some(_)) | (Some(Wait::Held(_)), _) => "held",
+        (Some(Wait::After(_)), _) => "after",
+        (Some(Wait::Behind(_)), _) => "behind",
+    };
+    [position.to_string(), place.tip.to_string(), place.branch.to_string(), since, waits.to_owned()]
 }
 
-fn object(position: usize, place: &Place) -> Object {
-    let waits = place.waits.as_ref().map(|wait| match wait {
-        Wait::Held(why) => json!({ "hold": why }),
-        Wait::After(name) => json!({ "after": name }),
-        Wait::Behind(name) => json!({ "behind": name.as_str() }),
-    });
+fn object(position: usize, place: &Place, hold: Option<&Hold>) -> Object {
+    let waits = match (&place.waits, hold) {
+        (None, None) => None,
+        (None, Some(Hold::RolledBack(held))) => Some(json!({ "rollback": held.by.to_string() })),
+        (None, Some(Hold::Degraded { environment, .. })) => Some(json!({ "degraded": environment.as_str() })),
+        (Some(Wait::Held(why)), _) => Some(json!({ "hold": why })),
+        (Some(Wait::After(name)), _) => Some(json!({ "after": name })),
+        (Some(Wait::Behind(name)), _) => Some(json!({ "behind": name.as_str() })),
+    };
     Object::new()
         .with("position", position)
         .with("commit", place.tip.to_string())

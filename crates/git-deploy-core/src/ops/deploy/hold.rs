@@ -1,0 +1,97 @@
+//! What holds the queue: whoever takes its head then has to be told by a person what to do. Known from git alone.
+
+use super::{Context, DeployError, Deployer, Errand, RolledBack, Site};
+use crate::config::ConfigError;
+use crate::config::deploy_toml::{DeployToml, Environment, Target};
+use crate::deployment::{Failure, Step};
+use crate::environment::{Driver, Renderer};
+use crate::git::Repository;
+use crate::ids::{DeploymentId, EnvironmentName};
+use crate::ops::view::{View, ViewError};
+use crate::ops::{Interrupt, Observer};
+
+/// Why nothing is taken from the queue by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hold {
+    /// Somebody went back, and base still has what was gone back from.
+    RolledBack(RolledBack),
+    /// A deployment failed, and the environment stands neither at it nor at what was there before.
+    Degraded {
+        /// Where.
+        environment: EnvironmentName,
+        /// The deployment that failed.
+        by: DeploymentId,
+        /// What it left.
+        left: String,
+    },
+}
+
+/// What holds the queue of a repository. Asks no environment.
+///
+/// # Errors
+/// When git cannot be read.
+pub fn holds(
+    repository: &Repository,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Vec<Hold>, DeployError> {
+    let deployer = Deployer { repository, site: &Nowhere, observer, interrupt };
+    match Context::to_look(&deployer) {
+        Ok(context) => context.holds(),
+        // Where nothing says where to, nothing is held.
+        Err(DeployError::View(ViewError::Config(ConfigError::NoDeployToml(_)))) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+impl Context<'_> {
+    /// All that holds the queue.
+    pub(super) fn holds(&self) -> Result<Vec<Hold>, DeployError> {
+        let mut holds: Vec<Hold> = self.rolled_back()?.map(Hold::RolledBack).into_iter().collect();
+        let ledger = self.view.ledger()?;
+        for environment in self.deploy_toml.environments() {
+            let name = &environment.name;
+            // A first deployment that failed is left to be looked at: there is nothing that it stands in the way of.
+            let is_asked = matches!(environment.target, Target::Cluster { .. });
+            if !is_asked || ledger.latest_success(name).is_none() {
+                continue;
+            }
+            let failed = ledger.left(name);
+            holds.extend(failed.and_then(|failed| {
+                let (by, left) = (failed.id.clone(), failed.left()?.to_owned());
+                Some(Hold::Degraded { environment: name.clone(), by, left })
+            }));
+        }
+        Ok(holds)
+    }
+}
+
+/// For what can be answered without asking any environment.
+struct Nowhere;
+
+impl Nowhere {
+    fn refused() -> Failure {
+        Failure::of_nobody(Step::Plan, "no environment is asked here")
+    }
+}
+
+impl Site for Nowhere {
+    fn driver<'a>(
+        &'a self,
+        _: &'a View<'_>,
+        _: &'a DeployToml,
+        _: &Environment,
+        _: Errand,
+    ) -> Result<Box<dyn Driver + 'a>, Failure> {
+        Err(Self::refused())
+    }
+
+    fn renderer<'a>(
+        &'a self,
+        _: &'a View<'_>,
+        _: &'a DeployToml,
+        _: &'a Environment,
+    ) -> Result<Box<dyn Renderer + 'a>, Failure> {
+        Err(Self::refused())
+    }
+}
