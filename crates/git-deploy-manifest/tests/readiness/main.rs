@@ -1,6 +1,7 @@
 //! Readiness held against objects that a real API server and its controllers wrote (`objects/`, made by
 //! `objects/record`).
 
+mod early;
 mod mutilated;
 mod recorded;
 mod table;
