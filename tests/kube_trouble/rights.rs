@@ -2,28 +2,36 @@
 
 use std::path::PathBuf;
 
-use git_deploy_testkit::cluster::eventually;
+use git_deploy_testkit::cluster::{Cluster, Namespace, Options, eventually};
 use git_deploy_testkit::shop::ClusterShop;
 use git_deploy_testkit::{cluster, sandbox};
 
-use crate::support::{Pods, config_map, deployment, gets_no_number, open, open_with, set};
+use crate::support::{Pods, config_map, deployment, gets_no_number, open, open_in, open_with, set};
 
 const ALL: &str = "get,list,watch,create,patch,update,delete";
 
-/// A kubeconfig for alice, who may do this in the namespace: verbs and resources.
-fn alice(shop: &ClusterShop<'_>, rules: &[(&str, &str)]) -> PathBuf {
+fn role(rules: &[(&str, &str)]) -> String {
     let mut role =
         "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: { name: alice }\nrules:\n"
             .to_owned();
     for (verbs, resources) in rules {
         role += &format!("- {{ apiGroups: ['*'], resources: [{resources}], verbs: [{verbs}] }}\n");
     }
-    shop.namespace.apply(&role);
-    shop.namespace.kubectl(&["create", "rolebinding", "alice", "--role=alice", "--user=alice"]).success();
-    let kubeconfig = shop.cluster.kubeconfig_for("alice");
+    role
+}
+
+/// A kubeconfig for alice, who may do this in the namespace: verbs and resources.
+fn alice(shop: &ClusterShop<'_>, rules: &[(&str, &str)]) -> PathBuf {
+    alice_in(shop.cluster, &shop.namespace, rules)
+}
+
+fn alice_in(cluster: &Cluster, namespace: &Namespace<'_>, rules: &[(&str, &str)]) -> PathBuf {
+    namespace.apply(&role(rules));
+    namespace.kubectl(&["create", "rolebinding", "alice", "--role=alice", "--user=alice"]).success();
+    let kubeconfig = cluster.kubeconfig_for("alice");
     let path = kubeconfig.to_str().expect("a temporary directory in UTF-8").to_owned();
     eventually("the binding has taken effect", || {
-        shop.namespace.kubectl(&["--kubeconfig", &path, "get", "leases"]).code == Some(0)
+        namespace.kubectl(&["--kubeconfig", &path, "get", "leases"]).code == Some(0)
     });
     kubeconfig
 }
@@ -102,6 +110,53 @@ fn a_kind_that_is_only_to_be_deleted_counts_as_well() {
     gets_no_number(&shop, "less", &[])
         .stderr_contains("user 'alice' may not ")
         .stderr_contains("delete deployments.apps");
+}
+
+#[test]
+fn what_the_environments_own_namespace_takes_is_asked_beforehand_and_no_more_than_that() {
+    let shop = open(&sandbox!(), cluster!());
+    let rules = [(ALL, "configmaps, leases")];
+    let kubeconfig = alice(&shop, &rules);
+    let shop = shop.by(kubeconfig);
+    let namespace = format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {{ name: {}, labels: {{ team: shop }} }}\n---\n",
+        shop.namespace
+    );
+    shop.release_more("own", &namespace);
+    let denied = format!("user 'alice' may not get, patch namespaces in namespace '{}'", shop.namespace);
+    gets_no_number(&shop, "own", &[]).stderr_contains(&denied);
+
+    let rules = [(ALL, "configmaps, leases"), ("get,patch", "namespaces")];
+    shop.namespace.apply(&role(&rules));
+    eventually("it may be done", || shop.deploy(&[]).code == Some(0));
+    shop.succeeded("deployment-0001");
+    let live = shop.namespace.get("namespace", shop.namespace.name());
+    assert_eq!(live["metadata"]["labels"]["team"], "shop");
+    shop.release_more("more", &(namespace + &config_map("more", "a: b")));
+    shop.deploy(&[]).success();
+    shop.release_more("less", &config_map("more", "a: b"));
+    shop.deploy(&[]).success();
+    shop.succeeded("deployment-0003");
+}
+
+#[test]
+fn a_namespace_that_has_to_be_created_and_may_not_be_is_named_before_a_number_is_used() {
+    // What binds alice everywhere would bind her in other scenarios, too.
+    let cluster = &cluster!(Options::new().nodes(0));
+    let shop = open_in(&sandbox!(), cluster, cluster.namespace("absent"), "shop", "");
+    let (verbs, resources) =
+        (format!("--verb={ALL}"), "--resource=configmaps,leases.coordination.k8s.io,namespaces");
+    let name = shop.namespace.name();
+    cluster.kubectl(&["create", "clusterrole", name, &verbs.replace("create,", ""), resources]).success();
+    cluster.kubectl(&["create", "clusterrolebinding", name, "--clusterrole", name, "--user=alice"]).success();
+    let other = cluster.namespace("other").create();
+    let kubeconfig = alice_in(cluster, &other, &[(ALL, "configmaps, leases")]);
+    let shop = shop.by(kubeconfig);
+    shop.release_more("more", &config_map("more", "a: b"));
+    gets_no_number(&shop, "more", &[])
+        .stderr_contains("user 'alice' may not create configmaps in namespace '")
+        .stderr_contains("; create namespaces in the whole cluster");
+    shop.claimed_nothing();
 }
 
 const ORDERED: &str = "apiVersion: apps/v1

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::api_error::{ApiError, ApiErrorKind};
 use crate::connect::{Connection, request};
+use crate::namespace::has_namespace;
 use crate::target::Target;
 
 /// How many questions are asked at once.
@@ -164,6 +165,37 @@ fn summary(denied: &[Need]) -> String {
     }
     let part = |(object, verbs): &(String, Vec<&str>)| format!("{} {object}", verbs.join(", "));
     parts.iter().map(part).collect::<Vec<_>>().join("; ")
+}
+
+/// All that it takes to deploy these objects into an environment that lives in that namespace.
+///
+/// The Namespace itself is no member of the set: it may be changed by whoever may do no more than that, and must be created
+/// by somebody where it is not there.
+pub(crate) async fn needs_of(connection: &Connection, own: &str, targets: &[Target]) -> Vec<Need> {
+    let is_own = |target: &&Target| target.id.is_namespace() && target.id.name == own;
+    let (own_namespace, members): (Vec<&Target>, Vec<&Target>) = targets.iter().partition(is_own);
+    let of_member = |target: &&Target| {
+        let namespace = target.id.namespace.as_deref();
+        VERBS_OF_MEMBERS.map(|verb| Need::of(&target.resource, namespace, verb))
+    };
+    let mut needs: Vec<Need> = members.iter().flat_map(of_member).collect();
+    needs.extend(members.iter().filter_map(|target| Need::beside(target)));
+    needs.extend(Need::of_parent(own));
+    let of_namespaces = |namespace: Option<&str>, verb| Need {
+        group: String::new(),
+        resource: "namespaces".to_owned(),
+        namespace: namespace.map(str::to_owned),
+        verb,
+    };
+    if !own_namespace.is_empty() {
+        // A request for one namespace is one in it.
+        needs.extend(["get", "patch"].map(|verb| of_namespaces(Some(own), verb)));
+    }
+    // Whatever hinders the question is told when the namespace is taken.
+    if !has_namespace(connection, own).await.unwrap_or(true) {
+        needs.push(of_namespaces(None, "create"));
+    }
+    needs
 }
 
 /// Makes sure that we may do all of this.

@@ -88,7 +88,7 @@ pub(crate) async fn members<'a>(
     let mut kinds = set.kinds.clone();
     let mut namespaces = set.namespaces.clone();
     namespaces.insert(set.namespace.clone());
-    for id in more {
+    for id in more.into_iter().filter(|id| !set.is_own_namespace(id)) {
         kinds.insert(GroupKind::from(id));
         namespaces.extend(id.namespace.clone());
     }

@@ -48,8 +48,10 @@ impl ClusterDriver<'_> {
         }
         let deadline = Instant::now() + self.cluster.timeout;
         let adopted = adopted(&forward, held);
-        let change =
-            Change::to(SetPhase::Applying).of(work.id).widening(extent(&forward.wanted)).adopting(adopted);
+        let change = Change::to(SetPhase::Applying)
+            .of(work.id)
+            .widening(self.extent(ids_of(&forward.wanted)))
+            .adopting(adopted);
         self.begin_phase(held, Step::Apply, work.pulse, &change)?;
         let applied = self.apply_planned(held, &forward, work.id, deadline, work.pulse)?;
         Ok(Done { forward, applied, deadline })
@@ -101,7 +103,9 @@ impl ClusterDriver<'_> {
             if begun.elapsed() > FRESH {
                 self.require_absent(held, objects, pulse)?;
             }
-            let applied = self.apply_step(held, objects, pulse)?;
+            let mut applied = self.apply_step(held, objects, pulse)?;
+            // It was there before, and whoever may change it may not for that reason look at all others.
+            applied.retain(|one| !self.is_own_namespace(&one.target.id));
             all.extend(applied.iter().cloned());
             let waited = match waits_for(*stage, objects, &steps[index + 1..]) {
                 Wait::Nothing => continue,
@@ -200,10 +204,18 @@ impl ClusterDriver<'_> {
         }
         let mut change = Change::to(SetPhase::Verified);
         if forward.prunes && forward.only.is_none() {
-            let ids = forward.wanted.iter().map(|target| &target.id).chain(&stays);
-            change = change.narrowing(Extent::of(ids));
+            change = change.narrowing(self.extent(ids_of(&forward.wanted).chain(&stays)));
         }
         self.begin_phase(held, Step::Verify, pulse, &change)
+    }
+
+    /// Where members of the set are. The environment's own namespace is none.
+    pub(super) fn extent<'i>(&self, ids: impl Iterator<Item = &'i ObjectId>) -> Extent {
+        Extent::of(ids.filter(|id| !self.is_own_namespace(id)))
+    }
+
+    fn is_own_namespace(&self, id: &ObjectId) -> bool {
+        id.is_namespace() && id.name == self.cluster.namespace
     }
 
     fn tell_pruned(&self, pruned: Pruned) -> Vec<ObjectId> {
@@ -224,7 +236,6 @@ fn adopted(forward: &Forward, held: &Held) -> Vec<ObjectId> {
     forward.planned.objects.iter().filter(is_foreign).map(|object| object.target.id.clone()).collect()
 }
 
-/// Where these objects are.
-pub(super) fn extent(targets: &[Target]) -> Extent {
-    Extent::of(targets.iter().map(|target| &target.id))
+pub(super) fn ids_of(targets: &[Target]) -> impl Iterator<Item = &ObjectId> {
+    targets.iter().map(|target| &target.id)
 }

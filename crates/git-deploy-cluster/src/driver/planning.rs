@@ -12,7 +12,7 @@ use super::forward::LEAVING;
 use super::refused::Refused;
 use super::said::objects;
 use super::state::{Against, Forward, Session};
-use crate::access::{Need, VERBS_OF_MEMBERS, require_access};
+use crate::access::{Need, needs_of, require_access};
 use crate::discovery::TargetProblem;
 use crate::plan::{Compared, PlanOptions, Planned, plan};
 use crate::prune::PruneOptions;
@@ -178,11 +178,7 @@ impl ClusterDriver<'_> {
     }
 
     async fn require_access(&self, session: &Session, targets: &[Target]) -> Result<(), Refused> {
-        let needs = targets.iter().flat_map(|target| {
-            VERBS_OF_MEMBERS.map(|verb| Need::of(&target.resource, target.id.namespace.as_deref(), verb))
-        });
-        let needs = needs.chain(targets.iter().filter_map(Need::beside));
-        let needs = needs.chain(Need::of_parent(&self.cluster.namespace));
+        let needs = needs_of(&session.connection, &self.cluster.namespace, targets).await;
         require_access(&session.connection, needs).await.map_err(Refused::Access)
     }
 

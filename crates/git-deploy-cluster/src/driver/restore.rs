@@ -11,7 +11,7 @@ use git_deploy_manifest::value::is_being_deleted;
 use git_deploy_manifest::{Object, ObjectId};
 
 use super::ClusterDriver;
-use super::forward::extent;
+use super::forward::ids_of;
 use super::jobs::forward_only;
 use super::planning::Purpose;
 use super::said::{objects, of_git};
@@ -208,7 +208,7 @@ impl ClusterDriver<'_> {
         forward.only = Some(Self::brought(held, &failed, &before));
         forward.prunes = true;
         let deadline = Instant::now() + self.cluster.timeout;
-        let widened = Change::default().widening(extent(&forward.wanted));
+        let widened = Change::default().widening(self.extent(ids_of(&forward.wanted)));
         self.begin_phase(held, Step::Apply, pulse, &widened)?;
         let applied = self.apply_planned(held, &forward, id, deadline, pulse)?;
         let waited = self.judged(held, &forward, &applied);
