@@ -369,6 +369,33 @@ fn a_job_that_a_run_held_that_died_is_let_go_by_the_next() {
 }
 
 #[test]
+fn a_job_in_another_namespace_is_recorded_and_let_go_whenever_it_ends() {
+    let cluster = cluster!();
+    let (own, other) = (cluster.namespace("jobs").create(), cluster.namespace("other").create());
+    let allowed = format!("allow-namespaces = [\"{own}\", \"{other}\"]");
+    let shop = shop(cluster).into_namespace(own).setting("timeout = \"4s\"").setting(&allowed);
+    let shop = shop.with_remote(&sandbox!());
+    open(&shop);
+    let mut migration = slow("12s");
+    migration["metadata"]["namespace"] = json!(other.name());
+    release(&shop, "next", "1\n", &[migration, deployment("web", "2")]);
+    shop.deploy(&[]).code_is(70);
+    let job = || other.list("jobs").remove(0);
+    assert_eq!(recorded(&shop, &job()), "started forward-only deployment-0002");
+    let good = |version| [config_map("colours", version), deployment("web", "1")];
+    // Nothing of the set is there any more but the job, which still runs.
+    release(&shop, "more", "0\n", &good("2"));
+    shop.deploy(&["more"]).success();
+    assert!(is_held(&job()) && !has_ended(&job()), "{:#}", job());
+    eventually("it has ended", || has_ended(&job()));
+    release(&shop, "most", "0\n", &good("3"));
+    shop.deploy(&["most"]).success();
+    assert_eq!(recorded(&shop, &job()), "succeeded forward-only deployment-0002");
+    assert!(!is_held(&job()), "{:#}", job());
+    shop.is_sound();
+}
+
+#[test]
 fn a_job_that_ends_when_its_branch_is_given_up_is_recorded_by_whoever_deploys_next() {
     let cluster = cluster!();
     let shop = shop(cluster).setting("timeout = \"5s\"").with_remote(&sandbox!());

@@ -204,7 +204,10 @@ impl ClusterDriver<'_> {
         }
         let mut change = Change::to(SetPhase::Verified);
         if forward.prunes && forward.only.is_none() {
-            change = change.narrowing(self.extent(ids_of(&forward.wanted).chain(&stays)));
+            let mut extent = self.extent(ids_of(&forward.wanted).chain(&stays));
+            // Whoever looks for jobs that have ended since finds them where the set was.
+            extent.namespaces.extend(held.held_jobs.iter().cloned());
+            change = change.narrowing(extent);
         }
         self.begin_phase(held, Step::Verify, pulse, &change)
     }

@@ -11,6 +11,7 @@ use super::ClusterDriver;
 use super::refused::Refused;
 use super::said::{of_job, of_lease};
 use super::state::{Held, PlannedJob, Session};
+use crate::api_error::{ApiError, ApiErrorKind};
 use crate::jobs::{JobError, let_go, outcome, start, still_held, suspend, try_job};
 use crate::members::SetView;
 use crate::set::{Change, JobEnd, JobOutcome, Record};
@@ -147,39 +148,66 @@ impl ClusterDriver<'_> {
     /// Records how jobs ended that nobody waits for any more, and lets them go: of a run that died, or of a branch that was
     /// given up. Nothing depends on it: what hinders it is told, and the next deployment tries again.
     fn settle_jobs(&self, held: &mut Held, id: &DeploymentId, pulse: &dyn Pulse) {
-        let Held { session, set, .. } = &*held;
-        let listed = self.run(Step::Apply, pulse, async {
-            let listed = still_held(&session.connection, set.id.as_str(), &set.namespace).await;
-            listed.map_err(|error| Failure::new(Step::Apply, error.blame(), error.to_string()))
-        });
-        let jobs = listed.unwrap_or_else(|failure| {
-            self.observer.warn(&format!("cannot see which one-time jobs have ended since: {failure}"));
-            Vec::new()
-        });
-        for job in jobs {
-            if let Err(failure) = self.settle_job(held, &job, id, pulse) {
-                self.observer.warn(&format!("one-time {} is not let go: {failure}", job.id));
+        let mut namespaces = held.view().namespaces;
+        namespaces.insert(held.set.namespace.clone());
+        for namespace in namespaces {
+            let Held { session, set, .. } = &*held;
+            let listed = self.run(Step::Apply, pulse, async {
+                Ok(still_held(&session.connection, set.id.as_str(), &namespace).await)
+            });
+            let jobs = match listed {
+                Ok(Ok(jobs)) => jobs,
+                Ok(Err(error)) => {
+                    self.not_listed(held, namespace, &error);
+                    continue;
+                }
+                // It was stopped, as the next step says.
+                Err(_) => return,
+            };
+            for job in jobs {
+                match self.settle_job(held, &job, id, pulse) {
+                    Ok(true) => {}
+                    Ok(false) => drop(held.held_jobs.insert(namespace.clone())),
+                    Err(failure) => {
+                        self.observer.warn(&format!("one-time {} is not let go: {failure}", job.id));
+                        held.held_jobs.insert(namespace.clone());
+                    }
+                }
             }
         }
     }
 
+    /// What is not seen may be there. Whoever may not look at the jobs of a namespace has none there in general, which is
+    /// told only where one is missed.
+    fn not_listed(&self, held: &mut Held, namespace: String, error: &ApiError) {
+        let is_missed = held.parent.record().jobs.values().any(|outcome| !outcome.is_final());
+        if *error.kind() != ApiErrorKind::Forbidden || is_missed || namespace == held.set.namespace {
+            self.observer.warn(&format!(
+                "cannot see which one-time jobs have ended in namespace '{namespace}' since: {error}"
+            ));
+            held.held_jobs.insert(namespace);
+        }
+    }
+
+    /// Whether nothing is left to be done for it.
     fn settle_job(
         &self,
         held: &mut Held,
         job: &Target,
         id: &DeploymentId,
         pulse: &dyn Pulse,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let known = held.parent.record().jobs.get(&job.id.name).cloned();
         if !known.as_ref().is_some_and(JobOutcome::is_final) {
             let ran_for = known.and_then(|known| known.deployment).unwrap_or_else(|| id.clone());
             let ended = self.run(Step::Apply, pulse, async {
                 outcome(&held.session.connection, job, &ran_for).await.map_err(of_job(Step::Apply))
             })?;
-            let Some(outcome) = ended else { return Ok(()) };
+            let Some(outcome) = ended else { return Ok(false) };
             self.record_job(held, job, outcome, pulse)?;
         }
-        self.let_job_go(held, job, pulse)
+        self.let_job_go(held, job, pulse)?;
+        Ok(true)
     }
 
     /// Starts a job, or finds it. That it is going to be there is recorded first: whoever dies in between, or gets no answer,

@@ -1,5 +1,7 @@
 //! Finding out whether a cluster is the one that the ledger speaks of, taking it, and giving it back.
 
+use std::collections::BTreeSet;
+
 use git_deploy_core::attempt::Lock;
 use git_deploy_core::deployment::{Close, Failure, Step};
 use git_deploy_core::environment::{Custody, NotTaken, Pulse, Standing, Work};
@@ -221,7 +223,7 @@ impl ClusterDriver<'_> {
         state.known_parent = None;
         // Done is also what was gone back from; what a first failure left stands at no success.
         let stood_at_success = standing.latest.is_some() && parent.record().phase == Some(SetPhase::Done);
-        state.held = Some(Held { session, set, lease, parent, stood_at_success });
+        state.held = Some(Held { session, set, lease, parent, stood_at_success, held_jobs: BTreeSet::new() });
         state.cause = Some(cause(work));
         state.is_rollback = standing.back_to.is_some();
         Ok(uid)

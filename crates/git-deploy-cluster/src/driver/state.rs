@@ -1,5 +1,6 @@
 //! What one run knows of a cluster, and holds of it.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use git_deploy_core::environment::{Effect, Rendered};
@@ -51,6 +52,8 @@ pub(super) struct Held {
     pub(super) parent: Parent,
     /// Whether it stood at the latest success when it was taken: what was not ready then, was so before.
     pub(super) stood_at_success: bool,
+    /// Namespaces in which one-time jobs may be that are not let go yet.
+    pub(super) held_jobs: BTreeSet<String>,
 }
 
 impl Held {
