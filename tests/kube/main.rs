@@ -7,6 +7,7 @@ mod jobs;
 mod kill;
 mod landing;
 mod look;
+mod moving;
 mod order;
 mod progress;
 mod runners;

@@ -11,17 +11,19 @@ mod sight;
 use git_deploy_core::attempt::Lock;
 use git_deploy_core::config::deploy_toml::Prune;
 use git_deploy_core::deployment::{Failure, Step};
-use git_deploy_core::environment::{Left, Pulse, Rendered, Standing, Status, Workload};
+use git_deploy_core::environment::{Left, Leftover, Pulse, Rendered, Standing, Status, Workload};
 use git_deploy_core::ids::DeploymentId;
 use git_deploy_manifest::readiness::ready_of_wanted;
-use git_deploy_manifest::{is_one_time, is_redacted};
+use git_deploy_manifest::{PART_OF_LABEL, is_one_time, is_redacted};
 
 use super::ClusterDriver;
 use super::jobs::forward_only;
-use super::said::{named, objects, of_lease};
+use super::said::{named, objects, of_lease, of_set};
 use super::state::{Against, Session};
 use crate::api_error::{ApiError, ApiErrorKind};
 use crate::lease::LeaseError;
+use crate::members::members;
+use crate::objects::Depth;
 use crate::set::{Parent, Record, Set, SetError};
 use crate::target::Target;
 use drift::Blamed;
@@ -59,6 +61,29 @@ impl ClusterDriver<'_> {
         self.tell_left(&sight, &mut status);
         status.unseen.append(&mut sight.unseen);
         Ok(status)
+    }
+
+    /// What is there of the set: what we have applied, where its parent says that members may be.
+    pub(super) fn look_for_remains(
+        &self,
+        standing: &Standing,
+        pulse: &dyn Pulse,
+    ) -> Result<Leftover, Failure> {
+        let session = self.session(pulse)?;
+        let set = self.set(standing)?;
+        self.run(Step::Plan, pulse, async {
+            let parent = Parent::read(&session.connection, &set).await.map_err(of_set(Step::Plan))?;
+            let against = Against { session: session.clone(), set: set.clone(), parent };
+            if against.parent.is_none() {
+                return Ok(Leftover::default());
+            }
+            let found =
+                members(&session.connection, &session.resources, &against.view(), [], Depth::Metadata).await;
+            let found = found.map_err(|error| Failure::new(Step::Plan, error.blame(), error.to_string()))?;
+            let objects = found.iter().filter(|member| drift::is_ours(&member.live));
+            let objects = objects.map(|member| named(&member.id)).collect();
+            Ok(Leftover { objects, selector: format!("{PART_OF_LABEL}={}", set.id.as_str()) })
+        })
     }
 
     /// The parent, or why it may not be seen.

@@ -23,8 +23,8 @@ use git_deploy_core::config::Settings;
 use git_deploy_core::config::deploy_toml::{Environment, FirstFailure, Prune, Target as Place};
 use git_deploy_core::deployment::{Close, Failure, Step};
 use git_deploy_core::environment::{
-    Custody, Driver, NotTaken, Plan, Previous, Pulse, Rendered, Renderer, Restored, Standing, Status, Work,
-    kept,
+    Custody, Driver, Leftover, NotTaken, Plan, Previous, Pulse, Rendered, Renderer, Restored, Standing,
+    Status, Work, kept,
 };
 use git_deploy_core::git::Repository;
 use git_deploy_core::ids::{CommitId, DeploymentId, EnvironmentName};
@@ -237,6 +237,10 @@ impl Driver for ClusterDriver<'_> {
 
     fn status(&self, standing: &Standing, kept: &Rendered, pulse: &dyn Pulse) -> Result<Status, Failure> {
         self.look(standing, kept, pulse)
+    }
+
+    fn remains(&self, standing: &Standing, pulse: &dyn Pulse) -> Result<Leftover, Failure> {
+        self.look_for_remains(standing, pulse)
     }
 
     fn keep(&self, work: Work<'_>, rendered: &Rendered) -> Result<CommitId, Failure> {

@@ -28,9 +28,6 @@ pub(super) enum Purpose {
     ApplyOnly,
     /// What stood there before comes back, as far as it is kept.
     GoBack,
-    /// Nothing is going to be changed: what others hold is shown as different, and rights to write are not needed beyond
-    /// those for trying.
-    Look,
 }
 
 impl ClusterDriver<'_> {
@@ -97,7 +94,6 @@ impl ClusterDriver<'_> {
         let Against { session, parent, .. } = against;
         let targets = self.find_targets(session, objects).map_err(Refused::Targets)?;
         let wanted = targets.clone();
-        let looks = purpose == Purpose::Look;
         let (left, targets): (Vec<Target>, Vec<Target>) =
             targets.into_iter().partition(|target| is_redacted(&target.id, &target.wanted));
         let is_job = |target: &Target| is_one_time(&target.id, &target.wanted);
@@ -108,18 +104,14 @@ impl ClusterDriver<'_> {
         let options = PlanOptions {
             force_conflicts: self.options.force_conflicts,
             change_cause: self.state.borrow().cause.clone(),
-            prune: matches!(purpose, Purpose::ApplyAndPrune | Purpose::Look).then(|| self.prune_options()),
+            prune: (purpose == Purpose::ApplyAndPrune).then(|| self.prune_options()),
         };
         let work = async {
-            if !looks {
-                self.require_access(session, &wanted).await?;
-                self.require_left(session, &left, purpose).await?;
-            }
+            self.require_access(session, &wanted).await?;
+            self.require_left(session, &left, purpose).await?;
             let planned = plan(&session.connection, &session.resources, &view, &targets, &options).await;
             let planned = planned.map_err(Refused::Plan)?;
-            if !looks {
-                self.require_deleting(session, &planned, &wanted).await?;
-            }
+            self.require_deleting(session, &planned, &wanted).await?;
             let record = parent.as_ref().map(Parent::record);
             Ok::<_, Refused>((planned, self.plan_jobs(session, &view, record, jobs).await?))
         };

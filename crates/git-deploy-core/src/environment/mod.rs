@@ -18,7 +18,7 @@ use crate::interrupt::Interrupt;
 use crate::land::Change;
 use crate::ledger::{Deployment, Outcome};
 
-pub use status::{Author, Difference, Drift, Left, ObjectName, Status, Workload};
+pub use status::{Author, Difference, Drift, Left, Leftover, ObjectName, Status, Workload};
 
 /// One object of a candidate's manifests, ready to be applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -245,6 +245,14 @@ pub trait Driver {
     /// # Errors
     /// When the environment cannot be asked.
     fn status(&self, standing: &Standing, kept: &Rendered, pulse: &dyn Pulse) -> Result<Status, Failure>;
+
+    /// What is there of the set. Changes nothing.
+    ///
+    /// # Errors
+    /// When the environment cannot be asked.
+    fn remains(&self, _standing: &Standing, _pulse: &dyn Pulse) -> Result<Leftover, Failure> {
+        Ok(Leftover::default())
+    }
 
     /// Makes the commit that keeps the bytes that are going to be applied, one file an object. Moves no ref.
     ///

@@ -130,6 +130,15 @@ pub struct Status {
     pub unseen: Vec<String>,
 }
 
+/// What an environment has of a set, whatever was applied last.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Leftover {
+    /// What we have applied and is there still.
+    pub objects: Vec<ObjectName>,
+    /// The label that all of it carries, as a selector.
+    pub selector: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

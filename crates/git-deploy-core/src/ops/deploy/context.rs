@@ -90,6 +90,7 @@ impl<'a> Context<'a> {
         request: &DeployRequest,
         back_to: Option<&DeploymentId>,
     ) -> Result<Box<dyn Driver + '_>, DeployError> {
+        self.warn_of_move(environment)?;
         let driver = self.driver(environment, Errand::Asked).map_err(DeployError::Plan)?;
         let (run, id) = (new_run(), self.next_id(environment)?);
         let custody = Keeper { context: self, run: &run, id: &id };

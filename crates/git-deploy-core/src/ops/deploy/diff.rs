@@ -101,6 +101,7 @@ impl Deployer<'_> {
             Some(name) => context.named_environment(name)?,
             None => context.next_environment(candidate)?,
         };
+        context.warn_of_move(environment)?;
         let driver = context.driver(environment, Errand::Asked).map_err(DeployError::Plan)?;
         let holder = context.holder(driver.as_ref(), environment)?;
         let rendered = context.renderer(environment).and_then(|renderer| renderer.render(candidate));

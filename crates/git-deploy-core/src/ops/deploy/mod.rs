@@ -16,6 +16,7 @@ mod context;
 mod diff;
 mod error;
 mod finish;
+mod former;
 mod hold;
 mod keeping;
 mod locks;
@@ -44,6 +45,7 @@ use crate::ops::{Interrupt, Observer};
 
 pub use diff::{Diff, DiffRequest, DryRun};
 pub use error::DeployError;
+pub use former::{Remains, Whereabouts};
 pub use hold::{Hold, holds};
 pub use rollback::RolledBack;
 pub use status::{EnvironmentStatus, Health, Overview, UnderWay};

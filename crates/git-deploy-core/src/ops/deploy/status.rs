@@ -1,6 +1,7 @@
 //! What stands in each environment, what runs there, and who changes it just now.
 
-use super::{Context, DeployError, Deployer, Errand, Hold};
+use super::former::Former;
+use super::{Context, DeployError, Deployer, Errand, Hold, Remains, Whereabouts};
 use crate::attempt::{Attempt, Lock, environment_lock};
 use crate::config::deploy_toml::{Environment, Target};
 use crate::deployment::{Failure, Phase};
@@ -24,6 +25,8 @@ pub enum Health {
     Deploying,
     /// Something does not run as it should.
     NotReady,
+    /// It stands in another place than the one that deploy.toml leads to.
+    Moved,
     /// Something is not as it was applied.
     Drifted,
     /// Nothing was deployed there yet.
@@ -41,6 +44,7 @@ impl Health {
             Self::Stopped => "stopped",
             Self::Deploying => "deploying",
             Self::NotReady => "not-ready",
+            Self::Moved => "moved",
             Self::Drifted => "drifted",
             Self::Empty => "empty",
             Self::Well => "well",
@@ -49,7 +53,7 @@ impl Health {
 
     /// Whether somebody should see to it.
     pub fn is_trouble(self) -> bool {
-        matches!(self, Self::Degraded | Self::Stopped | Self::NotReady | Self::Drifted)
+        matches!(self, Self::Degraded | Self::Stopped | Self::NotReady | Self::Moved | Self::Drifted)
     }
 }
 
@@ -77,6 +81,8 @@ pub struct EnvironmentStatus {
     pub stands: Option<Deployment>,
     /// The latest deployment, if it did not succeed.
     pub failed: Option<Deployment>,
+    /// Where that stands, and where deploy.toml leads to, if these are not the same place.
+    pub moved: Option<(Whereabouts, Whereabouts)>,
     /// What has no verdict yet.
     pub under_way: Vec<UnderWay>,
     /// What the environment itself says, or why it could not be asked.
@@ -99,6 +105,8 @@ impl EnvironmentStatus {
             Health::Deploying
         } else if status.workloads.iter().any(not_ready) {
             Health::NotReady
+        } else if self.moved.is_some() {
+            Health::Moved
         } else if !status.drift.is_empty() {
             Health::Drifted
         } else if self.stands.is_none() {
@@ -121,6 +129,8 @@ pub struct Overview {
     pub environments: Vec<EnvironmentStatus>,
     /// The queue.
     pub queue: Vec<Place>,
+    /// What earlier deployments left in places that nothing leads to any more.
+    pub remains: Vec<Remains>,
     /// What holds the queue.
     pub holds: Vec<Hold>,
     /// Notes that cannot be read.
@@ -154,9 +164,11 @@ impl Deployer<'_> {
             environments.push(context.status_of(environment, attempts.cloned().collect())?);
             self.interrupt.check()?;
         }
+        let mut remains = context.remains()?;
+        remains.retain(|remains| environment.is_none_or(|name| name == remains.environment.as_str()));
         let (queue, malformed) = context.view.queue()?;
         let unreadable = context.view.ledger()?.unreadable.clone();
-        Ok(Overview { environments, queue, holds: context.holds()?, malformed, unreadable })
+        Ok(Overview { environments, remains, queue, holds: context.holds()?, malformed, unreadable })
     }
 }
 
@@ -171,13 +183,15 @@ impl Context<'_> {
         let failed = latest.filter(|latest| latest.outcome != Outcome::Success);
         let failed = ledger.left(&environment.name).or(failed).cloned();
         let stands = ledger.latest_success(&environment.name).cloned();
+        let moved = self.moved_from(environment)?;
         let under_way: Result<_, DeployError> =
             attempts.into_iter().map(|attempt| self.under_way(attempt)).collect();
         Ok(EnvironmentStatus {
             name: environment.name.clone(),
             lands: environment.lands,
             is_cluster: matches!(environment.target, Target::Cluster { .. }),
-            asked: self.ask(environment, stands.as_ref()),
+            asked: self.ask(environment, moved.as_ref(), stands.as_ref()),
+            moved: self.places(environment, moved.as_ref()),
             stands,
             failed,
             under_way: under_way?,
@@ -185,7 +199,13 @@ impl Context<'_> {
     }
 
     /// What the environment says. Whatever hinders that is the answer: the other environments are still asked.
-    fn ask(&self, environment: &Environment, stands: Option<&Deployment>) -> Result<Status, Failure> {
+    /// One that stands elsewhere than where deploy.toml leads to is asked where it stands.
+    fn ask(
+        &self,
+        environment: &Environment,
+        moved: Option<&Former>,
+        stands: Option<&Deployment>,
+    ) -> Result<Status, Failure> {
         let kept = match stands {
             Some(deployment) => self
                 .kept_files(environment, &deployment.id)
@@ -193,7 +213,22 @@ impl Context<'_> {
             None => Rendered::default(),
         };
         let standing = self.standing(environment).map_err(super::keeping::of_git)?;
-        self.driver(environment, Errand::Asked)?.status(&standing, &kept, self.deployer.interrupt)
+        let driver = match moved {
+            None => self.driver(environment, Errand::Asked)?,
+            Some(Former { deploy_toml, environment, .. }) => {
+                self.deployer.site.driver(&self.view, deploy_toml, environment, Errand::Asked)?
+            }
+        };
+        driver.status(&standing, &kept, self.deployer.interrupt)
+    }
+
+    /// Where it stands, and where deploy.toml leads to.
+    fn places(
+        &self,
+        environment: &Environment,
+        moved: Option<&Former>,
+    ) -> Option<(Whereabouts, Whereabouts)> {
+        Some((moved?.place.clone(), Whereabouts::of(&self.deploy_toml, environment)?))
     }
 
     fn under_way(&self, attempt: Attempt) -> Result<UnderWay, DeployError> {

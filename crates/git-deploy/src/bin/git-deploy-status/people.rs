@@ -1,21 +1,68 @@
 //! The status for people.
 
+use std::collections::BTreeSet;
+
 use git_deploy_cli::args::Common;
 use git_deploy_cli::shell::Table;
-use git_deploy_cli::{Shell, Text, plan, releases, shell, why_held};
+use git_deploy_cli::{Shell, Text, plan, releases, shell, shell_word, why_held};
 use git_deploy_core::deployment::Phase;
 use git_deploy_core::environment::{Author, Status, Workload};
-use git_deploy_core::ops::deploy::{EnvironmentStatus, Health, Hold, Overview, UnderWay};
+use git_deploy_core::ops::deploy::{EnvironmentStatus, Health, Hold, Overview, Remains, UnderWay};
 
 pub(crate) fn show(overview: &Overview, common: &Common, shell: &mut Shell) {
     let diffs = common.verbose > 0 && !common.quiet;
     for environment in &overview.environments {
         show_environment(environment, diffs, shell);
+        let of_it = |remains: &&Remains| remains.environment == environment.name;
+        overview.remains.iter().filter(of_it).for_each(|remains| show_remains(remains, shell));
+    }
+    for remains in overview.remains.iter().filter(|remains| is_gone(remains, overview)) {
+        let line = Text::new().styled(shell::NAME, &remains.environment);
+        shell.line(line.plain(": not in deploy.toml any more"));
+        show_remains(remains, shell);
     }
     show_queue(overview, shell);
     for environment in &overview.environments {
         give_hints(environment, diffs, shell);
     }
+    overview.remains.iter().for_each(|remains| hint_at_remains(remains, shell));
+}
+
+fn is_gone(remains: &Remains, overview: &Overview) -> bool {
+    !overview.environments.iter().any(|environment| environment.name == remains.environment)
+}
+
+/// What stands where nothing leads to any more.
+fn show_remains(remains: &Remains, shell: &mut Shell) {
+    let said = match &remains.found {
+        Ok(found) => {
+            let names: Vec<String> = found.objects.iter().map(ToString::to_string).collect();
+            names.join(", ")
+        }
+        Err(failure) => format!("cannot be asked: {}", failure.reason),
+    };
+    let place = format!(" in {} by {}: {said}", remains.place, remains.deployment);
+    shell.line(Text::from("  ").styled(shell::HINT, "left behind").plain(place));
+}
+
+fn hint_at_remains(remains: &Remains, shell: &mut Shell) {
+    let Ok(found) = &remains.found else { return };
+    let kinds: BTreeSet<String> = found
+        .objects
+        .iter()
+        .map(|object| match object.api_version.split_once('/') {
+            Some((group, _)) => format!("{}.{group}", object.kind.to_lowercase()),
+            None => object.kind.to_lowercase(),
+        })
+        .collect();
+    let kinds: Vec<String> = kinds.into_iter().collect();
+    shell.hint(format!(
+        "when nobody needs it any more, take it away with: kubectl --context={} --namespace={} delete {} --selector={}",
+        shell_word(&remains.place.context),
+        remains.place.namespace,
+        kinds.join(","),
+        found.selector
+    ));
 }
 
 fn show_environment(environment: &EnvironmentStatus, diffs: bool, shell: &mut Shell) {
@@ -24,10 +71,14 @@ fn show_environment(environment: &EnvironmentStatus, diffs: bool, shell: &mut Sh
         Health::Well => shell::GOOD,
         Health::Deploying | Health::Unknown => shell::HINT,
         Health::Empty => shell::FAINT,
-        Health::Degraded | Health::Stopped | Health::NotReady | Health::Drifted => shell::BAD,
+        Health::Degraded | Health::Stopped | Health::NotReady | Health::Moved | Health::Drifted => shell::BAD,
     };
     let line = Text::new().styled(shell::NAME, &environment.name).plain(": ");
     shell.line(line.styled(style, health.as_str().replace('-', " ")).joined(stands(environment)));
+    if let Some((stands, leads)) = &environment.moved {
+        let stands = Text::from("  ").styled(shell::BAD, format!("stands in {stands}"));
+        shell.line(stands.plain(format!(", and deploy.toml leads to {leads}")));
+    }
     if let Some(left) = environment.left() {
         let failed = environment.failed.as_ref().map(|failed| failed.id.to_string()).unwrap_or_default();
         shell.line(Text::from("  ").styled(shell::BAD, format!("{failed} failed, and was {left}")));
@@ -175,6 +226,11 @@ fn give_hints(environment: &EnvironmentStatus, diffs: bool, shell: &mut Shell) {
             }
             shell.hint(format!(
                 "deploy a branch that mends it by naming it: git deploy --env={name} <branch>"
+            ));
+        }
+        Health::Moved => {
+            shell.hint(format!(
+                "a deployment brings it there, and leaves behind what stands where it stands now: git deploy --env={name} --new-cluster"
             ));
         }
         Health::Unknown | Health::Deploying | Health::NotReady | Health::Empty | Health::Well => {}

@@ -5,7 +5,7 @@ use git_deploy_cli::{Shell, plan};
 use git_deploy_core::environment::{Drift, Workload};
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ledger::Deployment;
-use git_deploy_core::ops::deploy::{EnvironmentStatus, Overview, UnderWay};
+use git_deploy_core::ops::deploy::{EnvironmentStatus, Overview, Remains, UnderWay, Whereabouts};
 use serde_json::{Value, json};
 
 use crate::author;
@@ -13,6 +13,11 @@ use crate::author;
 pub(crate) fn records(overview: &Overview, nul: bool, shell: &mut Shell) {
     for environment in &overview.environments {
         environment_records(environment, nul, shell);
+    }
+    for Remains { environment, deployment, place, found } in &overview.remains {
+        let (name, id) = (environment.as_str(), deployment.to_string());
+        let objects = found.as_ref().map(|found| found.objects.len().to_string()).unwrap_or_default();
+        shell.record(["remains", name, &id, &place.context, &place.namespace, &objects], nul);
     }
     let head = overview.head().map(|place| place.branch.to_string()).unwrap_or_default();
     let held = if overview.holds.is_empty() { "free" } else { "held" };
@@ -37,6 +42,10 @@ fn environment_records(environment: &EnvironmentStatus, nul: bool, shell: &mut S
         let (id, started) = (attempt.id.to_string(), attempt.started.to_string());
         let (phase, commit) = (attempt.phase.as_str(), attempt.candidate.to_string());
         shell.record(["deploying", name, &id, phase, &started, &commit, &branch, &attempt.by], nul);
+    }
+    if let Some((stands, leads)) = &environment.moved {
+        let (from, to) = ((&stands.context, &stands.namespace), (&leads.context, &leads.namespace));
+        shell.record(["moved", name, from.0, from.1, to.0, to.1], nul);
     }
     let status = match &environment.asked {
         Ok(status) => status,
@@ -67,7 +76,9 @@ pub(crate) fn objects(overview: &Overview, shell: &mut Shell) {
     overview.environments.iter().for_each(|environment| shell.json(&environment_object(environment)));
     let head = overview.head().map(|place| place.branch.as_str());
     let queue = json!({ "length": overview.queue.len(), "head": head, "held": !overview.holds.is_empty() });
-    shell.json(&Object::new().with("queue", queue));
+    let remains: Vec<Value> = overview.remains.iter().map(remains_object).collect();
+    let remains = (!remains.is_empty()).then_some(remains);
+    shell.json(&Object::new().with("queue", queue).with_known("remains", remains));
 }
 
 fn environment_object(environment: &EnvironmentStatus) -> Object {
@@ -110,8 +121,27 @@ fn environment_object(environment: &EnvironmentStatus) -> Object {
         .with_known("holder", holder)
         .with_known("says", status.says.as_deref())
         .with_known("left", environment.left())
+        .with_known("stands-in", environment.moved.as_ref().map(|(stands, _)| place_object(stands)))
+        .with_known("leads-to", environment.moved.as_ref().map(|(_, leads)| place_object(leads)))
         .with_known("forward-only", status.forward_only.as_deref())
         .with_known("problem", asked.err().map(ToString::to_string))
+}
+
+fn place_object(place: &Whereabouts) -> Object {
+    Object::new().with("context", place.context.as_str()).with("namespace", place.namespace.as_str())
+}
+
+fn remains_object(remains: &Remains) -> Value {
+    let found = remains.found.as_ref();
+    let objects: Option<Vec<Value>> =
+        found.ok().map(|found| found.objects.iter().map(|object| plan::name(object).into()).collect());
+    Object::new()
+        .with("environment", remains.environment.as_str())
+        .with("deployment", remains.deployment.to_string())
+        .with("place", place_object(&remains.place))
+        .with("objects", objects)
+        .with_known("problem", found.err().map(ToString::to_string))
+        .into()
 }
 
 fn workload_object(workload: &Workload) -> Value {
