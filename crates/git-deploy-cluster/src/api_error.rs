@@ -65,6 +65,8 @@ pub struct ApiError {
     code: u16,
     message: String,
     is_no_status: bool,
+    /// All that was said, where the message is less.
+    whole: Option<Box<Value>>,
 }
 
 impl std::error::Error for ApiError {}
@@ -77,7 +79,7 @@ impl fmt::Display for ApiError {
 
 impl ApiError {
     pub(crate) fn new(kind: ApiErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, code: 0, message: printable(&message.into()), is_no_status: true }
+        Self { kind, code: 0, message: words::line(&message.into()), is_no_status: true, whole: None }
     }
 
     /// An answer with an error's status code.
@@ -92,20 +94,27 @@ impl ApiError {
             } else {
                 format!("the answer was HTTP status {code}: {first_line}")
             };
-            return Self { kind: by_code(code), code, message: printable(&message), is_no_status: true };
+            return Self {
+                kind: by_code(code),
+                code,
+                message: words::line(&message),
+                is_no_status: true,
+                whole: None,
+            };
         };
         let message = status["message"].as_str().unwrap_or_default();
         let kind = classify(code, &status, message);
-        let message = match &kind {
-            ApiErrorKind::FieldConflict(conflicts) => in_words(conflicts),
-            _ if message.is_empty() => format!("the answer was HTTP status {code}"),
-            _ => words::brief(&status),
-        };
-        Self { kind, code, message: printable(&message), is_no_status: false }
+        let told = in_words(&kind, code, &status);
+        let whole = (told.len() < message.len()).then(|| Box::new(status.clone()));
+        Self { kind, code, message: told, is_no_status: false, whole }
     }
 
     /// The same, said of an object: the values of a Secret are not told.
     pub(crate) fn about(mut self, id: &ObjectId, object: &Value) -> Self {
+        // Before it is shortened: no part of a value is told either.
+        if let Some(status) = self.whole.take() {
+            self.message = in_words(&self.kind, self.code, &words::masked(&status, id, object));
+        }
         self.message = without_values(id, object, &self.message);
         self
     }
@@ -258,7 +267,18 @@ fn field_conflicts(status: &Value) -> Vec<FieldConflict> {
         .collect()
 }
 
-fn in_words(conflicts: &[FieldConflict]) -> String {
+fn in_words(kind: &ApiErrorKind, code: u16, status: &Value) -> String {
+    let text = match kind {
+        ApiErrorKind::FieldConflict(conflicts) => of_conflicts(conflicts),
+        _ => words::brief(status),
+    };
+    match text.trim() {
+        "" => format!("the answer was HTTP status {code}"),
+        text => words::line(text),
+    }
+}
+
+fn of_conflicts(conflicts: &[FieldConflict]) -> String {
     let mut managers: Vec<&str> = conflicts.iter().map(|conflict| conflict.manager.as_str()).collect();
     managers.sort_unstable();
     managers.dedup();
@@ -268,11 +288,6 @@ fn in_words(conflicts: &[FieldConflict]) -> String {
         format!("'{manager}' holds {}", fields.join(", "))
     };
     managers.iter().map(of).collect::<Vec<_>>().join("; ")
-}
-
-/// One line without control characters: what a server says goes to terminals.
-fn printable(text: &str) -> String {
-    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

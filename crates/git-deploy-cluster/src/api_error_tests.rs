@@ -122,3 +122,44 @@ fn an_answer_that_is_none_of_an_api_server_is_one_harmless_line() {
     assert_eq!(of("upstream\u{1b}[2J gone\nand more"), "the answer was HTTP status 502: upstream [2J gone");
     assert!(ApiError::from_answer(502, b"").is_passing());
 }
+
+#[test]
+fn an_answer_always_says_something_in_one_line_of_bearable_length() {
+    let status = |message: &str| json!({"kind": "Status", "message": message, "reason": "X"}).to_string();
+    for (body, expected) in [
+        (status(""), "the answer was HTTP status 500"),
+        (status(" \n\t"), "the answer was HTTP status 500"),
+        (status("one\ntwo\u{1b}[2J"), "one two [2J"),
+        ("\n\n".to_owned(), "the answer was HTTP status 500"),
+    ] {
+        assert_eq!(ApiError::from_answer(500, body.as_bytes()).to_string(), expected);
+    }
+    assert_eq!(ApiError::new(ApiErrorKind::Unreachable, " \n").to_string(), "no reason given");
+    for body in [status(&"so ".repeat(5000)), "so ".repeat(5000)] {
+        let said = ApiError::from_answer(500, body.as_bytes()).to_string();
+        assert!(said.chars().count() <= 1200 && said.contains(" ... "), "{said}");
+    }
+}
+
+#[test]
+fn no_part_of_a_secrets_value_is_told_where_a_message_is_shortened() {
+    let id = ObjectId {
+        group: String::new(),
+        version: "v1".to_owned(),
+        kind: "Secret".to_owned(),
+        namespace: Some("shop".to_owned()),
+        name: "key".to_owned(),
+    };
+    let value = "hush-".repeat(300);
+    let message = format!("Invalid value: \"{value}\": must be shorter");
+    let by_field = json!({
+        "kind": "Status", "message": format!("Secret \"key\" is invalid: data[a]: {message}"), "reason": "Invalid",
+        "details": {"causes": [{"field": "data[a]", "message": message}]},
+    });
+    let in_all = json!({"kind": "Status", "message": format!("denied the request: {message}")});
+    for status in [by_field, in_all] {
+        let error = ApiError::from_answer(422, status.to_string().as_bytes());
+        let told = error.about(&id, &json!({"stringData": {"a": value}})).to_string();
+        assert!(!told.contains("hush") && told.ends_with("\"***\": must be shorter"), "{told}");
+    }
+}

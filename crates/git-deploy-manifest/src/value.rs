@@ -141,7 +141,7 @@ pub fn because(reason: &str, message: &str) -> String {
 /// The longest message of a cluster that is repeated, in characters.
 const LONGEST: usize = 400;
 
-/// Text of the cluster in one line, without control characters, and cut where it is too long.
+/// Text of the cluster in one line, without control characters, and shortened where it is too long.
 pub fn one_line(text: &str) -> String {
     let mut line = String::new();
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
@@ -150,8 +150,47 @@ pub fn one_line(text: &str) -> String {
         }
         line.push_str(word);
     }
-    match line.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{} ...", line.get(..end).unwrap_or_default()),
-        None => line,
+    shortened(&line, LONGEST)
+}
+
+/// A text in so many characters at most. Its middle is what is left out: what it is about stands at its beginning, and
+/// what is wrong, after all that was tried, at its end.
+pub fn shortened(text: &str, longest: usize) -> String {
+    const GAP: &str = " ... ";
+    let length = text.chars().count();
+    if length <= longest {
+        return text.to_owned();
+    }
+    let kept = longest.saturating_sub(GAP.len());
+    let first = kept / 4;
+    let beginning: String = text.chars().take(first).collect();
+    let end: String = text.chars().skip(length - (kept - first)).collect();
+    format!("{}{GAP}{}", beginning.trim_end(), end.trim_start())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_keeps_its_beginning_and_its_end() {
+        let chain = format!(
+            "failed to pull image \"a\": {}: unexpected status: 401 Unauthorized",
+            "tried ".repeat(200)
+        );
+        let line = one_line(&chain);
+        assert!(line.chars().count() <= LONGEST, "{line}");
+        assert!(line.starts_with("failed to pull image \"a\": tried ") && line.contains(" ... "), "{line}");
+        assert!(line.ends_with(" tried : unexpected status: 401 Unauthorized"), "{line}");
+        assert_eq!(shortened(&"ä".repeat(10), 10), "ä".repeat(10));
+        assert_eq!(shortened(&"ä".repeat(30), 13), format!("ää ... {}", "ä".repeat(6)));
+        assert_eq!(shortened("abc", 0), " ... ");
+    }
+
+    #[test]
+    fn what_is_said_is_one_line_and_never_nothing() {
+        assert_eq!(one_line(" a\n\u{1b}b\r\n "), "a b");
+        assert_eq!(because(" \n", ""), "no reason given");
+        assert_eq!(because("Reason", "\n"), "Reason");
     }
 }

@@ -1,14 +1,40 @@
 //! What an API server says, in as many words as a person reads.
 
-use git_deploy_manifest::ObjectId;
+use git_deploy_manifest::value::{items, shortened};
+use git_deploy_manifest::{ObjectId, without_values};
 use serde_json::Value;
 
 use super::{ApiError, ApiErrorKind};
 
 /// A message that is longer may quote whole objects, and hide what is wrong with the others.
 const LONG: usize = 400;
-/// So much is kept of one field's complaint, at its beginning and at its end, where the reason stands.
-const KEPT: (usize, usize) = (40, 160);
+/// So much is kept of one field's complaint.
+const KEPT: usize = 200;
+/// So much is kept of all, also where a server says what no API server would.
+const LONGEST: usize = 1200;
+
+/// One line without control characters that says something: what a server says goes to terminals, notes and tags.
+pub(super) fn line(text: &str) -> String {
+    let line: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line = line.trim();
+    if line.is_empty() { "no reason given".to_owned() } else { shortened(line, LONGEST) }
+}
+
+/// A status that quotes no value of the object that it is about.
+pub(super) fn masked(status: &Value, id: &ObjectId, object: &Value) -> Value {
+    let mut masked = status.clone();
+    let causes = (0..causes(status).len()).map(|index| format!("/details/causes/{index}/message"));
+    for pointer in causes.chain(["/message".to_owned()]) {
+        if let Some(Value::String(text)) = masked.pointer_mut(&pointer) {
+            *text = without_values(id, object, text);
+        }
+    }
+    masked
+}
+
+fn causes(status: &Value) -> &[Value] {
+    items(status, "/details/causes")
+}
 
 /// The message of a status, without what Go prints of an object's insides, and field by field where it is long.
 pub(super) fn brief(status: &Value) -> String {
@@ -19,30 +45,18 @@ pub(super) fn brief(status: &Value) -> String {
     if message.len() <= LONG {
         return message;
     }
-    let causes = status.pointer("/details/causes").and_then(Value::as_array);
     let mut complaints: Vec<String> = Vec::new();
-    for cause in causes.into_iter().flatten() {
+    for cause in causes(status) {
         let text = |key: &str| cause[key].as_str().unwrap_or_default();
         let complaint = match text("field") {
-            "" => elided(text("message")),
-            field => format!("{field}: {}", elided(text("message"))),
+            "" => shortened(text("message"), KEPT),
+            field => format!("{field}: {}", shortened(text("message"), KEPT)),
         };
         if !complaints.contains(&complaint) {
             complaints.push(complaint);
         }
     }
     if complaints.is_empty() { message } else { complaints.join(", ") }
-}
-
-fn elided(text: &str) -> String {
-    let length = text.chars().count();
-    let (first, last) = KEPT;
-    if length <= first + last {
-        return text.to_owned();
-    }
-    let beginning: String = text.chars().take(first).collect();
-    let end: String = text.chars().skip(length - last).collect();
-    format!("{beginning} ... {end}")
 }
 
 /// One complaint, and where it is the API server's about an object, of which object.
