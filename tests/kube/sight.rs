@@ -147,6 +147,10 @@ fn what_a_failed_deployment_left_is_said_to_be_its_and_no_way_back_is_advised_th
         .stdout_contains(&format!("\ndrift production changed ConfigMap/{name}/colours deployment-0002\n"));
     // The queue waits for that, and says so.
     shop.release("three", &[("three.txt", "3\n")]);
+    shop.deploy(&[])
+        .code_is(75)
+        .stderr_contains("there is no way back, one-time job 'migrate-")
+        .lacks("git deploy --rollback");
     let output = shop.repo.deploy("deploy-queue", &[]);
     output
         .stderr_contains("note: the queue is held: 'production' is degraded since deployment-0002 failed, and was left as it is: ")

@@ -166,7 +166,7 @@ fn says(record: &Record) -> Option<String> {
 }
 
 /// The one-time job behind which there is no way back to what stands there by the ledger.
-fn closed(record: &Record, standing: &Standing) -> Option<String> {
+pub(super) fn closed(record: &Record, standing: &Standing) -> Option<String> {
     let to = standing.latest.as_ref()?.applied();
     let since = |id: &DeploymentId| id.environment == to.environment && id.number > to.number;
     forward_only(record, since).map(|job| format!("one-time job '{job}' has run since"))

@@ -9,6 +9,7 @@ use git_deploy_core::ids::DeploymentId;
 use git_deploy_core::ledger::Outcome;
 
 use super::jobs::forward_only;
+use super::look::closed;
 use super::said::{of_connection, of_lease, of_set};
 use super::state::{Held, Session};
 use super::{Brief, ClusterDriver, PATIENCE};
@@ -123,7 +124,12 @@ impl ClusterDriver<'_> {
         match parent.as_ref().and_then(|parent| self.unsettled(parent.record(), standing)) {
             Some(text) if standing.named => self.observer.warn(&text),
             Some(text) => {
-                let hint = "go forward with a branch that mends it: git deploy <branch>; or go back with: git deploy --rollback";
+                let closed = parent.as_ref().and_then(|parent| closed(parent.record(), standing));
+                let or_back = match closed {
+                    Some(why) => format!("there is no way back, {why}"),
+                    None => "or go back with: git deploy --rollback".to_owned(),
+                };
+                let hint = format!("go forward with a branch that mends it: git deploy <branch>; {or_back}");
                 return Err(Failure::of_nobody(Step::Plan, text).hint(Some(hint)).into());
             }
             None => {}

@@ -16,12 +16,16 @@ use git_deploy_core::queue::{Place, Wait};
 use serde_json::json;
 
 fn main() -> ExitCode {
-    git_deploy_cli::run(|arguments: args::Queue, shell| match arguments.into_command() {
-        QueueCommand::List(output) => list(output, shell),
+    git_deploy_cli::run(|arguments: args::Queue, shell| {
+        let names = arguments.common.verbose > 0;
+        match arguments.into_command() {
+            QueueCommand::List(output) => list(output, names, shell),
+        }
     })
 }
 
-fn list(output: Output, shell: &mut Shell) -> Result<Exit, CommandError> {
+/// Lists the queue; `names`: with who has queued each branch.
+fn list(output: Output, names: bool, shell: &mut Shell) -> Result<Exit, CommandError> {
     let repository = Repository::open()?;
     let view = View::new(&repository)?;
     let (places, malformed) = view.queue()?;
@@ -30,7 +34,7 @@ fn list(output: Output, shell: &mut Shell) -> Result<Exit, CommandError> {
     let places = places.iter().enumerate().map(|(index, place)| (index + 1, place));
     match output.format() {
         Format::Human => {
-            print(places, hold, shell);
+            print(places, hold, names, shell);
             note_holds(&holds, shell);
             note_under_way(&view, shell);
         }
@@ -89,6 +93,7 @@ fn note_under_way(view: &View<'_>, shell: &mut Shell) {
 fn print<'a>(
     places: impl ExactSizeIterator<Item = (usize, &'a Place)>,
     hold: Option<&Hold>,
+    names: bool,
     shell: &mut Shell,
 ) {
     if places.len() == 0 {
@@ -101,6 +106,7 @@ fn print<'a>(
             Text::new().styled(shell::NAME, place.branch.short()),
             Text::new().styled(shell::COMMIT, place.tip.brief()),
             Text::from(place.since.map(|since| format!("since {since}")).unwrap_or_default()),
+            Text::from(place.by.as_ref().filter(|_| names).map(|by| format!("by {by}")).unwrap_or_default()),
             Text::from(if place.priority == 0 {
                 String::new()
             } else {
