@@ -68,7 +68,7 @@ fn whoever_may_only_read_sees_what_runs_and_is_told_what_cannot_be_seen() {
     shop.namespace.kubectl(&["rollout", "status", "deployment/web"]).success();
     let output = status_by(&shop, &alice, &[]);
     output.success().stdout_contains(&format!("  Deployment '{name}/web'  3/3\n")).stdout_contains(&format!(
-        "; what was changed of Deployment '{name}/web' (needs the right to patch, for a dry run)\n"
+        "; whether this was changed: Deployment '{name}/web' (needs the right to patch, for a dry run)\n"
     ));
     // What is gone is seen by everybody.
     shop.namespace.kubectl(&["delete", "service", "web"]).success();

@@ -113,7 +113,8 @@ impl Sight {
         let untried: Vec<String> = untried.map(|(target, _)| target.id.to_string()).collect();
         if !untried.is_empty() {
             let what = untried.join(", ");
-            self.unseen.push(format!("what was changed of {what} (needs the right to patch, for a dry run)"));
+            self.unseen
+                .push(format!("whether this was changed: {what} (needs the right to patch, for a dry run)"));
         }
         if !hidden.is_empty() {
             hidden.sort();
