@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use git_deploy_manifest::value::text;
+use git_deploy_manifest::value::{items, text};
 use kube::Resource as _;
 use kube::api::{ListParams, VersionMatch, WatchEvent, WatchParams};
 use kube::core::discovery::ApiResource;
@@ -209,15 +209,27 @@ impl Store {
         Ok(())
     }
 
-    /// The UIDs of all that is there, by namespace and name, from the objects' metadata alone.
+    /// The UIDs of all that is there, by namespace and name, from the objects' metadata alone; tried again until it succeeds.
+    ///
+    /// # Errors
+    /// When these objects must not be read.
     pub(crate) async fn uids(
         &self,
         connection: &Connection,
     ) -> Result<HashMap<(String, String), String>, ApiError> {
-        let request = self.path().list_metadata(&ListParams::default());
-        let answer = connection.call(request.map_err(|error| not_understood(&error))?).await?;
-        let items = answer.pointer("/items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        Ok(items.iter().map(|object| (key(object), text(object, "/metadata/uid").to_owned())).collect())
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let request = self.path().list_metadata(&ListParams::default());
+            self.state().asked.get_or_insert_with(Instant::now);
+            match connection.call(request.map_err(|error| not_understood(&error))?).await {
+                Err(error) if !is_final(&error) => self.rest(error, &mut pause).await,
+                answer => {
+                    self.state().asked = None;
+                    let uid_of = |object: &Value| (key(object), text(object, "/metadata/uid").to_owned());
+                    return Ok(items(&answer?, "/items").iter().map(uid_of).collect());
+                }
+            }
+        }
     }
 
     fn path(&self) -> Request {

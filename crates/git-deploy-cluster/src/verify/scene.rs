@@ -39,6 +39,8 @@ pub(super) struct Scene<'a> {
     applied: &'a [Applied],
     patience: Patience,
     shelves: BTreeMap<Key, Shelf>,
+    /// Kinds that are not watched, since they are ready as soon as they exist.
+    inert: BTreeMap<Key, Store>,
     clock: Mutex<Clock>,
     discovery: Mutex<Discovery>,
     /// Which objects were ready and stay so, whatever becomes of them.
@@ -88,11 +90,15 @@ struct Discovery {
 
 impl<'a> Scene<'a> {
     pub(super) fn of(applied: &'a [Applied], patience: Patience) -> Scene<'a> {
-        let mut shelves = BTreeMap::new();
-        for object in applied.iter().filter(|object| !is_inert(&object.target.id)) {
+        let (mut shelves, mut inert) = (BTreeMap::new(), BTreeMap::new());
+        for object in applied {
             let id = &object.target.id;
             let store = Store::new(object.target.resource.clone(), id.namespace.clone());
-            shelves.insert(key(id), Shelf { store, is_required: true });
+            if is_inert(id) {
+                inert.insert(key(id), store);
+            } else {
+                shelves.insert(key(id), Shelf { store, is_required: true });
+            }
         }
         for object in applied {
             for what in needs(&object.target.id) {
@@ -105,7 +111,7 @@ impl<'a> Scene<'a> {
             }
         }
         let (clock, discovery, done) = Default::default();
-        Scene { applied, patience, shelves, clock, discovery, done }
+        Scene { applied, patience, shelves, inert, clock, discovery, done }
     }
 
     pub(super) fn stores(&self) -> impl Iterator<Item = (&Store, bool)> {
@@ -202,22 +208,15 @@ impl<'a> Scene<'a> {
 
     /// Whether what has nothing to wait for is at least still there.
     pub(super) async fn still_there(&self, connection: &Connection) -> Result<(), End> {
-        let mut kinds: BTreeMap<Key, Vec<(usize, &Applied)>> = BTreeMap::new();
-        for (index, applied) in
-            self.applied.iter().enumerate().filter(|(_, found)| is_inert(&found.target.id))
-        {
-            kinds.entry(key(&applied.target.id)).or_default().push((index, applied));
-        }
-        let checks = kinds.values().map(async |objects| {
-            let first = &objects[0].1.target;
-            let store = Store::new(first.resource.clone(), first.id.namespace.clone());
+        let checks = self.inert.iter().map(async |(kind, store)| {
             let found = store.uids(connection).await;
             let found = found.map_err(|why| End::Other(NotReady::Denied { what: store.what(), why }))?;
-            for (index, applied) in objects {
+            let of_kind = |(_, applied): &(usize, &Applied)| key(&applied.target.id) == *kind;
+            for (index, applied) in self.applied.iter().enumerate().filter(of_kind) {
                 let id = &applied.target.id;
                 let name = (id.namespace.clone().unwrap_or_default(), id.name.clone());
                 if found.get(&name) != Some(&applied.uid) {
-                    return Err(End::Failed(*index, lost(found.contains_key(&name))));
+                    return Err(End::Failed(index, lost(found.contains_key(&name))));
                 }
             }
             Ok(())
@@ -259,7 +258,8 @@ impl<'a> Scene<'a> {
 
     /// Where the API server owes an answer for longest.
     pub(super) fn silence(&self) -> Option<(String, Duration, Option<String>)> {
-        let silences = self.shelves.values().filter_map(|Shelf { store, .. }| {
+        let watched = self.shelves.values().map(|shelf| &shelf.store);
+        let silences = watched.chain(self.inert.values()).filter_map(|store| {
             let state = store.state();
             let (silence, why) = state.unanswered()?;
             Some((store.what(), silence, why.map(ToString::to_string)))

@@ -8,7 +8,7 @@ use git_deploy_testkit::cluster;
 use git_deploy_testkit::cluster::Options;
 
 use super::quiet;
-use super::stage::{SLOW, apply, deployment, limits, short, wait, wait_while};
+use super::stage::{CONFIG, SLOW, apply, deployment, limits, short, wait, wait_while};
 use crate::support::{admin, open};
 
 const SOON: Duration = Duration::from_secs(1);
@@ -64,6 +64,24 @@ async fn a_cluster_that_is_silent_from_the_beginning_is_told_of_too() {
     let waited = wait(&connection, &applied, short(5)).await;
     assert!(matches!(waited.failure(), NotReady::Unreachable { .. }), "{:?}", waited.result);
     assert_eq!(waited.told, [Progress::Silent]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_only_has_to_be_there_is_looked_for_until_somebody_answers() {
+    let cluster = cluster!();
+    let namespace = cluster.namespace("network").create();
+    let proxy = cluster.proxy();
+    let connection = open(cluster, &cluster.kubeconfig_through(&proxy)).await;
+    let applied = apply(&namespace, CONFIG);
+    proxy.refuse();
+    // For longer than one request is tried again.
+    let waited = wait_while(wait(&connection, &applied, limits()), Duration::from_secs(22), move || {
+        proxy.resume();
+        proxy
+    })
+    .await;
+    assert_eq!(waited.result, Ok(Vec::new()));
+    assert!(waited.told.ends_with(&[Progress::Silent, Progress::Answers]), "{:?}", waited.told);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
