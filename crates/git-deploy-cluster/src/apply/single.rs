@@ -134,7 +134,9 @@ impl One<'_> {
             let message = "it was deleted while it was applied".to_owned();
             return Ok(Err(ApiError::new(ApiErrorKind::Changed, message)));
         };
-        self.require_ours(&seen)?;
+        if let Some(problem) = self.foreign(&seen) {
+            return Err(problem);
+        }
         if !self.planned.force {
             // This answer is about an object that is no older than the one that was seen.
             match self.connection.apply(self.place(), &wanted, OURS).await {
@@ -163,7 +165,9 @@ impl One<'_> {
         for _ in 0..ATTEMPTS {
             let live = self.connection.get(self.place()).await.map_err(|why| self.refused(why))?;
             let Some(live) = live else { return Ok(()) };
-            self.require_ours(&live)?;
+            if let Some(problem) = self.foreign(&live) {
+                return Err(problem);
+            }
             let Some(managed) = fields::adopted(&live) else { return Ok(()) };
             match self.connection.set_managed_fields(self.place(), &live, &managed).await {
                 Err(error) if *error.kind() == ApiErrorKind::Changed => {}
@@ -215,22 +219,22 @@ impl One<'_> {
                 self.wait_until_gone(value::uid(&live)).await?;
                 Ok(None)
             }
-            Some(live) => {
-                self.require_ours(&live)?;
-                Ok(Some(value::uid(&live).to_owned()))
-            }
+            Some(live) => match self.foreign(&live) {
+                None => Ok(Some(value::uid(&live).to_owned())),
+                Some(problem) => Err(problem),
+            },
         }
     }
 
-    /// Whose an object is that is there now decides as it did in the plan.
-    fn require_ours(&self, live: &Value) -> Result<(), ApplyProblem> {
+    /// Why an object that is there now is not ours to change: decided as in the plan.
+    fn foreign(&self, live: &Value) -> Option<ApplyProblem> {
         let id = &self.planned.target.id;
         match owner(live, self.set) {
-            Owner::Us => Ok(()),
-            Owner::OtherSet(set) => Err(ApplyProblem::OtherSet { id: id.clone(), set }),
-            Owner::Nobody if self.set.is_own_namespace(id) => Ok(()),
-            Owner::Nobody if self.planned.force && self.is_planned_one(live) => Ok(()),
-            Owner::Nobody => Err(ApplyProblem::Taken { id: id.clone() }),
+            Owner::Us => None,
+            Owner::OtherSet(set) => Some(ApplyProblem::OtherSet { id: id.clone(), set }),
+            Owner::Nobody if self.set.is_own_namespace(id) => None,
+            Owner::Nobody if self.planned.force && self.is_planned_one(live) => None,
+            Owner::Nobody => Some(ApplyProblem::Taken { id: id.clone() }),
         }
     }
 

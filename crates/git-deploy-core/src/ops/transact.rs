@@ -1,6 +1,6 @@
 //! Moving what belongs together: one atomic push where there is a remote, else one ref after the other with a journal.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::Settings;
@@ -85,7 +85,7 @@ impl Transactor<'_> {
                     if matches!(outcome, Transacted::Done) {
                         self.follow_push(tracking, &notes, commit, &list)?;
                     }
-                    intent.map_or(Ok(()), forget)?;
+                    intent.as_deref().map_or(Ok(()), forget)?;
                     outcome
                 }
                 None => {
@@ -191,7 +191,7 @@ impl Transactor<'_> {
             }
         }
         self.follow_branches(&taken)?;
-        Ok(forget(path)?)
+        Ok(forget(&path)?)
     }
 
     /// Brings our own refs to what was pushed. Each is a copy of what the remote has now, so that a crash in between is
@@ -370,9 +370,9 @@ fn is_move_of_branch(change: &Change) -> bool {
 }
 
 /// What a journal asks for is done.
-fn forget(path: PathBuf) -> Result<(), GitError> {
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(GitError::file(&path)(error)),
+fn forget(path: &Path) -> Result<(), GitError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(GitError::file(path)(error)),
         _ => Ok(()),
     }
 }
@@ -385,7 +385,7 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    pub(crate) fn write(&self, path: &std::path::Path) -> Result<(), GitError> {
+    pub(crate) fn write(&self, path: &Path) -> Result<(), GitError> {
         let dir = path.parent().unwrap_or(path);
         std::fs::create_dir_all(dir).map_err(GitError::file(dir))?;
         let mut file = tempfile::NamedTempFile::new_in(dir).map_err(GitError::file(dir))?;
@@ -399,7 +399,7 @@ impl Journal {
         std::fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(GitError::file(dir))
     }
 
-    pub(crate) fn read(path: &std::path::Path) -> Result<Option<Self>, GitError> {
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>, GitError> {
         match std::fs::read_to_string(path) {
             Ok(text) => Self::parse(&text).map(Some).ok_or_else(|| {
                 GitError::file(path)(std::io::Error::other(
