@@ -180,7 +180,7 @@ impl ClusterDriver<'_> {
         session: &Session,
         planned: &Planned,
         asked: &[Target],
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Failure> {
         let place = |id: &ObjectId| (GroupKind::from(id), id.namespace.clone());
         let asked: BTreeSet<_> = asked.iter().map(|target| place(&target.id)).collect();
         let places = planned.deletions.iter().map(|deletion| place(&deletion.id));
@@ -194,6 +194,8 @@ impl ClusterDriver<'_> {
         if needs.is_empty() {
             return Ok(());
         }
-        require_access(&session.connection, needs).await.map_err(Refused::Access)
+        // What goes was brought by others before: that it may not is no fault of who takes it out.
+        let allowed = require_access(&session.connection, needs).await;
+        allowed.map_err(|error| Refused::Access(error).said(&session.resources, None))
     }
 }

@@ -128,7 +128,8 @@ impl Reason {
 fn failure(text: &str, reasons: Vec<Reason>) -> Failure {
     let is_of_branch = reasons.iter().any(|reason| reason.blame == Blame::Branch);
     let blame = if is_of_branch { Blame::Branch } else { Blame::Nobody };
-    let hint = reasons.into_iter().filter(|reason| reason.blame == blame).find_map(|reason| reason.hint);
+    let hint =
+        reasons.into_iter().filter(|reason| reason.blame == blame).filter_map(|reason| reason.hint).min();
     Failure::new(Step::Plan, blame, text).hint(hint)
 }
 

@@ -1,5 +1,7 @@
 //! What the latest success had applied, held against what is to be applied: whether a refusal is about something new.
 
+use std::collections::BTreeSet;
+
 use git_deploy_core::ids::DeploymentId;
 use git_deploy_manifest::{
     CONFIG_HASH, Circumstances, GroupKind, Object, ObjectId, comparable, images, normalise, redacted,
@@ -12,6 +14,7 @@ use super::blame::Novelty;
 use crate::access::Need;
 use crate::api_error::{ApiError, ApiErrorKind};
 use crate::discovery::{Resources, TargetProblem};
+use crate::target::Target;
 
 /// What the latest success had applied, and what is to be applied.
 #[derive(Debug)]
@@ -73,16 +76,25 @@ impl Compared {
     /// Rights are those of who runs. Who may not even do what the latest success has needed is somebody else, or has lost
     /// them: then nothing is to be said of what is new besides.
     pub(crate) fn of_needs(&self, resources: &Resources, denied: &[Need]) -> Novelty {
-        let kinds = self.before.iter().map(|item| (resources.find_kind(&GroupKind::from(&item.id)), item));
-        let used: Vec<Need> = kinds
-            .filter_map(|(kind, item)| {
-                let (kind, scope) = kind?;
-                let namespace = item.id.namespace.as_deref().filter(|_| scope == Scope::Namespaced);
-                Some(Need::of(&kind, namespace, ""))
+        // Not by the verb: who may only look at what was deployed has not deployed it.
+        let place = |need: Need| (need.group, need.resource, need.namespace);
+        let targets = self.before.iter().filter_map(|item| item.as_target(resources));
+        let used: BTreeSet<_> = targets
+            .flat_map(|target| {
+                let own = Need::of(&target.resource, target.id.namespace.as_deref(), "");
+                [Some(own), Need::beside(&target)].into_iter().flatten()
             })
-            .chain(Need::of_parent(&self.namespace).map(|need| Need { verb: "", ..need }))
+            .chain(Need::of_parent(&self.namespace))
+            .map(place)
             .collect();
-        new_if(!denied.iter().any(|need| used.contains(&Need { verb: "", ..need.clone() })))
+        let has_no_new_namespace =
+            !self.now.iter().any(|item| item.id.is_namespace() && self.of_name(&item.id) == Novelty::New);
+        let is_old = |need: &Need| match (need.group.as_str(), need.resource.as_str()) {
+            // The environment's own takes other rights than any other, and may have to be made anew.
+            ("", "namespaces") => has_no_new_namespace,
+            _ => used.contains(&place(need.clone())),
+        };
+        new_if(!denied.iter().any(is_old))
     }
 
     /// Of what the API server says about an object.
@@ -157,6 +169,14 @@ impl Item {
         // Nor is it one of the object that what it reads has changed.
         remove(&mut value, "/spec/template/metadata/annotations", CONFIG_HASH);
         Self { id, value: comparable(&value) }
+    }
+
+    /// Where it is, if the API server knows its kind.
+    fn as_target(&self, resources: &Resources) -> Option<Target> {
+        let (resource, scope) = resources.find_kind(&GroupKind::from(&self.id))?;
+        let namespace = self.id.namespace.clone().filter(|_| scope == Scope::Namespaced);
+        let id = ObjectId { namespace, ..self.id.clone() };
+        Some(Target { id, resource, wanted: self.value.clone() })
     }
 }
 

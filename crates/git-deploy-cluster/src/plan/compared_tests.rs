@@ -170,3 +170,48 @@ fn of_a_namespace_that_is_not_there_it_counts_whether_anything_was_in_it() {
     };
     assert_eq!([of("shop"), of("other"), of("third")], [Novelty::Old, Novelty::Old, Novelty::New]);
 }
+
+/// As an API server knows them.
+fn resources(kinds: &[(&str, &str, &str, &str)]) -> Resources {
+    let definition = |(group, kind, plural, scope): &(&str, &str, &str, &str)| {
+        format!(
+            "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{ name: {plural} }}\nspec: {{ group: '{group}', scope: {scope}, names: {{ kind: {kind}, plural: {plural} }}, versions: [{{ name: v1 }}] }}\n"
+        )
+    };
+    let texts: Vec<String> = kinds.iter().map(definition).collect();
+    Resources::default().with_definitions(&objects(&texts.iter().map(String::as_str).collect::<Vec<_>>()))
+}
+
+#[test]
+fn of_rights_it_counts_whether_the_latest_success_needed_any_of_them() {
+    let kinds = resources(&[
+        ("apps", "StatefulSet", "statefulsets", "Namespaced"),
+        ("", "Namespace", "namespaces", "Cluster"),
+        ("", "Secret", "secrets", "Namespaced"),
+    ]);
+    let store = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: { name: store }\nspec: {}\n";
+    let namespace = |name: &str| format!("apiVersion: v1\nkind: Namespace\nmetadata: {{ name: {name} }}\n");
+    let (own, other) = (namespace("shop"), namespace("other"));
+    let need = |group: &str, resource: &str, namespace: Option<&str>, verb| Need {
+        group: group.to_owned(),
+        resource: resource.to_owned(),
+        namespace: namespace.map(str::to_owned),
+        verb,
+    };
+    let of = |now: &[&str], denied: &[Need]| compared(&[store, &own], now).of_needs(&kinds, denied);
+    let now = [store, own.as_str()];
+    let secrets = need("", "secrets", Some("shop"), "create");
+    assert_eq!(of(&now, std::slice::from_ref(&secrets)), Novelty::New);
+    for old in [
+        need("apps", "statefulsets", Some("shop"), "delete"),
+        need("", "pods", Some("shop"), "delete"),
+        need("coordination.k8s.io", "leases", Some("shop"), "get"),
+        need("", "namespaces", Some("shop"), "patch"),
+        need("", "namespaces", None, "create"),
+    ] {
+        assert_eq!(of(&now, &[secrets.clone(), old.clone()]), Novelty::Old, "{old}");
+    }
+    assert_eq!(of(&now, &[need("apps", "statefulsets", Some("other"), "get")]), Novelty::New);
+    let create = need("", "namespaces", None, "create");
+    assert_eq!(of(&[store, &own, &other], &[create]), Novelty::New);
+}
