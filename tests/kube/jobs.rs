@@ -18,7 +18,7 @@ fn migration(behaviour: &str, annotations: Value) -> Value {
 }
 
 /// One that succeeds.
-fn fine() -> Value {
+pub(crate) fn fine() -> Value {
     migration("exits", json!({}))
 }
 
@@ -37,46 +37,46 @@ fn crashing(version: &str) -> Value {
     behaving(deployment("web", version), "crash", json!({ "test.git-deploy/period": "500ms" }))
 }
 
-fn shop<'c>(cluster: &'c git_deploy_testkit::cluster::Cluster) -> Opening<'c> {
+pub(crate) fn shop<'c>(cluster: &'c git_deploy_testkit::cluster::Cluster) -> Opening<'c> {
     in_cluster(cluster, "jobs").setting("crash-grace = \"1s\"")
 }
 
 /// A deployable branch with that schema and these objects.
-fn release(shop: &ClusterShop<'_>, name: &str, schema: &str, objects: &[Value]) {
+pub(crate) fn release(shop: &ClusterShop<'_>, name: &str, schema: &str, objects: &[Value]) {
     shop.release(name, &[(SCHEMA, schema), (MANIFEST, &yaml(objects))]);
 }
 
 /// The good release stands, without any job.
-fn open(shop: &ClusterShop<'_>) {
+pub(crate) fn open(shop: &ClusterShop<'_>) {
     release(shop, "good", "0\n", &[config_map("colours", "1"), deployment("web", "1")]);
     shop.deploy(&[]).success();
 }
 
 /// The jobs that are there.
-fn jobs(shop: &ClusterShop<'_>) -> Vec<Value> {
+pub(crate) fn jobs(shop: &ClusterShop<'_>) -> Vec<Value> {
     shop.namespace.list("jobs")
 }
 
 /// The only job that is there.
 #[track_caller]
-fn job(shop: &ClusterShop<'_>) -> Value {
+pub(crate) fn job(shop: &ClusterShop<'_>) -> Value {
     let mut jobs = jobs(shop);
     assert_eq!(jobs.len(), 1, "{jobs:#?}");
     jobs.remove(0)
 }
 
-fn name(job: &Value) -> String {
+pub(crate) fn name(job: &Value) -> String {
     job["metadata"]["name"].as_str().expect("a name").to_owned()
 }
 
 /// What the set's parent says of that job.
-fn recorded(shop: &ClusterShop<'_>, job: &Value) -> String {
+pub(crate) fn recorded(shop: &ClusterShop<'_>, job: &Value) -> String {
     let said = &shop.parent()["data"][format!("job.{}", name(job))];
     said.as_str().unwrap_or_default().to_owned()
 }
 
 /// Whether the tool under test holds it.
-fn is_held(job: &Value) -> bool {
+pub(crate) fn is_held(job: &Value) -> bool {
     let finalizers = job["metadata"]["finalizers"].as_array();
     finalizers.into_iter().flatten().any(|one| one == "git-deploy/one-time")
 }
@@ -94,7 +94,7 @@ fn created(shop: &ClusterShop<'_>) -> usize {
 }
 
 /// The branch, which was staged, is tried once more.
-fn again(shop: &ClusterShop<'_>, branch: &str, arguments: &[&str]) -> Output {
+pub(crate) fn again(shop: &ClusterShop<'_>, branch: &str, arguments: &[&str]) -> Output {
     shop.repo.deploy("deploy-state", &["set", "deployable", branch]);
     shop.deploy(arguments)
 }

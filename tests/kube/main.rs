@@ -14,3 +14,4 @@ mod runners;
 mod shop;
 mod sight;
 mod support;
+mod unstarted;

@@ -22,8 +22,12 @@ use crate::target::{Applied, Target};
 const FINALIZER: &str = "git-deploy/one-time";
 /// Whose job it is: the set's id.
 const SET: &str = "git-deploy/set";
+/// What marks one that keeps the name of a job which was never started.
+const BARRED: &str = "git-deploy/barred";
 /// How long a job stays to be looked at, in seconds, where it does not say so itself.
 const EXPIRY: u64 = 7 * 24 * 60 * 60;
+/// How long one that is in the way of its own successor may take to go.
+const LEAVING: Duration = Duration::from_secs(30);
 /// How long to wait before a look is taken again.
 const PAUSE: Duration = Duration::from_millis(100);
 /// What a job's container writes as its [termination message][1] if it changed nothing.
@@ -51,6 +55,12 @@ pub enum JobError {
     /// It went away without anybody having read how it ended.
     #[error("one-time {id} is gone, and nobody knows how it ended")]
     Gone {
+        /// The job.
+        id: ObjectId,
+    },
+    /// A later run keeps it from being started.
+    #[error("one-time {id} is kept from being started by a later run")]
+    Barred {
         /// The job.
         id: ObjectId,
     },
@@ -86,6 +96,7 @@ impl JobError {
             Self::FailedBefore { .. } => Blame::Branch,
             Self::NotOurs { .. }
             | Self::Gone { .. }
+            | Self::Barred { .. }
             | Self::DoesNotGo { .. }
             | Self::KeepsChanging { .. } => Blame::Nobody,
             Self::Api { why, .. } => why.blame(),
@@ -107,6 +118,7 @@ impl JobError {
             ),
             Self::FailedBefore { .. }
             | Self::Gone { .. }
+            | Self::Barred { .. }
             | Self::DoesNotGo { .. }
             | Self::KeepsChanging { .. } => false,
         }
@@ -119,7 +131,7 @@ impl JobError {
             Self::Gone { id } => Some(again(id)),
             Self::NotOurs { .. } => Some("give the job another name".to_owned()),
             Self::DoesNotGo { .. } => Some("see which finalizers hold it".to_owned()),
-            Self::KeepsChanging { .. } => None,
+            Self::Barred { .. } | Self::KeepsChanging { .. } => None,
             Self::Api { why, .. } => why.hint().map(str::to_owned),
         }
     }
@@ -136,7 +148,8 @@ fn again(id: &ObjectId) -> String {
 pub(crate) async fn try_job(connection: &Connection, set: &str, job: &Target) -> Result<bool, JobError> {
     if let Some(live) = connection.get(job.into()).await.map_err(api(job))? {
         require_ours(job, &live, set)?;
-        return Ok(true);
+        // What keeps the name makes room for it.
+        return Ok(!is_barred(&live));
     }
     match create(connection, set, job, true).await {
         Ok(_) => Ok(false),
@@ -157,17 +170,28 @@ pub async fn start(
     job: &Target,
     again: Option<Duration>,
 ) -> Result<Applied, JobError> {
-    if let Some(leaving) = again {
-        remove(connection, set, job, leaving).await?;
-    }
-    let live = match connection.get(job.into()).await.map_err(api(job))? {
+    let there = connection.get(job.into()).await.map_err(api(job))?;
+    let makes_room = there.as_ref().is_some_and(is_barred).then_some(LEAVING);
+    let there = match again.or(makes_room) {
+        Some(leaving) => {
+            remove(connection, set, job, leaving).await?;
+            connection.get(job.into()).await.map_err(api(job))?
+        }
+        None => there,
+    };
+    let live = match there {
         Some(live) => live,
         None => match create(connection, set, job, false).await {
             Ok(live) => live,
             // Another run was faster, or we ourselves when the answer was lost.
             Err(JobError::Api { why, .. }) if *why.kind() == ApiErrorKind::Changed => {
                 let live = connection.get(job.into()).await.map_err(api(job))?;
-                live.ok_or_else(|| JobError::Gone { id: job.id.clone() })?
+                let live = live.ok_or_else(|| JobError::Gone { id: job.id.clone() })?;
+                // A later run has decided that this one was never started.
+                if is_barred(&live) {
+                    return Err(JobError::Barred { id: job.id.clone() });
+                }
+                live
             }
             Err(error) => return Err(error),
         },
@@ -179,6 +203,29 @@ pub async fn start(
         generation: generation(&live),
         live,
     })
+}
+
+/// Sees to it that a job which is not there never will be, whatever is on its way to the API server still: its name is taken
+/// for one that never runs. Whether that is so; not where the job is there.
+///
+/// # Errors
+/// When the API server does not let it be made.
+pub(crate) async fn bar(connection: &Connection, set: &str, job: &Target) -> Result<bool, JobError> {
+    let mut object = marked(set, job);
+    object["spec"]["suspend"] = true.into();
+    object["metadata"]["annotations"][BARRED] = "true".into();
+    match connection.create(&job.resource, job.id.namespace.as_deref(), &object, false).await {
+        Ok(_) => Ok(true),
+        Err(why) if *why.kind() == ApiErrorKind::Changed => {
+            let live = connection.get(job.into()).await.map_err(api(job))?;
+            Ok(live.is_some_and(|live| is_barred(&live) && require_ours(job, &live, set).is_ok()))
+        }
+        Err(why) => Err(api(job)(why)),
+    }
+}
+
+fn is_barred(live: &Value) -> bool {
+    annotation(live, BARRED).is_some()
 }
 
 /// How a job ended; none if it has not.
@@ -348,9 +395,7 @@ async fn remove(connection: &Connection, set: &str, job: &Target, leaving: Durat
 }
 
 async fn create(connection: &Connection, set: &str, job: &Target, dry_run: bool) -> Result<Value, JobError> {
-    let mut object = job.wanted.clone();
-    object["metadata"]["namespace"] = json!(job.id.namespace);
-    object["metadata"]["annotations"][SET] = set.into();
+    let mut object = marked(set, job);
     let finalizers = &mut object["metadata"]["finalizers"];
     match finalizers.as_array_mut() {
         Some(finalizers) => finalizers.push(FINALIZER.into()),
@@ -361,6 +406,14 @@ async fn create(connection: &Connection, set: &str, job: &Target, dry_run: bool)
     }
     let made = connection.create(&job.resource, job.id.namespace.as_deref(), &object, dry_run);
     made.await.map_err(api(job))
+}
+
+/// The job as one of the set's.
+fn marked(set: &str, job: &Target) -> Value {
+    let mut object = job.wanted.clone();
+    object["metadata"]["namespace"] = json!(job.id.namespace);
+    object["metadata"]["annotations"][SET] = set.into();
+    object
 }
 
 fn require_ours(job: &Target, live: &Value, set: &str) -> Result<(), JobError> {

@@ -18,15 +18,6 @@ use crate::set::{Change, JobEnd, JobOutcome, Record};
 use crate::target::{Applied, Target};
 use crate::verify::NotReady;
 
-/// The one-time job that ran for a deployment, or after it, and did not leave behind what fits what was there before.
-pub(super) fn forward_only(record: &Record, counts: impl Fn(&DeploymentId) -> bool) -> Option<&str> {
-    record
-        .jobs
-        .iter()
-        .find(|(_, outcome)| !outcome.rollback_safe && outcome.deployment.as_ref().is_some_and(&counts))
-        .map(|(name, _)| name.as_str())
-}
-
 /// What will never become ready, by the fault of what was released: otherwise the next run waits for it again.
 fn doomed(error: &NotReady) -> Option<&ObjectId> {
     match error {
@@ -95,6 +86,7 @@ impl ClusterDriver<'_> {
         pulse: &dyn Pulse,
     ) -> Result<(), Failure> {
         self.run_new_jobs(held, jobs, id, deadline, pulse)?;
+        self.rule_out_jobs(held, pulse);
         // None was ever begun that is not recorded: where there is none, nobody need be asked, or allow it.
         if !held.parent.record().jobs.is_empty() {
             self.settle_jobs(held, id, pulse);
@@ -282,7 +274,7 @@ impl ClusterDriver<'_> {
         })
     }
 
-    fn record_job(
+    pub(super) fn record_job(
         &self,
         held: &mut Held,
         job: &Target,

@@ -17,7 +17,7 @@ use git_deploy_manifest::readiness::ready_of_wanted;
 use git_deploy_manifest::{PART_OF_LABEL, is_one_time, is_redacted};
 
 use super::ClusterDriver;
-use super::jobs::forward_only;
+use super::crossed::forward_only;
 use super::said::{named, objects, of_lease, of_set};
 use super::state::{Against, Session};
 use crate::api_error::{ApiError, ApiErrorKind};
@@ -169,7 +169,7 @@ fn says(record: &Record) -> Option<String> {
 pub(super) fn closed(record: &Record, standing: &Standing) -> Option<String> {
     let to = standing.latest.as_ref()?.applied();
     let since = |id: &DeploymentId| id.environment == to.environment && id.number > to.number;
-    forward_only(record, since).map(|job| format!("one-time job '{job}' has run since"))
+    forward_only(record, since).map(|crossed| format!("{crossed} since"))
 }
 
 /// How a workload stands that is there.

@@ -118,6 +118,7 @@ impl Reason {
             JobError::FailedBefore { .. }
             | JobError::Gone { .. }
             | JobError::DoesNotGo { .. }
+            | JobError::Barred { .. }
             | JobError::KeepsChanging { .. } => error.blame(),
         };
         Self { blame, hint: error.hint() }

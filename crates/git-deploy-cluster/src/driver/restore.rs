@@ -11,8 +11,8 @@ use git_deploy_manifest::value::is_being_deleted;
 use git_deploy_manifest::{Object, ObjectId};
 
 use super::ClusterDriver;
+use super::crossed::{Crossed, forward_only};
 use super::forward::ids_of;
-use super::jobs::forward_only;
 use super::planning::Purpose;
 use super::said::{objects, of_git};
 use super::state::{Held, Session};
@@ -49,9 +49,10 @@ impl ClusterDriver<'_> {
         way: &WayBack<'_>,
     ) -> Result<(Restored, SetPhase), Failure> {
         let Some(previous) = way.previous else { return self.after_a_first_failure(held, way, work.pulse) };
-        if let Some(job) = migrated(held, &previous.id) {
+        self.rule_out_jobs(held, work.pulse);
+        if let Some(crossed) = migrated(held, &previous.id) {
             let why = format!(
-                "one-time job '{job}' ran, and what stood there before may not fit what it left: only forward is safe"
+                "{crossed}, and what stood there before may not fit what it left: only forward is safe"
             );
             // What stands there is in no ledger: the queue, which does not know, must not build on it.
             return Ok((Restored::Left(why), SetPhase::Degraded));
@@ -226,9 +227,9 @@ pub(super) struct WayBack<'a> {
 }
 
 /// The one-time job that ran since a deployment, for whichever number, and did not say that going back is safe.
-fn migrated(held: &Held, before: &DeploymentId) -> Option<String> {
+fn migrated<'h>(held: &'h Held, before: &DeploymentId) -> Option<Crossed<'h>> {
     let since = |id: &DeploymentId| id.environment == before.environment && id.number > before.number;
-    forward_only(held.parent.record(), since).map(str::to_owned)
+    forward_only(held.parent.record(), since)
 }
 
 /// Kinds that hold what others have written since: never changed, never deleted on the way back.

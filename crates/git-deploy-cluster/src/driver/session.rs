@@ -8,7 +8,7 @@ use git_deploy_core::environment::{Custody, NotTaken, Pulse, Standing, Work};
 use git_deploy_core::ids::DeploymentId;
 use git_deploy_core::ledger::Outcome;
 
-use super::jobs::forward_only;
+use super::crossed::forward_only;
 use super::look::closed;
 use super::said::{of_connection, of_lease, of_set};
 use super::state::{Held, Session};
@@ -112,11 +112,14 @@ impl ClusterDriver<'_> {
         self.state.borrow_mut().known_parent = parent.clone();
         if let (Some(to), Some(parent)) = (&standing.back_to, &parent) {
             let after = |id: &DeploymentId| id.environment == to.environment && id.number > to.number;
-            if let Some(job) = forward_only(parent.record(), after) {
+            if let Some(crossed) = forward_only(parent.record(), after) {
                 let why = format!(
-                    "cannot go back to {to}: one-time job '{job}' has run since, and what stood there then may not fit what it left"
+                    "cannot go back to {to}: {crossed} since, and what stood there then may not fit what it left"
                 );
-                let hint = "only forward is safe: deploy a branch that mends what is wrong";
+                let hint = match crossed.is_uncertain {
+                    false => "only forward is safe: deploy a branch that mends what is wrong",
+                    true => "only forward is safe: deploy any branch, which finds out, and then try again",
+                };
                 return Err(Failure::of_branch(Step::Plan, why).hint(Some(hint)).into());
             }
         }

@@ -1,0 +1,108 @@
+//! One-time jobs of runs that died when they were about to start them.
+
+use std::net::TcpListener;
+
+use git_deploy_testkit::cluster::eventually;
+use git_deploy_testkit::manifests::webhook;
+use git_deploy_testkit::shop::ClusterShop;
+use git_deploy_testkit::{Victim, cluster, sandbox};
+use serde_json::Value;
+
+use crate::jobs::{again, fine, is_held, job, jobs, name, open, recorded, release, shop};
+use crate::support::{config_map, deployment};
+
+/// A webhook that is asked about each new job, and does not answer for a long time.
+struct Silent {
+    /// Where it listens, for as long as this lives.
+    _listener: TcpListener,
+    name: String,
+}
+
+impl Silent {
+    fn in_front_of(shop: &ClusterShop<'_>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("it is bound");
+        let name = shop.namespace.to_string();
+        let hook = webhook(&name, "batch", "jobs").replace("127.0.0.1:1/", &format!("{address}/"))
+            + "  timeoutSeconds: 30\n  matchConditions: [{ name: real, expression: '!has(request.dryRun) || !request.dryRun' }]\n";
+        shop.namespace.apply(&hook);
+        let probe = ["create", "job", "probe", "--image=example.org/probe:1", "--request-timeout=1s"];
+        eventually("it is asked", || {
+            shop.namespace.kubectl(&["delete", "job", "probe", "--ignore-not-found"]).success();
+            shop.namespace.kubectl(&probe).code != Some(0)
+        });
+        Self { _listener: listener, name }
+    }
+
+    fn take_away(self, shop: &ClusterShop<'_>) {
+        shop.namespace.kubectl(&["delete", "validatingwebhookconfiguration", &self.name]).success();
+        eventually("it is asked no more", || {
+            let probe = ["create", "job", "probe", "--image=example.org/probe:1", "--request-timeout=1s"];
+            shop.namespace.kubectl(&probe).code == Some(0)
+        });
+        shop.namespace.kubectl(&["delete", "job", "probe"]).success();
+    }
+}
+
+/// The good release stands, and a run of the next one dies when it has said that it starts a job, which never comes through.
+fn dies_before_the_job(shop: &ClusterShop<'_>) {
+    open(shop);
+    release(shop, "next", "1\n", &[fine(), config_map("colours", "2"), deployment("web", "2")]);
+    let silent = Silent::in_front_of(shop);
+    let running = shop.start();
+    eventually("it is about to start the job", || {
+        said_of_jobs(shop) == ["starting forward-only deployment-0002"]
+    });
+    running.kill(Victim::Process).was_killed();
+    silent.take_away(shop);
+    assert_eq!(jobs(shop), Vec::<Value>::new());
+}
+
+/// All that the set's parent says of jobs.
+fn said_of_jobs(shop: &ClusterShop<'_>) -> Vec<String> {
+    let parent = shop.parent();
+    let said = parent["data"].as_object().into_iter().flatten();
+    said.map(|(_, said)| said.as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn a_job_that_was_never_started_does_not_close_the_way_back_and_can_still_be_started() {
+    let cluster = cluster!();
+    let shop = shop(cluster).with_remote(&sandbox!());
+    dies_before_the_job(&shop);
+    let output = shop.deploy(&["--abort"]);
+    output.code_is(1).stderr_contains("of deployment-0002 was never started, and will not be");
+    output.stderr_contains("Restoring what deployment-0001 had applied");
+    assert_eq!(said_of_jobs(&shop), ["starting rollback-safe deployment-0002"]);
+    assert_eq!(shop.namespace.get("configmap", "colours")["data"]["version"], "1");
+    let barred = job(&shop);
+    assert_eq!(barred["spec"]["suspend"], true, "{barred:#}");
+    assert!(!is_held(&barred), "{barred:#}");
+    // It takes the place of what has kept its name.
+    again(&shop, "next", &["next"]).success();
+    let ran = job(&shop);
+    assert_eq!(name(&ran), name(&barred));
+    assert_ne!(ran["metadata"]["uid"], barred["metadata"]["uid"]);
+    assert_eq!(recorded(&shop, &ran), "succeeded forward-only deployment-0003");
+    shop.is_sound();
+}
+
+#[test]
+fn whether_a_job_was_started_is_found_out_by_whoever_deploys_next() {
+    let cluster = cluster!();
+    let shop = shop(cluster).with_remote(&sandbox!());
+    dies_before_the_job(&shop);
+    // Given up while the cluster is away: nobody can look.
+    let away = cluster.kubeconfig_with(cluster.access().at("127.0.0.1:1"));
+    shop.command(&["--abort"]).env("KUBECONFIG", away).output().code_is(1);
+    let output = shop.deploy(&["--rollback=deployment-0001"]);
+    output
+        .stderr_contains("nobody knows whether one-time job 'migrate-")
+        .stderr_contains("only forward is safe");
+    assert_ne!(output.code, Some(0));
+    release(&shop, "other", "0\n", &[config_map("colours", "3"), deployment("web", "3")]);
+    shop.deploy(&["other"]).success().stderr_contains("was never started, and will not be");
+    shop.deploy(&["--rollback=deployment-0001"]).success();
+    assert_eq!(shop.namespace.get("configmap", "colours")["data"]["version"], "1");
+    shop.is_sound();
+}
