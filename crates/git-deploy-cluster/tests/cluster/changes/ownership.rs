@@ -87,7 +87,7 @@ const THEIRS: &str = "applyset.kubernetes.io/part-of=applyset-other-v1";
 async fn is_left(lab: &Lab, planned: &Planned, kind: &str, name: &str) {
     lab.namespace.kubectl(&["label", "--overwrite", kind, name, THEIRS]).success();
     let before = lab.namespace.get(kind, name);
-    let error = lab.apply(planned).await.unwrap_err().to_string();
+    let error = lab.apply(planned).await.expect_err("it belongs to another set").to_string();
     assert!(error.contains("belongs to another set of objects"), "{error}");
     assert!(error.ends_with("'applyset-other-v1'"), "{error}");
     let after = lab.namespace.get(kind, name);
