@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::api_error::{ApiError, ApiErrorKind};
 use crate::connect::{Connection, REQUEST_TIMEOUT};
+use crate::gone::until_gone;
 use crate::objects::{Depth, Place, Propagation, collection};
 use crate::set::{JobEnd, JobOutcome};
 use crate::slot::{ATTEMPTS, Slot, Swap};
@@ -373,7 +374,7 @@ pub async fn let_go(connection: &Connection, job: &Target) -> Result<(), JobErro
 }
 
 async fn remove(connection: &Connection, set: &str, job: &Target, leaving: Duration) -> Result<(), JobError> {
-    let deadline = Instant::now() + leaving;
+    let until = Instant::now() + leaving;
     let Some(live) = connection.get(job.into()).await.map_err(api(job))? else { return Ok(()) };
     require_ours(job, &live, set)?;
     if !is_over(&live) {
@@ -382,15 +383,9 @@ async fn remove(connection: &Connection, set: &str, job: &Target, leaving: Durat
     let_go(connection, job).await?;
     let uid = value::uid(&live);
     connection.delete(job.into(), uid, Some(Propagation::Background)).await.map_err(api(job))?;
-    loop {
-        let there = connection.get(job.into()).await.map_err(api(job))?;
-        if there.is_none_or(|there| value::uid(&there) != uid) {
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            return Err(JobError::DoesNotGo { id: Box::new(job.id.clone()), seconds: leaving.as_secs() });
-        }
-        tokio::time::sleep(PAUSE).await;
+    match until_gone(connection, job.into(), uid, until).await.map_err(api(job))? {
+        None => Ok(()),
+        Some(_) => Err(JobError::DoesNotGo { id: Box::new(job.id.clone()), seconds: leaving.as_secs() }),
     }
 }
 

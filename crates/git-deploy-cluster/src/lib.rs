@@ -12,6 +12,7 @@ mod connect;
 mod discovery;
 mod driver;
 mod evidence;
+mod gone;
 mod jobs;
 mod lease;
 mod members;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
 use git_deploy_core::deployment::Blame;
-use git_deploy_manifest::value::{finalizers, uid};
+use git_deploy_manifest::value::finalizers;
 use git_deploy_manifest::{ObjectId, Stage};
 use kube::core::discovery::ApiResource;
 use serde_json::Value;
@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::api_error::{ApiError, ApiErrorKind};
 use crate::connect::Connection;
 use crate::discovery::Resources;
+use crate::gone::until_gone;
 use crate::members::{ListError, Member, SetView, key, members};
 use crate::objects::{Depth, IN_FLIGHT, Place, Propagation};
 use crate::target::Target;
@@ -273,35 +274,21 @@ async fn wait_until_gone(
     timeout: Duration,
     trouble: &mut Trouble,
 ) {
-    const FIRST_PAUSE: Duration = Duration::from_millis(50);
-    const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-    let begin = Instant::now();
-    let mut pause = FIRST_PAUSE;
-    let mut waiting = asked;
+    let until = Instant::now() + timeout;
+    let mut waits = stream::iter(asked)
+        .map(|deletion| async move {
+            (deletion, until_gone(connection, deletion.place(), &deletion.uid, until).await)
+        })
+        .buffer_unordered(IN_FLIGHT);
     let stayed_before = trouble.staying.len();
-    while !waiting.is_empty() {
-        let is_last = begin.elapsed() >= timeout;
-        let mut answers = stream::iter(std::mem::take(&mut waiting))
-            .map(|deletion| async move { (deletion, connection.get(deletion.place()).await) })
-            .buffer_unordered(IN_FLIGHT);
-        while let Some((deletion, answer)) = answers.next().await {
-            match answer {
-                Ok(Some(live)) if uid(&live) == deletion.uid => {
-                    if is_last {
-                        let finalizers = finalizers(&live).map(str::to_owned).collect();
-                        trouble.staying.push((deletion.id.clone(), finalizers));
-                    } else {
-                        waiting.push(deletion);
-                    }
-                }
-                Ok(_) => {}
-                Err(why) => trouble.add(deletion, why),
+    while let Some((deletion, left)) = waits.next().await {
+        match left {
+            Ok(None) => {}
+            Ok(Some(live)) => {
+                let finalizers = finalizers(&live).map(str::to_owned).collect();
+                trouble.staying.push((deletion.id.clone(), finalizers));
             }
-        }
-        drop(answers);
-        if !waiting.is_empty() {
-            tokio::time::sleep(pause).await;
-            pause = LONGEST_PAUSE.min(pause * 2);
+            Err(why) => trouble.add(deletion, why),
         }
     }
     trouble.staying[stayed_before..].sort();

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::api_error::{ApiError, ApiErrorKind};
 use crate::connect::Connection;
+use crate::gone::until_gone;
 use crate::members::SetView;
 use crate::objects::{How, Place};
 use crate::plan::{Owner, PlannedObject, is_of_helper_alone, owner};
@@ -25,8 +26,7 @@ const KIND_PATIENCE: Duration = Duration::from_secs(10);
 /// How we apply where nothing is taken from anybody.
 const OURS: How<'static> = How { manager: MANAGER, force: false, dry_run: false };
 
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) async fn apply(
     connection: &Connection,
@@ -112,7 +112,7 @@ impl One<'_> {
         loop {
             match self.connection.apply(self.place(), &wanted, OURS).await {
                 Err(error) if error.is_no_such_kind() && begin.elapsed() < KIND_PATIENCE => {
-                    tokio::time::sleep(FIRST_PAUSE).await;
+                    tokio::time::sleep(PAUSE).await;
                 }
                 Err(error) if self.may_take(&error) => return self.take(wanted).await,
                 answer => return Ok(answer),
@@ -245,20 +245,15 @@ impl One<'_> {
     }
 
     async fn wait_until_gone(&self, uid: &str) -> Result<(), ApplyProblem> {
-        let begin = Instant::now();
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let live = self.connection.get(self.place()).await.map_err(|why| self.refused(why))?;
-            let Some(live) = live.filter(|live| value::uid(live) == uid) else { return Ok(()) };
-            if begin.elapsed() >= self.options.leaving_timeout {
-                return Err(ApplyProblem::DoesNotGo {
-                    id: self.planned.target.id.clone(),
-                    seconds: self.options.leaving_timeout.as_secs(),
-                    finalizers: finalizers(&live).map(str::to_owned).collect(),
-                });
-            }
-            tokio::time::sleep(pause).await;
-            pause = LONGEST_PAUSE.min(pause * 2);
+        let until = Instant::now() + self.options.leaving_timeout;
+        let left = until_gone(self.connection, self.place(), uid, until).await;
+        match left.map_err(|why| self.refused(why))? {
+            None => Ok(()),
+            Some(live) => Err(ApplyProblem::DoesNotGo {
+                id: self.planned.target.id.clone(),
+                seconds: self.options.leaving_timeout.as_secs(),
+                finalizers: finalizers(&live).map(str::to_owned).collect(),
+            }),
         }
     }
 }
