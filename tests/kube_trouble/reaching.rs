@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use git_deploy_testkit::cluster::{Cluster, Kubeconfig, Options};
 use git_deploy_testkit::shop::ClusterShop;
 use git_deploy_testkit::{Output, cluster, sandbox};
+use serde_json::{Value, json};
 
 use crate::support::{config_map, open};
 
@@ -138,6 +139,36 @@ fn a_program_that_should_give_credentials_and_does_not_is_named() {
     assert!(matches!(file.code, Some(128)), "{file}");
     file.stderr_contains("/no/such/token");
     nothing_begun(&shop, &missing);
+}
+
+#[test]
+fn a_program_that_should_give_credentials_and_hangs_is_ended_and_named() {
+    let shop = waiting(cluster!());
+    let pid = shop.repo.sandbox().root().join("pid");
+    let script = format!("echo $$ >{}; sleep 600", pid.display());
+    let exec = json!({
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "interactiveMode": "IfAvailable",
+        "command": "/bin/sh",
+        "args": ["-c", script],
+    });
+    let text = std::fs::read_to_string(shop.cluster.kubeconfig()).unwrap();
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    config["users"][0]["user"] = json!({ "exec": exec });
+    let path = shop.repo.sandbox().root().join("kubeconfig");
+    std::fs::write(&path, config.to_string()).unwrap();
+    let begin = Instant::now();
+    let output = shop.command(&[]).env("KUBECONFIG", path).output();
+    assert!(begin.elapsed() < Duration::from_secs(45), "{:?}", begin.elapsed());
+    output
+        .code_is(75)
+        .stderr_contains("the program for credentials '/bin/sh' gave none within 30 s and was ended")
+        .stderr_contains(
+            "hint: see what it waits for, or complains of, with 'kubectl --context=test version'",
+        );
+    let pid = std::fs::read_to_string(pid).unwrap();
+    assert!(!std::path::Path::new(&format!("/proc/{}", pid.trim())).exists(), "it still runs");
+    nothing_begun(&shop, &output);
 }
 
 #[test]

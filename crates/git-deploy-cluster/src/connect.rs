@@ -4,6 +4,7 @@
 //! what passes by itself (429, 502 to 504, a broken connection) is tried again for [`PATIENCE`], as the server asks.
 //! Nothing is held back on this side: how much the cluster can take is for the API server to say.
 
+mod credentials;
 mod error;
 mod kubeconfig;
 
@@ -22,8 +23,10 @@ use kube::{Api, Client, Config};
 use serde_json::Value;
 
 use crate::api_error::{ApiError, ApiErrorKind};
-use kubeconfig::{Files, is_loopback, names_proxy, nearest, program_of};
+use credentials::Program;
+use kubeconfig::{Files, is_loopback, names_proxy, nearest};
 
+pub use credentials::{Fault as CredentialsFault, NoCredentials};
 pub use error::ConnectError;
 
 /// How long one request may take, answer included: whoever holds a lock must know when its writes have ended.
@@ -84,7 +87,6 @@ impl Connection {
             files: files.to_owned(),
             why: why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
         };
-        let program = program_of(&kubeconfig, context);
         let options = KubeConfigOptions { context: Some(context.to_owned()), ..Default::default() };
         let names_proxy = names_proxy(&kubeconfig, context);
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
@@ -94,13 +96,23 @@ impl Connection {
             config.proxy_url = None;
         }
         let server = config.cluster_url.to_string();
-        let client = Client::try_from(config).map_err(|error| match (&error, &program) {
-            (kube::Error::Auth(why), Some(program)) => {
-                unusable(format!("{}; credentials are asked for with '{program}'", no_credentials(why)))
-            }
-            (kube::Error::Auth(why), None) => unusable(no_credentials(why)),
+        let given = match Program::take(&mut config.auth_info) {
+            Some(program) => Some(program.ask().await.map_err(|why| ConnectError::NoCredentials {
+                context: context.to_owned(),
+                files: files.to_owned(),
+                why,
+            })?),
+            None => None,
+        };
+        given.iter().for_each(|given| given.identify(&mut config.auth_info));
+        let client = Client::try_from(config).map_err(|error| match &error {
+            kube::Error::Auth(why) => unusable(no_credentials(why)),
             _ => unusable(error.to_string()),
         })?;
+        let client = match given {
+            Some(given) => given.sent_with(client),
+            None => client,
+        };
         let connection =
             Self { client, context: context.into(), server: server.into(), calls: Arc::default() };
         connection.greet().await?;
@@ -225,6 +237,9 @@ fn retry_after(answer: &Response<Body>) -> Option<Duration> {
 pub(crate) fn broken(error: &kube::Error) -> ApiError {
     match error {
         kube::Error::Auth(why) => ApiError::new(ApiErrorKind::Unauthorized, no_credentials(why)),
+        kube::Error::Service(why) if why.is::<NoCredentials>() => {
+            ApiError::new(ApiErrorKind::Unauthorized, why.to_string())
+        }
         _ => ApiError::new(ApiErrorKind::Unreachable, innermost(error)),
     }
 }

@@ -31,7 +31,7 @@ pub use access::{AccessError, Need, VERBS_OF_MEMBERS, VERBS_OF_PARENT, require_a
 pub use api_error::{ApiError, ApiErrorKind, FieldConflict};
 pub use apply::{ApplyError, ApplyOptions, ApplyProblem, apply_stage};
 pub use bounds::{Bounds, OutOfBounds};
-pub use connect::{ConnectError, Connection, REQUEST_TIMEOUT};
+pub use connect::{ConnectError, Connection, CredentialsFault, NoCredentials, REQUEST_TIMEOUT};
 pub use discovery::{Resources, TargetProblem};
 pub use driver::{ClusterDriver, ClusterSettings, DriverOptions, runtime};
 pub use jobs::{JobError, let_go, start as start_job};

@@ -4,6 +4,8 @@ use git_deploy_core::deployment::Blame;
 
 use crate::api_error::ApiError;
 
+use super::{CredentialsFault, NoCredentials};
+
 /// Why there is no way to the cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -43,6 +45,16 @@ pub enum ConnectError {
         /// Why not.
         why: String,
     },
+    /// A program that should give the credentials gives none.
+    #[error("cannot use context '{}' of kubeconfig {files}: {why}", context.escape_debug())]
+    NoCredentials {
+        /// The context.
+        context: String,
+        /// The files.
+        files: String,
+        /// Why not.
+        why: NoCredentials,
+    },
     /// No answer from the cluster.
     #[error("cannot reach the cluster of context '{}' at {server}: {why}", context.escape_debug())]
     Unreachable {
@@ -76,6 +88,19 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// Whether what is wrong is here, and does not pass by waiting.
+    pub fn is_here(&self) -> bool {
+        match self {
+            Self::NoKubeconfig { .. }
+            | Self::Unreadable { .. }
+            | Self::NoContext { .. }
+            | Self::Unusable { .. } => true,
+            // Whom such a program asks may be away.
+            Self::NoCredentials { why, .. } => !matches!(why.why, CredentialsFault::Silent { .. }),
+            Self::Unreachable { .. } | Self::Unauthorized { .. } | Self::Refused { .. } => false,
+        }
+    }
+
     /// Whose fault it is: what a cluster and the way to it are is no matter of a branch.
     pub fn blame(&self) -> Blame {
         Blame::Nobody
@@ -91,6 +116,10 @@ impl ConnectError {
                 "write the context's name into base's deploy.toml, or see what there is with: kubectl config get-contexts"
                     .to_owned(),
             ),
+            Self::NoCredentials { context, .. } => Some(format!(
+                "see what it waits for, or complains of, with 'kubectl --context={} version', which runs it too",
+                context.escape_debug()
+            )),
             Self::Unauthorized { context, .. } => {
                 Some(format!("log in again, then try 'kubectl --context={} version'", context.escape_debug()))
             }

@@ -7,13 +7,6 @@ use kube::config::{Kubeconfig, KubeconfigError};
 
 use super::ConnectError;
 
-/// The program that gives the context's credentials, if one does.
-pub(super) fn program_of(kubeconfig: &Kubeconfig, context: &str) -> Option<String> {
-    let context = kubeconfig.contexts.iter().find(|named| named.name == context)?.context.as_ref()?;
-    let user = kubeconfig.auth_infos.iter().find(|named| Some(&named.name) == context.user.as_ref())?;
-    user.auth_info.as_ref()?.exec.as_ref()?.command.clone()
-}
-
 /// Whether the context's cluster is reached through a proxy that the kubeconfig names.
 pub(super) fn names_proxy(kubeconfig: &Kubeconfig, context: &str) -> bool {
     let context = kubeconfig.contexts.iter().find(|named| named.name == context);

@@ -36,16 +36,7 @@ pub(super) fn of_set(step: Step) -> impl Fn(SetError) -> Failure {
 
 pub(super) fn of_connection(error: &ConnectError) -> Failure {
     let failure = Failure::of_nobody(Step::Plan, error.to_string()).hint(error.hint());
-    match error {
-        // Here is what is wrong, not there.
-        ConnectError::NoKubeconfig { .. }
-        | ConnectError::Unreadable { .. }
-        | ConnectError::NoContext { .. }
-        | ConnectError::Unusable { .. } => failure.fatal(),
-        ConnectError::Unreachable { .. }
-        | ConnectError::Unauthorized { .. }
-        | ConnectError::Refused { .. } => failure,
-    }
+    if error.is_here() { failure.fatal() } else { failure }
 }
 
 /// The objects of rendered files.

@@ -76,6 +76,35 @@ async fn a_proxy_that_the_kubeconfig_names_is_gone_through() {
 }
 
 #[tokio::test]
+async fn a_program_gives_the_token_and_gives_another_when_it_expires() {
+    let cluster = cluster!();
+    let directory = tempfile();
+    let text = std::fs::read_to_string(cluster.kubeconfig()).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let token = config["users"][0]["user"]["token"].as_str().unwrap().to_owned();
+    // Good for one request only.
+    let (given, asked) = (directory.join("given"), directory.join("asked"));
+    let status = serde_json::json!({"token": token, "expirationTimestamp": "2020-01-01T00:00:00Z"});
+    std::fs::write(&given, serde_json::json!({"status": status}).to_string()).unwrap();
+    let script = format!("echo >>{}; cat {}", asked.display(), given.display());
+    config["users"][0]["user"] = serde_json::json!({"exec": {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "interactiveMode": "Never",
+        "command": "sh",
+        "args": ["-c", script],
+    }});
+    let path = directory.join("with-program");
+    std::fs::write(&path, config.to_string()).unwrap();
+    let connection = try_open(&path).await.unwrap();
+    let resources = Resources::discover(&connection).await.unwrap();
+    assert!(resources.find("apps", "v1", "Deployment").is_some());
+    assert!(std::fs::read_to_string(asked).unwrap().lines().count() > 2);
+    std::fs::write(&given, "nothing").unwrap();
+    let error = Resources::discover(&connection).await.err().unwrap().to_string();
+    assert!(error.contains("the program for credentials 'sh' prints none"), "{error}");
+}
+
+#[tokio::test]
 async fn a_connection_that_breaks_for_a_moment_is_no_failure() {
     let cluster = cluster!();
     let proxy = cluster.proxy();

@@ -1,0 +1,346 @@
+//! Credentials that a program gives, as a kubeconfig asks for them with `exec`.
+//!
+//! It is run [as kubectl runs it][1], but never longer than it may take: a program that waits for somebody who is not there
+//! must hold up no deployment, and is not left running. What it prints is secret; what it complains of is not.
+//!
+//! [1]: https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins
+
+use std::io::{IsTerminal, Read};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{AUTHORIZATION, HeaderValue};
+use http::{Request, Response};
+use jiff::{SignedDuration, Timestamp};
+use kube::Client;
+use kube::client::Body;
+use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::{Value, json};
+
+/// How long the program may take where nobody can answer what it asks.
+const LIMIT: Duration = Duration::from_secs(30);
+/// How long it may take where somebody may have to log in.
+const LIMIT_OF_PEOPLE: Duration = Duration::from_secs(180);
+/// The same for credentials that replace others, in the middle of a request.
+const LIMIT_OF_REFRESH: Duration = Duration::from_secs(10);
+/// How long before they expire credentials are replaced.
+const AHEAD: SignedDuration = SignedDuration::from_secs(60);
+/// How often is looked whether the program has ended.
+const PAUSE: Duration = Duration::from_millis(10);
+/// More than any credentials.
+const MOST: u64 = 1 << 20;
+
+/// Why a program gives no credentials.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the program for credentials '{}' {why}", program.escape_debug())]
+pub struct NoCredentials {
+    /// The program.
+    pub program: String,
+    /// What came of it.
+    pub why: Fault,
+}
+
+/// What came of a program that gives no credentials.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// It could not be run.
+    #[error("cannot be run: {0}")]
+    NotRun(String),
+    /// It failed.
+    #[error("ended with {status}{}", .complaint.as_ref().map(|line| format!(": {}", plain(line))).unwrap_or_default())]
+    Failed {
+        /// How it ended.
+        status: ExitStatus,
+        /// The first line of what it complained of.
+        complaint: Option<String>,
+    },
+    /// It did not end.
+    #[error("gave none within {seconds} s and was ended")]
+    Silent {
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// It printed something else.
+    #[error("prints none")]
+    NotUnderstood,
+}
+
+fn plain(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// A program that gives credentials, as a kubeconfig names it.
+#[derive(Clone)]
+pub(super) struct Program {
+    config: Arc<ExecConfig>,
+}
+
+/// What such a program gives.
+pub(super) struct Given {
+    program: Program,
+    token: Option<HeaderValue>,
+    expires: Option<Timestamp>,
+    /// A certificate and its key.
+    identity: Option<(String, String)>,
+}
+
+impl Program {
+    /// Takes the program out of what a kubeconfig says of a user, if it is what counts there.
+    pub(super) fn take(auth: &mut AuthInfo) -> Option<Self> {
+        let exec = auth.exec.take()?;
+        let has_other = auth.auth_provider.is_some()
+            || auth.username.is_some() && auth.password.is_some()
+            || auth.token.is_some()
+            || auth.token_file.is_some();
+        (!has_other).then(|| Self { config: Arc::new(exec) })
+    }
+
+    /// Asks it for the first time.
+    pub(super) async fn ask(&self) -> Result<Given, NoCredentials> {
+        self.ask_within(if self.is_interactive() { LIMIT_OF_PEOPLE } else { LIMIT }).await
+    }
+
+    /// Asks it; it is ended with this future, too.
+    async fn ask_within(&self, limit: Duration) -> Result<Given, NoCredentials> {
+        struct Dropped(Arc<AtomicBool>);
+        impl Drop for Dropped {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let dropped = Dropped(Arc::default());
+        let (program, is_dropped) = (self.clone(), Arc::clone(&dropped.0));
+        let asked = tokio::task::spawn_blocking(move || program.run(limit, &is_dropped)).await;
+        asked.unwrap_or_else(|error| Err(Fault::NotRun(error.to_string()))).map_err(|why| {
+            let program = self.config.command.clone().unwrap_or_default();
+            NoCredentials { program, why }
+        })
+    }
+
+    /// Whether it may ask who sits there.
+    fn is_interactive(&self) -> bool {
+        self.config.interactive_mode != Some(ExecInteractiveMode::Never) && std::io::stdin().is_terminal()
+    }
+
+    fn run(&self, limit: Duration, is_dropped: &AtomicBool) -> Result<Given, Fault> {
+        let mut running = Running::start(self.command()?, self.is_interactive(), limit)?;
+        let status = running.end(is_dropped)?;
+        let printed = running.all_of(&running.printed)?;
+        running.is_done = true;
+        if !status.success() {
+            let complaint = running.all_of(&running.complaint).unwrap_or_default();
+            let complaint = String::from_utf8_lossy(&complaint).trim().lines().next().map(str::to_owned);
+            return Err(Fault::Failed { status, complaint });
+        }
+        self.read(&printed).ok_or(Fault::NotUnderstood)
+    }
+
+    fn command(&self) -> Result<Command, Fault> {
+        let config = &self.config;
+        let program = config.command.as_ref().ok_or_else(|| Fault::NotRun("it has no name".to_owned()))?;
+        let mut command = Command::new(program);
+        command.args(config.args.iter().flatten());
+        let variables = config.env.iter().flatten();
+        command.envs(variables.filter_map(|variable| Some((variable.get("name")?, variable.get("value")?))));
+        let mut spec = json!({"interactive": self.is_interactive()});
+        if config.provide_cluster_info {
+            let cluster = serde_json::to_value(&config.cluster);
+            spec["cluster"] = cluster.map_err(|error| Fault::NotRun(error.to_string()))?;
+        }
+        let info = json!({"apiVersion": config.api_version, "kind": "ExecCredential", "spec": spec});
+        command.env("KUBERNETES_EXEC_INFO", info.to_string());
+        Ok(command)
+    }
+
+    fn read(&self, printed: &[u8]) -> Option<Given> {
+        let printed: Value = serde_json::from_slice(printed).ok()?;
+        let text = |key: &str| printed["status"][key].as_str().map(str::to_owned);
+        let expires = match text("expirationTimestamp") {
+            Some(expires) => Some(expires.parse().ok()?),
+            None => None,
+        };
+        let token = match text("token") {
+            Some(token) => {
+                let mut header = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
+                header.set_sensitive(true);
+                Some(header)
+            }
+            None => None,
+        };
+        let identity = text("clientCertificateData").zip(text("clientKeyData"));
+        let is_any = token.is_some() || identity.is_some();
+        is_any.then(|| Given { program: self.clone(), token, expires, identity })
+    }
+}
+
+/// A program that runs, and how much longer it may.
+struct Running {
+    child: Child,
+    /// Whether it leads a group of its own, with all that it starts.
+    leads: bool,
+    /// Whether it has ended and said all: what it has started for later is left alone then.
+    is_done: bool,
+    limit: Duration,
+    deadline: Instant,
+    printed: Receiver<Vec<u8>>,
+    complaint: Receiver<Vec<u8>>,
+}
+
+impl Running {
+    fn start(mut command: Command, is_interactive: bool, limit: Duration) -> Result<Self, Fault> {
+        command.stdout(Stdio::piped());
+        if !is_interactive {
+            // Where somebody is asked it stays in the terminal's group: else it could not read the answer.
+            command.stdin(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+        }
+        let deadline = Instant::now() + limit;
+        let mut child = command.spawn().map_err(|error| Fault::NotRun(error.to_string()))?;
+        let (printed, complaint) = (read_all(child.stdout.take()), read_all(child.stderr.take()));
+        Ok(Self { child, leads: !is_interactive, is_done: false, limit, deadline, printed, complaint })
+    }
+
+    /// Waits for its end.
+    fn end(&mut self, is_dropped: &AtomicBool) -> Result<ExitStatus, Fault> {
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return Ok(status),
+                Ok(None) if Instant::now() >= self.deadline || is_dropped.load(Ordering::Relaxed) => {
+                    return Err(self.silent());
+                }
+                Ok(None) => std::thread::sleep(PAUSE),
+                Err(error) => return Err(Fault::NotRun(error.to_string())),
+            }
+        }
+    }
+
+    /// All of what it wrote there; what it has started may still hold it open.
+    fn all_of(&self, output: &Receiver<Vec<u8>>) -> Result<Vec<u8>, Fault> {
+        match output.recv_timeout(self.deadline.saturating_duration_since(Instant::now())) {
+            Ok(bytes) => Ok(bytes),
+            Err(RecvTimeoutError::Disconnected) => Ok(Vec::new()),
+            Err(RecvTimeoutError::Timeout) => Err(self.silent()),
+        }
+    }
+
+    fn silent(&self) -> Fault {
+        Fault::Silent { seconds: self.limit.as_secs() }
+    }
+}
+
+impl Drop for Running {
+    /// Nothing is left behind of what was waited for in vain.
+    fn drop(&mut self) {
+        if self.is_done {
+            return;
+        }
+        let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).filter(|_| self.leads);
+        // What is not there any more needs no end.
+        group.and_then(|group| kill_process_group(group, Signal::KILL).ok());
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn read_all(output: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    if let Some(output) = output {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            drop(output.take(MOST).read_to_end(&mut bytes));
+            drop(sender.send(bytes));
+        });
+    }
+    receiver
+}
+
+impl Given {
+    /// Lets connections be made with the certificate, if it is one.
+    pub(super) fn identify(&self, auth: &mut AuthInfo) {
+        if let Some((certificate, key)) = &self.identity {
+            auth.client_certificate_data = Some(STANDARD.encode(certificate));
+            auth.client_key_data = Some(STANDARD.encode(key).into());
+        }
+    }
+
+    /// The same client, whose requests bear the token, if it is one; a new one whenever the old one is about to expire.
+    pub(super) fn sent_with(self, client: Client) -> Client {
+        let Some(header) = self.token else { return client };
+        let token = Arc::new(Token {
+            program: self.program,
+            held: Mutex::new((header, self.expires)),
+            gate: tokio::sync::Mutex::default(),
+        });
+        let namespace = client.default_namespace().to_owned();
+        let send = move |mut request: Request<Body>| {
+            let (client, token) = (client.clone(), Arc::clone(&token));
+            async move {
+                request.headers_mut().insert(AUTHORIZATION, token.header().await?);
+                let answer: Response<Body> = client.send(request).await?;
+                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(answer)
+            }
+        };
+        Client::new(tower::service_fn(send), namespace)
+    }
+}
+
+/// A token that is replaced before it expires.
+struct Token {
+    program: Program,
+    held: Mutex<(HeaderValue, Option<Timestamp>)>,
+    /// Who replaces it.
+    gate: tokio::sync::Mutex<()>,
+}
+
+impl Token {
+    async fn header(&self) -> Result<HeaderValue, NoCredentials> {
+        let (header, left) = self.current();
+        if left.is_none_or(|left| left > AHEAD) {
+            return Ok(header);
+        }
+        let is_valid = |left: Option<SignedDuration>| left.is_none_or(|left| left.is_positive());
+        let _gate = match self.gate.try_lock() {
+            Ok(gate) => gate,
+            // Somebody is at it, and the old one will do.
+            Err(_) if is_valid(left) => return Ok(header),
+            Err(_) => self.gate.lock().await,
+        };
+        let (header, left) = self.current();
+        if left.is_none_or(|left| left > AHEAD) {
+            return Ok(header);
+        }
+        let new = match self.program.ask_within(LIMIT_OF_REFRESH).await {
+            Ok(Given { token: Some(new), expires, .. }) => {
+                *self.lock() = (new.clone(), expires);
+                return Ok(new);
+            }
+            Ok(_) => Fault::NotUnderstood,
+            Err(error) => error.why,
+        };
+        if is_valid(left) {
+            return Ok(header);
+        }
+        let program = self.program.config.command.clone().unwrap_or_default();
+        Err(NoCredentials { program, why: new })
+    }
+
+    /// The token, and how much longer it is valid, if that is limited.
+    fn current(&self) -> (HeaderValue, Option<SignedDuration>) {
+        let held = self.lock();
+        (held.0.clone(), held.1.map(|expires| expires.duration_since(Timestamp::now())))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (HeaderValue, Option<Timestamp>)> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+#[path = "credentials_tests.rs"]
+mod tests;

@@ -1,0 +1,119 @@
+use std::path::PathBuf;
+
+use super::*;
+
+/// A shell that does that.
+fn shell(script: &str) -> Program {
+    let exec =
+        json!({"command": "sh", "args": ["-c", script], "apiVersion": "v1", "interactiveMode": "Never"});
+    let mut auth = AuthInfo { exec: serde_json::from_value(exec).unwrap(), ..AuthInfo::default() };
+    Program::take(&mut auth).unwrap()
+}
+
+fn file(name: &str) -> PathBuf {
+    let directory = std::env::temp_dir().join(format!("git-deploy-credentials-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    directory.join(name)
+}
+
+/// Credentials that expire in so many seconds, with the number of times that they were asked for.
+fn counted(name: &str, seconds: i64) -> Program {
+    let path = file(name);
+    let expires = Timestamp::now() + SignedDuration::from_secs(seconds);
+    shell(&format!(
+        "echo >>{0}; echo '{{\"status\":{{\"token\":\"'$(wc -l <{0})'\",\"expirationTimestamp\":\"{expires}\"}}}}'",
+        path.display()
+    ))
+}
+
+async fn fault(program: &Program, limit: Duration) -> String {
+    program.ask_within(limit).await.err().unwrap().to_string()
+}
+
+/// Whether it runs; what has ended and was not asked for its end does not.
+fn runs(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.trim_start().starts_with(['Z', 'X']) && !rest.is_empty())
+}
+
+#[tokio::test]
+async fn a_program_that_hangs_is_ended_with_all_that_it_has_started() {
+    let pids = file("pids");
+    let hangs = shell(&format!("sleep 600 & echo $$ $! >{}; wait", pids.display()));
+    let begin = Instant::now();
+    let told = fault(&hangs, Duration::from_secs(1)).await;
+    assert_eq!(told, "the program for credentials 'sh' gave none within 1 s and was ended");
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    let pids = std::fs::read_to_string(pids).unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(pids.split_whitespace().count() == 2 && !pids.split_whitespace().any(runs), "{pids}");
+}
+
+#[tokio::test]
+async fn a_program_that_nobody_waits_for_any_more_is_ended() {
+    let pids = file("dropped");
+    let hangs = shell(&format!("echo $$ >{}; sleep 600", pids.display()));
+    let asked = tokio::time::timeout(Duration::from_millis(500), hangs.ask_within(LIMIT)).await;
+    assert!(asked.is_err());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let pid = std::fs::read_to_string(pids).unwrap();
+    assert!(!runs(pid.trim()), "{pid}");
+}
+
+#[tokio::test]
+async fn what_it_has_started_and_left_behind_does_not_keep_it_open() {
+    let leaves = shell("sleep 600 & echo '{\"status\":{\"token\":\"a\"}}'");
+    let told = fault(&leaves, Duration::from_secs(1)).await;
+    assert_eq!(told, "the program for credentials 'sh' gave none within 1 s and was ended");
+}
+
+#[tokio::test]
+async fn a_program_that_fails_is_told_with_what_it_complains_of_and_nothing_that_it_prints() {
+    for (script, told) in [
+        ("echo secret; exit 3", "ended with exit status: 3"),
+        ("echo secret; printf 'log \\033in\\nmore\\n' >&2; exit 3", "ended with exit status: 3: log  in"),
+        ("echo secret", "prints none"),
+        ("echo '{\"status\":{}}'", "prints none"),
+        ("echo '{\"status\":{\"token\":\"a\",\"expirationTimestamp\":\"soon\"}}'", "prints none"),
+    ] {
+        let program = shell(script);
+        assert_eq!(
+            fault(&program, LIMIT).await,
+            format!("the program for credentials 'sh' {told}"),
+            "{script}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn it_is_told_what_kubectl_tells_it() {
+    let program = shell(
+        "echo \"{\\\"status\\\":{\\\"token\\\":\\\"$(echo \"$KUBERNETES_EXEC_INFO\" | tr -d '\\\" {}')\\\"}}\"",
+    );
+    let given = program.ask().await.ok().unwrap();
+    let told = given.token.unwrap();
+    assert_eq!(told, "Bearer apiVersion:v1,kind:ExecCredential,spec:interactive:false");
+}
+
+#[tokio::test]
+async fn a_token_is_replaced_before_it_expires_and_not_sooner() {
+    for (seconds, second) in [(3600, "Bearer 1"), (30, "Bearer 2"), (-1, "Bearer 2")] {
+        let given = counted(&format!("count{seconds}"), seconds).ask().await.ok().unwrap();
+        let token = Token {
+            program: given.program,
+            held: Mutex::new((given.token.unwrap(), given.expires)),
+            gate: tokio::sync::Mutex::default(),
+        };
+        assert_eq!(token.header().await.unwrap(), second, "{seconds}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_replaced_is_used_as_long_as_it_is_valid() {
+    for (seconds, is_valid) in [(30, true), (-1, false)] {
+        let expires = Timestamp::now() + SignedDuration::from_secs(seconds);
+        let held = Mutex::new((HeaderValue::from_static("Bearer old"), Some(expires)));
+        let token = Token { program: shell("exit 1"), held, gate: tokio::sync::Mutex::default() };
+        assert_eq!(token.header().await.is_ok(), is_valid);
+    }
+}
