@@ -129,6 +129,11 @@ fn a_program_reads_records_or_objects() {
         output.stdout_contains(
             r#"{"effect":"create","object":{"apiVersion":"apps/v1","kind":"Deployment","namespace":"shop","name":"web"},"validated":true,"diff":"--- /dev/null\n"#,
         );
+        // In the same form as every other command.
+        shop.repo.deploy("deploy-state", &["set", "deployable", "moved"]);
+        shop.deploy(&["--dry-run", "--json"]).success().stdout_contains(
+            r#"{"effect":"create","object":{"apiVersion":"apps/v1","kind":"Deployment","namespace":"shop","name":"web"},"#,
+        );
         diff(&shop, &["--name-only", "moved"])
             .code_is(1)
             .stdout_contains("Deployment/shop/web\n")

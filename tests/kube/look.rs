@@ -183,7 +183,9 @@ fn who_deploys_just_now_is_told_with_how_far_that_is() {
     status(&shop, &[])
         .code_is(1)
         .stdout_contains("production: stopped")
-        .stdout_contains("nobody works on it");
+        .stdout_contains("nobody works on it")
+        .stdout_contains("  changed by deployment-0002: ConfigMap")
+        .lacks("by hand");
     shop.deploy(&["--abort"]).code_is(1);
     status(&shop, &[]).success().stdout_contains("production: well, deployment-0001 of 'one'");
 }

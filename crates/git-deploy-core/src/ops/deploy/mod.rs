@@ -9,7 +9,8 @@
 //! - `pick` and `rollback` find what is deployed, `claim` gets it a number or takes over what was left behind;
 //! - `run` goes through the phases, `keeping` keeps alive meanwhile what `locks` has taken, `finish` lands it or
 //!   goes back, with what `verdict` writes into notes and ledger; `untold` is for a verdict that nobody was told;
-//! - `diff` and `status` only look; `error` is why there is no verdict.
+//! - `diff` and `status` only look, `hold` says what holds the queue, `former` where deployments went to while deploy.toml
+//!   led elsewhere; `error` is why there is no verdict.
 
 mod claim;
 mod context;

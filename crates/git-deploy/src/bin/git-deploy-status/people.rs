@@ -7,6 +7,7 @@ use git_deploy_cli::shell::Table;
 use git_deploy_cli::{Shell, Text, plan, releases, shell, shell_word, why_held};
 use git_deploy_core::deployment::Phase;
 use git_deploy_core::environment::{Author, Status, Workload};
+use git_deploy_core::ids::DeploymentId;
 use git_deploy_core::ops::deploy::{EnvironmentStatus, Health, Hold, Overview, Remains, UnderWay};
 
 pub(crate) fn show(overview: &Overview, common: &Common, shell: &mut Shell) {
@@ -145,7 +146,7 @@ fn show_status(status: &Status, environment: &EnvironmentStatus, diffs: bool, sh
     }
     for drift in &status.drift {
         let line = Text::from("  ").styled(shell::BAD, drift.what.as_str());
-        shell.line(line.plain(format!("{}: {}", whose(&drift.by), drift.object)));
+        shell.line(line.plain(format!("{}: {}", whose(&drift.by, environment), drift.object)));
     }
     for left in &status.left {
         shell.line(
@@ -164,11 +165,14 @@ fn show_status(status: &Status, environment: &EnvironmentStatus, diffs: bool, sh
     }
 }
 
-fn whose(by: &Author) -> String {
+fn whose(by: &Author, environment: &EnvironmentStatus) -> String {
+    let is_open =
+        |id: &DeploymentId| environment.under_way.iter().any(|under_way| under_way.attempt.id == *id);
     match by {
         Author::Person(None) => " by hand".to_owned(),
         Author::Person(Some(tool)) => format!(" by hand ({tool})"),
         Author::Program(name) => format!(" by '{name}'"),
+        Author::Deployment(Some(id)) if is_open(id) => format!(" by {id}"),
         Author::Deployment(Some(id)) => format!(" by {id}, which failed"),
         Author::Deployment(None) => ", left by an earlier deployment".to_owned(),
     }
