@@ -65,6 +65,22 @@ fn a_wait_that_ends_well_says_so_if_it_was_spoken_of_and_a_program_reads_the_sam
     shop.deploy(&[]).success().lacks("Waiting ").lacks("Ready ");
 }
 
+#[test]
+fn what_only_events_tell_is_told_too() {
+    let cluster = cluster!();
+    let mut shop = in_cluster(cluster, "progress").setting("timeout = \"8s\"").alone(&sandbox!());
+    shop.namespace = shop.namespace.create();
+    shop.namespace.kubectl(&["create", "quota", "small", "--hard=pods=0"]).success();
+    let mut db = deployment("db", "1");
+    db["kind"] = json!("StatefulSet");
+    db["spec"]["serviceName"] = json!("db");
+    shop.release("greedy", &[(MANIFEST, &yaml(&[db]))]);
+    let output = shop.deploy(&[]);
+    let why = "FailedCreate: Create Pod db-0 in StatefulSet db failed error: pods \"db-0\" is forbidden: exceeded quota";
+    output.code_is(70).stdout_contains(&format!("not ready after 8 s: {why}"));
+    output.stderr_contains(&format!("for StatefulSet '{}/db': 0 of 2 pods are new; {why}", shop.namespace));
+}
+
 /// Says of a pod that it is ready, or that it is not any more.
 fn set_ready(namespace: &Namespace<'_>, pod: &str, is_ready: bool) {
     let status = if is_ready { "True" } else { "False" };
@@ -141,7 +157,7 @@ fn pods_that_a_quota_refuses_are_one_event_with_a_count() {
     shop.release("greedy", &[(MANIFEST, &yaml(&[web]))]);
     let output = shop.deploy(&[]);
     output.code_is(75).stdout_contains("its pods cannot be created").stdout_contains("exceeded quota: small");
-    let seen: Vec<_> = output.stderr.lines().filter(|line| line.contains("FailedCreate")).collect();
+    let seen: Vec<_> = output.stderr.lines().filter(|line| line.contains("Seen FailedCreate")).collect();
     assert_eq!(seen.len(), 1, "{output}");
     assert!(seen[0].contains("FailedCreate, ") && seen[0].contains(" times (ReplicaSet 'web-"), "{output}");
     shop.is_sound();

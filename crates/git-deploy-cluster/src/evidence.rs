@@ -51,6 +51,16 @@ pub(crate) async fn events(connection: &Connection, suspects: &[Suspect]) -> Vec
     }
 }
 
+/// The last warning about some objects that is not older than that; none where events cannot be read.
+pub(crate) async fn warning(connection: &Connection, suspects: &[Suspect], since: &str) -> Option<String> {
+    let reading = join_all(suspects.iter().map(|suspect| events_of(connection, suspect)));
+    let answers = tokio::time::timeout(LIMIT, reading).await.ok()?;
+    let events = answers.into_iter().flatten().flatten();
+    let is_about_this = |event: &Value| text(event, "/type") == "Warning" && last_seen(event) >= since;
+    let newest = events.filter(is_about_this).max_by(|one, other| last_seen(one).cmp(last_seen(other)))?;
+    Some(format!("{}: {}", one_line(text(&newest, "/reason")), said(&newest)))
+}
+
 async fn events_of(connection: &Connection, suspect: &Suspect) -> Result<Vec<Value>, ApiError> {
     let resource = ApiResource {
         group: String::new(),

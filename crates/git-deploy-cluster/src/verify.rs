@@ -6,6 +6,7 @@
 //!
 //! All that runs is part of the one future: whoever drops it ends every watch.
 
+mod heard;
 mod scene;
 mod told;
 
@@ -167,6 +168,7 @@ pub async fn until_ready(
         tokio::select! {
             verdict = verdict => verdict,
             never = ear.listen() => match never {},
+            never = scene.heard.ask(connection, &scene) => match never {},
         }
     });
     // What the cluster has to say is read when the verdict is there, and takes nothing from the time for it.
@@ -293,11 +295,12 @@ async fn late(connection: &Connection, scene: &Scene<'_>, timeout: Duration) -> 
     let waiting = scene.look(usize::MAX).waiting;
     let suspects: Vec<_> = waiting.iter().take(3).flat_map(|left| scene.suspects(left.index)).collect();
     let cause = waiting.iter().find_map(|left| left.cause.clone());
+    let heard = waiting.iter().find_map(|left| left.heard.clone());
     NotReady::TimedOut {
         timeout,
         waiting: waiting.into_iter().map(|left| (left.id, left.what)).collect(),
         blame: cause.as_ref().map_or(Blame::Nobody, |trouble| blame(trouble.origin)),
-        cause: cause.map(|trouble| trouble.reason),
+        cause: cause.map(|trouble| trouble.reason).or(heard),
         evidence: evidence::events(connection, &suspects).await,
     }
 }

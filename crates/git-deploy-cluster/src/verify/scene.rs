@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
 use git_deploy_manifest::ObjectId;
+use git_deploy_manifest::fields::MANAGER;
 use git_deploy_manifest::readiness::{
     Around, Health, Patience, Surroundings, Trouble, Wait, blocking_pod, controller_of, first_cause,
     is_final, is_inert, judge, needs,
 };
-use git_deploy_manifest::value::{annotation, is_true, mapping, namespace, text, uid};
+use git_deploy_manifest::value::{annotation, is_true, items, mapping, namespace, text, uid};
 use http::Method;
 use kube::core::discovery::ApiResource;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::heard::Heard;
 use super::{End, NotReady};
 use crate::connect::{Connection, request};
 use crate::evidence::Suspect;
@@ -43,6 +45,7 @@ pub(super) struct Scene<'a> {
     inert: BTreeMap<Key, Store>,
     clock: Mutex<Clock>,
     discovery: Mutex<Discovery>,
+    pub(super) heard: Heard,
     /// Which objects were ready and stay so, whatever becomes of them.
     done: Mutex<HashSet<usize>>,
 }
@@ -72,6 +75,15 @@ pub(super) struct Left {
     pub(super) what: String,
     /// What can be seen of that in its pods, where that was looked for.
     pub(super) cause: Option<Trouble>,
+    /// What its events say where nothing can be seen.
+    pub(super) heard: Option<String>,
+}
+
+impl Left {
+    /// Why it is not ready, as far as anybody knows.
+    pub(super) fn why(&self) -> Option<String> {
+        self.cause.as_ref().map(|cause| cause.reason.clone()).or_else(|| self.heard.clone())
+    }
 }
 
 /// Since when each trouble has been there, by our own clock.
@@ -110,8 +122,8 @@ impl<'a> Scene<'a> {
                     .or_insert_with(|| Shelf { store: Store::new(resource, namespace), is_required: false });
             }
         }
-        let (clock, discovery, done) = Default::default();
-        Scene { applied, patience, shelves, inert, clock, discovery, done }
+        let (clock, discovery, heard, done) = Default::default();
+        Scene { applied, patience, shelves, inert, clock, discovery, heard, done }
     }
 
     pub(super) fn stores(&self) -> impl Iterator<Item = (&Store, bool)> {
@@ -145,7 +157,7 @@ impl<'a> Scene<'a> {
                 }
                 Health::Waiting(Wait { what, warning }) => {
                     standing.warnings.extend(warning.map(|warning| format!("{id}: {warning}")));
-                    standing.waiting.push(Left { index, id: id.clone(), what, cause: None });
+                    standing.waiting.push(Left { index, id: id.clone(), what, cause: None, heard: None });
                     let pods = self.blocking(&eye, applied);
                     if !pods.is_empty() {
                         standing.blocked.get_or_insert((index, pods));
@@ -157,9 +169,11 @@ impl<'a> Scene<'a> {
             }
         }
         standing.waiting.sort_by_key(|left| is_consequence(&left.id));
-        for left in standing.waiting.iter_mut().take(closely) {
+        let closely = closely.min(standing.waiting.len());
+        for left in &mut standing.waiting[..closely] {
             left.cause = self.cause(&eye, &self.applied[left.index]);
         }
+        self.heard.explain(&mut standing.waiting[..closely]);
         lock(&self.clock).end_of_look();
         standing
     }
@@ -265,6 +279,13 @@ impl<'a> Scene<'a> {
             Some((store.what(), silence, why.map(ToString::to_string)))
         });
         silences.max_by_key(|(_, silence, _)| *silence)
+    }
+
+    /// When an object was last applied, by the server's clock; what was said of it before is not about this.
+    pub(super) fn since(&self, index: usize) -> &'a str {
+        let entries = items(&self.applied[index].live, "/metadata/managedFields");
+        let ours = entries.iter().filter(|entry| text(entry, "/manager") == MANAGER);
+        ours.map(|entry| text(entry, "/time")).max().unwrap_or_default()
     }
 
     /// An object, what it made, and what that made: whose events may say why.

@@ -41,7 +41,7 @@ pub struct Waiting {
     pub object: ObjectId,
     /// What is missing.
     pub what: String,
-    /// The first cause that can be seen, in its pods; of the first few only.
+    /// The first cause that can be seen in its pods, or else what its events say; of the first few only.
     pub why: Option<String>,
 }
 
@@ -71,7 +71,7 @@ impl<'a> Told<'a> {
         let waiting = standing.waiting.iter().map(|left| Waiting {
             object: left.id.clone(),
             what: left.what.clone(),
-            why: left.cause.as_ref().map(|cause| cause.reason.clone()),
+            why: left.why(),
         });
         let progress =
             Progress::Standing { ready: standing.ready, wanted: standing.wanted, waiting: waiting.collect() };

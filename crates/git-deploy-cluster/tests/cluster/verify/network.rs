@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use git_deploy_cluster::{NotReady, Progress};
+use git_deploy_cluster::{NotReady, Progress, REQUEST_TIMEOUT};
 use git_deploy_core::deployment::Blame;
 use git_deploy_testkit::cluster;
 use git_deploy_testkit::cluster::Options;
@@ -94,7 +94,8 @@ async fn a_watch_that_went_silent_is_noticed_by_the_second_list() {
     let waited = wait_while(wait(&connection, &applied, limits()), SOON, move || proxy.forget()).await;
     assert_eq!(waited.result, Ok(Vec::new()));
     assert!(waited.took > Duration::from_secs(5), "nothing came meanwhile: {:?}", waited.took);
-    assert!(waited.took < Duration::from_secs(20), "{:?}", waited.took);
+    // One request may still be sent over a connection that was forgotten, and is given up.
+    assert!(waited.took < Duration::from_secs(20) + REQUEST_TIMEOUT, "{:?}", waited.took);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
