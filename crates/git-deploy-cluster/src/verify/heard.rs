@@ -6,14 +6,15 @@ use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::scene::{Left, Scene};
 use crate::connect::Connection;
 use crate::evidence;
 
-/// What is ready by then is not asked about.
-const FIRST: Duration = Duration::from_secs(2);
+/// As long as one object after another becomes ready nothing needs to be explained; and events are what an API server
+/// reads most slowly.
+const STANDSTILL: Duration = Duration::from_secs(2);
 
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -25,11 +26,18 @@ const SUSPECTS: usize = 3;
 pub(super) struct Heard {
     unexplained: Mutex<Vec<usize>>,
     of: Mutex<HashMap<usize, String>>,
+    /// How many objects are ready, and since when it is so many.
+    ready: Mutex<(usize, Option<Instant>)>,
 }
 
 impl Heard {
-    /// Notes of which of the first few nothing is known, and tells what was heard of them.
-    pub(super) fn explain(&self, waiting: &mut [Left]) {
+    /// Notes how many are ready, and of which of the first few others nothing is known; tells what was heard of those.
+    pub(super) fn explain(&self, ready: usize, waiting: &mut [Left]) {
+        let mut since = lock(&self.ready);
+        if since.0 != ready || since.1.is_none() {
+            *since = (ready, Some(Instant::now()));
+        }
+        drop(since);
         let of = lock(&self.of);
         let mut unexplained = Vec::new();
         for left in waiting.iter_mut().filter(|left| left.cause.is_none()) {
@@ -41,8 +49,12 @@ impl Heard {
 
     /// Asks now and then, for ever.
     pub(super) async fn ask(&self, connection: &Connection, scene: &Scene<'_>) -> Infallible {
-        sleep(FIRST).await;
         loop {
+            let stands = lock(&self.ready).1.map_or(Duration::ZERO, |since| since.elapsed());
+            if stands < STANDSTILL {
+                sleep(STANDSTILL - stands).await;
+                continue;
+            }
             let unexplained = lock(&self.unexplained).clone();
             for index in unexplained {
                 let suspects = scene.suspects(index);

@@ -173,7 +173,7 @@ impl<'a> Scene<'a> {
         for left in &mut standing.waiting[..closely] {
             left.cause = self.cause(&eye, &self.applied[left.index]);
         }
-        self.heard.explain(&mut standing.waiting[..closely]);
+        self.heard.explain(standing.ready, &mut standing.waiting[..closely]);
         lock(&self.clock).end_of_look();
         standing
     }
