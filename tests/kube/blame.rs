@@ -225,6 +225,73 @@ fn a_quota_that_has_no_room_for_what_one_branch_brings_stages_that_one() {
     waits(&shop, &["four"], "exceeded quota: few", "have the quota raised");
 }
 
+/// Straight onto base, past all queues.
+fn push_to_base(shop: &ClusterShop<'_>, path: &str, objects: &[Value]) {
+    shop.on_master(path, &yaml(objects));
+}
+
+#[test]
+fn what_came_onto_base_past_the_queue_stages_nobody() {
+    let cluster = cluster!();
+    let shop = shop(cluster, &[config_map("colours", "1")]);
+    shop.namespace.apply(&yaml(&[config_map("theirs", "of others")]));
+    push_to_base(&shop, "deploy/theirs.yaml", &[config_map("theirs", "1")]);
+    for name in ["two", "three", "four"] {
+        release_beside(&shop, name, &[config_map(name, "1")]);
+    }
+    let hint = "'master' has it, and so has every branch on it: give it another name";
+    for _ in 0..2 {
+        let reason = "/theirs' is there already and was not deployed by git-deploy";
+        waits(&shop, &["two", "three", "four"], reason, hint);
+    }
+    // A branch that mends it goes on, by its name; what base has then is no longer in the way of the others.
+    shop.release_without("mends", "deploy/theirs.yaml");
+    shop.deploy(&["mends"]).success();
+    shop.deploy(&[]).success();
+    assert_eq!(["mends", "two"].map(|branch| shop.state(branch)), ["deployed", "deployed"]);
+    // What a branch brings itself is its own still.
+    shop.namespace.apply(&yaml(&[config_map("more", "of others")]));
+    release_beside(&shop, "brings", &[config_map("more", "1")]);
+    shop.repo.deploy("deploy-state", &["set", "development", "three", "four"]);
+    is_staged(&shop, "brings", "deployment-0004", "/more' is there already");
+}
+
+#[test]
+fn what_the_cluster_does_not_take_of_base_stages_nobody() {
+    let cluster = cluster!();
+    let shop = shop(cluster, &[config_map("colours", "1")]);
+    let mut wrong = deployment("wrong", "1");
+    wrong["spec"]["replicas"] = json!(-1);
+    push_to_base(&shop, "deploy/wrong.yaml", &[wrong.clone()]);
+    release_beside(&shop, "two", &[config_map("two", "1")]);
+    let hint = "'master' has it as it is, and so has every branch on it";
+    waits(&shop, &["two"], "/wrong'", hint);
+    // Whoever has written it otherwise, and not well, has written it.
+    wrong["spec"]["replicas"] = json!(-2);
+    shop.repo.deploy("deploy-state", &["set", "development", "two"]);
+    shop.release("worse", &[("deploy/wrong.yaml", &yaml(&[wrong]))]);
+    is_staged(&shop, "worse", "deployment-0002", "/wrong'");
+    push_to_base(&shop, "deploy/wrong.yaml", &[widget("nowhere.example.org", "a")]);
+    shop.repo.deploy("deploy-state", &["set", "deployable", "two"]);
+    let hint = "'master' has objects of that kind";
+    waits(&shop, &["two"], "does not know the kind 'Widget'", hint);
+}
+
+#[test]
+fn what_base_has_on_a_first_deployment_stages_nobody_and_what_a_branch_brings_stages_that_one() {
+    let cluster = cluster!();
+    let namespace = cluster.namespace("blame").create();
+    let opening = in_cluster(cluster, "blame").into_namespace(namespace);
+    let shop = opening.file(MANIFEST, yaml(&[config_map("theirs", "1")])).with_remote(&sandbox!());
+    shop.namespace.apply(&yaml(&[config_map("theirs", "of others"), config_map("more", "of others")]));
+    release_beside(&shop, "two", &[config_map("two", "1")]);
+    waits(&shop, &["two"], "/theirs' is there already", "'master' has it");
+    push_to_base(&shop, MANIFEST, &[config_map("colours", "1")]);
+    release_beside(&shop, "three", &[config_map("more", "1")]);
+    shop.deploy(&[]).success();
+    is_staged(&shop, "three", "deployment-0002", "/more' is there already");
+}
+
 /// A kubeconfig for alice, who may do everything to these in the namespace.
 fn alice(shop: &ClusterShop<'_>, resources: &str) -> PathBuf {
     grant(shop, resources);

@@ -28,7 +28,7 @@ use crate::prune::{self, PlannedDeletion, PruneOptions};
 use crate::target::Target;
 
 use absent::absent;
-pub(crate) use blame::{Ground, Novelty, blame};
+pub(crate) use blame::{Ground, Novelty, Origin, blame};
 pub(crate) use compared::Compared;
 pub(crate) use ownership::{Owner, owner};
 use single::{Planner, Seen};

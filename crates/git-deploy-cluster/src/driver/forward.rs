@@ -40,7 +40,7 @@ impl ClusterDriver<'_> {
         let planned = self.state.borrow_mut().forward.take();
         let mut forward = match planned {
             Some(forward) => forward,
-            None => self.plan_forward(&held.against(), rendered, work.pulse)?,
+            None => self.plan_forward(&held.against(), rendered, &|| None, work.pulse)?,
         };
         // The number was not known when it was planned.
         if let Some(cause) = &self.state.borrow().cause {

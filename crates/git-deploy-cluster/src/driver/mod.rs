@@ -24,8 +24,8 @@ use git_deploy_core::config::Settings;
 use git_deploy_core::config::deploy_toml::{Environment, FirstFailure, Prune, Target as Place};
 use git_deploy_core::deployment::{Close, Failure, Step};
 use git_deploy_core::environment::{
-    Custody, Driver, Leftover, NotTaken, Plan, Previous, Pulse, Rendered, Renderer, Restored, Standing,
-    Status, Work, kept,
+    Custody, Driver, Leftover, NotTaken, OfBase, Plan, Previous, Pulse, Rendered, Renderer, Restored,
+    Standing, Status, Work, kept,
 };
 use git_deploy_core::git::Repository;
 use git_deploy_core::ids::{CommitId, DeploymentId, EnvironmentName};
@@ -220,13 +220,13 @@ impl Driver for ClusterDriver<'_> {
         Ok(self.found_before(id))
     }
 
-    fn plan(&self, rendered: &Rendered, pulse: &dyn Pulse) -> Result<Plan, Failure> {
+    fn plan(&self, rendered: &Rendered, base: &OfBase<'_>, pulse: &dyn Pulse) -> Result<Plan, Failure> {
         let forward = match self.planned_before(rendered) {
             Some(forward) => forward,
             None => {
                 let session = self.session(pulse)?;
                 let against = self.against(session).ok_or_else(|| not_held(Step::Plan))?;
-                self.plan_forward(&against, rendered, pulse)?
+                self.plan_forward(&against, rendered, base, pulse)?
             }
         };
         let told = said::told(&forward);

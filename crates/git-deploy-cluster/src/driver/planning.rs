@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use git_deploy_core::config::deploy_toml::Prune;
 use git_deploy_core::deployment::{Failure, Step};
-use git_deploy_core::environment::{Pulse, Rendered, kept};
+use git_deploy_core::environment::{OfBase, Pulse, Rendered, kept};
 use git_deploy_manifest::{GroupKind, Object, ObjectId, is_one_time, is_redacted};
 
 use super::ClusterDriver;
@@ -14,7 +14,7 @@ use super::said::objects;
 use super::state::{Against, Forward, Session};
 use crate::access::{Need, needs_of, require_access};
 use crate::discovery::TargetProblem;
-use crate::plan::{Compared, PlanOptions, Planned, plan};
+use crate::plan::{Compared, Origin, PlanOptions, Planned, plan};
 use crate::prune::PruneOptions;
 use crate::set::Parent;
 use crate::target::Target;
@@ -36,6 +36,7 @@ impl ClusterDriver<'_> {
         &self,
         against: &Against,
         rendered: &Rendered,
+        base: &OfBase<'_>,
         pulse: &dyn Pulse,
     ) -> Result<Forward, Failure> {
         let objects = objects(rendered)?;
@@ -47,16 +48,23 @@ impl ClusterDriver<'_> {
         planned.map_err(|refused| {
             // Whoever goes back has no branch that could be to blame.
             let is_rollback = self.state.borrow().is_rollback;
-            let compared = if is_rollback { None } else { self.compared(&objects, &rendered.images) };
+            let compared = if is_rollback { None } else { self.compared(&objects, &rendered.images, base) };
             refused.said(&against.session.resources, compared.as_ref())
         })
     }
 
-    /// What is to be applied, held against what the latest success had applied. None where that cannot be known.
-    fn compared(&self, now: &[Object], images: &[String]) -> Option<Compared> {
+    /// What is to be applied, held against what the latest success had applied, and what base has. None where neither is
+    /// known.
+    fn compared(&self, now: &[Object], images: &[String], base: &OfBase<'_>) -> Option<Compared> {
+        let of_base = || Some((Origin::Base(self.settings.base.short().to_owned()), objects(&base()?).ok()?));
+        let before: Vec<_> = self.of_latest().into_iter().chain(of_base()).collect();
+        (!before.is_empty()).then(|| Compared::new(&self.cluster.namespace, images, &before, now))
+    }
+
+    fn of_latest(&self) -> Option<(Origin, Vec<Object>)> {
         let (latest, kept) = self.state.borrow().latest.clone()?;
-        let before = kept::read(self.repository, kept).ok().and_then(|kept| objects(&kept).ok())?;
-        Some(Compared::new(latest, &self.cluster.namespace, images, &before, now))
+        let before = kept::read(self.repository, kept).ok()?;
+        Some((Origin::Latest(latest), objects(&before).ok()?))
     }
 
     fn purpose(&self) -> Purpose {
@@ -113,7 +121,7 @@ impl ClusterDriver<'_> {
             let planned = planned.map_err(Refused::Plan)?;
             self.require_deleting(session, &planned, &wanted).await?;
             let record = parent.as_ref().map(Parent::record);
-            Ok::<_, Refused>((planned, self.plan_jobs(session, &view, record, jobs).await?))
+            Ok::<_, Refused>((planned, self.plan_jobs(session, &view, record, jobs, purpose).await?))
         };
         let (mut planned, jobs) = self.run(Step::Plan, pulse, async { Ok(work.await) })??;
         planned.deletions.retain(|deletion| !wanted.iter().any(|target| target.id.is_same(&deletion.id)));

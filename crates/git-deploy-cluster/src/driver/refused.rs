@@ -5,7 +5,7 @@ use git_deploy_core::deployment::{Blame, Failure, Step};
 use crate::access::AccessError;
 use crate::discovery::{Resources, TargetProblem};
 use crate::jobs::JobError;
-use crate::plan::{Compared, Ground, Novelty, PlanError, PlanProblem, blame};
+use crate::plan::{Compared, Ground, Novelty, Origin, PlanError, PlanProblem, blame};
 
 /// Why there is no plan.
 pub(super) enum Refused {
@@ -40,7 +40,7 @@ struct Reason {
 }
 
 impl Refused {
-    /// What is said of it. `compared` is what the latest success had applied; without it nobody knows what is new.
+    /// What is said of it. Without `compared` nobody knows what is new.
     pub(super) fn said(self, resources: &Resources, compared: Option<&Compared>) -> Failure {
         match self {
             Self::Other(failure) => failure,
@@ -64,14 +64,12 @@ impl Refused {
 impl Reason {
     fn of_target(problem: &TargetProblem, compared: Option<&Compared>) -> Self {
         let novelty = compared.map_or(Novelty::Unknown, |compared| compared.of_target(problem));
-        let hint = match (problem, compared) {
+        let hint = match (problem, novelty) {
             (TargetProblem::OutOfBounds { why, .. }, _) => why.hint().map(str::to_owned),
-            (TargetProblem::UnknownKind { .. }, Some(compared)) if novelty == Novelty::Old => {
-                let latest = compared.latest();
-                Some(format!(
-                    "{latest} had objects of that kind: have it defined again in the cluster, {WITHOUT}"
-                ))
+            (TargetProblem::UnknownKind { .. }, Novelty::Old(origin)) => {
+                Some(format!("{origin} objects of that kind: have it defined in the cluster, or {WITHOUT}"))
             }
+            (TargetProblem::Twice { .. }, Novelty::Old(origin)) => Some(format!("{origin} both: {WITHOUT}")),
             (TargetProblem::UnknownKind { .. } | TargetProblem::Twice { .. }, _) => None,
         };
         Self { blame: blame(Ground::Content, novelty), hint }
@@ -93,16 +91,17 @@ impl Reason {
     fn of_plan(problem: &PlanProblem, compared: Option<&Compared>) -> Self {
         let novelty = compared.map_or(Novelty::Unknown, |compared| compared.of_plan(problem));
         let blame = blame(problem.ground(), novelty);
-        let hint = match (problem.hint(), compared) {
+        let hint = match (problem.hint(), novelty) {
             (Some(hint), _) if blame == Blame::Branch && hint.contains("--force-conflicts") => {
                 Some(format!("{hint} when the branch is queued again"))
             }
+            // Nothing was ever accepted: it can be mended where it comes from, too.
+            (Some(hint), Novelty::Old(origin @ Origin::Base(_))) => {
+                Some(format!("{origin} it, and so has every branch on it: {hint}, or {WITHOUT}"))
+            }
             (Some(hint), _) => Some(hint.to_owned()),
-            (None, Some(compared)) if novelty == Novelty::Old && problem.ground() == Ground::Content => {
-                let latest = compared.latest();
-                Some(format!(
-                    "{latest} had applied it as it is: see which policy, webhook or definition is new in the cluster, {WITHOUT}"
-                ))
+            (None, Novelty::Old(origin)) if problem.ground() == Ground::Content => {
+                Some(origin.refused_as_it_is())
             }
             (None, _) => None,
         };
@@ -134,5 +133,19 @@ fn failure(text: &str, reasons: Vec<Reason>) -> Failure {
     Failure::new(Step::Plan, blame, text).hint(hint)
 }
 
+impl Origin {
+    /// What to do about an object that nobody has changed and that is refused.
+    fn refused_as_it_is(&self) -> String {
+        match self {
+            Self::Latest(_) => format!(
+                "{self} applied it as it is: see which policy, webhook or definition is new in the cluster, or {WITHOUT}"
+            ),
+            Self::Base(_) => format!(
+                "{self} it as it is, and so has every branch on it: go forward with a branch that mends it: git deploy <branch>"
+            ),
+        }
+    }
+}
+
 /// How a queue that waits goes on without what it waits for.
-const WITHOUT: &str = "or go forward with a branch that takes it out: git deploy <branch>";
+const WITHOUT: &str = "go forward with a branch that takes it out: git deploy <branch>";

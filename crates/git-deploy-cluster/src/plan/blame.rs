@@ -1,6 +1,9 @@
 //! Whose fault it is that something is refused before anything was changed.
 
+use std::fmt;
+
 use git_deploy_core::deployment::Blame;
+use git_deploy_core::ids::DeploymentId;
 
 use crate::api_error::{ApiError, ApiErrorKind};
 
@@ -22,34 +25,56 @@ pub(crate) enum Ground {
 /// What that is depends on the refusal: of a kind that is not known it is the kind, of a collision the object's name, of a
 /// field that others hold the field, of a right the kind in that namespace, of all else the object as it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Novelty {
-    /// Nothing was deployed successfully yet, or what was is not kept: there is nothing to compare with.
+pub(crate) enum Novelty<'a> {
+    /// Nothing was deployed successfully yet, or what was is not kept, and base has nothing: there is nothing to compare with.
     Unknown,
-    /// The latest success had it already.
-    Old,
+    /// It was there without the candidate.
+    Old(&'a Origin),
     /// The candidate brings it, or changes it.
     New,
 }
 
+/// Who has something whatever the candidate is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The latest success, which was applied.
+    Latest(DeploymentId),
+    /// The base that the candidate stands on, by its name: what came there since, and what it still has after a rollback.
+    Base(String),
+}
+
+/// Displays as the beginning of a sentence: `deployment-0007 had`, `'master' has`.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Latest(id) => write!(f, "{id} had"),
+            Self::Base(name) => write!(f, "'{name}' has"),
+        }
+    }
+}
+
 /// Whose fault a refusal is. A branch that is to blame becomes staged and the queue goes on without it; where nobody is, all
-/// of the queue waits until somebody has mended the cluster.
+/// of the queue waits until somebody has mended the cluster, or base.
 ///
 /// - What the latest success had already was accepted then. Since then it is the cluster that has changed: an administrator
 ///   took away a definition or a right, another took over an object, a policy was put up. Every branch that has it would meet
 ///   the same, so that to stage one after the other would empty the queue for nothing. It waits, and a person who mends the
 ///   cause finds it as it was. Whoever wants to go on without it names a branch that takes it out.
+/// - What base has itself every branch has, too, whether it was ever deployed or not: it was pushed there directly, or it is
+///   what base still has after a rollback. No branch that does not happen to be about it can mend that. It waits as well.
 /// - What is new with the candidate no other branch need meet. It is the branch's, also where the cause is in the cluster:
 ///   another's object of the same name, a quota that is used up, a right that the runner does not have for a kind that nothing
 ///   has needed yet. Somebody has to act either way, by another name or by granting what is missing, and until then one branch
 ///   must not hold up all the others. What it costs if it was the administrator's turn is to queue that branch again.
-/// - On a first deployment everything is new, most of it is base's, and a person is setting the environment up. What is wrong in
-///   an object is wrong whatever the cluster has, and is told as the branch's. What is around it (objects that were there
-///   before, rights, quotas) the next branch would meet as well: staging each would only hide that somebody has to decide
-///   whether these objects are taken over, or to grant what is missing. That waits.
+/// - On a first deployment there is only base to compare with, and the same holds: what base has waits for the person who sets
+///   the environment up, and what one branch brings besides holds up no other. Where base has no manifests yet, everything is
+///   new. What is wrong in an object is wrong whatever the cluster has, and is told as the branch's. What is around it
+///   (objects that were there before, rights, quotas) the next branch would meet as well: staging each would only hide that
+///   somebody has to decide whether these objects are taken over, or to grant what is missing. That waits.
 /// - What the environment as a whole suffers from is nobody's, always.
-pub(crate) fn blame(ground: Ground, novelty: Novelty) -> Blame {
+pub(crate) fn blame(ground: Ground, novelty: Novelty<'_>) -> Blame {
     match (ground, novelty) {
-        (Ground::Environment, _) | (_, Novelty::Old) | (Ground::Surroundings, Novelty::Unknown) => {
+        (Ground::Environment, _) | (_, Novelty::Old(_)) | (Ground::Surroundings, Novelty::Unknown) => {
             Blame::Nobody
         }
         (Ground::Content, Novelty::New | Novelty::Unknown) | (Ground::Surroundings, Novelty::New) => {
@@ -91,16 +116,18 @@ mod tests {
     fn what_is_new_is_the_branchs_and_what_was_there_nobodys() {
         use Blame::{Branch, Nobody};
         use Ground::{Content, Environment, Surroundings};
-        use Novelty::{New, Old, Unknown};
+        use Novelty::{New, Unknown};
+        let base = Origin::Base("master".to_owned());
+        let old = Novelty::Old(&base);
         for (ground, novelty, expected) in [
             (Environment, Unknown, Nobody),
-            (Environment, Old, Nobody),
+            (Environment, old, Nobody),
             (Environment, New, Nobody),
             (Content, Unknown, Branch),
-            (Content, Old, Nobody),
+            (Content, old, Nobody),
             (Content, New, Branch),
             (Surroundings, Unknown, Nobody),
-            (Surroundings, Old, Nobody),
+            (Surroundings, old, Nobody),
             (Surroundings, New, Branch),
         ] {
             assert_eq!(blame(ground, novelty), expected, "{ground:?} {novelty:?}");

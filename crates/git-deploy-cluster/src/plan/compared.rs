@@ -1,8 +1,8 @@
-//! What the latest success had applied, held against what is to be applied: whether a refusal is about something new.
+//! What the latest success had applied, and what base has, held against what is to be applied: whether a refusal is about
+//! something new.
 
 use std::collections::BTreeSet;
 
-use git_deploy_core::ids::DeploymentId;
 use git_deploy_manifest::{
     CONFIG_HASH, Circumstances, GroupKind, Object, ObjectId, comparable, images, normalise, redacted,
 };
@@ -10,19 +10,25 @@ use kube::core::discovery::Scope;
 use serde_json::Value;
 
 use super::PlanProblem;
-use super::blame::Novelty;
+use super::blame::{Novelty, Origin};
 use crate::access::Need;
 use crate::api_error::{ApiError, ApiErrorKind};
 use crate::discovery::{Resources, TargetProblem};
 use crate::target::Target;
 
-/// What the latest success had applied, and what is to be applied.
+/// What was there without the candidate, and what is to be applied.
 #[derive(Debug)]
 pub(crate) struct Compared {
-    latest: DeploymentId,
     namespace: String,
-    before: Vec<Item>,
+    before: Vec<Before>,
     now: Vec<Item>,
+}
+
+/// What was there without the candidate.
+#[derive(Debug)]
+struct Before {
+    origin: Origin,
+    items: Vec<Item>,
 }
 
 /// An object as it can be compared; its namespace is filled in.
@@ -33,36 +39,38 @@ struct Item {
 }
 
 impl Compared {
-    /// `before` is what `latest` had applied, as it is kept in git; `images` are those of the candidate that have its commit's
-    /// tag, and `namespace` is the environment's own.
+    /// `before` is what was there without the candidate; `images` are those of the candidate that have its commit's tag, and
+    /// `namespace` is the environment's own.
     pub(crate) fn new(
-        latest: DeploymentId,
         namespace: &str,
         images: &[String],
-        before: &[Object],
+        before: &[(Origin, Vec<Object>)],
         now: &[Object],
     ) -> Self {
         let own: Vec<&str> = images.iter().map(|image| repository(image)).collect();
-        let item = |object: &Object, value: Value| Item::new(object, value, namespace, &own);
-        let before = before.iter().map(|object| item(object, object.value().clone())).collect();
+        let written = |object: &Object| Item::new(object, object.value().clone(), namespace, &own);
         // Values of Secrets are kept as digests.
-        let now = now.iter().map(|object| item(object, redacted(object.id(), object.value()))).collect();
-        Self { latest, namespace: namespace.to_owned(), before, now }
+        let digested =
+            |object: &Object| Item::new(object, redacted(object.id(), object.value()), namespace, &own);
+        let known = |(origin, objects): &(Origin, Vec<Object>)| Before {
+            items: match origin {
+                Origin::Latest(_) => objects.iter().map(written).collect(),
+                Origin::Base(_) => objects.iter().map(digested).collect(),
+            },
+            origin: origin.clone(),
+        };
+        let before = before.iter().map(known).collect();
+        Self { namespace: namespace.to_owned(), before, now: now.iter().map(digested).collect() }
     }
 
-    /// The deployment that it is compared with.
-    pub(crate) fn latest(&self) -> &DeploymentId {
-        &self.latest
-    }
-
-    pub(crate) fn of_target(&self, problem: &TargetProblem) -> Novelty {
+    pub(crate) fn of_target(&self, problem: &TargetProblem) -> Novelty<'_> {
         match problem {
             TargetProblem::UnknownKind { id, .. } => self.of_kind(id),
             TargetProblem::OutOfBounds { id, .. } | TargetProblem::Twice { id } => self.of_object(id),
         }
     }
 
-    pub(crate) fn of_plan(&self, problem: &PlanProblem) -> Novelty {
+    pub(crate) fn of_plan(&self, problem: &PlanProblem) -> Novelty<'_> {
         match problem {
             PlanProblem::Duplicate { id, .. }
             | PlanProblem::Order { id, .. }
@@ -73,70 +81,86 @@ impl Compared {
         }
     }
 
-    /// Rights are those of who runs. Who may not even do what the latest success has needed is somebody else, or has lost
+    /// Rights are those of who runs. Who may not even do what is needed without the candidate is somebody else, or has lost
     /// them: then nothing is to be said of what is new besides.
-    pub(crate) fn of_needs(&self, resources: &Resources, denied: &[Need]) -> Novelty {
-        // Not by the verb: who may only look at what was deployed has not deployed it.
-        let place = |need: Need| (need.group, need.resource, need.namespace);
-        let targets = self.before.iter().filter_map(|item| item.as_target(resources));
-        let used: BTreeSet<_> = targets
+    pub(crate) fn of_needs(&self, resources: &Resources, denied: &[Need]) -> Novelty<'_> {
+        self.old_if(|before| {
+            let used = self.used(resources, before);
+            let has_no_new_namespace =
+                !self.now.iter().any(|item| item.id.is_namespace() && self.find(before, &item.id).is_none());
+            denied.iter().any(|need| match (need.group.as_str(), need.resource.as_str()) {
+                // The environment's own takes other rights than any other, and may have to be made anew.
+                ("", "namespaces") => has_no_new_namespace,
+                _ => used.contains(&place(need)),
+            })
+        })
+    }
+
+    /// Where what was there needs rights.
+    fn used(&self, resources: &Resources, before: &[Item]) -> BTreeSet<Place> {
+        let targets = before.iter().filter_map(|item| item.as_target(resources));
+        targets
             .flat_map(|target| {
                 let own = Need::of(&target.resource, target.id.namespace.as_deref(), "");
                 [Some(own), Need::beside(&target)].into_iter().flatten()
             })
             .chain(Need::of_parent(&self.namespace))
-            .map(place)
-            .collect();
-        let has_no_new_namespace =
-            !self.now.iter().any(|item| item.id.is_namespace() && self.of_name(&item.id) == Novelty::New);
-        let is_old = |need: &Need| match (need.group.as_str(), need.resource.as_str()) {
-            // The environment's own takes other rights than any other, and may have to be made anew.
-            ("", "namespaces") => has_no_new_namespace,
-            _ => used.contains(&place(need.clone())),
-        };
-        new_if(!denied.iter().any(is_old))
+            .map(|need| place(&need))
+            .collect()
     }
 
     /// Of what the API server says about an object.
-    fn of_answer(&self, id: &ObjectId, why: &ApiError) -> Novelty {
+    fn of_answer(&self, id: &ObjectId, why: &ApiError) -> Novelty<'_> {
         match why.kind() {
             ApiErrorKind::FieldConflict(conflicts) => {
-                let brings =
+                let has =
                     |item: Option<&Item>, field: &str| item.is_some_and(|item| has_field(&item.value, field));
-                let (now, before) = (self.find(&self.now, id), self.find(&self.before, id));
-                let is_new = |field: &str| brings(now, field) && !brings(before, field);
-                new_if(conflicts.iter().any(|conflict| is_new(&conflict.field)))
+                let now = self.find(&self.now, id);
+                self.old_if(|before| {
+                    let before = self.find(before, id);
+                    conflicts
+                        .iter()
+                        .all(|conflict| !has(now, &conflict.field) || has(before, &conflict.field))
+                })
             }
             // Every object there would meet it.
             ApiErrorKind::NotFound => {
                 let namespace = self.namespace_of(id);
-                let is_old = namespace == self.namespace
-                    || self.before.iter().any(|item| self.namespace_of(&item.id) == namespace);
-                new_if(!is_old)
+                self.old_if(|before| {
+                    namespace == self.namespace
+                        || before.iter().any(|item| self.namespace_of(&item.id) == namespace)
+                })
             }
             _ => self.of_object(id),
         }
     }
 
     /// Whether an object of that name is new.
-    pub(crate) fn of_name(&self, id: &ObjectId) -> Novelty {
-        new_if(self.find(&self.before, id).is_none())
+    pub(crate) fn of_name(&self, id: &ObjectId) -> Novelty<'_> {
+        self.old_if(|before| self.find(before, id).is_some())
     }
 
     /// Whether there was no object of that very kind and version.
-    fn of_kind(&self, id: &ObjectId) -> Novelty {
+    fn of_kind(&self, id: &ObjectId) -> Novelty<'_> {
         let same = |other: &ObjectId| {
             (&other.group, &other.version, &other.kind) == (&id.group, &id.version, &id.kind)
         };
-        new_if(!self.before.iter().any(|item| same(&item.id)))
+        self.old_if(|before| before.iter().any(|item| same(&item.id)))
     }
 
     /// Whether an object is new or differs.
-    fn of_object(&self, id: &ObjectId) -> Novelty {
-        match (self.find(&self.before, id), self.find(&self.now, id)) {
-            (Some(before), Some(now)) => new_if(before.value != now.value),
-            _ => Novelty::New,
-        }
+    fn of_object(&self, id: &ObjectId) -> Novelty<'_> {
+        let now = self.find(&self.now, id);
+        self.old_if(|before| match (self.find(before, id), now) {
+            (Some(before), Some(now)) => before.value == now.value,
+            _ => false,
+        })
+    }
+
+    /// Old as soon as one of those who have something without the candidate has this.
+    fn old_if(&self, has: impl Fn(&[Item]) -> bool) -> Novelty<'_> {
+        let found = self.before.iter().find(|before| has(&before.items));
+        found.map_or(Novelty::New, |before| Novelty::Old(&before.origin))
     }
 
     fn find<'a>(&self, items: &'a [Item], id: &ObjectId) -> Option<&'a Item> {
@@ -147,6 +171,14 @@ impl Compared {
     fn namespace_of<'a>(&'a self, id: &'a ObjectId) -> &'a str {
         id.namespace.as_deref().unwrap_or(&self.namespace)
     }
+}
+
+/// Group, kind as it is in paths, and namespace of what a right is needed for. Not the verb: who may only look at what was
+/// deployed has not deployed it.
+type Place = (String, String, Option<String>);
+
+fn place(need: &Need) -> Place {
+    (need.group.clone(), need.resource.clone(), need.namespace.clone())
 }
 
 impl Item {
@@ -178,10 +210,6 @@ impl Item {
         let id = ObjectId { namespace, ..self.id.clone() };
         Some(Target { id, resource, wanted: self.value.clone() })
     }
-}
-
-fn new_if(is_new: bool) -> Novelty {
-    if is_new { Novelty::New } else { Novelty::Old }
 }
 
 /// Also of kinds without namespaces: an object of such a kind has one name everywhere.

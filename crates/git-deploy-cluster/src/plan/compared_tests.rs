@@ -11,10 +11,30 @@ fn objects(texts: &[&str]) -> Vec<Object> {
 }
 
 fn compared(before: &[&str], now: &[&str]) -> Compared {
-    let latest = "deployment-0007".parse().unwrap();
-    let images = ["littleman-co/shop-web:abc1234".to_owned()];
-    Compared::new(latest, "shop", &images, &objects(before), &objects(now))
+    of_both(Some(before), None, now)
 }
+
+/// With what base has, too.
+fn of_both(latest: Option<&[&str]>, base: Option<&[&str]>, now: &[&str]) -> Compared {
+    let id = || Origin::Latest("deployment-0007".parse().unwrap());
+    let latest = latest.map(|texts| (id(), objects(texts)));
+    let base = base.map(|texts| (Origin::Base("master".to_owned()), objects(texts)));
+    let images = ["littleman-co/shop-web:abc1234".to_owned()];
+    let before: Vec<_> = latest.into_iter().chain(base).collect();
+    Compared::new("shop", &images, &before, &objects(now))
+}
+
+/// Whether that is known without the candidate, and from where.
+fn word(novelty: Novelty<'_>) -> String {
+    match novelty {
+        Novelty::Unknown => "unknown".to_owned(),
+        Novelty::New => NEW.to_owned(),
+        Novelty::Old(origin) => origin.to_string(),
+    }
+}
+
+const NEW: &str = "new";
+const OLD: &str = "deployment-0007 had";
 
 fn id(group: &str, kind: &str, namespace: Option<&str>, name: &str) -> ObjectId {
     ObjectId {
@@ -38,18 +58,18 @@ fn an_object_is_new_where_it_was_not_there_or_is_written_otherwise() {
     let of = |before: &[&str], now: &[&str]| {
         let compared = compared(before, now);
         // As it is called when its namespace is filled in, and as it is written.
-        let [filled, written] =
-            [Some("shop"), None].map(|namespace| compared.of_object(&id("", "ConfigMap", namespace, "a")));
+        let [filled, written] = [Some("shop"), None]
+            .map(|namespace| word(compared.of_object(&id("", "ConfigMap", namespace, "a"))));
         assert_eq!(filled, written);
         filled
     };
-    assert_eq!(of(&[&blue, SETTINGS], &[&blue, SETTINGS]), Novelty::Old);
-    assert_eq!(of(&[&blue, SETTINGS], &[&red, SETTINGS]), Novelty::New);
-    assert_eq!(of(&[SETTINGS], &[&blue, SETTINGS]), Novelty::New);
+    assert_eq!(of(&[&blue, SETTINGS], &[&blue, SETTINGS]), OLD);
+    assert_eq!(of(&[&blue, SETTINGS], &[&red, SETTINGS]), NEW);
+    assert_eq!(of(&[SETTINGS], &[&blue, SETTINGS]), NEW);
     let with_namespace = blue.replace("name: a", "name: a, namespace: shop, creationTimestamp: null");
-    assert_eq!(of(&[&blue], &[&with_namespace]), Novelty::Old, "it means the same");
+    assert_eq!(of(&[&blue], &[&with_namespace]), OLD, "it means the same");
     let elsewhere = blue.replace("name: a", "name: a, namespace: other");
-    assert_eq!(of(&[&elsewhere], &[&blue]), Novelty::New);
+    assert_eq!(of(&[&elsewhere], &[&blue]), NEW);
 }
 
 #[test]
@@ -60,12 +80,12 @@ fn an_image_of_the_commit_and_a_digest_of_what_is_read_are_no_change() {
         )
     };
     let of = |before: &str, now: &str| {
-        compared(&[before], &[now]).of_object(&id("apps", "Deployment", None, "web"))
+        word(compared(&[before], &[now]).of_object(&id("apps", "Deployment", None, "web")))
     };
     let now = web("littleman-co/shop-web:abc1234", "2");
-    assert_eq!(of(&web("littleman-co/shop-web:0000000@sha256:12", "1"), &now), Novelty::Old);
-    assert_eq!(of(&web("littleman-co/shop-api:0000000", "1"), &now), Novelty::New);
-    assert_eq!(of(&web("nginx:1", "1"), &web("nginx:2", "1")), Novelty::New, "somebody wrote that");
+    assert_eq!(of(&web("littleman-co/shop-web:0000000@sha256:12", "1"), &now), OLD);
+    assert_eq!(of(&web("littleman-co/shop-api:0000000", "1"), &now), NEW);
+    assert_eq!(of(&web("nginx:1", "1"), &web("nginx:2", "1")), NEW, "somebody wrote that");
 }
 
 #[test]
@@ -79,10 +99,39 @@ fn a_secret_is_compared_by_the_digests_of_its_values() {
         String::from_utf8(git_deploy_manifest::write(&object)).unwrap()
     };
     let of = |before: &str, now: &str| {
-        compared(&[&kept(before)], &[now]).of_object(&id("", "Secret", Some("shop"), "s"))
+        word(compared(&[&kept(before)], &[now]).of_object(&id("", "Secret", Some("shop"), "s")))
     };
-    assert_eq!(of(&secret("b"), &secret("b")), Novelty::Old);
-    assert_eq!(of(&secret("b"), &secret("c")), Novelty::New);
+    assert_eq!(of(&secret("b"), &secret("b")), OLD);
+    assert_eq!(of(&secret("b"), &secret("c")), NEW);
+}
+
+#[test]
+fn what_base_has_is_as_old_as_what_the_latest_success_had() {
+    let (blue, red) = (config_map("blue"), config_map("red"));
+    let of = |latest: Option<&[&str]>, base: Option<&[&str]>, now: &[&str]| {
+        let id = id("", "ConfigMap", Some("shop"), "a");
+        let compared = of_both(latest, base, now);
+        let not_ours = PlanProblem::NotOurs { id: id.clone(), managers: Vec::new() };
+        [word(compared.of_object(&id)), word(compared.of_plan(&not_ours))]
+    };
+    let base = "'master' has";
+    assert_eq!(of(Some(&[SETTINGS]), Some(&[&blue]), &[&blue]), [base, base]);
+    assert_eq!(of(Some(&[SETTINGS]), Some(&[&blue]), &[&red]), [NEW, base]);
+    assert_eq!(of(Some(&[&red]), Some(&[&blue]), &[&blue]), [base, OLD]);
+    assert_eq!(of(None, Some(&[&blue]), &[&blue]), [base, base]);
+    assert_eq!(of(None, Some(&[SETTINGS]), &[&blue]), [NEW, NEW]);
+}
+
+#[test]
+fn a_secret_of_base_is_compared_by_digests_too() {
+    let secret = |value: &str| {
+        format!("apiVersion: v1\nkind: Secret\nmetadata: {{ name: s }}\nstringData: {{ a: {value} }}\n")
+    };
+    let of = |base: &str, now: &str| {
+        word(of_both(None, Some(&[base]), &[now]).of_object(&id("", "Secret", Some("shop"), "s")))
+    };
+    assert_eq!(of(&secret("b"), &secret("b")), "'master' has");
+    assert_eq!(of(&secret("b"), &secret("c")), NEW);
 }
 
 #[test]
@@ -94,11 +143,11 @@ fn of_an_unknown_kind_it_counts_whether_anything_had_it() {
     let compared = compared(&[&a], &[&a, &b, &c]);
     let of = |version: &str, name: &str| {
         let id = ObjectId { version: version.to_owned(), ..id("example.org", "Widget", None, name) };
-        compared.of_target(&TargetProblem::UnknownKind { id, nearest: None })
+        word(compared.of_target(&TargetProblem::UnknownKind { id, nearest: None }))
     };
-    assert_eq!(of("v1", "a"), Novelty::Old);
-    assert_eq!(of("v1", "b"), Novelty::Old, "the definition was there when there was another one");
-    assert_eq!(of("v2", "c"), Novelty::New);
+    assert_eq!(of("v1", "a"), OLD);
+    assert_eq!(of("v1", "b"), OLD, "the definition was there when there was another one");
+    assert_eq!(of("v2", "c"), NEW);
 }
 
 #[test]
@@ -110,10 +159,10 @@ fn of_a_collision_it_counts_whether_the_name_was_there() {
         let not_ours = PlanProblem::NotOurs { id: id.clone(), managers: Vec::new() };
         let other_set = PlanProblem::OtherSet { id, set: String::new() };
         assert_eq!(compared.of_plan(&not_ours), compared.of_plan(&other_set));
-        compared.of_plan(&not_ours)
+        word(compared.of_plan(&not_ours))
     };
-    assert_eq!(of("a"), Novelty::Old, "that it differs has nothing to do with it");
-    assert_eq!(of("b"), Novelty::New);
+    assert_eq!(of("a"), OLD, "that it differs has nothing to do with it");
+    assert_eq!(of("b"), NEW);
 }
 
 #[test]
@@ -127,12 +176,12 @@ fn of_fields_that_others_hold_it_counts_whether_they_were_there() {
         let conflict = |field: &&str| FieldConflict { field: (*field).to_owned(), manager: "x".to_owned() };
         let kind = ApiErrorKind::FieldConflict(fields.iter().map(conflict).collect());
         let why = ApiError::new(kind, "");
-        compared.of_plan(&PlanProblem::Refused { id: id("", "ConfigMap", Some("shop"), "a"), why })
+        word(compared.of_plan(&PlanProblem::Refused { id: id("", "ConfigMap", Some("shop"), "a"), why }))
     };
-    assert_eq!(of(&[".data.colour"]), Novelty::Old);
-    assert_eq!(of(&[".data.colour", ".data.more"]), Novelty::New);
+    assert_eq!(of(&[".data.colour"]), OLD);
+    assert_eq!(of(&[".data.colour", ".data.more"]), NEW);
     // What we write ourselves is not the branch's.
-    assert_eq!(of(&[".metadata.annotations.kubernetes.io/change-cause"]), Novelty::Old);
+    assert_eq!(of(&[".metadata.annotations.kubernetes.io/change-cause"]), OLD);
 }
 
 #[test]
@@ -166,9 +215,9 @@ fn of_a_namespace_that_is_not_there_it_counts_whether_anything_was_in_it() {
     let compared = compared(&[&elsewhere], &[]);
     let of = |namespace: &str| {
         let why = ApiError::new(ApiErrorKind::NotFound, "not found");
-        compared.of_plan(&PlanProblem::Refused { id: id("", "ConfigMap", Some(namespace), "new"), why })
+        word(compared.of_plan(&PlanProblem::Refused { id: id("", "ConfigMap", Some(namespace), "new"), why }))
     };
-    assert_eq!([of("shop"), of("other"), of("third")], [Novelty::Old, Novelty::Old, Novelty::New]);
+    assert_eq!([of("shop"), of("other"), of("third")], [OLD, OLD, NEW]);
 }
 
 /// As an API server knows them.
@@ -198,10 +247,10 @@ fn of_rights_it_counts_whether_the_latest_success_needed_any_of_them() {
         namespace: namespace.map(str::to_owned),
         verb,
     };
-    let of = |now: &[&str], denied: &[Need]| compared(&[store, &own], now).of_needs(&kinds, denied);
+    let of = |now: &[&str], denied: &[Need]| word(compared(&[store, &own], now).of_needs(&kinds, denied));
     let now = [store, own.as_str()];
     let secrets = need("", "secrets", Some("shop"), "create");
-    assert_eq!(of(&now, std::slice::from_ref(&secrets)), Novelty::New);
+    assert_eq!(of(&now, std::slice::from_ref(&secrets)), NEW);
     for old in [
         need("apps", "statefulsets", Some("shop"), "delete"),
         need("", "pods", Some("shop"), "delete"),
@@ -209,9 +258,13 @@ fn of_rights_it_counts_whether_the_latest_success_needed_any_of_them() {
         need("", "namespaces", Some("shop"), "patch"),
         need("", "namespaces", None, "create"),
     ] {
-        assert_eq!(of(&now, &[secrets.clone(), old.clone()]), Novelty::Old, "{old}");
+        assert_eq!(of(&now, &[secrets.clone(), old.clone()]), OLD, "{old}");
     }
-    assert_eq!(of(&now, &[need("apps", "statefulsets", Some("other"), "get")]), Novelty::New);
+    assert_eq!(of(&now, &[need("apps", "statefulsets", Some("other"), "get")]), NEW);
     let create = need("", "namespaces", None, "create");
-    assert_eq!(of(&[store, &own, &other], &[create]), Novelty::New);
+    assert_eq!(of(&[store, &own, &other], &[create]), NEW);
+    let of_base = of_both(Some(&[own.as_str()]), Some(&[store]), &now);
+    let statefulsets = need("apps", "statefulsets", Some("shop"), "create");
+    assert_eq!(word(of_base.of_needs(&kinds, &[statefulsets])), "'master' has");
+    assert_eq!(word(of_base.of_needs(&kinds, &[secrets])), NEW);
 }

@@ -145,6 +145,10 @@ pub struct Work<'a> {
     pub pulse: &'a dyn Pulse,
 }
 
+/// What base itself has, rendered for the environment: every candidate has that in common with all others. Asked only where a
+/// refusal has to be judged; none where base does not render, has nothing, or has the candidate already.
+pub type OfBase<'a> = dyn Fn() -> Option<Rendered> + 'a;
+
 /// What git knows of an environment.
 #[derive(Debug, Clone, Default)]
 pub struct Standing {
@@ -237,8 +241,9 @@ pub trait Driver {
     /// What applying would do.
     ///
     /// # Errors
-    /// When the objects cannot be applied here, or the environment cannot be asked.
-    fn plan(&self, rendered: &Rendered, pulse: &dyn Pulse) -> Result<Plan, Failure>;
+    /// When the objects cannot be applied here, or the environment cannot be asked. What `base` has, too, is not the
+    /// candidate's fault.
+    fn plan(&self, rendered: &Rendered, base: &OfBase<'_>, pulse: &dyn Pulse) -> Result<Plan, Failure>;
 
     /// What stands there, compared with what was applied last. Changes nothing.
     ///

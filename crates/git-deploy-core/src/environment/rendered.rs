@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Author, Custody, Describe, Difference, Drift, Driver, Effect, NotTaken, Plan, PlannedObject, Previous,
-    Pulse, Rendered, RenderedObject, Renderer, Restored, Standing, Status, Work, kept,
+    Author, Custody, Describe, Difference, Drift, Driver, Effect, NotTaken, OfBase, Plan, PlannedObject,
+    Previous, Pulse, Rendered, RenderedObject, Renderer, Restored, Standing, Status, Work, kept,
 };
 use crate::config::Settings;
 use crate::deployment::{Close, Failure, Step};
@@ -102,7 +102,7 @@ impl Driver for RenderedBranch<'_> {
         Ok(None)
     }
 
-    fn plan(&self, rendered: &Rendered, _: &dyn Pulse) -> Result<Plan, Failure> {
+    fn plan(&self, rendered: &Rendered, _: &OfBase<'_>, _: &dyn Pulse) -> Result<Plan, Failure> {
         if let Some(secret) = rendered.objects.iter().find(|object| object.secret) {
             let reason = format!(
                 "{} is a Secret, and everybody who can read branch '{}' could read it: keep Secrets out of the manifests of '{}'",
@@ -135,7 +135,7 @@ impl Driver for RenderedBranch<'_> {
         if kept.objects.is_empty() {
             return Ok(Status::default());
         }
-        let drift = self.plan(kept, pulse)?.objects.into_iter().filter_map(drift).collect();
+        let drift = self.plan(kept, &|| None, pulse)?.objects.into_iter().filter_map(drift).collect();
         Ok(Status { drift, ..Status::default() })
     }
 

@@ -10,7 +10,7 @@ use super::{DeployError, DeployRequest, Deployer, Errand, Nothing};
 use crate::config::deploy_toml::{DeployToml, Environment, Target};
 use crate::config::{ConfigError, deploy_toml_of};
 use crate::deployment::{Blame, Failure};
-use crate::environment::{Driver, Renderer, Standing};
+use crate::environment::{Driver, Rendered, Renderer, Standing};
 use crate::git::{Identity, Repository};
 use crate::ids::{CommitId, DeploymentId};
 use crate::ops::transact::Transactor;
@@ -74,7 +74,9 @@ impl<'a> Context<'a> {
     fn try_plan(&self, driver: &dyn Driver, pick: &Pick) -> Result<(), DeployError> {
         let renderer = self.renderer_for(&pick.environment, pick.rollback.as_ref());
         let rendered = renderer.and_then(|renderer| renderer.render(pick.candidate.commit()));
-        let planned = rendered.and_then(|rendered| driver.plan(&rendered, self.deployer.interrupt));
+        let (commit, base) = (pick.candidate.commit(), pick.candidate.base());
+        let of_base = || self.of_base(&pick.environment, commit, base);
+        let planned = rendered.and_then(|rendered| driver.plan(&rendered, &of_base, self.deployer.interrupt));
         match planned {
             Err(failure) if failure.blame == Blame::Nobody => Err(DeployError::Plan(failure)),
             // The branch hears of its own faults by a verdict.
@@ -127,6 +129,19 @@ impl<'a> Context<'a> {
         environment: &'b Environment,
     ) -> Result<Box<dyn Renderer + 'b>, Failure> {
         self.deployer.site.renderer(&self.view, &self.deploy_toml, environment)
+    }
+
+    /// What the base of a candidate has itself, for whoever has to judge whose fault a refusal is. That of a commit which is
+    /// on base already would say nothing.
+    pub(super) fn of_base(
+        &self,
+        environment: &Environment,
+        candidate: CommitId,
+        base: CommitId,
+    ) -> Option<Rendered> {
+        let is_on_base = self.repository().is_ancestor(candidate, base).ok()?;
+        let rendered = self.renderer(environment).ok().filter(|_| !is_on_base)?.render(base).ok()?;
+        (!rendered.objects.is_empty()).then_some(rendered)
     }
 
     /// What makes the objects: the candidate's manifests, or the files of the deployment that is gone back to.

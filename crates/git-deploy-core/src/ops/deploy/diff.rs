@@ -76,7 +76,8 @@ impl Deployer<'_> {
         let renderer = context.renderer_for(&environment, pick.rollback.as_ref());
         let rendered = renderer.and_then(|renderer| renderer.render(candidate.commit()));
         let rendered = rendered.map_err(DeployError::Plan)?;
-        let plan = driver.plan(&rendered, self.interrupt).map_err(DeployError::Plan)?;
+        let of_base = || context.of_base(&environment, candidate.commit(), candidate.base());
+        let plan = driver.plan(&rendered, &of_base, self.interrupt).map_err(DeployError::Plan)?;
         Ok(Ok(DryRun {
             id: context.next_id(&environment)?,
             environment: environment.name.clone(),
@@ -106,7 +107,8 @@ impl Deployer<'_> {
         let holder = context.holder(driver.as_ref(), environment)?;
         let rendered = context.renderer(environment).and_then(|renderer| renderer.render(candidate));
         let rendered = rendered.map_err(DeployError::Plan)?;
-        let plan = driver.plan(&rendered, self.interrupt);
+        let of_base = || context.of_base(environment, candidate, context.base_tip);
+        let plan = driver.plan(&rendered, &of_base, self.interrupt);
         self.interrupt.check()?;
         Ok(Diff {
             environment: environment.name.clone(),

@@ -215,8 +215,9 @@ impl<'a> Run<'a> {
             Ok(rendered) => rendered,
             Err(failure) => return Ok(Event::Failed(failure)),
         };
+        let (context, base) = (self.context, self.attempt().base);
         let planned = self.with_driver(|driver, work| {
-            driver.plan(&rendered, work.pulse)?;
+            driver.plan(&rendered, &|| context.of_base(&environment, commit, base), work.pulse)?;
             let kept = driver.keep(work, &rendered)?;
             Ok((kept, driver.kept_changes(work.id, kept)?))
         })?;
