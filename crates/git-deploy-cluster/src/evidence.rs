@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use git_deploy_manifest::value::{one_line, text};
+use k8s_openapi::api::core::v1::Event;
 use kube::Resource as _;
 use kube::api::ListParams;
 use kube::core::discovery::ApiResource;
@@ -62,13 +63,7 @@ pub(crate) async fn warning(connection: &Connection, suspects: &[Suspect], since
 }
 
 async fn events_of(connection: &Connection, suspect: &Suspect) -> Result<Vec<Value>, ApiError> {
-    let resource = ApiResource {
-        group: String::new(),
-        version: "v1".to_owned(),
-        api_version: "v1".to_owned(),
-        kind: "Event".to_owned(),
-        plural: "events".to_owned(),
-    };
+    let resource = ApiResource::erase::<Event>(&());
     // Events of objects without a namespace are kept in this one.
     let namespace = suspect.namespace.as_deref().unwrap_or("default");
     let only = ListParams::default().fields(&format!("involvedObject.uid={}", suspect.uid));

@@ -1,6 +1,7 @@
 //! What is waited for, and everything that it is judged by.
 
-use std::cell::OnceCell;
+mod eye;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,12 +10,10 @@ use futures::future::{join_all, try_join_all};
 use git_deploy_manifest::ObjectId;
 use git_deploy_manifest::fields::MANAGER;
 use git_deploy_manifest::readiness::{
-    Around, Health, Patience, Surroundings, Trouble, Wait, blocking_pod, controller_of, first_cause,
-    is_final, is_inert, judge, needs,
+    Around, Health, Patience, Trouble, Wait, blocking_pod, first_cause, is_final, is_inert, judge, needs,
 };
-use git_deploy_manifest::value::{annotation, is_true, items, mapping, namespace, text, uid};
+use git_deploy_manifest::value::{is_true, items, text, uid};
 use http::Method;
-use kube::core::discovery::ApiResource;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -24,7 +23,8 @@ use crate::connect::{Connection, request};
 use crate::evidence::Suspect;
 use crate::target::Applied;
 use crate::unblock::BlockingPod;
-use crate::watch::{State, Store};
+use crate::watch::Store;
+use eye::{Eye, Held, resource};
 
 /// Group, kind, namespace.
 type Key = (String, String, Option<String>);
@@ -305,125 +305,6 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// What all stores hold: nothing changes while one has this.
-type Held<'a> = BTreeMap<&'a Key, MutexGuard<'a, State>>;
-
-/// One look.
-struct Eye<'a> {
-    scene: &'a Scene<'a>,
-    held: &'a Held<'a>,
-    /// The pods and ReplicaSets of each controller, by its UID, so that a look at many objects is not one at all pods
-    /// for each of them.
-    families: HashMap<(Around, &'a str), Vec<&'a Value>>,
-    /// The same for the selectors of Services.
-    labelled: OnceCell<Labelled<'a>>,
-}
-
-/// Pods by namespace, label and its value.
-type Labelled<'a> = HashMap<(&'a str, &'a str, &'a str), Vec<&'a Value>>;
-
-impl<'a> Eye<'a> {
-    fn open(scene: &'a Scene<'a>, held: &'a Held<'a>) -> Eye<'a> {
-        let mut families: HashMap<_, Vec<_>> = HashMap::new();
-        for (what, group, kind) in [(Around::Pods, "", "Pod"), (Around::ReplicaSets, "apps", "ReplicaSet")] {
-            let states = held.iter().filter(|((g, k, _), _)| (g.as_str(), k.as_str()) == (group, kind));
-            let objects = states.filter_map(|(_, state)| state.all()).flatten();
-            for object in objects.filter(|object| !controller_of(object).is_empty()) {
-                families.entry((what, controller_of(object))).or_default().push(object);
-            }
-        }
-        Eye { scene, held, families, labelled: OnceCell::new() }
-    }
-
-    fn index_labels(&self) -> Labelled<'a> {
-        let is_of_pods = |(group, kind, _): &Key| group.is_empty() && kind == "Pod";
-        let pods = self.held.iter().filter(|(key, _)| is_of_pods(key)).filter_map(|(_, state)| state.all());
-        let mut labelled = Labelled::new();
-        for pod in pods.flatten() {
-            for (label, value) in mapping(pod, "/metadata/labels").into_iter().flatten() {
-                let key = (namespace(pod), label.as_str(), value.as_str().unwrap_or_default());
-                labelled.entry(key).or_default().push(pod);
-            }
-        }
-        labelled
-    }
-
-    /// The ReplicaSets and pods that belong to an object, by their controllers.
-    fn family(&self, applied: &Applied) -> Vec<(Around, &'a Value)> {
-        let of = |what, owner: &str| {
-            let family = self.families.get(&(what, owner)).into_iter().flatten();
-            family.map(move |object| (what, *object)).collect::<Vec<_>>()
-        };
-        let sets = of(Around::ReplicaSets, &applied.uid);
-        let pods = sets.iter().flat_map(|(_, set)| of(Around::Pods, uid(set))).collect::<Vec<_>>();
-        let id = &applied.target.id;
-        let own = (id.kind == "Pod").then(|| self.held.get(&key(id))?.get(id.namespace.as_deref(), &id.name));
-        let own = own.flatten().map(|pod| (Around::Pods, pod));
-        sets.into_iter().chain(pods).chain(of(Around::Pods, &applied.uid)).chain(own).collect()
-    }
-}
-
-impl Eye<'_> {
-    /// Whether a pod is of a ReplicaSet that its Deployment has left behind.
-    fn is_of_earlier(&self, applied: &Applied, pod: &Value) -> bool {
-        const REVISION: &str = "deployment.kubernetes.io/revision";
-        let id = &applied.target.id;
-        let object = self.held.get(&key(id)).and_then(|state| state.get(id.namespace.as_deref(), &id.name));
-        let Some(revision) = object.and_then(|object| annotation(object, REVISION)) else { return false };
-        let sets = self.families.get(&(Around::ReplicaSets, applied.uid.as_str())).into_iter().flatten();
-        let mut owner = sets.filter(|set| uid(set) == controller_of(pod));
-        owner.next().is_some_and(|set| annotation(set, REVISION) != Some(revision))
-    }
-}
-
-impl Surroundings for Eye<'_> {
-    fn all(&self, what: Around, namespace: &str) -> Option<Vec<&Value>> {
-        let Some((resource, is_namespaced)) = resource(what) else {
-            let workloads = self.scene.applied.iter().filter_map(|applied| {
-                let id = &applied.target.id;
-                self.held.get(&key(id))?.get(id.namespace.as_deref(), &id.name)
-            });
-            let has_template = |object: &&Value| {
-                object.pointer("/spec/template").or_else(|| object.pointer("/spec/jobTemplate")).is_some()
-            };
-            // Those that are ready as soon as they exist, CronJobs, are not watched.
-            let unwatched = self.scene.applied.iter().filter(|applied| is_inert(&applied.target.id));
-            return Some(
-                workloads.chain(unwatched.map(|applied| &applied.live)).filter(has_template).collect(),
-            );
-        };
-        let namespace = is_namespaced.then(|| namespace.to_owned());
-        Some(self.held.get(&(resource.group, resource.kind, namespace))?.all()?.collect())
-    }
-
-    fn controlled(&self, what: Around, _namespace: &str, owner: &str) -> Vec<&Value> {
-        self.families.get(&(what, owner)).cloned().unwrap_or_default()
-    }
-
-    fn pods_with_label(&self, namespace: &str, label: &str, wanted: &str) -> Option<Vec<&Value>> {
-        let pods = (String::new(), "Pod".to_owned(), Some(namespace.to_owned()));
-        if self.held.get(&pods)?.denied().is_some() {
-            return None;
-        }
-        let labelled = self.labelled.get_or_init(|| self.index_labels());
-        Some(labelled.get(&(namespace, label, wanted)).cloned().unwrap_or_default())
-    }
-
-    fn observed(&self, symptom: &str) -> Duration {
-        lock(&self.scene.clock).observed(symptom)
-    }
-
-    fn is_served(&self, group: &str, version: &str, plural: &str) -> Option<bool> {
-        let which = (group.to_owned(), version.to_owned());
-        let mut discovery = lock(&self.scene.discovery);
-        let is_served = discovery.served.get(&which).is_some_and(|plurals| plurals.contains(plural));
-        if !is_served {
-            discovery.asked.insert(which);
-        }
-        Some(is_served)
-    }
-}
-
 impl Clock {
     fn observed(&mut self, symptom: &str) -> Duration {
         let look = self.look;
@@ -443,27 +324,6 @@ impl Clock {
 /// Whether an object is waited for only because others are not ready: it says nothing that those do not say better.
 fn is_consequence(id: &ObjectId) -> bool {
     matches!(id.kind.as_str(), "Service" | "Ingress" | "HorizontalPodAutoscaler" | "APIService")
-}
-
-/// Where the API server has what others are judged by, and whether it is in namespaces.
-fn resource(what: Around) -> Option<(ApiResource, bool)> {
-    let (group, kind, plural, is_namespaced) = match what {
-        Around::Pods => ("", "Pod", "pods", true),
-        Around::ReplicaSets => ("apps", "ReplicaSet", "replicasets", true),
-        Around::Ingresses => ("networking.k8s.io", "Ingress", "ingresses", true),
-        Around::Nodes => ("", "Node", "nodes", false),
-        Around::StorageClasses => ("storage.k8s.io", "StorageClass", "storageclasses", false),
-        Around::Workloads => return None,
-    };
-    let api_version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
-    let resource = ApiResource {
-        group: group.to_owned(),
-        version: "v1".to_owned(),
-        api_version,
-        kind: kind.to_owned(),
-        plural: plural.to_owned(),
-    };
-    Some((resource, is_namespaced))
 }
 
 /// An object of ours that is not there, or not ours any more.
