@@ -1,5 +1,6 @@
 //! `git deploy` into a real cluster, from the queue to the ledger.
 
+mod allowed;
 mod back;
 mod blame;
 mod failure;

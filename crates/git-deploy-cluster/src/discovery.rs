@@ -151,13 +151,16 @@ impl Resources {
     /// Where the objects of the manifests belong: each with its kind as the API server names it, and with the namespace
     /// that it gets. A namespace that is written in an object of a kind without namespaces counts as not written.
     ///
+    /// `bounds` are for what is new. What was applied before was allowed then: it can be looked at, and gone back to,
+    /// whatever base or this version has forbidden since.
+    ///
     /// # Errors
     /// All that is wrong with any of them: kinds that nobody knows, and what the environment does not allow.
     pub fn targets(
         &self,
         objects: &[Object],
         default_namespace: &str,
-        bounds: &Bounds,
+        bounds: Option<&Bounds>,
     ) -> Result<Vec<Target>, Vec<TargetProblem>> {
         let known = self.with_definitions(objects);
         let mut targets: Vec<Target> = Vec::with_capacity(objects.len());
@@ -171,9 +174,12 @@ impl Resources {
                 continue;
             };
             let target = placed(object, resource, &scope, default_namespace);
-            let forbidden = bounds.allow(&target.id, default_namespace).err();
-            let forbidden = forbidden.into_iter().chain(marks(&target.wanted));
-            problems.extend(forbidden.map(|why| TargetProblem::OutOfBounds { id: target.id.clone(), why }));
+            if let Some(bounds) = bounds {
+                let forbidden = bounds.allow(&target.id, default_namespace).err();
+                let forbidden = forbidden.into_iter().chain(marks(&target.wanted));
+                problems
+                    .extend(forbidden.map(|why| TargetProblem::OutOfBounds { id: target.id.clone(), why }));
+            }
             let (group, kind, namespace, name) = key(&target.id);
             let own = (group.to_owned(), kind.to_owned(), namespace.map(str::to_owned), name.to_owned());
             if !seen.insert(own) {

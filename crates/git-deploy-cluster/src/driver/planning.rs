@@ -13,7 +13,6 @@ use super::refused::Refused;
 use super::said::objects;
 use super::state::{Against, Forward, Session};
 use crate::access::{Need, needs_of, require_access};
-use crate::discovery::TargetProblem;
 use crate::plan::{Compared, Origin, PlanOptions, Planned, plan};
 use crate::prune::PruneOptions;
 use crate::set::Parent;
@@ -100,7 +99,10 @@ impl ClusterDriver<'_> {
         pulse: &dyn Pulse,
     ) -> Result<Forward, Refused> {
         let Against { session, parent, .. } = against;
-        let targets = self.find_targets(session, objects).map_err(Refused::Targets)?;
+        let is_new = purpose != Purpose::GoBack && !self.state.borrow().is_rollback;
+        let bounds = is_new.then_some(&self.cluster.bounds);
+        let targets = session.resources.targets(objects, &self.cluster.namespace, bounds);
+        let targets = targets.map_err(Refused::Targets)?;
         let wanted = targets.clone();
         let (left, targets): (Vec<Target>, Vec<Target>) =
             targets.into_iter().partition(|target| is_redacted(&target.id, &target.wanted));
@@ -159,14 +161,10 @@ impl ClusterDriver<'_> {
         Ok(())
     }
 
-    /// Where the objects belong.
+    /// Where objects belong that were planned before: what was allowed then is not judged again.
     pub(super) fn targets(&self, session: &Session, objects: &[Object]) -> Result<Vec<Target>, Failure> {
-        let targets = self.find_targets(session, objects);
+        let targets = session.resources.targets(objects, &self.cluster.namespace, None);
         targets.map_err(|problems| Refused::Targets(problems).said(&session.resources, None))
-    }
-
-    fn find_targets(&self, session: &Session, objects: &[Object]) -> Result<Vec<Target>, Vec<TargetProblem>> {
-        session.resources.targets(objects, &self.cluster.namespace, &self.cluster.bounds)
     }
 
     pub(super) fn prune_options(&self) -> PruneOptions {

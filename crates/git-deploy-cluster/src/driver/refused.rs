@@ -65,6 +65,10 @@ impl Reason {
     fn of_target(problem: &TargetProblem, compared: Option<&Compared>) -> Self {
         let novelty = compared.map_or(Novelty::Unknown, |compared| compared.of_target(problem));
         let hint = match (problem, novelty) {
+            (TargetProblem::OutOfBounds { why, .. }, Novelty::Old(origin)) => Some(match why.hint() {
+                Some(hint) => format!("{origin} it: {hint}; or {WITHOUT}"),
+                None => format!("{origin} it so: {WITHOUT}"),
+            }),
             (TargetProblem::OutOfBounds { why, .. }, _) => why.hint().map(str::to_owned),
             (TargetProblem::UnknownKind { .. }, Novelty::Old(origin)) => {
                 Some(format!("{origin} objects of that kind: have it defined in the cluster, or {WITHOUT}"))

@@ -70,7 +70,7 @@ impl Lab {
         let objects = read(&[file]).expect("these are manifests");
         self.resources()
             .await
-            .targets(&objects, self.namespace.name(), &self.bounds)
+            .targets(&objects, self.namespace.name(), Some(&self.bounds))
             .expect("all of it is allowed")
     }
 

@@ -170,7 +170,8 @@ async fn kinds_that_nobody_knows_and_what_is_out_of_bounds_are_told_together() {
     let manifests = manifests.replace("NAMESPACE", lab.namespace.name());
     let file = SourceFile { path: "all.yaml".to_owned(), bytes: manifests.into_bytes() };
     let objects = read(&[file]).unwrap();
-    let problems = lab.resources().await.targets(&objects, lab.namespace.name(), &lab.bounds).unwrap_err();
+    let problems =
+        lab.resources().await.targets(&objects, lab.namespace.name(), Some(&lab.bounds)).unwrap_err();
     let texts: Vec<String> = problems
         .iter()
         .map(|problem| problem.to_string().replace(lab.namespace.name(), "NAMESPACE"))
