@@ -25,6 +25,8 @@ const FINALIZER: &str = "git-deploy/one-time";
 const SET: &str = "git-deploy/set";
 /// What marks one that keeps the name of a job which was never started.
 const BARRED: &str = "git-deploy/barred";
+/// What marks one that was made after another of its name which may have changed something.
+const AFTER_ANOTHER: &str = "git-deploy/after-another";
 /// How long a job stays to be looked at, in seconds, where it does not say so itself.
 const EXPIRY: u64 = 7 * 24 * 60 * 60;
 /// How long one that is in the way of its own successor may take to go.
@@ -206,6 +208,19 @@ pub async fn start(
     })
 }
 
+/// The same job, made after another of its name that may have changed something.
+pub(crate) fn after_another(job: &Target) -> Target {
+    let mut job = job.clone();
+    job.wanted["metadata"]["annotations"][AFTER_ANOTHER] = "true".into();
+    job
+}
+
+/// Whether there was none before it that may have changed something. That it did not begin, or found nothing to change, says
+/// nothing about the one before it, which may have changed everything.
+pub(crate) fn is_first(live: &Value) -> bool {
+    annotation(live, AFTER_ANOTHER).is_none()
+}
+
 /// Sees to it that a job which is not there never will be, whatever is on its way to the API server still: its name is taken
 /// for one that never runs. Whether that is so; not where the job is there.
 ///
@@ -240,11 +255,15 @@ pub(crate) async fn outcome(
 ) -> Result<Option<JobOutcome>, JobError> {
     let live = connection.get(job.into()).await.map_err(api(job))?;
     let live = live.ok_or_else(|| JobError::Gone { id: job.id.clone() })?;
+    if is_barred(&live) {
+        return Err(JobError::Barred { id: job.id.clone() });
+    }
     let succeeded = is_true(&live, "Complete");
     if !succeeded && !is_true(&live, "Failed") {
         return Ok(None);
     }
-    let rollback_safe = is_rollback_safe(&job.wanted) || succeeded && changed_nothing(connection, job).await;
+    let rollback_safe = is_rollback_safe(&job.wanted)
+        || succeeded && is_first(&live) && changed_nothing(connection, job).await;
     let end = if succeeded { JobEnd::Succeeded } else { JobEnd::Failed };
     Ok(Some(JobOutcome { end, rollback_safe, deployment: Some(deployment.clone()) }))
 }

@@ -3,6 +3,9 @@
 //! A run records that it is about to start a job before it does. If it dies then, the job may be there, or not, or be on its
 //! way to the API server still, where it can arrive when everybody has looked. So the next run does not only look: it takes
 //! the job's name itself, for one that never runs. If that succeeds the other never was and never will be.
+//!
+//! That holds for a name under which there was never a job. Where one may have run, whoever is about to make it anew records
+//! that it was started before the old one goes: a free name says nothing then, and nobody asks.
 
 use std::fmt;
 

@@ -8,11 +8,12 @@ use git_deploy_core::ids::DeploymentId;
 use git_deploy_manifest::{ObjectId, is_rollback_safe};
 
 use super::ClusterDriver;
+use super::planning::Purpose;
 use super::refused::Refused;
 use super::said::{of_job, of_lease};
 use super::state::{Held, PlannedJob, Session};
 use crate::api_error::{ApiError, ApiErrorKind};
-use crate::jobs::{JobError, let_go, outcome, start, still_held, suspend, try_job};
+use crate::jobs::{JobError, after_another, is_first, let_go, outcome, start, still_held, suspend, try_job};
 use crate::members::SetView;
 use crate::set::{Change, JobEnd, JobOutcome, Record};
 use crate::target::{Applied, Target};
@@ -41,13 +42,11 @@ impl ClusterDriver<'_> {
         view: &SetView,
         record: Option<&Record>,
         jobs: Vec<Target>,
+        purpose: Purpose,
     ) -> Result<Vec<PlannedJob>, Refused> {
-        let unknown = |asked: &&String| !jobs.iter().any(|job| is_called(&job.id.name, asked));
-        if let Some(asked) = self.options.retry_jobs.iter().find(unknown) {
-            let names: Vec<&str> = jobs.iter().map(|job| job.id.name.as_str()).collect();
-            let why = format!("there is no one-time job '{}' to run again", asked.escape_debug());
-            let hint = (!names.is_empty()).then(|| format!("there are: {}", names.join(", ")));
-            return Err(Failure::of_nobody(Step::Plan, why).fatal().hint(hint).into());
+        // On the way back none is run, again or otherwise.
+        if purpose != Purpose::GoBack {
+            self.require_asked(&jobs)?;
         }
         let mut planned = Vec::new();
         for job in jobs {
@@ -74,6 +73,16 @@ impl ClusterDriver<'_> {
             planned.push(PlannedJob { target: job, effect, again });
         }
         Ok(planned)
+    }
+
+    /// What is to run again must be there to be run.
+    fn require_asked(&self, jobs: &[Target]) -> Result<(), Failure> {
+        let unknown = |asked: &&String| !jobs.iter().any(|job| is_called(&job.id.name, asked));
+        let Some(asked) = self.options.retry_jobs.iter().find(unknown) else { return Ok(()) };
+        let names: Vec<&str> = jobs.iter().map(|job| job.id.name.as_str()).collect();
+        let why = format!("there is no one-time job '{}' to run again", asked.escape_debug());
+        let hint = (!names.is_empty()).then(|| format!("there are: {}", names.join(", ")));
+        Err(Failure::of_nobody(Step::Plan, why).fatal().hint(hint))
     }
 
     /// Runs the one-time jobs that have not run, and records how they ended; then also those that other runs left.
@@ -115,7 +124,7 @@ impl ClusterDriver<'_> {
         let doomed = waited.as_ref().ok().and_then(|ready| doomed(ready.as_ref().err()?)).cloned();
         let waited = waited.and_then(|ready| ready.map_err(|error| self.not_ready(Step::Apply, error)));
         // Those that have ended are recorded, whatever became of the others.
-        for job in &jobs {
+        for (job, started) in jobs.iter().zip(&started) {
             let ended = self.run(Step::Apply, pulse, async {
                 outcome(&held.session.connection, &job.target, id).await.map_err(of_job(Step::Apply))
             });
@@ -125,7 +134,7 @@ impl ClusterDriver<'_> {
                     self.let_job_go(held, &job.target, pulse)?;
                 }
                 Ok(None) if doomed.as_ref() == Some(&job.target.id) => {
-                    self.give_up_job(held, &job.target, id, pulse);
+                    self.give_up_job(held, started, id, pulse);
                 }
                 Ok(None) if waited.is_err() => {}
                 Ok(None) => {
@@ -217,14 +226,18 @@ impl ClusterDriver<'_> {
             rollback_safe: is_rollback_safe(&job.target.wanted),
             deployment: Some(id.clone()),
         };
-        // One that was there must not become one that may never have been.
-        let was_there = !job.again && known.as_ref().is_some_and(|known| known.end == JobEnd::Started);
+        // One that was there must not become one that may never have been, also while it is made anew: only the first of a
+        // name may be ruled out.
+        let was_there = was_there(job, known.as_ref());
         let intent = if was_there { JobEnd::Started } else { JobEnd::Starting };
         self.record_job(held, &job.target, outcome(intent), pulse)?;
         let Held { session, set, lease, .. } = &*held;
-        let again = job.again.then_some(LEAVING);
+        let again = (job.again && was_there).then_some(LEAVING);
+        let may_have_changed = known.as_ref().is_none_or(|known| !is_started(known) || !known.rollback_safe);
+        let target =
+            if was_there && may_have_changed { after_another(&job.target) } else { job.target.clone() };
         let started = self.run(Step::Apply, pulse, async {
-            let started = lease.writing(start(&session.connection, set.id.as_str(), &job.target, again));
+            let started = lease.writing(start(&session.connection, set.id.as_str(), &target, again));
             started.await.map_err(of_lease(Step::Apply))
         })?;
         let started = match started {
@@ -232,7 +245,7 @@ impl ClusterDriver<'_> {
             Err(error) => {
                 if error.is_refusal() {
                     let nothing = JobOutcome { rollback_safe: true, ..outcome(JobEnd::Starting) };
-                    let before = known.or_else(|| (job.effect == Effect::Create).then_some(nothing));
+                    let before = if was_there { known.filter(is_started) } else { known.or(Some(nothing)) };
                     // If this cannot be recorded, the way back stays closed, which is always safe.
                     before.map(|before| self.record_job(held, &job.target, before, pulse).ok());
                 }
@@ -245,7 +258,8 @@ impl ClusterDriver<'_> {
 
     /// What never began does not begin when nobody waits for it any more. Whatever hinders that is told: the job stays as one
     /// that was started.
-    fn give_up_job(&self, held: &mut Held, job: &Target, id: &DeploymentId, pulse: &dyn Pulse) {
+    fn give_up_job(&self, held: &mut Held, started: &Applied, id: &DeploymentId, pulse: &dyn Pulse) {
+        let job = &started.target;
         let Held { session, lease, .. } = &*held;
         let suspended = self.run(Step::Apply, pulse, async {
             let suspended = lease.writing(suspend(&session.connection, job));
@@ -256,8 +270,11 @@ impl ClusterDriver<'_> {
                 return Ok(());
             }
             self.observer.warn(&format!("one-time {} has not begun and is suspended", job.id));
-            let outcome =
-                JobOutcome { end: JobEnd::Failed, rollback_safe: true, deployment: Some(id.clone()) };
+            let outcome = JobOutcome {
+                end: JobEnd::Failed,
+                rollback_safe: is_first(&started.live),
+                deployment: Some(id.clone()),
+            };
             self.record_job(held, job, outcome, pulse)?;
             self.let_job_go(held, job, pulse)
         });
@@ -284,6 +301,16 @@ impl ClusterDriver<'_> {
         let change = Change::default().with_job(&job.id.name, outcome);
         self.begin_phase(held, Step::Apply, pulse, &change)
     }
+}
+
+/// Whether a job of that name has been there, and may have done what it is for.
+fn was_there(job: &PlannedJob, known: Option<&JobOutcome>) -> bool {
+    job.effect == Effect::Change || known.is_some_and(is_started)
+}
+
+/// Whether it was started for certain.
+fn is_started(known: &JobOutcome) -> bool {
+    known.end != JobEnd::Starting
 }
 
 /// Whether a one-time job is meant: by its name, or by that of the manifest, without its identity.
