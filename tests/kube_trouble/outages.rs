@@ -278,6 +278,24 @@ fn a_network_that_stands_still_for_a_while_only_delays() {
 }
 
 #[test]
+fn a_silence_is_told_in_every_phase_and_that_it_is_over() {
+    let cluster = cluster!();
+    let shop = open(&sandbox!(), cluster);
+    shop.deploy_more("one", &first());
+    shop.release_more("two", &second(Moment::Prune));
+    let proxy = slow_way(&shop, cluster, Moment::Prune);
+    let shop = shop.by(cluster.kubeconfig_through(&proxy));
+    let mut running = until(&shop, Moment::Prune);
+    proxy.stall();
+    running.wait_for_words("warning: the cluster does not answer; still trying");
+    proxy.resume();
+    running.wait_for_words("the cluster answers again");
+    let_go(&shop);
+    running.wait().success();
+    shop.succeeded("deployment-0002");
+}
+
+#[test]
 fn a_time_out_is_told_apart_from_a_failure() {
     let shop = open(&sandbox!(), cluster!());
     shop.deploy_more("one", &deployment("web", "1", &Pods::Ready));

@@ -193,6 +193,11 @@ impl ApiError {
         }
     }
 
+    /// Whether nobody has answered.
+    pub(crate) fn is_no_answer(&self) -> bool {
+        matches!(self.kind, ApiErrorKind::Unreachable | ApiErrorKind::TimedOut)
+    }
+
     /// Whether the same request can succeed a moment later.
     pub(crate) fn is_passing(&self) -> bool {
         match self.kind {

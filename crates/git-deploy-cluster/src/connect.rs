@@ -7,10 +7,10 @@
 mod credentials;
 mod error;
 mod kubeconfig;
+mod traffic;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
@@ -25,12 +25,16 @@ use serde_json::Value;
 use crate::api_error::{ApiError, ApiErrorKind};
 use credentials::Program;
 use kubeconfig::{Files, is_loopback, names_proxy, nearest};
+use traffic::Traffic;
 
 pub use credentials::{Fault as CredentialsFault, NoCredentials};
 pub use error::ConnectError;
 
 /// How long one request may take, answer included: whoever holds a lock must know when its writes have ended.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A cluster that has not answered for so long is told to be silent.
+pub(crate) const SILENCE: Duration = Duration::from_secs(3);
 
 /// How long a request is tried again where the trouble may pass.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -46,7 +50,7 @@ pub struct Connection {
     client: Client,
     context: Arc<str>,
     server: Arc<str>,
-    calls: Arc<AtomicU64>,
+    traffic: Arc<Traffic>,
 }
 
 impl Connection {
@@ -114,7 +118,7 @@ impl Connection {
             None => client,
         };
         let connection =
-            Self { client, context: context.into(), server: server.into(), calls: Arc::default() };
+            Self { client, context: context.into(), server: server.into(), traffic: Arc::default() };
         connection.greet().await?;
         Ok(connection)
     }
@@ -156,7 +160,12 @@ impl Connection {
 
     /// How many requests were sent through [`Connection::call`] so far, repetitions included.
     pub fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
+        self.traffic.requests()
+    }
+
+    /// For how long nothing has been answered that was asked for through [`Connection::call`].
+    pub fn silence(&self) -> Duration {
+        self.traffic.silence()
     }
 
     /// kube's way to the objects of a kind; in all namespaces without one.
@@ -191,14 +200,17 @@ impl Connection {
     }
 
     async fn once(&self, request: &Request<Vec<u8>>) -> Result<Value, Failed> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        match tokio::time::timeout(REQUEST_TIMEOUT, self.exchange(request)).await {
-            Ok(answer) => answer,
-            Err(_) => {
+        let waiting = self.traffic.send();
+        let answer =
+            tokio::time::timeout(REQUEST_TIMEOUT, self.exchange(request)).await.unwrap_or_else(|_| {
                 let message = format!("no answer within {} seconds", REQUEST_TIMEOUT.as_secs());
                 Err(ApiError::new(ApiErrorKind::TimedOut, message).into())
-            }
+            });
+        match &answer {
+            Err(failed) if failed.error.is_no_answer() => waiting.has_failed(),
+            _ => waiting.is_answered(),
         }
+        answer
     }
 
     async fn exchange(&self, request: &Request<Vec<u8>>) -> Result<Value, Failed> {

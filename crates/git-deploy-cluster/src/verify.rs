@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::api_error::ApiError;
-use crate::connect::Connection;
+use crate::connect::{Connection, SILENCE};
 use crate::evidence;
 use crate::target::Applied;
 use crate::unblock::BlockingPod;
@@ -40,9 +40,6 @@ const SETTLE: Duration = Duration::from_millis(20);
 /// Looking at everything takes at most one part in so many of the time, however much there is: the machine may be the one
 /// that has to start the pods.
 const REST_FOR_EACH_LOOK: u32 = 20;
-
-/// An API server that has been silent for so long is told to be; at the end it is the reason for the end.
-const SILENCE: Duration = Duration::from_secs(3);
 
 /// How long is waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,7 +154,7 @@ pub async fn until_ready(
     tell: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<String>, NotReady> {
     let scene = Scene::of(applied, limits.patience);
-    let ear = Ear::new(&scene, tell);
+    let ear = Ear::new(connection, tell);
     let verdict = async {
         fill(connection, &scene).await?;
         let verdict = settle(connection, &scene, tell).await;

@@ -17,7 +17,7 @@ mod session;
 mod state;
 mod waiting;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use git_deploy_core::config::Settings;
@@ -35,6 +35,7 @@ use git_deploy_core::ops::Observer;
 use tokio::runtime::Runtime;
 
 use crate::bounds::Bounds;
+use crate::connect::SILENCE;
 use crate::set::Change;
 use forward::FRESH;
 use restore::WayBack;
@@ -119,6 +120,8 @@ pub struct ClusterDriver<'a> {
     observer: &'a dyn Observer,
     runtime: &'a Runtime,
     state: RefCell<State>,
+    /// Whether it was told that the cluster does not answer.
+    is_silent: Cell<bool>,
 }
 
 impl<'a> ClusterDriver<'a> {
@@ -131,7 +134,16 @@ impl<'a> ClusterDriver<'a> {
         observer: &'a dyn Observer,
         runtime: &'a Runtime,
     ) -> Self {
-        Self { repository, settings, cluster, options, observer, runtime, state: RefCell::default() }
+        Self {
+            repository,
+            settings,
+            cluster,
+            options,
+            observer,
+            runtime,
+            state: RefCell::default(),
+            is_silent: Cell::default(),
+        }
     }
 
     /// Does what only who holds the environment may do.
@@ -167,11 +179,37 @@ impl<'a> ClusterDriver<'a> {
         (holds && is_tried && forward.jobs.is_empty()).then_some(forward)
     }
 
-    /// Runs what takes long, and beats the pulse meanwhile.
+    /// Runs what takes long, beats the pulse meanwhile, and tells when the cluster falls silent.
     fn run<T>(
         &self,
         step: Step,
         pulse: &dyn Pulse,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let done = self.block_on(step, pulse, &|| self.hear_silence(), work);
+        if done.is_ok() {
+            self.hear_silence();
+        }
+        done
+    }
+
+    /// Tells when the cluster falls silent, and when it answers again.
+    fn hear_silence(&self) {
+        let state = self.state.try_borrow();
+        let session = state.as_ref().ok().and_then(|state| state.session.as_ref());
+        let is_silent = session.is_some_and(|session| session.connection.silence() >= SILENCE);
+        match (self.is_silent.replace(is_silent), is_silent) {
+            (false, true) => self.observer.warn("the cluster does not answer; still trying"),
+            (true, false) => self.observer.step("Waiting", "the cluster answers again"),
+            _ => {}
+        }
+    }
+
+    fn block_on<T>(
+        &self,
+        step: Step,
+        pulse: &dyn Pulse,
+        meanwhile: &dyn Fn(),
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
         const BEAT: Duration = Duration::from_millis(250);
@@ -180,7 +218,7 @@ impl<'a> ClusterDriver<'a> {
             loop {
                 match tokio::time::timeout(BEAT, &mut work).await {
                     Ok(done) => return done,
-                    Err(_) if pulse.beat() => {}
+                    Err(_) if pulse.beat() => meanwhile(),
                     Err(_) => return Err(Failure::of_nobody(step, "it was stopped")),
                 }
             }

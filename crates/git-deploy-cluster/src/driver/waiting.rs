@@ -48,7 +48,8 @@ impl ClusterDriver<'_> {
         let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
         let tell = move |progress: Progress| drop(sender.send(progress));
         let mut pace = Pace::new(Instant::now());
-        let ready = self.run(step, pulse, async {
+        // The wait itself tells of a silence, and for how long it goes on.
+        let ready = self.block_on(step, pulse, &|| {}, async {
             loop {
                 let limits = Limits { timeout: deadline.saturating_duration_since(Instant::now()), patience };
                 let ready = lease.watching(until_ready(&session.connection, applied, &limits, &tell));

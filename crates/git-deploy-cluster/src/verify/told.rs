@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use git_deploy_manifest::ObjectId;
 use tokio::time::sleep;
 
-use super::scene::{Scene, Standing};
-use super::{SILENCE, TICK};
+use super::TICK;
+use super::scene::Standing;
 use crate::alike::gist;
+use crate::connect::{Connection, SILENCE};
 
 /// How many of those that are not ready are told of with their causes.
 pub(crate) const NAMED: usize = 3;
@@ -84,21 +85,21 @@ impl<'a> Told<'a> {
 
 /// Tells when the API server falls silent, and when it answers again.
 pub(super) struct Ear<'a> {
-    scene: &'a Scene<'a>,
+    connection: &'a Connection,
     tell: &'a (dyn Fn(Progress) + Sync),
     is_silent: AtomicBool,
 }
 
 impl<'a> Ear<'a> {
-    pub(super) fn new(scene: &'a Scene<'a>, tell: &'a (dyn Fn(Progress) + Sync)) -> Ear<'a> {
-        Ear { scene, tell, is_silent: AtomicBool::new(false) }
+    pub(super) fn new(connection: &'a Connection, tell: &'a (dyn Fn(Progress) + Sync)) -> Ear<'a> {
+        Ear { connection, tell, is_silent: AtomicBool::new(false) }
     }
 
     /// Listens for ever.
     pub(super) async fn listen(&self) -> Infallible {
         loop {
             sleep(TICK).await;
-            self.hear(self.scene.silence().is_some_and(|(_, silence, _)| silence >= SILENCE));
+            self.hear(self.connection.silence() >= SILENCE);
         }
     }
 
