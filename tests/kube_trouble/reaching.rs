@@ -1,10 +1,11 @@
 //! No way to the cluster.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use git_deploy_testkit::cluster::{Cluster, Kubeconfig, Options};
+use git_deploy_testkit::cluster::{Cluster, Kubeconfig, Options, eventually};
 use git_deploy_testkit::shop::ClusterShop;
-use git_deploy_testkit::{Output, cluster, sandbox};
+use git_deploy_testkit::{Output, Victim, cluster, sandbox};
 use serde_json::{Value, json};
 
 use crate::support::{config_map, open};
@@ -141,11 +142,9 @@ fn a_program_that_should_give_credentials_and_does_not_is_named() {
     nothing_begun(&shop, &missing);
 }
 
-#[test]
-fn a_program_that_should_give_credentials_and_hangs_is_ended_and_named() {
-    let shop = waiting(cluster!());
-    let pid = shop.repo.sandbox().root().join("pid");
-    let script = format!("echo $$ >{}; sleep 600", pid.display());
+/// A kubeconfig with a program for credentials that hangs, and says as which process.
+fn hanging(shop: &ClusterShop<'_>, pid: &Path) -> PathBuf {
+    let script = format!("echo $$ >{0}.new; mv {0}.new {0}; sleep 600", pid.display());
     let exec = json!({
         "apiVersion": "client.authentication.k8s.io/v1",
         "interactiveMode": "IfAvailable",
@@ -157,6 +156,30 @@ fn a_program_that_should_give_credentials_and_hangs_is_ended_and_named() {
     config["users"][0]["user"] = json!({ "exec": exec });
     let path = shop.repo.sandbox().root().join("kubeconfig");
     std::fs::write(&path, config.to_string()).unwrap();
+    path
+}
+
+#[test]
+fn a_program_that_should_give_credentials_is_not_left_behind_by_a_run_that_is_killed() {
+    let shop = waiting(cluster!());
+    let pid = shop.repo.sandbox().root().join("pid");
+    let running = shop.command(&[]).env("KUBECONFIG", hanging(&shop, &pid)).start();
+    eventually("the program runs", || pid.exists());
+    running.kill(Victim::Process).was_killed();
+    let pid = std::fs::read_to_string(pid).unwrap();
+    let stat = format!("/proc/{}/stat", pid.trim());
+    // Whoever is its parent now may not have looked yet.
+    let is_dead = |stat: &str| stat.rsplit(')').next().is_some_and(|rest| rest.trim().starts_with('Z'));
+    eventually("the program has ended", || {
+        std::fs::read_to_string(&stat).map_or(true, |stat| is_dead(&stat))
+    });
+}
+
+#[test]
+fn a_program_that_should_give_credentials_and_hangs_is_ended_and_named() {
+    let shop = waiting(cluster!());
+    let pid = shop.repo.sandbox().root().join("pid");
+    let path = hanging(&shop, &pid);
     let begin = Instant::now();
     let output = shop.command(&[]).env("KUBECONFIG", path).output();
     assert!(begin.elapsed() < Duration::from_secs(45), "{:?}", begin.elapsed());

@@ -1,7 +1,11 @@
 //! Credentials that a program gives, as a kubeconfig asks for them with `exec`.
 //!
 //! It is run [as kubectl runs it][1], but never longer than it may take: a program that waits for somebody who is not there
-//! must hold up no deployment, and is not left running. What it prints is secret; what it complains of is not.
+//! must hold up no deployment, and is not left running, not even where this run is killed meanwhile. Only one that may ask who
+//! sits at the terminal is left to the terminal. What it prints is secret; what it complains of is not.
+//!
+//! Credentials are replaced before they expire, beside the requests that use them: the program may take longer than any
+//! request, be it the renewal of a Lease.
 //!
 //! [1]: https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins
 
@@ -15,6 +19,8 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::{Request, Response};
 use jiff::{SignedDuration, Timestamp};
@@ -28,9 +34,8 @@ use serde_json::{Value, json};
 const LIMIT: Duration = Duration::from_secs(30);
 /// How long it may take where somebody may have to log in.
 const LIMIT_OF_PEOPLE: Duration = Duration::from_secs(180);
-/// The same for credentials that replace others, in the middle of a request.
-const LIMIT_OF_REFRESH: Duration = Duration::from_secs(10);
-/// How long before they expire credentials are replaced.
+/// How long before they expire credentials are replaced, if they are valid for longer than twice that: time enough for a
+/// program that needs its limit, and for the request that asks for them.
 const AHEAD: SignedDuration = SignedDuration::from_secs(60);
 /// How often is looked whether the program has ended.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -102,12 +107,12 @@ impl Program {
         (!has_other).then(|| Self { config: Arc::new(exec) })
     }
 
-    /// Asks it for the first time.
+    /// Asks it.
     pub(super) async fn ask(&self) -> Result<Given, NoCredentials> {
         self.ask_within(if self.is_interactive() { LIMIT_OF_PEOPLE } else { LIMIT }).await
     }
 
-    /// Asks it; it is ended with this future, too.
+    /// Asks it, and ends it with this future.
     async fn ask_within(&self, limit: Duration) -> Result<Given, NoCredentials> {
         struct Dropped(Arc<AtomicBool>);
         impl Drop for Dropped {
@@ -118,10 +123,11 @@ impl Program {
         let dropped = Dropped(Arc::default());
         let (program, is_dropped) = (self.clone(), Arc::clone(&dropped.0));
         let asked = tokio::task::spawn_blocking(move || program.run(limit, &is_dropped)).await;
-        asked.unwrap_or_else(|error| Err(Fault::NotRun(error.to_string()))).map_err(|why| {
-            let program = self.config.command.clone().unwrap_or_default();
-            NoCredentials { program, why }
-        })
+        asked.unwrap_or_else(|error| Err(Fault::NotRun(error.to_string()))).map_err(|why| self.none(why))
+    }
+
+    fn none(&self, why: Fault) -> NoCredentials {
+        NoCredentials { program: self.config.command.clone().unwrap_or_default(), why }
     }
 
     /// Whether it may ask who sits there.
@@ -183,8 +189,8 @@ impl Program {
 /// A program that runs, and how much longer it may.
 struct Running {
     child: Child,
-    /// Whether it leads a group of its own, with all that it starts.
-    leads: bool,
+    /// Whom it is in a group with, and all that it starts; none where it is in ours.
+    guard: Option<Guard>,
     /// Whether it has ended and said all: what it has started for later is left alone then.
     is_done: bool,
     limit: Duration,
@@ -195,15 +201,18 @@ struct Running {
 
 impl Running {
     fn start(mut command: Command, is_interactive: bool, limit: Duration) -> Result<Self, Fault> {
+        let not_run = |error: std::io::Error| Fault::NotRun(error.to_string());
+        // Where somebody is asked it stays in the terminal's group: else it could not read the answer.
+        let guard = if is_interactive { None } else { Some(Guard::start().map_err(Fault::NotRun)?) };
         command.stdout(Stdio::piped());
-        if !is_interactive {
-            // Where somebody is asked it stays in the terminal's group: else it could not read the answer.
-            command.stdin(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+        if let Some(guard) = &guard {
+            command.stdin(Stdio::null()).stderr(Stdio::piped());
+            command.process_group(guard.group.as_raw_pid());
         }
         let deadline = Instant::now() + limit;
-        let mut child = command.spawn().map_err(|error| Fault::NotRun(error.to_string()))?;
+        let mut child = command.spawn().map_err(not_run)?;
         let (printed, complaint) = (read_all(child.stdout.take()), read_all(child.stderr.take()));
-        Ok(Self { child, leads: !is_interactive, is_done: false, limit, deadline, printed, complaint })
+        Ok(Self { child, guard, is_done: false, limit, deadline, printed, complaint })
     }
 
     /// Waits for its end.
@@ -240,10 +249,37 @@ impl Drop for Running {
         if self.is_done {
             return;
         }
-        let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).filter(|_| self.leads);
         // What is not there any more needs no end.
-        group.and_then(|group| kill_process_group(group, Signal::KILL).ok());
+        self.guard.as_ref().and_then(|guard| kill_process_group(guard.group, Signal::KILL).ok());
         drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Leads a group of processes and ends all of it when nobody holds this any more, as when this process is killed: that alone
+/// closes the pipe that it reads from.
+struct Guard {
+    child: Child,
+    /// Nobody else's as long as `child` was not waited for.
+    group: Pid,
+}
+
+impl Guard {
+    fn start() -> Result<Self, String> {
+        let mut command = Command::new("sh");
+        command.args(["-c", "read -r _; kill -s KILL 0"]).process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().map_err(|error| format!("no 'sh' to watch it: {error}"))?;
+        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        Ok(Self { group: group.ok_or("no process group")?, child })
+    }
+}
+
+impl Drop for Guard {
+    /// Itself alone: before the pipe is closed.
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        // Closes the pipe, too.
         drop(self.child.wait());
     }
 }
@@ -272,11 +308,7 @@ impl Given {
     /// The same client, whose requests bear the token, if it is one; a new one whenever the old one is about to expire.
     pub(super) fn sent_with(self, client: Client) -> Client {
         let Some(header) = self.token else { return client };
-        let token = Arc::new(Token {
-            program: self.program,
-            held: Mutex::new((header, self.expires)),
-            gate: tokio::sync::Mutex::default(),
-        });
+        let token = Token::new(self.program, header, self.expires);
         let namespace = client.default_namespace().to_owned();
         let send = move |mut request: Request<Body>| {
             let (client, token) = (client.clone(), Arc::clone(&token));
@@ -293,50 +325,77 @@ impl Given {
 /// A token that is replaced before it expires.
 struct Token {
     program: Program,
-    held: Mutex<(HeaderValue, Option<Timestamp>)>,
-    /// Who replaces it.
-    gate: tokio::sync::Mutex<()>,
+    held: Mutex<Held>,
+}
+
+struct Held {
+    header: HeaderValue,
+    /// None: never.
+    expires: Option<Timestamp>,
+    /// When it is to be replaced.
+    due: Option<Timestamp>,
+    /// The new one that was asked for and is not there yet.
+    asked: Option<Asked>,
+}
+
+/// What a task of its own finds: whoever no longer waits for it does not end it.
+type Asked = Shared<BoxFuture<'static, Result<HeaderValue, NoCredentials>>>;
+
+impl Held {
+    fn new(header: HeaderValue, expires: Option<Timestamp>) -> Self {
+        let now = Timestamp::now();
+        // What is valid for a moment only is not to be replaced all the time.
+        let ahead = |expires: Timestamp| AHEAD.min(expires.duration_since(now) / 2).max(SignedDuration::ZERO);
+        Self { header, expires, due: expires.map(|expires| expires - ahead(expires)), asked: None }
+    }
 }
 
 impl Token {
-    async fn header(&self) -> Result<HeaderValue, NoCredentials> {
-        let (header, left) = self.current();
-        if left.is_none_or(|left| left > AHEAD) {
-            return Ok(header);
-        }
-        let is_valid = |left: Option<SignedDuration>| left.is_none_or(|left| left.is_positive());
-        let _gate = match self.gate.try_lock() {
-            Ok(gate) => gate,
-            // Somebody is at it, and the old one will do.
-            Err(_) if is_valid(left) => return Ok(header),
-            Err(_) => self.gate.lock().await,
-        };
-        let (header, left) = self.current();
-        if left.is_none_or(|left| left > AHEAD) {
-            return Ok(header);
-        }
-        let new = match self.program.ask_within(LIMIT_OF_REFRESH).await {
-            Ok(Given { token: Some(new), expires, .. }) => {
-                *self.lock() = (new.clone(), expires);
-                return Ok(new);
+    fn new(program: Program, header: HeaderValue, expires: Option<Timestamp>) -> Arc<Self> {
+        Arc::new(Self { program, held: Mutex::new(Held::new(header, expires)) })
+    }
+
+    async fn header(self: &Arc<Self>) -> Result<HeaderValue, NoCredentials> {
+        let asked = {
+            let mut held = self.lock();
+            let now = Timestamp::now();
+            if held.due.is_none_or(|due| now < due) {
+                return Ok(held.header.clone());
             }
-            Ok(_) => Fault::NotUnderstood,
-            Err(error) => error.why,
+            let asked = held.asked.get_or_insert_with(|| self.ask()).clone();
+            if held.expires.is_none_or(|expires| now < expires) {
+                // The old one will do meanwhile.
+                return Ok(held.header.clone());
+            }
+            asked
         };
-        if is_valid(left) {
-            return Ok(header);
-        }
-        let program = self.program.config.command.clone().unwrap_or_default();
-        Err(NoCredentials { program, why: new })
+        asked.await
     }
 
-    /// The token, and how much longer it is valid, if that is limited.
-    fn current(&self) -> (HeaderValue, Option<SignedDuration>) {
-        let held = self.lock();
-        (held.0.clone(), held.1.map(|expires| expires.duration_since(Timestamp::now())))
+    /// Asks for a new one, and holds it when it is there.
+    fn ask(self: &Arc<Self>) -> Asked {
+        let token = Arc::clone(self);
+        let task = tokio::spawn(async move {
+            let new = match token.program.ask().await {
+                Ok(Given { token: Some(header), expires, .. }) => Ok((header, expires)),
+                Ok(_) => Err(token.program.none(Fault::NotUnderstood)),
+                Err(error) => Err(error),
+            };
+            let mut held = token.lock();
+            // Whoever comes now asks again, or has the new one.
+            held.asked = None;
+            let (header, expires) = new?;
+            *held = Held::new(header.clone(), expires);
+            Ok(header)
+        });
+        let program = self.program.clone();
+        let found = async move {
+            task.await.unwrap_or_else(|error| Err(program.none(Fault::NotRun(error.to_string()))))
+        };
+        found.boxed().shared()
     }
 
-    fn lock(&self) -> MutexGuard<'_, (HeaderValue, Option<Timestamp>)> {
+    fn lock(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

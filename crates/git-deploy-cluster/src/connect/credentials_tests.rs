@@ -95,25 +95,71 @@ async fn it_is_told_what_kubectl_tells_it() {
     assert_eq!(told, "Bearer apiVersion:v1,kind:ExecCredential,spec:interactive:false");
 }
 
+/// A token that is valid for so many seconds more, and is to be replaced in so many.
+fn token(program: Program, valid: i64, due: i64) -> Arc<Token> {
+    let at = |seconds| Some(Timestamp::now() + SignedDuration::from_secs(seconds));
+    let token = Token::new(program, HeaderValue::from_static("Bearer old"), at(valid));
+    token.lock().due = at(due);
+    token
+}
+
+async fn until_replaced(token: &Arc<Token>) -> HeaderValue {
+    let begin = Instant::now();
+    while token.lock().asked.is_some() {
+        assert!(begin.elapsed() < Duration::from_secs(10), "it is never there");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    token.lock().header.clone()
+}
+
 #[tokio::test]
 async fn a_token_is_replaced_before_it_expires_and_not_sooner() {
-    for (seconds, second) in [(3600, "Bearer 1"), (30, "Bearer 2"), (-1, "Bearer 2")] {
-        let given = counted(&format!("count{seconds}"), seconds).ask().await.ok().unwrap();
-        let token = Token {
-            program: given.program,
-            held: Mutex::new((given.token.unwrap(), given.expires)),
-            gate: tokio::sync::Mutex::default(),
-        };
-        assert_eq!(token.header().await.unwrap(), second, "{seconds}");
+    for (name, valid, due, first, second) in [
+        ("later", 3600, 3540, "Bearer old", "Bearer old"),
+        // No request waits while the old one is good.
+        ("soon", 30, -30, "Bearer old", "Bearer 1"),
+        ("expired", -1, -1, "Bearer 1", "Bearer 1"),
+    ] {
+        let token = token(counted(name, 3600), valid, due);
+        assert_eq!(token.header().await.unwrap(), first, "{name}");
+        assert_eq!(until_replaced(&token).await, second, "{name}");
+        assert_eq!(token.header().await.unwrap(), second, "{name}");
     }
 }
 
 #[tokio::test]
+async fn a_token_is_due_in_time_for_a_slow_program_and_not_at_once_if_it_is_short_lived() {
+    let now = Timestamp::now();
+    for (valid, due) in [(3600, 3540), (120, 60), (40, 20), (-5, -5)] {
+        let expires = now + SignedDuration::from_secs(valid);
+        let held = Held::new(HeaderValue::from_static("Bearer a"), Some(expires));
+        let due_in = held.due.unwrap().duration_since(now);
+        assert!((due_in - SignedDuration::from_secs(due)).abs() < SignedDuration::from_secs(2), "{due_in:?}");
+    }
+    assert!(AHEAD > SignedDuration::try_from(LIMIT).unwrap());
+}
+
+#[tokio::test]
+async fn a_program_that_takes_longer_than_any_request_is_asked_once_and_heard() {
+    let path = file("slow");
+    let answer = "{\"status\":{\"token\":\"new\"}}";
+    let slow = shell(&format!("echo >>{}; sleep 1; echo '{answer}'", path.display()));
+    let token = token(slow, -1, -1);
+    for _ in 0..3 {
+        let waited = tokio::time::timeout(Duration::from_millis(200), token.header()).await;
+        assert!(waited.is_err(), "{waited:?}");
+    }
+    assert_eq!(token.header().await.unwrap(), "Bearer new");
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "\n", "it was asked more than once");
+}
+
+#[tokio::test]
 async fn a_token_that_cannot_be_replaced_is_used_as_long_as_it_is_valid() {
-    for (seconds, is_valid) in [(30, true), (-1, false)] {
-        let expires = Timestamp::now() + SignedDuration::from_secs(seconds);
-        let held = Mutex::new((HeaderValue::from_static("Bearer old"), Some(expires)));
-        let token = Token { program: shell("exit 1"), held, gate: tokio::sync::Mutex::default() };
-        assert_eq!(token.header().await.is_ok(), is_valid);
+    for (valid, is_valid) in [(30, true), (-1, false)] {
+        let token = token(shell("exit 1"), valid, -1);
+        for _ in 0..2 {
+            assert_eq!(token.header().await.is_ok(), is_valid);
+            assert_eq!(until_replaced(&token).await, "Bearer old");
+        }
     }
 }
