@@ -342,6 +342,7 @@ fn a_job_that_never_began_does_not_run_when_nobody_looks_any_more() {
     assert_eq!(shop.state("next"), "staged");
     let never = job(&shop);
     assert_eq!(never["spec"]["suspend"], true, "{never:#}");
+    assert_eq!(never["spec"]["parallelism"], 0, "whoever lets it go on starts nothing: {never:#}");
     assert_eq!(recorded(&shop, &never), "failed rollback-safe deployment-0002");
     assert!(!is_held(&never), "{never:#}");
     release(&shop, "mended", "1\n", &[fine(), deployment("web", "3")]);

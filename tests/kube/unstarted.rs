@@ -6,7 +6,7 @@ use git_deploy_testkit::cluster::eventually;
 use git_deploy_testkit::manifests::webhook;
 use git_deploy_testkit::shop::ClusterShop;
 use git_deploy_testkit::{Victim, cluster, sandbox};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::jobs::{again, fine, is_held, job, jobs, name, open, recorded, release, shop};
 use crate::support::{config_map, deployment};
@@ -47,7 +47,11 @@ impl Silent {
 /// The good release stands, and a run of the next one dies when it has said that it starts a job, which never comes through.
 fn dies_before_the_job(shop: &ClusterShop<'_>) {
     open(shop);
-    release(shop, "next", "1\n", &[fine(), config_map("colours", "2"), deployment("web", "2")]);
+    let mut migration = fine();
+    // As others mark what they are to do something with.
+    migration["metadata"]["labels"] = json!({ "kueue.x-k8s.io/queue-name": "migrations" });
+    migration["metadata"]["annotations"]["example.org/notify"] = json!("ada");
+    release(shop, "next", "1\n", &[migration, config_map("colours", "2"), deployment("web", "2")]);
     let silent = Silent::in_front_of(shop);
     let running = shop.start();
     eventually("it is about to start the job", || {
@@ -76,7 +80,6 @@ fn a_job_that_was_never_started_does_not_close_the_way_back_and_can_still_be_sta
     assert_eq!(said_of_jobs(&shop), ["starting rollback-safe deployment-0002"]);
     assert_eq!(shop.namespace.get("configmap", "colours")["data"]["version"], "1");
     let barred = job(&shop);
-    assert_eq!(barred["spec"]["suspend"], true, "{barred:#}");
     assert!(!is_held(&barred), "{barred:#}");
     // It takes the place of what has kept its name.
     again(&shop, "next", &["next"]).success();
@@ -105,4 +108,46 @@ fn whether_a_job_was_started_is_found_out_by_whoever_deploys_next() {
     shop.deploy(&["--rollback=deployment-0001"]).success();
     assert_eq!(shop.namespace.get("configmap", "colours")["data"]["version"], "1");
     shop.is_sound();
+}
+
+#[test]
+fn what_keeps_the_name_of_a_job_runs_nothing_whoever_starts_it_and_goes_by_itself() {
+    let cluster = cluster!();
+    let shop = shop(cluster).with_remote(&sandbox!());
+    dies_before_the_job(&shop);
+    shop.deploy(&["--abort"]).code_is(1).stderr_contains("was never started, and will not be");
+    let barred = job(&shop);
+    let metadata = &barred["metadata"];
+    assert_eq!(metadata["finalizers"], Value::Null, "{barred:#}");
+    assert_eq!(metadata["labels"]["kueue.x-k8s.io/queue-name"], Value::Null, "{barred:#}");
+    let annotations = metadata["annotations"].as_object().expect("its marks");
+    assert!(annotations.keys().all(|name| !name.contains("example.org")), "{barred:#}");
+    let [parallelism, completions] = ["parallelism", "completions"].map(|field| &barred["spec"][field]);
+    assert_eq!((parallelism, completions), (&json!(0), &json!(0)), "{barred:#}");
+
+    let patch =
+        |spec: &str| shop.namespace.kubectl(&["patch", "job", &name(&barred), "--type=merge", "-p", spec]);
+    eventually("nothing is left to be done for it", || {
+        let conditions = job(&shop)["status"]["conditions"].clone();
+        conditions.as_array().is_some_and(|all| all.iter().any(|one| one["type"] == "Complete"))
+    });
+    patch(r#"{"spec":{"suspend":false,"parallelism":1}}"#).success();
+    assert_ne!(patch(r#"{"spec":{"completions":1}}"#).code, Some(0));
+    patch(r#"{"spec":{"ttlSecondsAfterFinished":1}}"#).success();
+    eventually("its time is over", || jobs(&shop).is_empty());
+    assert_eq!(pods_made(&shop, &barred), 0);
+
+    again(&shop, "next", &["next"]).success();
+    assert_eq!(recorded(&shop, &job(&shop)), "succeeded forward-only deployment-0003");
+    eventually("the pod of the job itself is told of", || pods_made(&shop, &barred) == 1);
+    shop.is_sound();
+}
+
+/// How many pods were made for jobs of that name, as the controller tells.
+fn pods_made(shop: &ClusterShop<'_>, job: &Value) -> usize {
+    let is_one = |event: &&Value| {
+        let about = &event["involvedObject"];
+        about["kind"] == "Job" && about["name"] == name(job) && event["reason"] == "SuccessfulCreate"
+    };
+    shop.namespace.list("events").iter().filter(is_one).count()
 }

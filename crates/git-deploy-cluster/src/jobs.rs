@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use git_deploy_core::ids::DeploymentId;
-use git_deploy_manifest::value::{self, annotation, finalizers, generation, is_true, text};
+use git_deploy_manifest::value::{self, annotation, count, finalizers, flag, generation, is_true, text};
 use git_deploy_manifest::{ObjectId, is_rollback_safe};
 use serde_json::{Value, json};
 
@@ -227,9 +227,7 @@ pub(crate) fn is_first(live: &Value) -> bool {
 /// # Errors
 /// When the API server does not let it be made.
 pub(crate) async fn bar(connection: &Connection, set: &str, job: &Target) -> Result<bool, JobError> {
-    let mut object = marked(set, job);
-    object["spec"]["suspend"] = true.into();
-    object["metadata"]["annotations"][BARRED] = "true".into();
+    let object = placeholder(set, job);
     match connection.create(&job.resource, job.id.namespace.as_deref(), &object, false).await {
         Ok(_) => Ok(true),
         Err(why) if *why.kind() == ApiErrorKind::Changed => {
@@ -238,6 +236,49 @@ pub(crate) async fn bar(connection: &Connection, set: &str, job: &Target) -> Res
         }
         Err(why) => Err(api(job)(why)),
     }
+}
+
+/// What keeps the name of a job. It wants no pod to complete, which cannot be changed any more, so that nobody can start it:
+/// it is complete at once, and its time to live takes it away when no request of before can be on its way still. Nothing of
+/// what the manifest says to others is on it, and its container passes where a restricted one that says what it needs does.
+fn placeholder(set: &str, job: &Target) -> Value {
+    const ABOUT: &str = "keeps the name of a one-time job that was never started; runs nothing";
+    let size = json!({"cpu": "1m", "memory": "4Mi"});
+    json!({
+        "apiVersion": job.resource.api_version,
+        "kind": job.resource.kind,
+        "metadata": {
+            "name": job.id.name,
+            "namespace": job.id.namespace,
+            "annotations": {SET: set, BARRED: "true", "kubernetes.io/description": ABOUT},
+        },
+        "spec": {
+            "parallelism": 0,
+            "completions": 0,
+            "backoffLimit": 0,
+            "ttlSecondsAfterFinished": EXPIRY,
+            "template": {"spec": {
+                "restartPolicy": "Never",
+                "automountServiceAccountToken": false,
+                "securityContext": {
+                    "runAsNonRoot": true,
+                    "runAsUser": 65534,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
+                "containers": [{
+                    "name": "nothing",
+                    // Never pulled; one that the cluster's policies let in.
+                    "image": text(&job.wanted, "/spec/template/spec/containers/0/image"),
+                    "command": ["true"],
+                    "resources": {"requests": size, "limits": size},
+                    "securityContext": {
+                        "allowPrivilegeEscalation": false,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                }],
+            }},
+        },
+    })
 }
 
 fn is_barred(live: &Value) -> bool {
@@ -270,12 +311,13 @@ pub(crate) async fn outcome(
 
 /// Whether a job will not succeed any more, and nothing of it runs that a second one would run beside.
 fn is_over(live: &Value) -> bool {
-    let is_suspended = live.pointer("/spec/suspend") == Some(&Value::Bool(true));
-    let is_idle = ["/status/active", "/status/terminating"]
-        .iter()
-        .all(|count| live.pointer(count).and_then(Value::as_i64).unwrap_or_default() == 0);
     let is_leaving = !text(live, "/metadata/deletionTimestamp").is_empty();
-    is_true(live, "Failed") || is_suspended && is_idle || is_leaving
+    let is_idle = ["/status/active", "/status/terminating"].iter().all(|pods| count(live, pods) == 0);
+    is_barred(live) || is_true(live, "Failed") || is_suspended(live) && is_idle || is_leaving
+}
+
+fn is_suspended(live: &Value) -> bool {
+    flag(live, "/spec/suspend")
 }
 
 /// Whether all that its pods have to say is that there was nothing to change. Pods that cannot be read say nothing: how a job
@@ -333,13 +375,15 @@ pub(crate) async fn suspend(connection: &Connection, job: &Target) -> Result<boo
     let place: Place<'_> = job.into();
     let within = collection(place.resource, place.namespace);
     let slot = Slot::new(connection, within, place.name, REQUEST_TIMEOUT);
+    // Some queues of jobs resume whatever is suspended.
+    let stopped = json!({"spec": {"suspend": true, "parallelism": 0}});
     for _ in 0..ATTEMPTS {
         let Some(live) = slot.get().await.map_err(api(job))? else { return Ok(false) };
         let pods = pods_of(connection, job).await.map_err(api(job))?;
         if has_begun(&live) || pods.iter().any(has_run) {
             return Ok(false);
         }
-        match slot.change(&live, json!({"spec": {"suspend": true}})).await.map_err(api(job))? {
+        match slot.change(&live, stopped.clone()).await.map_err(api(job))? {
             Swap::Done(_) => return Ok(true),
             // Perhaps because a pod of it runs now.
             Swap::Lost => tokio::time::sleep(PAUSE).await,
@@ -394,11 +438,18 @@ pub async fn let_go(connection: &Connection, job: &Target) -> Result<(), JobErro
 
 async fn remove(connection: &Connection, set: &str, job: &Target, leaving: Duration) -> Result<(), JobError> {
     let until = Instant::now() + leaving;
-    let Some(live) = connection.get(job.into()).await.map_err(api(job))? else { return Ok(()) };
-    require_ours(job, &live, set)?;
-    if !is_over(&live) {
-        return Ok(());
-    }
+    let live = loop {
+        let Some(live) = connection.get(job.into()).await.map_err(api(job))? else { return Ok(()) };
+        require_ours(job, &live, set)?;
+        if is_over(&live) {
+            break live;
+        }
+        // Pods of one that was suspended a moment ago are on their way out.
+        if !is_suspended(&live) || Instant::now() >= until {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
+    };
     let_go(connection, job).await?;
     let uid = value::uid(&live);
     connection.delete(job.into(), uid, Some(Propagation::Background)).await.map_err(api(job))?;
