@@ -23,8 +23,13 @@ pub(crate) fn fine() -> Value {
 }
 
 /// One that fails.
-fn failing() -> Value {
+pub(crate) fn failing() -> Value {
     migration("exits", json!({ "test.git-deploy/exit-code": "3" }))
+}
+
+/// One that finds nothing to change.
+fn unchanged() -> Value {
+    migration("exits", json!({ "test.git-deploy/message": "no-change" }))
 }
 
 /// One that takes so long.
@@ -153,6 +158,56 @@ fn a_job_that_fails_fails_the_deployment_and_runs_again_only_when_asked_for() {
 }
 
 #[test]
+fn a_job_that_is_run_again_does_not_vouch_for_the_try_before_it() {
+    let cluster = cluster!();
+    let shop = shop(cluster).with_remote(&sandbox!());
+    open(&shop);
+    release(&shop, "next", "1\n", &[failing(), deployment("web", "2")]);
+    shop.deploy(&[]).code_is(1).stderr_contains("only forward is safe");
+    let first = job(&shop);
+    assert_eq!(recorded(&shop, &first), "failed forward-only deployment-0002");
+    let retry = format!("--retry-job={}", name(&first));
+    // The first one may have changed all that there was to change, and crashed then.
+    release(&shop, "worse", "1\n", &[migration("waiting", json!({})), deployment("web", "3")]);
+    let output = shop.deploy(&["worse", &retry]);
+    output.code_is(1).stderr_contains("has not begun and is suspended");
+    output.stderr_contains("only forward is safe").lacks("Restoring");
+    assert_eq!(recorded(&shop, &job(&shop)), "failed forward-only deployment-0003");
+    release(&shop, "mended", "1\n", &[unchanged(), config_map("colours", "4"), crashing("4")]);
+    let output = shop.deploy(&["mended", &retry]);
+    output
+        .code_is(1)
+        .stdout_contains("/web' failed")
+        .stderr_contains("only forward is safe")
+        .lacks("Restoring");
+    assert_eq!(recorded(&shop, &job(&shop)), "succeeded forward-only deployment-0004");
+    assert_eq!(shop.state("mended"), "staged");
+    shop.is_sound();
+}
+
+#[test]
+fn a_failure_after_a_job_that_was_run_again_goes_back_as_any_other() {
+    let cluster = cluster!();
+    let shop = shop(cluster).with_remote(&sandbox!());
+    open(&shop);
+    let before = shop.standing();
+    release(&shop, "next", "1\n", &[migration("waiting", json!({})), deployment("web", "2")]);
+    shop.deploy(&[]).code_is(1).stderr_contains("has not begun and is suspended");
+    let never = job(&shop);
+    release(&shop, "mended", "1\n", &[unchanged(), config_map("colours", "3"), crashing("3")]);
+    let output = shop.deploy(&["mended", &format!("--retry-job={}", name(&never))]);
+    output.code_is(1).stdout_contains("/web' failed").lacks("going back failed");
+    output.stderr_contains("Restoring what deployment-0001 had applied");
+    assert_eq!(shop.standing(), before);
+    assert_eq!(shop.state("mended"), "staged");
+    assert_eq!(recorded(&shop, &job(&shop)), "succeeded rollback-safe deployment-0003");
+    // Forward, a name that is none is told as such.
+    release(&shop, "other", "1\n", &[fine(), deployment("web", "4")]);
+    shop.deploy(&["other", "--retry-job=vacuum"]).stderr_contains("there is no one-time job 'vacuum'");
+    shop.is_sound();
+}
+
+#[test]
 fn after_a_job_neither_a_failure_nor_a_rollback_goes_back() {
     let cluster = cluster!();
     let shop = shop(cluster).with_remote(&sandbox!());
@@ -175,8 +230,7 @@ fn after_a_job_that_says_so_going_back_is_safe() {
     let cluster = cluster!();
     let mut safe = fine();
     safe["metadata"]["annotations"]["git-deploy/rollback"] = json!("safe");
-    let unchanged = migration("exits", json!({ "test.git-deploy/message": "no-change" }));
-    for job in [safe, unchanged] {
+    for job in [safe, unchanged()] {
         let shop = shop(cluster).with_remote(&sandbox!());
         open(&shop);
         let before = shop.standing();
@@ -236,8 +290,7 @@ fn a_job_whose_pods_may_not_be_looked_at_is_recorded_and_only_forward_is_safe() 
     eventually("the binding has taken effect", || {
         shop.namespace.kubectl(&["--kubeconfig", path, "get", "jobs"]).code == Some(0)
     });
-    let unchanged = migration("exits", json!({ "test.git-deploy/message": "no-change" }));
-    release(&shop, "next", "1\n", &[unchanged, deployment("web", "2")]);
+    release(&shop, "next", "1\n", &[unchanged(), deployment("web", "2")]);
     shop.repo.command("git-deploy").env("KUBECONFIG", &kubeconfig).output().success();
     let ended = job(&shop);
     assert_eq!(recorded(&shop, &ended), "succeeded forward-only deployment-0002");
@@ -269,9 +322,30 @@ spec: {{ policyName: {namespace}, validationActions: [Deny] }}
     )
 }
 
-/// Nothing is recorded as started.
-const FORGETFUL: &str =
-    "!has(object.data) || !object.data.exists(key, object.data[key].startsWith('started'))";
+/// A policy by which nothing can be recorded as started.
+pub(crate) struct Forgetful(String);
+
+impl Forgetful {
+    const EXPRESSION: &str =
+        "!has(object.data) || !object.data.exists(key, object.data[key].startsWith('started'))";
+    const PROBE: [&str; 7] =
+        ["create", "configmap", "probe", "--from-literal=job=started", "--dry-run=server", "-o", "name"];
+
+    pub(crate) fn around(shop: &ClusterShop<'_>) -> Self {
+        let namespace = shop.namespace.to_string();
+        shop.namespace.apply(&policy(&namespace, "", "configmaps", Self::EXPRESSION));
+        eventually("the policy is in effect", || shop.namespace.kubectl(&Self::PROBE).code != Some(0));
+        Self(namespace)
+    }
+
+    pub(crate) fn take_away(self, shop: &ClusterShop<'_>) {
+        for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
+            shop.namespace.kubectl(&["delete", kind, &self.0]).success();
+        }
+        eventually("the policy is gone", || shop.namespace.kubectl(&Self::PROBE).code == Some(0));
+    }
+}
+
 /// What is created can be tried, and no more.
 const ONLY_TRIED: &str = "request.operation != 'CREATE' || (has(request.dryRun) && request.dryRun)";
 
@@ -302,20 +376,13 @@ fn a_job_whose_start_could_not_be_recorded_keeps_the_way_back_closed() {
     for is_there in [true, false] {
         let shop = shop(cluster).with_remote(&sandbox!());
         open(&shop);
-        let namespace = shop.namespace.to_string();
-        shop.namespace.apply(&policy(&namespace, "", "configmaps", FORGETFUL));
-        let probe =
-            ["create", "configmap", "probe", "--from-literal=job=started", "--dry-run=server", "-o", "name"];
-        eventually("the policy is in effect", || shop.namespace.kubectl(&probe).code != Some(0));
+        let forgetful = Forgetful::around(&shop);
         release(&shop, "next", "1\n", &[fine(), config_map("colours", "2"), deployment("web", "2")]);
         let output = shop.deploy(&[]);
         output.code_is(75).stderr_contains("only forward is safe").lacks("Restoring");
         let started = job(&shop);
         assert_eq!(recorded(&shop, &started), "starting forward-only deployment-0002");
-        for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
-            shop.namespace.kubectl(&["delete", kind, &namespace]).success();
-        }
-        eventually("the policy is gone", || shop.namespace.kubectl(&probe).code == Some(0));
+        forgetful.take_away(&shop);
         if !is_there {
             let name = name(&started);
             let none = r#"{"metadata":{"finalizers":null}}"#;

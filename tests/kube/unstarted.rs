@@ -8,7 +8,7 @@ use git_deploy_testkit::shop::ClusterShop;
 use git_deploy_testkit::{Victim, cluster, sandbox};
 use serde_json::{Value, json};
 
-use crate::jobs::{again, fine, is_held, job, jobs, name, open, recorded, release, shop};
+use crate::jobs::{Forgetful, again, failing, fine, is_held, job, jobs, name, open, recorded, release, shop};
 use crate::support::{config_map, deployment};
 
 /// A webhook that is asked about each new job, and does not answer for a long time.
@@ -150,4 +150,54 @@ fn pods_made(shop: &ClusterShop<'_>, job: &Value) -> usize {
         about["kind"] == "Job" && about["name"] == name(job) && event["reason"] == "SuccessfulCreate"
     };
     shop.namespace.list("events").iter().filter(is_one).count()
+}
+
+/// A run that makes a job anew dies when the old one is deleted and there is no new one yet.
+fn dies_between_two_jobs(shop: &ClusterShop<'_>, branch: &str, old: &Value) {
+    let finalizers = |value: &str| {
+        let patch = format!(r#"{{"metadata":{{"finalizers":{value}}}}}"#);
+        shop.namespace.kubectl(&["patch", "job", &name(old), "--type=merge", "-p", &patch]).success();
+    };
+    finalizers(r#"["example.org/hold"]"#);
+    let running = shop.command(&[branch, &format!("--retry-job={}", name(old))]).start();
+    eventually("the old one is deleted", || !job(shop)["metadata"]["deletionTimestamp"].is_null());
+    running.kill(Victim::Process).was_killed();
+    finalizers("null");
+    eventually("it is gone", || jobs(shop).is_empty());
+}
+
+#[test]
+fn a_job_that_ran_and_was_to_run_again_keeps_the_way_back_closed() {
+    let cluster = cluster!();
+    for is_known in [true, false] {
+        let shop = shop(cluster).with_remote(&sandbox!());
+        open(&shop);
+        release(&shop, "next", "1\n", &[failing(), config_map("colours", "2"), deployment("web", "2")]);
+        if is_known {
+            shop.deploy(&[]).code_is(1);
+        } else {
+            let forgetful = Forgetful::around(&shop);
+            shop.deploy(&[]).code_is(75);
+            forgetful.take_away(&shop);
+        }
+        let old = job(&shop);
+        let said = if is_known { "failed" } else { "starting" };
+        assert_eq!(recorded(&shop, &old), format!("{said} forward-only deployment-0002"));
+        eventually("it has failed", || job(&shop)["status"]["failed"] == 1);
+        release(&shop, "mended", "1\n", &[fine(), config_map("colours", "3"), deployment("web", "3")]);
+        dies_between_two_jobs(&shop, "mended", &old);
+        assert_eq!(recorded(&shop, &old), "started forward-only deployment-0003");
+
+        let output = shop.deploy(&["--abort"]);
+        output.code_is(1).lacks("was never started").lacks("Restoring");
+        output.stderr_contains("only forward is safe");
+        assert_eq!(shop.namespace.get("configmap", "colours")["data"]["version"], "3");
+        let retry = format!("--retry-job={}", name(&old));
+        again(&shop, "mended", &["mended"])
+            .stderr_contains("is gone, and nobody knows how it ended")
+            .stderr_contains(&format!("git deploy {retry}"));
+        again(&shop, "mended", &["mended", &retry]).success();
+        assert_eq!(recorded(&shop, &job(&shop)), "succeeded forward-only deployment-0004");
+        shop.is_sound();
+    }
 }
