@@ -151,11 +151,11 @@ fn hanging(shop: &ClusterShop<'_>, pid: &Path) -> PathBuf {
         "command": "/bin/sh",
         "args": ["-c", script],
     });
-    let text = std::fs::read_to_string(shop.cluster.kubeconfig()).unwrap();
-    let mut config: Value = serde_json::from_str(&text).unwrap();
+    let text = std::fs::read_to_string(shop.cluster.kubeconfig()).expect("the cluster's kubeconfig");
+    let mut config: Value = serde_json::from_str(&text).expect("it is JSON");
     config["users"][0]["user"] = json!({ "exec": exec });
     let path = shop.repo.sandbox().root().join("kubeconfig");
-    std::fs::write(&path, config.to_string()).unwrap();
+    std::fs::write(&path, config.to_string()).expect("a directory that can be written to");
     path
 }
 
