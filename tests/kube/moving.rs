@@ -2,6 +2,7 @@
 
 use git_deploy_testkit::shop::{ClusterShop, in_cluster};
 use git_deploy_testkit::{Output, cluster, sandbox};
+use serde_json::json;
 
 use crate::support::{MANIFEST, config_map, deployment, yaml};
 
@@ -90,7 +91,58 @@ fn what_an_environment_under_another_name_had_brought_is_not_forgotten() {
         .stdout_contains(&format!(
             "  left behind in namespace '{old}' of context 'test' by deployment-0001: ConfigMap "
         ));
+    // As long as that is all that there is of it, nobody is told how to take it away.
+    output.stderr_contains("deployment-0001 is the last success of 'production'").lacks("kubectl");
     shop.repo.try_deploy("deploy-diff", &["one"]).code_is(1).stderr_contains(&format!(
         "warning: 'production' is not in deploy.toml any more: all that deployment-0001 brought stays in namespace '{old}' of context 'test'\n"
     ));
+    shop.release("two", &[("two.txt", "2\n")]);
+    shop.deploy(&[]).success();
+    let command =
+        format!("kubectl --context=test --namespace={old} delete configmap,deployment.apps --selector=");
+    status(&shop, &[]).success().stdout_contains("live: well").stderr_contains(&command);
+}
+
+#[test]
+fn what_holds_data_or_is_kept_is_in_no_command_that_takes_away_what_is_left_behind() {
+    let shop = in_cluster(cluster!(), "moving").alone(&sandbox!());
+    let mut kept = config_map("kept", "1");
+    kept["metadata"]["annotations"] = json!({ "git-deploy/keep": "true" });
+    let claim = json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": { "name": "data" },
+        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
+    });
+    let objects = [config_map("colours", "1"), kept, claim, deployment("web", "1")];
+    shop.release("one", &[(MANIFEST, &yaml(&objects))]);
+    shop.deploy(&[]).success();
+    let (old, new) = (shop.namespace.name().to_owned(), shop.cluster.namespace("moved"));
+    set(&shop, &format!("kube-namespace = \"{old}\""), &format!("kube-namespace = \"{new}\""));
+    shop.release("two", &[("two.txt", "2\n")]);
+    shop.deploy(&["--new-cluster"]).success();
+    let output = status(&shop, &[]);
+    output.success();
+    let hints: Vec<&str> = output.stderr.lines().filter_map(|line| line.strip_prefix("hint: ")).collect();
+    let take = format!(
+        "when nobody needs it any more, take it away with: kubectl --context=test --namespace={old} delete "
+    );
+    let commands: Vec<&str> = hints.iter().filter_map(|hint| hint.strip_prefix(&take)).collect();
+    assert_eq!(commands.len(), 2, "{output}");
+    assert!(
+        commands[0].starts_with("deployment.apps --selector=applyset.kubernetes.io/part-of="),
+        "{output}"
+    );
+    assert_eq!(commands[1], "configmap/colours");
+    for said in [
+        format!(
+            "ConfigMap '{old}/kept' is for somebody who knows it to take away: it is annotated with 'git-deploy/keep'"
+        ),
+        format!(
+            "PersistentVolumeClaim '{old}/data' is for somebody who knows it to take away: what is in it would be lost"
+        ),
+    ] {
+        assert!(hints.contains(&said.as_str()), "{said}\n{output}");
+    }
+    status(&shop, &["--json"]).success().stdout_contains(r#""kept":[{"object":"#);
 }

@@ -14,15 +14,16 @@ use git_deploy_core::deployment::{Failure, Step};
 use git_deploy_core::environment::{Left, Leftover, Pulse, Rendered, Standing, Status, Workload};
 use git_deploy_core::ids::DeploymentId;
 use git_deploy_manifest::readiness::ready_of_wanted;
-use git_deploy_manifest::{PART_OF_LABEL, is_one_time, is_redacted};
+use git_deploy_manifest::{PART_OF_LABEL, is_kept, is_one_time, is_redacted};
 
 use super::ClusterDriver;
 use super::crossed::forward_only;
+use super::restore::holds_data;
 use super::said::{named, objects, of_lease, of_set};
 use super::state::{Against, Session};
 use crate::api_error::{ApiError, ApiErrorKind};
 use crate::lease::LeaseError;
-use crate::members::members;
+use crate::members::{Member, members};
 use crate::objects::Depth;
 use crate::set::{Parent, Record, Set, SetError};
 use crate::target::Target;
@@ -80,9 +81,14 @@ impl ClusterDriver<'_> {
             let found =
                 members(&session.connection, &session.resources, &against.view(), [], Depth::Metadata).await;
             let found = found.map_err(|error| Failure::new(Step::Plan, error.blame(), error.to_string()))?;
-            let objects = found.iter().filter(|member| drift::is_ours(&member.live));
-            let objects = objects.map(|member| named(&member.id)).collect();
-            Ok(Leftover { objects, selector: format!("{PART_OF_LABEL}={}", set.id.as_str()) })
+            let ours = || found.iter().filter(|member| drift::is_ours(&member.live));
+            let objects = ours().map(|member| named(&member.id)).collect();
+            let stays = ours().filter_map(|member| {
+                let why = why_it_stays(member)?.to_owned();
+                Some(Left { object: named(&member.id), why })
+            });
+            let selector = format!("{PART_OF_LABEL}={}", set.id.as_str());
+            Ok(Leftover { objects, stays: stays.collect(), selector })
         })
     }
 
@@ -159,6 +165,14 @@ impl ClusterDriver<'_> {
         status.left.sort();
         status.drift.retain(|drift| !status.left.iter().any(|left| left.object == drift.object));
     }
+}
+
+/// Why something is not to be taken away together with all else of its set, when nobody leads there any more.
+fn why_it_stays(member: &Member) -> Option<&'static str> {
+    if is_kept(&member.live) {
+        return Some("it is annotated with 'git-deploy/keep'");
+    }
+    holds_data(&member.id).then_some("what is in it would be lost")
 }
 
 fn says(record: &Record) -> Option<String> {

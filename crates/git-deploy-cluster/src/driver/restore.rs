@@ -246,6 +246,6 @@ fn is_left(object: &Object) -> bool {
     id.is_job() || holds_data(id)
 }
 
-fn holds_data(id: &ObjectId) -> bool {
+pub(super) fn holds_data(id: &ObjectId) -> bool {
     HOLD_DATA.contains(&(id.group.as_str(), id.kind.as_str()))
 }

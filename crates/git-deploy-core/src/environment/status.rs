@@ -135,6 +135,8 @@ pub struct Status {
 pub struct Leftover {
     /// What we have applied and is there still.
     pub objects: Vec<ObjectName>,
+    /// Those of them that are not to be taken away together with the others, and why: what they hold would be lost.
+    pub stays: Vec<Left>,
     /// The label that all of it carries, as a selector.
     pub selector: String,
 }

@@ -48,6 +48,8 @@ pub struct Remains {
     pub deployment: DeploymentId,
     /// Where.
     pub place: Whereabouts,
+    /// Whether the environment's latest success stands there: then it may still be what everybody uses.
+    pub stands: bool,
     /// What is there, or why that cannot be told.
     pub found: Result<Leftover, Failure>,
 }
@@ -58,6 +60,8 @@ pub(super) struct Former {
     pub(super) deploy_toml: DeployToml,
     pub(super) environment: Environment,
     pub(super) place: Whereabouts,
+    /// Whether the latest success stands there.
+    pub(super) stands: bool,
 }
 
 impl Context<'_> {
@@ -83,8 +87,15 @@ impl Context<'_> {
             return Ok(None);
         };
         let place = Whereabouts::of(&deploy_toml, &environment);
+        let stands = self.stands_with(deployment)?;
         let deployment = deployment.id.clone();
-        Ok(place.map(|place| Former { deployment, deploy_toml, environment, place }))
+        Ok(place.map(|place| Former { deployment, deploy_toml, environment, place, stands }))
+    }
+
+    /// Whether the latest success stands where this deployment went: the UID of a set's parent tells it from all others.
+    fn stands_with(&self, deployment: &Deployment) -> Result<bool, DeployError> {
+        let latest = self.view.ledger()?.latest_success(&deployment.environment);
+        Ok(latest.is_some_and(|latest| latest.cluster == deployment.cluster))
     }
 
     /// All places in the clusters that deploy.toml leads to where there may be something still, the one apart where an
@@ -96,7 +107,7 @@ impl Context<'_> {
         let environments = self.deploy_toml.environments();
         let contexts: BTreeSet<String> =
             environments.iter().filter_map(now).map(|place| place.context).collect();
-        // One question for each set that there ever was: its parent's UID tells it from all others.
+        // One question for each set that there ever was.
         let mut seen = BTreeSet::new();
         let mut deployments: Vec<&Deployment> = ledger.deployments.iter().collect();
         deployments.sort_by_key(|deployment| std::cmp::Reverse(deployment.id.number));
@@ -109,9 +120,8 @@ impl Context<'_> {
         let mut found = Vec::new();
         for deployment in deployments {
             let Some(uid) = &deployment.cluster else { continue };
-            let stands = ledger.latest_success(&deployment.environment);
-            let stands_there = stands.is_some_and(|stands| stands.cluster.as_ref() == Some(uid));
-            if !seen.insert(uid) || (stands_there && here(&deployment.environment).is_some()) {
+            let stands = self.stands_with(deployment)?;
+            if !seen.insert(uid) || (stands && here(&deployment.environment).is_some()) {
                 continue;
             }
             let Some(former) =
@@ -142,8 +152,8 @@ impl Context<'_> {
             if found.as_ref().is_ok_and(|found| found.objects.is_empty()) {
                 continue;
             }
-            let Former { deployment, environment, place, .. } = former;
-            remains.push(Remains { environment: environment.name, deployment, place, found });
+            let Former { deployment, environment, place, stands, .. } = former;
+            remains.push(Remains { environment: environment.name, deployment, place, stands, found });
         }
         Ok(remains)
     }

@@ -2,6 +2,7 @@
 
 mod people;
 mod programs;
+mod remains;
 
 use std::process::ExitCode;
 

@@ -1,69 +1,32 @@
 //! The status for people.
 
-use std::collections::BTreeSet;
-
 use git_deploy_cli::args::Common;
 use git_deploy_cli::shell::Table;
-use git_deploy_cli::{Shell, Text, plan, releases, shell, shell_word, why_held};
+use git_deploy_cli::{Shell, Text, plan, releases, shell, why_held};
 use git_deploy_core::deployment::Phase;
 use git_deploy_core::environment::{Author, Status, Workload};
 use git_deploy_core::ids::DeploymentId;
 use git_deploy_core::ops::deploy::{EnvironmentStatus, Health, Hold, Overview, Remains, UnderWay};
+
+use crate::remains;
 
 pub(crate) fn show(overview: &Overview, common: &Common, shell: &mut Shell) {
     let diffs = common.verbose > 0 && !common.quiet;
     for environment in &overview.environments {
         show_environment(environment, diffs, shell);
         let of_it = |remains: &&Remains| remains.environment == environment.name;
-        overview.remains.iter().filter(of_it).for_each(|remains| show_remains(remains, shell));
+        overview.remains.iter().filter(of_it).for_each(|remains| remains::show(remains, shell));
     }
-    for remains in overview.remains.iter().filter(|remains| is_gone(remains, overview)) {
+    for remains in overview.remains.iter().filter(|remains| remains::is_gone(remains, overview)) {
         let line = Text::new().styled(shell::NAME, &remains.environment);
         shell.line(line.plain(": not in deploy.toml any more"));
-        show_remains(remains, shell);
+        remains::show(remains, shell);
     }
     show_queue(overview, shell);
     for environment in &overview.environments {
         give_hints(environment, diffs, shell);
     }
-    overview.remains.iter().for_each(|remains| hint_at_remains(remains, shell));
-}
-
-fn is_gone(remains: &Remains, overview: &Overview) -> bool {
-    !overview.environments.iter().any(|environment| environment.name == remains.environment)
-}
-
-/// What stands where nothing leads to any more.
-fn show_remains(remains: &Remains, shell: &mut Shell) {
-    let said = match &remains.found {
-        Ok(found) => {
-            let names: Vec<String> = found.objects.iter().map(ToString::to_string).collect();
-            names.join(", ")
-        }
-        Err(failure) => format!("cannot be asked: {}", failure.reason),
-    };
-    let place = format!(" in {} by {}: {said}", remains.place, remains.deployment);
-    shell.line(Text::from("  ").styled(shell::HINT, "left behind").plain(place));
-}
-
-fn hint_at_remains(remains: &Remains, shell: &mut Shell) {
-    let Ok(found) = &remains.found else { return };
-    let kinds: BTreeSet<String> = found
-        .objects
-        .iter()
-        .map(|object| match object.api_version.split_once('/') {
-            Some((group, _)) => format!("{}.{group}", object.kind.to_lowercase()),
-            None => object.kind.to_lowercase(),
-        })
-        .collect();
-    let kinds: Vec<String> = kinds.into_iter().collect();
-    shell.hint(format!(
-        "when nobody needs it any more, take it away with: kubectl --context={} --namespace={} delete {} --selector={}",
-        shell_word(&remains.place.context),
-        remains.place.namespace,
-        kinds.join(","),
-        found.selector
-    ));
+    overview.remains.iter().for_each(|remains| remains::hint(remains, overview, shell));
 }
 
 fn show_environment(environment: &EnvironmentStatus, diffs: bool, shell: &mut Shell) {

@@ -2,7 +2,7 @@
 
 use git_deploy_cli::shell::Object;
 use git_deploy_cli::{Shell, plan};
-use git_deploy_core::environment::{Drift, Workload};
+use git_deploy_core::environment::{Drift, Left, Workload};
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ledger::Deployment;
 use git_deploy_core::ops::deploy::{EnvironmentStatus, Overview, Remains, UnderWay, Whereabouts};
@@ -14,7 +14,7 @@ pub(crate) fn records(overview: &Overview, nul: bool, shell: &mut Shell) {
     for environment in &overview.environments {
         environment_records(environment, nul, shell);
     }
-    for Remains { environment, deployment, place, found } in &overview.remains {
+    for Remains { environment, deployment, place, found, .. } in &overview.remains {
         let (name, id) = (environment.as_str(), deployment.to_string());
         let objects = found.as_ref().map(|found| found.objects.len().to_string()).unwrap_or_default();
         shell.record(["remains", name, &id, &place.context, &place.namespace, &objects], nul);
@@ -88,13 +88,7 @@ fn environment_object(environment: &EnvironmentStatus) -> Object {
     let status = asked.unwrap_or(&none);
     let workloads: Vec<Value> = status.workloads.iter().map(workload_object).collect();
     let drift: Vec<Value> = status.drift.iter().map(drift_object).collect();
-    let left: Vec<Value> = status
-        .left
-        .iter()
-        .map(|left| {
-            Object::new().with("object", plan::name(&left.object)).with("why", left.why.as_str()).into()
-        })
-        .collect();
+    let left: Vec<Value> = status.left.iter().map(left_object).collect();
     let deploying: Vec<_> = environment.under_way.iter().map(under_way_object).collect();
     let holder = status.holder.as_ref().map(|lock| {
         json!({
@@ -135,13 +129,19 @@ fn remains_object(remains: &Remains) -> Value {
     let found = remains.found.as_ref();
     let objects: Option<Vec<Value>> =
         found.ok().map(|found| found.objects.iter().map(|object| plan::name(object).into()).collect());
+    let kept: Option<Vec<Value>> = found.ok().map(|found| found.stays.iter().map(left_object).collect());
     Object::new()
         .with("environment", remains.environment.as_str())
         .with("deployment", remains.deployment.to_string())
         .with("place", place_object(&remains.place))
         .with("objects", objects)
+        .with_known("kept", kept.filter(|kept| !kept.is_empty()))
         .with_known("problem", found.err().map(ToString::to_string))
         .into()
+}
+
+fn left_object(left: &Left) -> Value {
+    Object::new().with("object", plan::name(&left.object)).with("why", left.why.as_str()).into()
 }
 
 fn workload_object(workload: &Workload) -> Value {
