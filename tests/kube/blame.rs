@@ -239,7 +239,7 @@ fn what_came_onto_base_past_the_queue_stages_nobody() {
     for name in ["two", "three", "four"] {
         release_beside(&shop, name, &[config_map(name, "1")]);
     }
-    let hint = "'master' has it, and so has every branch on it: give it another name";
+    let hint = "; 'master' has it, and so has every branch on it: go forward with a branch that takes it out";
     for _ in 0..2 {
         let reason = "/theirs' is there already and was not deployed by git-deploy";
         waits(&shop, &["two", "three", "four"], reason, hint);
@@ -278,7 +278,7 @@ fn what_the_cluster_does_not_take_of_base_stages_nobody() {
 }
 
 #[test]
-fn what_base_has_on_a_first_deployment_stages_nobody_and_what_a_branch_brings_stages_that_one() {
+fn on_a_first_deployment_what_base_has_stages_nobody_whatever_is_wrong_with_it() {
     let cluster = cluster!();
     let namespace = cluster.namespace("blame").create();
     let opening = in_cluster(cluster, "blame").into_namespace(namespace);
@@ -286,9 +286,15 @@ fn what_base_has_on_a_first_deployment_stages_nobody_and_what_a_branch_brings_st
     shop.namespace.apply(&yaml(&[config_map("theirs", "of others"), config_map("more", "of others")]));
     release_beside(&shop, "two", &[config_map("two", "1")]);
     waits(&shop, &["two"], "/theirs' is there already", "'master' has it");
+    push_to_base(&shop, MANIFEST, &[widget("nowhere.example.org", "a")]);
+    waits(&shop, &["two"], "does not know the kind 'Widget'", "'master' has objects of that kind");
     push_to_base(&shop, MANIFEST, &[config_map("colours", "1")]);
+    // Somebody who sets an environment up has to decide about the first that is in the way.
     release_beside(&shop, "three", &[config_map("more", "1")]);
-    shop.deploy(&[]).success();
+    shop.repo.deploy("deploy-state", &["set", "development", "two"]);
+    waits(&shop, &["three"], "/more' is there already", "--force-conflicts");
+    shop.repo.deploy("deploy-state", &["set", "deployable", "two"]);
+    shop.deploy(&["two"]).success();
     is_staged(&shop, "three", "deployment-0002", "/more' is there already");
 }
 

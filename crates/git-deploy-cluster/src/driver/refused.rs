@@ -99,9 +99,11 @@ impl Reason {
             (Some(hint), _) if blame == Blame::Branch && hint.contains("--force-conflicts") => {
                 Some(format!("{hint} when the branch is queued again"))
             }
-            // Nothing was ever accepted: it can be mended where it comes from, too.
-            (Some(hint), Novelty::Old(origin @ Origin::Base(_))) => {
-                Some(format!("{origin} it, and so has every branch on it: {hint}, or {WITHOUT}"))
+            // It was never accepted: it can be mended where it comes from, too.
+            (Some(hint), Novelty::Old(origin @ Origin::Base(_)))
+                if problem.ground() != Ground::Environment =>
+            {
+                Some(format!("{hint}; {origin} it, and so has every branch on it: {WITHOUT}"))
             }
             (Some(hint), _) => Some(hint.to_owned()),
             (None, Novelty::Old(origin)) if problem.ground() == Ground::Content => {

@@ -26,7 +26,7 @@ pub(crate) enum Ground {
 /// field that others hold the field, of a right the kind in that namespace, of all else the object as it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Novelty<'a> {
-    /// Nothing was deployed successfully yet, or what was is not kept, and base has nothing: there is nothing to compare with.
+    /// Base does not have it, and nothing was deployed successfully yet, or what was is not kept.
     Unknown,
     /// It was there without the candidate.
     Old(&'a Origin),
@@ -66,11 +66,11 @@ impl fmt::Display for Origin {
 ///   another's object of the same name, a quota that is used up, a right that the runner does not have for a kind that nothing
 ///   has needed yet. Somebody has to act either way, by another name or by granting what is missing, and until then one branch
 ///   must not hold up all the others. What it costs if it was the administrator's turn is to queue that branch again.
-/// - On a first deployment there is only base to compare with, and the same holds: what base has waits for the person who sets
-///   the environment up, and what one branch brings besides holds up no other. Where base has no manifests yet, everything is
-///   new. What is wrong in an object is wrong whatever the cluster has, and is told as the branch's. What is around it
-///   (objects that were there before, rights, quotas) the next branch would meet as well: staging each would only hide that
-///   somebody has to decide whether these objects are taken over, or to grant what is missing. That waits.
+/// - On a first deployment there is only base to compare with, and what it has waits as ever. What it does not have need not be
+///   the branch's: a person is setting the environment up. What is wrong in an object is wrong whatever the cluster has, and is
+///   told as the branch's. What is around it (objects that were there before, rights, quotas) the next branch would meet as
+///   well: staging each would only hide that somebody has to decide whether these objects are taken over, or to grant what is
+///   missing. That waits.
 /// - What the environment as a whole suffers from is nobody's, always.
 pub(crate) fn blame(ground: Ground, novelty: Novelty<'_>) -> Blame {
     match (ground, novelty) {

@@ -157,10 +157,15 @@ impl Compared {
         })
     }
 
-    /// Old as soon as one of those who have something without the candidate has this.
+    /// Old as soon as one of those who have something without the candidate has this. Base alone tells of nothing that it is
+    /// new: nothing was ever accepted there.
     fn old_if(&self, has: impl Fn(&[Item]) -> bool) -> Novelty<'_> {
-        let found = self.before.iter().find(|before| has(&before.items));
-        found.map_or(Novelty::New, |before| Novelty::Old(&before.origin))
+        let is_success = |before: &Before| matches!(before.origin, Origin::Latest(_));
+        match self.before.iter().find(|before| has(&before.items)) {
+            Some(before) => Novelty::Old(&before.origin),
+            None if self.before.iter().any(is_success) => Novelty::New,
+            None => Novelty::Unknown,
+        }
     }
 
     fn find<'a>(&self, items: &'a [Item], id: &ObjectId) -> Option<&'a Item> {
