@@ -2,7 +2,7 @@
 
 use git_deploy_testkit::cluster::eventually;
 use git_deploy_testkit::manifests::{policy, webhook};
-use git_deploy_testkit::shop::ClusterShop;
+use git_deploy_testkit::shop::{ClusterShop, in_cluster};
 use git_deploy_testkit::{cluster, sandbox};
 
 use crate::support::{Pods, config_map, deployment, gets_no_number, open, open_with};
@@ -33,6 +33,19 @@ fn is_nobodys_fault(shop: &ClusterShop<'_>, branch: &str, manifest: &str, reason
     }
     shop.claimed_nothing();
     shop.changed_nothing();
+}
+
+#[test]
+fn what_is_wrong_in_a_branch_touches_no_cluster() {
+    let cluster = cluster!();
+    let shop = in_cluster(cluster, "shop").alone(&sandbox!());
+    let unknown = deployment("web", "1", &Pods::Ready).replace("kind: Deployment", "kind: Deploymnet");
+    shop.release_more("misspelt", &unknown);
+    shop.deploy(&[]).code_is(1).stdout_contains("Failed Deployment").lacks("Created namespace");
+    shop.failed("deployment-0001", "Deploymnet");
+    assert_eq!(shop.state("misspelt"), "staged");
+    let namespaces = cluster.kubectl(&["get", "namespaces", "-o", "name"]).stdout;
+    assert!(!namespaces.lines().any(|line| line == format!("namespace/{}", shop.namespace)), "{namespaces}");
 }
 
 #[test]

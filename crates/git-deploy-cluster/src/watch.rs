@@ -238,7 +238,10 @@ impl Store {
 
     /// From now on nobody expects these objects.
     pub(crate) fn give_up(&self, why: ApiError) {
-        self.state().denied = Some(why);
+        let mut state = self.state();
+        state.denied = Some(why);
+        // A refusal is an answer.
+        state.asked = None;
     }
 }
 

@@ -262,6 +262,12 @@ async fn who_may_not_see_pods_is_warned_and_who_may_not_see_what_was_applied_is_
     let warned = format!("cannot read pods in namespace '{namespace}', so failures may be seen late: ");
     assert!(waited.warnings()[0].starts_with(&warned), "{:?}", waited.warnings());
 
+    // A refusal is no silence: what is late because of it is late.
+    let unready = apply(&namespace, &deployment("unready", "", ""));
+    let waited = wait(&alice, &unready, short(6)).await;
+    assert!(matches!(waited.failure(), NotReady::TimedOut { .. }), "{}", waited.failure());
+    assert!(!waited.told.contains(&Progress::Silent), "{:?}", waited.told);
+
     role("pods");
     can("deployments.apps", "no");
     let waited = wait(&alice, &applied, limits()).await;

@@ -25,8 +25,14 @@ pub(super) struct Context<'a> {
     pub(super) deploy_toml: DeployToml,
 }
 
-/// A number that is ours, and the driver that was asked before.
-pub(super) type Begun<'c> = (Claimed, Rc<dyn Driver + 'c>);
+/// A number that is ours, and what was found out before.
+pub(super) struct Begun<'c> {
+    pub(super) claimed: Claimed,
+    /// The driver that was asked.
+    pub(super) driver: Rc<dyn Driver + 'c>,
+    /// Why it cannot be deployed, which is the branch's own fault.
+    pub(super) refused: Option<Failure>,
+}
 
 impl<'a> Context<'a> {
     pub(super) fn new(deployer: &'a Deployer<'a>) -> Result<Self, DeployError> {
@@ -66,12 +72,13 @@ impl<'a> Context<'a> {
             Err(nothing) => return Ok(Err(nothing)),
         };
         let driver = self.check(&pick.environment, request, pick.rollback.as_ref())?;
-        self.try_plan(driver.as_ref(), &pick)?;
-        Ok(Ok(self.claim(&pick)?.map(|claimed| (claimed, Rc::from(driver)))))
+        let refused = self.try_plan(driver.as_ref(), &pick)?;
+        Ok(Ok(self.claim(&pick)?.map(|claimed| Begun { claimed, driver: Rc::from(driver), refused })))
     }
 
     /// What is nobody's fault and stands in the way of any deployment gets no number: it would be the same the next time.
-    fn try_plan(&self, driver: &dyn Driver, pick: &Pick) -> Result<(), DeployError> {
+    /// What is the branch's it hears of by a verdict, which is returned.
+    fn try_plan(&self, driver: &dyn Driver, pick: &Pick) -> Result<Option<Failure>, DeployError> {
         let renderer = self.renderer_for(&pick.environment, pick.rollback.as_ref());
         let rendered = renderer.and_then(|renderer| renderer.render(pick.candidate.commit()));
         let (commit, base) = (pick.candidate.commit(), pick.candidate.base());
@@ -79,8 +86,7 @@ impl<'a> Context<'a> {
         let planned = rendered.and_then(|rendered| driver.plan(&rendered, &of_base, self.deployer.interrupt));
         match planned {
             Err(failure) if failure.blame == Blame::Nobody => Err(DeployError::Plan(failure)),
-            // The branch hears of its own faults by a verdict.
-            _ => Ok(()),
+            planned => Ok(planned.err()),
         }
     }
 

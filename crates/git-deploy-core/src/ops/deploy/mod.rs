@@ -29,8 +29,6 @@ mod status;
 mod untold;
 mod verdict;
 
-use std::rc::Rc;
-
 use crate::attempt::Attempt;
 use crate::config::deploy_toml::{DeployToml, Environment};
 use crate::deployment::{Blame, Event, Failure};
@@ -51,8 +49,7 @@ pub use hold::{Hold, holds};
 pub use rollback::RolledBack;
 pub use status::{EnvironmentStatus, Health, Overview, UnderWay};
 
-use claim::Claimed;
-use context::Context;
+use context::{Begun, Context};
 use run::Run;
 
 /// What the user asks for.
@@ -220,13 +217,13 @@ impl Deployer<'_> {
             }
             self.interrupt.check()?;
             let context = Context::new(self)?;
-            let claimed = context.pick_and_claim(&request).or_else(|error| {
+            let begun = context.pick_and_claim(&request).or_else(|error| {
                 // Ctrl-C reaches the programs that were started, too: their failure is no answer.
                 self.interrupt.check()?;
                 Err(error)
             });
-            let claimed = match claimed? {
-                Ok(Some(claimed)) => claimed,
+            let begun = match begun? {
+                Ok(Some(begun)) => begun,
                 // Others were faster: everything is looked at anew.
                 Ok(None) => {
                     claims += 1;
@@ -234,8 +231,7 @@ impl Deployer<'_> {
                 }
                 Err(nothing) => return Ok(Report::Nothing(nothing)),
             };
-            let (claimed, driver) = claimed;
-            let verdict = self.run(&context, claimed, driver)?;
+            let verdict = self.run(&context, begun)?;
             if !verdict.again {
                 self.rebase_the_others(&verdict);
                 return Ok(Report::Finished(verdict));
@@ -248,18 +244,18 @@ impl Deployer<'_> {
     }
 
     /// Goes through the phases of what was just claimed.
-    fn run<'c>(
-        &'c self,
-        context: &'c Context<'c>,
-        claimed: Claimed,
-        driver: Rc<dyn Driver + 'c>,
-    ) -> Result<Verdict, DeployError> {
+    fn run<'c>(&'c self, context: &'c Context<'c>, begun: Begun<'c>) -> Result<Verdict, DeployError> {
+        let Begun { claimed, driver, refused } = begun;
         let attempt = &claimed.attempt;
         let of = attempt.branch.as_ref().map(|branch| format!("'{}'", branch.short()));
         let of = of.unwrap_or_else(|| "commit".to_owned());
         self.observer.step("Claimed", &format!("{} for {of} ({})", attempt.id, attempt.candidate.short(10)));
         let event = Event::TakenUp(attempt.phase);
-        Run::with(self, context, claimed, driver).drive(event)
+        let run = Run::with(self, context, claimed, driver);
+        match refused {
+            Some(failure) => run.refuse(failure),
+            None => run.drive(event),
+        }
     }
 
     /// Ends the deployment that another run left behind.

@@ -144,6 +144,16 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Ends it for a fault of the branch that was found before the environment was taken, which is not touched.
+    pub(super) fn refuse(self, failure: Failure) -> Result<Verdict, DeployError> {
+        self.deployer.remember(&self.attempt().id)?;
+        match next(self.attempt().phase, Event::Failed(failure)) {
+            Action::Close(close) => self.close(close),
+            // It is taken up as what a run that died has left.
+            _ => self.resume(),
+        }
+    }
+
     /// Ends it as aborted without its environment, which is left as it is.
     fn abort_unasked(self, failure: &Failure) -> Result<Verdict, DeployError> {
         let phase = self.attempt().phase;
