@@ -1,17 +1,24 @@
 //! Ctrl-C and SIGTERM.
 
-use std::io;
-use std::sync::atomic::AtomicBool;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use git_deploy_core::ops::Interrupt;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::{flag, low_level};
 
 use crate::{CommandError, Exit};
 
 /// Whether the user asked to stop, once somebody listens for that.
 static INTERRUPT: OnceLock<Interrupt> = OnceLock::new();
+
+/// How long signals are one and the same Ctrl-C: a terminal sends it to all that it runs, and git passes on to us what it
+/// gets, so that it comes twice.
+const SAME: Duration = Duration::from_secs(1);
 
 /// Turns Ctrl-C and SIGTERM into a request to stop between two steps. A second one ends the program at once, which the
 /// next run can cope with as with any crash.
@@ -19,21 +26,43 @@ static INTERRUPT: OnceLock<Interrupt> = OnceLock::new();
 /// # Errors
 /// When the system takes no handlers.
 pub fn interrupt() -> Result<&'static Interrupt, CommandError> {
+    if let Some(interrupt) = INTERRUPT.get() {
+        return Ok(interrupt);
+    }
     let interrupt = INTERRUPT.get_or_init(Interrupt::default);
     listen(interrupt).map_err(|error| CommandError::fatal(format!("cannot listen for signals: {error}")))?;
     Ok(interrupt)
 }
 
-fn listen(interrupt: &Interrupt) -> io::Result<()> {
+fn listen(interrupt: &'static Interrupt) -> io::Result<()> {
     let again = Arc::new(AtomicBool::new(false));
+    let (received, sender) = UnixStream::pair()?;
     for signal in [SIGINT, SIGTERM] {
-        // In this order: the first signal finds the flag down, and raises it.
         flag::register_conditional_default(signal, Arc::clone(&again))?;
-        flag::register(signal, Arc::clone(&again))?;
         // In the handler itself: a program of ours that the same signal ended is missed a moment later.
         flag::register_usize(signal, interrupt.flag(), usize::try_from(signal).unwrap_or(usize::MAX))?;
+        low_level::pipe::register(signal, sender.try_clone()?)?;
     }
-    Ok(())
+    let watch = move || end_at_the_second(received, interrupt, &again);
+    thread::Builder::new().name("signals".to_owned()).spawn(watch).map(drop)
+}
+
+/// Reads a byte for each signal, and ends the program at the first that is another Ctrl-C than the first one.
+fn end_at_the_second(mut received: UnixStream, interrupt: &Interrupt, again: &AtomicBool) {
+    let mut first: Option<Instant> = None;
+    while received.read_exact(&mut [0]).is_ok() {
+        if first.get_or_insert_with(Instant::now).elapsed() < SAME {
+            continue;
+        }
+        // Should nobody take the words, the next signal ends it all the same.
+        again.store(true, Ordering::SeqCst);
+        // Nobody can be told about standard error.
+        let _ = io::stderr()
+            .write_all(b"error: interrupted again: ends at once, the next run ends what was begun\n");
+        if let Err(interrupted) = interrupt.check() {
+            let _ = low_level::emulate_default_handler(interrupted.signal);
+        }
+    }
 }
 
 /// What failed because the user asked to stop failed for no other reason: Ctrl-C reaches the programs that we started, too.

@@ -7,6 +7,7 @@ use crate::git::program::{Call, git};
 use crate::git::refs::Expected;
 use crate::git::{GitError, Repository};
 use crate::ids::{ObjectId, RefName};
+use crate::interrupt::Interrupt;
 
 /// How one ref of a push may move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,6 +197,10 @@ impl Repository {
     /// # Errors
     /// When there is none, in the words of git and of what it runs.
     pub fn ask(&self, tracking: &Tracking) -> Result<(), String> {
+        // Ctrl-C ended what made us ask, and whoever wants to stop waits for no answer.
+        if let Some(Err(interrupted)) = self.stop.get().map(Interrupt::check) {
+            return Err(interrupted.to_string());
+        }
         let call = git(["ls-remote", "--quiet", "--end-of-options", tracking.remote(), "refs/notes/deploy"]);
         match self.asking(call).output() {
             Ok(output) if output.status.success() => Ok(()),

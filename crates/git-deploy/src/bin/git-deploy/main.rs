@@ -43,9 +43,9 @@ fn deploy(args: &Deploy, shell: &mut Shell) -> Result<Exit, CommandError> {
 }
 
 fn begin(args: &Deploy) -> Result<(Repository, DeployRequest, &'static Interrupt), CommandError> {
+    let interrupt = git_deploy_cli::interrupt()?;
     let repository = Repository::open()?;
     let target = args.target.as_deref().map(typed_name).transpose()?.map(str::to_owned);
-    let interrupt = git_deploy_cli::interrupt()?;
     repository.stop_on(interrupt);
     let request = DeployRequest { target, environment: args.env.clone(), rollback: rollback(args)? };
     Ok((repository, request, interrupt))

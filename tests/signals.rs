@@ -1,0 +1,75 @@
+//! Ctrl-C as a terminal sends it: to the whole process group, of which git is one, and git passes it on to us once more.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use git_deploy_testkit::shop::Shop;
+use git_deploy_testkit::{Output, sandbox};
+
+/// How often, since it depends on who is scheduled first.
+const TIMES: usize = 6;
+
+/// As a shell sees it: git waits for us, and then dies of the signal itself.
+#[track_caller]
+fn is_told(output: &Output) {
+    assert!(output.signal == Some(2) || output.code == Some(130), "{output}");
+    output.stderr_contains("error: interrupted").lacks("interrupted again");
+}
+
+#[test]
+fn one_ctrl_c_in_a_terminal_is_one_and_says_what_stands() {
+    for _ in 0..TIMES {
+        let shop = Shop::with_remote(&sandbox!());
+        shop.deployable("login", "login.txt", "hello\n");
+        let asked = shop.repo.path().with_extension("asked");
+        // Everybody in the group gets the signal; what was claimed by then stands.
+        let hook = format!("trap '' INT; : >'{}'; sleep 0.5", asked.display());
+        shop.authority().install_hook("post-receive", &hook);
+        let mut running = shop.repo.command("git").arg("deploy").start();
+        running.wait_for_file(&asked);
+        running.interrupt();
+        let output = running.wait();
+        is_told(&output);
+        output.stderr_contains("hint: ");
+        shop.authority().remove_hook("post-receive");
+        shop.deploy(&[]).success().stdout_contains("Successfully Deployed");
+        shop.is_sound();
+    }
+}
+
+#[test]
+fn ctrl_c_before_anything_is_claimed_is_told_too() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let asked = shop.repo.path().with_extension("asked");
+    let script = format!("#!/bin/sh\n: >'{}'\nexec sleep 5\n", asked.display());
+    let program = shop.repo.sandbox().add_program("slow-upload-pack", &script);
+    shop.repo.set_config("remote.origin.uploadpack", &program.display().to_string());
+    for _ in 0..TIMES {
+        let mut running = shop.repo.command("git").arg("deploy").start();
+        running.wait_for_file(&asked);
+        running.interrupt();
+        is_told(&running.wait());
+        std::fs::remove_file(&asked).expect("it is there");
+    }
+    assert!(shop.authority().refs().keys().all(|name| !name.starts_with("refs/deploy/")));
+}
+
+#[test]
+fn a_second_ctrl_c_ends_it_at_once_and_says_so() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let asked = shop.repo.path().with_extension("asked");
+    let hook = format!("[ \"$1\" = prepared ] || exit 0; trap '' INT; : >'{}'; sleep 20", asked.display());
+    shop.repo.install_hook("reference-transaction", &hook);
+    let mut running = shop.repo.command("git-deploy").start();
+    running.wait_for_file(&asked);
+    running.interrupt();
+    thread::sleep(Duration::from_millis(1300));
+    let begun = Instant::now();
+    running.interrupt();
+    let output = running.wait();
+    assert!(begun.elapsed() < Duration::from_secs(5), "{output}");
+    assert_eq!(output.signal, Some(2), "{output}");
+    output.stderr_contains("error: interrupted again: ends at once");
+}
