@@ -282,26 +282,91 @@ fn a_dry_run_of_a_rollback_shows_the_plan_and_changes_nothing() {
     }
 }
 
-#[test]
-fn a_rollback_ends_what_was_left_behind_first_and_then_goes_back() {
-    let shop = Shop::with_remote(&sandbox!());
-    deployed(&shop, &["one", "two"]);
+/// Two deployments that succeeded, and a third that was killed when it had begun to change the environment.
+fn left_open(shop: &Shop) {
+    deployed(shop, &["one", "two"]);
     shop.deployable("three", "three.txt", "3\n");
-    let switch = shop.authority().kill_at_transaction_of(
-        &["refs/heads/rendered/demo"],
-        1,
-        RefPhase::Prepared,
-        Victim::Process,
-    );
+    let attempt = ["refs/deploy/attempts/deployment-0003"];
+    let switch = shop.authority().kill_at_transaction_of(&attempt, 2, RefPhase::Committed, Victim::Process);
     shop.repo.command("git-deploy").pid_file(switch.pid_file()).output().was_killed();
     switch.remove();
-    let output = shop.deploy(&["--rollback"]);
-    output
-        .success()
-        .stderr_contains("deployment-0003")
-        .stdout_contains("deployment-0004: Successfully Deployed");
-    assert!(shop.tag("deployment-0004").contains("Rollback: deployment-0002\n"));
-    shop.is_sound();
+}
+
+#[test]
+fn a_rollback_while_something_is_open_gives_that_up_and_goes_no_further_back() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        left_open(&shop);
+        let output = shop.deploy(&["--rollback"]);
+        output.success().stderr_contains("Aborting deployment-0003").lacks("Resuming");
+        output.stdout_contains("deployment-0003: Failed Deployment").stdout_contains("aborted");
+        output.stderr_contains("what deployment-0002 had applied stands in 'demo' again");
+        assert_eq!(replicas(&shop), "4");
+        assert!(shop.tag("deployment-0003").contains("Result: aborted\n"));
+        assert_eq!(shop.authority().tip("refs/deploy/attempts/deployment-0004"), None, "no second step back");
+        assert_eq!(shop.state("three"), "staged");
+        shop.is_sound();
+        // Nothing is held, and the next one goes one further back.
+        shop.deployable("four", "four.txt", "4\n");
+        shop.deploy(&[]).success().stdout_contains("deployment-0004: Successfully Deployed: 'four'");
+        shop.deploy(&["--rollback"]).success().stdout_contains("what deployment-0002 had applied");
+    }
+}
+
+#[test]
+fn a_rollback_to_what_is_named_gives_up_what_is_open_and_then_goes_there() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        left_open(&shop);
+        shop.deploy(&["--rollback=deployment-0009"])
+            .code_is(1)
+            .stderr_contains("there is no deployment-0009");
+        assert_eq!(shop.authority().tip("refs/tags/deployment-0003"), None, "nothing is given up for that");
+        let output = shop.deploy(&["--rollback=deployment-0001"]);
+        output.success().stderr_contains("Aborting deployment-0003");
+        output.stdout_contains("deployment-0004: Successfully Deployed: what deployment-0001 had applied");
+        assert!(shop.tag("deployment-0003").contains("Result: aborted\n"));
+        assert_eq!(replicas(&shop), "3");
+        shop.is_sound();
+    }
+    let shop = Shop::alone(&sandbox!());
+    left_open(&shop);
+    shop.deploy(&["--rollback=deployment-0002"]).success().stderr_contains("stands in 'demo' again");
+    assert_eq!(replicas(&shop), "4");
+    assert_eq!(shop.authority().tip("refs/tags/deployment-0004"), None, "it stands there already");
+}
+
+#[test]
+fn a_rollback_that_dies_while_it_gives_up_goes_no_further_back_the_next_time() {
+    for n in 1.. {
+        let shop = Shop::with_remote(&sandbox!());
+        left_open(&shop);
+        let phase = if n % 2 == 0 { RefPhase::Prepared } else { RefPhase::Committed };
+        let switch = shop.authority().kill_at_transaction_of(&["*"], n, phase, Victim::Process);
+        let died = shop.repo.command("git-deploy").arg("--rollback").pid_file(switch.pid_file()).output();
+        let fired = switch.has_fired();
+        switch.remove();
+        if !fired {
+            died.success();
+            assert!(n > 2, "the run was stopped at {n} transactions only");
+            return;
+        }
+        died.was_killed();
+        if died.stdout.is_empty() {
+            shop.deploy(&["--rollback"]).success().stderr_contains("what deployment-0002 had applied stands");
+        }
+        assert_eq!(replicas(&shop), "4");
+        assert!(shop.tag("deployment-0003").contains("Result: aborted\n"));
+        assert_eq!(shop.authority().tip("refs/tags/deployment-0004"), None);
+        shop.is_sound();
+    }
+}
+
+#[test]
+fn the_verdict_of_a_deployment_that_is_given_up_says_to_programs_what_stands_again() {
+    let shop = Shop::alone(&sandbox!());
+    left_open(&shop);
+    let output = shop.deploy(&["--rollback", "--json"]);
+    output.success().stdout_contains("\"result\":\"aborted\"");
+    output.stdout_contains("\"stands_again\":\"deployment-0002\"").stdout_contains("\"exit\":0");
 }
 
 /// Kills a rollback at each ref transaction where it counts; the next run goes back, and once.

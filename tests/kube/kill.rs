@@ -10,7 +10,7 @@ use git_deploy_testkit::shop::{ClusterShop, in_cluster};
 use git_deploy_testkit::{Output, RefPhase, Victim, cluster, sandbox};
 use serde_json::{Value, json};
 
-use crate::support::{MANIFEST, behaving, config_map, deployment, service, yaml};
+use crate::support::{MANIFEST, behaving, config_map, deployment, migration, service, yaml};
 
 /// How often a shop's deployment is killed.
 const KILLS: u32 = 25;
@@ -287,4 +287,60 @@ fn what_a_run_left_that_died_is_aborted_and_the_cluster_goes_back() {
         shop.is_sound();
         shop.deploy(&["--abort"]).code_is(1).stderr_contains("no deployment is under way");
     }
+}
+
+/// Its pods never become ready, and nothing says that they will not.
+fn unready() -> String {
+    let web = behaving(deployment("web", "2"), "slow", json!({ "test.git-deploy/after": "1h" }));
+    yaml(&[config_map("colours", "2"), service("web", "2"), web, config_map("more", "2")])
+}
+
+#[test]
+fn a_rollback_after_a_kill_goes_back_to_the_last_success_and_no_further() {
+    let cluster = cluster!();
+    let shop = in_cluster(cluster, "killed").with_remote(&sandbox!());
+    shop.release("older", &[(MANIFEST, &yaml(&[config_map("colours", "0"), deployment("web", "0")]))]);
+    shop.deploy(&[]).success();
+    shop.release("good", &[(MANIFEST, &good())]);
+    shop.deploy(&[]).success();
+    let before = shop.standing();
+    shop.release("bad", &[(MANIFEST, &unready())]);
+    let mut running = shop.repo.command("git-deploy").start();
+    running.wait_for_words("Verifying");
+    thread::sleep(Duration::from_millis(200));
+    running.kill(Victim::Process).was_killed();
+    assert_ne!(shop.standing(), before);
+
+    let begun = Instant::now();
+    let output = shop.deploy(&["--rollback"]);
+    output.success().stderr_contains("Aborting deployment-0003").lacks("Verifying deployment-0003");
+    output.stderr_contains("what deployment-0002 had applied stands in 'production' again");
+    assert!(begun.elapsed() < Duration::from_secs(30), "it does not wait for what is given up: {output}");
+    assert_eq!(shop.standing(), before, "{output}");
+    assert!(shop.tag("deployment-0003").contains("Result: aborted\n"));
+    assert_eq!(shop.repo.tip("deployment-0004"), None, "no second step back");
+    assert_eq!(shop.state("bad"), "staged");
+    assert_eq!(shop.phase(), "done");
+    shop.is_sound();
+    shop.release("next", &[(MANIFEST, &slow())]);
+    shop.deploy(&[]).success().stdout_contains("deployment-0004: Successfully Deployed: 'next'");
+}
+
+#[test]
+fn a_rollback_after_a_kill_behind_a_migration_leaves_what_stands_there_and_says_so() {
+    let cluster = cluster!();
+    let shop = in_cluster(cluster, "killed").alone(&sandbox!());
+    let web = behaving(deployment("web", "2"), "slow", json!({ "test.git-deploy/after": "1h" }));
+    prepare(&shop, &yaml(&[config_map("colours", "2"), migration("exits", json!({})), web]));
+    let mut running = shop.repo.command("git-deploy").start();
+    running.wait_for_words("Verifying");
+    thread::sleep(Duration::from_millis(200));
+    running.kill(Victim::Process).was_killed();
+    let output = shop.deploy(&["--rollback"]);
+    output.code_is(1).stderr_contains("Aborting deployment-0002").stderr_contains("only forward is safe");
+    output.lacks("stands in 'production' again").lacks("Restoring");
+    assert!(shop.tag("deployment-0002").contains("Result: aborted\n"));
+    assert_eq!(shop.repo.tip("deployment-0003"), None);
+    assert_eq!(shop.namespace.get("configmap", "colours")["data"]["version"], "2");
+    shop.is_sound();
 }

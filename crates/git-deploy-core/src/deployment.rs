@@ -195,6 +195,8 @@ pub enum Event {
     Withdrawn(String),
     /// A person asked to end it.
     AbortAsked,
+    /// A person asked to go back while it was open. An environment that cannot be asked cannot go back: then it stays open.
+    BackAsked,
     /// A step failed.
     Failed(Failure),
 }
@@ -267,7 +269,7 @@ pub fn next(phase: Phase, event: Event) -> Action {
         // From the first apply on a withdrawal comes too late.
         Event::Withdrawn(_) if phase > Phase::Claimed => next(phase, Event::TakenUp(phase)),
         Event::Withdrawn(reason) => close(Outcome::Aborted, Blame::Nobody, reason, false),
-        Event::AbortAsked => close(Outcome::Aborted, Blame::Branch, "aborted".to_owned(), false),
+        Event::AbortAsked | Event::BackAsked => close(Outcome::Aborted, Blame::Branch, "aborted".to_owned(), false),
         Event::Failed(failure) => match close(Outcome::Failure, failure.blame, failure.to_string(), false) {
             Action::Close(close) => {
                 Action::Close(Close { timed_out: failure.timed_out, hint: failure.hint, ..close })

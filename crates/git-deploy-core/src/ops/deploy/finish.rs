@@ -196,7 +196,7 @@ impl Run<'_> {
     }
 
     /// Whether base has the candidate already, so that there is nothing left to abort.
-    fn candidate_landed(&self) -> Result<bool, DeployError> {
+    pub(super) fn candidate_landed(&self) -> Result<bool, DeployError> {
         let attempt = self.attempt();
         // A commit that was on base before says nothing.
         let was_there = self.deployer.repository.is_ancestor(attempt.candidate, attempt.base)?;

@@ -8,7 +8,8 @@
 //! - `context` is what is known when a step begins, `standing` what git knows of an environment;
 //! - `pick` and `rollback` find what is deployed, `claim` gets it a number or takes over what was left behind;
 //! - `run` goes through the phases, `keeping` keeps alive meanwhile what `locks` has taken, `finish` lands it or
-//!   goes back, with what `verdict` writes into notes and ledger; `untold` is for a verdict that nobody was told;
+//!   goes back, with what `verdict` writes into notes and ledger; `untold` is for a verdict that nobody was told,
+//!   `giving_up` for what is open while somebody wants to go back;
 //! - `diff` and `status` only look, `hold` says what holds the queue, `former` where deployments went to while deploy.toml
 //!   led elsewhere; `error` is why there is no verdict.
 
@@ -18,6 +19,7 @@ mod diff;
 mod error;
 mod finish;
 mod former;
+mod giving_up;
 mod hold;
 mod keeping;
 mod locks;
@@ -145,8 +147,12 @@ pub struct Verdict {
     pub timed_out: bool,
     /// What a person can do about it, beside what follows from the blame.
     pub hint: Option<String>,
+    /// The deployment that stands there again, where somebody asked to go back and that was done by giving this one up.
+    pub stands_again: Option<DeploymentId>,
     /// Whether the ledger's entry is only here, because the remote could not be reached.
     pub only_here: bool,
+    /// Whether an earlier run has told it already.
+    was_told: bool,
     /// Whether the same branch is to be deployed at once under the next number.
     again: bool,
 }
@@ -195,7 +201,9 @@ impl Verdict {
             reason: attempt.reason,
             timed_out: attempt.timed_out,
             hint: None,
+            stands_again: None,
             only_here: false,
+            was_told: false,
             again: false,
         }
     }
@@ -209,6 +217,7 @@ impl Deployer<'_> {
     pub fn deploy(&self, request: &DeployRequest) -> Result<Report, DeployError> {
         const CLAIMS: u32 = 10;
         let _run_lock = self.begin()?;
+        self.check_way_back(request)?;
         let mut request = request.clone();
         let mut claims = 0;
         while claims < CLAIMS {
@@ -361,8 +370,8 @@ impl Deployer<'_> {
                     let id = claimed.attempt.id.clone();
                     let is_elsewhere = named.is_some_and(|named| named != claimed.environment.name.as_str());
                     let errand = self.errand(&context, request, &claimed.attempt)?;
-                    self.observer.step("Resuming", &format!("{id}, which an earlier run left behind"));
-                    match Run::new(self, &context, claimed, errand).and_then(Run::resume) {
+                    let run = Run::new(self, &context, claimed, errand);
+                    match run.and_then(|run| run.end_for(request)) {
                         // An environment that cannot be asked is in nobody's way who goes elsewhere.
                         Err(DeployError::Plan(failure)) if is_elsewhere => {
                             self.observer.warn(&format!("{id} stays as it is: {failure}"));
@@ -384,6 +393,10 @@ impl Deployer<'_> {
             if self.is_asked_for(&context, request, &verdict)? && !verdict.again {
                 return Ok(Some(verdict));
             }
+            let verdict = match self.gone_back_by(request, verdict)? {
+                Ok(gone_back) => return Ok(Some(gone_back)),
+                Err(verdict) => verdict,
+            };
             let reason = verdict.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
             self.observer.step("Ended", &format!("{}: {}{reason}", verdict.id, verdict.outcome.subject()));
             self.told();

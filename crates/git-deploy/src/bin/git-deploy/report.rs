@@ -67,6 +67,8 @@ pub(crate) fn failed(error: &CommandError, blame: Option<Blame>, events: &Events
 fn exit_of(verdict: &Verdict) -> Exit {
     match (verdict.outcome, verdict.blame) {
         (Outcome::Success, _) => Exit::Done,
+        // Who wanted to go back has gone back.
+        _ if verdict.stands_again.is_some() => Exit::Done,
         _ if verdict.timed_out => Exit::TimedOut,
         (Outcome::Failure, Some(Blame::Nobody)) => Exit::TryAgain,
         (Outcome::Failure | Outcome::Aborted, _) => Exit::No,
@@ -84,6 +86,7 @@ fn verdict_object(verdict: &Verdict, exit: Exit) -> Value {
         "rollback": verdict.rollback.as_ref().map(ToString::to_string),
         "blame": verdict.blame.map(Blame::as_str),
         "reason": verdict.reason,
+        "stands_again": verdict.stands_again.as_ref().map(ToString::to_string),
         "pushed": !verdict.only_here,
         "exit": exit.code(),
     })
@@ -103,6 +106,9 @@ fn say(verdict: &Verdict, events: &Events<'_>) {
     }
     events.shell(|shell| {
         shell.line(line);
+        if let Some(stands) = &verdict.stands_again {
+            shell.note(format!("what {stands} had applied stands in '{}' again", verdict.environment));
+        }
         verdict.hint.iter().for_each(|hint| shell.hint(hint.as_str()));
         if verdict.outcome != Outcome::Success && verdict.blame == Some(Blame::Branch) {
             if let Some(branch) = &verdict.branch {
