@@ -115,7 +115,8 @@ fn is_whole(shop: &ClusterShop<'_>, release: &str) {
 fn an_api_server_that_is_killed_and_comes_back_delays_a_deployment_in_every_phase() {
     let cluster = cluster!(Options::new());
     for moment in MOMENTS {
-        let shop = open(&sandbox!(), &cluster);
+        // Controllers that lost their API server take up to half a minute to look for it again.
+        let shop = open_with(&sandbox!(), &cluster, "timeout = \"2m\"");
         shop.deploy_more("one", &first());
         shop.release_more("two", &second(moment));
         let proxy = slow_way(&shop, &cluster, moment);
