@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use git_deploy_testkit::cluster::{Cluster, Options, Proxy, eventually};
 use git_deploy_testkit::shop::ClusterShop;
-use git_deploy_testkit::{Running, cluster, sandbox};
+use git_deploy_testkit::{Output, Running, cluster, sandbox};
 
 use crate::support::{Pods, config_map, deployment, open, open_with, set};
 
@@ -29,10 +29,10 @@ impl Moment {
     const fn reasons(self) -> &'static [&'static str] {
         match self {
             Self::Plan => &["Reason: plan: "],
-            Self::Apply => &["Reason: apply: ", "going back failed: "],
+            Self::Apply => &["Reason: apply: ", "; not gone back from: "],
             // Pruning is the end of it.
-            Self::Verify | Self::Prune => &["Reason: verify: ", "going back failed: "],
-            Self::Back => &["Reason: verify: Deployment '", "going back failed: "],
+            Self::Verify | Self::Prune => &["Reason: verify: ", "; not gone back from: "],
+            Self::Back => &["Reason: verify: Deployment '", "; not gone back from: "],
         }
     }
 }
@@ -128,7 +128,7 @@ fn an_api_server_that_is_killed_and_comes_back_delays_a_deployment_in_every_phas
         if moment == Moment::Back {
             output.code_is(1).stdout_contains("Failed Deployment");
             shop.failed("deployment-0002", "verify: ");
-            assert!(!shop.tag("deployment-0002").contains("going back failed"), "{output}");
+            assert!(!shop.tag("deployment-0002").contains("not gone back"), "{output}");
             is_whole(&shop, "first");
             assert_eq!(shop.state("two"), "staged");
         } else {
@@ -168,6 +168,11 @@ fn stays_away(cluster: &Cluster, moment: Moment) {
         shop.failed("deployment-0002", reason);
     }
     assert_eq!(shop.state("two"), "deployable", "{moment:?}\n{output}");
+    is_told_what_works(&shop, moment, &output);
+    if moment != Moment::Plan {
+        let queue = shop.repo.try_deploy("deploy-queue", &[]);
+        queue.stderr_contains("degraded since deployment-0002 failed, and was not gone back from: ");
+    }
     proxy.resume();
     let_go(&shop);
     // What could not be gone back from would fail again: somebody brings what mends it.
@@ -182,6 +187,17 @@ fn stays_away(cluster: &Cluster, moment: Moment) {
     assert_eq!(output.code, Some(0), "{moment:?}\n{output}");
     shop.succeeded("deployment-0003");
     is_whole(&shop, "second");
+}
+
+/// Where going back failed the queue waits for a person: what is said is what works.
+fn is_told_what_works(shop: &ClusterShop<'_>, moment: Moment, output: &Output) {
+    if moment == Moment::Plan {
+        output.stderr_contains("run 'git deploy' again when the cause is gone");
+        return;
+    }
+    output.stderr_contains("when the cause is gone, name it: git deploy two").lacks("run 'git deploy' again");
+    output.stderr_contains("when the cause is gone, go back with: git deploy --rollback");
+    assert!(shop.tag("deployment-0002").contains("Left: "), "{moment:?}");
 }
 
 #[test]

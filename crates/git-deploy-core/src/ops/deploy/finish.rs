@@ -233,11 +233,22 @@ impl Run<'_> {
             }
             Err(failure) => {
                 self.deployer.observer.warn(&format!("going back failed: {failure}"));
-                leave(close, format!("going back failed: {}", failure.reason));
+                leave(close, format!("not gone back from: {}", failure.reason));
                 close.blame = Blame::Nobody;
+                if self.attempt().previous.is_some() {
+                    close.hint = Some(self.way_back_later(close.hint.take()));
+                }
             }
         }
         Ok(())
+    }
+
+    /// What to do where going back failed, beside what was to be said before.
+    fn way_back_later(&self, hint: Option<String>) -> String {
+        let before = hint.map(|hint| format!("{hint}; ")).unwrap_or_default();
+        let environment = &self.claimed.environment;
+        let named = if environment.lands { String::new() } else { format!(" --env={}", environment.name) };
+        format!("{before}when the cause is gone, go back with: git deploy{named} --rollback")
     }
 
     pub(super) fn write_close(

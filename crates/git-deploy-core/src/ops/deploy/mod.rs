@@ -143,6 +143,8 @@ pub struct Verdict {
     pub blame: Option<Blame>,
     /// Why, if it did not succeed.
     pub reason: Option<String>,
+    /// What is left in the environment, if that could not go back.
+    pub left: Option<String>,
     /// Whether it only did not succeed in time.
     pub timed_out: bool,
     /// What a person can do about it, beside what follows from the blame.
@@ -199,6 +201,7 @@ impl Verdict {
             rollback: attempt.rollback,
             blame: attempt.blame,
             reason: attempt.reason,
+            left: attempt.left,
             timed_out: attempt.timed_out,
             hint: None,
             stands_again: None,

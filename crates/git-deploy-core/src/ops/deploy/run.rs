@@ -208,6 +208,7 @@ impl<'a> Run<'a> {
         let attempt = Attempt {
             blame: close.as_ref().map(|close| close.blame),
             timed_out: close.as_ref().is_some_and(|close| close.timed_out),
+            left: close.as_ref().and_then(|close| close.left.clone()),
             reason: close.map(|close| close.reason),
             ..self.claimed.attempt
         };

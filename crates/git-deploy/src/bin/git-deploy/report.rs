@@ -110,21 +110,29 @@ fn say(verdict: &Verdict, events: &Events<'_>) {
             shell.note(format!("what {stands} had applied stands in '{}' again", verdict.environment));
         }
         verdict.hint.iter().for_each(|hint| shell.hint(hint.as_str()));
-        if verdict.outcome != Outcome::Success && verdict.blame == Some(Blame::Branch) {
-            if let Some(branch) = &verdict.branch {
-                let short = branch.short();
-                shell.hint(format!(
-                    "'{short}' is staged: mend it with a new commit, then: git deploy-state set deployable {}",
-                    shell_word(short)
-                ));
-            }
-        } else if verdict.blame == Some(Blame::Nobody)
-            && verdict.outcome == Outcome::Failure
-            && verdict.branch.is_some()
-        {
-            shell.hint("the branch stays deployable: run 'git deploy' again when the cause is gone");
-        }
+        what_next(verdict).iter().for_each(|hint| shell.hint(hint.as_str()));
     });
+}
+
+/// What to do with the branch. Where the environment could not go back nothing is taken from the queue: it has to be named.
+fn what_next(verdict: &Verdict) -> Option<String> {
+    let short = verdict.branch.as_ref()?.short();
+    let (word, is_left) = (shell_word(short), verdict.left.is_some());
+    match (verdict.outcome, verdict.blame?) {
+        (Outcome::Success, _) | (Outcome::Aborted, Blame::Nobody) => None,
+        (_, Blame::Branch) => {
+            let then = format!(
+                "'{short}' is staged: mend it with a new commit, then: git deploy-state set deployable {word}"
+            );
+            Some(if is_left { format!("{then}; and name it: git deploy {word}") } else { then })
+        }
+        (_, Blame::Nobody) if is_left => {
+            Some(format!("'{short}' stays deployable: when the cause is gone, name it: git deploy {word}"))
+        }
+        (_, Blame::Nobody) => {
+            Some("the branch stays deployable: run 'git deploy' again when the cause is gone".to_owned())
+        }
+    }
 }
 
 /// Says what a deployment would do.
