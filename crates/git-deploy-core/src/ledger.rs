@@ -246,7 +246,7 @@ mod tests {
             started: "2026-11-20T12:00:00Z".parse().unwrap(),
             finished: "2026-11-20T12:00:05Z".parse().unwrap(),
             reason: Some("lint: image 'nginx' has no tag".into()),
-            left: Some("going back failed: the image is gone".into()),
+            left: Some("not gone back from: the image is gone".into()),
             previous: Some("deployment-0001".parse().unwrap()),
             rollback: None,
             cluster: None,
