@@ -170,6 +170,15 @@ fn a_revert_in_the_queue_passes_those_that_are_held() {
         shop.deployable("next", "next.txt", "next\n");
         reverting(&shop, "undo", &[&two]);
         shop.repo.deploy("deploy-state", &["set", "deployable", "undo"]);
+        let queue = |arguments: &[&str]| shop.repo.deploy("deploy-queue", arguments);
+        let shown = queue(&[]);
+        assert!(shown.lines()[0].ends_with("held, 'undo' goes first"), "{shown}");
+        assert!(shown.lines()[1].ends_with("next"), "{shown}");
+        shown.stderr_contains("hint: 'undo' takes it back, and is next: git deploy\n").lacks("git revert");
+        let shown = queue(&["--porcelain"]);
+        let last = |index: usize| shown.lines()[index].rsplit(' ').next();
+        assert_eq!([last(0), last(1)], [Some("held"), Some("next")], "{shown}");
+        queue(&["--json"]).stdout_contains(r#""waits":{"rollback":"deployment-0003"}}"#).lacks("behind");
         shop.deploy(&[]).success().stdout_contains("'undo'");
         assert_eq!(replicas(&shop), "3");
         shop.deploy(&[]).success().stdout_contains("'next'");
@@ -296,6 +305,9 @@ fn left_open(shop: &Shop) {
 fn a_rollback_while_something_is_open_gives_that_up_and_goes_no_further_back() {
     for shop in Shop::both(&sandbox!(), &sandbox!()) {
         left_open(&shop);
+        let dry = shop.deploy(&["--rollback", "-n"]);
+        dry.success().stdout_contains("would give up deployment-0003");
+        dry.stdout_contains("what deployment-0002 had applied");
         let output = shop.deploy(&["--rollback"]);
         output.success().stderr_contains("Aborting deployment-0003").lacks("Resuming");
         output.stdout_contains("deployment-0003: Failed Deployment").stdout_contains("aborted");
@@ -320,6 +332,11 @@ fn a_rollback_to_what_is_named_gives_up_what_is_open_and_then_goes_there() {
             .code_is(1)
             .stderr_contains("there is no deployment-0009");
         assert_eq!(shop.authority().tip("refs/tags/deployment-0003"), None, "nothing is given up for that");
+        let dry = shop.deploy(&["--rollback=deployment-0001", "-n"]);
+        dry.success()
+            .stderr_contains("deployment-0003, which an earlier run left behind, would be given up first");
+        dry.stdout_contains("would deploy what deployment-0001 had applied")
+            .stdout_contains("as deployment-0004");
         let output = shop.deploy(&["--rollback=deployment-0001"]);
         output.success().stderr_contains("Aborting deployment-0003");
         output.stdout_contains("deployment-0004: Successfully Deployed: what deployment-0001 had applied");

@@ -1,12 +1,12 @@
 //! What holds the queue: whoever takes its head then has to be told by a person what to do. Known from git alone.
 
-use super::{Context, DeployError, Deployer, Errand, RolledBack, Site};
+use super::{Context, DeployError, DeployRequest, Deployer, Errand, RolledBack, Site};
 use crate::config::ConfigError;
 use crate::config::deploy_toml::{DeployToml, Environment, Target};
 use crate::deployment::{Failure, Step};
 use crate::environment::{Driver, Renderer};
 use crate::git::Repository;
-use crate::ids::{DeploymentId, EnvironmentName};
+use crate::ids::{DeploymentId, EnvironmentName, RefName};
 use crate::ops::view::{View, ViewError};
 use crate::ops::{Interrupt, Observer};
 
@@ -26,7 +26,7 @@ pub enum Hold {
     },
 }
 
-/// What holds the queue of a repository. Asks no environment.
+/// What holds the queue of a repository, and the branch that is taken from it nevertheless. Asks no environment.
 ///
 /// # Errors
 /// When git cannot be read.
@@ -34,12 +34,16 @@ pub fn holds(
     repository: &Repository,
     observer: &dyn Observer,
     interrupt: &Interrupt,
-) -> Result<Vec<Hold>, DeployError> {
+) -> Result<(Vec<Hold>, Option<RefName>), DeployError> {
     let deployer = Deployer { repository, site: &Nowhere, observer, interrupt };
     match Context::to_look(&deployer) {
-        Ok(context) => context.holds(),
+        Ok(context) => {
+            let holds = context.holds()?;
+            let passes = context.passes(&holds)?;
+            Ok((holds, passes))
+        }
         // Where nothing says where to, nothing is held.
-        Err(DeployError::View(ViewError::Config(ConfigError::NoDeployToml(_)))) => Ok(Vec::new()),
+        Err(DeployError::View(ViewError::Config(ConfigError::NoDeployToml(_)))) => Ok((Vec::new(), None)),
         Err(error) => Err(error),
     }
 }
@@ -63,6 +67,20 @@ impl Context<'_> {
             }));
         }
         Ok(holds)
+    }
+
+    /// The branch that the next deployment takes from the queue although that is held: what takes back what was rolled back.
+    fn passes(&self, holds: &[Hold]) -> Result<Option<RefName>, DeployError> {
+        let is_rollback = |hold: &Hold| matches!(hold, Hold::RolledBack(_));
+        if holds.is_empty() || !holds.iter().all(is_rollback) {
+            return Ok(None);
+        }
+        match self.pick(&DeployRequest::default(), true) {
+            Ok(picked) => Ok(picked.ok().and_then(|pick| pick.candidate.branch().cloned())),
+            // Whatever else keeps the next one says so when it is its turn.
+            Err(DeployError::Git(error)) => Err(error.into()),
+            Err(_) => Ok(None),
+        }
     }
 }
 

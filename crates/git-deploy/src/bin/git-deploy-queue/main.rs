@@ -9,6 +9,7 @@ use git_deploy_cli::{
 };
 use git_deploy_core::deployment::Phase;
 use git_deploy_core::git::Repository;
+use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::deploy::{Hold, holds};
 use git_deploy_core::ops::under_way::under_way;
 use git_deploy_core::ops::view::View;
@@ -28,40 +29,68 @@ fn main() -> ExitCode {
 fn list(output: Output, names: bool, shell: &mut Shell) -> Result<Exit, CommandError> {
     let repository = Repository::open()?;
     let view = View::new(&repository)?;
-    let (places, malformed) = view.queue()?;
-    let holds = what_holds(&repository, shell)?;
-    let hold = holds.first();
+    let (mut places, malformed) = view.queue()?;
+    let (holds, passes) = what_holds(&repository, shell)?;
+    // Whoever is taken nevertheless waits for nobody.
+    places
+        .iter_mut()
+        .filter(|place| Some(&place.branch) == passes.as_ref())
+        .for_each(|place| place.waits = None);
+    let held = Held { by: holds.first(), passes: passes.as_ref() };
     let places = places.iter().enumerate().map(|(index, place)| (index + 1, place));
     match output.format() {
         Format::Human => {
-            print(places, hold, names, shell);
-            note_holds(&holds, shell);
+            print(places, held, names, shell);
+            note_holds(&holds, passes.as_ref(), shell);
             note_under_way(&view, shell);
         }
         Format::Porcelain { nul } => {
-            places.for_each(|(position, place)| shell.record(record(position, place, hold), nul));
+            places.for_each(|(position, place)| shell.record(record(position, place, held), nul));
         }
-        Format::Json => places.for_each(|(position, place)| shell.json(&object(position, place, hold))),
+        Format::Json => places.for_each(|(position, place)| shell.json(&object(position, place, held))),
     }
     malformed.iter().for_each(|error| warn_of_note(error, shell));
     note_unmerged(&view, shell)?;
     Ok(Exit::Done)
 }
 
-/// What holds the queue. What cannot be read about that hides no queue.
-fn what_holds(repository: &Repository, shell: &mut Shell) -> Result<Vec<Hold>, CommandError> {
+/// What holds the queue, if anything does.
+#[derive(Clone, Copy)]
+struct Held<'a> {
+    by: Option<&'a Hold>,
+    /// Who is taken nevertheless.
+    passes: Option<&'a RefName>,
+}
+
+impl<'a> Held<'a> {
+    /// What holds this place.
+    fn of(self, place: &Place) -> Option<&'a Hold> {
+        self.by.filter(|_| self.passes != Some(&place.branch))
+    }
+}
+
+/// What holds the queue, and who is taken nevertheless. What cannot be read about that hides no queue.
+fn what_holds(
+    repository: &Repository,
+    shell: &mut Shell,
+) -> Result<(Vec<Hold>, Option<RefName>), CommandError> {
     let interrupt = git_deploy_cli::interrupt()?;
     let found = holds(repository, &Onlooker::new(shell), interrupt);
     Ok(found.unwrap_or_else(|error| {
         shell.warn(format!("cannot tell whether the queue is held: {error}"));
-        Vec::new()
+        (Vec::new(), None)
     }))
 }
 
-fn note_holds(holds: &[Hold], shell: &mut Shell) {
+fn note_holds(holds: &[Hold], passes: Option<&RefName>, shell: &mut Shell) {
     for hold in holds {
         shell.note(format!("the queue is held: {}", why_held(hold)));
-        releases(hold).iter().for_each(|hint| shell.hint(hint.as_str()));
+        match passes {
+            Some(branch) => {
+                shell.hint(format!("'{}' takes it back, and is next: git deploy", branch.short()))
+            }
+            None => releases(hold).iter().for_each(|hint| shell.hint(hint.as_str())),
+        }
     }
 }
 
@@ -92,7 +121,7 @@ fn note_under_way(view: &View<'_>, shell: &mut Shell) {
 
 fn print<'a>(
     places: impl ExactSizeIterator<Item = (usize, &'a Place)>,
-    hold: Option<&Hold>,
+    held: Held<'_>,
     names: bool,
     shell: &mut Shell,
 ) {
@@ -112,25 +141,28 @@ fn print<'a>(
             } else {
                 format!("priority {}", place.priority)
             }),
-            waits(place, hold),
+            waits(place, held),
         ]);
     }
     table.print(shell);
 }
 
-fn waits(place: &Place, hold: Option<&Hold>) -> Text {
-    match &place.waits {
-        None if hold.is_some() => Text::new().styled(shell::HINT, "would be next, the queue is held"),
-        None => Text::new().styled(shell::GOOD, "next"),
-        Some(Wait::Held(why)) => Text::new().styled(shell::HINT, format!("held: {why}")),
-        Some(Wait::After(name)) => Text::from(format!("waits until '{name}' is deployed")),
-        Some(Wait::Behind(name)) => Text::from(format!("behind '{}'", name.short())),
+fn waits(place: &Place, held: Held<'_>) -> Text {
+    match (&place.waits, held.of(place), held.passes) {
+        (None, Some(_), Some(first)) => {
+            Text::new().styled(shell::HINT, format!("held, '{}' goes first", first.short()))
+        }
+        (None, Some(_), None) => Text::new().styled(shell::HINT, "would be next, the queue is held"),
+        (None, None, _) => Text::new().styled(shell::GOOD, "next"),
+        (Some(Wait::Held(why)), ..) => Text::new().styled(shell::HINT, format!("held: {why}")),
+        (Some(Wait::After(name)), ..) => Text::from(format!("waits until '{name}' is deployed")),
+        (Some(Wait::Behind(name)), ..) => Text::from(format!("behind '{}'", name.short())),
     }
 }
 
-fn record(position: usize, place: &Place, hold: Option<&Hold>) -> [String; 5] {
+fn record(position: usize, place: &Place, held: Held<'_>) -> [String; 5] {
     let since = place.since.map(|since| since.to_string()).unwrap_or_default();
-    let waits = match (&place.waits, hold) {
+    let waits = match (&place.waits, held.of(place)) {
         (None, None) => "next",
         (None, Some(_)) | (Some(Wait::Held(_)), _) => "held",
         (Some(Wait::After(_)), _) => "after",
@@ -139,8 +171,8 @@ fn record(position: usize, place: &Place, hold: Option<&Hold>) -> [String; 5] {
     [position.to_string(), place.tip.to_string(), place.branch.to_string(), since, waits.to_owned()]
 }
 
-fn object(position: usize, place: &Place, hold: Option<&Hold>) -> Object {
-    let waits = match (&place.waits, hold) {
+fn object(position: usize, place: &Place, held: Held<'_>) -> Object {
+    let waits = match (&place.waits, held.of(place)) {
         (None, None) => None,
         (None, Some(Hold::RolledBack(held))) => Some(json!({ "rollback": held.by.to_string() })),
         (None, Some(Hold::Degraded { environment, .. })) => Some(json!({ "degraded": environment.as_str() })),
