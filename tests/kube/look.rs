@@ -191,6 +191,47 @@ fn who_deploys_just_now_is_told_with_how_far_that_is() {
 }
 
 #[test]
+fn while_a_deployment_is_stopped_a_plan_says_what_becomes_of_it_and_nothing_is_degraded() {
+    let shop = open(cluster!());
+    let slow = web("green", 2).replacen(
+        "metadata: {labels: {app: web}}",
+        "metadata: {labels: {app: web, test.git-deploy/pod: unready}}",
+        1,
+    );
+    shop.release("slow", &[(FILE, &slow)]);
+    let mut running = shop.repo.command("git-deploy").start();
+    running.wait_for_words("Verifying");
+    running.interrupt();
+    running.wait().code_is(130);
+    shop.release("other", &[("other.txt", "1\n")]);
+    for stopped_by in ["Ctrl-C", "a kill"] {
+        let output = shop.deploy(&["-n"]);
+        output
+            .success()
+            .stdout_contains("would finish deployment-0002, which an earlier run left behind: 'slow'");
+        output.stdout_contains("keep    Deployment '").lacks("degraded");
+        let output = shop.deploy(&["-n", "other"]);
+        output.success().stdout_contains("would deploy 'other'").stdout_contains("as deployment-0003");
+        output.stderr_contains("deployment-0002, which an earlier run left behind, would be finished first");
+        output.lacks("degraded");
+        let output = shop.deploy(&["-n", "--rollback"]);
+        output.success().stdout_contains("would give up deployment-0002").lacks("degraded");
+        output
+            .stdout_contains("bring what deployment-0001 had applied")
+            .stdout_contains("change  Deployment '");
+        let output = diff(&shop, &["one"]);
+        output.stderr_contains("deployment-0002 was stopped there").lacks("degraded");
+        output.lacks("deploys there just now");
+        status(&shop, &[]).stdout_contains("production: stopped");
+        if stopped_by == "Ctrl-C" {
+            let mut running = shop.repo.command("git-deploy").start();
+            running.wait_for_words("Verifying");
+            running.kill(Victim::Process).was_killed();
+        }
+    }
+}
+
+#[test]
 fn what_a_failed_first_deployment_left_is_degraded() {
     let shop = in_cluster(cluster!(), "look").setting("crash-grace = \"1s\"").with_remote(&sandbox!());
     let bad = web("red", 2).replacen(

@@ -146,7 +146,9 @@ impl ClusterDriver<'_> {
         let phase = record.phase?;
         let deployment = record.deployment.as_ref()?;
         let is_latest = standing.latest.as_ref().is_some_and(|latest| latest.id == *deployment);
-        let is_between = matches!(phase, SetPhase::Applying | SetPhase::Restoring) && !is_latest;
+        // What was stopped on its way is finished or given up first, which is no matter of a branch that mends it.
+        let is_open = standing.open.contains(deployment);
+        let is_between = matches!(phase, SetPhase::Applying | SetPhase::Restoring) && !is_latest && !is_open;
         (phase == SetPhase::Degraded || is_between).then(|| {
             let environment = &self.cluster.environment;
             let why =

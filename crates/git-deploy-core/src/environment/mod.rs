@@ -160,6 +160,8 @@ pub struct Standing {
     pub kept: Option<CommitId>,
     /// All numbers that are known, be it of a verdict or of a claim.
     pub known: BTreeSet<DeploymentId>,
+    /// Those of them that have no verdict yet: what they have begun is no failure.
+    pub open: BTreeSet<DeploymentId>,
     /// Whether a person named what is to be deployed, rather than the queue.
     pub named: bool,
     /// The deployment that somebody wants to go back to.

@@ -2,7 +2,7 @@
 
 use super::keeping::Keeper;
 use super::locks::{new_run, process_is_gone};
-use super::{Context, DeployError, DeployRequest, Deployer, Errand, Nothing};
+use super::{Context, DeployError, DeployRequest, Deployer, Ending, Errand, Nothing};
 use crate::attempt::Lock;
 use crate::config::deploy_toml::Environment;
 use crate::deployment::Failure;
@@ -13,8 +13,10 @@ use crate::rebase::{Engine as _, MergeTreeEngine, Request, Verdict};
 /// What a deployment would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DryRun {
-    /// The number that it would get.
+    /// The number that it would get, or of what was left open and would be ended.
     pub id: DeploymentId,
+    /// What becomes of that, where ending it is all that is asked for.
+    pub ending: Option<Ending>,
     /// Where to.
     pub environment: EnvironmentName,
     /// The branch.
@@ -57,6 +59,8 @@ pub struct Diff {
     pub warnings: Vec<String>,
     /// Who deploys there just now, so that the answer may soon be another one.
     pub holder: Option<Lock>,
+    /// What was begun there, has no verdict and is worked on by nobody: the next run ends it first.
+    pub left_open: Option<DeploymentId>,
 }
 
 impl Deployer<'_> {
@@ -67,9 +71,13 @@ impl Deployer<'_> {
     pub fn dry_run(&self, request: &DeployRequest) -> Result<Result<DryRun, Nothing>, DeployError> {
         self.fetch()?;
         let context = Context::new(self)?;
-        let pick = match context.pick(request, true)? {
-            Ok(pick) => pick,
-            Err(nothing) => return Ok(Err(nothing)),
+        self.check_way_back(request)?;
+        let (open, pick) = match context.pick_open(request)? {
+            Some((id, ending, pick)) => (Some((id, ending)), pick),
+            None => match context.pick(request, true)? {
+                Ok(pick) => (None, pick),
+                Err(nothing) => return Ok(Err(nothing)),
+            },
         };
         let (candidate, environment) = (pick.candidate, pick.environment);
         let driver = context.check(&environment, request, pick.rollback.as_ref())?;
@@ -78,8 +86,13 @@ impl Deployer<'_> {
         let rendered = rendered.map_err(DeployError::Plan)?;
         let of_base = || context.of_base(&environment, candidate.commit(), candidate.base());
         let plan = driver.plan(&rendered, &of_base, self.interrupt).map_err(DeployError::Plan)?;
+        let (id, ending) = match open {
+            Some((id, ending)) => (id, Some(ending)),
+            None => (context.next_id(&environment)?, None),
+        };
         Ok(Ok(DryRun {
-            id: context.next_id(&environment)?,
+            id,
+            ending,
             environment: environment.name.clone(),
             branch: candidate.branch().cloned(),
             approved: candidate.approved(),
@@ -105,6 +118,7 @@ impl Deployer<'_> {
         context.warn_of_move(environment)?;
         let driver = context.driver(environment, Errand::Asked).map_err(DeployError::Plan)?;
         let holder = context.holder(driver.as_ref(), environment)?;
+        let left_open = context.left_open()?.into_iter().find(|open| open.environment == environment.name);
         let rendered = context.renderer(environment).and_then(|renderer| renderer.render(candidate));
         let rendered = rendered.map_err(DeployError::Plan)?;
         let of_base = || context.of_base(environment, candidate, context.base_tip);
@@ -117,7 +131,8 @@ impl Deployer<'_> {
             stands: context.view.ledger()?.latest_success(&environment.name).map(|latest| latest.id.clone()),
             plan: plan.map_err(DeployError::Plan)?,
             warnings: rendered.warnings,
-            holder,
+            holder: holder.filter(|_| left_open.is_none()),
+            left_open: left_open.map(|open| open.id),
         })
     }
 }

@@ -1,13 +1,25 @@
 //! What is open where somebody wants to go back. It is given up as by `--abort`, which goes back to the last success: who
 //! asked for no more than that has what was asked for, and one step further would skip what is good.
 
+use super::pick::Pick;
 use super::run::Run;
 use super::{Context, DeployError, DeployRequest, Deployer, Rollback, Verdict};
 use crate::attempt::Attempt;
+use crate::candidate::Candidate;
 use crate::config::deploy_toml::Environment;
 use crate::deployment::{Event, Phase};
 use crate::ids::DeploymentId;
 use crate::ledger::Outcome;
+use crate::ops::under_way::under_way;
+
+/// What becomes of a deployment that was left open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It is gone on with.
+    Finished,
+    /// It is given up, which goes back to the last success.
+    GivenUp,
+}
 
 impl Deployer<'_> {
     /// Nothing is given up for the sake of a deployment that cannot be gone back to.
@@ -65,6 +77,72 @@ impl Context<'_> {
         let is_there = self.rollback_environment(rollback, request)?.name == attempt.environment;
         let verdict = Verdict::of(attempt.clone(), Outcome::Failure);
         Ok(is_there && !self.deployer.is_asked_for(self, request, &verdict)?)
+    }
+}
+
+impl Context<'_> {
+    /// What was begun and has no verdict, and nobody works on.
+    pub(super) fn left_open(&self) -> Result<Vec<Attempt>, DeployError> {
+        let mut left = Vec::new();
+        for attempt in under_way(&self.view)? {
+            let found = self.under_way(attempt)?;
+            left.extend(found.is_left.then_some(found.attempt));
+        }
+        Ok(left)
+    }
+
+    /// What ending a deployment that was left open would deploy, if that is all that the user asks for. Whatever else would
+    /// be ended first is said.
+    pub(super) fn pick_open(
+        &self,
+        request: &DeployRequest,
+    ) -> Result<Option<(DeploymentId, Ending, Pick)>, DeployError> {
+        for attempt in self.left_open()? {
+            let Some(environment) = self.deploy_toml.environment(attempt.environment.as_str()) else {
+                continue;
+            };
+            let is_given_up = self.is_in_the_way_back(request, &attempt)?;
+            let (id, environment) = (attempt.id.clone(), environment.clone());
+            if is_given_up && let Some(back) = self.pick_way_back(request, &environment)? {
+                return Ok(Some((id, Ending::GivenUp, back)));
+            }
+            if !is_given_up
+                && self.deployer.is_asked_for(
+                    self,
+                    request,
+                    &Verdict::of(attempt.clone(), Outcome::Failure),
+                )?
+            {
+                let (candidate, rollback) = (Candidate::of_attempt(&attempt), attempt.rollback);
+                let pick = Pick { candidate, environment, dropped: Vec::new(), rollback };
+                return Ok(Some((id, Ending::Finished, pick)));
+            }
+            let ended = if is_given_up { "given up" } else { "finished" };
+            self.deployer.observer.warn(&format!(
+                "{id}, which an earlier run left behind, would be {ended} first: this is compared with what stands now"
+            ));
+        }
+        Ok(None)
+    }
+
+    /// The last success, if giving up what is open brings the environment where the user wants it.
+    fn pick_way_back(
+        &self,
+        request: &DeployRequest,
+        environment: &Environment,
+    ) -> Result<Option<Pick>, DeployError> {
+        let Some(stands) = self.stands_undisturbed(environment)? else { return Ok(None) };
+        let wanted = match &request.rollback {
+            Some(Rollback::To(id)) => self.applied_by(id)?,
+            Some(Rollback::Previous) | None => stands.clone(),
+        };
+        let latest = self.view.ledger()?.latest_success(&environment.name).filter(|_| wanted == stands);
+        Ok(latest.map(|latest| Pick {
+            candidate: Candidate::deployed_before(latest, self.base_tip),
+            environment: environment.clone(),
+            dropped: Vec::new(),
+            rollback: Some(stands),
+        }))
     }
 }
 

@@ -47,6 +47,7 @@ use crate::ops::{Interrupt, Observer};
 pub use diff::{Diff, DiffRequest, DryRun};
 pub use error::DeployError;
 pub use former::{Remains, Whereabouts};
+pub use giving_up::Ending;
 pub use hold::{Hold, holds};
 pub use rollback::RolledBack;
 pub use status::{EnvironmentStatus, Health, Overview, UnderWay};

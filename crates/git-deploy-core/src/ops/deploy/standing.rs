@@ -9,7 +9,7 @@ use crate::deployment::{Failure, Step};
 use crate::environment::Standing;
 use crate::environment::kept::KeptFiles;
 use crate::ids::{CommitId, DeploymentId};
-use crate::ops::under_way::attempts;
+use crate::ops::under_way::{attempts, under_way};
 
 impl Context<'_> {
     /// What the ledger says of an environment. Not asked for where git is all that there is.
@@ -27,6 +27,7 @@ impl Context<'_> {
             latest,
             kept,
             known: self.known_ids()?,
+            open: under_way(&self.view)?.into_iter().map(|attempt| attempt.id).collect(),
             named: false,
             back_to: None,
         })

@@ -231,7 +231,7 @@ impl Context<'_> {
         Some((moved?.place.clone(), Whereabouts::of(&self.deploy_toml, environment)?))
     }
 
-    fn under_way(&self, attempt: Attempt) -> Result<UnderWay, DeployError> {
+    pub(super) fn under_way(&self, attempt: Attempt) -> Result<UnderWay, DeployError> {
         let holder = self.read_lock(&environment_lock(&attempt.environment)?)?.map(|(_, lock)| lock);
         let is_left = holder.as_ref().is_none_or(super::locks::process_is_gone);
         Ok(UnderWay { attempt, holder, is_left })

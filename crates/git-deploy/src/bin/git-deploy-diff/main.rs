@@ -84,6 +84,11 @@ fn say(diff: &Diff, shell: &mut Shell) {
             lock.by, lock.host
         ));
     }
+    if let Some(open) = &diff.left_open {
+        shell.warn(format!(
+            "{open} was stopped there, and the next run ends it first: that may change the answer"
+        ));
+    }
     let rebased = if diff.candidate == diff.commit { "" } else { ", rebased" };
     let stands = match &diff.stands {
         Some(id) => format!("where {id} stands"),

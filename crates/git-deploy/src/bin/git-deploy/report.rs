@@ -4,7 +4,7 @@ use git_deploy_cli::shell::Object;
 use git_deploy_cli::{CommandError, Exit, Text, plan, shell, shell_word, ways_out};
 use git_deploy_core::deployment::Blame;
 use git_deploy_core::ledger::Outcome;
-use git_deploy_core::ops::deploy::{DryRun, Nothing, Report, RolledBack, Verdict};
+use git_deploy_core::ops::deploy::{DryRun, Ending, Nothing, Report, RolledBack, Verdict};
 use serde_json::{Value, json};
 
 use crate::observer::Events;
@@ -149,7 +149,16 @@ pub(crate) fn dry_run(planned: Result<DryRun, Nothing>, diffs: bool, events: &Ev
     let commit = format!("{}{rebased}", planned.commit.brief());
     let what = plan::source(planned.branch.as_ref(), planned.rollback.as_ref(), &commit);
     events.shell(|shell| {
-        shell.line(format!("would deploy {what} to {} as {}", planned.environment, planned.id));
+        let (id, environment) = (&planned.id, &planned.environment);
+        shell.line(match planned.ending {
+            None => format!("would deploy {what} to {environment} as {id}"),
+            Some(Ending::Finished) => {
+                format!("would finish {id}, which an earlier run left behind: {what} to {environment}")
+            }
+            Some(Ending::GivenUp) => {
+                format!("would give up {id}, which an earlier run left behind, and bring {what} back to {environment}")
+            }
+        });
         plan::effects(&planned.plan, shell);
         if diffs {
             plan::diffs(&planned.plan, shell);
@@ -164,6 +173,10 @@ fn dry_run_object(planned: &DryRun) -> Value {
     json!({
         "event": "plan",
         "deployment": planned.id.to_string(),
+        "ending": planned.ending.map(|ending| match ending {
+            Ending::Finished => "finished",
+            Ending::GivenUp => "given-up",
+        }),
         "environment": planned.environment.as_str(),
         "branch": planned.branch.as_ref().map(ToString::to_string),
         "commit": planned.commit.to_string(),
