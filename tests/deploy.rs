@@ -363,3 +363,15 @@ fn a_remote_that_is_added_later_gets_what_was_deployed_before() {
     shop.deploy(&[]).success().stdout_contains("deployment-0002");
     assert_eq!(remote.git(&["rev-list", "--count", "rendered/demo"]).line(), "2");
 }
+
+#[test]
+fn an_environment_that_is_not_there_is_an_error_also_where_nothing_is_queued() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        for arguments in [&["--env=dmo"][..], &["--dry-run", "--env=dmo"]] {
+            let output = shop.deploy(arguments);
+            output.code_is(128).stderr_contains("there is no environment 'dmo' in base's deploy.toml");
+            output.stderr_contains("hint: did you mean 'demo'? there are: demo");
+        }
+        shop.deploy(&["--env=demo"]).success().stderr_contains("the queue is empty");
+    }
+}

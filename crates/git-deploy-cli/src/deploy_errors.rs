@@ -1,6 +1,7 @@
 //! Why a deployment came to no verdict: exit code and what to do.
 
 use git_deploy_core::config::ConfigError;
+use git_deploy_core::config::deploy_toml::nearest;
 use git_deploy_core::deployment::{Blame, Failure};
 use git_deploy_core::ops::deploy::{DeployError, Hold, RolledBack};
 use git_deploy_core::ops::view::ViewError;
@@ -111,7 +112,10 @@ fn before_the_claim(error: &DeployError) -> Option<String> {
         DeployError::Locked { .. } | DeployError::AnotherRun(_) => {
             "wait until that has ended, then try again".to_owned()
         }
-        DeployError::NoEnvironment { known, .. } => format!("there are: {}", known.join(", ")),
+        DeployError::NoEnvironment { name, known } => {
+            let near = nearest(name, known).map(|near| format!("did you mean '{near}'? "));
+            format!("{}there are: {}", near.unwrap_or_default(), known.join(", "))
+        }
         DeployError::Older { .. } => {
             "go back with: git deploy --rollback; or revert on a branch of its own what is to go back, and deploy that"
                 .to_owned()

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-pub use error::{DeployTomlError, Problem};
+pub use error::{DeployTomlError, Problem, nearest};
 
 use error::Locator;
 

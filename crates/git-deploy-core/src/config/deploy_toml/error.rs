@@ -86,7 +86,7 @@ impl Problem {
 }
 
 /// The known name that was probably meant: at most a third of it is different.
-pub(super) fn nearest(name: &str, known: &[String]) -> Option<String> {
+pub fn nearest(name: &str, known: &[String]) -> Option<String> {
     let distance = |candidate: &String| strsim::damerau_levenshtein(name, candidate);
     known
         .iter()

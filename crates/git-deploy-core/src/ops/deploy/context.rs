@@ -34,6 +34,18 @@ pub(super) struct Begun<'c> {
     pub(super) refused: Option<Failure>,
 }
 
+impl Deployer<'_> {
+    /// Whether there is the environment that was asked for, for where there was nothing to take there. What is known of
+    /// the remote is not asked for again.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn check_environment(&self, request: &DeployRequest) -> Result<(), DeployError> {
+        let Some(name) = &request.environment else { return Ok(()) };
+        Context::to_look(self)?.named_environment(name).map(drop)
+    }
+}
+
 impl<'a> Context<'a> {
     pub(super) fn new(deployer: &'a Deployer<'a>) -> Result<Self, DeployError> {
         Self::of(deployer, deployer.repository.identity()?)

@@ -10,7 +10,7 @@ use git_deploy_cli::args::Deploy;
 use git_deploy_cli::{CommandError, Exit, Shell, printable, typed_name};
 use git_deploy_core::git::Repository;
 use git_deploy_core::ops::Interrupt;
-use git_deploy_core::ops::deploy::{DeployError, DeployRequest, Deployer, Rollback};
+use git_deploy_core::ops::deploy::{DeployError, DeployRequest, Deployer, Report, Rollback};
 
 use observer::Events;
 
@@ -71,7 +71,11 @@ fn act(
 ) -> Result<Exit, DeployError> {
     if args.dry_run {
         let diffs = args.common.verbose > 0 && !args.common.quiet;
-        return deployer.dry_run(request).map(|planned| report::dry_run(planned, diffs, events));
+        let planned = deployer.dry_run(request)?;
+        if planned.is_err() {
+            deployer.check_environment(request)?;
+        }
+        return Ok(report::dry_run(planned, diffs, events));
     }
     let report = match (args.resume, args.abort) {
         (true, _) => deployer.resume(),
@@ -79,6 +83,9 @@ fn act(
         (false, false) => deployer.deploy(request),
     };
     let report = report?;
+    if matches!(report, Report::Nothing(_)) {
+        deployer.check_environment(request)?;
+    }
     let exit = report::finished(&report, events);
     deployer.told();
     // What cannot be found out about that changes nothing of the verdict.
