@@ -146,3 +146,13 @@ fn what_holds_data_or_is_kept_is_in_no_command_that_takes_away_what_is_left_behi
     }
     status(&shop, &["--json"]).success().stdout_contains(r#""kept":[{"object":"#);
 }
+
+#[test]
+fn a_project_that_is_called_otherwise_is_said_to_be() {
+    let shop = opened(cluster!());
+    let place = format!("namespace '{}' of context 'test'", shop.namespace.name());
+    set(&shop, "project-namespace = \"shop\"", "project-namespace = \"store\"");
+    shop.repo.try_deploy("deploy-diff", &["--new-cluster", "one"]).stderr_contains(&format!(
+        "warning: deployment-0001 stands in {place} as project 'shop', and deploy.toml leads to project 'store': all that it brought stays there\n"
+    ));
+}

@@ -31,6 +31,14 @@ impl Whereabouts {
         let project = deploy_toml.image_name.as_ref()?.project_namespace.clone();
         Some(Self { context: context.clone(), namespace: kube_namespace.clone(), project })
     }
+
+    /// This one and another one, in words that tell them apart.
+    fn apart_from(&self, other: &Self) -> (String, String) {
+        if (&self.context, &self.namespace) != (&other.context, &other.namespace) {
+            return (self.to_string(), other.to_string());
+        }
+        (format!("{self} as project '{}'", self.project), format!("project '{}'", other.project))
+    }
 }
 
 impl std::fmt::Display for Whereabouts {
@@ -163,8 +171,9 @@ impl Context<'_> {
         let Some(now) = Whereabouts::of(&self.deploy_toml, environment) else { return Ok(()) };
         let observer = self.deployer.observer;
         if let Some(Former { deployment, place, .. }) = self.moved_from(environment)? {
+            let (stands, leads) = place.apart_from(&now);
             observer.warn(&format!(
-                "{deployment} stands in {place}, and deploy.toml leads to {now}: all that it brought stays there"
+                "{deployment} stands in {stands}, and deploy.toml leads to {leads}: all that it brought stays there"
             ));
         }
         let ledger = self.view.ledger()?;
