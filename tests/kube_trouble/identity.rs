@@ -78,7 +78,7 @@ fn two_projects_share_a_namespace_and_neither_takes_what_is_the_others() {
     blog.release_more("posts", &config_map("posts", "of: blog"));
     for arguments in [&[][..], &["--force-conflicts"]] {
         gets_no_number(&blog, "posts", arguments)
-            .stderr_contains("/settings' belongs to another set of objects")
+            .stderr_contains(&format!("/settings' belongs to another set of objects, '{SET}'"))
             .stderr_contains("hint: take the object out of one of the two sets");
         blog.claimed_nothing();
     }

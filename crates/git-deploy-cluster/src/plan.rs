@@ -30,6 +30,7 @@ use crate::target::Target;
 use absent::absent;
 pub(crate) use blame::{Ground, Novelty, Origin, blame};
 pub(crate) use compared::Compared;
+use ownership::name_sets;
 pub(crate) use ownership::{Owner, owner};
 use single::{Planner, Seen};
 pub(crate) use single::{give_change_cause, is_of_helper_alone};
@@ -139,7 +140,7 @@ pub enum PlanProblem {
     OtherSet {
         /// The object.
         id: ObjectId,
-        /// The set's id.
+        /// What the set's parent is called, where that is in the environment's namespace; else its id.
         set: String,
     },
     /// The object is there, and not by us.
@@ -301,7 +302,9 @@ pub async fn plan(
     drop(tried);
     if !problems.is_empty() {
         problems.sort_by_key(|(index, _)| *index);
-        return Err(PlanError { problems: problems.into_iter().map(|(_, problem)| problem).collect() });
+        let mut problems: Vec<PlanProblem> = problems.into_iter().map(|(_, problem)| problem).collect();
+        name_sets(connection, resources, &set.namespace, &mut problems).await;
+        return Err(PlanError { problems });
     }
     objects.sort_by_key(|(index, object)| (object.stage, object.order, *index));
     let objects = objects.into_iter().map(|(_, object)| object).collect();
