@@ -87,7 +87,7 @@ fn note_holds(holds: &[Hold], passes: Option<&RefName>, shell: &mut Shell) {
         shell.note(format!("the queue is held: {}", why_held(hold)));
         match passes {
             Some(branch) => {
-                shell.hint(format!("'{}' takes it back, and is next: git deploy", branch.short()))
+                shell.hint(format!("'{}' takes it back, and is next: git deploy", branch.short()));
             }
             None => releases(hold).iter().for_each(|hint| shell.hint(hint.as_str())),
         }
