@@ -402,7 +402,7 @@ fn a_new_cluster_for_one_branch_is_none_for_what_another_run_left_behind() {
     shop.deploy(&["other", "--new-cluster"])
         .code_is(128)
         .stderr_contains("knows nothing of deployment-0001")
-        .stderr_contains("hint: if that is meant to be: git deploy --continue --new-cluster; or give it up with: git deploy --abort");
+        .stderr_contains("cluster-info; if that is meant to be: git deploy --continue --new-cluster; or give it up with: git deploy --abort");
     assert_eq!(shop.authority().tip("refs/tags/deployment-0002"), None);
     shop.deploy(&["--continue", "--new-cluster", "--force-conflicts"]).success();
     shop.deploy(&["other"]).success();

@@ -155,4 +155,7 @@ fn a_project_that_is_called_otherwise_is_said_to_be() {
     shop.repo.try_deploy("deploy-diff", &["--new-cluster", "one"]).stderr_contains(&format!(
         "warning: deployment-0001 stands in {place} as project 'shop', and deploy.toml leads to project 'store': all that it brought stays there\n"
     ));
+    status(&shop, &[]).stdout_contains(&format!(
+        "  stands in {place} as project 'shop', and deploy.toml leads to project 'store'\n"
+    ));
 }

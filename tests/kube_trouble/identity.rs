@@ -41,7 +41,14 @@ fn a_parent_that_was_deleted_and_made_anew_is_another_cluster() {
     shop.deploy_more("one", &config_map("one", "a: b"));
     shop.namespace.kubectl(&["delete", "configmap", SET]).success();
     shop.release_more("two", &config_map("two", "a: b"));
-    shop.deploy(&[]).code_is(128).stderr_contains("knows nothing of deployment-0001");
+    let output = shop.deploy(&[]);
+    output
+        .code_is(128)
+        .stderr_contains(" of context 'test', https://")
+        .stderr_contains("knows nothing of deployment-0001");
+    output.stderr_contains(
+        "hint: look whether the context means the right cluster: kubectl --context='test' cluster-info; if",
+    );
     shop.deploy(&["--new-cluster"]).success();
     shop.succeeded("deployment-0002");
     // What stood there bears our label still, and goes as it is no longer wanted.

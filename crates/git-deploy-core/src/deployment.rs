@@ -269,7 +269,9 @@ pub fn next(phase: Phase, event: Event) -> Action {
         // From the first apply on a withdrawal comes too late.
         Event::Withdrawn(_) if phase > Phase::Claimed => next(phase, Event::TakenUp(phase)),
         Event::Withdrawn(reason) => close(Outcome::Aborted, Blame::Nobody, reason, false),
-        Event::AbortAsked | Event::BackAsked => close(Outcome::Aborted, Blame::Branch, "aborted".to_owned(), false),
+        Event::AbortAsked | Event::BackAsked => {
+            close(Outcome::Aborted, Blame::Branch, "aborted".to_owned(), false)
+        }
         Event::Failed(failure) => match close(Outcome::Failure, failure.blame, failure.to_string(), false) {
             Action::Close(close) => {
                 Action::Close(Close { timed_out: failure.timed_out, hint: failure.hint, ..close })

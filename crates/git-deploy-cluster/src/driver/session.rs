@@ -78,16 +78,22 @@ impl ClusterDriver<'_> {
                 format!("context '{context}' means another cluster than the one that {id} was deployed to")
             }
             None => format!(
-                "the cluster of context '{context}' knows nothing of {id}, which was deployed to '{}'",
-                self.cluster.environment
+                "the cluster of context '{context}', {}, knows nothing of {id}, which was deployed to '{}': it is another one, or namespace '{}' was deleted in it",
+                session.connection.server(),
+                self.cluster.environment,
+                self.cluster.namespace
             ),
         };
-        let hint = match self.options.leftover {
+        let meant = match self.options.leftover {
             true => {
                 "if that is meant to be: git deploy --continue --new-cluster; or give it up with: git deploy --abort"
             }
             false => "if that is meant to be: git deploy --new-cluster",
         };
+        let hint = format!(
+            "look whether the context means the right cluster: kubectl --context='{}' cluster-info; {meant}",
+            context.replace('\'', "'\\''")
+        );
         Err(Failure::of_nobody(Step::Plan, why).hint(Some(hint)).fatal())
     }
 

@@ -33,7 +33,7 @@ impl Whereabouts {
     }
 
     /// This one and another one, in words that tell them apart.
-    fn apart_from(&self, other: &Self) -> (String, String) {
+    pub fn apart_from(&self, other: &Self) -> (String, String) {
         if (&self.context, &self.namespace) != (&other.context, &other.namespace) {
             return (self.to_string(), other.to_string());
         }

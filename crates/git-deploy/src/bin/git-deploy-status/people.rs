@@ -40,6 +40,7 @@ fn show_environment(environment: &EnvironmentStatus, diffs: bool, shell: &mut Sh
     let line = Text::new().styled(shell::NAME, &environment.name).plain(": ");
     shell.line(line.styled(style, health.as_str().replace('-', " ")).joined(stands(environment)));
     if let Some((stands, leads)) = &environment.moved {
+        let (stands, leads) = stands.apart_from(leads);
         let stands = Text::from("  ").styled(shell::BAD, format!("stands in {stands}"));
         shell.line(stands.plain(format!(", and deploy.toml leads to {leads}")));
     }
