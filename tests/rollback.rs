@@ -1,7 +1,7 @@
 //! Going back because somebody asks for it: `git deploy --rollback`.
 
 use git_deploy_testkit::shop::{Shop, WEB};
-use git_deploy_testkit::{RefPhase, Victim, sandbox};
+use git_deploy_testkit::{Output, RefPhase, Victim, sandbox};
 
 /// Deploys one branch after the other, each with another number of replicas.
 fn deployed(shop: &Shop, branches: &[&str]) {
@@ -357,16 +357,10 @@ fn a_rollback_that_dies_while_it_gives_up_goes_no_further_back_the_next_time() {
         let shop = Shop::with_remote(&sandbox!());
         left_open(&shop);
         let phase = if n % 2 == 0 { RefPhase::Prepared } else { RefPhase::Committed };
-        let switch = shop.authority().kill_at_transaction_of(&["*"], n, phase, Victim::Process);
-        let died = shop.repo.command("git-deploy").arg("--rollback").pid_file(switch.pid_file()).output();
-        let fired = switch.has_fired();
-        switch.remove();
-        if !fired {
-            died.success();
+        let Some(died) = killed_at(&shop, n, phase) else {
             assert!(n > 2, "the run was stopped at {n} transactions only");
             return;
-        }
-        died.was_killed();
+        };
         if died.stdout.is_empty() {
             shop.deploy(&["--rollback"]).success().stderr_contains("what deployment-0002 had applied stands");
         }
@@ -386,6 +380,21 @@ fn the_verdict_of_a_deployment_that_is_given_up_says_to_programs_what_stands_aga
     output.stdout_contains("\"stands_again\":\"deployment-0002\"").stdout_contains("\"exit\":0");
 }
 
+/// A rollback that is killed at that ref transaction where it counts; none where there are not so many, and it succeeds.
+#[track_caller]
+fn killed_at(shop: &Shop, n: usize, phase: RefPhase) -> Option<Output> {
+    let switch = shop.authority().kill_at_transaction_of(&["*"], n, phase, Victim::Process);
+    let output = shop.repo.command("git-deploy").arg("--rollback").pid_file(switch.pid_file()).output();
+    let fired = switch.has_fired();
+    switch.remove();
+    if !fired {
+        output.success();
+        return None;
+    }
+    output.was_killed();
+    Some(output)
+}
+
 /// Kills a rollback at each ref transaction where it counts; the next run goes back, and once.
 fn kill_at_each(with_remote: bool, phase: RefPhase, next: &[&str]) {
     for n in 1.. {
@@ -393,16 +402,10 @@ fn kill_at_each(with_remote: bool, phase: RefPhase, next: &[&str]) {
         let shop = if with_remote { Shop::with_remote(&sandbox) } else { Shop::alone(&sandbox) };
         deployed(&shop, &["one", "two", "three"]);
         let base = shop.authority().id("master");
-        let switch = shop.authority().kill_at_transaction_of(&["*"], n, phase, Victim::Process);
-        let died = shop.repo.command("git-deploy").arg("--rollback").pid_file(switch.pid_file()).output();
-        let fired = switch.has_fired();
-        switch.remove();
-        if !fired {
-            died.success();
+        let Some(died) = killed_at(&shop, n, phase) else {
             assert!(n > 3, "the run was stopped at {n} transactions only");
             return;
-        }
-        died.was_killed();
+        };
         let claimed = shop.authority().tip("refs/deploy/attempts/deployment-0004").is_some();
         if claimed && died.stdout.is_empty() {
             shop.deploy(next).success().stdout_contains("deployment-0004: Successfully Deployed");

@@ -78,9 +78,7 @@ impl Context<'_> {
         let verdict = Verdict::of(attempt.clone(), Outcome::Failure);
         Ok(is_there && !self.deployer.is_asked_for(self, request, &verdict)?)
     }
-}
 
-impl Context<'_> {
     /// What was begun and has no verdict, and nobody works on.
     pub(super) fn left_open(&self) -> Result<Vec<Attempt>, DeployError> {
         let mut left = Vec::new();
