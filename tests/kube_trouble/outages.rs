@@ -122,7 +122,8 @@ fn an_api_server_that_is_killed_and_comes_back_delays_a_deployment_in_every_phas
         let proxy = slow_way(&shop, &cluster, moment);
         let shop = shop.by(cluster.kubeconfig_through(&proxy));
         let running = until(&shop, moment);
-        cluster.api_server().restart();
+        cluster.api_server().kill();
+        cluster.revive_api_server();
         let_go(&shop);
         let output = running.wait();
         if moment == Moment::Back {

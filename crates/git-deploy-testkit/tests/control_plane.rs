@@ -299,7 +299,7 @@ fn an_api_server_that_was_killed_comes_back_with_its_objects() {
         cluster.api_server().kill();
         assert!(!cluster.api_server().is_alive());
         namespace.kubectl(&["get", "deployments", "--request-timeout=2s"]).code_is(1);
-        cluster.api_server().start();
+        cluster.revive_api_server();
         assert_eq!(namespace.get("deployment", "web")["metadata"]["uid"], uid);
     }
     // The others have found it again.

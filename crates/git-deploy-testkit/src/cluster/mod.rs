@@ -246,6 +246,20 @@ impl Cluster {
         &self.api_server
     }
 
+    /// Starts the API server after its end.
+    ///
+    /// kwok is started anew as well: a request that died with the API server it never sends again, as a kubelet would. It
+    /// would take itself for another one then, and wait until the leases of its nodes end.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub fn revive_api_server(&self) {
+        self.kwok.kill();
+        self.api_server.start();
+        self.kubectl(&["delete", "leases", "--namespace=kube-node-lease", "--all"]).success();
+        self.kwok.start();
+    }
+
     /// Where everything of this cluster is, logs included. Set `GIT_DEPLOY_TESTKIT_KEEP` to look into it afterwards.
     #[must_use]
     pub fn directory(&self) -> &Path {

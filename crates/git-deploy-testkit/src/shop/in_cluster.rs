@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -13,6 +14,9 @@ use crate::{Output, Run, Running, Sandbox};
 
 /// The only environment.
 const ENVIRONMENT: &str = "production";
+
+/// More than the `timeout` of any scenario: what the tool says of that is seen.
+const LONGEST_DEPLOYMENT: Duration = Duration::from_secs(300);
 
 /// What the set's parent and its Lease are called.
 pub const SET: &str = "git-deploy-shop-production";
@@ -176,7 +180,7 @@ impl ClusterShop<'_> {
 
     /// Starts a deployment.
     pub fn start(&self) -> Running {
-        self.command(&[]).start()
+        self.command(&[]).time_limit(LONGEST_DEPLOYMENT).start()
     }
 
     /// Runs `git deploy`, whatever comes of it.

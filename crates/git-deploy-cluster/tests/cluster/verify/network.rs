@@ -109,7 +109,7 @@ async fn an_api_server_that_is_killed_and_restarted_in_the_middle_changes_nothin
         tokio::task::block_in_place(|| {
             cluster.api_server().kill();
             std::thread::sleep(Duration::from_secs(1));
-            cluster.api_server().start();
+            cluster.revive_api_server();
         });
     };
     let (waited, ()) = tokio::join!(
