@@ -4,6 +4,7 @@
 //! what passes by itself (429, 502 to 504, a broken connection) is tried again for [`PATIENCE`], as the server asks.
 //! Nothing is held back on this side: how much the cluster can take is for the API server to say.
 
+mod client;
 mod credentials;
 mod error;
 mod kubeconfig;
@@ -109,7 +110,7 @@ impl Connection {
             None => None,
         };
         given.iter().for_each(|given| given.identify(&mut config.auth_info));
-        let client = Client::try_from(config).map_err(|error| match &error {
+        let client = client::client(config).map_err(|error| match &error {
             kube::Error::Auth(why) => unusable(no_credentials(why)),
             _ => unusable(error.to_string()),
         })?;

@@ -16,7 +16,7 @@ use crate::connect::{Connection, request};
 use crate::target::Target;
 
 /// How many requests are in flight at most.
-pub(crate) const IN_FLIGHT: usize = 32;
+pub(crate) const IN_FLIGHT: usize = 16;
 
 /// How many objects one answer may hold.
 const PAGE: usize = 500;

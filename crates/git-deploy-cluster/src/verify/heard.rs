@@ -12,10 +12,10 @@ use super::scene::{Left, Scene};
 use crate::connect::Connection;
 use crate::evidence;
 
-/// As long as one object after another becomes ready nothing needs to be explained; and events are what an API server
-/// reads most slowly.
+/// As long as what was applied moves nothing needs to be explained; and events are what an API server reads most slowly.
 const STANDSTILL: Duration = Duration::from_secs(2);
 
+/// Some objects move always.
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// Of how many objects that others are made of, the newest first.
@@ -26,16 +26,17 @@ const SUSPECTS: usize = 3;
 pub(super) struct Heard {
     unexplained: Mutex<Vec<usize>>,
     of: Mutex<HashMap<usize, String>>,
-    /// How many objects are ready, and since when it is so many.
-    ready: Mutex<(usize, Option<Instant>)>,
+    /// What is waited for, and since when it is as it is.
+    standing: Mutex<(u64, Option<Instant>)>,
 }
 
 impl Heard {
-    /// Notes how many are ready, and of which of the first few others nothing is known; tells what was heard of those.
-    pub(super) fn explain(&self, ready: usize, waiting: &mut [Left]) {
-        let mut since = lock(&self.ready);
-        if since.0 != ready || since.1.is_none() {
-            *since = (ready, Some(Instant::now()));
+    /// Notes whether anything has moved, and of which of the first few that wait nothing is known; tells what was heard of
+    /// those. `standing` is the same as long as all of them are.
+    pub(super) fn explain(&self, standing: u64, waiting: &mut [Left]) {
+        let mut since = lock(&self.standing);
+        if since.0 != standing || since.1.is_none() {
+            *since = (standing, Some(Instant::now()));
         }
         drop(since);
         let of = lock(&self.of);
@@ -49,9 +50,10 @@ impl Heard {
 
     /// Asks now and then, for ever.
     pub(super) async fn ask(&self, connection: &Connection, scene: &Scene<'_>) -> Infallible {
+        let mut begun = Instant::now();
         loop {
-            let stands = lock(&self.ready).1.map_or(Duration::ZERO, |since| since.elapsed());
-            if stands < STANDSTILL {
+            let stands = lock(&self.standing).1.map_or(Duration::ZERO, |since| since.elapsed());
+            if stands < STANDSTILL && begun.elapsed() < AGAIN {
                 sleep(STANDSTILL - stands).await;
                 continue;
             }
@@ -66,6 +68,7 @@ impl Heard {
                 };
             }
             sleep(AGAIN).await;
+            begun = Instant::now();
         }
     }
 }

@@ -3,6 +3,7 @@
 mod eye;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -142,13 +143,15 @@ impl<'a> Scene<'a> {
     pub(super) fn look(&self, closely: usize) -> Standing {
         let held = self.held();
         let eye = Eye::open(self, &held);
-        let mut standing = Standing::default();
+        let (mut standing, mut versions) = (Standing::default(), DefaultHasher::new());
         for (index, applied) in self.applied.iter().enumerate() {
             let id = &applied.target.id;
             if is_inert(id) {
                 continue;
             }
             standing.wanted += 1;
+            let live = self.live(&eye, applied);
+            live.map(|live| text(live, "/metadata/resourceVersion")).hash(&mut versions);
             match self.health(&eye, index, applied) {
                 Health::Ready => standing.ready += 1,
                 Health::ReadyBut(note) => {
@@ -173,7 +176,7 @@ impl<'a> Scene<'a> {
         for left in &mut standing.waiting[..closely] {
             left.cause = self.cause(&eye, &self.applied[left.index]);
         }
-        self.heard.explain(standing.ready, &mut standing.waiting[..closely]);
+        self.heard.explain(versions.finish(), &mut standing.waiting[..closely]);
         lock(&self.clock).end_of_look();
         standing
     }
@@ -206,10 +209,15 @@ impl<'a> Scene<'a> {
         health
     }
 
+    /// What bears an applied object's name.
+    fn live<'v>(&self, eye: &Eye<'v>, applied: &Applied) -> Option<&'v Value> {
+        let id = &applied.target.id;
+        eye.held.get(&key(id))?.get(id.namespace.as_deref(), &id.name)
+    }
+
     fn blocking(&self, eye: &Eye<'_>, applied: &Applied) -> Vec<BlockingPod> {
         let id = &applied.target.id;
-        let object = eye.held.get(&key(id)).and_then(|state| state.get(id.namespace.as_deref(), &id.name));
-        let Some(object) = object else { return Vec::new() };
+        let Some(object) = self.live(eye, applied) else { return Vec::new() };
         let pod = blocking_pod(id, object, &applied.live, eye, &self.patience);
         pod.into_iter()
             .map(|pod| BlockingPod {
