@@ -3,6 +3,7 @@
 //! This is no interface for others: the programs are.
 
 pub mod describe;
+pub mod images;
 pub mod render;
 #[cfg(feature = "cluster")]
 pub mod site;

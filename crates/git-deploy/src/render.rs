@@ -9,11 +9,12 @@ use git_deploy_core::environment::{Rendered, RenderedObject, Renderer};
 use git_deploy_core::git::object::Kind;
 use git_deploy_core::git::{GitError, Repository};
 use git_deploy_core::ids::{CommitId, ObjectId};
-use git_deploy_image::ImageRepository;
 use git_deploy_manifest::{
     Finding, ImageUpdate, Object, RULES, Severities, Severity, SourceFile, is_one_time, lint,
     name_by_identity, once_paths, read, set_config_hashes, set_images, write,
 };
+
+use crate::images;
 
 /// Manifests that are YAML files in the commit's tree.
 pub struct PlainYaml<'a> {
@@ -130,17 +131,10 @@ impl PlainYaml<'_> {
         let at = commit.brief();
         let own =
             deploy_toml_of(self.repository, commit, &at).map_err(|error| of_branch(Step::Read)(&error))?;
-        let (Some(own), Some(names)) = (own, &self.base.image_name) else { return Ok(Vec::new()) };
-        let registry = self.base.registry.address.as_deref();
-        let hash = commit.short(usize::from(names.hash_length));
-        let update = |container: &str| {
-            let (outer, inner) = (&names.container_namespace, &names.project_namespace);
-            let repository = ImageRepository::new(registry, outer, inner, container)?;
-            Ok(ImageUpdate { name: repository.tagged(&hash)?, digest: None })
-        };
-        let updates: Result<Vec<_>, git_deploy_image::NameError> =
-            own.images.iter().map(|image| update(&image.name)).collect();
-        updates.map_err(|error| of_branch(Step::Read)(&error))
+        let (Some(own), Some(_)) = (own, &self.base.image_name) else { return Ok(Vec::new()) };
+        let images =
+            images::of_commit(&own, self.base, commit).map_err(|error| of_branch(Step::Read)(&error))?;
+        Ok(images.into_iter().map(|image| ImageUpdate { name: image.name, digest: None }).collect())
     }
 
     /// A one-time job is another one when what it depends on changes: its name says so.

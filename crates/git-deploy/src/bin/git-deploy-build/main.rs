@@ -3,12 +3,13 @@
 use std::ffi::OsStr;
 use std::process::ExitCode;
 
+use git_deploy::images;
 use git_deploy_cli::{CommandError, Exit, OrExit as _, Shell, args, printable};
 use git_deploy_core::config::deploy_toml::DeployToml;
 use git_deploy_core::config::{DEPLOY_TOML, Settings, deploy_toml_of};
 use git_deploy_core::git::Repository;
 use git_deploy_core::ids::CommitId;
-use git_deploy_image::{ImageName, ImageRepository};
+use git_deploy_image::ImageName;
 
 fn main() -> ExitCode {
     git_deploy_cli::run(|arguments: args::Build, shell| build(&arguments, shell))
@@ -54,18 +55,10 @@ fn image_names(repository: &Repository, commit: CommitId) -> Result<Vec<ImageNam
         None => None,
     };
     let rules: &DeployToml = base.as_ref().filter(|base| base.image_name.is_some()).unwrap_or(&own);
-    if own.images.is_empty() {
-        return Ok(Vec::new());
-    }
-    let Some(parts) = &rules.image_name else {
+    if !own.images.is_empty() && rules.image_name.is_none() {
         return Err(CommandError::fatal(format!("the images of commit '{short}' have no name"))
             .hint(format!("add a section [image-name] to '{DEPLOY_TOML}'")));
-    };
-    let hash = commit.short(usize::from(parts.hash_length));
-    let name = |image: &str| {
-        let address = rules.registry.address.as_deref();
-        ImageRepository::new(address, &parts.container_namespace, &parts.project_namespace, image)?
-            .tagged(&hash)
-    };
-    own.images.iter().map(|image| name(&image.name)).collect::<Result<_, _>>().or_exit(Exit::Fatal)
+    }
+    let images = images::of_commit(&own, rules, commit).or_exit(Exit::Fatal)?;
+    Ok(images.into_iter().map(|image| image.name).collect())
 }
