@@ -36,6 +36,15 @@ fn alice_in(cluster: &Cluster, namespace: &Namespace<'_>, rules: &[(&str, &str)]
     kubeconfig
 }
 
+/// The Role that the manual gives.
+fn role_of_the_manual() -> String {
+    let manual = include_str!("../../crates/git-deploy-cli/src/args/manual/deploy.txt");
+    let from =
+        manual.find("        apiVersion: rbac.authorization.k8s.io/v1").expect("the manual has a Role");
+    let lines = manual[from..].lines().take_while(|line| line.starts_with("        "));
+    lines.map(|line| format!("{}\n", &line[8..])).collect()
+}
+
 fn both() -> String {
     [config_map("more", "a: b"), deployment("web", "1", &Pods::Ready)].concat()
 }
@@ -57,6 +66,33 @@ fn a_kind_that_the_user_may_not_change_is_named_before_anything_is_changed() {
     shop.claimed_nothing();
     shop.changed_nothing();
     assert!(shop.namespace.find("configmap", "more").is_none());
+}
+
+#[test]
+fn the_role_in_the_manual_is_enough_and_nothing_is_warned_of() {
+    let shop = open(&sandbox!(), cluster!());
+    shop.namespace.apply(&role_of_the_manual());
+    shop.namespace
+        .kubectl(&["create", "rolebinding", "alice", "--role=git-deploy", "--user=alice"])
+        .success();
+    let path = shop.cluster.kubeconfig_for("alice");
+    let shop = shop.by(path.clone());
+    let service = "apiVersion: v1\nkind: Service\nmetadata: { name: web }\nspec: { selector: { app: web }, ports: [{ port: 80 }] }\n---\n";
+    let all = |version: &str, pods: &Pods| {
+        [config_map("more", "a: b"), deployment("web", version, pods), service.to_owned()].concat()
+    };
+    shop.release_more("one", &all("1", &Pods::Ready));
+    eventually("the binding has taken effect", || shop.deploy(&[]).code == Some(0));
+    shop.succeeded("deployment-0001");
+    for command in ["deploy-status", "deploy-diff"] {
+        let looked = shop.repo.command("git").arg(command).env("KUBECONFIG", &path).output();
+        looked.success().lacks("warning: ");
+    }
+    shop.release_more("failing", &all("2", &Pods::Waiting));
+    shop.deploy(&[]).code_is(1).stdout_contains("ImagePullBackOff").lacks("warning: cannot");
+    shop.release_more("less", &config_map("more", "a: c"));
+    shop.deploy(&["less"]).success().lacks("warning: cannot");
+    assert!(shop.namespace.find("deployment", "web").is_none());
 }
 
 #[test]
