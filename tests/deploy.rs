@@ -297,6 +297,9 @@ fn after_a_landing_the_branches_that_are_kept_on_base_are_rebased() {
             ["second", "ready", "clash"].map(|name| shop.state(name)),
             ["deployable", "staged", "broken"]
         );
+        // It still is, which nobody needs to be told again.
+        shop.deploy(&["second"]).success().lacks("'clash' is broken");
+        assert_eq!(shop.state("clash"), "broken");
         shop.is_sound();
     }
 }

@@ -322,10 +322,10 @@ impl Deployer<'_> {
                         Fate::Rebased => {
                             self.observer.step("Rebased", &format!("'{}'", outcome.branch.short()));
                         }
-                        Fate::Broken { reason, .. } => {
+                        Fate::Broken { reason, was_broken: false, .. } => {
                             self.observer.warn(&format!("'{}' is broken: {reason}", outcome.branch.short()));
                         }
-                        Fate::Current | Fate::Restored | Fate::Skipped { .. } => {}
+                        Fate::Current | Fate::Restored | Fate::Broken { .. } | Fate::Skipped { .. } => {}
                     }
                 }
             }

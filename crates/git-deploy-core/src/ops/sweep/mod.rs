@@ -54,6 +54,8 @@ pub enum Fate {
         reason: String,
         /// The paths that conflict, quoted as git quotes them.
         paths: Vec<String>,
+        /// Whether it was so before.
+        was_broken: bool,
     },
     /// It was left alone.
     Skipped {

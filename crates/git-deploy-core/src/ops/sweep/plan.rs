@@ -171,7 +171,10 @@ impl Plan {
             Some(Verdict::Skipped(skip)) => self.end(self.subject.tip, skipped(&skip)),
             None => match self.question(base_tip) {
                 Question::Answered(paths) => {
-                    self.end(self.subject.from(), Fate::Broken { reason: still(&paths), paths });
+                    self.end(
+                        self.subject.from(),
+                        Fate::Broken { reason: still(&paths), paths, was_broken: true },
+                    );
                 }
                 Question::None | Question::WouldItRebase => self.stands(false),
             },
@@ -180,7 +183,7 @@ impl Plan {
 
     /// It stands where it is to stand. `on_base`: and that is on base.
     fn stands(&mut self, on_base: bool) {
-        let was_broken = self.subject.note.as_ref().is_some_and(|note| note.state == State::Broken);
+        let was_broken = self.was_broken();
         self.change = match self.new == self.subject.from() {
             false => Some(NoteChange::Carried { dropped: std::mem::take(&mut self.dropped) }),
             true if was_broken && on_base => Some(NoteChange::Mended),
@@ -190,10 +193,14 @@ impl Plan {
         self.end(self.new, fate);
     }
 
+    fn was_broken(&self) -> bool {
+        self.subject.note.as_ref().is_some_and(|note| note.state == State::Broken)
+    }
+
     fn broken(&mut self, conflict: Conflict) {
-        let reason = conflict.to_string();
+        let (reason, was_broken) = (conflict.to_string(), self.was_broken());
         self.change = Some(NoteChange::Broken { paths: conflict.paths.clone() });
-        self.end(self.subject.from(), Fate::Broken { reason, paths: conflict.paths });
+        self.end(self.subject.from(), Fate::Broken { reason, paths: conflict.paths, was_broken });
     }
 }
 
