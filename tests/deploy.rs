@@ -101,6 +101,32 @@ fn an_image_with_a_moving_tag_fails_the_deployment_and_the_branch_is_staged() {
 }
 
 #[test]
+fn what_cannot_be_rendered_on_base_either_is_no_fault_of_a_branch() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        shop.deployable("login", "login.txt", "hello\n");
+        // Somebody pushed to base past the queue.
+        shop.on_master("deploy/bad.yaml", "kind: [\n");
+        shop.deploy(&[])
+            .code_is(75)
+            .stderr_contains("it is the same on 'master': ")
+            .stderr_contains("hint: ");
+        assert_eq!(shop.authority().tip("refs/tags/deployment-0001"), None);
+        assert_eq!(shop.state("login"), "deployable");
+        // What a branch brings besides is its own.
+        shop.deployable("worse", "deploy/bad.yaml", "kind: {\n");
+        shop.deploy(&["worse"]).code_is(1);
+        shop.repo.git(&["switch", "--quiet", "-c", "mended", "master"]);
+        shop.repo.commit("deploy/bad.yaml", "# nothing\n", "Mend base");
+        shop.push(&["mended"]);
+        shop.repo.git(&["switch", "--quiet", "master"]);
+        shop.repo.deploy("deploy-state", &["set", "deployable", "mended"]);
+        shop.deploy(&["mended"]).success();
+        shop.deploy(&[]).success().stdout_contains("'login'");
+        shop.is_sound();
+    }
+}
+
+#[test]
 fn a_branch_that_conflicts_becomes_broken_and_the_next_one_is_taken() {
     for shop in Shop::both(&sandbox!(), &sandbox!()) {
         shop.deployable("clash", "shared.txt", "theirs\n");

@@ -91,9 +91,8 @@ impl<'a> Context<'a> {
     /// What is nobody's fault and stands in the way of any deployment gets no number: it would be the same the next time.
     /// What is the branch's it hears of by a verdict, which is returned.
     fn try_plan(&self, driver: &dyn Driver, pick: &Pick) -> Result<Option<Failure>, DeployError> {
-        let renderer = self.renderer_for(&pick.environment, pick.rollback.as_ref());
-        let rendered = renderer.and_then(|renderer| renderer.render(pick.candidate.commit()));
         let (commit, base) = (pick.candidate.commit(), pick.candidate.base());
+        let rendered = self.render(&pick.environment, pick.rollback.as_ref(), commit, base);
         let of_base = || self.of_base(&pick.environment, commit, base);
         let planned = rendered.and_then(|rendered| driver.plan(&rendered, &of_base, self.deployer.interrupt));
         match planned {
@@ -162,8 +161,33 @@ impl<'a> Context<'a> {
         (!rendered.objects.is_empty()).then_some(rendered)
     }
 
+    /// Makes the objects. What base cannot be rendered for either is no fault of a branch: branch after branch would be
+    /// staged for what somebody pushed to base.
+    pub(super) fn render(
+        &self,
+        environment: &Environment,
+        back_to: Option<&DeploymentId>,
+        candidate: CommitId,
+        base: CommitId,
+    ) -> Result<Rendered, Failure> {
+        let renderer = self.renderer_for(environment, back_to)?;
+        let failure = match renderer.render(candidate) {
+            Err(failure) if failure.blame == Blame::Branch && back_to.is_none() => failure,
+            rendered => return rendered,
+        };
+        let as_if_of_base = failure.reason.replace(&candidate.brief(), &base.brief());
+        let of_base = if candidate == base { None } else { renderer.render(base).err() };
+        if !of_base.is_some_and(|of_base| of_base.step == failure.step && of_base.reason == as_if_of_base) {
+            return Err(failure);
+        }
+        let name = self.view.settings.base.short();
+        let why = format!("it is the same on '{name}': {as_if_of_base}");
+        Err(Failure::of_nobody(failure.step, why)
+            .hint(Some(format!("mend '{name}', or deploy a branch that does"))))
+    }
+
     /// What makes the objects: the candidate's manifests, or the files of the deployment that is gone back to.
-    pub(super) fn renderer_for<'b>(
+    fn renderer_for<'b>(
         &'b self,
         environment: &'b Environment,
         back_to: Option<&DeploymentId>,

@@ -221,12 +221,11 @@ impl<'a> Run<'a> {
         let environment = self.claimed.environment.clone();
         self.say("Rendering", "");
         let commit = self.attempt().candidate;
-        let renderer = self.context.renderer_for(&environment, self.attempt().rollback.as_ref());
-        let rendered = match renderer.and_then(|renderer| renderer.render(commit)) {
+        let (context, base) = (self.context, self.attempt().base);
+        let rendered = match context.render(&environment, self.attempt().rollback.as_ref(), commit, base) {
             Ok(rendered) => rendered,
             Err(failure) => return Ok(Event::Failed(failure)),
         };
-        let (context, base) = (self.context, self.attempt().base);
         let planned = self.with_driver(|driver, work| {
             driver.plan(&rendered, &|| context.of_base(&environment, commit, base), work.pulse)?;
             let kept = driver.keep(work, &rendered)?;
