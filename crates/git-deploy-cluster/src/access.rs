@@ -17,10 +17,8 @@ use serde_json::{Value, json};
 use crate::api_error::{ApiError, ApiErrorKind};
 use crate::connect::{Connection, request};
 use crate::namespace::has_namespace;
+use crate::objects::IN_FLIGHT;
 use crate::target::Target;
-
-/// How many questions are asked at once.
-const CONCURRENCY: usize = 16;
 
 /// What a deployment does to objects of a kind.
 pub const VERBS_OF_MEMBERS: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
@@ -212,7 +210,7 @@ pub async fn require_access(
     let namespaces: BTreeSet<&str> = needs.iter().filter_map(|need| need.namespace.as_deref()).collect();
     let rules: Vec<(&str, Vec<Rule>)> = stream::iter(namespaces)
         .map(async |namespace| rules_of(connection, namespace).await.map(|rules| (namespace, rules)))
-        .buffer_unordered(CONCURRENCY)
+        .buffer_unordered(IN_FLIGHT)
         .try_collect()
         .await?;
     let is_granted = |need: &&Need| {
@@ -222,7 +220,7 @@ pub async fn require_access(
     let open: Vec<&Need> = needs.iter().filter(|need| !is_granted(need)).collect();
     let mut denied: Vec<Need> = stream::iter(open)
         .map(async |need| is_allowed(connection, need).await.map(|allowed| (!allowed).then(|| need.clone())))
-        .buffer_unordered(CONCURRENCY)
+        .buffer_unordered(IN_FLIGHT)
         .try_filter_map(async |denied| Ok(denied))
         .try_collect()
         .await?;

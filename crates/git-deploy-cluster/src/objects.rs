@@ -15,7 +15,8 @@ use crate::api_error::ApiError;
 use crate::connect::{Connection, request};
 use crate::target::Target;
 
-/// How many requests are in flight at most.
+/// How many requests are in flight at most. Each takes a connection of its own, whose TLS handshake costs both sides more than
+/// most requests do.
 pub(crate) const IN_FLIGHT: usize = 16;
 
 /// How many objects one answer may hold.

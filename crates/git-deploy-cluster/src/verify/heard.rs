@@ -15,7 +15,7 @@ use crate::evidence;
 /// As long as what was applied moves nothing needs to be explained; and events are what an API server reads most slowly.
 const STANDSTILL: Duration = Duration::from_secs(2);
 
-/// Some objects move always.
+/// When it is asked again, and when at last although something moves: some objects always do.
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// Of how many objects that others are made of, the newest first.
