@@ -185,6 +185,8 @@ impl Plan<'_> {
                 "--kubeconfig=system:kube-controller-manager.kubeconfig",
                 "--root-ca-file=apiserver.crt",
                 "--use-service-account-credentials",
+                // Nobody tells of these nodes that they are still there.
+                "--node-monitor-grace-period=24h",
                 "--leader-elect=false",
                 "--secure-port=0",
             ])
@@ -202,7 +204,8 @@ impl Plan<'_> {
             .args(UNTHROTTLED)
     }
 
-    /// With a short lease its nodes are thought to be dead after a while.
+    /// Without leases: with them it looks at the pods of a node once, when it takes the node's lease, and passes over all
+    /// where its own watch has not told it of that lease yet.
     fn kwok(&self) -> io::Result<Component> {
         let mut stages = vec![self.programs.join("stages.yaml")];
         for file in fs::read_dir(programs::files().join("stages"))? {
@@ -213,7 +216,7 @@ impl Plan<'_> {
             .args([
                 "--kubeconfig=kwok.kubeconfig",
                 "--manage-all-nodes=true",
-                "--node-lease-duration-seconds=40",
+                "--node-lease-duration-seconds=0",
             ])
             .args(stages.iter().map(|file| format!("--config={}", file.display()))))
     }

@@ -248,15 +248,13 @@ impl Cluster {
 
     /// Starts the API server after its end.
     ///
-    /// kwok is started anew as well: a request that died with the API server it never sends again, as a kubelet would. It
-    /// would take itself for another one then, and wait until the leases of its nodes end.
+    /// kwok is started anew as well: a request that died with the API server it never sends again, as a kubelet would.
     ///
     /// # Panics
     /// If it does not come up.
     pub fn revive_api_server(&self) {
         self.kwok.kill();
         self.api_server.start();
-        self.kubectl(&["delete", "leases", "--namespace=kube-node-lease", "--all"]).success();
         self.kwok.start();
     }
 
