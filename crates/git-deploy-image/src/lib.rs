@@ -4,11 +4,12 @@
 //! `{container-namespace}/{project-namespace}-{container-name}:{git-hash}`, with a registry's address in front
 //! where there is one. The tag is the commit's short hash: a tag that moves, such as `latest`, cannot be formed.
 //!
-//! Nothing here reads a file, runs a program or knows a registry.
+//! Names know neither files nor programs; [`run`] is what runs programs.
 
 mod grammar;
 mod name;
 mod reference;
+pub mod run;
 
 pub use grammar::Flaw;
 pub use name::{ImageName, ImageRepository, NameError, Part};

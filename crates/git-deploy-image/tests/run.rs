@@ -1,0 +1,157 @@
+//! Running programs, with real ones.
+
+use std::time::{Duration, Instant};
+
+use git_deploy_image::run::{Finished, Program, RunError};
+
+fn sh(script: &str) -> Program {
+    Program::new("sh").args(["-c", script]).time_limit(Duration::from_secs(20))
+}
+
+fn run(program: &Program) -> (Result<Finished, RunError>, Vec<String>) {
+    let mut told = Vec::new();
+    let result = program.run(&|| false, &mut |line| told.push(line.text));
+    (result, told)
+}
+
+/// Whether a process is there and no zombie.
+fn is_alive(pid: &str) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(2);
+    loop {
+        let state = std::process::Command::new("ps").args(["-o", "stat=", "-p", pid]).output();
+        let state = state.unwrap_or_else(|error| panic!("no 'ps': {error}"));
+        let state = String::from_utf8_lossy(&state.stdout).trim().to_owned();
+        if state.is_empty() || state.starts_with('Z') {
+            return false;
+        }
+        if Instant::now() > deadline {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn both_outputs_are_told_and_an_end_without_newline_too() {
+    let (result, mut told) = run(&sh("echo one; echo two >&2; printf three"));
+    told.sort();
+    assert_eq!(told, ["one", "three", "two"]);
+    assert_eq!(result.unwrap().tail.len(), 3);
+}
+
+#[test]
+fn lines_are_told_while_it_runs() {
+    let started = Instant::now();
+    let mut first = None;
+    sh("echo now; sleep 1").run(&|| false, &mut |_| first = Some(started.elapsed())).unwrap();
+    assert!(first.unwrap() < Duration::from_millis(800), "{first:?}");
+}
+
+#[test]
+fn a_failure_names_status_and_last_lines() {
+    let (result, _) = run(&sh("for i in $(seq 30); do echo $i; done; exit 3"));
+    let error = result.unwrap_err();
+    assert_eq!(error.to_string(), "'sh' failed with exit status 3");
+    assert_eq!(error.tail().len(), 20);
+    assert_eq!(error.tail().last().unwrap(), "30");
+}
+
+#[test]
+fn the_whole_group_ends_at_the_time_limit() {
+    let program =
+        sh("trap '' TERM; sleep 60 & echo $!; sleep 60; sleep 60").grace(Duration::from_millis(300));
+    let started = Instant::now();
+    let (result, told) = run(&program.time_limit(Duration::from_millis(500)));
+    assert!(started.elapsed() < Duration::from_secs(5));
+    assert_eq!(result.unwrap_err().to_string(), "'sh' did not end within 0.5 s and was ended");
+    assert!(!is_alive(&told[0]));
+}
+
+#[test]
+fn what_ends_when_it_is_asked_may_say_something_to_it() {
+    let program = sh("trap 'echo bye; exit 0' TERM; while :; do sleep 0.05; done");
+    let (result, told) = run(&program.time_limit(Duration::from_millis(500)));
+    assert!(matches!(result, Err(RunError::TimeLimit { .. })));
+    assert_eq!(told.last().map(String::as_str), Some("bye"));
+}
+
+#[test]
+fn a_flood_of_lines_does_not_keep_it_from_its_limit() {
+    let (result, _) = run(&Program::new("yes").time_limit(Duration::from_millis(500)));
+    assert!(matches!(result, Err(RunError::TimeLimit { .. })));
+}
+
+#[test]
+fn whoever_holds_the_pipe_open_holds_up_nobody_and_is_ended() {
+    let started = Instant::now();
+    let (result, told) = run(&sh("sleep 60 & echo $!"));
+    result.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(!is_alive(&told[0]));
+}
+
+#[test]
+fn it_ends_when_the_user_wants_to_stop() {
+    let started = Instant::now();
+    let cancelled = || started.elapsed() > Duration::from_millis(300);
+    let error = sh("sleep 60").run(&cancelled, &mut |_| {}).unwrap_err();
+    assert!(matches!(error, RunError::Cancelled { .. }));
+    assert!(started.elapsed() < Duration::from_secs(4));
+}
+
+#[test]
+fn output_is_captured_byte_by_byte_and_within_bounds() {
+    let (result, told) = run(&sh("printf 'a\\377\\0b'; echo talk >&2").capture(100));
+    assert_eq!(result.unwrap().stdout.unwrap(), b"a\xff\0b");
+    assert_eq!(told, ["talk"]);
+    let (result, _) = run(&Program::new("yes").capture(100));
+    assert_eq!(result.unwrap_err().to_string(), "'yes' wrote more than 100 bytes and was ended");
+}
+
+#[test]
+fn it_reads_what_it_is_given_and_nothing_else() {
+    assert_eq!(run(&sh("cat").input("secret\n")).1, ["secret"]);
+    assert!(run(&sh("cat")).1.is_empty());
+    run(&sh("exit 0").input(vec![b'x'; 1 << 20])).0.unwrap();
+}
+
+#[test]
+fn a_cleared_environment_holds_only_what_is_set() {
+    let program = Program::new("/usr/bin/env").env("GREETING", "hello").env_clear();
+    assert_eq!(run(&program).1, ["GREETING=hello"]);
+}
+
+#[test]
+fn a_program_that_is_not_there_is_named() {
+    let error = run(&Program::new("no-such-program")).0.unwrap_err();
+    assert_eq!(error.to_string(), "cannot run 'no-such-program': it is not there");
+}
+
+/// Run by the test below, in a process of its own.
+#[test]
+#[ignore = "a part of another test"]
+fn a_run_that_is_killed() {
+    let Some(file) = std::env::var_os("PID_FILE") else { return };
+    let program = sh("echo $$ > part; mv part \"$PID_FILE\"; trap '' TERM; sleep 300; sleep 300");
+    let dir = std::path::Path::new(&file).parent().unwrap().to_owned();
+    run(&program.current_dir(dir).time_limit(Duration::from_secs(300))).0.unwrap();
+}
+
+#[test]
+fn nothing_is_left_of_it_when_this_process_is_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("pid");
+    let this = std::env::current_exe().unwrap();
+    let mut child = std::process::Command::new(this)
+        .args(["--ignored", "--exact", "a_run_that_is_killed"])
+        .env("PID_FILE", &file)
+        .spawn()
+        .unwrap();
+    while !file.exists() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let pid = std::fs::read_to_string(&file).unwrap();
+    assert!(!is_alive(pid.trim()));
+}
