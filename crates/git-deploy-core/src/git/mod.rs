@@ -4,6 +4,7 @@
 //! refs by [`push`] alone.
 
 mod backend;
+pub mod export;
 pub mod hooks;
 pub mod intent;
 pub mod log;
