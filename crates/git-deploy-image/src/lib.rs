@@ -4,12 +4,13 @@
 //! `{container-namespace}/{project-namespace}-{container-name}:{git-hash}`, with a registry's address in front
 //! where there is one. The tag is the commit's short hash: a tag that moves, such as `latest`, cannot be formed.
 //!
-//! Names know neither files nor programs; [`run`] is what runs programs.
+//! Names know neither files nor programs; [`run`] is what runs programs, and [`steps`] what runs a build's own.
 
 mod grammar;
 mod name;
 mod reference;
 pub mod run;
+pub mod steps;
 
 pub use grammar::Flaw;
 pub use name::{ImageName, ImageRepository, NameError, Part};
