@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ impl Lab {
 }
 
 fn has_bash() -> bool {
-    Path::new("/bin/bash").exists()
+    Command::new("bash").args(["-c", ":"]).status().is_ok_and(|status| status.success())
 }
 
 #[test]
@@ -94,10 +94,10 @@ fn every_script_fails_on_its_first_failing_command_also_in_a_pipe() {
         "false; echo survived",
         "cd sh && sh plain",
         "env/plain",
-        "true && sh/plain",
     ];
     if has_bash() {
         steps.extend([
+            "true && sh/plain",
             "./sh/pipe",
             "sh sh/pipe",
             "./bash/plain",
