@@ -18,9 +18,10 @@ use git_deploy_core::git::export::Exported;
 use crate::lab::lab_tests;
 
 fn git(dir: &Path, args: &[&str]) -> String {
-    let output =
-        Command::new("git").current_dir(dir).args(["-c", "protocol.file.allow=always"]).args(args).output();
-    let output = output.unwrap();
+    let mut command = Command::new("git");
+    // Long ago: not when it is exported.
+    command.current_dir(dir).env("GIT_COMMITTER_DATE", "1700000000 +0100");
+    let output = command.args(["-c", "protocol.file.allow=always"]).args(args).output().unwrap();
     assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
