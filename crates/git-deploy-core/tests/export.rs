@@ -153,9 +153,26 @@ lab_tests! {
         git(&long, &["init", "--quiet", "--object-format=sha256"]);
         write(&long.join("b"), "b");
         let id = commit(&long);
+        let other = git(&long, &["-c", "user.name=x", "commit-tree", "-m", "other", "HEAD^{tree}"]);
+        git(&long, &["replace", &id, &other]);
         std::env::set_current_dir(&long).unwrap();
         export(&id, &beside("two"));
         assert_eq!(text(&listed(&beside("two")), "b"), "b");
+    }
+
+    fn what_a_partial_clone_left_out_is_fetched(_lab) {
+        init(&here());
+        write(&here().join("a"), "a");
+        let id = commit(&here());
+        git(&here(), &["config", "uploadpack.allowFilter", "true"]);
+        git(&here(), &["config", "uploadpack.allowAnySHA1InWant", "true"]);
+        let (partial, url) = (beside("partial.git"), format!("file://{}", here().display()));
+        git(&here(), &["clone", "--quiet", "--bare", "--filter=blob:none", &url, partial.to_str().unwrap()]);
+        std::env::set_current_dir(&partial).unwrap();
+        let objects = git(&partial, &["rev-list", "--objects", "--missing=print", &id]);
+        assert!(objects.contains('?'), "{objects}");
+        export(&id, &beside("into"));
+        assert_eq!(text(&listed(&beside("into")), "a"), "a");
     }
 
     fn a_submodule_is_exported_in_place_or_told_as_missing(_lab) {

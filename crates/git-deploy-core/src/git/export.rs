@@ -22,6 +22,7 @@ use tempfile::TempDir;
 
 pub use self::unpack::UnpackError;
 pub use self::within::{Outside, within};
+use crate::git::object::Commit;
 use crate::git::{GitError, Repository};
 use crate::ids::CommitId;
 
@@ -92,17 +93,16 @@ impl Repository {
     /// # Errors
     /// When the commit cannot be read, or not all of it can be written: then nothing of it is left in the folder.
     pub fn export(&self, commit: CommitId, into: &Path) -> Result<Exported, ExportError> {
-        let seconds = commit_time(&self.commit(commit)?.committer);
+        self.commit(commit)?;
         let id = commit.to_string();
         let unpack = |error| ExportError::Unpack { commit: id.clone(), error };
         unpack::prepare(into).map_err(unpack)?;
         let paths = self.paths();
-        let is_promised = !self.config_all("extensions.partialClone")?.is_empty();
         let source = Source {
             objects: self.objects()?,
             modules: vec![paths.git_dir.join("modules"), paths.common_dir.join("modules")],
         };
-        if is_promised {
+        if self.is_partial()? {
             // Fetches what the clone left out, which an empty repository could not.
             crate::git::program::git(["archive", "--format=tar", "--output=/dev/null", &id])
                 .run()
@@ -112,16 +112,23 @@ impl Repository {
             let mut exported = Exported::default();
             archiver.export(&source, &id, into, Path::new(""), &mut exported)?;
             exported.missing_submodules.sort_by(|a, b| a.path.cmp(&b.path));
+            unpack::stamp(into, archiver.time(&source, commit)?).map_err(unpack)?;
             Ok(exported)
         });
-        let stamped = result.and_then(|exported| {
-            unpack::stamp(into, seconds).map_err(unpack)?;
-            Ok(exported)
-        });
-        if stamped.is_err() {
+        if result.is_err() {
             unpack::empty(into);
         }
-        stamped
+        result
+    }
+
+    /// Whether objects may be missing because a remote has promised them.
+    fn is_partial(&self) -> Result<bool, GitError> {
+        for remote in self.remotes()? {
+            if self.config(&format!("remote.{remote}.promisor"))?.is_some_and(|value| value != "false") {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Where the objects are.
@@ -277,6 +284,16 @@ impl Archiver {
             }
             unpacked => unpacked.map_err(|error| ExportError::Unpack { commit: commit.to_owned(), error }),
         }
+    }
+
+    /// The time of a commit itself, whatever it is replaced by.
+    fn time(&self, source: &Source, commit: CommitId) -> Result<i64, ExportError> {
+        let mut command = self.git(Some(&source.objects));
+        let id = commit.to_string();
+        command.args(["cat-file", "commit", &id]);
+        let data = self.run(command, &id, "cat-file")?;
+        let commit = Commit::parse(&data).map_err(|error| GitError::Malformed { id: commit.0, error })?;
+        Ok(commit_time(&commit.committer))
     }
 
     /// The submodules of a commit.
