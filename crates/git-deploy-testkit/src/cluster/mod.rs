@@ -28,7 +28,7 @@ mod namespace;
 mod port;
 mod programs;
 mod proxy;
-mod supervisor;
+pub(crate) mod supervisor;
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;

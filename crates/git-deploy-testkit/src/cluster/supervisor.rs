@@ -28,7 +28,7 @@ done
 
 /// Holds a process group and a directory; both end with it.
 #[derive(Debug)]
-pub(super) struct Supervisor {
+pub(crate) struct Supervisor {
     group: Pid,
     leader: Child,
     watcher: Child,
@@ -36,7 +36,7 @@ pub(super) struct Supervisor {
 
 impl Supervisor {
     /// Watches over a new process group, and over a directory that is removed in the end unless it is to be kept.
-    pub(super) fn start(directory: &Path, keep: bool) -> io::Result<Self> {
+    pub(crate) fn start(directory: &Path, keep: bool) -> io::Result<Self> {
         // Makes the group exist. It ends by itself if we are killed before there is a watcher.
         let leader = spawn(Command::new("cat").process_group(0).stdin(Stdio::piped()))?;
         let group = Pid::from_child(&leader);
@@ -53,7 +53,7 @@ impl Supervisor {
     }
 
     /// Where new processes of the cluster belong.
-    pub(super) fn group(&self) -> Group {
+    pub(crate) fn group(&self) -> Group {
         Group(self.group.as_raw_nonzero().get())
     }
 }
@@ -70,11 +70,11 @@ impl Drop for Supervisor {
 
 /// A process group that a supervisor ends.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Group(i32);
+pub(crate) struct Group(i32);
 
 impl Group {
     /// Starts a command in it, with its own environment alone and nothing of the test's.
-    pub(super) fn spawn(self, command: &mut Command, home: &Path) -> io::Result<Child> {
+    pub(crate) fn spawn(self, command: &mut Command, home: &Path) -> io::Result<Child> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let own: Vec<_> = command
             .get_envs()
@@ -100,7 +100,7 @@ fn spawn(command: &mut Command) -> io::Result<Child> {
 }
 
 /// A new directory for a cluster, which nobody but a supervisor removes.
-pub(super) fn new_directory() -> io::Result<PathBuf> {
+pub(crate) fn new_directory() -> io::Result<PathBuf> {
     let directory = tempfile::Builder::new().prefix("git-deploy-cluster-").tempdir()?.keep();
     directory.canonicalize()
 }
