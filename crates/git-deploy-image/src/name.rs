@@ -91,6 +91,19 @@ impl ImageRepository {
         self.registry.as_deref()
     }
 
+    /// The host of the registry, perhaps with a port: the beginning of its address.
+    pub fn host(&self) -> Option<&str> {
+        self.registry().map(|address| address.split('/').next().unwrap_or(address))
+    }
+
+    /// What the repository is called at that host: with what stands behind the host in the registry's address.
+    pub fn path_at_host(&self) -> String {
+        match self.registry().and_then(|address| address.split_once('/')) {
+            Some((_, prefix)) => format!("{prefix}/{}", self.path),
+            None => self.path.clone(),
+        }
+    }
+
     /// The repository without the registry's address.
     pub fn path(&self) -> &str {
         &self.path
