@@ -1,5 +1,5 @@
 //! The images of git-deploy: how an image that was built from a commit is called, how a name that somebody wrote into
-//! a manifest is read, and what a registry has under a name.
+//! a manifest is read, how an image is built and pushed, and what a registry has under its name.
 //!
 //! `{container-namespace}/{project-namespace}-{container-name}:{git-hash}`, with a registry's address in front
 //! where there is one. The tag is the commit's short hash: a tag that moves, such as `latest`, cannot be formed.
@@ -7,6 +7,7 @@
 //! Names ([`ImageName`], [`Reference`]) are pure: they know neither files nor programs nor a registry. [`run`] is what
 //! runs programs.
 
+pub mod builder;
 mod cause;
 mod grammar;
 mod insecure;

@@ -2,18 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test needs is there, or the test fails")]
 
-mod support;
+#[path = "support/peer.rs"]
+mod peer;
+#[path = "support/store.rs"]
+mod store;
 
 use std::fs;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
+use git_deploy_image::builder::Watch;
 use git_deploy_image::registry::{Existing, Problem, Registries, RegistryError};
 use git_deploy_image::{Cause, Digest, ImageName, ImageRepository, Insecure, REVISION};
 use git_deploy_testkit::registry::{PASSWORD, Registry, USER};
 use git_deploy_testkit::skip;
+use peer::Peer;
 use sha2::{Digest as _, Sha256};
-use support::peer::Peer;
+use store::Store;
 
 const COMMIT: &str = "a4945f8aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -40,6 +45,21 @@ fn what_bears_a_name_is_nothing_ours_or_made_from_something_else() {
 
     let digest = put(&registry.address(), &image, None);
     assert_eq!(lookup(COMMIT), Existing::Other { digest, revision: None });
+}
+
+#[test]
+fn what_was_built_and_pushed_is_found_with_its_commit_and_digest() {
+    let registry = registry!(Registry::plain());
+    let store = Store::new();
+    let tool = match store.buildah() {
+        Ok(tool) => tool,
+        Err(why) => skip!(&why.to_string()),
+    };
+    let (build, image) = (store.export("a", ""), image(&registry.address()));
+    let watch = &mut Watch { cancelled: &|| false, tell: &mut |_| {} };
+    let built = tool.build(&build, &image, watch).unwrap();
+    let digest = tool.push(&built, &image, &Insecure::loopback(), watch).unwrap();
+    assert_eq!(nobody().lookup(&image, &build.commit).unwrap(), Existing::Ours { digest });
 }
 
 #[test]

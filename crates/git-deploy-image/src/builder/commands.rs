@@ -1,0 +1,219 @@
+//! What the builders are told: their command lines, as functions of what is wanted.
+//!
+//! Buildah's are used in the tests; those of podman and docker differ in what is written here and nowhere else.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use super::{Build, Builder};
+use crate::REVISION;
+
+/// The commit's time, in seconds since 1970, where steps of a build look for it.
+///
+/// See [the specification](https://reproducible-builds.org/specs/source-date-epoch/).
+const EPOCH: &str = "SOURCE_DATE_EPOCH";
+
+/// Where a build's files are.
+#[derive(Debug)]
+pub(super) struct Files<'a> {
+    pub(super) context: &'a Path,
+    pub(super) containerfile: &'a Path,
+    /// Where the builder writes the id of what it made.
+    pub(super) id: &'a Path,
+}
+
+/// Asks whether the builder works at all: a client alone does not.
+pub(super) fn probe(builder: Builder) -> Vec<OsString> {
+    match builder {
+        Builder::Buildah => words(["info"]),
+        Builder::Podman => words(["info", "--format", "{{.Host.Os}}"]),
+        Builder::Docker => words(["version", "--format", "{{.Server.Version}}"]),
+    }
+}
+
+/// Builds an image that has no name yet.
+///
+/// With `--timestamp` buildah and podman set all times: that of the image, of its history, and of the files in the layers
+/// that it adds. Newer ones take the times of files from `--source-date-epoch` and `--rewrite-timestamp`, but refuse both
+/// together with it, and know it still. Docker reads the build argument.
+pub(super) fn build(builder: Builder, build: &Build, files: &Files) -> Vec<OsString> {
+    let epoch = build.epoch().to_string();
+    let mut command = match builder {
+        Builder::Buildah => words(["bud", "--isolation", "chroot", "--timestamp", &epoch]),
+        Builder::Podman => words(["build", "--timestamp", &epoch]),
+        Builder::Docker => words(["build"]),
+    };
+    for (name, value) in labels(build) {
+        command.extend(words(["--label", &format!("{name}={value}")]));
+    }
+    let epoch = (EPOCH.to_owned(), epoch);
+    let is_given = build.arguments.iter().any(|(name, _)| name == EPOCH);
+    for (name, value) in build.arguments.iter().chain((!is_given).then_some(&epoch)) {
+        command.extend(words(["--build-arg", &format!("{name}={value}")]));
+    }
+    command.extend(
+        ["--file".as_ref(), files.containerfile.as_os_str(), "--iidfile".as_ref()].map(OsStr::to_owned),
+    );
+    command.extend([files.id.as_os_str(), files.context.as_os_str()].map(OsStr::to_owned));
+    command
+}
+
+fn labels(build: &Build) -> Vec<(&str, String)> {
+    let mut labels = vec![(REVISION, build.commit.clone())];
+    if let Some(source) = &build.source {
+        labels.push(("org.opencontainers.image.source", source.clone()));
+    }
+    if let Ok(time) = jiff::Timestamp::from_second(build.epoch()) {
+        labels.push(("org.opencontainers.image.created", time.to_string()));
+    }
+    labels.extend(build.labels.iter().map(|(name, value)| (name.as_str(), value.clone())));
+    labels
+}
+
+/// Gives an image its name, at once.
+pub(super) fn tag(image_id: &str, name: &str) -> Vec<OsString> {
+    words(["tag", image_id, name])
+}
+
+/// Pushes an image; where the builder can, it writes the digest of the manifest into a file.
+pub(super) fn push(
+    builder: Builder,
+    image_id: &str,
+    name: &str,
+    insecure: bool,
+    digest: &Path,
+) -> Vec<OsString> {
+    match builder {
+        Builder::Buildah | Builder::Podman => {
+            let mut command = words(["push", "--digestfile"]);
+            command.push(digest.as_os_str().to_owned());
+            // Where nothing is said, registries.conf decides.
+            command.extend(insecure.then(|| "--tls-verify=false".into()));
+            command.extend(words([image_id, &format!("docker://{name}")]));
+            command
+        }
+        // Its daemon knows itself which registries are insecure, and it pushes names alone.
+        Builder::Docker => words(["push", name]),
+    }
+}
+
+/// The digest that docker prints when it has pushed.
+pub(super) fn digest_in_output(lines: &[String]) -> Option<&str> {
+    lines.iter().rev().find_map(|line| {
+        let (_, rest) = line.split_once(" digest: ")?;
+        rest.split_whitespace().next()
+    })
+}
+
+/// Prints the id of a name in the builder's own store, or nothing.
+pub(super) fn list(builder: Builder, name: &str) -> Vec<OsString> {
+    let filter = format!("reference={name}");
+    match builder {
+        Builder::Buildah | Builder::Podman => words(["images", "--quiet", "--no-trunc", "--filter", &filter]),
+        Builder::Docker => words(["image", "ls", "--quiet", "--no-trunc", "--filter", &filter]),
+    }
+}
+
+/// Prints the commit that an image in the builder's own store was made from.
+pub(super) fn revision(builder: Builder, image_id: &str) -> Vec<OsString> {
+    match builder {
+        Builder::Buildah => {
+            let format = format!("{{{{index .OCIv1.Config.Labels \"{REVISION}\"}}}}");
+            words(["inspect", "--type", "image", "--format", &format, image_id])
+        }
+        Builder::Podman | Builder::Docker => {
+            let format = format!("{{{{index .Config.Labels \"{REVISION}\"}}}}");
+            words(["image", "inspect", "--format", &format, image_id])
+        }
+    }
+}
+
+fn words<const N: usize>(words: [&str; N]) -> Vec<OsString> {
+    words.map(OsString::from).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shop() -> Build {
+        Build {
+            tree: "/export".into(),
+            context: "images/web".into(),
+            commit: "a4945f8".repeat(5),
+            source: Some("https://git.example.org/shop".to_owned()),
+            committed_at: 1_700_000_000,
+            labels: vec![("team".to_owned(), "shop".to_owned())],
+            arguments: vec![("NGINX".to_owned(), "1.27 = new".to_owned())],
+        }
+    }
+
+    fn files() -> Files<'static> {
+        Files {
+            context: Path::new("/export/images/web"),
+            containerfile: Path::new("/export/images/web/Containerfile"),
+            id: Path::new("/tmp/id"),
+        }
+    }
+
+    fn line(words: &[OsString]) -> String {
+        words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join("|")
+    }
+
+    #[test]
+    fn builders_are_told_the_same_in_their_own_words() {
+        let rest = "--label|org.opencontainers.image.revision=a4945f8a4945f8a4945f8a4945f8a4945f8\
+            |--label|org.opencontainers.image.source=https://git.example.org/shop\
+            |--label|org.opencontainers.image.created=2023-11-14T22:13:20Z\
+            |--label|team=shop\
+            |--build-arg|NGINX=1.27 = new\
+            |--build-arg|SOURCE_DATE_EPOCH=1700000000\
+            |--file|/export/images/web/Containerfile|--iidfile|/tmp/id|/export/images/web";
+        for (builder, begin) in [
+            (Builder::Buildah, "bud|--isolation|chroot|--timestamp|1700000000"),
+            (Builder::Podman, "build|--timestamp|1700000000"),
+            (Builder::Docker, "build"),
+        ] {
+            assert_eq!(line(&build(builder, &shop(), &files())), format!("{begin}|{rest}"), "{builder}");
+        }
+    }
+
+    #[test]
+    fn a_time_before_1970_is_none_that_files_can_have_and_a_given_epoch_counts() {
+        let old = Build { committed_at: -5, arguments: vec![(EPOCH.to_owned(), "7".to_owned())], ..shop() };
+        let line = line(&build(Builder::Buildah, &old, &files()));
+        assert!(line.contains("|--timestamp|0|") && line.contains("created=1970-01-01T00:00:00Z"), "{line}");
+        assert!(line.contains("|SOURCE_DATE_EPOCH=7|") && !line.contains("EPOCH=0"), "{line}");
+    }
+
+    #[test]
+    fn only_a_registry_that_is_insecure_is_pushed_to_without_checking_it() {
+        let push =
+            |builder, insecure| line(&push(builder, "sha256:1", "r.example/a:b", insecure, Path::new("/d")));
+        for builder in [Builder::Buildah, Builder::Podman] {
+            assert_eq!(push(builder, false), "push|--digestfile|/d|sha256:1|docker://r.example/a:b");
+            assert_eq!(
+                push(builder, true),
+                "push|--digestfile|/d|--tls-verify=false|sha256:1|docker://r.example/a:b"
+            );
+        }
+        assert_eq!(push(Builder::Docker, true), "push|r.example/a:b");
+    }
+
+    #[test]
+    fn docker_says_the_digest_in_its_last_line() {
+        let said = ["5f70bf18a086: Pushed", "a4945f8: digest: sha256:12 size: 524", ""].map(str::to_owned);
+        assert_eq!(digest_in_output(&said), Some("sha256:12"));
+        assert_eq!(digest_in_output(&["denied".to_owned()]), None);
+    }
+
+    #[test]
+    fn what_is_in_the_own_store_is_asked_by_name_and_then_by_id() {
+        assert_eq!(line(&list(Builder::Docker, "a:b")), "image|ls|--quiet|--no-trunc|--filter|reference=a:b");
+        assert_eq!(line(&list(Builder::Podman, "a:b")), "images|--quiet|--no-trunc|--filter|reference=a:b");
+        assert_eq!(
+            line(&revision(Builder::Docker, "i")),
+            "image|inspect|--format|{{index .Config.Labels \"org.opencontainers.image.revision\"}}|i"
+        );
+    }
+}

@@ -1,0 +1,276 @@
+//! Why there is no image, or no pushed one.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use super::Builder;
+use crate::Cause;
+
+/// What a builder was to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Build an image.
+    Build,
+    /// Give it its name.
+    Tag,
+    /// Push it.
+    Push,
+    /// Say what is in its own store.
+    Look,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Action::Build => "build",
+            Action::Tag => "name",
+            Action::Push => "push",
+            Action::Look => "look for",
+        })
+    }
+}
+
+/// No builder can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum NoBuilder {
+    /// None is installed.
+    #[error("no program that builds images is there: buildah, podman or docker")]
+    None,
+    /// Some are installed, and none works.
+    #[error("no program that builds images works: {}", .0.join("; "))]
+    Broken(Vec<String>),
+    /// The one that was asked for is not installed.
+    #[error("'{0}' is to build the images and is not there")]
+    Missing(Builder),
+    /// A name that is no builder's.
+    #[error("'{}' builds no images that we know, use buildah, podman or docker", .0.escape_debug())]
+    Unknown(String),
+}
+
+impl NoBuilder {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            NoBuilder::None | NoBuilder::Missing(Builder::Buildah) => {
+                Some("install buildah; on Debian and Ubuntu as root: apt-get install buildah")
+            }
+            NoBuilder::Missing(Builder::Podman) => {
+                Some("on Debian and Ubuntu as root: apt-get install podman")
+            }
+            NoBuilder::Missing(Builder::Docker) => Some("see https://docs.docker.com/engine/install/"),
+            NoBuilder::Broken(_) | NoBuilder::Unknown(_) => None,
+        }
+    }
+}
+
+/// An image that was not built or not pushed.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The files that were exported from the commit are not there.
+    #[error("cannot build image '{image}': cannot read '{tree}': {error}")]
+    Tree {
+        /// The image's name.
+        image: String,
+        /// The directory.
+        tree: String,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+    /// The commit has no such directory.
+    #[error("cannot build image '{image}': its context '{context}' is no directory of the commit")]
+    NoContext {
+        /// The image's name.
+        image: String,
+        /// The directory, as configured.
+        context: String,
+    },
+    /// Nothing says how to build it.
+    #[error(
+        "cannot build image '{image}': there is neither a 'Containerfile' nor a 'Dockerfile' in '{context}'"
+    )]
+    NoContainerfile {
+        /// The image's name.
+        image: String,
+        /// The directory, as configured.
+        context: String,
+    },
+    /// What says how to build it is no file.
+    #[error("cannot build image '{image}': '{path}' is no file")]
+    NoFile {
+        /// The image's name.
+        image: String,
+        /// The path in the commit.
+        path: String,
+    },
+    /// A path or a symbolic link that leads somewhere else.
+    #[error("cannot build image '{image}': '{path}' leads out of the commit's files")]
+    OutsideTree {
+        /// The image's name.
+        image: String,
+        /// The path in the commit.
+        path: String,
+    },
+    /// The builder did not do it.
+    #[error("cannot {action} image '{image}': '{builder}' {why}{}", last_word(.why, .last_lines))]
+    Failed {
+        /// What it was to do.
+        action: Action,
+        /// The image's name.
+        image: String,
+        /// Who.
+        builder: Builder,
+        /// How it ended.
+        why: Failure,
+        /// What it said last; only the very last of it is in the error's text.
+        last_lines: Vec<String>,
+    },
+    /// A builder said something else than what was asked.
+    #[error("cannot {action} image '{image}': '{builder}' does not say {what}")]
+    Silent {
+        /// What it was to do.
+        action: Action,
+        /// The image's name.
+        image: String,
+        /// Who.
+        builder: Builder,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// A file of our own.
+    #[error("cannot {action} image '{image}': no temporary directory: {error}")]
+    Temporary {
+        /// What was to be done.
+        action: Action,
+        /// The image's name.
+        image: String,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+}
+
+/// How a builder ended that did not do what it was to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// It did not start.
+    Start(String),
+    /// With a status other than 0.
+    Status(i32),
+    /// By a signal.
+    Signal(i32),
+    /// It was ended after that time.
+    TimedOut(Duration),
+    /// Somebody asked to stop.
+    Cancelled,
+    /// There is no room left for what it writes.
+    DiskFull,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Start(why) => write!(f, "does not run: {why}"),
+            Failure::Status(status) => write!(f, "failed with exit status {status}"),
+            Failure::Signal(signal) => write!(f, "was ended by signal {signal}"),
+            Failure::TimedOut(limit) => {
+                write!(f, "did not end within {} s and was ended", limit.as_secs_f32())
+            }
+            Failure::Cancelled => f.write_str("was stopped"),
+            Failure::DiskFull => f.write_str("has no space left on the disk"),
+        }
+    }
+}
+
+/// How much of a line the text of an error has: builders can say a lot in one.
+const LONGEST: usize = 300;
+
+/// Builders end with the line that says what went wrong. The end of it is nearest to that.
+fn last_word(why: &Failure, last_lines: &[String]) -> String {
+    let Some(last) = last_lines.last().filter(|_| matches!(why, Failure::Status(_) | Failure::Signal(_)))
+    else {
+        return String::new();
+    };
+    let last = last.trim();
+    let skipped = last.chars().count().saturating_sub(LONGEST);
+    let end: String = last.chars().skip(skipped).collect();
+    if skipped == 0 { format!(": {end}") } else { format!(": ...{end}") }
+}
+
+/// What builders say of a registry that is not there or in trouble just now.
+const PASSING: [&str; 10] = [
+    "dial tcp",
+    "i/o timeout",
+    "tls handshake timeout",
+    "no such host",
+    "connection reset by peer",
+    "toomanyrequests",
+    "unexpected eof",
+    "502 bad gateway",
+    "503 service unavailable",
+    "504 gateway time",
+];
+
+/// What they say of one that has something to be mended first, on this side or on its own.
+const SETUP: [&str; 8] = [
+    "x509:",
+    "server gave http response to https client",
+    "unauthorized",
+    "authentication required",
+    "access denied",
+    "requested access to the resource is denied",
+    "name unknown",
+    "invalid username/password",
+];
+
+impl BuildError {
+    /// What the builder said last.
+    #[must_use]
+    pub fn last_lines(&self) -> &[String] {
+        match self {
+            BuildError::Failed { last_lines, .. } => last_lines,
+            _ => &[],
+        }
+    }
+
+    /// Who can do something about it.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        match self {
+            BuildError::NoContext { .. }
+            | BuildError::NoContainerfile { .. }
+            | BuildError::NoFile { .. }
+            | BuildError::OutsideTree { .. } => Cause::Commit,
+            BuildError::Tree { .. } | BuildError::Silent { .. } | BuildError::Temporary { .. } => {
+                Cause::Setup
+            }
+            BuildError::Failed { action, why, last_lines, .. } => match why {
+                Failure::Start(_) | Failure::DiskFull => Cause::Setup,
+                // Whether a step waits for ever, or for somebody who is away just now, nobody can know.
+                Failure::TimedOut(_) | Failure::Cancelled | Failure::Signal(_) => Cause::Passing,
+                Failure::Status(status) => of_status(*action, *status, last_lines),
+            },
+        }
+    }
+}
+
+fn of_status(action: Action, status: i32, last_lines: &[String]) -> Cause {
+    let said = last_lines.join("\n").to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    match action {
+        // Another status is that of a step of the build: the commit's, whatever it was that it could not reach.
+        Action::Build if status != 125 && status != 1 => Cause::Commit,
+        Action::Build | Action::Push if says(&PASSING) => Cause::Passing,
+        Action::Build | Action::Push if says(&SETUP) => Cause::Setup,
+        Action::Build => Cause::Commit,
+        Action::Push => Cause::Passing,
+        Action::Tag | Action::Look => Cause::Setup,
+    }
+}
+
+/// Whether what was said last is that a disk is full.
+pub(super) fn is_disk_full(last_lines: &[String]) -> bool {
+    last_lines.iter().any(|line| line.to_lowercase().contains("no space left on device"))
+}

@@ -1,0 +1,220 @@
+//! The programs that build images: buildah, podman or docker, whichever is there.
+//!
+//! They are asked in this order: buildah needs neither a daemon nor rights that a container has not, and with it the same
+//! commit gives the same digest; podman builds with buildah's code; docker needs its daemon. A user's choice comes first.
+//!
+//! A build makes an image without any name. Only when it is whole does it get the final one, in a step of its own, and
+//! pushing writes the tag last. So nothing half-made ever bears an image's name, whenever the power fails; an image
+//! without a name that is left behind is in nobody's way, and the next build of the same commit names it.
+
+mod commands;
+mod context;
+mod detect;
+mod error;
+mod tool;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::run::Line;
+use crate::{Digest, ImageName, Insecure};
+use tool::Call;
+
+pub use error::{Action, BuildError, Failure, NoBuilder};
+
+/// A program that builds images. Displays as its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Builder {
+    /// <https://buildah.io>, with chroot isolation.
+    Buildah,
+    /// <https://podman.io>.
+    Podman,
+    /// <https://docs.docker.com/build/>.
+    Docker,
+}
+
+impl Builder {
+    /// All, in the order in which they are looked for.
+    pub const ALL: [Builder; 3] = [Builder::Buildah, Builder::Podman, Builder::Docker];
+
+    /// What the program is called.
+    #[must_use]
+    pub fn program(self) -> &'static str {
+        match self {
+            Builder::Buildah => "buildah",
+            Builder::Podman => "podman",
+            Builder::Docker => "docker",
+        }
+    }
+}
+
+impl fmt::Display for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.program())
+    }
+}
+
+impl FromStr for Builder {
+    type Err = NoBuilder;
+
+    fn from_str(name: &str) -> Result<Builder, NoBuilder> {
+        let known = Builder::ALL.into_iter().find(|builder| builder.program() == name);
+        known.ok_or_else(|| NoBuilder::Unknown(name.to_owned()))
+    }
+}
+
+/// Who watches a builder at work.
+pub struct Watch<'a> {
+    /// Asked again and again whether it is to stop.
+    pub cancelled: &'a dyn Fn() -> bool,
+    /// Hears each line that the builder writes, when it is written.
+    pub tell: &'a mut dyn FnMut(Line),
+}
+
+impl fmt::Debug for Watch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watch")
+    }
+}
+
+/// What is to be built, from which commit.
+#[derive(Debug, Clone)]
+pub struct Build {
+    /// The directory with the commit's files.
+    pub tree: PathBuf,
+    /// The image's context, relative to it.
+    pub context: PathBuf,
+    /// The commit's whole id, for the label `org.opencontainers.image.revision`.
+    pub commit: String,
+    /// Where the sources are, if that is known, for the label `org.opencontainers.image.source`.
+    pub source: Option<String>,
+    /// The commit's time in seconds since 1970, which all times in the image are set to.
+    pub committed_at: i64,
+    /// Further labels.
+    pub labels: Vec<(String, String)>,
+    /// Build arguments. Those that the Containerfile does not declare have no effect.
+    pub arguments: Vec<(String, String)>,
+}
+
+impl Build {
+    /// No file can be older than 1970.
+    fn epoch(&self) -> i64 {
+        self.committed_at.max(0)
+    }
+}
+
+/// An image in the builder's own store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// Its id there: the digest of its configuration.
+    pub image_id: String,
+}
+
+/// An image that was there before, in the builder's own store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Local {
+    /// Its id there.
+    pub image_id: String,
+    /// The commit that it was made from, if it says so.
+    pub revision: Option<String>,
+}
+
+/// A builder that is there and answers.
+#[derive(Debug, Clone)]
+pub struct Tool {
+    builder: Builder,
+    program: PathBuf,
+    environment: Vec<(OsString, OsString)>,
+    time_limit: Option<Duration>,
+}
+
+impl Tool {
+    /// Which builder it is.
+    #[must_use]
+    pub fn builder(&self) -> Builder {
+        self.builder
+    }
+
+    /// Ends a build or push that takes longer, with all that it started.
+    #[must_use]
+    pub fn time_limit(mut self, limit: Duration) -> Tool {
+        self.time_limit = Some(limit);
+        self
+    }
+
+    /// Builds an image and gives it its name in the builder's own store.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] says what failed, and [`BuildError::cause`] whose fault it is. Nothing bears the name then that did
+    /// not bear it before.
+    pub fn build(&self, build: &Build, image: &ImageName, watch: &mut Watch) -> Result<Built, BuildError> {
+        let (context, containerfile) = context::find(build, image)?;
+        let call = Call { tool: self, action: Action::Build, image };
+        let directory = call.temporary()?;
+        let id = directory.path().join("id");
+        let files = commands::Files { context: &context, containerfile: &containerfile, id: &id };
+        call.run(&commands::build(self.builder, build, &files), watch)?;
+        let image_id = fs::read_to_string(&id).unwrap_or_default().trim().to_owned();
+        if image_id.is_empty() {
+            return Err(call.silent("the id of the image"));
+        }
+        let call = Call { action: Action::Tag, ..call };
+        call.run(&commands::tag(&image_id, &image.to_string()), watch)?;
+        Ok(Built { image_id })
+    }
+
+    /// Pushes an image that was built, and returns the digest of its manifest. The registry sees the tag only when it has
+    /// all the rest.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Tool::build`].
+    pub fn push(
+        &self,
+        built: &Built,
+        image: &ImageName,
+        insecure: &Insecure,
+        watch: &mut Watch,
+    ) -> Result<Digest, BuildError> {
+        let call = Call { tool: self, action: Action::Push, image };
+        let directory = call.temporary()?;
+        let digest = directory.path().join("digest");
+        let repository = image.repository();
+        let is_insecure =
+            insecure.contains(repository.host().unwrap_or_default(), &repository.path_at_host());
+        let name = image.to_string();
+        let said =
+            call.run(&commands::push(self.builder, &built.image_id, &name, is_insecure, &digest), watch)?;
+        let written = fs::read_to_string(&digest).ok();
+        let digest = written.as_deref().map(str::trim).or_else(|| commands::digest_in_output(&said));
+        digest
+            .and_then(|digest| digest.parse().ok())
+            .ok_or_else(|| call.silent("the digest of what it pushed"))
+    }
+
+    /// What bears an image's name in the builder's own store, for clusters that take it from there.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Tool::build`].
+    pub fn local(&self, image: &ImageName) -> Result<Option<Local>, BuildError> {
+        let call = Call { tool: self, action: Action::Look, image };
+        let mut watch = Watch { cancelled: &|| false, tell: &mut |_| {} };
+        let listed = call.run(&commands::list(self.builder, &image.to_string()), &mut watch)?;
+        let Some(image_id) =
+            listed.into_iter().map(|line| line.trim().to_owned()).find(|line| !line.is_empty())
+        else {
+            return Ok(None);
+        };
+        let said = call.run(&commands::revision(self.builder, &image_id), &mut watch)?;
+        // What Go's templates print where there is nothing.
+        let is_one = |line: &&String| !line.trim().is_empty() && line.trim() != "<no value>";
+        let revision = said.iter().find(is_one).map(|line| line.trim().to_owned());
+        Ok(Some(Local { image_id, revision }))
+    }
+}

@@ -1,0 +1,94 @@
+//! One call of a builder.
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::error::is_disk_full;
+use super::{Action, BuildError, Failure, Tool, Watch};
+use crate::ImageName;
+use crate::run::{Line, Program, RunError, Stream};
+
+/// How many of the last lines an error has.
+const SHOWN: usize = 10;
+
+/// What a builder is called for.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'a> {
+    pub(super) tool: &'a Tool,
+    pub(super) action: Action,
+    pub(super) image: &'a ImageName,
+}
+
+impl Call<'_> {
+    /// Runs it, and returns what it printed to standard output.
+    pub(super) fn run(&self, arguments: &[OsString], watch: &mut Watch) -> Result<Vec<String>, BuildError> {
+        let mut printed = Vec::new();
+        let ended =
+            program(self.tool, arguments, self.tool.time_limit).run(watch.cancelled, &mut |line: Line| {
+                if line.stream == Stream::Out {
+                    printed.push(line.text.clone());
+                }
+                (watch.tell)(line);
+            });
+        match ended {
+            Ok(_) => Ok(printed),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    /// Where the builder writes what it says.
+    pub(super) fn temporary(&self) -> Result<TempDir, BuildError> {
+        tempfile::Builder::new().prefix("git-deploy-build-").tempdir().map_err(|error| {
+            BuildError::Temporary { action: self.action, image: self.image.to_string(), error }
+        })
+    }
+
+    pub(super) fn silent(&self, what: &'static str) -> BuildError {
+        let (action, image) = (self.action, self.image.to_string());
+        BuildError::Silent { action, image, builder: self.tool.builder, what }
+    }
+
+    fn failed(&self, error: &RunError) -> BuildError {
+        let mut last_lines: Vec<_> =
+            error.tail().iter().filter(|line| !line.trim().is_empty()).cloned().collect();
+        last_lines.drain(..last_lines.len().saturating_sub(SHOWN));
+        let (action, image) = (self.action, self.image.to_string());
+        BuildError::Failed { action, image, builder: self.tool.builder, why: failure(error), last_lines }
+    }
+}
+
+/// Whether a builder works; if not, what is wrong.
+pub(super) fn answers(tool: &Tool, patience: Duration) -> Result<(), String> {
+    let probe = program(tool, &super::commands::probe(tool.builder), Some(patience));
+    let Err(error) = probe.run(&|| false, &mut |_| {}) else { return Ok(()) };
+    let (why, said) = (failure(&error), error.tail().iter().rev().find(|line| !line.trim().is_empty()));
+    Err(said.map_or_else(|| why.to_string(), |said| format!("{why}: {said}")))
+}
+
+fn program(tool: &Tool, arguments: &[OsString], time_limit: Option<Duration>) -> Program {
+    let mut program = Program::new(&tool.program).args(arguments);
+    for (name, value) in &tool.environment {
+        program = program.env(name, value);
+    }
+    match time_limit {
+        Some(limit) => program.time_limit(limit),
+        None => program,
+    }
+}
+
+fn failure(error: &RunError) -> Failure {
+    match error {
+        RunError::Failed { tail, .. } if is_disk_full(tail) => Failure::DiskFull,
+        RunError::Failed { status, .. } => match (status.code(), status.signal()) {
+            (Some(code), _) => Failure::Status(code),
+            (None, signal) => Failure::Signal(signal.unwrap_or_default()),
+        },
+        RunError::TimeLimit { limit, .. } => Failure::TimedOut(*limit),
+        RunError::Cancelled { .. } => Failure::Cancelled,
+        RunError::Start { error, .. } => Failure::Start(error.to_string()),
+        RunError::TooMuch { .. } => Failure::Start(error.to_string()),
+    }
+}

@@ -1,0 +1,76 @@
+//! Buildah with a store of its own, so that nothing is left on the machine, and something to build.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use git_deploy_image::builder::{Build, Builder, NoBuilder, Tool};
+use tempfile::TempDir;
+
+/// A directory that is removed in the end, with all that was built in it.
+pub(crate) struct Store {
+    directory: TempDir,
+}
+
+impl Store {
+    pub(crate) fn new() -> Store {
+        let directory = tempfile::Builder::new().prefix("git-deploy-store-").tempdir().unwrap();
+        let root = directory.path();
+        let configuration = format!(
+            "[storage]\ndriver = \"vfs\"\ngraphroot = \"{0}/graph\"\nrunroot = \"{0}/run\"\n",
+            root.display()
+        );
+        fs::write(root.join("storage.conf"), configuration).unwrap();
+        fs::create_dir(root.join("tmp")).unwrap();
+        write(&root.join("registries.conf"), "");
+        write(&root.join("auth.json"), "{}");
+        Store { directory }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(crate) fn environment(&self) -> Vec<(OsString, OsString)> {
+        let variable = |name: &str, file: &str| (OsString::from(name), self.path(file).into_os_string());
+        vec![
+            variable("CONTAINERS_STORAGE_CONF", "storage.conf"),
+            variable("TMPDIR", "tmp"),
+            variable("HOME", "tmp"),
+            variable("REGISTRY_AUTH_FILE", "auth.json"),
+            // Not that of the machine: a registry there may be said to be insecure.
+            variable("CONTAINERS_REGISTRIES_CONF", "registries.conf"),
+        ]
+    }
+
+    /// Buildah, or why it cannot be used here.
+    pub(crate) fn buildah(&self) -> Result<Tool, NoBuilder> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        Tool::find(Some(Builder::Buildah), &path, &self.environment())
+    }
+
+    /// An export of a commit with one image, whose Containerfile ends with these lines.
+    pub(crate) fn export(&self, name: &str, lines: &str) -> Build {
+        let tree = self.path(name);
+        let web = tree.join("images/web");
+        fs::create_dir_all(web.join("www")).unwrap();
+        fs::copy("/bin/busybox", web.join("busybox")).unwrap();
+        fs::set_permissions(web.join("busybox"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(web.join("www/index.html"), "hello\n").unwrap();
+        write(&web.join("Containerfile"), &format!("FROM scratch\nCOPY busybox /bin/sh\n{lines}"));
+        Build {
+            tree,
+            context: "images/web".into(),
+            commit: "a4945f8".repeat(6)[..40].to_owned(),
+            source: Some("https://git.example.org/shop".to_owned()),
+            committed_at: 1_700_000_000,
+            labels: Vec::new(),
+            arguments: Vec::new(),
+        }
+    }
+}
+
+pub(crate) fn write(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+}
