@@ -1,5 +1,7 @@
 //! The registry of the tests: it answers, with whatever it was told to ask for, and nothing is left of it.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail by a panic")]
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 

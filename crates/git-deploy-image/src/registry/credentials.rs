@@ -8,15 +8,15 @@
 //! [2]: https://github.com/docker/docker-credential-helpers
 
 use std::ffi::OsString;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::path::PathBuf;
+use std::time::Duration;
+use std::{fs, io};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+
+use crate::run::{Program, RunError, Stream};
 
 /// A helper may have to ask a service of its own.
 const HELPER_LIMIT: Duration = Duration::from_secs(20);
@@ -161,59 +161,32 @@ fn helper_for<'a>(config: &'a Value, host: &str) -> Option<&'a str> {
     of_host.or_else(|| config["credsStore"].as_str()).filter(|name| !name.is_empty() && !name.contains('/'))
 }
 
+/// What helpers say who have nothing: they share the sentence, and say it where they would say the rest.
+const HAS_NONE: &str = "credentials not found";
+
 fn ask_helper(helper: &str, host: &str) -> Result<Option<Credentials>, CredentialsError> {
     let failed = |why: String| CredentialsError::Helper { helper: helper.to_owned(), why };
     let server = if host == "docker.io" { DOCKER_HUB } else { host };
-    let said = run_helper(Path::new(helper), server).map_err(|error| failed(error.to_string()))?;
-    if !said.succeeded {
-        // The one sentence by which they say that they have none; all of them share it.
-        let has_none = said.text.contains("credentials not found");
-        let line: String = said.text.trim().chars().filter(|c| !c.is_control()).take(200).collect();
-        return if has_none { Ok(None) } else { Err(failed(line)) };
+    let mut said = String::new();
+    let ended = Program::new(helper).args(["get"]).input(server).time_limit(HELPER_LIMIT).run(
+        &|| false,
+        &mut |line| {
+            if line.stream == Stream::Out {
+                said.push_str(&line.text);
+            }
+        },
+    );
+    match ended {
+        Err(RunError::Failed { .. }) if said.contains(HAS_NONE) => return Ok(None),
+        Err(error) => return Err(failed(error.tail().last().cloned().unwrap_or_else(|| error.to_string()))),
+        Ok(_) => {}
     }
     let given: Value =
-        serde_json::from_str(&said.text).map_err(|_| failed("it does not answer in JSON".to_owned()))?;
+        serde_json::from_str(&said).map_err(|_| failed("it does not answer in JSON".to_owned()))?;
     match (given["Username"].as_str(), given["Secret"].as_str()) {
         (Some(user), Some(secret)) => Ok(Some(Credentials::new(user, secret))),
         _ => Err(failed("its answer has no user and secret".to_owned())),
     }
-}
-
-struct Said {
-    succeeded: bool,
-    text: String,
-}
-
-fn run_helper(helper: &Path, server: &str) -> io::Result<Said> {
-    let mut child = Command::new(helper)
-        .arg("get")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // One that reads nothing may have an answer nevertheless.
-        let _ = stdin.write_all(server.as_bytes());
-    }
-    let stdout = child.stdout.take();
-    let reader = thread::spawn(move || {
-        let mut text = String::new();
-        stdout.map_or(Ok(0), |stdout| stdout.take(1 << 20).read_to_string(&mut text)).map(|_| text)
-    });
-    let started = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if started.elapsed() > HELPER_LIMIT {
-            child.kill()?;
-            child.wait()?;
-            return Err(io::Error::other(format!("no answer within {} s", HELPER_LIMIT.as_secs())));
-        }
-        thread::sleep(Duration::from_millis(10));
-    };
-    let text = reader.join().map_err(|_| io::Error::other("its answer cannot be read"))??;
-    Ok(Said { succeeded: status.success(), text })
 }
 
 #[cfg(test)]
@@ -265,6 +238,21 @@ mod tests {
 
     #[test]
     fn a_helper_is_asked_and_named_where_it_does_not_help() {
+        let directory = tempfile::tempdir().unwrap();
+        let ask = |script: &str| {
+            let helper = directory.path().join("helper");
+            // By another process: what is open here for writing, those that other tests start just now hold open too.
+            let write = "printf '#!/bin/sh\\nread -r server\\n%s\\n' \"$1\" >\"$0\" && chmod 755 \"$0\"";
+            let written =
+                std::process::Command::new("sh").args(["-c", write]).arg(&helper).arg(script).status();
+            assert!(written.unwrap().success());
+            ask_helper(helper.to_str().unwrap(), "r.example")
+        };
+        let found = ask(r#"[ $server = r.example ] && echo '{"Username": "ada", "Secret": "a"}'"#).unwrap();
+        assert_eq!(found.unwrap().basic().as_deref(), Some("Basic YWRhOmE="));
+        assert!(ask("echo credentials not found in native keychain; exit 1").unwrap().is_none());
+        assert!(ask("echo locked; exit 1").unwrap_err().to_string().ends_with(": locked"));
+        assert!(ask("echo '{}'").unwrap_err().to_string().ends_with("its answer has no user and secret"));
         let (_directory, store) = store(r#"{"credsStore": "that-nobody-has"}"#);
         let error = store.find("r.example", "a").unwrap_err().to_string();
         assert!(
