@@ -59,7 +59,7 @@ fn an_image_is_built_from_a_context_with_its_arguments_and_labels() {
     let local = tool.local(&image("r.example")).unwrap().unwrap();
     assert_eq!(local.image_id, built.image_id);
     assert_eq!(local.revision.as_deref(), Some(build.commit.as_str()));
-    let labels = inspect(&store, &built);
+    let labels = buildah(&store, &["inspect", "--type", "image", &built.image_id]);
     for label in ["image.created\": \"2023-11-14T22:13:20Z", "image.source\": \"https://git.example.org/shop"]
     {
         assert!(labels.contains(label), "{label} is not in {labels}");
@@ -155,6 +155,7 @@ fn a_containerfile_that_fails_is_shown_with_its_status_and_last_lines() {
     let lines = error.last_lines().join("\n");
     assert!(lines.contains("\nfirst\n") && lines.contains("paint") && !lines.contains('\x1b'), "{lines}");
     assert_eq!(tool.local(&image("r.example")).unwrap(), None);
+    assert_eq!(buildah(&store, &["containers", "--quiet"]), "", "nothing is left of it");
     tool.build(&store.export("a", ""), &image("r.example"), &mut quiet!()).unwrap();
 }
 
@@ -195,6 +196,22 @@ fn whenever_a_build_is_stopped_nothing_bears_its_name() {
     }
     assert!(stopped > 3, "{stopped}");
     assert!(tool.local(&image("r.example")).unwrap().is_some());
+}
+
+#[test]
+fn two_builds_of_one_image_at_once_do_not_disturb_each_other() {
+    let store = Store::new();
+    let tool = buildah!(store);
+    let builds = ["a", "b"].map(|name| store.export(name, "COPY www /www\nRUN echo done\n"));
+    let ids = std::thread::scope(|scope| {
+        let started = builds.each_ref().map(|build| {
+            let tool = &tool;
+            scope.spawn(move || tool.build(build, &image("r.example"), &mut quiet!()).unwrap().image_id)
+        });
+        started.map(|build| build.join().unwrap())
+    });
+    assert_eq!(ids[0], ids[1]);
+    assert_eq!(tool.local(&image("r.example")).unwrap().unwrap().image_id, ids[0]);
 }
 
 #[test]
@@ -289,12 +306,8 @@ fn image_in(registry: &str, project: &str) -> ImageName {
     ImageRepository::new(Some(registry), "littleman-co", project, "web").unwrap().tagged("a4945f8").unwrap()
 }
 
-fn inspect(store: &Store, built: &Built) -> String {
-    let output = Command::new("buildah")
-        .args(["inspect", "--type", "image", &built.image_id])
-        .envs(store.environment())
-        .output()
-        .unwrap();
+fn buildah(store: &Store, arguments: &[&str]) -> String {
+    let output = Command::new("buildah").args(arguments).envs(store.environment()).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 

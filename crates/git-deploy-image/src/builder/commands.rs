@@ -35,11 +35,17 @@ pub(super) fn probe(builder: Builder) -> Vec<OsString> {
 ///
 /// With `--timestamp` buildah and podman set all times: that of the image, of its history, and of the files in the layers
 /// that it adds. Newer ones take the times of files from `--source-date-epoch` and `--rewrite-timestamp`, but refuse both
-/// together with it, and know it still. Docker reads the build argument.
+/// together with it, also where they come from the environment ([`environment`]), and know it still. Docker reads the
+/// build argument.
+///
+/// Buildah keeps the containers of steps that failed unless told otherwise, which it lets itself be told only together
+/// with its cache, of which it makes no use anyway.
 pub(super) fn build(builder: Builder, build: &Build, files: &Files) -> Vec<OsString> {
     let epoch = build.epoch().to_string();
     let mut command = match builder {
-        Builder::Buildah => words(["bud", "--isolation", "chroot", "--timestamp", &epoch]),
+        Builder::Buildah => {
+            words(["bud", "--isolation", "chroot", "--no-cache", "--force-rm", "--timestamp", &epoch])
+        }
         Builder::Podman => words(["build", "--timestamp", &epoch]),
         Builder::Docker => words(["build"]),
     };
@@ -56,6 +62,11 @@ pub(super) fn build(builder: Builder, build: &Build, files: &Files) -> Vec<OsStr
     );
     command.extend([files.id.as_os_str(), files.context.as_os_str()].map(OsStr::to_owned));
     command
+}
+
+/// Variables that a builder must not take from us.
+pub(super) fn environment() -> [(&'static str, &'static str); 1] {
+    [(EPOCH, "")]
 }
 
 fn labels(build: &Build) -> Vec<(&str, String)> {
@@ -170,7 +181,7 @@ mod tests {
             |--build-arg|SOURCE_DATE_EPOCH=1700000000\
             |--file|/export/images/web/Containerfile|--iidfile|/tmp/id|/export/images/web";
         for (builder, begin) in [
-            (Builder::Buildah, "bud|--isolation|chroot|--timestamp|1700000000"),
+            (Builder::Buildah, "bud|--isolation|chroot|--no-cache|--force-rm|--timestamp|1700000000"),
             (Builder::Podman, "build|--timestamp|1700000000"),
             (Builder::Docker, "build"),
         ] {

@@ -70,6 +70,9 @@ pub(super) fn answers(tool: &Tool, patience: Duration) -> Result<(), String> {
 
 fn program(tool: &Tool, arguments: &[OsString], time_limit: Option<Duration>) -> Program {
     let mut program = Program::new(&tool.program).args(arguments);
+    for (name, value) in super::commands::environment() {
+        program = program.env(name, value);
+    }
     for (name, value) in &tool.environment {
         program = program.env(name, value);
     }
