@@ -235,6 +235,34 @@ impl BuildError {
         }
     }
 
+    /// What to do about it, where that can be said.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let BuildError::Failed { action, builder, why, last_lines, .. } = self else { return None };
+        if *why == Failure::DiskFull {
+            let prune = if *builder == Builder::Buildah { "rmi --prune" } else { "image prune" };
+            return Some(format!("images that nobody names any more go away with '{builder} {prune}'"));
+        }
+        let said = last_lines.join("\n").to_lowercase();
+        let hint = if *action != Action::Push {
+            return None;
+        } else if said.contains("x509:") {
+            "put the certificate of the authority that signed the registry's into a file '*.crt' in \
+             '/etc/containers/certs.d/<host:port>/' (for docker '/etc/docker/certs.d/')"
+                .to_owned()
+        } else if said.contains("http response to https client") {
+            "a registry that speaks plain HTTP has to be named in '/etc/containers/registries.conf' with 'insecure = \
+             true' (for docker in 'insecure-registries' of '/etc/docker/daemon.json')"
+                .to_owned()
+        } else if ["unauthorized", "authentication required", "denied"].iter().any(|word| said.contains(word))
+        {
+            format!("log in with '{builder} login', as somebody who may push there")
+        } else {
+            return None;
+        };
+        Some(hint)
+    }
+
     /// Who can do something about it.
     #[must_use]
     pub fn cause(&self) -> Cause {
