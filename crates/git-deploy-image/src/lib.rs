@@ -5,7 +5,7 @@
 //! where there is one. The tag is the commit's short hash: a tag that moves, such as `latest`, cannot be formed.
 //!
 //! Names ([`ImageName`], [`Reference`]) are pure: they know neither files nor programs nor a registry. [`run`] is what
-//! runs programs.
+//! runs programs, and [`steps`] what runs a build's own.
 
 pub mod builder;
 mod cause;

@@ -2,6 +2,8 @@
 //!
 //! This is no interface for others: the programs are.
 
+#[cfg(feature = "registry")]
+pub mod build;
 pub mod describe;
 pub mod images;
 pub mod render;

@@ -1,28 +1,37 @@
 //! `git deploy-build`
 
-use super::{Arguments, Common};
+use super::{Arguments, Common, Output};
 use std::ffi::OsString;
 
-/// Name the images of a commit
+/// Build the images of a commit
 ///
-/// Every image is named after the project and the commit that it was built from, so that a name never
-/// means anything else.
+/// Writes the commit's files down, never those of the work tree, builds each image that deploy.toml names, and pushes it to
+/// the registry. Every image is named after the project and the commit that it was built from, so that a name never means
+/// anything else: what is there already is used as it is, and what was made from anything else is never replaced.
 #[derive(clap::Parser, Debug)]
 #[command(
     name = "git-deploy-build",
     bin_name = "git deploy-build",
-    override_usage = "git deploy-build [<options>] --print-names [<commit>]",
-    after_help = "Example: what are the images of this commit called?\n    git deploy-build --print-names",
+    override_usage = "git deploy-build [<options>] [<commit>]",
+    after_help = "Example: build and push the images of the commit that is checked out\n    git deploy-build",
     after_long_help = include_str!("manual/build.txt")
 )]
 pub struct Build {
     /// Print the names of the images, one `name:tag` a line, and build nothing
-    #[arg(long, required = true)]
+    #[arg(long, conflicts_with_all = ["builder", "porcelain", "json"])]
     pub print_names: bool,
+
+    /// What builds: buildah, podman or docker; the first of them that is there and works if it is left out
+    #[arg(long, value_name = "program")]
+    pub builder: Option<String>,
 
     /// Which commit's images; HEAD's if it is left out
     #[arg(value_name = "commit")]
     pub commit: Option<OsString>,
+
+    /// How to print it.
+    #[command(flatten)]
+    pub output: Output,
 
     /// Options of all commands.
     #[command(flatten)]

@@ -1,30 +1,43 @@
-//! `git deploy-build`: names the images of a commit.
+//! `git deploy-build`: makes the images of a commit.
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::process::ExitCode;
 
-use git_deploy::images;
-use git_deploy_cli::{CommandError, Exit, OrExit as _, Shell, args, printable};
-use git_deploy_core::config::deploy_toml::DeployToml;
-use git_deploy_core::config::{DEPLOY_TOML, Settings, deploy_toml_of};
+use git_deploy::build::{Error, Image, Maker, Plan};
+use git_deploy_cli::args::{self, Format};
+use git_deploy_cli::shell::Object;
+use git_deploy_cli::{CommandError, Exit, Shell, printable};
 use git_deploy_core::git::Repository;
 use git_deploy_core::ids::CommitId;
-use git_deploy_image::ImageName;
+use git_deploy_core::ops::Observer;
+use git_deploy_image::Cause;
 
 fn main() -> ExitCode {
     git_deploy_cli::run(|arguments: args::Build, shell| build(&arguments, shell))
 }
 
 fn build(arguments: &args::Build, shell: &mut Shell) -> Result<Exit, CommandError> {
-    if !arguments.print_names {
-        return Err(CommandError::fatal("building images is not in this version yet")
-            .hint("the names that they would have: git deploy-build --print-names"));
-    }
+    let interrupt = git_deploy_cli::interrupt()?;
     let repository = Repository::open()?;
     let commit = named_commit(&repository, arguments.commit.as_deref())?;
-    for name in image_names(&repository, commit)? {
-        shell.line(name);
+    let plan = Plan::of(&repository, commit).map_err(said)?;
+    if arguments.print_names {
+        plan.images.iter().for_each(|image| shell.line(image.name.to_string()));
+        return Ok(Exit::Done);
     }
+    repository.stop_on(interrupt);
+    let builder = arguments.builder.as_deref().map(str::parse).transpose();
+    let builder = builder
+        .map_err(|error: git_deploy_image::builder::NoBuilder| CommandError::usage(error.to_string()))?;
+    let told = Told(RefCell::new(shell));
+    let tell = |image: &str, line: &str| told.0.borrow_mut().status(image, format!("| {line}"));
+    let maker = Maker { repository: &repository, builder, observer: &told, tell: &tell, interrupt };
+    let made = maker.make(&plan);
+    // Whatever a program that was ended says of it: the user wanted to stop.
+    interrupt.check()?;
+    let images = made.map_err(said)?;
+    images.iter().for_each(|image| print(image, arguments.output.format(), shell));
     Ok(Exit::Done)
 }
 
@@ -41,24 +54,53 @@ fn named_commit(repository: &Repository, revision: Option<&OsStr>) -> Result<Com
     }
 }
 
-/// Which images there are is the commit's own affair; how they are called is the project's, so that a branch cannot name
-/// its images like somebody else's.
-fn image_names(repository: &Repository, commit: CommitId) -> Result<Vec<ImageName>, CommandError> {
-    let short = commit.brief();
-    let own = deploy_toml_of(repository, commit, &short)?.ok_or_else(|| {
-        CommandError::fatal(format!("there is no '{DEPLOY_TOML}' in commit '{short}'"))
-            .hint("write one with: git deploy-init")
-    })?;
-    let settings = Settings::read(repository)?;
-    let base = match repository.tip(&settings.authority(&settings.base))? {
-        Some(tip) => deploy_toml_of(repository, tip, settings.base.short())?,
-        None => None,
-    };
-    let rules: &DeployToml = base.as_ref().filter(|base| base.image_name.is_some()).unwrap_or(&own);
-    if !own.images.is_empty() && rules.image_name.is_none() {
-        return Err(CommandError::fatal(format!("the images of commit '{short}' have no name"))
-            .hint(format!("add a section [image-name] to '{DEPLOY_TOML}'")));
+fn print(image: &Image, format: Format, shell: &mut Shell) {
+    let (name, digest) = (image.name.to_string(), image.digest.as_ref().map(ToString::to_string));
+    match format {
+        Format::Human => match digest {
+            Some(digest) => shell.line(format!("{name} {digest}")),
+            None => shell.line(name),
+        },
+        Format::Porcelain { nul } => {
+            shell.record([image.made.as_str(), &name, &digest.unwrap_or_default()], nul);
+        }
+        Format::Json => {
+            let object =
+                Object::new().with("made", image.made.as_str()).with("name", name).with("digest", digest);
+            shell.json(&object);
+        }
     }
-    let images = images::of_commit(&own, rules, commit).or_exit(Exit::Fatal)?;
-    Ok(images.into_iter().map(|image| image.name).collect())
+}
+
+fn said(error: Error) -> CommandError {
+    let hint = error.hint();
+    let exit = match error.cause() {
+        Some(Cause::Commit) => Exit::No,
+        Some(Cause::Passing) => Exit::TryAgain,
+        Some(Cause::Setup) | None => Exit::Fatal,
+    };
+    let said = match error {
+        Error::Config(error) => return error.into(),
+        Error::Git(error) => return error.into(),
+        Error::Notes(error) => return error.into(),
+        Error::Interrupted(error) => return error.into(),
+        error => CommandError::new(exit, error),
+    };
+    match hint {
+        Some(hint) => said.hint(hint),
+        None => said,
+    }
+}
+
+/// Steps are told to everybody: building takes long.
+struct Told<'a>(RefCell<&'a mut Shell>);
+
+impl Observer for Told<'_> {
+    fn step(&self, verb: &str, text: &str) {
+        self.0.borrow_mut().status(verb, text);
+    }
+
+    fn warn(&self, text: &str) {
+        self.0.borrow_mut().warn(text);
+    }
 }

@@ -1,0 +1,437 @@
+//! From a commit to images that a cluster can pull: export, build, push, record.
+//!
+//! What an image is called is known before it is built, and a name never means anything else: so what is there already is
+//! not built again, and what is there and was made of something else is never replaced.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use git_deploy_core::config::deploy_toml::{DeployToml, Registry};
+use git_deploy_core::config::{ConfigError, DEPLOY_TOML, Settings, deploy_toml_of};
+use git_deploy_core::git::export::{ExportError, Outside, within};
+use git_deploy_core::git::notes::{NotesEdit, NotesError};
+use git_deploy_core::git::{GitError, Repository};
+use git_deploy_core::ids::CommitId;
+use git_deploy_core::ops::{Interrupt, Interrupted, Observer};
+use git_deploy_image::builder::{Build, BuildError, Builder, Built, NoBuilder, Tool, Watch};
+use git_deploy_image::registry::{Existing, Registries, RegistryError};
+use git_deploy_image::run::{Line, Program, RunError};
+use git_deploy_image::steps::{self, StepError, StepLine, StepsPlan};
+use git_deploy_image::{Cause, Digest, ImageName, Insecure, NameError};
+
+use crate::images::{self, CommitImage};
+
+/// How long each step, build and push may take: more than any that gets on, and less than a night.
+const TIME_LIMIT: Duration = Duration::from_secs(3600);
+
+/// Why the images of a commit were not made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The commit has no `deploy.toml`.
+    #[error("there is no '{DEPLOY_TOML}' in commit '{0}'")]
+    NoDeployToml(String),
+    /// Nothing says how the images are called.
+    #[error("the images of commit '{0}' have no name")]
+    NoNames(String),
+    /// A step of the build, or its environment file.
+    #[error(transparent)]
+    Steps(#[from] StepError),
+    /// The environment file is not in the commit's tree.
+    #[error("environment file: {0}")]
+    EnvFile(#[source] Outside),
+    /// The name is taken by something else.
+    #[error("'{name}' is there already and was not made from commit '{commit}', but from {}", from.as_deref().unwrap_or("something that does not say what"))]
+    Taken {
+        /// The image's name.
+        name: String,
+        /// The commit that has it now.
+        commit: String,
+        /// What it was made from, if it says so.
+        from: Option<String>,
+    },
+    /// The parts of the name make none.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The commit's files could not be written down.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// No program builds images.
+    #[error(transparent)]
+    NoBuilder(#[from] NoBuilder),
+    /// An image was not built, or not pushed.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The registry does not say what it has.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The program that brings an image into the cluster failed.
+    #[error("cannot load image '{image}': {error}")]
+    Load {
+        /// The image's name.
+        image: String,
+        /// Why.
+        #[source]
+        error: RunError,
+    },
+    /// The digests could not be written into the note.
+    #[error(transparent)]
+    Notes(#[from] NotesError),
+    /// There is no room for the commit's files.
+    #[error("cannot make a temporary directory: {0}")]
+    Temporary(#[source] std::io::Error),
+    /// The user asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+/// Whether an image had to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// Just now.
+    Now,
+    /// It was there.
+    Before,
+}
+
+impl Made {
+    /// The word for it in what programs read.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Now => "built",
+            Self::Before => "there",
+        }
+    }
+}
+
+/// An image of a commit that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// What it is called.
+    pub name: ImageName,
+    /// The digest of its manifest; none in a builder's own store, where only what is pushed has one.
+    pub digest: Option<Digest>,
+    /// Whether it had to be made.
+    pub made: Made,
+}
+
+impl Image {
+    /// As notes and tags name it: `name:tag@digest`.
+    #[must_use]
+    pub fn pinned(&self) -> String {
+        match &self.digest {
+            Some(digest) => format!("{}@{digest}", self.name),
+            None => self.name.to_string(),
+        }
+    }
+}
+
+/// The images of a commit, and where they go.
+#[derive(Debug)]
+pub struct Plan {
+    commit: CommitId,
+    own: DeployToml,
+    /// From base: a branch decides neither where its images go nor what is run to bring them there.
+    registry: Registry,
+    /// What there is to build.
+    pub images: Vec<CommitImage>,
+}
+
+impl Plan {
+    /// The images of a commit: which there are is its own affair, how they are called and where they go is base's.
+    ///
+    /// # Errors
+    /// When the configuration is missing or makes no names.
+    pub fn of(repository: &Repository, commit: CommitId) -> Result<Self, Error> {
+        let short = commit.brief();
+        let own = deploy_toml_of(repository, commit, &short)?;
+        let own = own.ok_or_else(|| Error::NoDeployToml(short.clone()))?;
+        let settings = Settings::read(repository)?;
+        let base = match repository.tip(&settings.authority(&settings.base))? {
+            Some(tip) => deploy_toml_of(repository, tip, settings.base.short())?,
+            None => None,
+        };
+        let rules = base.as_ref().filter(|base| base.image_name.is_some()).unwrap_or(&own);
+        if !own.images.is_empty() && rules.image_name.is_none() {
+            return Err(Error::NoNames(short));
+        }
+        let images = images::of_commit(&own, rules, commit)?;
+        let registry = rules.registry.clone();
+        Ok(Self { commit, own, registry, images })
+    }
+}
+
+/// What makes the images of a commit.
+pub struct Maker<'a> {
+    /// Where the commit is.
+    pub repository: &'a Repository,
+    /// The builder that the user chose.
+    pub builder: Option<Builder>,
+    /// Told what happens.
+    pub observer: &'a dyn Observer,
+    /// Hears each line of a program at work, with the name of what it is about.
+    pub tell: &'a dyn Fn(&str, &str),
+    /// The user's wish to stop.
+    pub interrupt: &'a Interrupt,
+}
+
+impl Maker<'_> {
+    /// Makes what is not there yet, and says of each image what it is.
+    ///
+    /// # Errors
+    /// With the first image that was not made. Those before it are there, and are used by the next try.
+    pub fn make(&self, plan: &Plan) -> Result<Vec<Image>, Error> {
+        let stores =
+            Stores { plan, registries: Registries::new(variable), insecure: Insecure::read(variable) };
+        let mut there = Vec::new();
+        let mut tool = None;
+        for image in &plan.images {
+            self.interrupt.check()?;
+            there.push(match plan.registry.address {
+                Some(_) => stores.in_registry(image)?,
+                None => stores.in_builder(self.tool(&mut tool)?, image)?,
+            });
+        }
+        if there.iter().any(Option::is_none) {
+            let tool = self.tool(&mut tool)?.clone().time_limit(TIME_LIMIT);
+            self.build_missing(plan, &stores, &tool, &mut there)?;
+        }
+        let there: Vec<Image> = there.into_iter().flatten().collect();
+        self.record(plan.commit, &there)?;
+        Ok(there)
+    }
+
+    fn tool<'t>(&self, found: &'t mut Option<Tool>) -> Result<&'t Tool, Error> {
+        match found {
+            Some(tool) => Ok(tool),
+            None => {
+                let path = variable("PATH").unwrap_or_default();
+                Ok(found.insert(Tool::find(self.builder, &path, &[])?))
+            }
+        }
+    }
+
+    fn build_missing(
+        &self,
+        plan: &Plan,
+        stores: &Stores<'_>,
+        tool: &Tool,
+        there: &mut [Option<Image>],
+    ) -> Result<(), Error> {
+        let folder =
+            tempfile::Builder::new().prefix("git-deploy-build-").tempdir().map_err(Error::Temporary)?;
+        let tree = folder.path().join("tree");
+        self.observer.step("Exporting", &plan.commit.brief());
+        let exported = self.repository.export(plan.commit, &tree)?;
+        for missing in &exported.missing_submodules {
+            let path = missing.path.display();
+            self.observer
+                .warn(&format!("submodule '{path}' is not fetched: its directory is empty in the images"));
+        }
+        let arguments = self.run_steps(plan, &tree)?;
+        for (image, there) in plan.images.iter().zip(there) {
+            if there.is_some() {
+                continue;
+            }
+            self.interrupt.check()?;
+            let built = self.build(plan, tool, &tree, &arguments, image)?;
+            *there = Some(match &plan.registry.address {
+                Some(_) => self.push(stores, tool, &built, image)?,
+                None => Image { name: image.name.clone(), digest: None, made: Made::Now },
+            });
+            self.load(&plan.registry, image)?;
+        }
+        Ok(())
+    }
+
+    /// Runs the commit's own steps in its tree; what its environment file sets.
+    fn run_steps(&self, plan: &Plan, tree: &Path) -> Result<Vec<(String, String)>, Error> {
+        let build = &plan.own.build;
+        if build.steps.is_empty() && build.env_file.is_none() {
+            return Ok(Vec::new());
+        }
+        let env_file = build.env_file.as_ref().map(|file| within(tree, Path::new(file.as_str()))).transpose();
+        let env_file = env_file.map_err(Error::EnvFile)?.map(|file| tree.join(file));
+        let epoch = committed_at(&self.repository.commit(plan.commit)?.committer).max(0).to_string();
+        let variables = [("SOURCE_DATE_EPOCH".to_owned(), epoch)];
+        let steps = StepsPlan {
+            directory: tree,
+            env_file: env_file.as_deref(),
+            steps: &build.steps,
+            variables: &variables,
+            time_limit: TIME_LIMIT,
+        };
+        let step_of = |line: &StepLine<'_>| line.step.unwrap_or("environment file").to_owned();
+        let mut tell = |line: StepLine<'_>| (self.tell)(&step_of(&line), &line.text);
+        self.observer.step("Preparing", &plan.commit.brief());
+        let set = steps::run(&steps, &|| self.interrupt.check().is_err(), &mut tell)?;
+        // What is no text can be no argument of a build.
+        let as_text =
+            |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        Ok(set.into_iter().filter_map(as_text).collect())
+    }
+
+    fn build(
+        &self,
+        plan: &Plan,
+        tool: &Tool,
+        tree: &Path,
+        arguments: &[(String, String)],
+        image: &CommitImage,
+    ) -> Result<Built, Error> {
+        self.observer.step("Building", &image.name.to_string());
+        let build = Build {
+            tree: tree.to_owned(),
+            context: image.context.as_str().into(),
+            commit: plan.commit.to_string(),
+            source: None,
+            committed_at: committed_at(&self.repository.commit(plan.commit)?.committer),
+            labels: Vec::new(),
+            arguments: arguments.to_vec(),
+        };
+        Ok(self.watched(image, |watch| tool.build(&build, &image.name, watch))?)
+    }
+
+    fn push(
+        &self,
+        stores: &Stores<'_>,
+        tool: &Tool,
+        built: &Built,
+        image: &CommitImage,
+    ) -> Result<Image, Error> {
+        // Building takes long: somebody else may have been faster.
+        if let Some(there) = stores.in_registry(image)? {
+            return Ok(there);
+        }
+        self.observer.step("Pushing", &image.name.to_string());
+        let digest = self.watched(image, |watch| tool.push(built, &image.name, &stores.insecure, watch))?;
+        Ok(Image { name: image.name.clone(), digest: Some(digest), made: Made::Now })
+    }
+
+    /// Brings an image from the builder's store into the cluster.
+    fn load(&self, registry: &Registry, image: &CommitImage) -> Result<(), Error> {
+        let Some([program, arguments @ ..]) = registry.load.as_deref() else { return Ok(()) };
+        self.observer.step("Loading", &image.name.to_string());
+        let name = image.name.to_string();
+        let arguments = arguments.iter().map(|argument| argument.replace("{image}", &name));
+        let program = Program::new(program).args(arguments);
+        let loaded = self.watched(image, |watch| program.run(watch.cancelled, watch.tell));
+        loaded.map(drop).map_err(|error| Error::Load { image: name, error })
+    }
+
+    fn watched<T>(&self, image: &CommitImage, work: impl FnOnce(&mut Watch<'_>) -> T) -> T {
+        let name = image.name.repository().to_string();
+        let name = name.rsplit('/').next().unwrap_or_default().to_owned();
+        let cancelled = || self.interrupt.check().is_err();
+        let mut tell = |line: Line| (self.tell)(&name, &line.text);
+        work(&mut Watch { cancelled: &cancelled, tell: &mut tell })
+    }
+
+    /// Writes the digests into the commit's note, if it has one.
+    fn record(&self, commit: CommitId, images: &[Image]) -> Result<(), Error> {
+        let pinned: Vec<String> =
+            images.iter().filter(|image| image.digest.is_some()).map(Image::pinned).collect();
+        if pinned.is_empty() {
+            return Ok(());
+        }
+        let identity = self.repository.identity()?;
+        self.repository.write_notes::<NotesError>(&identity, |notes| {
+            let mut edit =
+                NotesEdit { message: format!("images of {}", commit.brief()), ..NotesEdit::default() };
+            if let Some(mut note) = notes.get(commit)? {
+                let new: Vec<&String> = pinned.iter().filter(|image| !note.images.contains(image)).collect();
+                if !new.is_empty() {
+                    note.images.extend(new.into_iter().cloned());
+                    edit.set(commit, &note);
+                }
+            }
+            Ok(edit)
+        })?;
+        Ok(())
+    }
+}
+
+/// Where images are looked for.
+struct Stores<'p> {
+    plan: &'p Plan,
+    registries: Registries,
+    insecure: Insecure,
+}
+
+impl Stores<'_> {
+    fn in_registry(&self, image: &CommitImage) -> Result<Option<Image>, Error> {
+        let commit = self.plan.commit.to_string();
+        match self.registries.lookup(&image.name, &commit)? {
+            Existing::None => Ok(None),
+            Existing::Ours { digest } => Ok(Some(there(image, Some(digest)))),
+            Existing::Other { revision, .. } => Err(self.taken(image, revision)),
+        }
+    }
+
+    fn in_builder(&self, tool: &Tool, image: &CommitImage) -> Result<Option<Image>, Error> {
+        match tool.local(&image.name)? {
+            None => Ok(None),
+            Some(local) if local.revision.as_deref() == Some(self.plan.commit.to_string().as_str()) => {
+                Ok(Some(there(image, None)))
+            }
+            Some(local) => Err(self.taken(image, local.revision)),
+        }
+    }
+
+    fn taken(&self, image: &CommitImage, from: Option<String>) -> Error {
+        let from = from.map(|from| format!("'{}'", from.escape_debug()));
+        Error::Taken { name: image.name.to_string(), commit: self.plan.commit.brief(), from }
+    }
+}
+
+fn there(image: &CommitImage, digest: Option<Digest>) -> Image {
+    Image { name: image.name.clone(), digest, made: Made::Before }
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// Seconds since 1970, from the header of a commit.
+fn committed_at(committer: &[u8]) -> i64 {
+    let mut words = committer.rsplit(|byte| *byte == b' ');
+    let seconds = words.nth(1).and_then(|word| std::str::from_utf8(word).ok());
+    seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or_default()
+}
+
+impl Error {
+    /// Whose fault it is, where that is known.
+    #[must_use]
+    pub fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::Build(error) => Some(error.cause()),
+            Self::Registry(error) => Some(error.cause()),
+            Self::Steps(StepError::Scratch(_)) => Some(Cause::Setup),
+            Self::Steps(_) | Self::EnvFile(_) | Self::Taken { .. } => Some(Cause::Commit),
+            _ => None,
+        }
+    }
+
+    /// What to do about it, where that can be said.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoDeployToml(_) => Some("write one with: git deploy-init".to_owned()),
+            Self::NoNames(_) => Some(format!("add a section [image-name] to '{DEPLOY_TOML}'")),
+            Self::Taken { .. } => {
+                Some("take the image away, or make 'hash-length' on base longer".to_owned())
+            }
+            Self::Build(error) => error.hint(),
+            Self::NoBuilder(error) => error.hint().map(str::to_owned),
+            Self::Registry(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
