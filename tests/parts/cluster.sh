@@ -6,13 +6,15 @@ source tests/parts/cargo.sh
 
 uses_clusters() { grep -rqE '\bcluster!\(' "$@"; }
 
-# One line a [[test]] whose source uses a cluster. What else is in such a file is run with it.
+uses_nodes() { grep -rqE '\bnode_cluster!\(' "$@"; }
+
+# One line a [[test]] of which `$1` (uses_clusters or uses_nodes) holds. What else is in such a file is run with it.
 scenarios() {
     local name path
     while read -r name path; do
         # A test in a directory is all of its files.
         if [ "${path##*/}" = main.rs ]; then path=${path%/main.rs}; fi
-        if uses_clusters "crates/git-deploy/$path"; then printf '%s\n' "$name"; fi
+        if "$1" "crates/git-deploy/$path"; then printf '%s\n' "$name"; fi
     done < <(awk -F'"' '
         /^\[/ { is_test = /^\[\[test\]\]/ }
         is_test && /^name = / { name = $2 }
@@ -29,24 +31,31 @@ crates() {
     done
 }
 
-part() {
-    local name status=0 arguments=()
+# build_programs <part> <scratch directory>: exports GIT_DEPLOY_TEST_CLUSTER, or says why that cannot be.
+build_programs() {
+    local part=$1 status=0
+    shift
     tests/cluster/build 2>&1 >"$1/directory" | tee "$1/build.log" || status=$?
     case "$status" in
     0) ;;
     2)
         # Its first line says what is missing.
-        skipped cluster "$(sed -n '1s/^tests\/cluster\/build: //p' "$1/build.log")"
-        return
+        skipped "$part" "$(sed -n '1s/^tests\/cluster\/build: //p' "$1/build.log")"
+        return 1
         ;;
     *)
-        failed cluster "the control plane cannot be built"
-        return
+        failed "$part" "the control plane cannot be built"
+        return 1
         ;;
     esac
     GIT_DEPLOY_TEST_CLUSTER=$(cat "$1/directory")
     export GIT_DEPLOY_TEST_CLUSTER
-    while read -r name; do arguments+=(--test "$name"); done < <(scenarios)
+}
+
+part() {
+    local name arguments=()
+    build_programs cluster "$1" || return 0
+    while read -r name; do arguments+=(--test "$name"); done < <(scenarios uses_clusters)
     run_cargo_test "$1/scenarios.log" -p git-deploy "${arguments[@]}"
     arguments=()
     while read -r name; do arguments+=(-p "$name"); done < <(crates)

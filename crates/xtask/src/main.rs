@@ -1,6 +1,7 @@
 //! Tasks of the developers: `cargo xtask <task>`, one module each.
 
 mod bench;
+mod cluster;
 mod completions;
 mod man;
 
@@ -28,6 +29,9 @@ enum Task {
         #[arg(long)]
         cluster: bool,
     },
+    /// Start the cluster of the tests, to try things by hand
+    #[command(subcommand)]
+    Cluster(cluster::Action),
     /// Write the completions, below bash, zsh and fish
     Completions {
         /// Where to; it is created if it is missing
@@ -39,6 +43,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Man { dir } => man::write(&dir),
         Task::Bench { cluster } => bench::run(cluster),
+        Task::Cluster(action) => cluster::run(&action),
         Task::Completions { dir } => completions::write(&dir),
     }
 }

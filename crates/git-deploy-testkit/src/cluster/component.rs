@@ -1,9 +1,10 @@
 //! One process of the control plane.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +19,10 @@ use super::supervisor::Group;
 pub struct Component {
     name: &'static str,
     program: PathBuf,
+    /// The command that runs it somewhere else, `nsenter` with its arguments.
+    behind: Vec<String>,
+    /// Whether that stays and waits for it.
+    has_parent: bool,
     arguments: Vec<String>,
     directory: PathBuf,
     group: Group,
@@ -27,10 +32,12 @@ pub struct Component {
 }
 
 impl Component {
-    pub(super) fn new(name: &'static str, programs: &Path, directory: PathBuf, group: Group) -> Self {
+    pub(super) fn new(name: &'static str, program: PathBuf, directory: PathBuf, group: Group) -> Self {
         Self {
             name,
-            program: programs.join(name),
+            program,
+            behind: Vec::new(),
+            has_parent: false,
             arguments: Vec::new(),
             directory,
             group,
@@ -44,6 +51,18 @@ impl Component {
         self
     }
 
+    /// Runs it by that command, which becomes it.
+    pub(super) fn behind(mut self, command: Vec<String>) -> Self {
+        self.behind = command;
+        self
+    }
+
+    /// Runs it by that command, which waits for it.
+    pub(super) fn below(mut self, command: Vec<String>) -> Self {
+        self.has_parent = true;
+        self.behind(command)
+    }
+
     pub(super) fn probe(mut self, address: SocketAddr, kubectl: Kubectl) -> Self {
         self.probe = Some((address, kubectl));
         self
@@ -52,7 +71,9 @@ impl Component {
     /// Starts it, and does not wait.
     pub(super) fn launch(&self) -> io::Result<()> {
         let log = File::options().create(true).append(true).open(self.log_file())?;
-        let mut command = Command::new(&self.program);
+        let mut words = self.behind.iter().map(OsStr::new).chain([self.program.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words);
         command.args(&self.arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         *self.child() = Some(self.group.spawn(&mut command, &self.directory)?);
         Ok(())
@@ -133,8 +154,14 @@ impl Component {
 
     fn signal(&self, signal: Signal) {
         if let Some(child) = self.child().as_ref() {
+            let started = Pid::from_child(child);
+            let program = if self.has_parent { only_child(started) } else { None };
             // It may have ended by itself.
-            let _ = kill_process(Pid::from_child(child), signal);
+            let _ = kill_process(program.unwrap_or(started), signal);
+            if signal == Signal::CONT {
+                // Who waits for it stops with it.
+                let _ = kill_process(started, signal);
+            }
         }
     }
 
@@ -145,6 +172,13 @@ impl Component {
     fn log_file(&self) -> PathBuf {
         self.directory.join(self.name).with_extension("log")
     }
+}
+
+/// Who was started by that process, if it has done so.
+fn only_child(parent: Pid) -> Option<Pid> {
+    let id = parent.as_raw_nonzero();
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).ok()?;
+    Pid::from_raw(children.trim().parse().ok()?)
 }
 
 impl Drop for Component {

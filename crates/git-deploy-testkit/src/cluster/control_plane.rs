@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use super::component::Component;
 use super::kubeconfig::{Access, Kubeconfig};
 use super::kubectl::{self, Kubectl};
+use super::node::{Namespaces, Node};
 use super::port::Port;
 use super::supervisor::{self, Group, Supervisor};
-use super::{CONTEXT, Cluster, programs};
+use super::{CONTEXT, Cluster, Nodes, programs};
 
 pub(super) const AUDIT_LOG: &str = "audit.log";
 
@@ -20,13 +21,15 @@ pub(super) const AUDIT_LOG: &str = "audit.log";
 const KEEP: &str = "GIT_DEPLOY_TESTKIT_KEEP";
 
 /// Name and group of those whose tokens the API server knows.
-const USERS: [(&str, &str); 6] = [
+const USERS: [(&str, &str); 8] = [
     ("admin", "system:masters"),
     ("alice", ""),
     ("bob", ""),
     ("system:kube-controller-manager", ""),
     ("system:kube-scheduler", ""),
     ("kwok", "system:masters"),
+    ("system:node:node", "system:nodes"),
+    ("system:kube-proxy", ""),
 ];
 
 /// What decides how long a rollout takes must be the tool under test, not the throttle of these clients.
@@ -38,11 +41,12 @@ const UNTHROTTLED: [&str; 2] = ["--kube-api-qps=2000", "--kube-api-burst=4000"];
 pub struct Options {
     api_server: Vec<String>,
     nodes: usize,
+    real_node: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { api_server: Vec::new(), nodes: 3 }
+        Self { api_server: Vec::new(), nodes: 3, real_node: false }
     }
 }
 
@@ -63,13 +67,24 @@ impl Options {
         self.nodes = nodes;
         self
     }
+
+    /// One real node instead of those that pretend.
+    pub(super) fn real_node(mut self) -> Self {
+        self.real_node = true;
+        self
+    }
 }
 
 impl Cluster {
     pub(super) fn start(programs: &Path, options: &Options) -> io::Result<Self> {
         let directory = supervisor::new_directory()?;
         let supervisor = Supervisor::start(&directory, std::env::var_os(KEEP).is_some())?;
-        let port = Port::reserve()?;
+        let group = supervisor.group();
+        let namespaces = if options.real_node { Some(Namespaces::start(&directory, group)?) } else { None };
+        let port = match &namespaces {
+            Some(namespaces) => Port::into_network(namespaces.network()?)?,
+            None => Port::reserve()?,
+        };
         let access = access(&directory, &port)?;
         for (user, _) in USERS {
             let path = directory.join(user).with_extension("kubeconfig");
@@ -77,12 +92,16 @@ impl Cluster {
         }
         let kubeconfig = directory.join("kubeconfig");
         Kubeconfig::new().context(CONTEXT, access.clone()).write(&kubeconfig);
-        let group = supervisor.group();
         let kubectl =
             Kubectl { program: kubectl::program(programs), kubeconfig, directory: directory.clone(), group };
-        let plan = Plan { programs, directory: &directory, group };
+        let behind = namespaces.as_ref().map(Namespaces::in_network).unwrap_or_default();
+        let plan = Plan { programs, directory: &directory, group, behind };
+        let nodes = match namespaces {
+            Some(namespaces) => Nodes::Real(Box::new(Node::new(programs, &directory, group, namespaces)?)),
+            None => Nodes::Pretended(Box::new(plan.kwok()?)),
+        };
         let cluster = Self {
-            kwok: plan.kwok()?,
+            nodes,
             scheduler: plan.scheduler(),
             controller_manager: plan.controller_manager(),
             api_server: plan.api_server(&port, options).probe(port.address(), kubectl.clone()),
@@ -100,12 +119,38 @@ impl Cluster {
 
     fn bring_up(&self, options: &Options) -> io::Result<()> {
         self.etcd.launch()?;
-        self.api_server.start();
+        self.api_server.launch()?;
+        if let Nodes::Real(node) = &self.nodes {
+            node.prepare(self.kubectl.group, &self.directory)?;
+        }
+        self.api_server.wait_until_it_answers();
         // These end at once where there is no API server yet.
-        let others = [&self.controller_manager, &self.scheduler, &self.kwok];
-        for component in others {
+        let mut others = vec![&self.controller_manager, &self.scheduler];
+        match &self.nodes {
+            Nodes::Pretended(kwok) => others.push(kwok),
+            Nodes::Real(node) => others.extend(node.components()),
+        }
+        for component in &others {
             component.launch()?;
         }
+        if self.real_node().is_none() {
+            self.create_nodes(options)?;
+        }
+        // A real one comes by itself.
+        let count = if self.real_node().is_some() { 1 } else { options.nodes };
+        super::eventually("all nodes are ready", || {
+            for component in &others {
+                component.assert_alive();
+            }
+            let nodes = self.get_raw("/api/v1/nodes");
+            nodes["items"]
+                .as_array()
+                .is_some_and(|nodes| nodes.len() == count && nodes.iter().all(takes_pods))
+        });
+        Ok(())
+    }
+
+    fn create_nodes(&self, options: &Options) -> io::Result<()> {
         let objects: Vec<Value> = (1..=options.nodes).map(node).chain([storage_class()]).collect();
         let objects = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
         // Without the schema, which the API server needs a second to make.
@@ -114,13 +159,6 @@ impl Cluster {
         if created.code != Some(0) {
             return Err(Error::other(created.to_string()));
         }
-        super::eventually("all nodes are ready", || {
-            for component in others {
-                component.assert_alive();
-            }
-            let nodes = self.get_raw("/api/v1/nodes");
-            nodes["items"].as_array().is_some_and(|nodes| nodes.iter().all(takes_pods))
-        });
         Ok(())
     }
 }
@@ -130,11 +168,13 @@ struct Plan<'a> {
     programs: &'a Path,
     directory: &'a Path,
     group: Group,
+    behind: Vec<String>,
 }
 
 impl Plan<'_> {
     fn component(&self, name: &'static str) -> Component {
-        Component::new(name, self.programs, self.directory.to_owned(), self.group)
+        Component::new(name, self.programs.join(name), self.directory.to_owned(), self.group)
+            .behind(self.behind.clone())
     }
 
     /// On sockets in its directory, which is also its working directory: no ports to be taken by others.
@@ -167,6 +207,8 @@ impl Plan<'_> {
                 "--allow-privileged=true",
                 "--permit-port-sharing=true",
                 "--permit-address-sharing=true",
+                // The name of a real node is not known to anybody.
+                "--kubelet-preferred-address-types=InternalIP",
             ])
             .args([
                 format!("--secure-port={}", port.number()),

@@ -60,20 +60,29 @@ impl Kubectl {
         let mut stdin = tempfile::tempfile()?;
         stdin.write_all(input)?;
         stdin.rewind()?;
-        let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
         let mut command = Command::new(&self.program);
         command
             .arg(OsString::from("--kubeconfig"))
             .arg(&self.kubeconfig)
             .args(words)
             .envs(env.iter().copied())
-            .stdin(Stdio::from(stdin))
-            .stdout(stdout.try_clone()?)
-            .stderr(stderr.try_clone()?);
-        let status = wait(self.group.spawn(&mut command, &self.directory)?)?;
-        let (code, signal) = (status.code(), status.signal());
-        Ok(Output::new(description.to_owned(), code, signal, content(&mut stdout)?, &content(&mut stderr)?))
+            .stdin(Stdio::from(stdin));
+        run_to_end(description, &mut command, self.group, &self.directory)
     }
+}
+
+/// Runs a command of the cluster's group to its end.
+pub(super) fn run_to_end(
+    description: &str,
+    command: &mut Command,
+    group: Group,
+    directory: &Path,
+) -> io::Result<Output> {
+    let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    command.stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
+    let status = wait(group.spawn(command, directory)?)?;
+    let (code, signal) = (status.code(), status.signal());
+    Ok(Output::new(description.to_owned(), code, signal, content(&mut stdout)?, &content(&mut stderr)?))
 }
 
 fn wait(mut child: Child) -> io::Result<ExitStatus> {

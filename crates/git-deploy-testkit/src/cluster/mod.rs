@@ -1,4 +1,4 @@
-//! A real control plane, with nodes that only pretend.
+//! A real control plane, with nodes that only pretend; or, where a machine allows it, with one that is real ([`NodeCluster`]).
 //!
 //! etcd, API server, controller manager and scheduler are Kubernetes' own; kwok plays the kubelets: pods become ready
 //! at once unless a label says otherwise (`tests/cluster/stages/`). Nothing that is started here outlives the test
@@ -25,6 +25,7 @@ mod control_plane;
 mod kubeconfig;
 mod kubectl;
 mod namespace;
+mod node;
 mod port;
 mod programs;
 mod proxy;
@@ -46,11 +47,13 @@ pub use component::Component;
 pub use control_plane::Options;
 pub use kubeconfig::{Access, Kubeconfig};
 pub use namespace::Namespace;
+pub use node::{Image, NodeCluster};
 pub use programs::Missing;
 pub use proxy::Proxy;
 
 use crate::Output;
 use kubectl::Kubectl;
+use node::Node;
 use port::Port;
 use supervisor::Supervisor;
 
@@ -89,7 +92,7 @@ macro_rules! cluster {
 #[derive(Debug)]
 pub struct Cluster {
     // In this order they end.
-    kwok: Component,
+    nodes: Nodes,
     scheduler: Component,
     controller_manager: Component,
     api_server: Component,
@@ -100,6 +103,14 @@ pub struct Cluster {
     access: Access,
     kubectl: Kubectl,
     names: AtomicUsize,
+}
+
+/// Who runs the pods.
+#[derive(Debug)]
+enum Nodes {
+    /// kwok, which only says so.
+    Pretended(Box<Component>),
+    Real(Box<Node>),
 }
 
 impl Cluster {
@@ -138,6 +149,14 @@ impl Cluster {
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {
         &self.kubectl.kubeconfig
+    }
+
+    /// One for people, with the administrator's context as the current one. It goes with the cluster.
+    #[must_use]
+    pub fn current_kubeconfig(&self) -> PathBuf {
+        let path = self.directory.join("current.kubeconfig");
+        Kubeconfig::new().context(CONTEXT, self.access()).current(CONTEXT).write(&path);
+        path
     }
 
     /// kubectl, and the administrator's kubeconfig.
@@ -253,15 +272,23 @@ impl Cluster {
     /// # Panics
     /// If it does not come up.
     pub fn revive_api_server(&self) {
-        self.kwok.kill();
+        let Nodes::Pretended(kwok) = &self.nodes else { return self.api_server.start() };
+        kwok.kill();
         self.api_server.start();
-        self.kwok.start();
+        kwok.start();
     }
 
     /// Where everything of this cluster is, logs included. Set `GIT_DEPLOY_TESTKIT_KEEP` to look into it afterwards.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    fn real_node(&self) -> Option<&Node> {
+        match &self.nodes {
+            Nodes::Real(node) => Some(node),
+            Nodes::Pretended(_) => None,
+        }
     }
 
     fn next_number(&self) -> usize {
@@ -272,7 +299,7 @@ impl Cluster {
 /// What a test says that finds no cluster.
 pub fn no_cluster(test: &str, missing: &Missing) {
     match missing {
-        Missing::Programs => crate::skip(test, &missing.to_string()),
+        Missing::Programs | Missing::Node(_) => crate::skip(test, &missing.to_string()),
         Missing::LeftOut => crate::skip::left_out(test),
     }
 }

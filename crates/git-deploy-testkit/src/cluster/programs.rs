@@ -15,6 +15,9 @@ pub enum Missing {
     /// Not on this machine, so far.
     #[error("the programs of a control plane are not built; run: ./tests/run cluster")]
     Programs,
+    /// Not with a node.
+    #[error("{0}")]
+    Node(String),
     /// Not in this run.
     #[error("tests with a cluster are left out")]
     LeftOut,

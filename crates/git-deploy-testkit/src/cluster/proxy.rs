@@ -2,9 +2,12 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
+
+use super::node::enter;
 
 /// Stands between a client and the API server and forwards what they say, until told otherwise. TLS passes through.
 #[derive(Debug)]
@@ -45,6 +48,26 @@ impl Proxy {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
         thread::spawn(move || theirs.accept(&listener, target));
+        Ok(Self { address, shared })
+    }
+
+    /// Listens here, on loopback, and connects to the same address in that network.
+    pub(super) fn into_network(network: OwnedFd) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        let (told, entered) = mpsc::channel();
+        thread::spawn(move || {
+            let result = enter(&network);
+            let is_there = result.is_ok();
+            // The thread itself keeps the network from now on.
+            drop(network);
+            if told.send(result).is_ok() && is_there {
+                theirs.accept(&listener, address);
+            }
+        });
+        entered.recv().map_err(io::Error::other)??;
         Ok(Self { address, shared })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! All processes of a cluster are in one process group, from before their first instruction on. A small shell
 //! outside of it reads from a pipe that only the test process holds open: however that ends, the pipe is closed,
-//! and the shell kills the group and removes the directory.
+//! and the shell kills the group and removes the directory, and the cgroups that have its name.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -22,6 +22,18 @@ tries=0
 while kill -s 0 -- "-$1" 2>/dev/null && [ $tries -lt 100 ]; do
     sleep 0.02
     tries=$((tries + 1))
+done
+# Those of a real node, from the leaves up; what ends there may take a moment.
+tries=0
+while [ $tries -lt 250 ]; do
+    cgroups=
+    for cgroup in "/sys/fs/cgroup/${2##*/}" /sys/fs/cgroup/*/"${2##*/}"; do
+        [ ! -d "$cgroup" ] || cgroups="$cgroups $cgroup"
+    done
+    [ -n "$cgroups" ] || break
+    find $cgroups -depth -type d -exec rmdir {} \; 2>/dev/null
+    tries=$((tries + 1))
+    sleep 0.02
 done
 [ -n "$3" ] || rm -rf -- "$2"
 "#;
