@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use git_deploy_testkit::registry::Registry;
+use git_deploy_testkit::shop::WEB;
 use git_deploy_testkit::{Output, Repo, Sandbox, sandbox, skip};
 
 const NAMES: &str = "[image-name]\ncontainer-namespace = \"littleman-co\"\nproject-namespace = \"shop\"\n";
@@ -109,7 +110,29 @@ impl Builds {
     }
 
     fn build(&self, arguments: &[&str]) -> Output {
-        let run = self.repo.command("git").arg("deploy-build").args(arguments);
+        self.run("deploy-build", arguments)
+    }
+
+    /// A branch that is ready to be deployed.
+    fn branch(&self, name: &str, path: &str, text: &str) -> String {
+        self.repo.git(&["switch", "--quiet", "-c", name, "master"]);
+        let id = self.repo.commit(path, text, &format!("Change {path}"));
+        self.repo.git(&["switch", "--quiet", "master"]);
+        self.repo.deploy("deploy-state", &["set", "deployable", name]);
+        id
+    }
+
+    /// All that the rendered branch holds.
+    fn rendered(&self) -> String {
+        let files = self.repo.git(&["ls-tree", "-r", "--name-only", "rendered/demo"]).stdout.clone();
+        files
+            .lines()
+            .map(|file| self.repo.git(&["show", &format!("rendered/demo:{file}")]).stdout.clone())
+            .collect()
+    }
+
+    fn run(&self, command: &str, arguments: &[&str]) -> Output {
+        let run = self.repo.command("git").arg(command).args(arguments);
         run.env("CONTAINERS_STORAGE_CONF", self.store.join("storage.conf"))
             .env("CONTAINERS_REGISTRIES_CONF", self.store.join("registries.conf"))
             .env("REGISTRY_AUTH_FILE", self.store.join("auth.json"))
@@ -298,6 +321,63 @@ fn steps_prepare_the_commits_files_and_the_environment_file_reaches_them_and_the
     builds.repo.git(&["rm", "--quiet", "build.env"]);
     builds.repo.git(&["commit", "--quiet", "--message", "Forget it"]);
     builds.build(&[]).code_is(1).stderr_contains("build.env");
+    builds.is_tidy();
+}
+
+/// The same with an environment whose manifests name the image, and that git alone is enough for.
+fn deployable(sandbox: &Sandbox, registry: &Registry) -> Builds {
+    let builds = Builds::new(sandbox, registry, "shop");
+    let text = fs::read_to_string(builds.repo.path().join("deploy.toml")).expect("it is there");
+    let environment =
+        "[environment.demo]\nkind = \"rendered\"\nbranch = \"rendered/demo\"\nmanifests = [\"deploy\"]\n";
+    let image = format!("{}/littleman-co/shop-web:any", registry.address());
+    let files = [
+        ("deploy.toml", format!("{text}{environment}")),
+        ("deploy/web.yaml", WEB.replace("littleman-co/shop-web:any", &image)),
+    ];
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    builds.repo.commit_files(&files, "Deploy");
+    builds
+}
+
+#[test]
+fn a_deployment_builds_what_is_missing_and_deploys_it_by_its_digest() {
+    let registry = registry!();
+    let builds = deployable(&sandbox!(), &registry);
+    let login = builds.branch("login", "web/index.html", "login\n");
+    let output = builds.run("deploy", &["login"]);
+    output.success().stderr_contains("Building").stderr_contains("Pushing");
+    let pinned =
+        builds.build(&["--porcelain", "login"]).success().line().replacen("there ", "", 1).replace(' ', "@");
+    assert!(pinned.contains(&login[..7]) && pinned.contains("@sha256:"), "{pinned}");
+    let rendered = builds.rendered();
+    assert!(rendered.contains(&pinned), "{rendered}");
+    let tag = builds.repo.git(&["cat-file", "tag", "deployment-0001"]).stdout.clone();
+    assert!(tag.contains(&format!("Image: {pinned}\n")), "{tag}");
+    // What is compared with it is compared by its digest.
+    builds.run("deploy-diff", &["login"]).code_is(0).stdout_is("");
+}
+
+#[test]
+fn an_image_that_cannot_be_built_is_the_branchs_verdict_and_a_registry_that_is_away_is_none() {
+    let registry = registry!();
+    let builds = deployable(&sandbox!(), &registry);
+    builds.branch("bad", "web/Containerfile", "FROM scratch\nCOPY nothing /\n");
+    builds
+        .run("deploy", &[])
+        .code_is(1)
+        .stdout_contains("Failed Deployment")
+        .stdout_contains("build: cannot build image");
+    assert_eq!(builds.repo.deploy("deploy-state", &["get", "bad"]).line(), "staged");
+    let tag = builds.repo.git(&["cat-file", "tag", "deployment-0001"]).stdout.clone();
+    assert!(tag.contains("Reason: build: "), "{tag}");
+    builds.branch("good", "web/index.html", "good\n");
+    registry.stop();
+    builds.run("deploy", &[]).code_is(75).stderr_contains("cannot ask registry");
+    assert_eq!(builds.repo.tip("refs/tags/deployment-0002"), None);
+    assert_eq!(builds.repo.deploy("deploy-state", &["get", "good"]).line(), "deployable");
+    registry.start_again();
+    builds.run("deploy", &[]).success();
     builds.is_tidy();
 }
 

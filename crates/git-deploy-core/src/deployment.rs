@@ -78,6 +78,8 @@ impl Blame {
 pub enum Step {
     /// Reading the candidate's configuration and files.
     Read,
+    /// Making what the objects need: images.
+    Build,
     /// Making objects of the manifests.
     Render,
     /// The rules about objects.
@@ -97,6 +99,7 @@ impl Step {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
+            Self::Build => "build",
             Self::Render => "render",
             Self::Lint => "lint",
             Self::Plan => "plan",

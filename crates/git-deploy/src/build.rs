@@ -3,17 +3,21 @@
 //! What an image is called is known before it is built, and a name never means anything else: so what is there already is
 //! not built again, and what is there and was made of something else is never replaced.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
 use git_deploy_core::config::deploy_toml::{DeployToml, Registry};
 use git_deploy_core::config::{ConfigError, DEPLOY_TOML, Settings, deploy_toml_of};
+use git_deploy_core::deployment::{Failure, Step};
+use git_deploy_core::environment::{Images, Pulse};
 use git_deploy_core::git::export::{ExportError, Outside, within};
 use git_deploy_core::git::notes::{NotesEdit, NotesError};
 use git_deploy_core::git::{GitError, Repository};
 use git_deploy_core::ids::CommitId;
-use git_deploy_core::ops::{Interrupt, Interrupted, Observer};
+use git_deploy_core::ops::Observer;
 use git_deploy_image::builder::{Build, BuildError, Builder, Built, NoBuilder, Tool, Watch};
 use git_deploy_image::registry::{Existing, Registries, RegistryError};
 use git_deploy_image::run::{Line, Program, RunError};
@@ -86,9 +90,9 @@ pub enum Error {
     /// There is no room for the commit's files.
     #[error("cannot make a temporary directory: {0}")]
     Temporary(#[source] std::io::Error),
-    /// The user asked to stop.
-    #[error(transparent)]
-    Interrupted(#[from] Interrupted),
+    /// It was asked to stop.
+    #[error("it was stopped")]
+    Cancelled,
 }
 
 /// Whether an image had to be made.
@@ -178,8 +182,8 @@ pub struct Maker<'a> {
     pub observer: &'a dyn Observer,
     /// Hears each line of a program at work, with the name of what it is about.
     pub tell: &'a dyn Fn(&str, &str),
-    /// The user's wish to stop.
-    pub interrupt: &'a Interrupt,
+    /// Asked again and again whether to stop.
+    pub cancelled: &'a dyn Fn() -> bool,
 }
 
 impl Maker<'_> {
@@ -188,12 +192,11 @@ impl Maker<'_> {
     /// # Errors
     /// With the first image that was not made. Those before it are there, and are used by the next try.
     pub fn make(&self, plan: &Plan) -> Result<Vec<Image>, Error> {
-        let stores =
-            Stores { plan, registries: Registries::new(variable), insecure: Insecure::read(variable) };
+        let stores = Stores::of(plan);
         let mut there = Vec::new();
         let mut tool = None;
         for image in &plan.images {
-            self.interrupt.check()?;
+            self.go_on()?;
             there.push(match plan.registry.address {
                 Some(_) => stores.in_registry(image)?,
                 None => stores.in_builder(self.tool(&mut tool)?, image)?,
@@ -206,6 +209,23 @@ impl Maker<'_> {
         let there: Vec<Image> = there.into_iter().flatten().collect();
         self.record(plan.commit, &there)?;
         Ok(there)
+    }
+
+    /// The digests of what is there already; nothing is made.
+    ///
+    /// # Errors
+    /// When a registry does not say what it has, or has something else.
+    pub fn find(&self, plan: &Plan) -> Result<Vec<Image>, Error> {
+        if plan.registry.address.is_none() {
+            return Ok(Vec::new());
+        }
+        let stores = Stores::of(plan);
+        let there: Result<Vec<_>, _> = plan.images.iter().map(|image| stores.in_registry(image)).collect();
+        Ok(there?.into_iter().flatten().collect())
+    }
+
+    fn go_on(&self) -> Result<(), Error> {
+        if (self.cancelled)() { Err(Error::Cancelled) } else { Ok(()) }
     }
 
     fn tool<'t>(&self, found: &'t mut Option<Tool>) -> Result<&'t Tool, Error> {
@@ -240,7 +260,7 @@ impl Maker<'_> {
             if there.is_some() {
                 continue;
             }
-            self.interrupt.check()?;
+            self.go_on()?;
             let built = self.build(plan, tool, &tree, &arguments, image)?;
             *there = Some(match &plan.registry.address {
                 Some(_) => self.push(stores, tool, &built, image)?,
@@ -271,7 +291,7 @@ impl Maker<'_> {
         let step_of = |line: &StepLine<'_>| line.step.unwrap_or("environment file").to_owned();
         let mut tell = |line: StepLine<'_>| (self.tell)(&step_of(&line), &line.text);
         self.observer.step("Preparing", &plan.commit.brief());
-        let set = steps::run(&steps, &|| self.interrupt.check().is_err(), &mut tell)?;
+        let set = steps::run(&steps, self.cancelled, &mut tell)?;
         // What is no text can be no argument of a build.
         let as_text =
             |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
@@ -329,9 +349,8 @@ impl Maker<'_> {
     fn watched<T>(&self, image: &CommitImage, work: impl FnOnce(&mut Watch<'_>) -> T) -> T {
         let name = image.name.repository().to_string();
         let name = name.rsplit('/').next().unwrap_or_default().to_owned();
-        let cancelled = || self.interrupt.check().is_err();
         let mut tell = |line: Line| (self.tell)(&name, &line.text);
-        work(&mut Watch { cancelled: &cancelled, tell: &mut tell })
+        work(&mut Watch { cancelled: self.cancelled, tell: &mut tell })
     }
 
     /// Writes the digests into the commit's note, if it has one.
@@ -365,7 +384,11 @@ struct Stores<'p> {
     insecure: Insecure,
 }
 
-impl Stores<'_> {
+impl<'p> Stores<'p> {
+    fn of(plan: &'p Plan) -> Self {
+        Self { plan, registries: Registries::new(variable), insecure: Insecure::read(variable) }
+    }
+
     fn in_registry(&self, image: &CommitImage) -> Result<Option<Image>, Error> {
         let commit = self.plan.commit.to_string();
         match self.registries.lookup(&image.name, &commit)? {
@@ -433,5 +456,80 @@ impl Error {
             Self::Registry(error) => error.hint(),
             _ => None,
         }
+    }
+}
+
+/// The images of the commits that a run has to do with, found or made once.
+pub struct Known<'o> {
+    observer: &'o dyn Observer,
+    found: RefCell<HashMap<CommitId, Vec<Image>>>,
+}
+
+impl<'o> Known<'o> {
+    /// Of none yet.
+    pub fn new(observer: &'o dyn Observer) -> Self {
+        Self { observer, found: RefCell::default() }
+    }
+
+    /// Finds, or makes, the images of a commit. Nothing where base does not say where they go: then they come from elsewhere.
+    ///
+    /// # Errors
+    /// When they cannot be made.
+    pub fn prepare(
+        &self,
+        repository: &Repository,
+        base: &DeployToml,
+        commit: CommitId,
+        wanted: Images,
+        pulse: &dyn Pulse,
+    ) -> Result<(), Failure> {
+        let goes_somewhere = base.registry.address.is_some() || base.registry.load.is_some();
+        if !goes_somewhere || self.found.borrow().contains_key(&commit) {
+            return Ok(());
+        }
+        let tell = |image: &str, line: &str| self.observer.step(image, &format!("| {line}"));
+        let cancelled = || !pulse.beat();
+        let maker =
+            Maker { repository, builder: None, observer: self.observer, tell: &tell, cancelled: &cancelled };
+        let plan = Plan::of(repository, commit).map_err(Error::into_failure)?;
+        let found = match wanted {
+            Images::Made => maker.make(&plan).map_err(Error::into_failure)?,
+            Images::Named => match maker.find(&plan) {
+                Ok(found) => found,
+                Err(error) => {
+                    self.observer.warn(&format!("images are compared without their digests: {error}"));
+                    Vec::new()
+                }
+            },
+        };
+        self.found.borrow_mut().insert(commit, found);
+        Ok(())
+    }
+
+    /// The digest of an image of a commit, if it is known.
+    pub fn digest(&self, commit: CommitId, name: &ImageName) -> Option<Digest> {
+        self.found.borrow().get(&commit)?.iter().find(|image| image.name == *name)?.digest.clone()
+    }
+}
+
+impl Error {
+    /// The same for a deployment, which needs to know whose fault it is.
+    fn into_failure(self) -> Failure {
+        let hint = self.hint();
+        let failure = match self.cause() {
+            Some(Cause::Commit) => Failure::of_branch(Step::Build, self.to_string()),
+            Some(Cause::Passing) => Failure::of_nobody(Step::Build, self.to_string()),
+            Some(Cause::Setup) => Failure::of_nobody(Step::Build, self.to_string()).fatal(),
+            None => match self {
+                Self::NoDeployToml(_) | Self::NoNames(_) | Self::Name(_) | Self::Config(_) => {
+                    Failure::of_branch(Step::Build, self.to_string())
+                }
+                Self::NoBuilder(_) | Self::Load { .. } => {
+                    Failure::of_nobody(Step::Build, self.to_string()).fatal()
+                }
+                _ => Failure::of_nobody(Step::Build, self.to_string()),
+            },
+        };
+        failure.hint(hint)
     }
 }

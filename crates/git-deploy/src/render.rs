@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use git_deploy_core::config::deploy_toml::{DeployToml, Environment, Severity as Setting, Source};
 use git_deploy_core::config::deploy_toml_of;
 use git_deploy_core::deployment::{Failure, Step};
-use git_deploy_core::environment::{Rendered, RenderedObject, Renderer};
+use git_deploy_core::environment::{Images, Pulse, Rendered, RenderedObject, Renderer};
 use git_deploy_core::git::object::Kind;
 use git_deploy_core::git::{GitError, Repository};
 use git_deploy_core::ids::{CommitId, ObjectId};
@@ -14,7 +14,8 @@ use git_deploy_manifest::{
     name_by_identity, once_paths, read, set_config_hashes, set_images, write,
 };
 
-use crate::images;
+use crate::build::Known;
+use crate::images::{self, CommitImage};
 
 /// Manifests that are YAML files in the commit's tree.
 pub struct PlainYaml<'a> {
@@ -24,6 +25,8 @@ pub struct PlainYaml<'a> {
     pub base: &'a DeployToml,
     /// What the objects are for.
     pub environment: &'a Environment,
+    /// What is known of the commits' images.
+    pub images: &'a Known<'a>,
 }
 
 fn of_branch(step: Step) -> impl Fn(&dyn std::fmt::Display) -> Failure {
@@ -35,6 +38,10 @@ fn of_git(error: impl Into<GitError>) -> Failure {
 }
 
 impl Renderer for PlainYaml<'_> {
+    fn prepare(&self, commit: CommitId, images: Images, pulse: &dyn Pulse) -> Result<(), Failure> {
+        self.images.prepare(self.repository, self.base, commit, images, pulse)
+    }
+
     fn render(&self, commit: CommitId) -> Result<Rendered, Failure> {
         let files = self.files(commit)?;
         let mut objects = read(&files).map_err(|error| of_branch(Step::Render)(&error))?;
@@ -43,7 +50,7 @@ impl Renderer for PlainYaml<'_> {
         for object in &mut objects {
             for image in &images {
                 if set_images(object, std::slice::from_ref(image)) > 0 {
-                    used.push(image.name.to_string());
+                    used.push(pinned(image));
                 }
             }
         }
@@ -57,6 +64,14 @@ impl Renderer for PlainYaml<'_> {
         let mut rendered: Vec<RenderedObject> = objects.iter().map(rendered_object).collect();
         rendered.sort_by(|one, two| one.path.cmp(&two.path));
         Ok(Rendered { objects: rendered, images: used, warnings })
+    }
+}
+
+/// As tags and notes name it.
+fn pinned(image: &ImageUpdate) -> String {
+    match &image.digest {
+        Some(digest) => format!("{}@{digest}", image.name),
+        None => image.name.to_string(),
     }
 }
 
@@ -134,7 +149,11 @@ impl PlainYaml<'_> {
         let (Some(own), Some(_)) = (own, &self.base.image_name) else { return Ok(Vec::new()) };
         let images =
             images::of_commit(&own, self.base, commit).map_err(|error| of_branch(Step::Read)(&error))?;
-        Ok(images.into_iter().map(|image| ImageUpdate { name: image.name, digest: None }).collect())
+        let update = |image: CommitImage| {
+            let digest = self.images.digest(commit, &image.name);
+            ImageUpdate { name: image.name, digest }
+        };
+        Ok(images.into_iter().map(update).collect())
     }
 
     /// A one-time job is another one when what it depends on changes: its name says so.

@@ -12,6 +12,7 @@ use git_deploy_core::ops::Observer;
 use git_deploy_core::ops::deploy::{Errand, Site};
 use git_deploy_core::ops::view::View;
 
+use crate::build::Known;
 use crate::describe::Manifests;
 use crate::render::PlainYaml;
 
@@ -26,13 +27,14 @@ pub struct Sites<'s> {
     /// Told what happens.
     pub observer: &'s dyn Observer,
     runtime: OnceCell<Runtime>,
+    images: Known<'s>,
 }
 
 impl<'s> Sites<'s> {
     /// The environments, told to that observer.
     pub fn new(observer: &'s dyn Observer, options: DriverOptions) -> Self {
         let leftover = DriverOptions { leftover: true, ..DriverOptions::default() };
-        Self { options, leftover, observer, runtime: OnceCell::new() }
+        Self { options, leftover, observer, runtime: OnceCell::new(), images: Known::new(observer) }
     }
 
     fn cluster<'a>(
@@ -96,6 +98,6 @@ impl Site for Sites<'_> {
         base: &'a DeployToml,
         environment: &'a Environment,
     ) -> Result<Box<dyn Renderer + 'a>, Failure> {
-        Ok(Box::new(PlainYaml { repository: view.repository, base, environment }))
+        Ok(Box::new(PlainYaml { repository: view.repository, base, environment, images: &self.images }))
     }
 }

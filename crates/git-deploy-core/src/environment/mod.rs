@@ -44,8 +44,25 @@ pub struct Rendered {
     pub warnings: Vec<String>,
 }
 
+/// What is wanted of images before objects are made that name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Images {
+    /// What is not there is made.
+    Made,
+    /// What is there is named with its digest; whoever only looks makes nothing.
+    Named,
+}
+
 /// Makes objects of a commit's manifests: reads its tree, sets images, asks the rules.
 pub trait Renderer {
+    /// Finds the images of this commit for the renderings that follow. Making them takes long: the pulse is beaten meanwhile.
+    ///
+    /// # Errors
+    /// When one cannot be made.
+    fn prepare(&self, _commit: CommitId, _images: Images, _pulse: &dyn Pulse) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// The objects of this commit. Equal commits give equal bytes.
     ///
     /// # Errors

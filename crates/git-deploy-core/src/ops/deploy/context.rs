@@ -10,7 +10,7 @@ use super::{DeployError, DeployRequest, Deployer, Errand, Nothing};
 use crate::config::deploy_toml::{DeployToml, Environment, Target};
 use crate::config::{ConfigError, deploy_toml_of};
 use crate::deployment::{Blame, Failure};
-use crate::environment::{Driver, Rendered, Renderer, Standing};
+use crate::environment::{Driver, Images, Rendered, Renderer, Standing};
 use crate::git::{Identity, Repository};
 use crate::ids::{CommitId, DeploymentId};
 use crate::ops::transact::Transactor;
@@ -92,7 +92,10 @@ impl<'a> Context<'a> {
     /// What is the branch's it hears of by a verdict, which is returned.
     fn try_plan(&self, driver: &dyn Driver, pick: &Pick) -> Result<Option<Failure>, DeployError> {
         let (commit, base) = (pick.candidate.commit(), pick.candidate.base());
-        let rendered = self.render(&pick.environment, pick.rollback.as_ref(), commit, base);
+        let rendered = self.renderer_for(&pick.environment, pick.rollback.as_ref()).and_then(|renderer| {
+            renderer.prepare(commit, Images::Made, self.deployer.interrupt)?;
+            self.render(&pick.environment, pick.rollback.as_ref(), commit, base)
+        });
         let of_base = || self.of_base(&pick.environment, commit, base);
         let planned = rendered.and_then(|rendered| driver.plan(&rendered, &of_base, self.deployer.interrupt));
         match planned {
@@ -186,8 +189,21 @@ impl<'a> Context<'a> {
             .hint(Some(format!("mend '{name}', or deploy a branch that does"))))
     }
 
+    /// The same for whoever only looks.
+    pub(super) fn look_at(
+        &self,
+        environment: &Environment,
+        back_to: Option<&DeploymentId>,
+        candidate: CommitId,
+        base: CommitId,
+    ) -> Result<Rendered, Failure> {
+        let renderer = self.renderer_for(environment, back_to)?;
+        renderer.prepare(candidate, Images::Named, self.deployer.interrupt)?;
+        self.render(environment, back_to, candidate, base)
+    }
+
     /// What makes the objects: the candidate's manifests, or the files of the deployment that is gone back to.
-    fn renderer_for<'b>(
+    pub(super) fn renderer_for<'b>(
         &'b self,
         environment: &'b Environment,
         back_to: Option<&DeploymentId>,

@@ -82,7 +82,8 @@ impl Deployer<'_> {
         let (candidate, environment) = (pick.candidate, pick.environment);
         let driver = context.check(&environment, request, pick.rollback.as_ref())?;
         let (commit, base) = (candidate.commit(), candidate.base());
-        let rendered = context.render(&environment, pick.rollback.as_ref(), commit, base);
+        let back_to = pick.rollback.as_ref();
+        let rendered = context.look_at(&environment, back_to, commit, base);
         let rendered = rendered.map_err(DeployError::Plan)?;
         let of_base = || context.of_base(&environment, commit, base);
         let plan = driver.plan(&rendered, &of_base, self.interrupt).map_err(DeployError::Plan)?;
@@ -119,7 +120,7 @@ impl Deployer<'_> {
         let driver = context.driver(environment, Errand::Asked).map_err(DeployError::Plan)?;
         let holder = context.holder(driver.as_ref(), environment)?;
         let left_open = context.left_open()?.into_iter().find(|open| open.environment == environment.name);
-        let rendered = context.render(environment, None, candidate, context.base_tip);
+        let rendered = context.look_at(environment, None, candidate, context.base_tip);
         let rendered = rendered.map_err(DeployError::Plan)?;
         let of_base = || context.of_base(environment, candidate, context.base_tip);
         let plan = driver.plan(&rendered, &of_base, self.interrupt);

@@ -14,7 +14,7 @@ use crate::attempt::Attempt;
 use crate::candidate::Candidate;
 use crate::deployment::{Action, Close, Event, Failure, Phase, next};
 use crate::environment::kept::KeptFiles;
-use crate::environment::{Driver, Standing, Work};
+use crate::environment::{Driver, Images, Standing, Work};
 use crate::git::Identity;
 use crate::git::notes::{Notes, NotesEdit};
 use crate::ids::{CommitId, RefName};
@@ -222,7 +222,13 @@ impl<'a> Run<'a> {
         self.say("Rendering", "");
         let commit = self.attempt().candidate;
         let (context, base) = (self.context, self.attempt().base);
-        let rendered = match context.render(&environment, self.attempt().rollback.as_ref(), commit, base) {
+        let rollback = self.attempt().rollback.clone();
+        let rendered = self.with_driver(|_, work| {
+            let renderer = context.renderer_for(&environment, rollback.as_ref())?;
+            renderer.prepare(commit, Images::Made, work.pulse)?;
+            context.render(&environment, rollback.as_ref(), commit, base)
+        })?;
+        let rendered = match rendered {
             Ok(rendered) => rendered,
             Err(failure) => return Ok(Event::Failed(failure)),
         };

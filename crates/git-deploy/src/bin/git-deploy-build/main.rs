@@ -32,7 +32,13 @@ fn build(arguments: &args::Build, shell: &mut Shell) -> Result<Exit, CommandErro
         .map_err(|error: git_deploy_image::builder::NoBuilder| CommandError::usage(error.to_string()))?;
     let told = Told(RefCell::new(shell));
     let tell = |image: &str, line: &str| told.0.borrow_mut().status(image, format!("| {line}"));
-    let maker = Maker { repository: &repository, builder, observer: &told, tell: &tell, interrupt };
+    let maker = Maker {
+        repository: &repository,
+        builder,
+        observer: &told,
+        tell: &tell,
+        cancelled: &|| interrupt.check().is_err(),
+    };
     let made = maker.make(&plan);
     // Whatever a program that was ended says of it: the user wanted to stop.
     interrupt.check()?;
@@ -83,7 +89,6 @@ fn said(error: Error) -> CommandError {
         Error::Config(error) => return error.into(),
         Error::Git(error) => return error.into(),
         Error::Notes(error) => return error.into(),
-        Error::Interrupted(error) => return error.into(),
         error => CommandError::new(exit, error),
     };
     match hint {
