@@ -124,11 +124,8 @@ impl Builds {
 
     /// All that the rendered branch holds.
     fn rendered(&self) -> String {
-        let files = self.repo.git(&["ls-tree", "-r", "--name-only", "rendered/demo"]).stdout.clone();
-        files
-            .lines()
-            .map(|file| self.repo.git(&["show", &format!("rendered/demo:{file}")]).stdout.clone())
-            .collect()
+        let files = self.repo.git(&["ls-tree", "-r", "--name-only", "rendered/demo"]).stdout;
+        files.lines().map(|file| self.repo.git(&["show", &format!("rendered/demo:{file}")]).stdout).collect()
     }
 
     fn run(&self, command: &str, arguments: &[&str]) -> Output {
@@ -352,7 +349,7 @@ fn a_deployment_builds_what_is_missing_and_deploys_it_by_its_digest() {
     assert!(pinned.contains(&login[..7]) && pinned.contains("@sha256:"), "{pinned}");
     let rendered = builds.rendered();
     assert!(rendered.contains(&pinned), "{rendered}");
-    let tag = builds.repo.git(&["cat-file", "tag", "deployment-0001"]).stdout.clone();
+    let tag = builds.repo.git(&["cat-file", "tag", "deployment-0001"]).stdout;
     assert!(tag.contains(&format!("Image: {pinned}\n")), "{tag}");
     // What is compared with it is compared by its digest.
     builds.run("deploy-diff", &["login"]).code_is(0).stdout_is("");
@@ -369,7 +366,7 @@ fn an_image_that_cannot_be_built_is_the_branchs_verdict_and_a_registry_that_is_a
         .stdout_contains("Failed Deployment")
         .stdout_contains("build: cannot build image");
     assert_eq!(builds.repo.deploy("deploy-state", &["get", "bad"]).line(), "staged");
-    let tag = builds.repo.git(&["cat-file", "tag", "deployment-0001"]).stdout.clone();
+    let tag = builds.repo.git(&["cat-file", "tag", "deployment-0001"]).stdout;
     assert!(tag.contains("Reason: build: "), "{tag}");
     builds.branch("good", "web/index.html", "good\n");
     registry.stop();
