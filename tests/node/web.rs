@@ -9,6 +9,7 @@ use std::time::Duration;
 use git_deploy_testkit::cluster::NodeCluster;
 use git_deploy_testkit::shop::{ClusterShop, in_cluster};
 use git_deploy_testkit::{Output, Sandbox, node_cluster, sandbox};
+use serde_json::Value;
 
 use crate::{address, assert_answers};
 
@@ -37,7 +38,7 @@ impl<'cluster> Web<'cluster> {
         fs::write(store.join("auth.json"), "{}").expect("a file");
         let registry = cluster.registry();
         let shop = in_cluster(cluster, "shop")
-            .setting("timeout = \"90s\"")
+            .setting("timeout = \"30s\"\ncrash-grace = \"5s\"")
             .setting(&format!(
                 "[registry]\naddress = \"{registry}\"\n[[image]]\nname = \"web\"\ncontext = \"web\""
             ))
@@ -99,4 +100,33 @@ fn a_commit_becomes_pods_that_answer_and_the_next_release_rolls_over_without_a_f
     assert_eq!(failed.load(Ordering::SeqCst), 0, "of {asked:?}");
     assert!(asked.load(Ordering::SeqCst) > 50, "{asked:?}");
     web.shop.succeeded("deployment-0002");
+}
+
+/// What a release runs that fails, and what is said of it.
+const BAD: [(&str, &str, &str); 3] = [
+    ("exits", "[\"/bin/busybox\", \"cat\", \"/no/config\"]", "can't open '/no/config'"),
+    ("command", "[\"/bin/nothing\"]", "/bin/nothing"),
+    ("unready", "[\"/bin/busybox\", \"httpd\", \"-f\", \"-p\", \"9090\"]", "connection refused"),
+];
+
+#[test]
+fn a_release_that_does_not_start_fails_with_its_own_words_and_the_old_pods_go_on() {
+    let cluster = node_cluster!();
+    let web = Web::open(&sandbox!(), cluster);
+    web.shop.release("one", &[("case", "one")]);
+    web.deploy(&[]).success();
+    let uid = |pod: &Value| pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+    let pods = || web.shop.namespace.list("pods").iter().map(uid).collect::<Vec<String>>();
+    let before = pods();
+    for (name, command, said) in BAD {
+        let containerfile = format!("{CONTAINERFILE}CMD {command}\n");
+        web.shop.release(name, &[("web/Containerfile", &containerfile)]);
+        let output = web.deploy(&[]);
+        assert!([1, 70].contains(&output.code.unwrap_or_default()), "{name}\n{output}");
+        assert!(output.to_string().contains(said), "{name}\n{output}");
+        assert_eq!(web.shop.state(name), "staged", "{name}\n{output}");
+        assert_answers(cluster, &web.shop.namespace, "one");
+    }
+    let still = pods().iter().filter(|pod| before.contains(pod)).count();
+    assert_eq!(still, 2, "the old pods were never taken away");
 }

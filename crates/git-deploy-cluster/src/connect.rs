@@ -200,13 +200,22 @@ impl Connection {
         }
     }
 
+    /// Sends a request and reads its answer as text. Nothing is tried again.
+    ///
+    /// # Errors
+    /// As for [`Connection::call`].
+    pub(crate) async fn text(&self, request: &Request<Vec<u8>>) -> Result<String, ApiError> {
+        let exchange = self.bytes(request);
+        let answer = tokio::time::timeout(REQUEST_TIMEOUT, exchange).await;
+        let bytes = answer.unwrap_or_else(|_| Err(no_answer().into())).map_err(|failed| failed.error)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     async fn once(&self, request: &Request<Vec<u8>>) -> Result<Value, Failed> {
         let waiting = self.traffic.send();
-        let answer =
-            tokio::time::timeout(REQUEST_TIMEOUT, self.exchange(request)).await.unwrap_or_else(|_| {
-                let message = format!("no answer within {} seconds", REQUEST_TIMEOUT.as_secs());
-                Err(ApiError::new(ApiErrorKind::TimedOut, message).into())
-            });
+        let answer = tokio::time::timeout(REQUEST_TIMEOUT, self.exchange(request))
+            .await
+            .unwrap_or_else(|_| Err(no_answer().into()));
         match &answer {
             Err(failed) if failed.error.is_no_answer() => waiting.has_failed(),
             _ => waiting.is_answered(),
@@ -215,6 +224,14 @@ impl Connection {
     }
 
     async fn exchange(&self, request: &Request<Vec<u8>>) -> Result<Value, Failed> {
+        let body = self.bytes(request).await?;
+        serde_json::from_slice(&body).map_err(|error| {
+            let message = format!("the answer is no JSON: {error}");
+            ApiError::new(ApiErrorKind::NotUnderstood, message).into()
+        })
+    }
+
+    async fn bytes(&self, request: &Request<Vec<u8>>) -> Result<Vec<u8>, Failed> {
         let answer =
             self.client.send(request.clone().map(Body::from)).await.map_err(|error| broken(&error))?;
         let status = answer.status();
@@ -223,11 +240,13 @@ impl Connection {
         if !status.is_success() {
             return Err(Failed { error: ApiError::from_answer(status.as_u16(), &body), retry_after });
         }
-        serde_json::from_slice(&body).map_err(|error| {
-            let message = format!("the answer is no JSON: {error}");
-            ApiError::new(ApiErrorKind::NotUnderstood, message).into()
-        })
+        Ok(body.to_vec())
     }
+}
+
+fn no_answer() -> ApiError {
+    let message = format!("no answer within {} seconds", REQUEST_TIMEOUT.as_secs());
+    ApiError::new(ApiErrorKind::TimedOut, message)
 }
 
 /// A request that failed, and when the server wants to hear it again.

@@ -15,6 +15,7 @@ mod evidence;
 mod gone;
 mod jobs;
 mod lease;
+mod logs;
 mod members;
 mod namespace;
 mod objects;

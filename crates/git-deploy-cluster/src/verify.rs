@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::api_error::ApiError;
 use crate::connect::{Connection, SILENCE};
 use crate::evidence;
+use crate::logs;
 use crate::target::Applied;
 use crate::unblock::BlockingPod;
 use scene::Scene;
@@ -280,8 +281,18 @@ async fn failed(connection: &Connection, scene: &Scene<'_>, index: usize, troubl
         object: scene.id(index).clone(),
         reason: trouble.reason,
         blame: blame(trouble.origin),
-        evidence: evidence::events(connection, &scene.suspects(index)).await,
+        evidence: told_of(connection, scene, &[index]).await,
     }
+}
+
+/// What the cluster says of some of the objects: events, and then what their containers wrote.
+async fn told_of(connection: &Connection, scene: &Scene<'_>, indices: &[usize]) -> Vec<String> {
+    let suspects: Vec<_> = indices.iter().flat_map(|index| scene.suspects(*index)).collect();
+    let speakers: Vec<_> = indices.iter().flat_map(|index| scene.speakers(*index)).collect();
+    let (mut events, lines) =
+        futures::join!(evidence::events(connection, &suspects), logs::last_lines(connection, &speakers));
+    events.extend(lines);
+    events
 }
 
 /// The end of the wait: because nobody answered, or because something is not ready.
@@ -290,7 +301,7 @@ async fn late(connection: &Connection, scene: &Scene<'_>, timeout: Duration) -> 
         return NotReady::Unreachable { what, silence, why };
     }
     let waiting = scene.look(usize::MAX).waiting;
-    let suspects: Vec<_> = waiting.iter().take(3).flat_map(|left| scene.suspects(left.index)).collect();
+    let first: Vec<usize> = waiting.iter().take(3).map(|left| left.index).collect();
     let cause = waiting.iter().find_map(|left| left.cause.clone());
     let heard = waiting.iter().find_map(|left| left.heard.clone());
     NotReady::TimedOut {
@@ -298,6 +309,6 @@ async fn late(connection: &Connection, scene: &Scene<'_>, timeout: Duration) -> 
         waiting: waiting.into_iter().map(|left| (left.id, left.what)).collect(),
         blame: cause.as_ref().map_or(Blame::Nobody, |trouble| blame(trouble.origin)),
         cause: cause.map(|trouble| trouble.reason).or(heard),
-        evidence: evidence::events(connection, &suspects).await,
+        evidence: told_of(connection, scene, &first).await,
     }
 }

@@ -22,6 +22,7 @@ use super::heard::Heard;
 use super::{End, NotReady};
 use crate::connect::{Connection, request};
 use crate::evidence::Suspect;
+use crate::logs::{Speaker, speakers};
 use crate::target::Applied;
 use crate::unblock::BlockingPod;
 use crate::watch::Store;
@@ -294,6 +295,20 @@ impl<'a> Scene<'a> {
         let entries = items(&self.applied[index].live, "/metadata/managedFields");
         let ours = entries.iter().filter(|entry| text(entry, "/manager") == MANAGER);
         ours.map(|entry| text(entry, "/time")).max().unwrap_or_default()
+    }
+
+    /// The containers of the newest of its pods that is not well: what they wrote may say why.
+    pub(super) fn speakers(&self, index: usize) -> Vec<Speaker> {
+        let applied = &self.applied[index];
+        let held = self.held();
+        let eye = Eye::open(self, &held);
+        let pods =
+            eye.family(applied).into_iter().filter(|(kind, _)| *kind == Around::Pods).map(|(_, pod)| pod);
+        let unwell = pods.filter(|pod| !is_true(pod, "Ready") && !eye.is_of_earlier(applied, pod));
+        let speaking = unwell.map(|pod| (text(pod, "/metadata/creationTimestamp"), speakers(pod)));
+        let newest =
+            speaking.filter(|(_, speakers)| !speakers.is_empty()).max_by_key(|(created, _)| *created);
+        newest.map(|(_, speakers)| speakers).unwrap_or_default()
     }
 
     /// An object, what it made, and what that made: whose events may say why.

@@ -1,0 +1,124 @@
+//! What the containers of an object that failed wrote last: nothing says better why.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use git_deploy_manifest::value::{items, one_line, text};
+use http::Method;
+use k8s_openapi::api::core::v1::Pod;
+use kube::core::discovery::ApiResource;
+use serde_json::Value;
+
+use crate::api_error::{ApiError, ApiErrorKind};
+use crate::connect::{Connection, request};
+use crate::objects::Place;
+
+/// How long anybody who waits for a verdict should wait for this.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// How many lines of each container.
+const LINES: usize = 10;
+
+/// How much of them, in bytes.
+const MOST: usize = 8192;
+
+/// A container that has written something, or may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Speaker {
+    namespace: String,
+    pod: String,
+    container: String,
+    /// Whether what it wrote before it was started again is wanted: now it waits, or has just begun.
+    previous: bool,
+}
+
+/// The containers of a pod that are not well and have run, init containers first.
+pub(crate) fn speakers(pod: &Value) -> Vec<Speaker> {
+    let of = |pointer| items(pod, pointer).iter();
+    let statuses = of("/status/initContainerStatuses").chain(of("/status/containerStatuses"));
+    let unwell =
+        statuses.filter(|status| status["ready"] != true && status["state"]["terminated"]["exitCode"] != 0);
+    let has = |status: &Value, state: &str, how: &str| !status[state][how].is_null();
+    let spoke = unwell.filter_map(|status| {
+        let died = has(status, "lastState", "terminated");
+        let speaks = has(status, "state", "terminated") || has(status, "state", "running");
+        (died || speaks).then(|| Speaker {
+            namespace: text(pod, "/metadata/namespace").to_owned(),
+            pod: text(pod, "/metadata/name").to_owned(),
+            container: text(status, "/name").to_owned(),
+            previous: died && !has(status, "state", "terminated"),
+        })
+    });
+    spoke.collect()
+}
+
+/// The last lines of each; nothing where a node does not give them.
+pub(crate) async fn last_lines(connection: &Connection, speakers: &[Speaker]) -> Vec<String> {
+    let reading = join_all(speakers.iter().map(async |speaker| (speaker, speaker.listen(connection).await)));
+    let Ok(answers) = tokio::time::timeout(LIMIT, reading).await else { return Vec::new() };
+    let mut lines = Vec::new();
+    for (Speaker { pod, container, .. }, answer) in answers {
+        let from = format!("log of container '{container}' of pod '{pod}'");
+        match answer {
+            Ok(log) => {
+                let said: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+                let last = &said[said.len().saturating_sub(LINES)..];
+                lines.extend(last.iter().map(|line| format!("{from}: {}", one_line(line))));
+            }
+            Err(error) if *error.kind() == ApiErrorKind::Forbidden => {
+                lines.push(format!("{from}: cannot be read: {error}"));
+            }
+            // Whoever runs it cannot say: the node is away, or has forgotten it.
+            Err(_) => {}
+        }
+    }
+    lines
+}
+
+impl Speaker {
+    async fn listen(&self, connection: &Connection) -> Result<String, ApiError> {
+        let resource = ApiResource::erase::<Pod>(&());
+        let place = Place { resource: &resource, namespace: Some(&self.namespace), name: &self.pod };
+        let (container, previous) = (&self.container, self.previous);
+        let path = format!(
+            "{}/log?container={container}&previous={previous}&tailLines={LINES}&limitBytes={MOST}",
+            place.path()
+        );
+        connection.text(&request(Method::GET, &path, Vec::new())).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(statuses: &Value) -> Value {
+        json!({"metadata": {"namespace": "shop", "name": "web-1"}, "status": {"containerStatuses": statuses}})
+    }
+
+    fn of(statuses: &Value) -> Vec<(String, bool)> {
+        speakers(&pod(statuses)).into_iter().map(|speaker| (speaker.container, speaker.previous)).collect()
+    }
+
+    #[test]
+    fn a_container_that_died_and_waits_is_heard_as_it_was_before() {
+        let crashing = json!([{"name": "web", "ready": false, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": {"terminated": {"exitCode": 1}}}]);
+        assert_eq!(of(&crashing), [("web".to_owned(), true)]);
+        let dead = json!([{"name": "web", "ready": false, "state": {"terminated": {"exitCode": 1}},
+            "lastState": {"terminated": {"exitCode": 1}}}]);
+        assert_eq!(of(&dead), [("web".to_owned(), false)]);
+        let unready = json!([{"name": "web", "ready": false, "state": {"running": {}}, "lastState": {}}]);
+        assert_eq!(of(&unready), [("web".to_owned(), false)]);
+    }
+
+    #[test]
+    fn who_has_not_run_or_is_well_says_nothing() {
+        let waiting = json!([{"name": "web", "ready": false, "state": {"waiting": {}}, "lastState": {}},
+            {"name": "well", "ready": true, "state": {"running": {}}},
+            {"name": "done", "ready": false, "state": {"terminated": {"exitCode": 0}}}]);
+        assert_eq!(of(&waiting), []);
+    }
+}
