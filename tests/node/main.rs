@@ -1,17 +1,18 @@
 //! A cluster with a real node: what a pod is there, and that nothing is left of it.
 
+mod support;
 mod traces;
 mod web;
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use git_deploy_testkit::cluster::{Image, Namespace, NodeCluster, eventually};
 use git_deploy_testkit::node_cluster;
+use support::{assert_answers, manifests};
 use traces::Traces;
 
 /// Set where this program is to hold a cluster until it is killed.
@@ -25,49 +26,8 @@ fn web_server(cluster: &NodeCluster, text: &str) -> String {
     cluster.push(&image)
 }
 
-fn manifests(image: &str) -> String {
-    format!(
-        "apiVersion: apps/v1
-kind: Deployment
-metadata: {{ name: web }}
-spec:
-  replicas: 2
-  selector: {{ matchLabels: {{ app: web }} }}
-  template:
-    metadata: {{ labels: {{ app: web }} }}
-    spec:
-      terminationGracePeriodSeconds: 0
-      containers:
-      - name: web
-        image: {image}
-        readinessProbe: {{ httpGet: {{ path: /, port: 8080 }}, periodSeconds: 1 }}
----
-apiVersion: v1
-kind: Service
-metadata: {{ name: web }}
-spec:
-  selector: {{ app: web }}
-  ports: [ {{ port: 80, targetPort: 8080 }} ]
-"
-    )
-}
-
 fn wait_for_pods(namespace: &Namespace) {
     namespace.kubectl(&["rollout", "status", "deployment/web", "--timeout=50s"]).success();
-}
-
-fn address(namespace: &Namespace) -> SocketAddr {
-    let service = namespace.get("service", "web");
-    let address = service["spec"]["clusterIP"].as_str().expect("a Service has an address");
-    format!("{address}:80").parse().expect("it is one")
-}
-
-fn assert_answers(cluster: &NodeCluster, namespace: &Namespace, text: &str) {
-    let address = address(namespace);
-    // The rules of the Service follow the pods after a moment.
-    eventually(&format!("the Service answers '{text}'"), || {
-        cluster.http_get(address, "/").is_ok_and(|body| body == text)
-    });
 }
 
 #[test]
