@@ -1,23 +1,10 @@
 //! The README keeps its word.
 
-use std::fs;
-
-use git_deploy_testkit::sandbox;
-
-const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
-
-/// The lines of the fenced block of that name.
-fn block(name: &str) -> String {
-    let readme = fs::read_to_string(README).expect("there is a README");
-    let mut lines = readme.lines().skip_while(|line| *line != format!("```sh {name}")).skip(1);
-    let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
-    assert!(!block.is_empty(), "there is no block '{name}'");
-    block.join("\n") + "\n"
-}
+use git_deploy_testkit::{readme, sandbox};
 
 #[test]
 fn the_first_deployment_succeeds_exactly_as_printed() {
-    let script = block("first-deployment");
+    let script = readme::block("first-deployment");
     assert!(script.lines().count() < 20, "{script}");
     // A pager would swallow the rest of what was pasted.
     for shows in ["log", "tag -n", "show"] {
@@ -41,7 +28,7 @@ fn the_first_deployment_succeeds_exactly_as_printed() {
 
 #[test]
 fn every_state_and_every_exit_code_is_explained() {
-    let readme = fs::read_to_string(README).unwrap();
+    let readme = readme::text();
     for word in ["development", "staged", "deployable", "deployed", "broken"] {
         assert!(readme.contains(&format!("| `{word}` |")), "{word}");
     }

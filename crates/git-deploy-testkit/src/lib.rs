@@ -13,14 +13,16 @@
 //!
 //! A test that runs the built binaries begins with [`sandbox!`], which knows where cargo put them; one that needs a
 //! Kubernetes API begins with [`cluster!`], which starts a control plane once for all tests of a process ([`cluster`](mod@cluster)).
-//! [`shop`] has projects that are ready to be deployed, into either. [`registry`] has a registry for images. A [`KillSwitch`] ends a run at a moment that a test
-//! chooses, and [`skip!`] says what a machine does not allow.
+//! [`shop`] has projects that are ready to be deployed, into either; [`registry`] a registry for images; [`readme`] what
+//! readers are told to paste. A [`KillSwitch`] ends a run at a moment that a test chooses, and [`skip!`] says what a
+//! machine does not allow.
 
 mod clock;
 pub mod cluster;
 mod kill_switch;
 pub mod manifests;
 mod output;
+pub mod readme;
 pub mod registry;
 mod repo;
 mod run;
