@@ -25,8 +25,7 @@ pub(super) struct Files<'a> {
 /// Asks whether the builder works at all: a client alone does not.
 pub(super) fn probe(builder: Builder) -> Vec<OsString> {
     match builder {
-        Builder::Buildah => words(["info"]),
-        Builder::Podman => words(["info", "--format", "{{.Host.Os}}"]),
+        Builder::Buildah | Builder::Podman => words(["info"]),
         Builder::Docker => words(["version", "--format", "{{.Server.Version}}"]),
     }
 }
