@@ -1,0 +1,46 @@
+//! Images of what is deployed.
+
+use git_deploy_testkit::sandbox;
+
+use crate::scene::{deployable, registry};
+
+#[test]
+fn a_deployment_builds_what_is_missing_and_deploys_it_by_its_digest() {
+    let registry = registry!();
+    let builds = deployable(&sandbox!(), &registry);
+    let login = builds.branch("login", "web/index.html", "login\n");
+    let output = builds.run("deploy", &["login"]);
+    output.success().stderr_contains("Building").stderr_contains("Pushing");
+    let pinned =
+        builds.build(&["--porcelain", "login"]).success().line().replacen("there ", "", 1).replace(' ', "@");
+    assert!(pinned.contains(&login[..7]) && pinned.contains("@sha256:"), "{pinned}");
+    let rendered = builds.rendered();
+    assert!(rendered.contains(&pinned), "{rendered}");
+    let tag = builds.repo.git(&["cat-file", "tag", "deployment-0001"]).stdout;
+    assert!(tag.contains(&format!("Image: {pinned}\n")), "{tag}");
+    // What is compared with it is compared by its digest.
+    builds.run("deploy-diff", &["login"]).code_is(0).stdout_is("");
+}
+
+#[test]
+fn an_image_that_cannot_be_built_is_the_branchs_verdict_and_a_registry_that_is_away_is_none() {
+    let registry = registry!();
+    let builds = deployable(&sandbox!(), &registry);
+    builds.branch("bad", "web/Containerfile", "FROM scratch\nCOPY nothing /\n");
+    builds
+        .run("deploy", &[])
+        .code_is(1)
+        .stdout_contains("Failed Deployment")
+        .stdout_contains("build: cannot build image");
+    assert_eq!(builds.repo.deploy("deploy-state", &["get", "bad"]).line(), "staged");
+    let tag = builds.repo.git(&["cat-file", "tag", "deployment-0001"]).stdout;
+    assert!(tag.contains("Reason: build: "), "{tag}");
+    builds.branch("good", "web/index.html", "good\n");
+    registry.stop();
+    builds.run("deploy", &[]).code_is(75).stderr_contains("cannot ask registry");
+    assert_eq!(builds.repo.tip("refs/tags/deployment-0002"), None);
+    assert_eq!(builds.repo.deploy("deploy-state", &["get", "good"]).line(), "deployable");
+    registry.start_again();
+    builds.run("deploy", &[]).success();
+    builds.is_tidy();
+}

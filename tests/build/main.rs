@@ -1,0 +1,7 @@
+//! `git deploy-build`: what the images of a commit are called, and how they are made by real buildah and come into a real
+//! registry.
+
+mod deployments;
+mod making;
+mod names;
+mod scene;

@@ -1,0 +1,82 @@
+//! What the images of a commit are called.
+
+use git_deploy_testkit::{Repo, Sandbox, sandbox};
+
+use crate::scene::{NAMES, names};
+
+const IMAGES: &str =
+    "[[image]]\nname = \"nginx\"\ncontext = \"images/nginx\"\n[[image]]\nname = \"php\"\ncontext = \"p\"\n";
+
+fn shop(sandbox: &Sandbox, text: &str) -> Repo {
+    let repo = sandbox.repository("shop");
+    repo.commit("deploy.toml", text, "Deploy");
+    repo
+}
+
+#[test]
+fn images_are_named_after_namespaces_container_and_commit() {
+    let repo = shop(&sandbox!(), &format!("{NAMES}{IMAGES}"));
+    let hash = &repo.id("HEAD")[..7];
+    repo.deploy("deploy-build", &["--print-names"])
+        .stdout_is(&format!("littleman-co/shop-nginx:{hash}\nlittleman-co/shop-php:{hash}\n"))
+        .stderr_is("");
+}
+
+#[test]
+fn how_they_are_called_comes_from_base_and_which_there_are_from_the_commit() {
+    let repo =
+        shop(&sandbox!(), &format!("{NAMES}hash-length = 10\n[registry]\naddress = \"r.example.org\"\n"));
+    repo.branch("login");
+    let grabbed = NAMES.replace("littleman-co", "somebody-else");
+    let commit = repo.commit("deploy.toml", &format!("{grabbed}{IMAGES}"), "Grab a name");
+    let hash = &commit[..10];
+    let expected =
+        format!("r.example.org/littleman-co/shop-nginx:{hash}\nr.example.org/littleman-co/shop-php:{hash}\n");
+    for commit in ["HEAD", "login", &commit, "refs/heads/login"] {
+        assert_eq!(names(&repo, commit), expected);
+    }
+    assert_eq!(names(&repo, "master"), "");
+}
+
+#[test]
+fn the_work_tree_does_not_matter() {
+    let repo = shop(&sandbox!(), &format!("{NAMES}{IMAGES}"));
+    let before = names(&repo, "HEAD");
+    repo.write("deploy.toml", "nonsense");
+    assert_eq!(names(&repo, "HEAD"), before);
+}
+
+#[test]
+fn a_branch_that_brings_the_first_deploy_toml_names_its_images_itself() {
+    let sandbox = sandbox!();
+    let repo = sandbox.repository("shop");
+    repo.commit_empty("Begin");
+    repo.deploy_fails("there is no 'deploy.toml' in commit");
+    repo.branch("deploy");
+    repo.commit("deploy.toml", &format!("{NAMES}{IMAGES}"), "Deploy");
+    assert!(names(&repo, "deploy").starts_with("littleman-co/shop-nginx:"));
+}
+
+#[test]
+fn what_cannot_be_named_is_an_error() {
+    let sandbox = sandbox!();
+    let repo = shop(&sandbox, &format!("{NAMES}hash-lenght = 9\n"));
+    repo.deploy_fails("did you mean 'hash-length'?");
+    repo.commit("deploy.toml", &format!("{NAMES}{IMAGES}").replace("\"nginx\"", "\"Nginx\""), "Shout");
+    repo.deploy_fails("upper-case");
+    let missing = repo.try_deploy("deploy-build", &["--print-names", "$(touch x)"]);
+    missing.code_is(128).stderr_contains("there is no commit '$(touch x)'");
+    let empty = sandbox.repository("empty");
+    empty.deploy_fails("there are no commits yet");
+}
+
+trait Fails {
+    fn deploy_fails(&self, why: &str);
+}
+
+impl Fails for Repo {
+    #[track_caller]
+    fn deploy_fails(&self, why: &str) {
+        self.try_deploy("deploy-build", &["--print-names"]).code_is(128).stdout_is("").stderr_contains(why);
+    }
+}

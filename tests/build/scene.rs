@@ -1,0 +1,119 @@
+//! Shops whose images are built.
+
+use std::fs;
+use std::path::PathBuf;
+
+use git_deploy_testkit::registry::Registry;
+use git_deploy_testkit::shop::WEB;
+use git_deploy_testkit::{Output, Repo, Sandbox};
+
+pub(crate) const NAMES: &str =
+    "[image-name]\ncontainer-namespace = \"littleman-co\"\nproject-namespace = \"shop\"\n";
+
+/// The names of a commit's images.
+pub(crate) fn names(repo: &Repo, commit: &str) -> String {
+    repo.deploy("deploy-build", &["--print-names", commit]).stdout
+}
+
+/// A shop with one image, `web`, which is built from nothing with a file of the commit, and buildah's own place for it.
+pub(crate) struct Builds {
+    pub(crate) repo: Repo,
+    pub(crate) store: PathBuf,
+}
+
+impl Builds {
+    pub(crate) fn new(sandbox: &Sandbox, registry: &Registry, name: &str) -> Builds {
+        let store = sandbox.root().join(format!("{name}-store"));
+        fs::create_dir_all(store.join("tmp")).expect("a folder");
+        let configuration = format!(
+            "[storage]\ndriver = \"vfs\"\ngraphroot = \"{0}/graph\"\nrunroot = \"{0}/run\"\n",
+            store.display()
+        );
+        fs::write(store.join("storage.conf"), configuration).expect("a file");
+        fs::write(store.join("registries.conf"), "").expect("a file");
+        fs::write(store.join("auth.json"), "{}").expect("a file");
+        let repo = sandbox.repository(name);
+        let address = format!("[registry]\naddress = \"{}\"\n", registry.address());
+        let images = "[[image]]\nname = \"web\"\ncontext = \"web\"\n";
+        let files = [
+            ("deploy.toml", format!("{NAMES}{address}{images}")),
+            ("web/Containerfile", "FROM scratch\nCOPY index.html /\n".to_owned()),
+            ("web/index.html", "hello\n".to_owned()),
+        ];
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+        repo.commit_files(&files, "Begin");
+        Builds { repo, store }
+    }
+
+    pub(crate) fn build(&self, arguments: &[&str]) -> Output {
+        self.run("deploy-build", arguments)
+    }
+
+    /// A branch that is ready to be deployed.
+    pub(crate) fn branch(&self, name: &str, path: &str, text: &str) -> String {
+        self.repo.git(&["switch", "--quiet", "-c", name, "master"]);
+        let id = self.repo.commit(path, text, &format!("Change {path}"));
+        self.repo.git(&["switch", "--quiet", "master"]);
+        self.repo.deploy("deploy-state", &["set", "deployable", name]);
+        id
+    }
+
+    /// All that the rendered branch holds.
+    pub(crate) fn rendered(&self) -> String {
+        let files = self.repo.git(&["ls-tree", "-r", "--name-only", "rendered/demo"]).stdout;
+        files.lines().map(|file| self.repo.git(&["show", &format!("rendered/demo:{file}")]).stdout).collect()
+    }
+
+    pub(crate) fn run(&self, command: &str, arguments: &[&str]) -> Output {
+        let run = self.repo.command("git").arg(command).args(arguments);
+        run.env("CONTAINERS_STORAGE_CONF", self.store.join("storage.conf"))
+            .env("CONTAINERS_REGISTRIES_CONF", self.store.join("registries.conf"))
+            .env("REGISTRY_AUTH_FILE", self.store.join("auth.json"))
+            .env("TMPDIR", self.store.join("tmp"))
+            .output()
+    }
+
+    /// Nothing of the commit's files is left lying about.
+    #[track_caller]
+    pub(crate) fn is_tidy(&self) {
+        let left: Vec<_> = fs::read_dir(self.store.join("tmp")).expect("a folder").flatten().collect();
+        let left: Vec<_> = left.iter().map(fs::DirEntry::file_name).collect();
+        assert!(left.iter().all(|name| !name.to_string_lossy().starts_with("git-deploy")), "{left:?}");
+    }
+}
+
+/// The same with an environment whose manifests name the image, and that git alone is enough for.
+pub(crate) fn deployable(sandbox: &Sandbox, registry: &Registry) -> Builds {
+    let builds = Builds::new(sandbox, registry, "shop");
+    let text = fs::read_to_string(builds.repo.path().join("deploy.toml")).expect("it is there");
+    let environment =
+        "[environment.demo]\nkind = \"rendered\"\nbranch = \"rendered/demo\"\nmanifests = [\"deploy\"]\n";
+    let image = format!("{}/littleman-co/shop-web:any", registry.address());
+    let files = [
+        ("deploy.toml", format!("{text}{environment}")),
+        ("deploy/web.yaml", WEB.replace("littleman-co/shop-web:any", &image)),
+    ];
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    builds.repo.commit_files(&files, "Deploy");
+    builds
+}
+
+/// A registry, where there are one and buildah.
+macro_rules! registry {
+    () => {
+        match git_deploy_testkit::registry::Registry::plain().start() {
+            Ok(_) if !$crate::scene::on_path("buildah") => {
+                git_deploy_testkit::skip!("buildah is not installed")
+            }
+            Ok(registry) => registry,
+            Err(missing) => git_deploy_testkit::skip!(&missing.to_string()),
+        }
+    };
+}
+
+pub(crate) fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+pub(crate) use registry;
