@@ -3,97 +3,33 @@
 //! What an image is called is known before it is built, and a name never means anything else: so what is there already is
 //! not built again, and what is there and was made of something else is never replaced.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+mod error;
+mod known;
+
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
 use git_deploy_core::config::deploy_toml::{DeployToml, Registry};
-use git_deploy_core::config::{ConfigError, DEPLOY_TOML, Settings, deploy_toml_of};
-use git_deploy_core::deployment::{Failure, Step};
-use git_deploy_core::environment::{Images, Pulse};
-use git_deploy_core::git::export::{ExportError, Outside, within};
+use git_deploy_core::config::{Settings, deploy_toml_of};
+use git_deploy_core::git::Repository;
+use git_deploy_core::git::export::within;
 use git_deploy_core::git::notes::{NotesEdit, NotesError};
-use git_deploy_core::git::{GitError, Repository};
 use git_deploy_core::ids::CommitId;
 use git_deploy_core::ops::Observer;
-use git_deploy_image::builder::{Build, BuildError, Builder, Built, NoBuilder, Tool, Watch};
-use git_deploy_image::registry::{Existing, Registries, RegistryError};
-use git_deploy_image::run::{Line, Program, RunError};
-use git_deploy_image::steps::{self, StepError, StepLine, StepsPlan};
-use git_deploy_image::{Cause, Digest, ImageName, Insecure, NameError};
+use git_deploy_image::builder::{Build, Builder, Built, Tool, Watch};
+use git_deploy_image::registry::{Existing, Registries};
+use git_deploy_image::run::{Line, Program};
+use git_deploy_image::steps::{self, StepLine, StepsPlan};
+use git_deploy_image::{Digest, ImageName, Insecure};
 
 use crate::images::{self, CommitImage};
 
+pub use error::Error;
+pub use known::Known;
+
 /// How long each step, build and push may take: more than any that gets on, and less than a night.
 const TIME_LIMIT: Duration = Duration::from_secs(3600);
-
-/// Why the images of a commit were not made.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The commit has no `deploy.toml`.
-    #[error("there is no '{DEPLOY_TOML}' in commit '{0}'")]
-    NoDeployToml(String),
-    /// Nothing says how the images are called.
-    #[error("the images of commit '{0}' have no name")]
-    NoNames(String),
-    /// A step of the build, or its environment file.
-    #[error(transparent)]
-    Steps(#[from] StepError),
-    /// The environment file is not in the commit's tree.
-    #[error("environment file: {0}")]
-    EnvFile(#[source] Outside),
-    /// The name is taken by something else.
-    #[error("'{name}' is there already and was not made from commit '{commit}', but from {}", from.as_deref().unwrap_or("something that does not say what"))]
-    Taken {
-        /// The image's name.
-        name: String,
-        /// The commit that has it now.
-        commit: String,
-        /// What it was made from, if it says so.
-        from: Option<String>,
-    },
-    /// The parts of the name make none.
-    #[error(transparent)]
-    Name(#[from] NameError),
-    /// The configuration cannot be used.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// Git failed.
-    #[error(transparent)]
-    Git(#[from] GitError),
-    /// The commit's files could not be written down.
-    #[error(transparent)]
-    Export(#[from] ExportError),
-    /// No program builds images.
-    #[error(transparent)]
-    NoBuilder(#[from] NoBuilder),
-    /// An image was not built, or not pushed.
-    #[error(transparent)]
-    Build(#[from] BuildError),
-    /// The registry does not say what it has.
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
-    /// The program that brings an image into the cluster failed.
-    #[error("cannot load image '{image}': {error}")]
-    Load {
-        /// The image's name.
-        image: String,
-        /// Why.
-        #[source]
-        error: RunError,
-    },
-    /// The digests could not be written into the note.
-    #[error(transparent)]
-    Notes(#[from] NotesError),
-    /// There is no room for the commit's files.
-    #[error("cannot make a temporary directory: {0}")]
-    Temporary(#[source] std::io::Error),
-    /// It was asked to stop.
-    #[error("it was stopped")]
-    Cancelled,
-}
 
 /// Whether an image had to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -427,109 +363,4 @@ fn committed_at(committer: &[u8]) -> i64 {
     let mut words = committer.rsplit(|byte| *byte == b' ');
     let seconds = words.nth(1).and_then(|word| std::str::from_utf8(word).ok());
     seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or_default()
-}
-
-impl Error {
-    /// Whose fault it is, where that is known.
-    #[must_use]
-    pub fn cause(&self) -> Option<Cause> {
-        match self {
-            Self::Build(error) => Some(error.cause()),
-            Self::Registry(error) => Some(error.cause()),
-            Self::Steps(StepError::Scratch(_)) => Some(Cause::Setup),
-            Self::Steps(_) | Self::EnvFile(_) | Self::Taken { .. } => Some(Cause::Commit),
-            _ => None,
-        }
-    }
-
-    /// What to do about it, where that can be said.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::NoDeployToml(_) => Some("write one with: git deploy-init".to_owned()),
-            Self::NoNames(_) => Some(format!("add a section [image-name] to '{DEPLOY_TOML}'")),
-            Self::Taken { .. } => {
-                Some("take the image away, or make 'hash-length' on base longer".to_owned())
-            }
-            Self::Build(error) => error.hint(),
-            Self::NoBuilder(error) => error.hint().map(str::to_owned),
-            Self::Registry(error) => error.hint(),
-            _ => None,
-        }
-    }
-}
-
-/// The images of the commits that a run has to do with, found or made once.
-pub struct Known<'o> {
-    observer: &'o dyn Observer,
-    found: RefCell<HashMap<CommitId, Vec<Image>>>,
-}
-
-impl<'o> Known<'o> {
-    /// Of none yet.
-    pub fn new(observer: &'o dyn Observer) -> Self {
-        Self { observer, found: RefCell::default() }
-    }
-
-    /// Finds, or makes, the images of a commit. Nothing where base does not say where they go: then they come from elsewhere.
-    ///
-    /// # Errors
-    /// When they cannot be made.
-    pub fn prepare(
-        &self,
-        repository: &Repository,
-        base: &DeployToml,
-        commit: CommitId,
-        wanted: Images,
-        pulse: &dyn Pulse,
-    ) -> Result<(), Failure> {
-        let goes_somewhere = base.registry.address.is_some() || base.registry.load.is_some();
-        if !goes_somewhere || self.found.borrow().contains_key(&commit) {
-            return Ok(());
-        }
-        let tell = |image: &str, line: &str| self.observer.step(image, &format!("| {line}"));
-        let cancelled = || !pulse.beat();
-        let maker =
-            Maker { repository, builder: None, observer: self.observer, tell: &tell, cancelled: &cancelled };
-        let plan = Plan::of(repository, commit).map_err(Error::into_failure)?;
-        let found = match wanted {
-            Images::Made => maker.make(&plan).map_err(Error::into_failure)?,
-            Images::Named => match maker.find(&plan) {
-                Ok(found) => found,
-                Err(error) => {
-                    self.observer.warn(&format!("images are compared without their digests: {error}"));
-                    Vec::new()
-                }
-            },
-        };
-        self.found.borrow_mut().insert(commit, found);
-        Ok(())
-    }
-
-    /// The digest of an image of a commit, if it is known.
-    pub fn digest(&self, commit: CommitId, name: &ImageName) -> Option<Digest> {
-        self.found.borrow().get(&commit)?.iter().find(|image| image.name == *name)?.digest.clone()
-    }
-}
-
-impl Error {
-    /// The same for a deployment, which needs to know whose fault it is.
-    fn into_failure(self) -> Failure {
-        let hint = self.hint();
-        let failure = match self.cause() {
-            Some(Cause::Commit) => Failure::of_branch(Step::Build, self.to_string()),
-            Some(Cause::Passing) => Failure::of_nobody(Step::Build, self.to_string()),
-            Some(Cause::Setup) => Failure::of_nobody(Step::Build, self.to_string()).fatal(),
-            None => match self {
-                Self::NoDeployToml(_) | Self::NoNames(_) | Self::Name(_) | Self::Config(_) => {
-                    Failure::of_branch(Step::Build, self.to_string())
-                }
-                Self::NoBuilder(_) | Self::Load { .. } => {
-                    Failure::of_nobody(Step::Build, self.to_string()).fatal()
-                }
-                _ => Failure::of_nobody(Step::Build, self.to_string()),
-            },
-        };
-        failure.hint(hint)
-    }
 }

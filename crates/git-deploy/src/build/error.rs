@@ -1,0 +1,130 @@
+//! Why there are no images of a commit, and whose fault that is.
+
+use git_deploy_core::config::{ConfigError, DEPLOY_TOML};
+use git_deploy_core::deployment::{Failure, Step};
+use git_deploy_core::git::GitError;
+use git_deploy_core::git::export::{ExportError, Outside};
+use git_deploy_core::git::notes::NotesError;
+use git_deploy_image::builder::{BuildError, NoBuilder};
+use git_deploy_image::registry::RegistryError;
+use git_deploy_image::run::RunError;
+use git_deploy_image::steps::StepError;
+use git_deploy_image::{Cause, NameError};
+
+/// Why the images of a commit were not made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The commit has no `deploy.toml`.
+    #[error("there is no '{DEPLOY_TOML}' in commit '{0}'")]
+    NoDeployToml(String),
+    /// Nothing says how the images are called.
+    #[error("the images of commit '{0}' have no name")]
+    NoNames(String),
+    /// A step of the build, or its environment file.
+    #[error(transparent)]
+    Steps(#[from] StepError),
+    /// The environment file is not in the commit's tree.
+    #[error("environment file: {0}")]
+    EnvFile(#[source] Outside),
+    /// The name is taken by something else.
+    #[error("'{name}' is there already and was not made from commit '{commit}', but from {}", from.as_deref().unwrap_or("something that does not say what"))]
+    Taken {
+        /// The image's name.
+        name: String,
+        /// The commit that has it now.
+        commit: String,
+        /// What it was made from, if it says so.
+        from: Option<String>,
+    },
+    /// The parts of the name make none.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The commit's files could not be written down.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// No program builds images.
+    #[error(transparent)]
+    NoBuilder(#[from] NoBuilder),
+    /// An image was not built, or not pushed.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The registry does not say what it has.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The program that brings an image into the cluster failed.
+    #[error("cannot load image '{image}': {error}")]
+    Load {
+        /// The image's name.
+        image: String,
+        /// Why.
+        #[source]
+        error: RunError,
+    },
+    /// The digests could not be written into the note.
+    #[error(transparent)]
+    Notes(#[from] NotesError),
+    /// There is no room for the commit's files.
+    #[error("cannot make a temporary directory: {0}")]
+    Temporary(#[source] std::io::Error),
+    /// It was asked to stop.
+    #[error("it was stopped")]
+    Cancelled,
+}
+
+impl Error {
+    /// Whose fault it is, where that is known.
+    #[must_use]
+    pub fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::Build(error) => Some(error.cause()),
+            Self::Registry(error) => Some(error.cause()),
+            Self::Steps(StepError::Scratch(_)) => Some(Cause::Setup),
+            Self::Steps(_) | Self::EnvFile(_) | Self::Taken { .. } => Some(Cause::Commit),
+            _ => None,
+        }
+    }
+
+    /// What to do about it, where that can be said.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoDeployToml(_) => Some("write one with: git deploy-init".to_owned()),
+            Self::NoNames(_) => Some(format!("add a section [image-name] to '{DEPLOY_TOML}'")),
+            Self::Taken { .. } => {
+                Some("take the image away, or make 'hash-length' on base longer".to_owned())
+            }
+            Self::Build(error) => error.hint(),
+            Self::NoBuilder(error) => error.hint().map(str::to_owned),
+            Self::Registry(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
+impl Error {
+    /// The same for a deployment, which needs to know whose fault it is.
+    pub(super) fn into_failure(self) -> Failure {
+        let hint = self.hint();
+        let failure = match self.cause() {
+            Some(Cause::Commit) => Failure::of_branch(Step::Build, self.to_string()),
+            Some(Cause::Passing) => Failure::of_nobody(Step::Build, self.to_string()),
+            Some(Cause::Setup) => Failure::of_nobody(Step::Build, self.to_string()).fatal(),
+            None => match self {
+                Self::NoDeployToml(_) | Self::NoNames(_) | Self::Name(_) | Self::Config(_) => {
+                    Failure::of_branch(Step::Build, self.to_string())
+                }
+                Self::NoBuilder(_) | Self::Load { .. } => {
+                    Failure::of_nobody(Step::Build, self.to_string()).fatal()
+                }
+                _ => Failure::of_nobody(Step::Build, self.to_string()),
+            },
+        };
+        failure.hint(hint)
+    }
+}

@@ -1,0 +1,67 @@
+//! The images of what is deployed.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use git_deploy_core::config::deploy_toml::DeployToml;
+use git_deploy_core::deployment::Failure;
+use git_deploy_core::environment::{Images, Pulse};
+use git_deploy_core::git::Repository;
+use git_deploy_core::ids::CommitId;
+use git_deploy_core::ops::Observer;
+use git_deploy_image::{Digest, ImageName};
+
+use super::{Error, Image, Maker, Plan};
+
+/// The images of the commits that a run has to do with, found or made once.
+pub struct Known<'o> {
+    observer: &'o dyn Observer,
+    found: RefCell<HashMap<CommitId, Vec<Image>>>,
+}
+
+impl<'o> Known<'o> {
+    /// Of none yet.
+    pub fn new(observer: &'o dyn Observer) -> Self {
+        Self { observer, found: RefCell::default() }
+    }
+
+    /// Finds, or makes, the images of a commit. Nothing where base does not say where they go: then they come from elsewhere.
+    ///
+    /// # Errors
+    /// When they cannot be made.
+    pub fn prepare(
+        &self,
+        repository: &Repository,
+        base: &DeployToml,
+        commit: CommitId,
+        wanted: Images,
+        pulse: &dyn Pulse,
+    ) -> Result<(), Failure> {
+        let goes_somewhere = base.registry.address.is_some() || base.registry.load.is_some();
+        if !goes_somewhere || self.found.borrow().contains_key(&commit) {
+            return Ok(());
+        }
+        let tell = |image: &str, line: &str| self.observer.step(image, &format!("| {line}"));
+        let cancelled = || !pulse.beat();
+        let maker =
+            Maker { repository, builder: None, observer: self.observer, tell: &tell, cancelled: &cancelled };
+        let plan = Plan::of(repository, commit).map_err(Error::into_failure)?;
+        let found = match wanted {
+            Images::Made => maker.make(&plan).map_err(Error::into_failure)?,
+            Images::Named => match maker.find(&plan) {
+                Ok(found) => found,
+                Err(error) => {
+                    self.observer.warn(&format!("images are compared without their digests: {error}"));
+                    Vec::new()
+                }
+            },
+        };
+        self.found.borrow_mut().insert(commit, found);
+        Ok(())
+    }
+
+    /// The digest of an image of a commit, if it is known.
+    pub fn digest(&self, commit: CommitId, name: &ImageName) -> Option<Digest> {
+        self.found.borrow().get(&commit)?.iter().find(|image| image.name == *name)?.digest.clone()
+    }
+}
