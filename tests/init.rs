@@ -487,3 +487,30 @@ fn what_cannot_be_written_is_one_clear_error() {
     repo.try_deploy("deploy-init", &[]).code_is(128).stderr_contains("fatal: cannot use '");
     assert_eq!(before, files(repo.path()));
 }
+
+#[test]
+fn where_the_sources_are_is_taken_from_the_remote_without_credentials() {
+    let sandbox = sandbox!();
+    for (name, url, source) in [
+        ("https", "https://ada:secret@git.example.org/team/shop", "https://git.example.org/team/shop"),
+        ("ssh", "git@git.example.org:team/shop.git", "https://git.example.org/team/shop"),
+    ] {
+        let repo = sandbox.repository(name);
+        repo.commit("a", "a\n", "Begin");
+        repo.git(&["remote", "add", "origin", url]);
+        repo.deploy("deploy-init", &[]);
+        let text = repo.read("deploy.toml");
+        assert!(
+            text.contains("\n[build]\n") && text.contains(&format!("\nsource = \"{source}\"\n")),
+            "{text}"
+        );
+        assert!(!text.contains("secret"), "{text}");
+        repo.deploy("deploy-init", &[]).stdout_contains("nothing to do");
+        assert_eq!(repo.read("deploy.toml"), text);
+    }
+    let repo = sandbox.repository("local");
+    repo.commit("a", "a\n", "Begin");
+    repo.git(&["remote", "add", "origin", sandbox.root().to_str().expect("UTF-8")]);
+    repo.deploy("deploy-init", &[]);
+    assert!(repo.read("deploy.toml").contains("\n#source = "));
+}

@@ -2,6 +2,7 @@
 //! registry.
 
 mod deployments;
+mod labels;
 mod making;
 mod names;
 mod scene;

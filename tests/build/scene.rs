@@ -49,6 +49,24 @@ impl Builds {
         self.run("deploy-build", arguments)
     }
 
+    /// Commits a file that is made of what it was.
+    pub(crate) fn change(&self, path: &str, change: impl FnOnce(String) -> String) -> String {
+        let text = self.repo.git(&["show", &format!("HEAD:{path}")]).stdout;
+        self.repo.commit(path, &change(text), &format!("Change {path}"))
+    }
+
+    /// The labels of an image that the registry has, by the line that `--porcelain` printed.
+    pub(crate) fn labels(&self, registry: &Registry, line: &str) -> serde_json::Value {
+        let blob = |digest: &str| {
+            let digest = digest.trim_start_matches("sha256:");
+            let path = format!("docker/registry/v2/blobs/sha256/{}/{digest}/data", &digest[..2]);
+            let bytes = fs::read(registry.storage().join(path)).expect("the registry has it");
+            serde_json::from_slice::<serde_json::Value>(&bytes).expect("JSON")
+        };
+        let manifest = blob(line.rsplit(' ').next().unwrap_or_default());
+        blob(manifest["config"]["digest"].as_str().expect("a digest"))["config"]["Labels"].clone()
+    }
+
     /// A branch that is ready to be deployed.
     pub(crate) fn branch(&self, name: &str, path: &str, text: &str) -> String {
         self.repo.git(&["switch", "--quiet", "-c", name, "master"]);

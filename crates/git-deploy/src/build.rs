@@ -247,7 +247,7 @@ impl Maker<'_> {
             tree: tree.to_owned(),
             context: image.context.as_str().into(),
             commit: plan.commit.to_string(),
-            source: None,
+            source: plan.own.build.source.clone(),
             committed_at: committed_at(&self.repository.commit(plan.commit)?.committer),
             labels: Vec::new(),
             arguments: arguments.to_vec(),

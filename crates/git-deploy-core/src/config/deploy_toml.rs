@@ -143,6 +143,9 @@ pub struct Build {
     pub env_file: Option<TreePath>,
     /// Command lines, in order; the first that fails ends the build.
     pub steps: Vec<String>,
+    /// Where the sources can be found, as the images say it: a URL without anybody's credentials. It stands here because the
+    /// remotes of a clone differ, and the image of a commit must not.
+    pub source: Option<String>,
 }
 
 /// `[[image]]`: one image to build.

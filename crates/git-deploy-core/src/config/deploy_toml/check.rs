@@ -59,7 +59,28 @@ fn build(raw: RawBuild, locator: &Locator<'_>) -> Checked<Build> {
     Ok(Build {
         env_file: raw.env_file.map(|path| tree_path("env-file", &path, locator)).transpose()?,
         steps: raw.steps.into_iter().map(|step| not_empty("step", step, locator)).collect::<Checked<_>>()?,
+        source: raw.source.map(|url| source(url, locator)).transpose()?,
     })
+}
+
+fn source(url: Text, locator: &Locator<'_>) -> Checked<String> {
+    const NO_URL: &str = "must be a URL such as 'https://git.example.org/shop'";
+    const CREDENTIALS: &str = "must name neither user nor password: everybody who has the image can read it";
+    let (scheme, rest) = url.get_ref().split_once("://").unwrap_or_default();
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if let Some((user, _)) = host.rsplit_once('@') {
+        // Nor is the password for whoever reads the error.
+        let shown = url.get_ref().replacen(user, "***", 1);
+        return Err(locator.error(url.span(), Problem::invalid("source", shown, CREDENTIALS)));
+    }
+    let is_plain = rest.chars().all(|c| c.is_ascii_graphic() && !"\"<>\\^`{|}".contains(c));
+    if is_scheme && is_plain && !host.is_empty() {
+        Ok(url.into_inner())
+    } else {
+        Err(refuse("source", &url, NO_URL, locator))
+    }
 }
 
 fn images(raw: Vec<RawImage>, locator: &Locator<'_>) -> Checked<Vec<Image>> {

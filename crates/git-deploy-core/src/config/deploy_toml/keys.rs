@@ -57,7 +57,8 @@ static IMAGE_NAME: [Key; 3] = [
     optional("hash-length", Shape::Number),
 ];
 
-static BUILD: [Key; 2] = [optional("env-file", Shape::Text), optional("steps", Shape::Texts)];
+static BUILD: [Key; 3] =
+    [optional("env-file", Shape::Text), optional("steps", Shape::Texts), optional("source", Shape::Text)];
 
 static IMAGE: [Key; 2] = [required("name", Shape::Text), required("context", Shape::Text)];
 

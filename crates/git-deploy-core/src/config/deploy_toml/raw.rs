@@ -37,6 +37,7 @@ pub(super) struct RawImageName {
 pub(super) struct RawBuild {
     pub(super) env_file: Option<Text>,
     pub(super) steps: Vec<Text>,
+    pub(super) source: Option<Text>,
 }
 
 #[derive(Deserialize)]

@@ -460,3 +460,29 @@ fn a_number_too_large_to_hold_is_an_error_with_its_place() {
     let error = error_of(text);
     assert!(error.starts_with("deploy.toml:4:15: invalid"), "{error}");
 }
+
+#[test]
+fn a_source_is_a_url_that_everybody_may_see() {
+    let parse = |url: &str| DeployToml::parse(&format!("[build]\nsource = \"{url}\"\n"));
+    for url in ["https://git.example.org/shop", "ssh://git.example.org:22/a@b", "http://[::1]/shop.git?x=1#y"]
+    {
+        assert_eq!(parse(url).unwrap().build.source.as_deref(), Some(url));
+    }
+    for url in [
+        "",
+        "shop",
+        "https://",
+        "https:///shop",
+        "h t://x/y",
+        "https://x/a b",
+        "https://x/\\u0007",
+        "https://é/",
+    ] {
+        let error = parse(url).unwrap_err();
+        assert!(error.to_string().contains("must be a URL such as"), "{url}: {error}");
+        assert_eq!((error.line, error.column), (2, 10), "{url}");
+    }
+    let error = parse("https://ada:s3cret@git.example.org/shop").unwrap_err().to_string();
+    assert!(error.contains("neither user nor password") && error.contains("***@git.example.org"), "{error}");
+    assert!(!error.contains("s3cret") && !error.contains("ada"), "{error}");
+}

@@ -7,6 +7,7 @@ mod base;
 mod hooks;
 mod record;
 mod remove;
+mod source;
 mod template;
 
 use std::path::{Path, PathBuf};
@@ -180,7 +181,8 @@ fn plan_files(
         plan.steps.push(Step::OnBase(DEPLOY_TOML.to_owned(), settings.base.clone()));
     } else {
         let length = template::hash_length(repository.object_count()?, repository.is_shallow());
-        plan_file(&top, DEPLOY_TOML, template::deploy_toml(length), record, plan)?;
+        let source = source_of(repository, settings)?;
+        plan_file(&top, DEPLOY_TOML, template::deploy_toml(length, source.as_deref()), record, plan)?;
     }
     // A project that has manifests already has nothing to begin with.
     let (folder, file) = STARTER;
@@ -190,6 +192,14 @@ fn plan_files(
         plan_file(&top, file, template::STARTER.to_owned(), record, plan)?;
     }
     Ok(())
+}
+
+/// Where the remote that counts shows its files to everybody, as far as its URL says that.
+fn source_of(repository: &Repository, settings: &Settings) -> Result<Option<String>, InitError> {
+    let Some(tracking) = &settings.remote else { return Ok(None) };
+    // Of several the first is the one that is fetched from.
+    let urls = repository.config_all(&format!("remote.{}.url", tracking.remote()))?;
+    Ok(urls.first().and_then(|url| source::of_remote(url)))
 }
 
 fn plan_file(

@@ -5,9 +5,12 @@ pub(super) const STARTER: &str = include_str!("starter.yaml");
 
 const DEPLOY_TOML: &str = include_str!("deploy.toml");
 
-/// The `deploy.toml` that a project begins with.
-pub(super) fn deploy_toml(hash_length: u8) -> String {
-    DEPLOY_TOML.replace("{hash-length}", &hash_length.to_string())
+/// The `deploy.toml` that a project begins with, with where its sources are, if that is known.
+pub(super) fn deploy_toml(hash_length: u8, source: Option<&str>) -> String {
+    DEPLOY_TOML
+        .replace("{hash-length}", &hash_length.to_string())
+        .replace("{#}", if source.is_some() { "" } else { "#" })
+        .replace("{source}", source.unwrap_or("https://git.example.org/shop"))
 }
 
 /// As many digits as git abbreviates ids to in a repository of so many objects: half of the bits that count them, in
@@ -26,36 +29,51 @@ mod tests {
 
     #[test]
     fn what_is_active_is_what_there_is_without_it() {
-        assert_eq!(DeployToml::parse(&deploy_toml(7)).unwrap(), DeployToml::parse("").unwrap());
+        assert_eq!(DeployToml::parse(&deploy_toml(7, None)).unwrap(), DeployToml::parse("").unwrap());
+    }
+
+    #[test]
+    fn where_the_sources_are_is_active_where_it_is_known() {
+        let written = DeployToml::parse(&deploy_toml(7, Some("https://example.org/shop"))).unwrap();
+        assert_eq!(written.build.source.as_deref(), Some("https://example.org/shop"));
+        assert!(written.build.steps.is_empty() && written.build.env_file.is_none());
     }
 
     #[test]
     fn the_examples_are_right_too_and_name_every_key() {
         let is_example = |line: &&str| line.starts_with('#') && !line.starts_with("# ") && *line != "#";
         let uncomment = |line| if is_example(&line) { &line[1..] } else { line };
-        let text = deploy_toml(9).lines().map(uncomment).collect::<Vec<_>>().join("\n");
+        let text = deploy_toml(9, None).lines().map(uncomment).collect::<Vec<_>>().join("\n");
         let parsed = DeployToml::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert_eq!(parsed.image_name.as_ref().map(|name| name.hash_length), Some(9));
         assert_eq!(parsed.environments().len(), 3);
         assert_eq!(parsed.landing_environment().name.as_str(), "production");
-        for key in
-            ["env-file", "steps", "context", "address", "load", "committer", "trust-branches", "assets"]
-                .into_iter()
-                .chain([
-                    "kind",
-                    "kube-namespace",
-                    "render",
-                    "after",
-                    "prune",
-                    "timeout",
-                    "crash-grace",
-                    "first-failure",
-                    "config-hash",
-                    "allow-kinds",
-                    "allow-namespaces",
-                    "gate",
-                ])
-        {
+        for key in [
+            "env-file",
+            "steps",
+            "source",
+            "context",
+            "address",
+            "load",
+            "committer",
+            "trust-branches",
+            "assets",
+        ]
+        .into_iter()
+        .chain([
+            "kind",
+            "kube-namespace",
+            "render",
+            "after",
+            "prune",
+            "timeout",
+            "crash-grace",
+            "first-failure",
+            "config-hash",
+            "allow-kinds",
+            "allow-namespaces",
+            "gate",
+        ]) {
             assert!(text.contains(key), "{key}");
         }
     }

@@ -1,0 +1,39 @@
+//! What an image says of itself.
+
+use git_deploy_testkit::sandbox;
+
+use crate::scene::{Builds, registry};
+
+const SOURCE: &str = "[build]\nsource = \"https://git.example.org/littleman-co/shop\"\n";
+
+#[test]
+fn an_image_says_which_commit_it_was_made_of_where_its_sources_are_and_when_they_were_committed() {
+    let registry = registry!();
+    let builds = Builds::new(&sandbox!(), &registry, "shop");
+    builds.repo.git(&["remote", "add", "origin", "https://ada:secret@elsewhere.example.org/shop"]);
+    builds.change("deploy.toml", |text| format!("{text}{SOURCE}"));
+    let output = builds.build(&["--porcelain"]);
+    let labels = builds.labels(&registry, output.success().line());
+    let label = |name: &str| labels[format!("org.opencontainers.image.{name}")].as_str().map(str::to_owned);
+    assert_eq!(label("revision").as_deref(), Some(builds.repo.id("HEAD").as_str()), "{labels}");
+    assert_eq!(label("source").as_deref(), Some("https://git.example.org/littleman-co/shop"), "{labels}");
+    let seconds = builds.repo.git(&["log", "-1", "--format=%cd", "--date=format-local:%Y-%m-%dT%H:%M:%SZ"]);
+    assert_eq!(label("created").as_deref(), Some(seconds.line()), "{labels}");
+}
+
+#[test]
+fn where_the_sources_are_is_not_asked_of_the_clone() {
+    let registry = registry!();
+    let builds = Builds::new(&sandbox!(), &registry, "shop");
+    builds.repo.git(&["remote", "add", "origin", "https://git.example.org/shop"]);
+    builds.repo.set_config("deploy.remote", ".");
+    let labels = builds.labels(&registry, builds.build(&["--porcelain"]).success().line());
+    assert!(labels.get("org.opencontainers.image.source").is_none(), "{labels}");
+    builds.change("deploy.toml", |text| text + &SOURCE.replace("https://", "https://ada:secret@"));
+    builds
+        .build(&["HEAD"])
+        .code_is(128)
+        .stderr_contains("invalid source")
+        .lacks("secret")
+        .stderr_contains("neither user nor password");
+}
