@@ -3,6 +3,7 @@
 
 mod deployments;
 mod labels;
+mod limits;
 mod making;
 mod names;
 mod scene;

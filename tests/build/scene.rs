@@ -1,7 +1,7 @@
 //! Shops whose images are built.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use git_deploy_testkit::registry::Registry;
 use git_deploy_testkit::shop::WEB;
@@ -9,6 +9,9 @@ use git_deploy_testkit::{Output, Repo, Sandbox};
 
 pub(crate) const NAMES: &str =
     "[image-name]\ncontainer-namespace = \"littleman-co\"\nproject-namespace = \"shop\"\n";
+
+/// Static programs that need nothing else.
+const BUSYBOX: &str = "/bin/busybox";
 
 /// The names of a commit's images.
 pub(crate) fn names(repo: &Repo, commit: &str) -> String {
@@ -53,6 +56,17 @@ impl Builds {
     pub(crate) fn change(&self, path: &str, change: impl FnOnce(String) -> String) -> String {
         let text = self.repo.git(&["show", &format!("HEAD:{path}")]).stdout;
         self.repo.commit(path, &change(text), &format!("Change {path}"))
+    }
+
+    /// Commits static programs into the context, for images without anything else.
+    pub(crate) fn with_programs(&self, names: &[&str]) {
+        let folder = self.repo.path().join("web/bin");
+        fs::create_dir_all(&folder).expect("a folder");
+        for name in names {
+            fs::copy(BUSYBOX, folder.join(name)).expect("it was looked for");
+        }
+        self.repo.git(&["add", "web/bin"]);
+        self.repo.git(&["commit", "--quiet", "--message", "Bring programs"]);
     }
 
     /// The labels of an image that the registry has, by the line that `--porcelain` printed.
@@ -127,6 +141,11 @@ macro_rules! registry {
             Err(missing) => git_deploy_testkit::skip!(&missing.to_string()),
         }
     };
+}
+
+/// Whether [`Builds::with_programs`] can be used.
+pub(crate) fn has_programs() -> bool {
+    Path::new(BUSYBOX).is_file()
 }
 
 pub(crate) fn on_path(program: &str) -> bool {

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use git_deploy_core::config::deploy_toml::{DeployToml, Registry};
-use git_deploy_core::config::{Settings, deploy_toml_of};
+use git_deploy_core::config::{Building, ConfigError, Settings, deploy_toml_of};
 use git_deploy_core::git::Repository;
 use git_deploy_core::git::export::within;
 use git_deploy_core::git::notes::{NotesEdit, NotesError};
@@ -27,9 +27,6 @@ use crate::images::{self, CommitImage};
 
 pub use error::Error;
 pub use known::Known;
-
-/// How long each step, build and push may take: more than any that gets on, and less than a night.
-const TIME_LIMIT: Duration = Duration::from_secs(3600);
 
 /// Whether an image had to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +109,7 @@ impl Plan {
 pub struct Maker<'a> {
     /// Where the commit is.
     pub repository: &'a Repository,
-    /// The builder that the user chose.
+    /// The builder that the user chose; else it is the one that is configured, or the first that works.
     pub builder: Option<Builder>,
     /// Told what happens.
     pub observer: &'a dyn Observer,
@@ -128,6 +125,7 @@ impl Maker<'_> {
     /// # Errors
     /// With the first image that was not made. Those before it are there, and are used by the next try.
     pub fn make(&self, plan: &Plan) -> Result<Vec<Image>, Error> {
+        let building = Building::read(self.repository)?;
         let stores = Stores::of(plan);
         let mut there = Vec::new();
         let mut tool = None;
@@ -135,12 +133,12 @@ impl Maker<'_> {
             self.go_on()?;
             there.push(match plan.registry.address {
                 Some(_) => stores.in_registry(image)?,
-                None => stores.in_builder(self.tool(&mut tool)?, image)?,
+                None => stores.in_builder(self.tool(&building, &mut tool)?, image)?,
             });
         }
         if there.iter().any(Option::is_none) {
-            let tool = self.tool(&mut tool)?.clone().time_limit(TIME_LIMIT);
-            self.build_missing(plan, &stores, &tool, &mut there)?;
+            let tool = self.tool(&building, &mut tool)?;
+            self.build_missing(plan, &stores, tool, building.time_limit, &mut there)?;
         }
         let there: Vec<Image> = there.into_iter().flatten().collect();
         self.record(plan.commit, &there)?;
@@ -164,12 +162,16 @@ impl Maker<'_> {
         if (self.cancelled)() { Err(Error::Cancelled) } else { Ok(()) }
     }
 
-    fn tool<'t>(&self, found: &'t mut Option<Tool>) -> Result<&'t Tool, Error> {
+    fn tool<'t>(&self, building: &Building, found: &'t mut Option<Tool>) -> Result<&'t Tool, Error> {
         match found {
             Some(tool) => Ok(tool),
             None => {
+                let choice = match self.builder {
+                    Some(builder) => Some(builder),
+                    None => configured_builder(building)?,
+                };
                 let path = variable("PATH").unwrap_or_default();
-                Ok(found.insert(Tool::find(self.builder, &path, &[])?))
+                Ok(found.insert(Tool::find(choice, &path, &[])?.time_limit(building.time_limit)))
             }
         }
     }
@@ -179,6 +181,7 @@ impl Maker<'_> {
         plan: &Plan,
         stores: &Stores<'_>,
         tool: &Tool,
+        time_limit: Duration,
         there: &mut [Option<Image>],
     ) -> Result<(), Error> {
         let folder =
@@ -191,7 +194,7 @@ impl Maker<'_> {
             self.observer
                 .warn(&format!("submodule '{path}' is not fetched: its directory is empty in the images"));
         }
-        let arguments = self.run_steps(plan, &tree)?;
+        let arguments = self.run_steps(plan, &tree, time_limit)?;
         for (image, there) in plan.images.iter().zip(there) {
             if there.is_some() {
                 continue;
@@ -202,13 +205,18 @@ impl Maker<'_> {
                 Some(_) => self.push(stores, tool, &built, image)?,
                 None => Image { name: image.name.clone(), digest: None, made: Made::Now },
             });
-            self.load(&plan.registry, image)?;
+            self.load(&plan.registry, image, time_limit)?;
         }
         Ok(())
     }
 
     /// Runs the commit's own steps in its tree; what its environment file sets.
-    fn run_steps(&self, plan: &Plan, tree: &Path) -> Result<Vec<(String, String)>, Error> {
+    fn run_steps(
+        &self,
+        plan: &Plan,
+        tree: &Path,
+        time_limit: Duration,
+    ) -> Result<Vec<(String, String)>, Error> {
         let build = &plan.own.build;
         if build.steps.is_empty() && build.env_file.is_none() {
             return Ok(Vec::new());
@@ -222,7 +230,7 @@ impl Maker<'_> {
             env_file: env_file.as_deref(),
             steps: &build.steps,
             variables: &variables,
-            time_limit: TIME_LIMIT,
+            time_limit,
         };
         let step_of = |line: &StepLine<'_>| line.step.unwrap_or("environment file").to_owned();
         let mut tell = |line: StepLine<'_>| (self.tell)(&step_of(&line), &line.text);
@@ -272,12 +280,12 @@ impl Maker<'_> {
     }
 
     /// Brings an image from the builder's store into the cluster.
-    fn load(&self, registry: &Registry, image: &CommitImage) -> Result<(), Error> {
+    fn load(&self, registry: &Registry, image: &CommitImage, time_limit: Duration) -> Result<(), Error> {
         let Some([program, arguments @ ..]) = registry.load.as_deref() else { return Ok(()) };
         self.observer.step("Loading", &image.name.to_string());
         let name = image.name.to_string();
         let arguments = arguments.iter().map(|argument| argument.replace("{image}", &name));
-        let program = Program::new(program).args(arguments);
+        let program = Program::new(program).args(arguments).time_limit(time_limit);
         let loaded = self.watched(image, |watch| program.run(watch.cancelled, watch.tell));
         loaded.map(drop).map_err(|error| Error::Load { image: name, error })
     }
@@ -352,6 +360,16 @@ impl<'p> Stores<'p> {
 
 fn there(image: &CommitImage, digest: Option<Digest>) -> Image {
     Image { name: image.name.clone(), digest, made: Made::Before }
+}
+
+/// The builder that git's configuration names.
+fn configured_builder(building: &Building) -> Result<Option<Builder>, ConfigError> {
+    let Some(value) = &building.builder else { return Ok(None) };
+    value.parse().map(Some).map_err(|_| ConfigError::Value {
+        key: Building::BUILDER,
+        value: value.clone(),
+        wanted: "'buildah', 'podman' or 'docker'",
+    })
 }
 
 fn variable(name: &str) -> Option<OsString> {

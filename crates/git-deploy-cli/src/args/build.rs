@@ -21,7 +21,8 @@ pub struct Build {
     #[arg(long, conflicts_with_all = ["builder", "porcelain", "json"])]
     pub print_names: bool,
 
-    /// What builds: buildah, podman or docker; the first of them that is there and works if it is left out
+    /// What builds: buildah, podman or docker; if it is left out, what deploy.builder says, or the first of them that is
+    /// there and works
     #[arg(long, value_name = "program")]
     pub builder: Option<String>,
 

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+pub(super) use check::parse_duration;
 pub use error::{DeployTomlError, Problem, nearest};
 
 use error::Locator;

@@ -3,12 +3,15 @@
 //! Git's configuration says what differs from clone to clone: which remote counts, which branch is base. `deploy.toml`
 //! says what belongs to the project; it is read from base, so that a branch cannot grant itself anything.
 
+mod building;
 pub mod deploy_toml;
 
 use crate::git::push::Tracking;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, IdError, RefName};
 use deploy_toml::{DeployToml, DeployTomlError};
+
+pub use building::{Building, DEFAULT_BUILD_TIME_LIMIT};
 
 /// The name of the project's configuration at the root of a tree.
 pub const DEPLOY_TOML: &str = "deploy.toml";

@@ -8,7 +8,7 @@ use git_deploy_core::git::notes::NotesError;
 use git_deploy_image::builder::{BuildError, NoBuilder};
 use git_deploy_image::registry::RegistryError;
 use git_deploy_image::run::RunError;
-use git_deploy_image::steps::StepError;
+use git_deploy_image::steps::{EnvFileError, StepError};
 use git_deploy_image::{Cause, NameError};
 
 /// Why the images of a commit were not made.
@@ -84,8 +84,8 @@ impl Error {
         match self {
             Self::Build(error) => Some(error.cause()),
             Self::Registry(error) => Some(error.cause()),
-            Self::Steps(StepError::Scratch(_)) => Some(Cause::Setup),
-            Self::Steps(_) | Self::EnvFile(_) | Self::Taken { .. } => Some(Cause::Commit),
+            Self::Steps(error) => Some(cause_of_step(error)),
+            Self::EnvFile(_) | Self::Taken { .. } => Some(Cause::Commit),
             _ => None,
         }
     }
@@ -102,6 +102,9 @@ impl Error {
             Self::Build(error) => error.hint(),
             Self::NoBuilder(error) => error.hint().map(str::to_owned),
             Self::Registry(error) => error.hint(),
+            Self::Config(ConfigError::Value { key, .. }) => {
+                Some(format!("look where it is set: git config --show-origin --get-all {key}"))
+            }
             _ => None,
         }
     }
@@ -116,15 +119,33 @@ impl Error {
             Some(Cause::Passing) => Failure::of_nobody(Step::Build, self.to_string()),
             Some(Cause::Setup) => Failure::of_nobody(Step::Build, self.to_string()).fatal(),
             None => match self {
-                Self::NoDeployToml(_) | Self::NoNames(_) | Self::Name(_) | Self::Config(_) => {
+                Self::NoDeployToml(_)
+                | Self::NoNames(_)
+                | Self::Name(_)
+                | Self::Config(ConfigError::DeployToml { .. }) => {
                     Failure::of_branch(Step::Build, self.to_string())
                 }
-                Self::NoBuilder(_) | Self::Load { .. } => {
+                Self::NoBuilder(_) | Self::Load { .. } | Self::Config(_) => {
                     Failure::of_nobody(Step::Build, self.to_string()).fatal()
                 }
                 _ => Failure::of_nobody(Step::Build, self.to_string()),
             },
         };
         failure.hint(hint)
+    }
+}
+
+/// A step that ends by itself says something about its commit; one that was ended does not, but for one that never ends.
+fn cause_of_step(error: &StepError) -> Cause {
+    let run = match error {
+        StepError::Step { error, .. } | StepError::EnvFile(EnvFileError::Run { error, .. }) => error,
+        StepError::EnvFile(EnvFileError::Wrong { .. }) => return Cause::Commit,
+        StepError::Scratch(_) => return Cause::Setup,
+    };
+    match run {
+        RunError::Failed { status, .. } if status.code().is_none() => Cause::Passing,
+        RunError::Cancelled { .. } => Cause::Passing,
+        RunError::Start { .. } => Cause::Setup,
+        RunError::Failed { .. } | RunError::TimeLimit { .. } | RunError::TooMuch { .. } => Cause::Commit,
     }
 }
