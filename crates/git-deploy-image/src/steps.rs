@@ -39,8 +39,24 @@ use crate::run::{Program, RunError, Stream, harmless};
 
 pub use self::env_file::EnvFileError;
 
-/// What is inherited, if it is set; `LC_*` besides.
-const INHERITED: [&str; 4] = ["PATH", "LANG", "TERM", "TMPDIR"];
+/// What is inherited, if it is set; `LC_*` besides. The manual lists the same.
+const INHERITED: [&str; 14] = [
+    "PATH",
+    "LANG",
+    "LANGUAGE",
+    "TZ",
+    "TERM",
+    "TMPDIR",
+    // How to reach anything where there is a proxy; most programs know only one of the spellings.
+    "http_proxy",
+    "HTTP_PROXY",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+];
 /// What git is to leave alone.
 const OF_GIT: [(&str, &str); 4] = [
     ("GIT_CONFIG_GLOBAL", "/dev/null"),
