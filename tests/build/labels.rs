@@ -37,3 +37,23 @@ fn where_the_sources_are_is_not_asked_of_the_clone() {
         .lacks("secret")
         .stderr_contains("neither user nor password");
 }
+
+#[test]
+fn versions_and_namespaces_of_the_environment_file_are_arguments_of_the_build() {
+    let registry = registry!();
+    let builds = Builds::new(&sandbox!(), &registry, "shop");
+    let variables = "BASE_IMAGE=scratch\nNGINX_VERSION=1.27\nexport CONTAINER_NAMESPACE=littleman-co\n\
+        TITLE=\"shop $NGINX_VERSION, with blanks = and 'quotes'\"\n";
+    builds.repo.commit("build.env", variables, "Versions");
+    builds.change("deploy.toml", |text| text + "[build]\nenv-file = \"build.env\"\n");
+    let containerfile = "ARG BASE_IMAGE=nothing\nFROM $BASE_IMAGE\nARG NGINX_VERSION=0\nARG CONTAINER_NAMESPACE\n\
+        ARG TITLE\nARG MISSING=none\nCOPY index.html /\nLABEL version=\"$NGINX_VERSION\" from=\"$CONTAINER_NAMESPACE\" \\\n  \
+        title=\"$TITLE\" missing=\"$MISSING\"\n";
+    builds.change("web/Containerfile", |_| containerfile.to_owned());
+    let output = builds.build(&["--porcelain"]);
+    let labels = builds.labels(&registry, output.success().line());
+    assert_eq!(labels["version"], "1.27", "{labels}");
+    assert_eq!(labels["from"], "littleman-co", "{labels}");
+    assert_eq!(labels["title"], "shop 1.27, with blanks = and 'quotes'", "{labels}");
+    assert_eq!(labels["missing"], "none", "{labels}");
+}

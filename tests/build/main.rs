@@ -7,3 +7,4 @@ mod limits;
 mod making;
 mod names;
 mod scene;
+mod surroundings;

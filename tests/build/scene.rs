@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use git_deploy_testkit::registry::Registry;
 use git_deploy_testkit::shop::WEB;
-use git_deploy_testkit::{Output, Repo, Sandbox};
+use git_deploy_testkit::{Output, Repo, Run, Sandbox};
 
 pub(crate) const NAMES: &str =
     "[image-name]\ncontainer-namespace = \"littleman-co\"\nproject-namespace = \"shop\"\n";
@@ -97,12 +97,15 @@ impl Builds {
     }
 
     pub(crate) fn run(&self, command: &str, arguments: &[&str]) -> Output {
+        self.command(command, arguments).output()
+    }
+
+    pub(crate) fn command(&self, command: &str, arguments: &[&str]) -> Run {
         let run = self.repo.command("git").arg(command).args(arguments);
         run.env("CONTAINERS_STORAGE_CONF", self.store.join("storage.conf"))
             .env("CONTAINERS_REGISTRIES_CONF", self.store.join("registries.conf"))
             .env("REGISTRY_AUTH_FILE", self.store.join("auth.json"))
             .env("TMPDIR", self.store.join("tmp"))
-            .output()
     }
 
     /// Nothing of the commit's files is left lying about.
