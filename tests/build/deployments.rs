@@ -17,7 +17,13 @@ fn a_deployment_builds_what_is_missing_and_deploys_it_by_its_digest() {
     let rendered = builds.rendered();
     assert!(rendered.contains(&pinned), "{rendered}");
     let tag = builds.repo.git(&["cat-file", "tag", "deployment-0001"]).stdout;
+    assert_eq!(tag.matches("Image: ").count(), 1, "{tag}");
     assert!(tag.contains(&format!("Image: {pinned}\n")), "{tag}");
+    let log = builds.repo.git(&["log", "-1", "--notes=refs/notes/deploy", "master"]).stdout;
+    assert_eq!(log.matches("image: ").count(), 1, "{log}");
+    assert!(log.contains(&format!("    image: {pinned}\n")), "{log}");
+    assert!(log.contains("state: deployed\n") && log.contains("deployment: deployment-0001\n"), "{log}");
+    builds.run("deploy-log", &["-v"]).stdout_contains("deployment-0001");
     // What is compared with it is compared by its digest.
     builds.run("deploy-diff", &["login"]).code_is(0).stdout_is("");
 }
@@ -43,4 +49,19 @@ fn an_image_that_cannot_be_built_is_the_branchs_verdict_and_a_registry_that_is_a
     registry.start_again();
     builds.run("deploy", &[]).success();
     builds.is_tidy();
+}
+
+#[test]
+fn what_was_built_before_the_branch_was_rebased_is_not_said_to_be_what_was_deployed() {
+    let registry = registry!();
+    let builds = deployable(&sandbox!(), &registry);
+    let approved = builds.branch("login", "web/index.html", "login\n");
+    builds.build(&["login"]).success();
+    builds.repo.commit("other.txt", "other\n", "Something else");
+    builds.run("deploy", &["login"]).success().stderr_contains("Building");
+    let landed = builds.repo.id("master");
+    assert_ne!(landed, approved);
+    let log = builds.repo.git(&["log", "-1", "--notes=refs/notes/deploy", "master"]).stdout;
+    assert_eq!(log.matches("image: ").count(), 1, "{log}");
+    assert!(log.contains(&format!(":{}@sha256:", &landed[..7])), "{log}");
 }
