@@ -2,6 +2,7 @@
 //! registry.
 
 mod deployments;
+mod failures;
 mod labels;
 mod limits;
 mod making;

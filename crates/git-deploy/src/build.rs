@@ -5,6 +5,7 @@
 
 mod error;
 mod known;
+mod last_lines;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -27,6 +28,8 @@ use crate::images::{self, CommitImage};
 
 pub use error::Error;
 pub use known::Known;
+
+use last_lines::LastLines;
 
 /// Whether an image had to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +128,19 @@ impl Maker<'_> {
     /// # Errors
     /// With the first image that was not made. Those before it are there, and are used by the next try.
     pub fn make(&self, plan: &Plan) -> Result<Vec<Image>, Error> {
+        let heard = LastLines::default();
+        let tell = |program: &str, line: &str| {
+            heard.hear(program, line);
+            (self.tell)(program, line);
+        };
+        let made = Maker { tell: &tell, ..*self }.find_or_make(plan);
+        if matches!(made, Err(Error::Steps(_) | Error::Build(_) | Error::Load { .. })) {
+            heard.tell(self.observer);
+        }
+        made
+    }
+
+    fn find_or_make(&self, plan: &Plan) -> Result<Vec<Image>, Error> {
         let building = Building::read(self.repository)?;
         let stores = Stores::of(plan);
         let mut there = Vec::new();
@@ -232,7 +248,7 @@ impl Maker<'_> {
             variables: &variables,
             time_limit,
         };
-        let step_of = |line: &StepLine<'_>| line.step.unwrap_or("environment file").to_owned();
+        let step_of = |line: &StepLine<'_>| brief(line.step.unwrap_or("environment file"));
         let mut tell = |line: StepLine<'_>| (self.tell)(&step_of(&line), &line.text);
         self.observer.step("Preparing", &plan.commit.brief());
         let set = steps::run(&steps, self.cancelled, &mut tell)?;
@@ -360,6 +376,16 @@ impl<'p> Stores<'p> {
 
 fn there(image: &CommitImage, digest: Option<Digest>) -> Image {
     Image { name: image.name.clone(), digest, made: Made::Before }
+}
+
+/// A step as it stands in front of each line that it writes: short, and in one line.
+fn brief(step: &str) -> String {
+    const LONGEST: usize = 36;
+    let step: Vec<char> = step.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    match step.get(..LONGEST - 3) {
+        Some(begin) if step.len() > LONGEST => begin.iter().collect::<String>() + "...",
+        _ => step.into_iter().collect(),
+    }
 }
 
 /// The builder that git's configuration names.

@@ -147,8 +147,21 @@ impl Shell {
     /// Says what is being done: a verb, as in `Rebasing`, and what it is done to.
     pub fn status(&mut self, verb: impl Display, text: impl Into<Text>) {
         if !self.is_quiet() {
-            self.say(STATUS, &format!("{verb:>12} "), &text.into());
+            self.say_status(verb, &text.into());
         }
+    }
+
+    /// Says what a program wrote last that failed, to somebody who was not shown it with [`Shell::status`] while it worked.
+    pub fn wrote_last(&mut self, program: &str, lines: &[String]) {
+        let unseen = if self.is_quiet() { lines } else { &[] };
+        for line in unseen {
+            let text = format!("| {line}");
+            self.say_status(program, &text.into());
+        }
+    }
+
+    fn say_status(&mut self, verb: impl Display, text: &Text) {
+        self.say(STATUS, &format!("{verb:>12} "), text);
     }
 
     /// Says something worth knowing.

@@ -110,25 +110,43 @@ impl Error {
     }
 }
 
+/// How much of a program's line a text of one line has.
+const LONGEST: usize = 300;
+
 impl Error {
+    /// All of it in one line: with the last that was said by a program that failed. What builders said last is in their error
+    /// already.
+    #[must_use]
+    pub fn in_one_line(&self) -> String {
+        let (Self::Steps(StepError::Step { error, .. }) | Self::Load { error, .. }) = self else {
+            return self.to_string();
+        };
+        let RunError::Failed { tail, .. } = error else { return self.to_string() };
+        let Some(last) = tail.iter().map(|line| line.trim()).rfind(|line| !line.is_empty()) else {
+            return self.to_string();
+        };
+        // The end of a line is nearest to what went wrong.
+        let skipped = last.chars().count().saturating_sub(LONGEST);
+        let end: String = last.chars().skip(skipped).collect();
+        format!("{self}: {}{end}", if skipped == 0 { "" } else { "..." })
+    }
+
     /// The same for a deployment, which needs to know whose fault it is.
     pub(super) fn into_failure(self) -> Failure {
-        let hint = self.hint();
+        let (hint, said) = (self.hint(), self.in_one_line());
         let failure = match self.cause() {
-            Some(Cause::Commit) => Failure::of_branch(Step::Build, self.to_string()),
-            Some(Cause::Passing) => Failure::of_nobody(Step::Build, self.to_string()),
-            Some(Cause::Setup) => Failure::of_nobody(Step::Build, self.to_string()).fatal(),
+            Some(Cause::Commit) => Failure::of_branch(Step::Build, said),
+            Some(Cause::Passing) => Failure::of_nobody(Step::Build, said),
+            Some(Cause::Setup) => Failure::of_nobody(Step::Build, said).fatal(),
             None => match self {
                 Self::NoDeployToml(_)
                 | Self::NoNames(_)
                 | Self::Name(_)
-                | Self::Config(ConfigError::DeployToml { .. }) => {
-                    Failure::of_branch(Step::Build, self.to_string())
-                }
+                | Self::Config(ConfigError::DeployToml { .. }) => Failure::of_branch(Step::Build, said),
                 Self::NoBuilder(_) | Self::Load { .. } | Self::Config(_) => {
-                    Failure::of_nobody(Step::Build, self.to_string()).fatal()
+                    Failure::of_nobody(Step::Build, said).fatal()
                 }
-                _ => Failure::of_nobody(Step::Build, self.to_string()),
+                _ => Failure::of_nobody(Step::Build, said),
             },
         };
         failure.hint(hint)

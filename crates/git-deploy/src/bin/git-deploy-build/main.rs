@@ -89,7 +89,7 @@ fn said(error: Error) -> CommandError {
         Error::Config(error) => return error.into(),
         Error::Git(error) => return error.into(),
         Error::Notes(error) => return error.into(),
-        error => CommandError::new(exit, error),
+        error => CommandError::fatal(error.in_one_line()).at(exit),
     };
     match hint {
         Some(hint) => said.hint(hint),
@@ -107,5 +107,9 @@ impl Observer for Told<'_> {
 
     fn warn(&self, text: &str) {
         self.0.borrow_mut().warn(text);
+    }
+
+    fn wrote_last(&self, program: &str, lines: &[String]) {
+        self.0.borrow_mut().wrote_last(program, lines);
     }
 }

@@ -48,4 +48,11 @@ impl Observer for Events<'_> {
         }
         self.shell(|shell| shell.warn(text));
     }
+
+    fn wrote_last(&self, program: &str, lines: &[String]) {
+        // It is in the steps otherwise.
+        if !self.json {
+            self.shell(|shell| shell.wrote_last(program, lines));
+        }
+    }
 }
