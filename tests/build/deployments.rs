@@ -65,3 +65,52 @@ fn what_was_built_before_the_branch_was_rebased_is_not_said_to_be_what_was_deplo
     assert_eq!(log.matches("image: ").count(), 1, "{log}");
     assert!(log.contains(&format!(":{}@sha256:", &landed[..7])), "{log}");
 }
+
+#[test]
+fn without_building_each_image_that_is_missing_is_named_and_nothing_happens() {
+    let registry = registry!();
+    let builds = deployable(&sandbox!(), &registry);
+    let text = builds.repo.read("deploy.toml") + "[[image]]\nname = \"api\"\ncontext = \"web\"\n";
+    builds.branch("login", "deploy.toml", &text);
+    let commit = builds.repo.id("login");
+    let (web, api) = (builds.image("web", &commit), builds.image("api", &commit));
+    builds
+        .run("deploy", &["--no-build", "login"])
+        .code_is(75)
+        .stdout_is("")
+        .stderr_contains(&format!("images '{web}' and '{api}' are not there\n"))
+        .stderr_contains(&format!("hint: build what is missing: git deploy-build {}\n", &commit[..10]))
+        .lacks("Building");
+    assert_eq!(builds.repo.tip("refs/tags/deployment-0001"), None);
+    assert_eq!(builds.repo.deploy("deploy-state", &["get", "login"]).line(), "deployable");
+    builds.build(&[&commit[..10]]).success();
+    builds.run("deploy", &["--no-build", "login"]).success().lacks("Building");
+    assert!(builds.rendered().contains(&format!("{web}@sha256:")), "{}", builds.rendered());
+}
+
+#[test]
+fn without_a_registry_the_builders_own_store_is_where_images_are_missing() {
+    let registry = registry!();
+    let builds = deployable(&sandbox!(), &registry);
+    let address = format!("address = \"{}\"", registry.address());
+    builds.change("deploy.toml", |text| text.replace(&address, "load = [\"echo\", \"loaded\", \"{image}\"]"));
+    builds.change("deploy/web.yaml", |text| text.replace(&format!("{}/", registry.address()), ""));
+    let login = builds.branch("login", "web/index.html", "login\n");
+    let name = format!("littleman-co/shop-web:{}", &login[..7]);
+    let missing = format!("image '{name}' is not there");
+    builds.run("deploy", &["--no-build"]).code_is(75).stderr_contains(&missing);
+    builds
+        .build(&["--porcelain", "login"])
+        .success()
+        .stdout_is(&format!("built {name} -\n"))
+        .stderr_contains(&format!("| loaded {name}\n"));
+    // Whether it came into the cluster then nobody knows: it is brought there again.
+    builds
+        .build(&["login"])
+        .success()
+        .stdout_is(&format!("{name}\n"))
+        .stderr_contains(&format!("| loaded {name}\n"))
+        .lacks("Building");
+    builds.run("deploy", &["--no-build"]).success().stderr_contains(&format!("| loaded {name}\n"));
+    assert!(builds.rendered().contains(&name), "{}", builds.rendered());
+}

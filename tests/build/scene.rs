@@ -81,6 +81,13 @@ impl Builds {
         blob(manifest["config"]["digest"].as_str().expect("a digest"))["config"]["Labels"].clone()
     }
 
+    /// What a commit's image is called.
+    pub(crate) fn image(&self, container: &str, commit: &str) -> String {
+        let names = names(&self.repo, commit);
+        let name = names.lines().find(|name| name.contains(&format!("-{container}:")));
+        name.expect("there is such an image").to_owned()
+    }
+
     /// A branch that is ready to be deployed.
     pub(crate) fn branch(&self, name: &str, path: &str, text: &str) -> String {
         self.repo.git(&["switch", "--quiet", "-c", name, "master"]);

@@ -143,21 +143,51 @@ impl Maker<'_> {
     fn find_or_make(&self, plan: &Plan) -> Result<Vec<Image>, Error> {
         let building = Building::read(self.repository)?;
         let stores = Stores::of(plan);
-        let mut there = Vec::new();
         let mut tool = None;
-        for image in &plan.images {
-            self.go_on()?;
-            there.push(match plan.registry.address {
-                Some(_) => stores.in_registry(image)?,
-                None => stores.in_builder(self.tool(&building, &mut tool)?, image)?,
-            });
-        }
+        let mut there = self.look(plan, &stores, &building, &mut tool)?;
         if there.iter().any(Option::is_none) {
             let tool = self.tool(&building, &mut tool)?;
             self.build_missing(plan, &stores, tool, building.time_limit, &mut there)?;
         }
         let there: Vec<Image> = there.into_iter().flatten().collect();
+        self.load_again(plan, &there, &building)?;
         self.record(plan.commit, &there)?;
+        Ok(there)
+    }
+
+    /// Says of each image what it is, and makes none.
+    ///
+    /// # Errors
+    /// With all that are not there.
+    pub fn look_only(&self, plan: &Plan) -> Result<Vec<Image>, Error> {
+        let building = Building::read(self.repository)?;
+        let there = self.look(plan, &Stores::of(plan), &building, &mut None)?;
+        let is_missing =
+            |(image, there): (&CommitImage, &Option<Image>)| there.is_none().then(|| image.name.to_string());
+        let missing: Vec<String> = plan.images.iter().zip(&there).filter_map(is_missing).collect();
+        if !missing.is_empty() {
+            return Err(Error::Missing { names: missing, commit: plan.commit });
+        }
+        let there: Vec<Image> = there.into_iter().flatten().collect();
+        self.load_again(plan, &there, &building)?;
+        Ok(there)
+    }
+
+    fn look(
+        &self,
+        plan: &Plan,
+        stores: &Stores<'_>,
+        building: &Building,
+        tool: &mut Option<Tool>,
+    ) -> Result<Vec<Option<Image>>, Error> {
+        let mut there = Vec::new();
+        for image in &plan.images {
+            self.go_on()?;
+            there.push(match plan.registry.address {
+                Some(_) => stores.in_registry(image)?,
+                None => stores.in_builder(self.tool(building, tool)?, image)?,
+            });
+        }
         Ok(there)
     }
 
@@ -221,7 +251,7 @@ impl Maker<'_> {
                 Some(_) => self.push(stores, tool, &built, image)?,
                 None => Image { name: image.name.clone(), digest: None, made: Made::Now },
             });
-            self.load(&plan.registry, image, time_limit)?;
+            self.load(&plan.registry, &image.name, time_limit)?;
         }
         Ok(())
     }
@@ -276,7 +306,7 @@ impl Maker<'_> {
             labels: Vec::new(),
             arguments: arguments.to_vec(),
         };
-        Ok(self.watched(image, |watch| tool.build(&build, &image.name, watch))?)
+        Ok(self.watched(&image.name, |watch| tool.build(&build, &image.name, watch))?)
     }
 
     fn push(
@@ -291,23 +321,36 @@ impl Maker<'_> {
             return Ok(there);
         }
         self.observer.step("Pushing", &image.name.to_string());
-        let digest = self.watched(image, |watch| tool.push(built, &image.name, &stores.insecure, watch))?;
+        let digest =
+            self.watched(&image.name, |watch| tool.push(built, &image.name, &stores.insecure, watch))?;
         Ok(Image { name: image.name.clone(), digest: Some(digest), made: Made::Now })
     }
 
+    /// Brings what was built before into the cluster: whether it got there then nobody knows, and the cluster may be new.
+    fn load_again(&self, plan: &Plan, images: &[Image], building: &Building) -> Result<(), Error> {
+        if plan.registry.address.is_some() {
+            return Ok(());
+        }
+        for image in images.iter().filter(|image| image.made == Made::Before) {
+            self.go_on()?;
+            self.load(&plan.registry, &image.name, building.time_limit)?;
+        }
+        Ok(())
+    }
+
     /// Brings an image from the builder's store into the cluster.
-    fn load(&self, registry: &Registry, image: &CommitImage, time_limit: Duration) -> Result<(), Error> {
+    fn load(&self, registry: &Registry, image: &ImageName, time_limit: Duration) -> Result<(), Error> {
         let Some([program, arguments @ ..]) = registry.load.as_deref() else { return Ok(()) };
-        self.observer.step("Loading", &image.name.to_string());
-        let name = image.name.to_string();
+        let name = image.to_string();
+        self.observer.step("Loading", &name);
         let arguments = arguments.iter().map(|argument| argument.replace("{image}", &name));
         let program = Program::new(program).args(arguments).time_limit(time_limit);
         let loaded = self.watched(image, |watch| program.run(watch.cancelled, watch.tell));
         loaded.map(drop).map_err(|error| Error::Load { image: name, error })
     }
 
-    fn watched<T>(&self, image: &CommitImage, work: impl FnOnce(&mut Watch<'_>) -> T) -> T {
-        let name = image.name.repository().to_string();
+    fn watched<T>(&self, image: &ImageName, work: impl FnOnce(&mut Watch<'_>) -> T) -> T {
+        let name = image.repository().to_string();
         let name = name.rsplit('/').next().unwrap_or_default().to_owned();
         let mut tell = |line: Line| (self.tell)(&name, &line.text);
         work(&mut Watch { cancelled: self.cancelled, tell: &mut tell })

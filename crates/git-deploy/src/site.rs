@@ -37,6 +37,12 @@ impl<'s> Sites<'s> {
         Self { options, leftover, observer, runtime: OnceCell::new(), images: Known::new(observer) }
     }
 
+    /// Builds no images: what is not there is an error.
+    #[must_use]
+    pub fn build_nothing(self, build_nothing: bool) -> Self {
+        Self { images: self.images.look_only(build_nothing), ..self }
+    }
+
     fn cluster<'a>(
         &'a self,
         view: &'a View<'_>,

@@ -17,7 +17,8 @@ const COMMANDS: [&str; 11] =
 /// git-deploy-log(1) shows.
 ///
 /// An environment is a namespace of a cluster, to which the manifests are applied server-side; or a branch of rendered
-/// manifests, from which Argo CD, Flux or kubectl takes them. Images are not built by this version.
+/// manifests, from which Argo CD, Flux or kubectl takes them. The images of the commit that are not there yet are built and
+/// pushed first, as git-deploy-build(1) does it, and the manifests name them by their digests.
 ///
 /// A branch must be deployable (see git-deploy-state(1)); a commit must be deployable and rebased, or be on
 /// the base branch already. Without a name and with an empty queue there is nothing to do, which is no error.
@@ -78,6 +79,10 @@ pub struct Deploy {
     /// Run a one-time job again that has failed
     #[arg(long, value_name = "job")]
     pub retry_job: Vec<String>,
+
+    /// Build no images: use those that are there, and if one is missing deploy nothing
+    #[arg(long, conflicts_with = "abort")]
+    pub no_build: bool,
 
     /// Print one JSON object a line; the last one is the verdict
     #[arg(long)]

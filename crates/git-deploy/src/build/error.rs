@@ -5,6 +5,7 @@ use git_deploy_core::deployment::{Failure, Step};
 use git_deploy_core::git::GitError;
 use git_deploy_core::git::export::{ExportError, Outside};
 use git_deploy_core::git::notes::NotesError;
+use git_deploy_core::ids::CommitId;
 use git_deploy_image::builder::{BuildError, NoBuilder};
 use git_deploy_image::registry::RegistryError;
 use git_deploy_image::run::RunError;
@@ -35,6 +36,14 @@ pub enum Error {
         commit: String,
         /// What it was made from, if it says so.
         from: Option<String>,
+    },
+    /// Nothing was to be built, and these images are not there.
+    #[error("nothing is to be built, and {} not there", missing(.names))]
+    Missing {
+        /// Their names.
+        names: Vec<String>,
+        /// The commit that they would be made from.
+        commit: CommitId,
     },
     /// The parts of the name make none.
     #[error(transparent)]
@@ -99,6 +108,9 @@ impl Error {
             Self::Taken { .. } => {
                 Some("take the image away, or make 'hash-length' on base longer".to_owned())
             }
+            Self::Missing { commit, .. } => {
+                Some(format!("build what is missing: git deploy-build {}", commit.brief()))
+            }
             Self::Build(error) => error.hint(),
             Self::NoBuilder(error) => error.hint().map(str::to_owned),
             Self::Registry(error) => error.hint(),
@@ -107,6 +119,15 @@ impl Error {
             }
             _ => None,
         }
+    }
+}
+
+/// `image 'a' is`, or `images 'a' and 'b' are`.
+fn missing(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
+    match names.as_slice() {
+        [begin @ .., last] if !begin.is_empty() => format!("images {} and {last} are", begin.join(", ")),
+        names => format!("image {} is", names.concat()),
     }
 }
 

@@ -16,13 +16,21 @@ use super::{Error, Image, Maker, Plan};
 /// The images of the commits that a run has to do with, found or made once.
 pub struct Known<'o> {
     observer: &'o dyn Observer,
+    /// Whether nothing is to be built.
+    looks_only: bool,
     found: RefCell<HashMap<CommitId, Vec<Image>>>,
 }
 
 impl<'o> Known<'o> {
     /// Of none yet.
     pub fn new(observer: &'o dyn Observer) -> Self {
-        Self { observer, found: RefCell::default() }
+        Self { observer, looks_only: false, found: RefCell::default() }
+    }
+
+    /// Builds nothing: what is not there is an error.
+    #[must_use]
+    pub fn look_only(self, looks_only: bool) -> Self {
+        Self { looks_only, ..self }
     }
 
     /// Finds, or makes, the images of a commit. Nothing where base does not say where they go: then they come from elsewhere.
@@ -47,6 +55,7 @@ impl<'o> Known<'o> {
             Maker { repository, builder: None, observer: self.observer, tell: &tell, cancelled: &cancelled };
         let plan = Plan::of(repository, commit).map_err(Error::into_failure)?;
         let found = match wanted {
+            Images::Made if self.looks_only => maker.look_only(&plan).map_err(Error::into_failure)?,
             Images::Made => maker.make(&plan).map_err(Error::into_failure)?,
             Images::Named => match maker.find(&plan) {
                 Ok(found) => found,

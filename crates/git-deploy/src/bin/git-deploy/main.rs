@@ -28,7 +28,7 @@ fn deploy(args: &Deploy, shell: &mut Shell) -> Result<Exit, CommandError> {
                 retry_jobs: args.retry_job.clone(),
                 leftover: false,
             };
-            let site = Sites::new(&events, options);
+            let site = Sites::new(&events, options).build_nothing(args.no_build);
             let deployer = Deployer { repository: &repository, site: &site, observer: &events, interrupt };
             match act(args, &request, &deployer, &events) {
                 Ok(exit) => return Ok(exit),
