@@ -63,6 +63,13 @@ pub(super) fn build(builder: Builder, build: &Build, files: &Files) -> Vec<OsStr
     command
 }
 
+/// Whether a line of a builder says only that an image does not declare some of the arguments. All images get the same
+/// ones, so that is no mistake of anybody's.
+pub(super) fn is_of_unused_arguments(line: &str) -> bool {
+    let line = line.trim_start().to_lowercase();
+    line.starts_with("[warning] one or more build") && line.contains("not consumed")
+}
+
 /// Variables that a builder must not take from us.
 pub(super) fn environment() -> [(&'static str, &'static str); 1] {
     [(EPOCH, "")]
@@ -208,6 +215,19 @@ mod tests {
             );
         }
         assert_eq!(push(Builder::Docker, true), "push|r.example/a:b");
+    }
+
+    #[test]
+    fn only_what_is_said_of_unused_arguments_is_passed_over() {
+        for line in [
+            "[Warning] one or more build args were not consumed: [SOURCE_DATE_EPOCH VERSION]",
+            "[Warning] One or more build-args [SOURCE_DATE_EPOCH] were not consumed",
+        ] {
+            assert!(is_of_unused_arguments(line), "{line}");
+        }
+        for line in ["[Warning] one or more builds failed", "build args were not consumed: []", ""] {
+            assert!(!is_of_unused_arguments(line), "{line}");
+        }
     }
 
     #[test]

@@ -158,7 +158,13 @@ impl Tool {
         let directory = call.temporary()?;
         let id = directory.path().join("id");
         let files = commands::Files { context: &context, containerfile: &containerfile, id: &id };
-        call.run(&commands::build(self.builder, build, &files), watch)?;
+        let mut tell = |line: Line| {
+            if !commands::is_of_unused_arguments(&line.text) {
+                (watch.tell)(line);
+            }
+        };
+        let mut building = Watch { cancelled: watch.cancelled, tell: &mut tell };
+        call.run(&commands::build(self.builder, build, &files), &mut building)?;
         let image_id = fs::read_to_string(&id).unwrap_or_default().trim().to_owned();
         if image_id.is_empty() {
             return Err(call.silent("the id of the image"));
