@@ -56,4 +56,7 @@ fn versions_and_namespaces_of_the_environment_file_are_arguments_of_the_build() 
     assert_eq!(labels["from"], "littleman-co", "{labels}");
     assert_eq!(labels["title"], "shop 1.27, with blanks = and 'quotes'", "{labels}");
     assert_eq!(labels["missing"], "none", "{labels}");
+    // All images get the same arguments: that one does not need them all is nothing to be warned of.
+    builds.change("web/Containerfile", |_| "FROM scratch\nCOPY index.html /\n".to_owned());
+    builds.build(&[]).success().lacks("not consumed").lacks("Warning");
 }
