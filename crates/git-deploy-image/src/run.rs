@@ -218,7 +218,8 @@ impl Program {
         self
     }
 
-    /// Takes its standard output as it is, at most so many bytes, instead of telling its lines.
+    /// Takes its standard output as it is, at most so many bytes, instead of telling its lines. Where it fails, what it
+    /// printed there last is among the last lines of the error.
     pub fn capture(mut self, most: usize) -> Self {
         self.most = Some(most);
         self
@@ -251,7 +252,10 @@ impl Program {
             (self.name(), take(&mut running.tail).into(), self.limit.unwrap_or_default());
         match end {
             End::Exited(status) if status.success() => Ok(Finished { tail, stdout: running.captured.take() }),
-            End::Exited(status) => Err(RunError::Failed { program, status, tail }),
+            End::Exited(status) => {
+                let printed = running.captured.take().unwrap_or_default();
+                Err(RunError::Failed { program, status, tail: with_printed(tail, &printed) })
+            }
             End::TimeLimit => Err(RunError::TimeLimit { program, limit, tail }),
             End::Cancelled => Err(RunError::Cancelled { program, tail }),
             End::TooMuch => Err(RunError::TooMuch { program, most: self.most.unwrap_or_default(), tail }),
@@ -277,6 +281,13 @@ impl Program {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
+}
+
+/// The last lines, with those behind them that were captured instead of told.
+fn with_printed(mut tail: Vec<String>, printed: &[u8]) -> Vec<String> {
+    tail.extend(lines::of(printed));
+    tail.drain(..tail.len().saturating_sub(TAIL));
+    tail
 }
 
 /// Why is waited for it no longer.

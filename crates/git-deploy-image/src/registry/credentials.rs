@@ -16,10 +16,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::run::{Program, RunError, Stream};
+use crate::run::Program;
 
 /// A helper may have to ask a service of its own.
 const HELPER_LIMIT: Duration = Duration::from_secs(20);
+/// More than any token.
+const LONGEST_ANSWER: usize = 1 << 20;
 /// What Docker calls its own registry in its files.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
@@ -167,22 +169,16 @@ const HAS_NONE: &str = "credentials not found";
 fn ask_helper(helper: &str, host: &str) -> Result<Option<Credentials>, CredentialsError> {
     let failed = |why: String| CredentialsError::Helper { helper: helper.to_owned(), why };
     let server = if host == "docker.io" { DOCKER_HUB } else { host };
-    let mut said = String::new();
-    let ended = Program::new(helper).args(["get"]).input(server).time_limit(HELPER_LIMIT).run(
-        &|| false,
-        &mut |line| {
-            if line.stream == Stream::Out {
-                said.push_str(&line.text);
-            }
-        },
-    );
-    match ended {
-        Err(RunError::Failed { .. }) if said.contains(HAS_NONE) => return Ok(None),
+    // Byte by byte: a token may be longer than a line that is shown, and have in it what is not.
+    let program = Program::new(helper).args(["get"]).input(server).time_limit(HELPER_LIMIT);
+    let ended = program.capture(LONGEST_ANSWER).run(&|| false, &mut |_| {});
+    let given = match ended {
+        Err(error) if error.tail().iter().any(|line| line.contains(HAS_NONE)) => return Ok(None),
         Err(error) => return Err(failed(error.tail().last().cloned().unwrap_or_else(|| error.to_string()))),
-        Ok(_) => {}
-    }
+        Ok(finished) => finished.stdout.unwrap_or_default(),
+    };
     let given: Value =
-        serde_json::from_str(&said).map_err(|_| failed("it does not answer in JSON".to_owned()))?;
+        serde_json::from_slice(&given).map_err(|_| failed("it does not answer in JSON".to_owned()))?;
     match (given["Username"].as_str(), given["Secret"].as_str()) {
         (Some(user), Some(secret)) => Ok(Some(Credentials::new(user, secret))),
         _ => Err(failed("its answer has no user and secret".to_owned())),
@@ -253,6 +249,9 @@ mod tests {
         assert!(ask("echo credentials not found in native keychain; exit 1").unwrap().is_none());
         assert!(ask("echo locked; exit 1").unwrap_err().to_string().ends_with(": locked"));
         assert!(ask("echo '{}'").unwrap_err().to_string().ends_with("its answer has no user and secret"));
+        let long = r#"printf '{"Username": "ada", "Secret": "'; printf '%020000d' 0; echo '"}'"#;
+        let secret = ask(long).unwrap().unwrap().secret;
+        assert_eq!(secret.len(), 20_000, "a token of a cloud is longer than a line that is shown");
         let (_directory, store) = store(r#"{"credsStore": "that-nobody-has"}"#);
         let error = store.find("r.example", "a").unwrap_err().to_string();
         assert!(

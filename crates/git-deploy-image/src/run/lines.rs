@@ -66,6 +66,14 @@ impl Lines {
     }
 }
 
+/// The lines of what was read as bytes.
+pub(super) fn of(bytes: &[u8]) -> Vec<String> {
+    let (mut lines, mut told) = (Lines::default(), Vec::new());
+    lines.take(bytes, &mut |text| told.push(text));
+    lines.finish(&mut |text| told.push(text));
+    told
+}
+
 /// Text without what would change a terminal: escape sequences are left out, and other control characters, and those that turn
 /// the direction of writing, replaced.
 pub(crate) fn harmless(bytes: &[u8]) -> String {
