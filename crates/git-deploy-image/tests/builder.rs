@@ -31,7 +31,7 @@ macro_rules! buildah {
     ($store:expr) => {
         match $store.buildah() {
             Ok(tool) => tool,
-            Err(why) => skip!(&why.to_string()),
+            Err(why) => skip!(&why),
         }
     };
 }

@@ -54,7 +54,7 @@ fn what_was_built_and_pushed_is_found_with_its_commit_and_digest() {
     let store = Store::new();
     let tool = match store.buildah() {
         Ok(tool) => tool,
-        Err(why) => skip!(&why.to_string()),
+        Err(why) => skip!(&why),
     };
     let (build, image) = (store.export("a", ""), image(&registry.address()));
     let watch = &mut Watch { cancelled: &|| false, tell: &mut |_| {} };

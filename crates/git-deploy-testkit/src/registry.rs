@@ -27,6 +27,7 @@ use thiserror::Error;
 
 use crate::cluster::eventually;
 use crate::cluster::supervisor::{self, Supervisor};
+use crate::cluster::{BUSYBOX, is_static};
 
 /// Who may come in where a password is asked for.
 pub const USER: &str = "ada";
@@ -221,6 +222,16 @@ fn configuration(options: Options, directory: &Path, address: SocketAddr) -> Str
         configuration["auth"] = serde_json::json!({ "htpasswd": { "realm": "images", "path": "htpasswd" } });
     }
     configuration.to_string()
+}
+
+/// The static busybox that an image can begin with, in which nothing else is.
+///
+/// # Errors
+/// [`Missing`] where there is none, or one that needs libraries.
+pub fn busybox() -> Result<&'static Path, Missing> {
+    let busybox = Path::new(BUSYBOX);
+    let missing = Missing { program: "static busybox", package: "busybox-static" };
+    if is_static(busybox) { Ok(busybox) } else { Err(missing) }
 }
 
 fn require(program: &'static str, package: &'static str) -> Result<(), Missing> {

@@ -5,7 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use git_deploy_image::builder::{Build, Builder, NoBuilder, Tool};
+use git_deploy_image::builder::{Build, Builder, Tool};
+use git_deploy_testkit::registry::busybox;
 use tempfile::TempDir;
 
 /// A directory that is removed in the end, with all that was built in it.
@@ -44,10 +45,12 @@ impl Store {
         ]
     }
 
-    /// Buildah, or why it cannot be used here.
-    pub(crate) fn buildah(&self) -> Result<Tool, NoBuilder> {
+    /// Buildah, or why it cannot be used here: also where there is nothing for it to build with.
+    pub(crate) fn buildah(&self) -> Result<Tool, String> {
+        busybox().map_err(|missing| missing.to_string())?;
         let path = std::env::var_os("PATH").unwrap_or_default();
-        Tool::find(Some(Builder::Buildah), &path, &self.environment())
+        let found = Tool::find(Some(Builder::Buildah), &path, &self.environment());
+        found.map_err(|why| why.to_string())
     }
 
     /// An export of a commit with one image, whose Containerfile ends with these lines.
@@ -55,7 +58,7 @@ impl Store {
         let tree = self.path(name);
         let web = tree.join("images/web");
         fs::create_dir_all(web.join("www")).unwrap();
-        fs::copy("/bin/busybox", web.join("busybox")).unwrap();
+        fs::copy(busybox().unwrap(), web.join("busybox")).unwrap();
         fs::set_permissions(web.join("busybox"), fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(web.join("www/index.html"), "hello\n").unwrap();
         write(&web.join("Containerfile"), &format!("FROM scratch\nCOPY busybox /bin/sh\n{lines}"));

@@ -47,6 +47,7 @@ pub use component::Component;
 pub use control_plane::Options;
 pub use kubeconfig::{Access, Kubeconfig};
 pub use namespace::Namespace;
+pub(crate) use node::{BUSYBOX, is_static};
 pub use node::{Image, NodeCluster};
 pub use programs::Missing;
 pub use proxy::Proxy;

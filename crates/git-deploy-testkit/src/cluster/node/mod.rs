@@ -22,6 +22,7 @@ use std::time::Duration;
 
 pub use image::Image;
 pub(super) use namespaces::{Namespaces, enter};
+pub(crate) use requirements::{BUSYBOX, is_static};
 
 use super::component::Component;
 use super::port::Port;

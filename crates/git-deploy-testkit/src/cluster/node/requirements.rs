@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::namespaces::PATH;
 
-pub(super) const BUSYBOX: &str = "/bin/busybox";
+pub(crate) const BUSYBOX: &str = "/bin/busybox";
 
 /// Where a container gets its network from.
 pub(super) const CNI: &str = "/usr/lib/cni";
@@ -62,7 +62,7 @@ fn packages() -> Option<String> {
 }
 
 /// A program that is not names its loader in its first page.
-fn is_static(program: &Path) -> bool {
+pub(crate) fn is_static(program: &Path) -> bool {
     let mut start = Vec::new();
     let read = File::open(program).and_then(|file| file.take(4096).read_to_end(&mut start));
     read.is_ok() && !start.windows(4).any(|bytes| bytes == b"/ld-")
