@@ -17,12 +17,14 @@ mod reference;
 pub mod registry;
 pub mod run;
 pub mod steps;
+mod workspace;
 
 pub use cause::Cause;
 pub use grammar::Flaw;
 pub use insecure::Insecure;
 pub use name::{ImageName, ImageRepository, NameError, Part};
 pub use reference::{Digest, Reference, ReferenceError};
+pub use workspace::Workspace;
 
 /// The label of an image that says which commit it was made from, by the commit's whole id.
 ///

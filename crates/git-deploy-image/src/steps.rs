@@ -32,9 +32,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 
-use tempfile::TempDir;
-
 use self::strict::Shells;
+use crate::Workspace;
 use crate::run::{Program, RunError, Stream, harmless};
 
 pub use self::env_file::EnvFileError;
@@ -142,7 +141,7 @@ pub fn run(
     cancelled: &dyn Fn() -> bool,
     tell: &mut dyn FnMut(StepLine<'_>),
 ) -> Result<BTreeMap<OsString, OsString>, StepError> {
-    let scratch = tempfile::tempdir().map_err(StepError::Scratch)?;
+    let scratch = Workspace::new().map_err(StepError::Scratch)?;
     let directory = plan.directory.canonicalize().map_err(StepError::Scratch)?;
     let shells = Shells::find(&directory, scratch.path()).map_err(StepError::Scratch)?;
     let context = Context { plan, directory: &directory, scratch: &scratch, shells: &shells };
@@ -160,7 +159,7 @@ pub fn run(
 struct Context<'a> {
     plan: &'a StepsPlan<'a>,
     directory: &'a Path,
-    scratch: &'a TempDir,
+    scratch: &'a Workspace,
     shells: &'a Shells,
 }
 

@@ -22,7 +22,7 @@ use git_deploy_image::builder::{Build, Builder, Built, Tool, Watch};
 use git_deploy_image::registry::{Existing, Registries};
 use git_deploy_image::run::{Line, Program};
 use git_deploy_image::steps::{self, StepLine, StepsPlan};
-use git_deploy_image::{Digest, ImageName, Insecure};
+use git_deploy_image::{Digest, ImageName, Insecure, Workspace};
 
 use crate::images::{self, CommitImage};
 
@@ -230,8 +230,7 @@ impl Maker<'_> {
         time_limit: Duration,
         there: &mut [Option<Image>],
     ) -> Result<(), Error> {
-        let folder =
-            tempfile::Builder::new().prefix("git-deploy-build-").tempdir().map_err(Error::Temporary)?;
+        let folder = Workspace::new().map_err(Error::Temporary)?;
         let tree = folder.path().join("tree");
         self.observer.step("Exporting", &plan.commit.brief());
         let exported = self.repository.export(plan.commit, &tree)?;

@@ -11,6 +11,7 @@ mod commands;
 mod context;
 mod detect;
 mod error;
+mod leftovers;
 mod tool;
 
 use std::ffi::OsString;
@@ -155,16 +156,22 @@ impl Tool {
     pub fn build(&self, build: &Build, image: &ImageName, watch: &mut Watch) -> Result<Built, BuildError> {
         let (context, containerfile) = context::find(build, image)?;
         let call = Call { tool: self, action: Action::Build, image };
-        let directory = call.temporary()?;
-        let id = directory.path().join("id");
-        let files = commands::Files { context: &context, containerfile: &containerfile, id: &id };
+        leftovers::clear(self);
+        let workspace = call.workspace()?;
+        let (id, mark) = (workspace.path().join("id"), leftovers::argument(&workspace));
+        let files =
+            commands::Files { context: &context, containerfile: &containerfile, id: &id, mark: &mark };
         let mut tell = |line: Line| {
             if !commands::is_of_unused_arguments(&line.text) {
                 (watch.tell)(line);
             }
         };
         let mut building = Watch { cancelled: watch.cancelled, tell: &mut tell };
-        call.run(&commands::build(self.builder, build, &files), &mut building)?;
+        let ended = call.run_in(&workspace, &commands::build(self.builder, build, &files), &mut building);
+        if ended.is_err() {
+            leftovers::clear_own(self, &workspace);
+        }
+        ended?;
         let image_id = fs::read_to_string(&id).unwrap_or_default().trim().to_owned();
         if image_id.is_empty() {
             return Err(call.silent("the id of the image"));
@@ -188,14 +195,14 @@ impl Tool {
         watch: &mut Watch,
     ) -> Result<Digest, BuildError> {
         let call = Call { tool: self, action: Action::Push, image };
-        let directory = call.temporary()?;
-        let digest = directory.path().join("digest");
+        let workspace = call.workspace()?;
+        let digest = workspace.path().join("digest");
         let repository = image.repository();
         let is_insecure =
             insecure.contains(repository.host().unwrap_or_default(), &repository.path_at_host());
         let name = image.to_string();
-        let said =
-            call.run(&commands::push(self.builder, &built.image_id, &name, is_insecure, &digest), watch)?;
+        let push = commands::push(self.builder, &built.image_id, &name, is_insecure, &digest);
+        let said = call.run_in(&workspace, &push, watch)?;
         let written = fs::read_to_string(&digest).ok();
         let digest = written.as_deref().map(str::trim).or_else(|| commands::digest_in_output(&said));
         digest

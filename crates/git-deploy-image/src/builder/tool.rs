@@ -1,14 +1,14 @@
 //! One call of a builder.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
-
-use tempfile::TempDir;
 
 use super::error::is_disk_full;
 use super::{Action, BuildError, Failure, Tool, Watch};
 use crate::ImageName;
+use crate::Workspace;
 use crate::run::{Line, Program, RunError, Stream};
 
 /// How many of the last lines an error has.
@@ -25,14 +25,29 @@ pub(super) struct Call<'a> {
 impl Call<'_> {
     /// Runs it, and returns what it printed to standard output.
     pub(super) fn run(&self, arguments: &[OsString], watch: &mut Watch) -> Result<Vec<String>, BuildError> {
+        self.run_with(&program(self.tool, arguments, self.tool.time_limit), watch)
+    }
+
+    /// The same; what it writes into temporary files goes away with the workspace.
+    pub(super) fn run_in(
+        &self,
+        workspace: &Workspace,
+        arguments: &[OsString],
+        watch: &mut Watch,
+    ) -> Result<Vec<String>, BuildError> {
+        let temporary = workspace.for_others().map_err(|error| self.no_workspace(error))?;
+        let program = program(self.tool, arguments, self.tool.time_limit).env("TMPDIR", temporary);
+        self.run_with(&program, watch)
+    }
+
+    fn run_with(&self, program: &Program, watch: &mut Watch) -> Result<Vec<String>, BuildError> {
         let mut printed = Vec::new();
-        let ended =
-            program(self.tool, arguments, self.tool.time_limit).run(watch.cancelled, &mut |line: Line| {
-                if line.stream == Stream::Out {
-                    printed.push(line.text.clone());
-                }
-                (watch.tell)(line);
-            });
+        let ended = program.run(watch.cancelled, &mut |line: Line| {
+            if line.stream == Stream::Out {
+                printed.push(line.text.clone());
+            }
+            (watch.tell)(line);
+        });
         match ended {
             Ok(_) => Ok(printed),
             Err(error) => Err(self.failed(&error)),
@@ -40,10 +55,12 @@ impl Call<'_> {
     }
 
     /// Where the builder writes what it says.
-    pub(super) fn temporary(&self) -> Result<TempDir, BuildError> {
-        tempfile::Builder::new().prefix("git-deploy-build-").tempdir().map_err(|error| {
-            BuildError::Temporary { action: self.action, image: self.image.to_string(), error }
-        })
+    pub(super) fn workspace(&self) -> Result<Workspace, BuildError> {
+        Workspace::new().map_err(|error| self.no_workspace(error))
+    }
+
+    fn no_workspace(&self, error: io::Error) -> BuildError {
+        BuildError::Temporary { action: self.action, image: self.image.to_string(), error }
     }
 
     pub(super) fn silent(&self, what: &'static str) -> BuildError {
@@ -68,7 +85,7 @@ pub(super) fn answers(tool: &Tool, patience: Duration) -> Result<(), String> {
     Err(said.map_or_else(|| why.to_string(), |said| format!("{why}: {said}")))
 }
 
-fn program(tool: &Tool, arguments: &[OsString], time_limit: Option<Duration>) -> Program {
+pub(super) fn program(tool: &Tool, arguments: &[OsString], time_limit: Option<Duration>) -> Program {
     let mut program = Program::new(&tool.program).args(arguments);
     for (name, value) in super::commands::environment() {
         program = program.env(name, value);

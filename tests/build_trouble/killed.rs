@@ -1,0 +1,85 @@
+//! A build that is ended in the middle, politely or not.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use git_deploy_testkit::cluster::eventually;
+use git_deploy_testkit::{Running, Victim, sandbox, skip};
+
+use crate::lab;
+use crate::lab::{CONTAINERFILE, Lab, files, is_running};
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// A build that has come to a step that does not end, and the number that nobody else sleeps for.
+fn asleep(lab: &Lab) -> (Running, String) {
+    let naps = format!("47{}{:03}", std::process::id(), NUMBER.fetch_add(1, Ordering::SeqCst));
+    let lines = format!("COPY busybox /bin/sleep\nRUN echo tired; sleep {naps} & sleep {naps}\n");
+    lab.commit("web/Containerfile", &format!("{CONTAINERFILE}{lines}"));
+    let mut running = lab.command("git-deploy-build").start();
+    running.wait_for_words("| tired");
+    eventually("somebody sleeps", || is_running(&naps));
+    assert!(!lab.buildah(&["containers", "--quiet"]).is_empty());
+    (running, naps)
+}
+
+#[test]
+fn of_a_build_that_is_killed_no_process_goes_on_and_the_next_clears_the_rest_away() {
+    let lab = lab!(&sandbox!(), "shop", "");
+    let (running, naps) = asleep(&lab);
+    running.kill(Victim::Process).was_killed();
+    eventually("nobody sleeps any more", || !is_running(&naps));
+    assert!(!files(&lab.temporary()).is_empty(), "it had no time to clear away");
+    assert!(!lab.buildah(&["containers", "--quiet"]).is_empty());
+    lab.has_no_image();
+    // What others have is nobody's to clear away.
+    let foreign = lab.command("buildah").args(["from", "--name", "foreign", "scratch"]).output();
+    foreign.success();
+    let hostile = lab.temporary().join("git-deploy-build-\u{1b}[2J\n");
+    symlink(lab.repo.path(), &hostile).expect("a link");
+    let open = lab.temporary().join("git-deploy-build-open");
+    fs::create_dir(&open).expect("a folder");
+    fs::write(open.join("lock"), "").expect("a file");
+    fs::set_permissions(&open, Permissions::from_mode(0o777)).expect("it is ours");
+
+    lab.commit("web/Containerfile", CONTAINERFILE);
+    lab.build(&[]).success();
+    assert_eq!(lab.buildah(&["containers", "--format", "{{.ContainerName}}"]).trim(), "foreign");
+    assert!(
+        hostile.is_symlink() && open.join("lock").exists() && lab.repo.path().join("deploy.toml").exists()
+    );
+    fs::remove_file(hostile).expect("it is there");
+    fs::remove_dir_all(open).expect("it is there");
+    lab.buildah(&["rm", "foreign"]);
+    lab.is_tidy();
+}
+
+#[test]
+fn a_build_that_runs_is_left_alone_by_another_that_clears_away() {
+    let lab = lab!(&sandbox!(), "shop", "");
+    let (mut running, naps) = asleep(&lab);
+    lab.commit("web/Containerfile", CONTAINERFILE);
+    lab.build(&[]).success();
+    assert!(is_running(&naps) && !lab.buildah(&["containers", "--quiet"]).is_empty());
+    assert!(!files(&lab.temporary()).is_empty());
+    running.interrupt();
+    let _ = running.wait();
+}
+
+#[test]
+fn a_build_that_is_interrupted_clears_away_itself() {
+    let lab = lab!(&sandbox!(), "shop", "");
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let (mut running, naps) = asleep(&lab);
+        if signal == "INT" {
+            running.interrupt();
+        } else {
+            running.terminate();
+        }
+        running.wait().code_is(code);
+        assert!(!is_running(&naps), "somebody sleeps still");
+        lab.is_tidy();
+        lab.has_no_image();
+    }
+}

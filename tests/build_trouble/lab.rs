@@ -1,0 +1,158 @@
+//! A shop with an image, buildah's own place for it, and what must be so after everything that fails.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use git_deploy_testkit::registry::busybox;
+use git_deploy_testkit::{Output, Repo, Run, Sandbox};
+
+/// An image that can run steps: `/bin/sh` is a static busybox.
+pub(crate) const CONTAINERFILE: &str = "FROM scratch\nCOPY busybox /bin/sh\nCOPY index.html /\n";
+
+/// A shop with one image, `web`.
+pub(crate) struct Lab {
+    pub(crate) repo: Repo,
+    /// Where buildah has its images, containers and temporary files.
+    pub(crate) store: PathBuf,
+}
+
+/// A lab, where there are buildah and busybox.
+#[macro_export]
+macro_rules! lab {
+    ($sandbox:expr, $name:expr, $registry:expr) => {
+        match $crate::lab::Lab::possible() {
+            Ok(()) => $crate::lab::Lab::new($sandbox, $name, $registry),
+            Err(why) => skip!(&why),
+        }
+    };
+}
+
+/// A registry, where there is one.
+#[macro_export]
+macro_rules! registry {
+    ($options:expr) => {
+        match $options.start() {
+            Ok(registry) => registry,
+            Err(missing) => skip!(&missing.to_string()),
+        }
+    };
+}
+
+impl Lab {
+    pub(crate) fn possible() -> Result<(), String> {
+        busybox().map_err(|missing| missing.to_string())?;
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let is_there = std::env::split_paths(&path).any(|folder| folder.join("buildah").is_file());
+        if is_there { Ok(()) } else { Err("buildah is not installed".to_owned()) }
+    }
+
+    /// `registry` is what stands in that section of `deploy.toml`; without any, images stay with buildah.
+    pub(crate) fn new(sandbox: &Sandbox, name: &str, registry: &str) -> Lab {
+        let store = sandbox.root().join(format!("{name}-store"));
+        make_store(&store, &store.join("graph"));
+        let repo = sandbox.repository(name);
+        fs::create_dir_all(repo.path().join("web")).expect("a folder");
+        fs::copy(busybox().expect("was asked before"), repo.path().join("web/busybox")).expect("a file");
+        repo.git(&["add", "web/busybox"]);
+        let files = [
+            ("deploy.toml", deploy_toml(registry)),
+            ("web/Containerfile", CONTAINERFILE.to_owned()),
+            ("web/index.html", "hello\n".to_owned()),
+        ];
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+        repo.commit_files(&files, "Begin");
+        Lab { repo, store }
+    }
+
+    /// A command with buildah's place, to be completed.
+    pub(crate) fn command(&self, program: &str) -> Run {
+        let command = self.repo.command(program);
+        command
+            .env("CONTAINERS_STORAGE_CONF", self.store.join("storage.conf"))
+            .env("CONTAINERS_REGISTRIES_CONF", self.store.join("registries.conf"))
+            .env("REGISTRY_AUTH_FILE", self.store.join("auth.json"))
+            .env("TMPDIR", self.temporary())
+    }
+
+    pub(crate) fn build(&self, arguments: &[&str]) -> Output {
+        self.command("git").arg("deploy-build").args(arguments).output()
+    }
+
+    pub(crate) fn deploy(&self, arguments: &[&str]) -> Output {
+        self.command("git").arg("deploy").args(arguments).output()
+    }
+
+    pub(crate) fn buildah(&self, arguments: &[&str]) -> String {
+        self.command("buildah").args(arguments).output().success().stdout.clone()
+    }
+
+    pub(crate) fn temporary(&self) -> PathBuf {
+        self.store.join("tmp")
+    }
+
+    /// The name of the image of HEAD.
+    pub(crate) fn name(&self) -> String {
+        self.repo.deploy("deploy-build", &["--print-names"]).line().to_owned()
+    }
+
+    /// Commits one file, which may be executable.
+    pub(crate) fn commit(&self, path: &str, text: &str) -> String {
+        self.repo.commit(path, text, &format!("Change {path}"))
+    }
+
+    /// Adds lines to `deploy.toml`.
+    pub(crate) fn configure(&self, lines: &str) {
+        let text = self.repo.read("deploy.toml");
+        self.commit("deploy.toml", &format!("{text}{lines}"));
+    }
+
+    /// Nothing of a build is left: no container, no temporary file.
+    #[track_caller]
+    pub(crate) fn is_tidy(&self) {
+        let left = files(&self.temporary());
+        assert!(left.is_empty(), "temporary files are left: {left:?}");
+        assert_eq!(self.buildah(&["containers", "--quiet"]), "", "a container is left");
+    }
+
+    /// Nothing bears a name.
+    #[track_caller]
+    pub(crate) fn has_no_image(&self) {
+        let names = self.buildah(&["images", "--format", "{{.Name}}"]);
+        assert_eq!(names.replace("<none>", "").trim(), "", "an image has a name");
+    }
+}
+
+/// A folder with all that buildah is to know, and its images in `graph`.
+pub(crate) fn make_store(store: &Path, graph: &Path) {
+    fs::create_dir_all(store.join("tmp")).expect("a folder");
+    let configuration = format!(
+        "[storage]\ndriver = \"vfs\"\ngraphroot = \"{}\"\nrunroot = \"{}/run\"\n",
+        graph.display(),
+        store.display()
+    );
+    fs::write(store.join("storage.conf"), configuration).expect("a file");
+    fs::write(store.join("registries.conf"), "").expect("a file");
+    fs::write(store.join("auth.json"), "{}").expect("a file");
+}
+
+pub(crate) fn deploy_toml(registry: &str) -> String {
+    format!(
+        "[image-name]\ncontainer-namespace = \"littleman-co\"\nproject-namespace = \"shop\"\n\
+         [registry]\n{registry}\n[[image]]\nname = \"web\"\ncontext = \"web\"\n"
+    )
+}
+
+/// The names in a folder.
+pub(crate) fn files(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("a folder").flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// Whether some process was started with that word among its arguments.
+pub(crate) fn is_running(word: &str) -> bool {
+    let has = |path: &Path| {
+        let line = fs::read(path.join("cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|argument| argument == word.as_bytes())
+    };
+    fs::read_dir("/proc").expect("a folder").flatten().any(|entry| has(&entry.path()))
+}

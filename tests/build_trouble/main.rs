@@ -1,0 +1,5 @@
+//! Images in trouble: what is wrong with a commit, a registry, a disk or at the wrong moment is one clear error, and nothing
+//! is lost or left.
+
+mod killed;
+mod lab;
