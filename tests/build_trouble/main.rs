@@ -1,5 +1,6 @@
 //! Images in trouble: what is wrong with a commit, a registry, a disk or at the wrong moment is one clear error, and nothing
 //! is lost or left.
 
+mod commit;
 mod killed;
 mod lab;

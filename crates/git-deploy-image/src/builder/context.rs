@@ -34,7 +34,10 @@ pub(super) fn find(build: &Build, image: &ImageName) -> Result<(PathBuf, PathBuf
         let path = build.context.join(candidate);
         let resolved = fs::canonicalize(directory.join(candidate)).ok().filter(|file| file.is_file());
         return match resolved {
-            Some(file) if file.starts_with(&tree) => Ok((directory, file)),
+            Some(file) if file.starts_with(&tree) => {
+                mounts_nothing_outside(build, image, &tree, &directory, &file)?;
+                Ok((directory, file))
+            }
             Some(_) => Err(BuildError::OutsideTree { image: name(), path: path.display().to_string() }),
             None => Err(BuildError::NoFile { image: name(), path: path.display().to_string() }),
         };
@@ -42,6 +45,76 @@ pub(super) fn find(build: &Build, image: &ImageName) -> Result<(PathBuf, PathBuf
     Err(BuildError::NoContainerfile { image: name(), context: at(&build.context) })
 }
 
+/// Buildah keeps what is copied within the context, also through symbolic links, but follows such a link out of it where
+/// a step mounts it (seen with 1.28). Which it mounts may be known only when it is built, so that none may be there then.
+fn mounts_nothing_outside(
+    build: &Build,
+    image: &ImageName,
+    tree: &Path,
+    directory: &Path,
+    file: &Path,
+) -> Result<(), BuildError> {
+    let text = fs::read(file).unwrap_or_default();
+    if !mounts(&String::from_utf8_lossy(&text)) {
+        return Ok(());
+    }
+    let Some(link) = link_out_of(directory, tree) else { return Ok(()) };
+    let path = build.context.join(link.strip_prefix(directory).unwrap_or(&link));
+    Err(BuildError::MountedOutside { image: image.to_string(), path: path.display().to_string() })
+}
+
+/// Whether a step may mount a part of the context: `RUN --mount=...`, unless it says that it is of another kind.
+fn mounts(containerfile: &str) -> bool {
+    const OTHERS: [&str; 4] = ["type=cache", "type=tmpfs", "type=secret", "type=ssh"];
+    // A line may be broken anywhere.
+    let text = containerfile.replace('\r', "").replace("\\\n", "").replace("`\n", "");
+    let mut mounts =
+        text.split_whitespace().filter_map(|word| word.split_once("--mount=").map(|(_, how)| how));
+    mounts.any(|how| !how.split(',').any(|option| OTHERS.contains(&option)))
+}
+
+/// A symbolic link below a directory that leads out of the tree.
+fn link_out_of(directory: &Path, tree: &Path) -> Option<PathBuf> {
+    let mut directories = vec![directory.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => directories.push(entry.path()),
+                Ok(kind) if kind.is_symlink() => {
+                    let leads_to = fs::canonicalize(entry.path());
+                    if leads_to.is_ok_and(|end| !end.starts_with(tree)) {
+                        return Some(entry.path());
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    None
+}
+
 fn at(context: &Path) -> String {
     if context.as_os_str().is_empty() { ".".to_owned() } else { context.display().to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_may_mount_the_context_is_known() {
+        for text in [
+            "RUN --mount=type=bind,source=a,target=/a cat /a",
+            "RUN --mount=target=/a cat /a",
+            "run --mount=src=$A,target=/a cat /a",
+            "RUN --mo\\\nunt=target=/a,type=bind cat /a",
+            "RUN \\\r\n  --mount=type=cache,target=/c --mount=target=/a cat /a",
+        ] {
+            assert!(mounts(text), "{text}");
+        }
+        for text in ["RUN cat /a", "RUN --mount=type=cache,target=/c make", "RUN --mount=id=a,type=secret x"]
+        {
+            assert!(!mounts(text), "{text}");
+        }
+    }
 }

@@ -113,6 +113,16 @@ pub enum BuildError {
         /// The path in the commit.
         path: String,
     },
+    /// A symbolic link that leads somewhere else, and that a step may mount.
+    #[error(
+        "cannot build image '{image}': '{path}' leads out of the commit's files, and a step mounts files of the context"
+    )]
+    MountedOutside {
+        /// The image's name.
+        image: String,
+        /// The path in the commit.
+        path: String,
+    },
     /// The builder did not do it.
     #[error("cannot {action} image '{image}': '{builder}' {why}{}", last_word(.why, .last_lines))]
     Failed {
@@ -270,7 +280,8 @@ impl BuildError {
             BuildError::NoContext { .. }
             | BuildError::NoContainerfile { .. }
             | BuildError::NoFile { .. }
-            | BuildError::OutsideTree { .. } => Cause::Commit,
+            | BuildError::OutsideTree { .. }
+            | BuildError::MountedOutside { .. } => Cause::Commit,
             BuildError::Tree { .. } | BuildError::Silent { .. } | BuildError::Temporary { .. } => {
                 Cause::Setup
             }

@@ -109,7 +109,14 @@ impl Reading<'_> {
         let name = self.name();
         let line = tail.iter().rev().find(|line| line.contains(&format!("{name}: ")));
         if let Some(line) = line {
-            return line.trim_start_matches("sh: ").to_owned();
+            let line = line.trim_start_matches("sh: ");
+            // As dash has it where the file ends too early: `3: build.env: Syntax error`.
+            return match line.split_once(&format!(": {name}: ")) {
+                Some((number, rest)) if number.bytes().all(|digit| digit.is_ascii_digit()) => {
+                    format!("{name}: {number}: {rest}")
+                }
+                _ => line.to_owned(),
+            };
         }
         match self.failing_line(file) {
             Some(line) => format!("the command in line {line} failed"),
