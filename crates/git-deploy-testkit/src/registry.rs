@@ -170,9 +170,10 @@ impl Registry {
     fn make_certificates(&self) -> io::Result<()> {
         let new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
         let authority = ["-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.crt"];
-        let names = "subjectAltName=IP:127.0.0.1,DNS:localhost";
+        let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let names = format!("subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:{machine}");
         let mut registry = vec!["-subj", "/CN=registry", "-keyout", "tls.key", "-out", "tls.crt"];
-        registry.extend(["-CA", "ca.crt", "-CAkey", "ca.key", "-addext", names]);
+        registry.extend(["-CA", "ca.crt", "-CAkey", "ca.key", "-addext", &names]);
         registry.extend(["-addext", "basicConstraints=critical,CA:FALSE"]);
         for of in [&authority[..], &registry] {
             let mut command = Command::new("openssl");

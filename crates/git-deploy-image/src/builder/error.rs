@@ -224,11 +224,13 @@ const PASSING: [&str; 10] = [
 ];
 
 /// What they say of one that has something to be mended first, on this side or on its own.
-const SETUP: [&str; 8] = [
+const SETUP: [&str; 10] = [
     "x509:",
     "server gave http response to https client",
     "unauthorized",
     "authentication required",
+    "403 (forbidden)",
+    ": denied: ",
     "access denied",
     "requested access to the resource is denied",
     "name unknown",
@@ -264,7 +266,9 @@ impl BuildError {
             "a registry that speaks plain HTTP has to be named in '/etc/containers/registries.conf' with 'insecure = \
              true' (for docker in 'insecure-registries' of '/etc/docker/daemon.json')"
                 .to_owned()
-        } else if ["unauthorized", "authentication required", "denied"].iter().any(|word| said.contains(word))
+        } else if ["unauthorized", "authentication required", "denied", "(forbidden)"]
+            .iter()
+            .any(|word| said.contains(word))
         {
             format!("log in with '{builder} login', as somebody who may push there")
         } else {

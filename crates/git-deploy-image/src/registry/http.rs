@@ -65,7 +65,7 @@ impl Http {
             .build()
             .new_agent();
         let mut http = Http { agent, base: format!("https://{host}"), time_limit };
-        if insecure && !http.speaks_tls() {
+        if insecure && !http.speaks_tls()? {
             http.base = format!("http://{host}");
         }
         Ok(http)
@@ -75,9 +75,13 @@ impl Http {
         format!("{}{path}", self.base)
     }
 
-    /// Asked before anything is sent that not everybody may read.
-    fn speaks_tls(&self) -> bool {
-        self.agent.get(self.url("/v2/")).call().is_ok()
+    /// Asked before anything is sent that not everybody may read. Who says nothing at all says nothing in HTTP either.
+    fn speaks_tls(&self) -> Result<bool, Problem> {
+        match self.agent.get(self.url("/v2/")).call().map_err(|error| self.problem(&error)) {
+            Ok(_) => Ok(true),
+            Err(problem @ (Problem::TimedOut(_) | Problem::NotResolved)) => Err(problem),
+            Err(_) => Ok(false),
+        }
     }
 
     pub(super) fn get(

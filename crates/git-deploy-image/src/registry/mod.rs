@@ -15,6 +15,7 @@ mod manifest;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use crate::{Digest, ImageName, Insecure};
@@ -26,6 +27,9 @@ pub use error::{Problem, RegistryError};
 
 /// A whole lookup takes a few requests; none of them takes longer.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long a registry that is in trouble itself, or was asked too often, is left alone before it is asked again.
+const PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(1)];
 
 /// What bears the name that an image of a commit is to get.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,11 +102,15 @@ impl Registries {
     /// own store, and asking here is an error.
     pub fn lookup(&self, image: &ImageName, commit: &str) -> Result<Existing, RegistryError> {
         let host = image.repository().host().unwrap_or_default().to_owned();
-        self.find(&host, image, commit).map_err(|problem| RegistryError {
-            registry: host,
-            image: image.to_string(),
-            problem,
-        })
+        let mut found = self.find(&host, image, commit);
+        for pause in PAUSES {
+            if !matches!(found, Err(Problem::Server(_) | Problem::TooManyRequests)) {
+                break;
+            }
+            thread::sleep(pause);
+            found = self.find(&host, image, commit);
+        }
+        found.map_err(|problem| RegistryError { registry: host, image: image.to_string(), problem })
     }
 
     fn find(&self, host: &str, image: &ImageName, commit: &str) -> Result<Existing, Problem> {
