@@ -3,6 +3,8 @@
 
 mod between;
 mod commit;
+mod disk;
 mod killed;
 mod lab;
 mod registry;
+mod twice;

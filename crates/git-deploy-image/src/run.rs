@@ -151,6 +151,7 @@ pub struct Program {
     program: OsString,
     args: Vec<OsString>,
     is_clear: bool,
+    has_common_umask: bool,
     env: Vec<(OsString, OsString)>,
     dir: Option<PathBuf>,
     limit: Option<Duration>,
@@ -167,6 +168,7 @@ impl Program {
             program: program.as_ref().to_owned(),
             args: Vec::new(),
             is_clear: false,
+            has_common_umask: false,
             env: Vec::new(),
             dir: None,
             limit: None,
@@ -197,6 +199,13 @@ impl Program {
     /// Where it runs.
     pub fn current_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());
+        self
+    }
+
+    /// What it makes is readable for everybody, whatever the user's own umask says: as it has to be where what is made must
+    /// not depend on who makes it. Where the program is not there, that is a failure with status 127 then.
+    pub fn common_umask(mut self) -> Self {
+        self.has_common_umask = true;
         self
     }
 
@@ -268,7 +277,13 @@ impl Program {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = if self.has_common_umask {
+            let mut shell = Command::new("/bin/sh");
+            shell.args(["-c", "umask 022; exec \"$0\" \"$@\""]).arg(&self.program);
+            shell
+        } else {
+            Command::new(&self.program)
+        };
         command.args(&self.args);
         if self.is_clear {
             command.env_clear();

@@ -1,0 +1,81 @@
+//! The same commit built twice: by two at once, or by two whose machines are not alike.
+
+use std::fs;
+
+use git_deploy_testkit::registry::Registry;
+use git_deploy_testkit::{Output, sandbox, skip};
+
+use crate::lab::{CONTAINERFILE, Lab, make_store};
+use crate::{lab, registry};
+
+fn digest(output: &Output) -> String {
+    let digest = output.success().line().rsplit(' ').next().unwrap_or_default();
+    assert!(digest.starts_with("sha256:"), "{output}");
+    digest.to_owned()
+}
+
+#[test]
+fn two_who_build_the_same_at_once_both_succeed() {
+    let lab = lab!(&sandbox!(), "shop", "");
+    let start = || lab.command("git-deploy-build").start();
+    let running = [start(), start(), start()];
+    let name = lab.name();
+    for running in running {
+        running.wait().success().stdout_is(&format!("{name}\n"));
+    }
+    lab.is_tidy();
+    let ids = lab.buildah(&["images", "--quiet", "--filter", &format!("reference={name}")]);
+    assert_eq!(ids.lines().count(), 1, "{ids}");
+}
+
+#[test]
+fn two_who_push_the_same_at_once_push_the_same() {
+    let registry = registry!(Registry::plain());
+    let sandbox = sandbox!();
+    let lab = lab!(&sandbox, "shop", &format!("address = \"{}\"", registry.address()));
+    // One of them on a machine of its own.
+    let store = sandbox.root().join("elsewhere");
+    make_store(&store, &store.join("graph"));
+    let elsewhere = Lab { repo: lab.repo.clone(), store };
+    let running = [&lab, &lab, &elsewhere].map(|lab| lab.command("git-deploy-build").start());
+    let digests = running.map(|running| digest(&running.wait()));
+    assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
+    assert_eq!(digest(&lab.build(&[])), digests[0]);
+    lab.is_tidy();
+    elsewhere.is_tidy();
+}
+
+#[test]
+fn a_commit_is_the_same_image_whoever_builds_it_wherever() {
+    let (one, other) = (registry!(Registry::plain()), registry!(Registry::plain()));
+    let sandbox = sandbox!();
+    let lab = lab!(&sandbox, "shop", &format!("address = \"{}\"", one.address()));
+    lab.configure("[build]\nsteps = [\"mkdir web/made && echo $SOURCE_DATE_EPOCH >web/made/here\"]\n");
+    let lines = "COPY . /all\nRUN echo made >/made && : >/all/empty\n";
+    lab.commit("web/Containerfile", &format!("{CONTAINERFILE}{lines}"));
+    let commit = lab.commit("web/run.sh", "#!/bin/sh\r\necho 1\n");
+    let first = digest(&lab.build(&[]));
+
+    let store = sandbox.root().join("another store");
+    make_store(&store, &store.join("graph"));
+    fs::create_dir_all(sandbox.root().join("some/where/else")).expect("a folder");
+    let second = Lab { repo: lab.repo.clone_to("some/where/else/clone"), store };
+    // Where images go is base's to say, so that the same commit goes to another registry.
+    second.repo.git(&["remote", "remove", "origin"]);
+    let text = second.repo.read("deploy.toml").replace(&one.address(), &other.address());
+    second.commit("deploy.toml", &text);
+    for (key, value) in [("core.autocrlf", "true"), ("core.eol", "crlf"), ("tar.umask", "077")] {
+        second.repo.set_config(key, value);
+    }
+    let home = second.store.join("home");
+    fs::create_dir(&home).expect("a folder");
+    fs::write(home.join("attributes"), "*.html export-ignore\n*.sh text eol=crlf\n").expect("a file");
+    second.repo.set_config("core.attributesFile", home.join("attributes").to_str().expect("UTF-8"));
+    // What is not committed does not matter either.
+    second.repo.write("web/index.html", "changed\n");
+    second.repo.write("web/new", "new\n");
+    let command = second.command("sh").args(["-c", "umask 077; exec git deploy-build \"$0\"", &commit]);
+    let output = command.env("HOME", &home).env("TZ", "Pacific/Kiritimati").env("LC_ALL", "C.UTF-8").output();
+    assert_eq!(digest(&output), first);
+    assert!(output.line().starts_with(&other.address()), "{output}");
+}
