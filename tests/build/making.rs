@@ -4,7 +4,7 @@ use std::fs;
 
 use git_deploy_testkit::{Output, sandbox};
 
-use crate::scene::{Builds, names, registry};
+use crate::scene::{Builds, names, on_path, registry};
 
 #[test]
 fn an_image_is_built_from_the_commit_pushed_and_used_again() {
@@ -162,5 +162,24 @@ fn steps_prepare_the_commits_files_and_the_environment_file_reaches_them_and_the
     builds.repo.git(&["rm", "--quiet", "build.env"]);
     builds.repo.git(&["commit", "--quiet", "--message", "Forget it"]);
     builds.build(&[]).code_is(1).stderr_contains("build.env");
+    builds.is_tidy();
+}
+
+#[test]
+fn podman_builds_and_pushes_as_well() {
+    let registry = registry!();
+    if !on_path("podman") {
+        git_deploy_testkit::skip!("podman is not installed");
+    }
+    let builds = Builds::new(&sandbox!(), &registry, "shop");
+    builds.repo.git(&["config", "deploy.builder", "podman"]);
+    let name = names(&builds.repo, "HEAD").trim_end().to_owned();
+    let line = builds.build(&["--porcelain"]).success().line().to_owned();
+    assert!(line.starts_with(&format!("built {name} sha256:")), "{line}");
+    let commit = builds.repo.id("HEAD");
+    assert_eq!(builds.labels(&registry, &line)["org.opencontainers.image.revision"], commit.as_str());
+    // What one builder has pushed, another one finds.
+    let found = builds.build(&["--porcelain", "--builder", "buildah"]);
+    assert_eq!(found.success().line(), line.replacen("built", "there", 1));
     builds.is_tidy();
 }
