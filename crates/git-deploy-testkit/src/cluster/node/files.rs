@@ -70,6 +70,9 @@ fn kubelet(directory: &Path) -> Value {
         "authorization": { "mode": "AlwaysAllow" },
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
         "resolvConf": directory.join("resolv.conf"),
+        // Nobody listens there; without any, each pod is warned of.
+        "clusterDNS": ["10.0.0.10"],
+        "clusterDomain": "cluster.local",
         "volumePluginDir": "/var/lib/kubelet/volume-plugins",
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": format!("/{}", directory.file_name().unwrap_or_default().display()),
