@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use git_deploy_manifest::value::{items, one_line, text};
+use git_deploy_manifest::value::{items, shortened, text};
 use http::Method;
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::discovery::ApiResource;
@@ -19,8 +19,17 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// How many lines of each container.
 const LINES: usize = 10;
 
+/// What stands before each line that a container wrote.
+pub(crate) const QUOTE: &str = "| ";
+
 /// How much of them, in bytes.
 const MOST: usize = 8192;
+
+/// And of each line, in characters.
+const LONGEST: usize = 400;
+
+/// Why a container has ended that never began: there is no such program.
+const NEVER_RAN: [&str; 2] = ["StartError", "ContainerCannotRun"];
 
 /// A container that has written something, or may have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +47,11 @@ pub(crate) fn speakers(pod: &Value) -> Vec<Speaker> {
     let statuses = of("/status/initContainerStatuses").chain(of("/status/containerStatuses"));
     let unwell =
         statuses.filter(|status| status["ready"] != true && status["state"]["terminated"]["exitCode"] != 0);
-    let has = |status: &Value, state: &str, how: &str| !status[state][how].is_null();
+    let has = |status: &Value, state: &str, how: &str| {
+        // What could not be started has not run either, though it is said to have ended.
+        let is_never = NEVER_RAN.contains(&text(&status[state][how], "/reason"));
+        !status[state][how].is_null() && !is_never
+    };
     let spoke = unwell.filter_map(|status| {
         let died = has(status, "lastState", "terminated");
         let speaks = has(status, "state", "terminated") || has(status, "state", "running");
@@ -57,13 +70,16 @@ pub(crate) async fn last_lines(connection: &Connection, speakers: &[Speaker]) ->
     let reading = join_all(speakers.iter().map(async |speaker| (speaker, speaker.listen(connection).await)));
     let Ok(answers) = tokio::time::timeout(LIMIT, reading).await else { return Vec::new() };
     let mut lines = Vec::new();
-    for (Speaker { pod, container, .. }, answer) in answers {
-        let from = format!("log of container '{container}' of pod '{pod}'");
+    for (Speaker { pod, container, previous, .. }, answer) in answers {
+        let before = if *previous { " before it was started again" } else { "" };
+        let from = format!("log of container '{container}' of pod '{pod}'{before}");
         match answer {
             Ok(log) => {
                 let said: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
                 let last = &said[said.len().saturating_sub(LINES)..];
-                lines.extend(last.iter().map(|line| format!("{from}: {}", one_line(line))));
+                let head = if last.is_empty() { "nothing" } else { "" };
+                lines.push(format!("{from}: {head}").trim_end().to_owned());
+                lines.extend(last.iter().map(|line| format!("{QUOTE}{}", quoted(line))));
             }
             Err(error) if *error.kind() == ApiErrorKind::Forbidden => {
                 lines.push(format!("{from}: cannot be read: {error}"));
@@ -73,6 +89,12 @@ pub(crate) async fn last_lines(connection: &Connection, speakers: &[Speaker]) ->
         }
     }
     lines
+}
+
+/// A line as it was written, with its indentation but harmless.
+fn quoted(line: &str) -> String {
+    let line = line.trim_end().replace('\t', "    ");
+    shortened(&line.replace(char::is_control, " "), LONGEST)
 }
 
 impl Speaker {
@@ -115,8 +137,17 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_quoted_with_its_indentation_but_cannot_harm_a_terminal() {
+        assert_eq!(quoted("  File \"app.py\"\r"), "  File \"app.py\"");
+        assert_eq!(quoted("\tat x\u{1b}[2J\u{9b}1m"), "    at x [2J 1m");
+        assert!(quoted(&"x".repeat(100_000)).chars().count() <= LONGEST);
+    }
+
+    #[test]
     fn who_has_not_run_or_is_well_says_nothing() {
         let waiting = json!([{"name": "web", "ready": false, "state": {"waiting": {}}, "lastState": {}},
+            {"name": "nobody", "ready": false, "state": {"waiting": {"reason": "RunContainerError"}},
+                "lastState": {"terminated": {"exitCode": 128, "reason": "StartError"}}},
             {"name": "well", "ready": true, "state": {"running": {}}},
             {"name": "done", "ready": false, "state": {"terminated": {"exitCode": 0}}}]);
         assert_eq!(of(&waiting), []);

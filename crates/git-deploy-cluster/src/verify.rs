@@ -17,17 +17,17 @@ use futures::future::try_join_all;
 use futures::stream::FuturesUnordered;
 use git_deploy_core::deployment::Blame;
 use git_deploy_manifest::ObjectId;
-use git_deploy_manifest::readiness::{Origin, Patience, Trouble};
+use git_deploy_manifest::readiness::{Origin, Patience, Trouble, UNREADY};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::api_error::ApiError;
 use crate::connect::{Connection, SILENCE};
-use crate::evidence;
+use crate::evidence::Events;
 use crate::logs;
 use crate::target::Applied;
 use crate::unblock::BlockingPod;
-use scene::Scene;
+use scene::{Left, Scene};
 pub(crate) use told::NAMED;
 use told::{Ear, Told};
 pub use told::{Progress, Waiting};
@@ -277,22 +277,29 @@ fn blame(origin: Origin) -> Blame {
 }
 
 async fn failed(connection: &Connection, scene: &Scene<'_>, index: usize, trouble: Trouble) -> NotReady {
+    let (events, log) = told_of(connection, scene, &[index]).await;
     NotReady::Failed {
         object: scene.id(index).clone(),
-        reason: trouble.reason,
+        reason: with_probe(trouble.reason, &events),
         blame: blame(trouble.origin),
-        evidence: told_of(connection, scene, &[index]).await,
+        evidence: [events.lines(), log].concat(),
     }
 }
 
-/// What the cluster says of some of the objects: events, and then what their containers wrote.
-async fn told_of(connection: &Connection, scene: &Scene<'_>, indices: &[usize]) -> Vec<String> {
+/// The reason, and what a probe said if that is behind it: a pod's status says nothing of probes.
+fn with_probe(reason: String, events: &Events) -> String {
+    let unready = || reason.ends_with(UNREADY).then(|| events.readiness_probe()).flatten();
+    match events.fatal_probe().or_else(unready) {
+        Some(said) => format!("{reason}: {said}"),
+        None => reason,
+    }
+}
+
+/// What the cluster says of some of the objects: events, and what their containers wrote.
+async fn told_of(connection: &Connection, scene: &Scene<'_>, indices: &[usize]) -> (Events, Vec<String>) {
     let suspects: Vec<_> = indices.iter().flat_map(|index| scene.suspects(*index)).collect();
     let speakers: Vec<_> = indices.iter().flat_map(|index| scene.speakers(*index)).collect();
-    let (mut events, lines) =
-        futures::join!(evidence::events(connection, &suspects), logs::last_lines(connection, &speakers));
-    events.extend(lines);
-    events
+    futures::join!(Events::of(connection, &suspects), logs::last_lines(connection, &speakers))
 }
 
 /// The end of the wait: because nobody answered, or because something is not ready.
@@ -303,12 +310,13 @@ async fn late(connection: &Connection, scene: &Scene<'_>, timeout: Duration) -> 
     let waiting = scene.look(usize::MAX).waiting;
     let first: Vec<usize> = waiting.iter().take(3).map(|left| left.index).collect();
     let cause = waiting.iter().find_map(|left| left.cause.clone());
-    let heard = waiting.iter().find_map(|left| left.heard.clone());
+    let cause = cause.or_else(|| waiting.iter().find_map(Left::trouble_heard));
+    let (events, log) = told_of(connection, scene, &first).await;
     NotReady::TimedOut {
         timeout,
         waiting: waiting.into_iter().map(|left| (left.id, left.what)).collect(),
         blame: cause.as_ref().map_or(Blame::Nobody, |trouble| blame(trouble.origin)),
-        cause: cause.map(|trouble| trouble.reason).or(heard),
-        evidence: told_of(connection, scene, &first).await,
+        cause: cause.map(|trouble| with_probe(trouble.reason, &events)),
+        evidence: [events.lines(), log].concat(),
     }
 }

@@ -11,6 +11,7 @@ use super::ClusterDriver;
 use super::pace::Pace;
 use super::said::of_lease;
 use super::state::{Forward, Held};
+use crate::logs::QUOTE;
 use crate::plan::PlannedObject;
 use crate::target::Applied;
 use crate::unblock::unblock;
@@ -115,7 +116,9 @@ impl ClusterDriver<'_> {
 
     /// Why something is not ready, in words.
     pub(super) fn not_ready(&self, step: Step, mut error: NotReady) -> Failure {
-        error.evidence().iter().for_each(|line| self.observer.step("Seen", line));
+        for line in error.evidence() {
+            self.observer.step(if line.starts_with(QUOTE) { "" } else { "Seen" }, line);
+        }
         let is_late = match &mut error {
             NotReady::TimedOut { timeout, .. } => {
                 // What was left for this wait says nothing to a person: the time is for the whole step.

@@ -10,13 +10,16 @@ use tokio::time::{Instant, sleep};
 
 use super::scene::{Left, Scene};
 use crate::connect::Connection;
-use crate::evidence;
+use crate::evidence::{self, Warning};
 
 /// As long as what was applied moves nothing needs to be explained; and events are what an API server reads most slowly.
 const STANDSTILL: Duration = Duration::from_secs(2);
 
 /// When it is asked again, and when at last although something moves: some objects always do.
 const AGAIN: Duration = Duration::from_secs(10);
+
+/// The same while a pod lacks what may still come: a node looks for it ever more rarely.
+const LACKING: Duration = Duration::from_secs(3);
 
 /// Of how many objects that others are made of, the newest first.
 const SUSPECTS: usize = 3;
@@ -25,7 +28,7 @@ const SUSPECTS: usize = 3;
 #[derive(Default)]
 pub(super) struct Heard {
     unexplained: Mutex<Vec<usize>>,
-    of: Mutex<HashMap<usize, String>>,
+    of: Mutex<HashMap<usize, Warning>>,
     /// What is waited for, and since when it is as it is.
     standing: Mutex<(u64, Option<Instant>)>,
 }
@@ -58,16 +61,20 @@ impl Heard {
                 continue;
             }
             let unexplained = lock(&self.unexplained).clone();
+            let mut again = AGAIN;
             for index in unexplained {
                 let suspects = scene.suspects(index);
                 let suspects = suspects.get(..SUSPECTS.min(suspects.len())).unwrap_or_default();
                 let said = evidence::warning(connection, suspects, scene.since(index)).await;
+                if said.as_ref().is_some_and(|warning| warning.lacking.is_some()) {
+                    again = LACKING;
+                }
                 match said {
                     Some(said) => lock(&self.of).insert(index, said),
                     None => lock(&self.of).remove(&index),
                 };
             }
-            sleep(AGAIN).await;
+            sleep(again).await;
             begun = Instant::now();
         }
     }

@@ -11,7 +11,8 @@ use futures::future::{join_all, try_join_all};
 use git_deploy_manifest::ObjectId;
 use git_deploy_manifest::fields::MANAGER;
 use git_deploy_manifest::readiness::{
-    Around, Health, Patience, Trouble, Wait, blocking_pod, first_cause, is_final, is_inert, judge, needs,
+    Around, Health, Origin, Patience, Trouble, Wait, blocking_pod, first_cause, is_final, is_inert, judge,
+    needs,
 };
 use git_deploy_manifest::value::{is_true, items, text, uid};
 use http::Method;
@@ -21,7 +22,7 @@ use tokio::time::Instant;
 use super::heard::Heard;
 use super::{End, NotReady};
 use crate::connect::{Connection, request};
-use crate::evidence::Suspect;
+use crate::evidence::{Lacking, Suspect, Warning};
 use crate::logs::{Speaker, speakers};
 use crate::target::Applied;
 use crate::unblock::BlockingPod;
@@ -78,13 +79,33 @@ pub(super) struct Left {
     /// What can be seen of that in its pods, where that was looked for.
     pub(super) cause: Option<Trouble>,
     /// What its events say where nothing can be seen.
-    pub(super) heard: Option<String>,
+    pub(super) heard: Option<Warning>,
 }
 
 impl Left {
+    /// What dooms it by what its events say.
+    fn doom(&self, patience: &Patience) -> Option<Trouble> {
+        let lacking = self.heard.as_ref()?.lacking.as_ref()?;
+        if lacking.lasted >= patience.config { self.trouble_heard() } else { None }
+    }
+
+    /// What its events say, and whose fault that is.
+    pub(super) fn trouble_heard(&self) -> Option<Trouble> {
+        let Warning { text, lacking } = self.heard.as_ref()?;
+        Some(match lacking {
+            Some(Lacking { pod, .. }) => {
+                Trouble { reason: format!("pod '{pod}' cannot start: {text}"), origin: Origin::Release }
+            }
+            None => Trouble { reason: text.clone(), origin: Origin::Cluster },
+        })
+    }
+
     /// Why it is not ready, as far as anybody knows.
     pub(super) fn why(&self) -> Option<String> {
-        self.cause.as_ref().map(|cause| cause.reason.clone()).or_else(|| self.heard.clone())
+        self.cause
+            .as_ref()
+            .map(|cause| cause.reason.clone())
+            .or_else(|| Some(self.heard.as_ref()?.text.clone()))
     }
 }
 
@@ -178,6 +199,11 @@ impl<'a> Scene<'a> {
             left.cause = self.cause(&eye, &self.applied[left.index]);
         }
         self.heard.explain(versions.finish(), &mut standing.waiting[..closely]);
+        if standing.failed.is_none() {
+            let mut doomed =
+                standing.waiting.iter().map(|left| Some((left.index, left.doom(&self.patience)?)));
+            standing.failed = doomed.find_map(|doom| doom);
+        }
         lock(&self.clock).end_of_look();
         standing
     }
@@ -319,9 +345,12 @@ impl<'a> Scene<'a> {
         let held = self.held();
         let eye = Eye::open(self, &held);
         let mut family = eye.family(applied);
-        // The newest first, and pods that are not well before others.
+        // What others had to say is long past.
+        family.retain(|(kind, object)| {
+            !(eye.is_of_earlier(applied, object) || *kind == Around::Pods && is_true(object, "Ready"))
+        });
+        // The newest first.
         family.sort_by_key(|(_, object)| std::cmp::Reverse(text(object, "/metadata/creationTimestamp")));
-        family.sort_by_key(|(kind, object)| *kind == Around::Pods && is_true(object, "Ready"));
         let uids = family.into_iter().map(|(_, object)| uid(object).to_owned());
         let uids = std::iter::once(applied.uid.clone()).chain(uids).take(MOST);
         uids.map(|uid| Suspect { namespace: namespace.clone(), uid }).collect()
@@ -356,7 +385,7 @@ fn lost(is_replaced: bool) -> Trouble {
     } else {
         "it was deleted, not by this deployment"
     };
-    Trouble { reason: reason.to_owned(), origin: git_deploy_manifest::readiness::Origin::Cluster }
+    Trouble { reason: reason.to_owned(), origin: Origin::Cluster }
 }
 
 fn key(id: &ObjectId) -> Key {

@@ -21,7 +21,7 @@ use crate::object::ObjectId;
 use crate::value::{self, controller, is_being_deleted, mapping, number};
 
 pub use counts::ready_of_wanted;
-pub use pods::first_cause;
+pub use pods::{UNREADY, first_cause};
 
 /// What an object is, seen from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]

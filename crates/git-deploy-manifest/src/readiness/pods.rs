@@ -100,13 +100,16 @@ pub fn first_cause<'a>(
     worst.map(|(_, trouble)| trouble)
 }
 
+/// With what the [first cause](first_cause) ends where a container runs that is not ready; why, no pod says.
+pub const UNREADY: &str = "runs but does not become ready";
+
 /// A container that runs without becoming ready.
 fn unready(pod: &Value) -> Option<Trouble> {
     let statuses = items(pod, "/status/containerStatuses");
     let status = statuses.iter().find(|status| {
         !flag(status, "/ready") && status.pointer("/state/running").is_some_and(|running| !running.is_null())
     })?;
-    Some(Trouble::of_release(format!("{} runs but does not become ready", subject(status, pod))))
+    Some(Trouble::of_release(format!("{} {UNREADY}", subject(status, pod))))
 }
 
 /// What a pod is called in a message.

@@ -74,15 +74,15 @@ impl<'a> Eye<'a> {
         sets.into_iter().chain(pods).chain(of(Around::Pods, &applied.uid)).chain(own).collect()
     }
 
-    /// Whether a pod is of a ReplicaSet that its Deployment has left behind.
-    pub(super) fn is_of_earlier(&self, applied: &Applied, pod: &Value) -> bool {
+    /// Whether it is a ReplicaSet that its Deployment has left behind, or a pod of one.
+    pub(super) fn is_of_earlier(&self, applied: &Applied, object: &Value) -> bool {
         const REVISION: &str = "deployment.kubernetes.io/revision";
         let id = &applied.target.id;
-        let object = self.held.get(&key(id)).and_then(|state| state.get(id.namespace.as_deref(), &id.name));
-        let Some(revision) = object.and_then(|object| annotation(object, REVISION)) else { return false };
+        let live = self.held.get(&key(id)).and_then(|state| state.get(id.namespace.as_deref(), &id.name));
+        let Some(revision) = live.and_then(|object| annotation(object, REVISION)) else { return false };
         let sets = self.families.get(&(Around::ReplicaSets, applied.uid.as_str())).into_iter().flatten();
-        let mut owner = sets.filter(|set| uid(set) == controller_of(pod));
-        owner.next().is_some_and(|set| annotation(set, REVISION) != Some(revision))
+        let mut set = sets.filter(|set| [uid(object), controller_of(object)].contains(&uid(set)));
+        set.next().is_some_and(|set| annotation(set, REVISION) != Some(revision))
     }
 }
 
