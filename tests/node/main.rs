@@ -1,5 +1,6 @@
 //! A cluster with a real node: what a pod is there, and that nothing is left of it.
 
+mod crash;
 mod readme;
 mod support;
 mod traces;

@@ -106,6 +106,12 @@ impl NodeCluster {
         possible().map(drop)
     }
 
+    /// Why a container is not ended that takes more memory than it may, if that is so on this machine.
+    #[must_use]
+    pub fn unlimited_memory() -> Option<&'static str> {
+        requirements::unlimited_memory()
+    }
+
     /// Where the registry listens, inside and outside: `127.0.0.1:<port>`. It speaks plain HTTP.
     #[must_use]
     pub fn registry(&self) -> SocketAddr {

@@ -95,6 +95,18 @@ fn kernel() -> Option<String> {
     cgroups()
 }
 
+/// Why a container is not ended that takes more memory than it may, if it is not.
+pub(super) fn unlimited_memory() -> Option<&'static str> {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let unified = Path::new("/sys/fs/cgroup/cgroup.controllers");
+    if unified.exists() {
+        let is_there = read(&unified.to_string_lossy()).split_whitespace().any(|name| name == "memory");
+        return (!is_there).then_some("there is no cgroup controller for memory");
+    }
+    // Of those of the first version a kubelet limits the memory alone.
+    (read("/proc/swaps").lines().count() > 1).then_some("what a container takes too much of is swapped")
+}
+
 fn cgroups() -> Option<String> {
     let unified = Path::new("/sys/fs/cgroup");
     let is_unified = unified.join("cgroup.controllers").exists();
