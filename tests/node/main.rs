@@ -1,6 +1,7 @@
 //! A cluster with a real node: what a pod is there, and that nothing is left of it.
 
 mod crash;
+mod flask;
 mod readme;
 mod support;
 mod traces;

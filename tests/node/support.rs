@@ -54,7 +54,8 @@ impl<'cluster> Web<'cluster> {
             store.display()
         );
         fs::write(store.join("storage.conf"), configuration).expect("a file");
-        fs::write(store.join("registries.conf"), "").expect("a file");
+        let insecure = format!("[[registry]]\nlocation = \"{}\"\ninsecure = true\n", cluster.registry());
+        fs::write(store.join("registries.conf"), insecure).expect("a file");
         fs::write(store.join("auth.json"), "{}").expect("a file");
         let registry = cluster.registry();
         let opening = in_cluster(cluster, "shop")

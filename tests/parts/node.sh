@@ -7,6 +7,7 @@ source tests/parts/cluster.sh
 # Debian's packages without which the scenarios are skipped; the testkit knows what it needs of them.
 node_packages=(
     containerd runc containernetworking-plugins docker-registry buildah busybox-static iptables conntrack iproute2
+    python3-flask
 )
 
 # Only on a machine that is there for this. Where it fails the scenarios say themselves what is missing.

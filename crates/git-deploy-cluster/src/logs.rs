@@ -17,13 +17,13 @@ use crate::objects::Place;
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// How many lines of each container.
-const LINES: usize = 10;
+const LINES: usize = 20;
 
 /// What stands before each line that a container wrote.
 pub(crate) const QUOTE: &str = "| ";
 
-/// How much of them, in bytes.
-const MOST: usize = 8192;
+/// How much of them, in bytes: so much that even long lines are all there, since it is the first of them that are given.
+const MOST: usize = 256 * 1024;
 
 /// And of each line, in characters.
 const LONGEST: usize = 400;

@@ -48,7 +48,7 @@ pub use control_plane::Options;
 pub use kubeconfig::{Access, Kubeconfig};
 pub use namespace::Namespace;
 pub(crate) use node::{BUSYBOX, is_static};
-pub use node::{Image, NodeCluster};
+pub use node::{Image, NodeCluster, has_package};
 pub use programs::Missing;
 pub use proxy::Proxy;
 

@@ -20,7 +20,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-pub use image::Image;
+pub use image::{Image, has_package};
 pub(super) use namespaces::{Namespaces, enter};
 pub(crate) use requirements::{BUSYBOX, is_static};
 
