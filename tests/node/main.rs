@@ -2,6 +2,7 @@
 
 mod crash;
 mod flask;
+mod migration;
 mod readme;
 mod support;
 mod traces;

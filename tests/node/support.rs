@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use git_deploy_testkit::cluster::{Namespace, NodeCluster, eventually};
 use git_deploy_testkit::shop::{ClusterShop, Opening, in_cluster};
-use git_deploy_testkit::{Output, Sandbox};
+use git_deploy_testkit::{Output, Run, Sandbox};
 
 /// How often somebody asks.
 const EACH: Duration = Duration::from_millis(20);
@@ -68,11 +68,15 @@ impl<'cluster> Web<'cluster> {
     }
 
     pub(crate) fn deploy(&self, arguments: &[&str]) -> Output {
-        let run = self.shop.repo.command("git").arg("deploy").args(arguments);
+        self.command(arguments).output()
+    }
+
+    /// `git-deploy` itself, so that what is interrupted is it.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Run {
+        let run = self.shop.command(arguments);
         run.env("CONTAINERS_STORAGE_CONF", self.store.join("storage.conf"))
             .env("CONTAINERS_REGISTRIES_CONF", self.store.join("registries.conf"))
             .env("REGISTRY_AUTH_FILE", self.store.join("auth.json"))
-            .output()
     }
 
     /// Does that while somebody asks its Service 50 times a second, of whom each gets one of these answers.

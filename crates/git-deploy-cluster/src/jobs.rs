@@ -5,6 +5,7 @@
 //! so that its pods and their logs outlive the next deployment; a time to live takes it away later.
 
 mod bar;
+mod log;
 
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,7 @@ use crate::target::{Applied, Target};
 use bar::is_barred;
 
 pub(crate) use bar::bar;
+pub(crate) use log::{Heard, Listener};
 
 /// What holds a job until its outcome is recorded.
 const FINALIZER: &str = "git-deploy/one-time";

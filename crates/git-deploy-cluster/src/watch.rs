@@ -292,7 +292,7 @@ fn of_status(status: &Status) -> ApiError {
     ApiError::from_answer(status.code, body.to_string().as_bytes())
 }
 
-fn api_error(error: &kube::Error) -> ApiError {
+pub(crate) fn api_error(error: &kube::Error) -> ApiError {
     match error {
         kube::Error::Api(status) => of_status(status),
         other => broken(other),

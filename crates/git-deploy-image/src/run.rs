@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use self::group::Group;
 use self::lines::Piece;
-pub(crate) use self::lines::harmless;
+pub use self::lines::harmless;
 
 /// How many of the last lines are kept.
 const TAIL: usize = 20;

@@ -13,7 +13,9 @@ use super::refused::Refused;
 use super::said::{of_job, of_lease};
 use super::state::{Held, PlannedJob, Session};
 use crate::api_error::{ApiError, ApiErrorKind};
-use crate::jobs::{JobError, after_another, is_first, let_go, outcome, start, still_held, suspend, try_job};
+use crate::jobs::{
+    Heard, JobError, Listener, after_another, is_first, let_go, outcome, start, still_held, suspend, try_job,
+};
 use crate::members::SetView;
 use crate::set::{Change, JobEnd, JobOutcome, Record};
 use crate::target::{Applied, Target};
@@ -120,7 +122,7 @@ impl ClusterDriver<'_> {
             self.observer.step("Running", &job.target.id.to_string());
             started.push(self.start_job(held, job, id, pulse)?);
         }
-        let waited = self.until_ready(held, &started, deadline, Step::Apply, pulse);
+        let waited = self.wait_for_jobs(held, &started, deadline, pulse);
         let doomed = waited.as_ref().ok().and_then(|ready| doomed(ready.as_ref().err()?)).cloned();
         let waited = waited.and_then(|ready| ready.map_err(|error| self.not_ready(Step::Apply, error)));
         // Those that have ended are recorded, whatever became of the others.
@@ -144,6 +146,27 @@ impl ClusterDriver<'_> {
             }
         }
         waited
+    }
+
+    /// Waits until jobs have ended, and tells what they write.
+    fn wait_for_jobs(
+        &self,
+        held: &Held,
+        started: &[Applied],
+        deadline: Instant,
+        pulse: &dyn Pulse,
+    ) -> Result<Result<(), NotReady>, Failure> {
+        let tell = |heard| match heard {
+            Heard::Line { from, text } => self.observer.step("Log", &format!("{from} | {text}")),
+            Heard::Remark(text) => self.observer.warn(&text),
+        };
+        let jobs = started.iter().map(|job| &job.target).collect();
+        let listener = Listener::new(&held.session.connection, jobs, &tell);
+        let waited = self.until_ready(held, started, deadline, Step::Apply, pulse, listener.listen())?;
+        self.run(Step::Apply, pulse, async {
+            listener.rest().await;
+            Ok(waited)
+        })
     }
 
     /// Records how jobs ended that nobody waits for any more, and lets them go: of a run that died, or of a branch that was

@@ -1,5 +1,7 @@
 //! Waiting until what was applied is ready.
 
+use std::convert::Infallible;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use git_deploy_core::deployment::{Failure, Step};
@@ -30,11 +32,11 @@ impl ClusterDriver<'_> {
         step: Step,
         pulse: &dyn Pulse,
     ) -> Result<(), Failure> {
-        let ready = self.until_ready(held, applied, deadline, step, pulse)?;
+        let ready = self.until_ready(held, applied, deadline, step, pulse, std::future::pending())?;
         ready.map_err(|error| self.not_ready(step, error))
     }
 
-    /// The same, for whoever has something to do with those that will not become ready.
+    /// The same, for whoever has something to do with those that will not become ready, or something else to do meanwhile.
     pub(super) fn until_ready(
         &self,
         held: &Held,
@@ -42,6 +44,7 @@ impl ClusterDriver<'_> {
         deadline: Instant,
         step: Step,
         pulse: &dyn Pulse,
+        meanwhile: impl Future<Output = Infallible>,
     ) -> Result<Result<(), NotReady>, Failure> {
         let Held { session, lease, .. } = held;
         let patience = Patience { crash: self.cluster.crash_grace, ..Patience::default() };
@@ -51,14 +54,16 @@ impl ClusterDriver<'_> {
         let mut pace = Pace::new(Instant::now());
         // The wait itself tells of a silence, and for how long it goes on.
         let ready = self.block_on(step, pulse, &|| {}, async {
+            let mut meanwhile = pin!(meanwhile);
             loop {
                 let limits = Limits { timeout: deadline.saturating_duration_since(Instant::now()), patience };
                 let ready = lease.watching(until_ready(&session.connection, applied, &limits, &tell));
-                let mut ready = std::pin::pin!(ready);
+                let mut ready = pin!(ready);
                 let ready = loop {
                     tokio::select! {
                         done = &mut ready => break done.map_err(of_lease(step))?,
                         Some(progress) = told.recv() => self.hear(progress, &mut pace, deadline),
+                        never = &mut meanwhile => match never {},
                         () = tokio::time::sleep(TICK) => {}
                     }
                     pace.due(Instant::now()).iter().for_each(|line| self.observer.step("Waiting", line));

@@ -76,7 +76,7 @@ pub(super) fn of(bytes: &[u8]) -> Vec<String> {
 
 /// Text without what would change a terminal: escape sequences are left out, and other control characters, and those that turn
 /// the direction of writing, replaced.
-pub(crate) fn harmless(bytes: &[u8]) -> String {
+pub fn harmless(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut rest = text.chars().peekable();
     let mut shown = String::with_capacity(text.len());
