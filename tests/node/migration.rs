@@ -1,5 +1,6 @@
 //! A migration with the commit's image runs before the pods, and what it writes is seen while it writes it.
 
+use std::fs;
 use std::time::Duration;
 
 use git_deploy_testkit::cluster::{NodeCluster, eventually};
@@ -281,15 +282,23 @@ fn whoever_may_not_read_logs_is_told_so_once_and_deploys() {
 fn a_log_that_breaks_off_goes_on_where_it_was() {
     let cluster = node_cluster!(own);
     let web = Web::open(&sandbox!(), &cluster);
-    let script = "for i in $(seq 100 199); do echo line $i; /bin/busybox sleep 0.1; done";
+    let settings = fs::read_to_string(web.shop.repo.path().join("deploy.toml")).expect("it is there");
+    let settings = settings.replace("timeout = \"30s\"", "timeout = \"80s\"");
+    web.shop.repo.commit_files(&[("deploy.toml", &settings)], "Be patient");
+    let script = "for i in $(seq 100 399); do echo line $i; /bin/busybox sleep 0.1; done";
     release(&web, "one", "1\n", &[job(&cluster, "migrate", script)]);
     let mut running = web.command(&[]).time_limit(Duration::from_secs(90)).start();
     running.wait_for_words("/main | line 110\n");
     cluster.api_server().restart();
+    running.wait_for_words("/main | line 180\n");
+    cluster.kubelet().kill();
+    running.wait_for_words("/main broke off: ");
+    cluster.kubelet().start();
     let output = running.wait();
     output.success();
-    let shown: Vec<usize> = (100..200).map(|n| times(&output, &format!("line {n}"))).collect();
-    assert_eq!(shown, [1; 100], "{output}");
+    let shown: Vec<usize> = (100..400).map(|n| times(&output, &format!("line {n}"))).collect();
+    assert_eq!(shown, [1; 300], "{output}");
+    assert_eq!(output.stderr.matches("broke off").count(), 1, "{output}");
     assert_answers(&cluster, &web.shop.namespace, "one");
     web.shop.is_sound();
 }

@@ -213,14 +213,13 @@ impl<'a> Listener<'a> {
         }
     }
 
-    /// What becomes of a log that was read as far as that was possible.
+    /// Notes that a log could not be read. It is asked for again, whatever was said: a node that begins anew does not know its
+    /// pods for a moment, and those that are gone are not looked for.
     fn settle(&self, speaker: &Speaker, read: Result<(), ApiError>) {
         let Err(error) = read else { return };
         self.deny(&error);
         let is_missed = self.track(&speaker.instance, |track| {
             track.failures += 1;
-            // A pod that is gone has nothing to say any more.
-            track.is_whole |= error.is_not_found();
             // Where a node has never said anything, it is no news that it does not.
             track.is_heard() && track.failures == MOST_FAILURES
         });
