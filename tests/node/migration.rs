@@ -149,13 +149,18 @@ fn a_job_that_fails_leaves_the_pods_as_they_are_and_says_why() {
     let before = standing(&web);
     let mut safe = failing;
     safe["metadata"]["annotations"]["git-deploy/rollback"] = json!("safe");
-    release(&web, "worse", "3\n", &[config_map("4"), safe]);
-    let output = web.deploy(&["worse", "-q"]);
-    output.code_is(1);
-    assert_eq!(times(&output, "begun"), 0, "{output}");
-    assert_failed(&web, "deployment-0004", "exit status 3");
-    assert_eq!((standing(&web), colours()), (before, json!("3")), "{output}");
-    assert_answers(cluster, &web.shop.namespace, "mended");
+    let careful = "echo begun; printf no-change >/dev/termination-log; exit 3";
+    let unsuccessful = [("worse", "3\n", safe), ("careful", "4\n", job(cluster, "migrate", careful))];
+    for (number, (name, schema, job)) in (4..).zip(unsuccessful) {
+        release(&web, name, schema, &[config_map("4"), job]);
+        let output = web.deploy(&[name, "-q"]);
+        output.code_is(1);
+        assert_eq!(times(&output, "begun"), 0, "{output}");
+        assert_failed(&web, &format!("deployment-000{number}"), "exit status 3");
+        output.lacks("has run");
+        assert_eq!((standing(&web), colours()), (before.clone(), json!("3")), "{output}");
+        assert_answers(cluster, &web.shop.namespace, "mended");
+    }
     web.shop.is_sound();
 }
 

@@ -6,6 +6,7 @@
 
 mod bar;
 mod log;
+mod vouch;
 
 use std::time::{Duration, Instant};
 
@@ -38,11 +39,6 @@ const EXPIRY: u64 = 7 * 24 * 60 * 60;
 const LEAVING: Duration = Duration::from_secs(30);
 /// How long to wait before a look is taken again.
 const PAUSE: Duration = Duration::from_millis(100);
-/// What a job's container writes as its [termination message][1] if it changed nothing.
-///
-/// [1]: https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
-const NO_CHANGE: &str = "no-change";
-
 /// Why a one-time job cannot run, or did not end well.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JobError {
@@ -244,8 +240,8 @@ pub(crate) async fn outcome(
     if !succeeded && !is_true(&live, "Failed") {
         return Ok(None);
     }
-    let rollback_safe = is_rollback_safe(&job.wanted)
-        || succeeded && is_first(&live) && changed_nothing(connection, job).await;
+    let rollback_safe =
+        is_rollback_safe(&job.wanted) || is_first(&live) && changed_nothing(connection, job, &live).await;
     let end = if succeeded { JobEnd::Succeeded } else { JobEnd::Failed };
     Ok(Some(JobOutcome { end, rollback_safe, deployment: Some(deployment.clone()) }))
 }
@@ -261,17 +257,10 @@ fn is_suspended(live: &Value) -> bool {
     flag(live, "/spec/suspend")
 }
 
-/// Whether all that its pods have to say is that there was nothing to change. Pods that cannot be read say nothing: how a job
-/// ended is recorded all the same.
-async fn changed_nothing(connection: &Connection, job: &Target) -> bool {
-    let Ok(pods) = pods_of(connection, job).await else { return false };
-    let mut messages = pods
-        .iter()
-        .filter_map(|pod| pod.pointer("/status/containerStatuses")?.as_array())
-        .flatten()
-        .map(|container| text(container, "/state/terminated/message").trim().to_owned())
-        .peekable();
-    messages.peek().is_some() && messages.all(|message| message == NO_CHANGE)
+/// Whether its pods say that there was nothing to change. Those that cannot be read say nothing: how a job ended is recorded all
+/// the same.
+async fn changed_nothing(connection: &Connection, job: &Target, live: &Value) -> bool {
+    pods_of(connection, job).await.is_ok_and(|pods| vouch::changed_nothing(live, &pods))
 }
 
 async fn pods_of(connection: &Connection, job: &Target) -> Result<Vec<Value>, ApiError> {
