@@ -121,8 +121,8 @@ fn a_release_that_exits_on_start_fails_with_its_last_lines_as_soon_as_crash_grac
     let seconds = decided_after(&web);
     writeln!(io::stdout().lock(), "decided {seconds:.2} s after it could be known")
         .expect("somebody reads it");
-    // Less than one where the machine has nothing else to do.
-    assert!((0.0..4.0).contains(&seconds), "decided {seconds:.2} s after it could be known");
+    // Less than one where the machine has nothing else to do. Times of containers have whole seconds, rounded down.
+    assert!((-1.0..4.0).contains(&seconds), "decided {seconds:.2} s after it could be known");
 }
 
 #[test]
