@@ -20,6 +20,7 @@ fn a_step_that_hangs_is_ended_at_its_limit_and_says_so() {
         .code_is(1)
         .stdout_is("")
         .stderr_contains("step 'echo waiting; sleep 300' did not end within 1 s and was ended")
+        .stderr_contains("hint: more time is given by: git config deploy.buildTimeLimit")
         .lacks("STEP 1");
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     builds.is_tidy();
@@ -38,7 +39,12 @@ fn a_build_that_hangs_is_ended_at_its_limit_and_says_so() {
     let run = |arguments: &[&str]| {
         builds.run("-c", &[&["deploy.buildTimeLimit=3s", "deploy-build"], arguments].concat())
     };
-    run(&[]).code_is(75).stdout_is("").stderr_contains("cannot build image").stderr_contains(limit);
+    run(&[])
+        .code_is(75)
+        .stdout_is("")
+        .stderr_contains("cannot build image")
+        .stderr_contains(limit)
+        .stderr_contains("deploy.buildTimeLimit <");
     builds.is_tidy();
 }
 

@@ -7,5 +7,6 @@ mod labels;
 mod limits;
 mod making;
 mod names;
+mod newcomers;
 mod scene;
 mod surroundings;

@@ -6,7 +6,7 @@ use git_deploy_core::git::GitError;
 use git_deploy_core::git::export::{ExportError, Outside};
 use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::ids::CommitId;
-use git_deploy_image::builder::{BuildError, NoBuilder};
+use git_deploy_image::builder::{self, BuildError, NoBuilder};
 use git_deploy_image::registry::RegistryError;
 use git_deploy_image::run::RunError;
 use git_deploy_image::steps::{EnvFileError, StepError};
@@ -102,6 +102,11 @@ impl Error {
     /// What to do about it, where that can be said.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
+        if self.is_of_time() {
+            return Some(
+                "more time is given by: git config deploy.buildTimeLimit <duration, such as 2h>".to_owned(),
+            );
+        }
         match self {
             Self::NoDeployToml(_) => Some("write one with: git deploy-init".to_owned()),
             Self::NoNames(_) => Some(format!("add a section [image-name] to '{DEPLOY_TOML}'")),
@@ -118,6 +123,20 @@ impl Error {
                 Some(format!("look where it is set: git config --show-origin --get-all {key}"))
             }
             _ => None,
+        }
+    }
+}
+
+impl Error {
+    /// Whether a program was ended at its limit.
+    fn is_of_time(&self) -> bool {
+        match self {
+            Self::Steps(
+                StepError::Step { error, .. } | StepError::EnvFile(EnvFileError::Run { error, .. }),
+            )
+            | Self::Load { error, .. } => matches!(error, RunError::TimeLimit { .. }),
+            Self::Build(BuildError::Failed { why: builder::Failure::TimedOut(_), .. }) => true,
+            _ => false,
         }
     }
 }

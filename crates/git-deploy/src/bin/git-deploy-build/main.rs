@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::process::ExitCode;
 
-use git_deploy::build::{Error, Image, Maker, Plan};
+use git_deploy::build::{Error, Image, Made, Maker, Plan};
 use git_deploy_cli::args::{self, Format};
 use git_deploy_cli::shell::Object;
 use git_deploy_cli::{CommandError, Exit, Shell, printable};
 use git_deploy_core::git::Repository;
+use git_deploy_core::git::work_tree::Busy;
 use git_deploy_core::ids::CommitId;
 use git_deploy_core::ops::Observer;
 use git_deploy_image::Cause;
@@ -43,6 +44,7 @@ fn build(arguments: &args::Build, shell: &mut Shell) -> Result<Exit, CommandErro
     // Whatever a program that was ended says of it: the user wanted to stop.
     interrupt.check()?;
     let images = made.map_err(said)?;
+    say(&repository, arguments, &images, commit, shell);
     images.iter().for_each(|image| print(image, arguments.output.format(), shell));
     Ok(Exit::Done)
 }
@@ -58,6 +60,36 @@ fn named_commit(repository: &Repository, revision: Option<&OsStr>) -> Result<Com
         Some(revision) => repository.find_commit(revision)?.ok_or_else(missing),
         None => Err(missing()),
     }
+}
+
+/// What may surprise whoever looks for it in the images.
+fn say(
+    repository: &Repository,
+    arguments: &args::Build,
+    images: &[Image],
+    commit: CommitId,
+    shell: &mut Shell,
+) {
+    if arguments.output.format() != Format::Human {
+        return;
+    }
+    if images.is_empty() {
+        shell.note(format!(
+            "commit '{}' names no images: there is no [[image]] in its deploy.toml",
+            commit.brief()
+        ));
+    }
+    let is_built = images.iter().any(|image| image.made == Made::Now);
+    if is_built && arguments.commit.is_none() && is_changed(repository) {
+        shell.note("what is changed and not committed is not in the images");
+    }
+}
+
+/// Whether the work tree differs from its branch, as far as git says that.
+fn is_changed(repository: &Repository) -> bool {
+    let places = repository.checked_out().unwrap_or_default();
+    let here = places.iter().find(|place| repository.paths().work_tree.as_deref() == Some(&place.path));
+    here.is_some_and(|place| matches!(place.busy(), Ok(Some(Busy::Dirty(_)))))
 }
 
 fn print(image: &Image, format: Format, shell: &mut Shell) {
