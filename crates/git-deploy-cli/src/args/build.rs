@@ -23,7 +23,7 @@ pub struct Build {
 
     /// What builds: buildah, podman or docker; if it is left out, what deploy.builder says, or the first of them that is
     /// there and works
-    #[arg(long, value_name = "program")]
+    #[arg(long, value_name = "program", value_parser = ["buildah", "podman", "docker"], hide_possible_values = true)]
     pub builder: Option<String>,
 
     /// Which commit's images; HEAD's if it is left out
