@@ -6,5 +6,6 @@ mod commit;
 mod disk;
 mod killed;
 mod lab;
+mod load;
 mod registry;
 mod twice;

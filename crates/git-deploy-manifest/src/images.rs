@@ -66,6 +66,25 @@ pub fn set_images(object: &mut Object, updates: &[ImageUpdate]) -> usize {
     set
 }
 
+/// The containers, or volumes, that run one of those images and want it [always pulled][1].
+///
+/// [1]: https://kubernetes.io/docs/concepts/containers/images/#image-pull-policy
+pub fn always_pulled(object: &Object, updates: &[ImageUpdate]) -> Vec<String> {
+    let is_one = |used: &ImageUse| {
+        let reference = used.image.parse::<Reference>();
+        reference.is_ok_and(|reference| updates.iter().any(|update| names(&reference, update)))
+    };
+    let is_always_pulled = |used: &ImageUse| {
+        let policy = match used.pointer.strip_suffix("/image/reference") {
+            Some(volume) => format!("{volume}/image/pullPolicy"),
+            None => format!("{}/imagePullPolicy", used.pointer.trim_end_matches("/image")),
+        };
+        object.value().pointer(&policy).and_then(Value::as_str) == Some("Always")
+    };
+    let found = images(object).into_iter().filter(is_one).filter(is_always_pulled);
+    found.map(|used| used.container).collect()
+}
+
 impl std::fmt::Display for ImageUpdate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.name)?;

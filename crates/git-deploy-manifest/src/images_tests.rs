@@ -139,3 +139,24 @@ fn setting_images_changes_nothing_else_and_twice_is_once() {
         assert_eq!(pod.value(), &expected);
     }
 }
+
+#[test]
+fn whoever_wants_an_image_of_ours_always_pulled_is_known() {
+    let container = |name: &str, image: &str, policy: &str| json!({"name": name, "image": image, "imagePullPolicy": policy});
+    let ours = "littleman-co/git-littleman-co-nginx:a4945f8";
+    let pod = object(&json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"},
+        "spec": {
+            "containers": [
+                container("web", ours, "Always"), container("other", "nginx:1", "Always"),
+                container("calm", ours, "IfNotPresent"), {"name": "silent", "image": ours},
+            ],
+            "initContainers": [container("init", ours, "Always")],
+            "volumes": [
+                {"name": "data", "image": {"reference": ours, "pullPolicy": "Always"}},
+                {"name": "still", "image": {"reference": ours}},
+            ],
+        },
+    }));
+    assert_eq!(always_pulled(&pod, &[update(None, None)]), ["init", "web", "data"]);
+}

@@ -10,7 +10,7 @@ use git_deploy_core::git::object::Kind;
 use git_deploy_core::git::{GitError, Repository};
 use git_deploy_core::ids::{CommitId, ObjectId};
 use git_deploy_manifest::{
-    Finding, ImageUpdate, Object, RULES, Severities, Severity, SourceFile, is_one_time, lint,
+    Finding, ImageUpdate, Object, RULES, Severities, Severity, SourceFile, always_pulled, is_one_time, lint,
     name_by_identity, once_paths, read, set_config_hashes, set_images, write,
 };
 
@@ -60,7 +60,8 @@ impl Renderer for PlainYaml<'_> {
             set_config_hashes(&mut objects);
         }
         self.name_one_time_jobs(commit, &mut objects)?;
-        let warnings = self.lint(&objects)?;
+        let mut warnings = self.never_pulled(&objects, &images);
+        warnings.extend(self.lint(&objects)?);
         let mut rendered: Vec<RenderedObject> = objects.iter().map(rendered_object).collect();
         rendered.sort_by(|one, two| one.path.cmp(&two.path));
         Ok(Rendered { objects: rendered, images: used, warnings })
@@ -154,6 +155,22 @@ impl PlainYaml<'_> {
             ImageUpdate { name: image.name, digest }
         };
         Ok(images.into_iter().map(update).collect())
+    }
+
+    /// Whoever wants pulled what no registry has: it never starts. No error, for a cluster may have been told of a mirror.
+    fn never_pulled(&self, objects: &[Object], images: &[ImageUpdate]) -> Vec<String> {
+        if self.base.registry.address.is_some() || self.base.registry.load.is_none() {
+            return Vec::new();
+        }
+        let warning = |object: &Object, name: &str| {
+            format!(
+                "{}: '{name}' has 'imagePullPolicy: Always', and its image is loaded into the cluster, where no registry \
+                 has it: leave that out",
+                object.id()
+            )
+        };
+        let of = |object| always_pulled(object, images).into_iter().map(move |name| warning(object, &name));
+        objects.iter().flat_map(of).collect()
     }
 
     /// A one-time job is another one when what it depends on changes: its name says so.
