@@ -2,6 +2,7 @@
 
 mod crash;
 mod flask;
+mod load;
 mod migration;
 mod readme;
 mod support;
