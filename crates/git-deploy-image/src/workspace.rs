@@ -4,7 +4,7 @@
 //! process, however that ends. What is not ours is left alone: it lies where everybody may write (`/tmp`), and its name can
 //! be anybody's.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -45,8 +45,10 @@ impl Workspace {
             let directory = builder.tempdir_in(parent)?;
             let path = directory.path().join(LOCK);
             let lock = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-            // Whoever clears away may have been in between: it holds the lock then, or has taken all away already.
-            if lock.try_lock().is_ok() && lock.metadata()?.nlink() > 0 {
+            // Whoever clears away may have been in between: it holds the lock then, or has taken all away already. Where
+            // nothing can be locked, nobody takes anything for abandoned.
+            let is_taken = matches!(lock.try_lock(), Err(TryLockError::WouldBlock));
+            if !is_taken && lock.metadata()?.nlink() > 0 {
                 return Ok(Self { directory, _lock: lock });
             }
         }
@@ -131,7 +133,7 @@ fn parent() -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{chown, symlink};
 
     use git_deploy_testkit::cluster::eventually;
 
@@ -197,6 +199,15 @@ mod tests {
         directory(&at("odd\n\u{1b}[2J"), 0o700);
         directory(&at("linked"), 0o700);
         symlink(precious.join(LOCK), at("linked").join(LOCK)).unwrap();
+        directory(&at("piped"), 0o700);
+        let mut pipe = std::process::Command::new("mkfifo");
+        assert!(pipe.arg(at("piped").join(LOCK)).status().unwrap().success());
+        // Only root can give something away.
+        directory(&at("of-another"), 0o700);
+        fs::write(at("of-another").join(LOCK), "").unwrap();
+        if chown(at("of-another"), Some(12_345), None).is_err() {
+            fs::remove_dir_all(at("of-another")).unwrap();
+        }
         assert!(names(parent.path()).is_empty(), "{:?}", names(parent.path()));
     }
 
