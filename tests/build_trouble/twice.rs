@@ -50,7 +50,7 @@ fn a_commit_is_the_same_image_whoever_builds_it_wherever() {
     let (one, other) = (registry!(Registry::plain()), registry!(Registry::plain()));
     let sandbox = sandbox!();
     let lab = lab!(&sandbox, "shop", &format!("address = \"{}\"", one.address()));
-    lab.configure("[build]\nsteps = [\"mkdir web/made && echo $SOURCE_DATE_EPOCH >web/made/here\"]\n");
+    lab.configure("[build]\nsteps = [\"mkdir web/made && date -d @$SOURCE_DATE_EPOCH >web/made/here\"]\n");
     let lines = "COPY . /all\nRUN echo made >/made && : >/all/empty\n";
     lab.commit("web/Containerfile", &format!("{CONTAINERFILE}{lines}"));
     let commit = lab.commit("web/run.sh", "#!/bin/sh\r\necho 1\n");

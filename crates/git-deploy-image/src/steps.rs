@@ -38,12 +38,9 @@ use crate::run::{Program, RunError, Stream, harmless};
 
 pub use self::env_file::EnvFileError;
 
-/// What is inherited, if it is set; `LC_*` besides. The manual lists the same.
-const INHERITED: [&str; 14] = [
+/// What is inherited, if it is set. The manual lists the same.
+const INHERITED: [&str; 11] = [
     "PATH",
-    "LANG",
-    "LANGUAGE",
-    "TZ",
     "TERM",
     "TMPDIR",
     // How to reach anything where there is a proxy; most programs know only one of the spellings.
@@ -56,6 +53,8 @@ const INHERITED: [&str; 14] = [
     "all_proxy",
     "ALL_PROXY",
 ];
+/// What steps make is the same whoever builds: how dates are written, and in which order words come.
+const FOR_ALL: [(&str, &str); 2] = [("TZ", "UTC"), ("LC_ALL", "C.UTF-8")];
 /// What git is to leave alone.
 const OF_GIT: [(&str, &str); 4] = [
     ("GIT_CONFIG_GLOBAL", "/dev/null"),
@@ -168,11 +167,10 @@ impl Context<'_> {
     fn variables(&self, index: usize) -> Result<BTreeMap<OsString, OsString>, StepError> {
         let home = self.scratch.path().join(format!("home-{index}"));
         DirBuilder::new().mode(0o700).create(&home).map_err(StepError::Scratch)?;
-        let is_inherited = |name: &OsStr| {
-            INHERITED.iter().any(|known| name == *known) || name.as_encoded_bytes().starts_with(b"LC_")
-        };
+        let is_inherited = |name: &OsStr| INHERITED.iter().any(|known| name == *known);
         let mut variables: BTreeMap<OsString, OsString> =
             std::env::vars_os().filter(|(name, _)| is_inherited(name)).collect();
+        variables.extend(FOR_ALL.map(|(name, value)| (name.into(), value.into())));
         variables.extend(OF_GIT.map(|(name, value)| (name.into(), value.into())));
         variables.insert("HOME".into(), home.into());
         variables.extend(self.plan.variables.iter().map(|(name, value)| (name.into(), value.into())));
