@@ -40,7 +40,7 @@ fn a_build_that_hangs_is_ended_at_its_limit_and_says_so() {
         builds.run("-c", &[&["deploy.buildTimeLimit=3s", "deploy-build"], arguments].concat())
     };
     run(&[])
-        .code_is(75)
+        .code_is(1)
         .stdout_is("")
         .stderr_contains("cannot build image")
         .stderr_contains(limit)

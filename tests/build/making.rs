@@ -75,11 +75,7 @@ fn a_name_that_something_else_has_is_not_taken() {
     let name = names(&builds.repo, "HEAD").trim_end().to_owned();
     let buildah = |arguments: &[&str]| {
         let run = builds.repo.command("buildah").args(arguments);
-        run.env("CONTAINERS_STORAGE_CONF", builds.store.join("storage.conf"))
-            .output()
-            .success()
-            .stdout
-            .clone()
+        run.with_store(&builds.store).output().success().stdout.clone()
     };
     let context = builds.repo.path().join("web");
     let context = context.to_str().expect("UTF-8");

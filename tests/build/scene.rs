@@ -1,11 +1,11 @@
 //! Shops whose images are built.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use git_deploy_testkit::registry::Registry;
 use git_deploy_testkit::shop::WEB;
-use git_deploy_testkit::{Output, Repo, Run, Sandbox};
+use git_deploy_testkit::{Output, Repo, Run, Sandbox, Store};
 
 pub(crate) const NAMES: &str =
     "[image-name]\ncontainer-namespace = \"littleman-co\"\nproject-namespace = \"shop\"\n";
@@ -21,20 +21,12 @@ pub(crate) fn names(repo: &Repo, commit: &str) -> String {
 /// A shop with one image, `web`, which is built from nothing with a file of the commit, and buildah's own place for it.
 pub(crate) struct Builds {
     pub(crate) repo: Repo,
-    pub(crate) store: PathBuf,
+    pub(crate) store: Store,
 }
 
 impl Builds {
     pub(crate) fn new(sandbox: &Sandbox, registry: &Registry, name: &str) -> Builds {
-        let store = sandbox.root().join(format!("{name}-store"));
-        fs::create_dir_all(store.join("tmp")).expect("a folder");
-        let configuration = format!(
-            "[storage]\ndriver = \"vfs\"\ngraphroot = \"{0}/graph\"\nrunroot = \"{0}/run\"\n",
-            store.display()
-        );
-        fs::write(store.join("storage.conf"), configuration).expect("a file");
-        fs::write(store.join("registries.conf"), "").expect("a file");
-        fs::write(store.join("auth.json"), "{}").expect("a file");
+        let store = Store::new(sandbox.root().join(format!("{name}-store")));
         let repo = sandbox.repository(name);
         let address = format!("[registry]\naddress = \"{}\"\n", registry.address());
         let images = "[[image]]\nname = \"web\"\ncontext = \"web\"\n";
@@ -108,17 +100,13 @@ impl Builds {
     }
 
     pub(crate) fn command(&self, command: &str, arguments: &[&str]) -> Run {
-        let run = self.repo.command("git").arg(command).args(arguments);
-        run.env("CONTAINERS_STORAGE_CONF", self.store.join("storage.conf"))
-            .env("CONTAINERS_REGISTRIES_CONF", self.store.join("registries.conf"))
-            .env("REGISTRY_AUTH_FILE", self.store.join("auth.json"))
-            .env("TMPDIR", self.store.join("tmp"))
+        self.repo.command("git").arg(command).args(arguments).with_store(&self.store)
     }
 
     /// Nothing of the commit's files is left lying about.
     #[track_caller]
     pub(crate) fn is_tidy(&self) {
-        let left: Vec<_> = fs::read_dir(self.store.join("tmp")).expect("a folder").flatten().collect();
+        let left: Vec<_> = fs::read_dir(self.store.temporary()).expect("a folder").flatten().collect();
         let left: Vec<_> = left.iter().map(fs::DirEntry::file_name).collect();
         assert!(left.iter().all(|name| !name.to_string_lossy().starts_with("git-deploy")), "{left:?}");
     }

@@ -23,7 +23,7 @@ fn may_mount(at: &Path) -> bool {
 impl Lab {
     /// Builds with a small disk there; what it said, and what was left.
     fn build_with(&self, at: &Path, size: &str, arguments: &[&str]) -> (Output, String) {
-        let left = self.store.join("left");
+        let left = self.store.path().join("left");
         let output = self
             .command("unshare")
             .args(["--mount", "sh", "-c", SMALL])
@@ -57,7 +57,7 @@ fn a_disk_that_is_too_small_for_the_commits_files_is_said() {
 #[test]
 fn a_disk_that_is_too_small_for_buildahs_images_is_said() {
     let lab = lab!(&sandbox!(), "shop", "");
-    let at = lab.store.join("graph");
+    let at = lab.store.path().join("graph");
     if !may_mount(&at) {
         skip!("mounts are not allowed here");
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use git_deploy_testkit::registry::busybox;
-use git_deploy_testkit::{Output, Repo, Run, Sandbox};
+use git_deploy_testkit::{Output, Repo, Run, Sandbox, Store};
 
 /// An image that can run steps: `/bin/sh` is a static busybox.
 pub(crate) const CONTAINERFILE: &str = "FROM scratch\nCOPY busybox /bin/sh\nCOPY index.html /\n";
@@ -13,7 +13,7 @@ pub(crate) const CONTAINERFILE: &str = "FROM scratch\nCOPY busybox /bin/sh\nCOPY
 pub(crate) struct Lab {
     pub(crate) repo: Repo,
     /// Where buildah has its images, containers and temporary files.
-    pub(crate) store: PathBuf,
+    pub(crate) store: Store,
 }
 
 /// A lab, where there are buildah and busybox.
@@ -48,8 +48,7 @@ impl Lab {
 
     /// `registry` is what stands in that section of `deploy.toml`; without any, images stay with buildah.
     pub(crate) fn new(sandbox: &Sandbox, name: &str, registry: &str) -> Lab {
-        let store = sandbox.root().join(format!("{name}-store"));
-        make_store(&store, &store.join("graph"));
+        let store = Store::new(sandbox.root().join(format!("{name}-store")));
         let repo = sandbox.repository(name);
         fs::create_dir_all(repo.path().join("web")).expect("a folder");
         fs::copy(busybox().expect("was asked before"), repo.path().join("web/busybox")).expect("a file");
@@ -66,12 +65,7 @@ impl Lab {
 
     /// A command with buildah's place, to be completed.
     pub(crate) fn command(&self, program: &str) -> Run {
-        let command = self.repo.command(program);
-        command
-            .env("CONTAINERS_STORAGE_CONF", self.store.join("storage.conf"))
-            .env("CONTAINERS_REGISTRIES_CONF", self.store.join("registries.conf"))
-            .env("REGISTRY_AUTH_FILE", self.store.join("auth.json"))
-            .env("TMPDIR", self.temporary())
+        self.repo.command(program).with_store(&self.store)
     }
 
     pub(crate) fn build(&self, arguments: &[&str]) -> Output {
@@ -87,7 +81,7 @@ impl Lab {
     }
 
     pub(crate) fn temporary(&self) -> PathBuf {
-        self.store.join("tmp")
+        self.store.temporary()
     }
 
     /// The name of the image of HEAD.
@@ -120,19 +114,6 @@ impl Lab {
         let names = self.buildah(&["images", "--format", "{{.Name}}"]);
         assert_eq!(names.replace("<none>", "").trim(), "", "an image has a name");
     }
-}
-
-/// A folder with all that buildah is to know, and its images in `graph`.
-pub(crate) fn make_store(store: &Path, graph: &Path) {
-    fs::create_dir_all(store.join("tmp")).expect("a folder");
-    let configuration = format!(
-        "[storage]\ndriver = \"vfs\"\ngraphroot = \"{}\"\nrunroot = \"{}/run\"\n",
-        graph.display(),
-        store.display()
-    );
-    fs::write(store.join("storage.conf"), configuration).expect("a file");
-    fs::write(store.join("registries.conf"), "").expect("a file");
-    fs::write(store.join("auth.json"), "{}").expect("a file");
 }
 
 pub(crate) fn deploy_toml(registry: &str) -> String {

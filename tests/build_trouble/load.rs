@@ -19,7 +19,7 @@ echo \"loading $1\"; echo \"$1\" >>\"$TMPDIR/../loaded\"
 
 impl Lab {
     fn loaded(&self) -> String {
-        fs::read_to_string(self.store.join("loaded")).unwrap_or_default()
+        fs::read_to_string(self.store.path().join("loaded")).unwrap_or_default()
     }
 }
 

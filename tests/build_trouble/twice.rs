@@ -3,9 +3,9 @@
 use std::fs;
 
 use git_deploy_testkit::registry::Registry;
-use git_deploy_testkit::{Output, sandbox, skip};
+use git_deploy_testkit::{Output, Store, sandbox, skip};
 
-use crate::lab::{CONTAINERFILE, Lab, make_store};
+use crate::lab::{CONTAINERFILE, Lab};
 use crate::{lab, registry};
 
 fn digest(output: &Output) -> String {
@@ -34,8 +34,7 @@ fn two_who_push_the_same_at_once_push_the_same() {
     let sandbox = sandbox!();
     let lab = lab!(&sandbox, "shop", &format!("address = \"{}\"", registry.address()));
     // One of them on a machine of its own.
-    let store = sandbox.root().join("elsewhere");
-    make_store(&store, &store.join("graph"));
+    let store = Store::new(sandbox.root().join("elsewhere"));
     let elsewhere = Lab { repo: lab.repo.clone(), store };
     let running = [&lab, &lab, &elsewhere].map(|lab| lab.command("git-deploy-build").start());
     let digests = running.map(|running| digest(&running.wait()));
@@ -56,8 +55,7 @@ fn a_commit_is_the_same_image_whoever_builds_it_wherever() {
     let commit = lab.commit("web/run.sh", "#!/bin/sh\r\necho 1\n");
     let first = digest(&lab.build(&[]));
 
-    let store = sandbox.root().join("another store");
-    make_store(&store, &store.join("graph"));
+    let store = Store::new(sandbox.root().join("another store"));
     fs::create_dir_all(sandbox.root().join("some/where/else")).expect("a folder");
     let second = Lab { repo: lab.repo.clone_to("some/where/else/clone"), store };
     // Where images go is base's to say, so that the same commit goes to another registry.
@@ -67,7 +65,7 @@ fn a_commit_is_the_same_image_whoever_builds_it_wherever() {
     for (key, value) in [("core.autocrlf", "true"), ("core.eol", "crlf"), ("tar.umask", "077")] {
         second.repo.set_config(key, value);
     }
-    let home = second.store.join("home");
+    let home = second.store.path().join("home");
     fs::create_dir(&home).expect("a folder");
     fs::write(home.join("attributes"), "*.html export-ignore\n*.sh text eol=crlf\n").expect("a file");
     second.repo.set_config("core.attributesFile", home.join("attributes").to_str().expect("UTF-8"));

@@ -1,9 +1,7 @@
 //! What the README says about images of one's own.
 
-use std::fs;
-
 use git_deploy_testkit::cluster::Image;
-use git_deploy_testkit::{node_cluster, readme, sandbox};
+use git_deploy_testkit::{Store, node_cluster, readme, sandbox};
 
 #[test]
 fn the_first_deployment_with_images_of_ones_own_succeeds_exactly_as_printed() {
@@ -12,15 +10,9 @@ fn the_first_deployment_with_images_of_ones_own_succeeds_exactly_as_printed() {
     // Stands in for the one of Docker Hub, which tests do not ask.
     cluster.push(&Image::new("library/busybox:latest"));
     let sandbox = sandbox!();
-    let store = sandbox.root().join("store");
-    fs::create_dir(&store).expect("a folder");
-    let [storage, registries] = ["storage.conf", "registries.conf"].map(|file| store.join(file));
-    let at = store.display();
-    let own = format!("[storage]\ndriver = \"vfs\"\ngraphroot = \"{at}/graph\"\nrunroot = \"{at}/run\"\n");
-    fs::write(&storage, own).expect("a file");
     let mirror =
         format!("[[registry]]\nprefix = \"docker.io\"\nlocation = \"{registry}\"\ninsecure = true\n");
-    fs::write(&registries, mirror).expect("a file");
+    let store = Store::new(sandbox.root().join("store")).registries(&mirror);
 
     let output = sandbox
         .command("sh")
@@ -28,8 +20,7 @@ fn the_first_deployment_with_images_of_ones_own_succeeds_exactly_as_printed() {
         .env("KUBECONFIG", cluster.kubeconfig())
         .env("CONTEXT", cluster.context())
         .env("REGISTRY", &registry)
-        .env("CONTAINERS_STORAGE_CONF", storage)
-        .env("CONTAINERS_REGISTRIES_CONF", registries)
+        .with_store(&store)
         .output();
 
     output

@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use git_deploy_testkit::cluster::{Namespace, NodeCluster, eventually};
 use git_deploy_testkit::shop::{ClusterShop, Opening, in_cluster};
-use git_deploy_testkit::{Output, Run, Sandbox};
+use git_deploy_testkit::{Output, Run, Sandbox, Store};
 
 /// How often somebody asks.
 const EACH: Duration = Duration::from_millis(20);
@@ -25,7 +24,7 @@ CMD [\"/bin/busybox\", \"httpd\", \"-f\", \"-p\", \"8080\", \"-h\", \"/www\"]
 pub(crate) struct Web<'cluster> {
     pub(crate) shop: ClusterShop<'cluster>,
     pub(crate) cluster: &'cluster NodeCluster,
-    store: PathBuf,
+    store: Store,
 }
 
 impl<'cluster> Web<'cluster> {
@@ -47,16 +46,8 @@ impl<'cluster> Web<'cluster> {
         cluster: &'cluster NodeCluster,
         more: impl FnOnce(Opening<'cluster>) -> Opening<'cluster>,
     ) -> Web<'cluster> {
-        let store = sandbox.root().join("store");
-        fs::create_dir_all(&store).expect("a folder");
-        let configuration = format!(
-            "[storage]\ndriver = \"vfs\"\ngraphroot = \"{0}/graph\"\nrunroot = \"{0}/run\"\n",
-            store.display()
-        );
-        fs::write(store.join("storage.conf"), configuration).expect("a file");
         let insecure = format!("[[registry]]\nlocation = \"{}\"\ninsecure = true\n", cluster.registry());
-        fs::write(store.join("registries.conf"), insecure).expect("a file");
-        fs::write(store.join("auth.json"), "{}").expect("a file");
+        let store = Store::new(sandbox.root().join("store")).registries(&insecure);
         let registry = cluster.registry();
         let opening = in_cluster(cluster, "shop")
             .setting("timeout = \"30s\"\ncrash-grace = \"5s\"")
@@ -73,10 +64,7 @@ impl<'cluster> Web<'cluster> {
 
     /// `git-deploy` itself, so that what is interrupted is it.
     pub(crate) fn command(&self, arguments: &[&str]) -> Run {
-        let run = self.shop.command(arguments);
-        run.env("CONTAINERS_STORAGE_CONF", self.store.join("storage.conf"))
-            .env("CONTAINERS_REGISTRIES_CONF", self.store.join("registries.conf"))
-            .env("REGISTRY_AUTH_FILE", self.store.join("auth.json"))
+        self.shop.command(arguments).with_store(&self.store)
     }
 
     /// Does that while somebody asks its Service 50 times a second, of whom each gets one of these answers.

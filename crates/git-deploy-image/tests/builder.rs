@@ -175,6 +175,7 @@ fn a_build_that_hangs_is_ended_with_all_that_it_started() {
     let BuildError::Failed { why, last_lines, .. } = &error else { panic!("{error}") };
     assert_eq!(*why, Failure::TimedOut(limit));
     assert!(last_lines.iter().any(|line| line == "tired"), "{last_lines:?}");
+    assert_eq!(error.cause(), Cause::Commit, "a queue would wait for it for ever");
     assert!(!is_running(&naps), "somebody sleeps still");
     assert_eq!(tool.local(&image("r.example")).unwrap(), None);
 }

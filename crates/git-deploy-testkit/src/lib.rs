@@ -13,7 +13,7 @@
 //!
 //! A test that runs the built binaries begins with [`sandbox!`], which knows where cargo put them; one that needs a
 //! Kubernetes API begins with [`cluster!`], which starts a control plane once for all tests of a process ([`cluster`](mod@cluster)).
-//! [`shop`] has projects that are ready to be deployed, into either; [`registry`] a registry for images; [`readme`] what
+//! [`shop`] has projects that are ready to be deployed, into either; [`registry`] a registry for images, and a [`Store`] what builders keep; [`readme`] what
 //! readers are told to paste. A [`KillSwitch`] ends a run at a moment that a test chooses, and [`skip!`] says what a
 //! machine does not allow.
 
@@ -31,6 +31,7 @@ mod sandbox;
 pub mod scene;
 pub mod shop;
 mod skip;
+mod store;
 
 pub use clock::Clock;
 pub use kill_switch::{KillSwitch, RefPhase};
@@ -40,6 +41,7 @@ pub use run::Run;
 pub use running::{Running, Victim};
 pub use sandbox::Sandbox;
 pub use skip::skip;
+pub use store::Store;
 
 #[doc(hidden)]
 pub mod macros {

@@ -223,6 +223,18 @@ const PASSING: [&str; 10] = [
     "504 gateway time",
 ];
 
+/// What they say while they fetch an image.
+const PULLING: [&str; 8] = [
+    ": from ",
+    "trying to pull",
+    "getting image source",
+    "copying blob",
+    "copying config",
+    "pulling from",
+    ": pulling fs layer",
+    ": download",
+];
+
 /// What they say of one that has something to be mended first, on this side or on its own.
 const SETUP: [&str; 10] = [
     "x509:",
@@ -291,12 +303,19 @@ impl BuildError {
             }
             BuildError::Failed { action, why, last_lines, .. } => match why {
                 Failure::Start(_) | Failure::DiskFull => Cause::Setup,
-                // Whether a step waits for ever, or for somebody who is away just now, nobody can know.
+                Failure::TimedOut(_) if *action == Action::Build && !is_pulling(last_lines) => Cause::Commit,
                 Failure::TimedOut(_) | Failure::Cancelled | Failure::Signal(_) => Cause::Passing,
                 Failure::Status(status) => of_status(*action, *status, last_lines),
             },
         }
     }
+}
+
+/// Whether what was said last is that an image is fetched to build on: a registry that falls silent is nobody's fault, and
+/// a step that does is its commit's, or a queue would wait for it for ever.
+fn is_pulling(last_lines: &[String]) -> bool {
+    let last = last_lines.iter().rfind(|line| !line.trim().is_empty()).map(|line| line.to_lowercase());
+    last.is_some_and(|line| PULLING.iter().any(|words| line.contains(words)))
 }
 
 fn of_status(action: Action, status: i32, last_lines: &[String]) -> Cause {
@@ -316,4 +335,25 @@ fn of_status(action: Action, status: i32, last_lines: &[String]) -> Cause {
 /// Whether what was said last is that a disk is full.
 pub(super) fn is_disk_full(last_lines: &[String]) -> bool {
     last_lines.iter().any(|line| line.to_lowercase().contains("no space left on device"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_falls_silent_while_an_image_is_fetched_is_not_the_commit() {
+        for line in [
+            "STEP 1/5: FROM docker.io/library/busybox",
+            "Trying to pull docker.io/library/busybox:latest...",
+            "Copying blob sha256:becf45aa9c5a",
+            "becf45aa9c5a: Pulling fs layer",
+        ] {
+            assert!(is_pulling(&[line.to_owned(), String::new()]), "{line}");
+        }
+        for lines in [&["Copying blob sha256:be", "STEP 2/5: RUN make"][..], &["waiting"], &[]] {
+            let lines: Vec<String> = lines.iter().map(|&line| line.to_owned()).collect();
+            assert!(!is_pulling(&lines), "{lines:?}");
+        }
+    }
 }

@@ -12,21 +12,14 @@ use tempfile::TempDir;
 /// A directory that is removed in the end, with all that was built in it.
 pub(crate) struct Store {
     directory: TempDir,
+    place: git_deploy_testkit::Store,
 }
 
 impl Store {
     pub(crate) fn new() -> Store {
         let directory = tempfile::Builder::new().prefix("git-deploy-store-").tempdir().unwrap();
-        let root = directory.path();
-        let configuration = format!(
-            "[storage]\ndriver = \"vfs\"\ngraphroot = \"{0}/graph\"\nrunroot = \"{0}/run\"\n",
-            root.display()
-        );
-        fs::write(root.join("storage.conf"), configuration).unwrap();
-        fs::create_dir(root.join("tmp")).unwrap();
-        write(&root.join("registries.conf"), "");
-        write(&root.join("auth.json"), "{}");
-        Store { directory }
+        let place = git_deploy_testkit::Store::new(directory.path());
+        Store { directory, place }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -34,15 +27,8 @@ impl Store {
     }
 
     pub(crate) fn environment(&self) -> Vec<(OsString, OsString)> {
-        let variable = |name: &str, file: &str| (OsString::from(name), self.path(file).into_os_string());
-        vec![
-            variable("CONTAINERS_STORAGE_CONF", "storage.conf"),
-            variable("TMPDIR", "tmp"),
-            variable("HOME", "tmp"),
-            variable("REGISTRY_AUTH_FILE", "auth.json"),
-            // Not that of the machine: a registry there may be said to be insecure.
-            variable("CONTAINERS_REGISTRIES_CONF", "registries.conf"),
-        ]
+        let variables = self.place.environment().into_iter().chain([("HOME", self.place.temporary())]);
+        variables.map(|(name, path)| (name.into(), path.into())).collect()
     }
 
     /// Buildah, or why it cannot be used here: also where there is nothing for it to build with.
