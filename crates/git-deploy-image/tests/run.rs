@@ -1,6 +1,7 @@
 //! Running programs, with real ones.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use git_deploy_image::run::{Finished, Program, RunError};
@@ -19,10 +20,9 @@ fn run(program: &Program) -> (Result<Finished, RunError>, Vec<String>) {
 fn is_alive(pid: &str) -> bool {
     let deadline = Instant::now() + Duration::from_secs(2);
     loop {
-        let state = std::process::Command::new("ps").args(["-o", "stat=", "-p", pid]).output();
-        let state = state.unwrap_or_else(|error| panic!("no 'ps': {error}"));
-        let state = String::from_utf8_lossy(&state.stdout).trim().to_owned();
-        if state.is_empty() || state.starts_with('Z') {
+        // Its state stands behind its name.
+        let about = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        if about.rsplit(") ").next().is_none_or(|rest| rest.is_empty() || rest.starts_with('Z')) {
             return false;
         }
         if Instant::now() > deadline {
@@ -131,24 +131,26 @@ fn a_program_that_is_not_there_is_named() {
     assert_eq!(error.to_string(), "cannot run 'no-such-program': it is not there");
 }
 
-/// Run by the test below, in a process of its own.
-#[test]
-#[ignore = "a part of another test"]
-fn a_run_that_is_killed() {
-    let Some(file) = std::env::var_os("PID_FILE") else { return };
+/// Set where this program is to run something until it is killed.
+const VICTIM: &str = "GIT_DEPLOY_TEST_RUN_VICTIM";
+
+fn run_until_killed(file: &Path) {
     let program = sh("echo $$ > part; mv part \"$PID_FILE\"; trap '' TERM; sleep 300; sleep 300");
-    let dir = std::path::Path::new(&file).parent().unwrap().to_owned();
-    run(&program.current_dir(dir).time_limit(Duration::from_secs(300))).0.unwrap();
+    let program = program.env("PID_FILE", file).current_dir(file.parent().expect("a folder"));
+    run(&program.time_limit(Duration::from_secs(300))).0.expect("it is killed before its end");
 }
 
 #[test]
 fn nothing_is_left_of_it_when_this_process_is_killed() {
+    if let Some(file) = std::env::var_os(VICTIM) {
+        return run_until_killed(Path::new(&file));
+    }
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("pid");
     let this = std::env::current_exe().unwrap();
     let mut child = std::process::Command::new(this)
-        .args(["--ignored", "--exact", "a_run_that_is_killed"])
-        .env("PID_FILE", &file)
+        .args(["--exact", "nothing_is_left_of_it_when_this_process_is_killed"])
+        .env(VICTIM, &file)
         .spawn()
         .unwrap();
     while !file.exists() {
