@@ -140,9 +140,13 @@ fn a_job_that_fails_fails_the_deployment_and_runs_again_only_when_asked_for() {
     let cluster = cluster!();
     let shop = shop(cluster).with_remote(&sandbox!());
     open(&shop);
-    release(&shop, "next", "1\n", &[failing(), deployment("web", "2")]);
-    shop.deploy(&[]).code_is(1).stdout_contains("deployment-0002: Failed Deployment").stdout_contains("3");
-    assert_eq!(shop.state("next"), "staged");
+    let before = shop.standing();
+    release(&shop, "next", "1\n", &[failing(), config_map("colours", "2"), deployment("web", "2")]);
+    let output = shop.deploy(&[]);
+    output.code_is(1).stdout_contains("deployment-0002: Failed Deployment").stdout_contains("3");
+    output.stderr_contains("has run: what it has changed itself stays").stderr_contains("Restoring");
+    assert_eq!(shop.standing(), before, "the pods of before keep the configuration that they know");
+    assert_eq!((shop.state("next"), shop.phase()), ("staged".to_owned(), "done".to_owned()));
     let first = job(&shop);
     assert_eq!(recorded(&shop, &first), "failed forward-only deployment-0002");
     let hint = format!("git deploy --retry-job={}", name(&first));
@@ -165,7 +169,7 @@ fn a_job_that_is_run_again_does_not_vouch_for_the_try_before_it() {
     let shop = shop(cluster).with_remote(&sandbox!());
     open(&shop);
     release(&shop, "next", "1\n", &[failing(), deployment("web", "2")]);
-    shop.deploy(&[]).code_is(1).stderr_contains("only forward is safe");
+    shop.deploy(&[]).code_is(1).stderr_contains("Restoring");
     let first = job(&shop);
     assert_eq!(recorded(&shop, &first), "failed forward-only deployment-0002");
     let retry = format!("--retry-job={}", name(&first));
@@ -173,7 +177,7 @@ fn a_job_that_is_run_again_does_not_vouch_for_the_try_before_it() {
     release(&shop, "worse", "1\n", &[migration("waiting", json!({})), deployment("web", "3")]);
     let output = shop.deploy(&["worse", &retry]);
     output.code_is(1).stderr_contains("has not begun and is suspended");
-    output.stderr_contains("only forward is safe").lacks("Restoring");
+    output.stderr_contains("has run: what it has changed itself stays").stderr_contains("Restoring");
     assert_eq!(recorded(&shop, &job(&shop)), "failed forward-only deployment-0003");
     release(&shop, "mended", "1\n", &[unchanged(), config_map("colours", "4"), crashing("4")]);
     let output = shop.deploy(&["mended", &retry]);

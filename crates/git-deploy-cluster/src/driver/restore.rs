@@ -18,7 +18,7 @@ use super::said::{objects, of_git};
 use super::state::{Held, Session};
 use crate::api_error::ApiErrorKind;
 use crate::objects::IN_FLIGHT;
-use crate::set::{Change, SetFailure, SetPhase};
+use crate::set::{Change, JobEnd, JobOutcome, Record, SetFailure, SetPhase};
 use crate::target::Target;
 
 impl ClusterDriver<'_> {
@@ -50,12 +50,19 @@ impl ClusterDriver<'_> {
     ) -> Result<(Restored, SetPhase), Failure> {
         let Some(previous) = way.previous else { return self.after_a_first_failure(held, way, work.pulse) };
         self.rule_out_jobs(held, work.pulse);
-        if let Some(crossed) = migrated(held, &previous.id) {
+        let record = held.parent.record();
+        if let Some(crossed) = migrated(record, &previous.id) {
             let why = format!(
                 "{crossed}, and what stood there before may not fit what it left: only forward is safe"
             );
             // What stands there is in no ledger: the queue, which does not know, must not build on it.
             return Ok((Restored::Left(why), SetPhase::Degraded));
+        }
+        if let Some((job, outcome)) = stopped_at(record, work.id)
+            && !outcome.rollback_safe
+        {
+            // The pods of before have never stopped: they get back the configuration that they know.
+            self.observer.warn(&format!("one-time job '{job}' has run: what it has changed itself stays"));
         }
         self.observer.step("Restoring", &format!("what {} had applied", previous.id));
         self.apply_again(held, self.kept_objects(previous.kept)?, way, work)?;
@@ -226,10 +233,17 @@ pub(super) struct WayBack<'a> {
     pub(super) failed: Option<CommitId>,
 }
 
-/// The one-time job that ran since a deployment, for whichever number, and did not say that going back is safe.
-fn migrated<'h>(held: &'h Held, before: &DeploymentId) -> Option<Crossed<'h>> {
+/// The one-time job that ran since a deployment, for whichever number, and did not say that going back is safe. Not one at
+/// which its deployment came to its end: what stood there before has been running beside what that one left.
+fn migrated<'r>(record: &'r Record, before: &DeploymentId) -> Option<Crossed<'r>> {
     let since = |id: &DeploymentId| id.environment == before.environment && id.number > before.number;
-    forward_only(held.parent.record(), since)
+    forward_only(record, |id| since(id) && stopped_at(record, id).is_none())
+}
+
+/// The one-time job at which a deployment came to its end: none of its workloads was ever applied.
+fn stopped_at<'r>(record: &'r Record, id: &DeploymentId) -> Option<(&'r str, &'r JobOutcome)> {
+    let mut jobs = record.jobs.iter().map(|(name, outcome)| (name.as_str(), outcome));
+    jobs.find(|(_, outcome)| outcome.end == JobEnd::Failed && outcome.deployment.as_ref() == Some(id))
 }
 
 /// Kinds that hold what others have written since: never changed, never deleted on the way back.
