@@ -2,7 +2,7 @@
 
 use git_deploy_testkit::sandbox;
 
-use crate::scene::{deployable, registry};
+use crate::scene::{IMAGE, NAMES, deployable, registry};
 
 #[test]
 fn a_deployment_builds_what_is_missing_and_deploys_it_by_its_digest() {
@@ -49,6 +49,22 @@ fn an_image_that_cannot_be_built_is_the_branchs_verdict_and_a_registry_that_is_a
     registry.start_again();
     builds.run("deploy", &[]).success();
     builds.is_tidy();
+}
+
+#[test]
+fn a_branch_decides_neither_where_images_go_nor_what_brings_them_there() {
+    let registry = registry!();
+    let builds = deployable(&sandbox!(), &registry);
+    let fetched = builds.store.path().join("loaded");
+    // Base names no images, but where they go; the branch brings the names, and more.
+    let own = builds.repo.read("deploy.toml");
+    builds.change("deploy.toml", |text| text.replace(NAMES, "").replace(IMAGE, ""));
+    let load = format!("load = [\"touch\", \"{}\", \"{{image}}\"]\n{IMAGE}", fetched.display());
+    let own = own.replace(&registry.address(), "elsewhere.example.org").replace(IMAGE, &load);
+    builds.branch("login", "deploy.toml", &own);
+    let output = builds.build(&["login"]);
+    output.success().stdout_contains(&registry.address()).lacks("Loading");
+    assert!(!fetched.exists(), "{output}");
 }
 
 #[test]

@@ -10,6 +10,9 @@ use git_deploy_testkit::{Output, Repo, Run, Sandbox, Store};
 pub(crate) const NAMES: &str =
     "[image-name]\ncontainer-namespace = \"littleman-co\"\nproject-namespace = \"shop\"\n";
 
+/// The one image of a shop.
+pub(crate) const IMAGE: &str = "[[image]]\nname = \"web\"\ncontext = \"web\"\n";
+
 /// Static programs that need nothing else.
 const BUSYBOX: &str = "/bin/busybox";
 
@@ -29,9 +32,8 @@ impl Builds {
         let store = Store::new(sandbox.root().join(format!("{name}-store")));
         let repo = sandbox.repository(name);
         let address = format!("[registry]\naddress = \"{}\"\n", registry.address());
-        let images = "[[image]]\nname = \"web\"\ncontext = \"web\"\n";
         let files = [
-            ("deploy.toml", format!("{NAMES}{address}{images}")),
+            ("deploy.toml", format!("{NAMES}{address}{IMAGE}")),
             ("web/Containerfile", "FROM scratch\nCOPY index.html /\n".to_owned()),
             ("web/index.html", "hello\n".to_owned()),
         ];

@@ -22,6 +22,37 @@ impl Lab {
 }
 
 #[test]
+fn a_name_with_commas_names_no_second_containerfile() {
+    let sandbox = sandbox!();
+    let lab = lab!(&sandbox, "shop", "");
+    let secret = sandbox.root().join("secret");
+    std::fs::write(&secret, "hidden\n").expect("a file");
+    let context = format!("a,{},b", secret.display());
+    let text = lab.repo.read("deploy.toml").replace("context = \"web\"", &format!("context = \"{context}\""));
+    lab.commit("deploy.toml", &text);
+    lab.commit("a", "FROM scratch\n");
+    lab.commit(&format!("{context}/index.html"), "hello\n");
+    lab.commit(&format!("{context}/Containerfile"), "FROM scratch\nCOPY index.html /\n");
+    lab.build(&[]).success().lacks("hidden");
+}
+
+#[test]
+fn a_step_that_names_the_fault_of_others_is_still_the_commits() {
+    let lab = lab!(&sandbox!(), "shop", "");
+    for words in ["dial tcp", "no space left on device", "unauthorized"] {
+        lab.commit("web/Containerfile", &format!("{CONTAINERFILE}RUN echo '{words}' >&2; exit 1\n"));
+        lab.fails("cannot build image");
+    }
+}
+
+#[test]
+fn a_containerfile_without_end_fills_no_memory() {
+    let lab = lab!(&sandbox!(), "shop", "");
+    lab.configure("[build]\nsteps = [\"rm web/Containerfile; truncate -s 6G web/Containerfile\"]\n");
+    lab.fails("'web/Containerfile' is too large for a Containerfile");
+}
+
+#[test]
 fn a_containerfile_that_fails_is_shown_with_its_status_and_its_last_lines() {
     let lab = lab!(&sandbox!(), "shop", "");
     let lines = "RUN echo first; echo 'second \\033[31m' >&2; exit 7\n";
@@ -146,6 +177,17 @@ fn nothing_outside_of_the_commits_files_is_read() {
     lab.commit("web/Containerfile", &format!("{CONTAINERFILE}{mount}"));
     link(&format!("{secret}/key"), "web/stolen");
     lab.fails("'web/stolen' leads out of the commit's files, and a step mounts").lacks("hidden");
+    let hidden =
+        ["--mo\\ \nunt=type=bind,source=stolen", "--mo\\\n# on the way\nunt=type=bind,source=stolen"];
+    let cache = format!("--mount=type=cache,id=../../../../../../../../../../..{secret}");
+    let stage = format!("--mount=type=bind,from=0,source=/link{secret}");
+    for mount in hidden.into_iter().chain([cache.as_str(), stage.as_str()]) {
+        let lines = format!(
+            "FROM scratch\nCOPY busybox /bin/sh\nRUN {mount},target=/stolen cat /stolen/key /stolen\n"
+        );
+        lab.commit("web/Containerfile", &format!("{CONTAINERFILE}RUN ln -s / /link\n{lines}"));
+        lab.fails("a step mounts what may lead out of the commit's files").lacks("hidden");
+    }
 
     lab.repo.git(&["rm", "--quiet", "web/Containerfile"]);
     link(&format!("{secret}/Containerfile"), "web/Containerfile");
@@ -157,4 +199,32 @@ fn nothing_outside_of_the_commits_files_is_read() {
     lab.configure("[build]\nenv-file = \"build.env\"\n");
     link(&format!("{secret}/key"), "build.env");
     lab.fails("build.env").lacks("hidden");
+}
+
+#[test]
+fn an_image_is_not_made_without_a_submodule_that_belongs_into_it() {
+    let lab = lab!(&sandbox!(), "shop", "");
+    let library = lab.repo.sandbox().repository("library");
+    library.commit("page.html", "from the library\n", "Begin");
+    let path = library.path().to_str().expect("UTF-8").to_owned();
+    let allowed = ["-c", "protocol.file.allow=always", "submodule", "--quiet"];
+    lab.repo.git(&[&allowed[..], &["add", &path, "web/library"]].concat());
+    lab.repo.git(&["commit", "--quiet", "--message", "Use a library"]);
+    lab.repo.git(&["submodule", "--quiet", "deinit", "--all", "--force"]);
+    std::fs::remove_dir_all(lab.repo.path().join(".git/modules")).expect("it is there");
+    let output = lab.build(&[]);
+    output.code_is(128).stdout_is("").stderr_contains("submodule 'web/library' is not fetched");
+    output.stderr_contains("hint: fetch it with: git submodule update --init");
+    lab.has_no_image();
+    lab.is_tidy();
+    lab.repo.git(&[&allowed[..], &["update", "--init"]].concat());
+    lab.build(&[]).success().lacks("warning");
+}
+
+#[test]
+fn a_program_that_loads_is_no_file_of_what_is_checked_out() {
+    let lab = lab!(&sandbox!(), "shop", "load = [\"./load.sh\", \"{image}\"]");
+    lab.build(&[]).code_is(128).stderr_contains("'load' must name a program of the search path");
+    let lab = lab!(&sandbox!(), "shop", "load = [\"true\"]");
+    lab.build(&[]).code_is(128).stderr_contains("'load' must say where the image's name goes");
 }

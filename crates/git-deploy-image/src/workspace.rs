@@ -117,7 +117,24 @@ impl Abandoned {
 
     /// Takes it away. What resists stays: it is in nobody's way.
     pub(crate) fn remove(self) {
+        make_removable(&self.path);
         let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Gives back the rights to folders that a step has taken away, as Go does with the modules that it has fetched.
+fn make_removable(folder: &Path) {
+    let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            make_removable(&entry.path());
+        }
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        make_removable(self.path());
     }
 }
 
@@ -156,13 +173,14 @@ mod tests {
     #[test]
     fn only_what_nobody_holds_any_more_is_abandoned() {
         let parent = tempfile::tempdir().unwrap();
-        let held = Workspace::new_in(parent.path()).unwrap();
+        let mut held = Workspace::new_in(parent.path()).unwrap();
         assert!(names(parent.path()).is_empty());
         let name = held.name();
-        let Workspace { mut directory, _lock } = held;
-        // As if it were killed.
-        directory.disable_cleanup(true);
-        drop((directory, _lock));
+        // As if it were killed, and as a step leaves folders that it wants nobody to write into.
+        held.directory.disable_cleanup(true);
+        fs::create_dir_all(held.path().join("modules/inner")).unwrap();
+        fs::set_permissions(held.path().join("modules"), Permissions::from_mode(0o500)).unwrap();
+        drop(held);
         let left = left_behind(parent.path());
         assert_eq!(left.name(), name);
         left.remove();

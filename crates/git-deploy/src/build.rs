@@ -98,12 +98,12 @@ impl Plan {
             Some(tip) => deploy_toml_of(repository, tip, settings.base.short())?,
             None => None,
         };
-        let rules = base.as_ref().filter(|base| base.image_name.is_some()).unwrap_or(&own);
-        if !own.images.is_empty() && rules.image_name.is_none() {
+        let names = base.as_ref().filter(|base| base.image_name.is_some()).unwrap_or(&own);
+        if !own.images.is_empty() && names.image_name.is_none() {
             return Err(Error::NoNames(short));
         }
-        let images = images::of_commit(&own, rules, commit)?;
-        let registry = rules.registry.clone();
+        let registry = base.as_ref().unwrap_or(&own).registry.clone();
+        let images = images::of_commit(&own, names.image_name.as_ref(), registry.address.as_deref(), commit)?;
         Ok(Self { commit, own, registry, images })
     }
 }
@@ -235,9 +235,13 @@ impl Maker<'_> {
         self.observer.step("Exporting", &plan.commit.brief());
         let exported = self.repository.export(plan.commit, &tree)?;
         for missing in &exported.missing_submodules {
-            let path = missing.path.display();
-            self.observer
-                .warn(&format!("submodule '{path}' is not fetched: its directory is empty in the images"));
+            let path = missing.path.display().to_string();
+            // The name of an image means one thing for ever: not one thing with a submodule and another one without it.
+            let is_in = |context: &str| context == "." || missing.path.starts_with(context);
+            if plan.images.iter().any(|image| is_in(image.context.as_str())) {
+                return Err(Error::MissingSubmodule(path));
+            }
+            self.observer.warn(&format!("submodule '{path}' is not fetched: its directory is empty"));
         }
         let arguments = self.run_steps(plan, &tree, time_limit)?;
         for (image, there) in plan.images.iter().zip(there) {

@@ -1,6 +1,6 @@
 //! Which images a commit has, and what they are called.
 
-use git_deploy_core::config::deploy_toml::{DeployToml, TreePath};
+use git_deploy_core::config::deploy_toml::{DeployToml, ImageName as Names, TreePath};
 use git_deploy_core::ids::CommitId;
 use git_deploy_image::{ImageName, ImageRepository, NameError};
 
@@ -16,18 +16,18 @@ pub struct CommitImage {
 /// The images of a commit, in the order of its `deploy.toml`.
 ///
 /// Which images there are is the commit's `own` affair; how they are called is the project's, so that a branch cannot name
-/// its images like somebody else's: that comes from `rules`, which is base's. Without names there none has one.
+/// its images like somebody else's: `names` and the registry's `address` are base's. Without names none has one.
 ///
 /// # Errors
 /// When the parts make no name that OCI accepts.
 pub fn of_commit(
     own: &DeployToml,
-    rules: &DeployToml,
+    names: Option<&Names>,
+    address: Option<&str>,
     commit: CommitId,
 ) -> Result<Vec<CommitImage>, NameError> {
-    let Some(parts) = &rules.image_name else { return Ok(Vec::new()) };
+    let Some(parts) = names else { return Ok(Vec::new()) };
     let hash = commit.short(usize::from(parts.hash_length));
-    let address = rules.registry.address.as_deref();
     let named = |container: &str| {
         ImageRepository::new(address, &parts.container_namespace, &parts.project_namespace, container)?
             .tagged(&hash)

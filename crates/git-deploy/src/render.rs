@@ -147,9 +147,10 @@ impl PlainYaml<'_> {
         let at = commit.brief();
         let own =
             deploy_toml_of(self.repository, commit, &at).map_err(|error| of_branch(Step::Read)(&error))?;
-        let (Some(own), Some(_)) = (own, &self.base.image_name) else { return Ok(Vec::new()) };
-        let images =
-            images::of_commit(&own, self.base, commit).map_err(|error| of_branch(Step::Read)(&error))?;
+        let (Some(own), Some(names)) = (own, &self.base.image_name) else { return Ok(Vec::new()) };
+        let address = self.base.registry.address.as_deref();
+        let images = images::of_commit(&own, Some(names), address, commit)
+            .map_err(|error| of_branch(Step::Read)(&error))?;
         let update = |image: CommitImage| {
             let digest = self.images.digest(commit, &image.name);
             ImageUpdate { name: image.name, digest }

@@ -108,7 +108,9 @@ impl Repository {
                 .run()
                 .map_err(GitError::from)?;
         }
-        let result = Archiver::new(id.len()).and_then(|archiver| {
+        let beside = into.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let beside = beside.map_or_else(std::env::temp_dir, Path::to_owned);
+        let result = Archiver::new(id.len(), &beside).and_then(|archiver| {
             let mut exported = Exported::default();
             archiver.export(&source, &id, into, Path::new(""), &mut exported)?;
             exported.missing_submodules.sort_by(|a, b| a.path.cmp(&b.path));
@@ -166,10 +168,10 @@ struct Archiver {
 }
 
 impl Archiver {
-    /// Makes the empty repository, with ids of that length.
-    fn new(id_length: usize) -> Result<Self, ExportError> {
-        let temporary = std::env::temp_dir();
-        let scratch = tempfile::tempdir().map_err(GitError::file(&temporary))?;
+    /// Makes the empty repository, with ids of that length: in the folder of whoever exports, who clears it away even if this
+    /// process is killed.
+    fn new(id_length: usize, folder: &Path) -> Result<Self, ExportError> {
+        let scratch = tempfile::tempdir_in(folder).map_err(GitError::file(folder))?;
         let format = if id_length == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
         let this = Self { scratch };
         let mut command = this.git(None);

@@ -127,13 +127,34 @@ pub(super) fn digest_in_output(lines: &[String]) -> Option<&str> {
     })
 }
 
-/// Prints the id of a name in the builder's own store, or nothing.
+/// Prints ids and names of images in the builder's own store that end with that name, also in registries of others.
 pub(super) fn list(builder: Builder, name: &str) -> Vec<OsString> {
     let filter = format!("reference={name}");
     match builder {
-        Builder::Buildah | Builder::Podman => words(["images", "--quiet", "--no-trunc", "--filter", &filter]),
-        Builder::Docker => words(["image", "ls", "--quiet", "--no-trunc", "--filter", &filter]),
+        Builder::Buildah => {
+            words(["images", "--no-trunc", "--filter", &filter, "--format", "{{.ID}} {{.Name}}:{{.Tag}}"])
+        }
+        Builder::Podman | Builder::Docker => words([
+            "images",
+            "--no-trunc",
+            "--filter",
+            &filter,
+            "--format",
+            "{{.ID}} {{.Repository}}:{{.Tag}}",
+        ]),
     }
+}
+
+/// The id of the image of that very name among those that were listed. One without a registry is called by builders as if
+/// it were in a registry of this machine, or Docker's.
+pub(super) fn id_of<'a>(listed: &'a [String], name: &str) -> Option<&'a str> {
+    let is_it = |listed: &str| {
+        listed == name
+            || ["localhost/", "docker.io/"].iter().any(|host| listed.strip_prefix(host) == Some(name))
+    };
+    let mut pairs = listed.iter().filter_map(|line| line.trim().split_once(' '));
+    // Buildah sets them in columns.
+    pairs.find(|(_, of)| is_it(of.trim_start())).map(|(id, _)| id)
 }
 
 /// Prints the commit that an image in the builder's own store was made from.
@@ -239,6 +260,15 @@ mod tests {
     }
 
     #[test]
+    fn an_image_is_the_one_of_that_very_name() {
+        let listed = ["a other.example/shop/web:1", "b   localhost/shop/web:1", "c r.example/web:1"]
+            .map(str::to_owned);
+        assert_eq!(id_of(&listed, "shop/web:1"), Some("b"));
+        assert_eq!(id_of(&listed, "r.example/web:1"), Some("c"));
+        assert_eq!(id_of(&listed, "web:1"), None);
+    }
+
+    #[test]
     fn docker_says_the_digest_in_its_last_line() {
         let said = ["5f70bf18a086: Pushed", "a4945f8: digest: sha256:12 size: 524", ""].map(str::to_owned);
         assert_eq!(digest_in_output(&said), Some("sha256:12"));
@@ -247,8 +277,9 @@ mod tests {
 
     #[test]
     fn what_is_in_the_own_store_is_asked_by_name_and_then_by_id() {
-        assert_eq!(line(&list(Builder::Docker, "a:b")), "image|ls|--quiet|--no-trunc|--filter|reference=a:b");
-        assert_eq!(line(&list(Builder::Podman, "a:b")), "images|--quiet|--no-trunc|--filter|reference=a:b");
+        let format = "--no-trunc|--filter|reference=a:b|--format|{{.ID}} {{.Repository}}:{{.Tag}}";
+        assert_eq!(line(&list(Builder::Docker, "a:b")), format!("images|{format}"));
+        assert_eq!(line(&list(Builder::Podman, "a:b")), format!("images|{format}"));
         assert_eq!(
             line(&revision(Builder::Docker, "i")),
             "image|inspect|--format|{{index .Config.Labels \"org.opencontainers.image.revision\"}}|i"

@@ -123,6 +123,20 @@ pub enum BuildError {
         /// The path in the commit.
         path: String,
     },
+    /// A step that mounts something else than what is known to stay inside.
+    #[error("cannot build image '{image}': a step mounts what may lead out of the commit's files")]
+    UnsafeMount {
+        /// The image's name.
+        image: String,
+    },
+    /// A Containerfile that is none.
+    #[error("cannot build image '{image}': '{path}' is too large for a Containerfile")]
+    HugeContainerfile {
+        /// The image's name.
+        image: String,
+        /// The path in the commit.
+        path: String,
+    },
     /// The builder did not do it.
     #[error("cannot {action} image '{image}': '{builder}' {why}{}", last_word(.why, .last_lines))]
     Failed {
@@ -262,6 +276,13 @@ impl BuildError {
     /// What to do about it, where that can be said.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
+        if let BuildError::UnsafeMount { .. } = self {
+            return Some(
+                "write each in one line: '--mount=type=bind,source=...,target=...' for a part of the context, or type=cache, \
+                 tmpfs, secret or ssh; what is in another stage is taken by 'COPY --from'"
+                    .to_owned(),
+            );
+        }
         let BuildError::Failed { action, builder, why, last_lines, .. } = self else { return None };
         if *why == Failure::DiskFull {
             let prune = if *builder == Builder::Buildah { "rmi --prune" } else { "image prune" };
@@ -297,7 +318,9 @@ impl BuildError {
             | BuildError::NoContainerfile { .. }
             | BuildError::NoFile { .. }
             | BuildError::OutsideTree { .. }
-            | BuildError::MountedOutside { .. } => Cause::Commit,
+            | BuildError::MountedOutside { .. }
+            | BuildError::UnsafeMount { .. }
+            | BuildError::HugeContainerfile { .. } => Cause::Commit,
             BuildError::Tree { .. } | BuildError::Silent { .. } | BuildError::Temporary { .. } => {
                 Cause::Setup
             }
@@ -314,16 +337,31 @@ impl BuildError {
 /// Whether what was said last is that an image is fetched to build on: a registry that falls silent is nobody's fault, and
 /// a step that does is its commit's, or a queue would wait for it for ever.
 fn is_pulling(last_lines: &[String]) -> bool {
-    let last = last_lines.iter().rfind(|line| !line.trim().is_empty()).map(|line| line.to_lowercase());
-    last.is_some_and(|line| PULLING.iter().any(|words| line.contains(words)))
+    let last = last_line(last_lines);
+    PULLING.iter().any(|words| last.contains(words))
+}
+
+/// Whether a builder says last that a step has failed. What such a step wrote itself says nothing then: a commit could name
+/// somebody else's fault, and stay in the queue for ever.
+pub(super) fn is_of_step(last_lines: &[String]) -> bool {
+    let last = last_line(last_lines);
+    last.contains("building at step \"run") || last.contains("returned a non-zero code")
+}
+
+/// What was said last, in small letters.
+fn last_line(lines: &[String]) -> String {
+    lines.iter().rfind(|line| !line.trim().is_empty()).map(|line| line.to_lowercase()).unwrap_or_default()
 }
 
 fn of_status(action: Action, status: i32, last_lines: &[String]) -> Cause {
-    let said = last_lines.join("\n").to_lowercase();
+    let said = match action {
+        Action::Build => last_line(last_lines),
+        Action::Push | Action::Tag | Action::Look => last_lines.join("\n").to_lowercase(),
+    };
     let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
     match action {
         // Another status is that of a step of the build: the commit's, whatever it was that it could not reach.
-        Action::Build if status != 125 && status != 1 => Cause::Commit,
+        Action::Build if status != 125 && status != 1 || is_of_step(last_lines) => Cause::Commit,
         Action::Build | Action::Push if says(&PASSING) => Cause::Passing,
         Action::Build | Action::Push if says(&SETUP) => Cause::Setup,
         Action::Build => Cause::Commit,

@@ -155,9 +155,16 @@ impl Tool {
     /// not bear it before.
     pub fn build(&self, build: &Build, image: &ImageName, watch: &mut Watch) -> Result<Built, BuildError> {
         let (context, containerfile) = context::find(build, image)?;
+        let steps = context::read(build, image, &containerfile)?;
+        // Docker's builder works in its daemon, and has neither the files of this machine nor their links.
+        if self.builder != Builder::Docker {
+            context::mounts_nothing_outside(build, image, &context, &steps)?;
+        }
         let call = Call { tool: self, action: Action::Build, image };
         leftovers::clear(self);
         let workspace = call.workspace()?;
+        // Under a name of ours: builders take a comma in it for the end of one name and the beginning of another.
+        let containerfile = call.copy_into(&workspace, &containerfile)?;
         let (id, mark) = (workspace.path().join("id"), leftovers::argument(&workspace));
         let files =
             commands::Files { context: &context, containerfile: &containerfile, id: &id, mark: &mark };
@@ -219,9 +226,7 @@ impl Tool {
         let call = Call { tool: self, action: Action::Look, image };
         let mut watch = Watch { cancelled: &|| false, tell: &mut |_| {} };
         let listed = call.run(&commands::list(self.builder, &image.to_string()), &mut watch)?;
-        let Some(image_id) =
-            listed.into_iter().map(|line| line.trim().to_owned()).find(|line| !line.is_empty())
-        else {
+        let Some(image_id) = commands::id_of(&listed, &image.to_string()).map(str::to_owned) else {
             return Ok(None);
         };
         let said = call.run(&commands::revision(self.builder, &image_id), &mut watch)?;

@@ -1,11 +1,14 @@
 //! One call of a builder.
 
+use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::error::is_disk_full;
+use super::error::{is_disk_full, is_of_step};
 use super::{Action, BuildError, Failure, Tool, Watch};
 use crate::ImageName;
 use crate::Workspace;
@@ -13,6 +16,9 @@ use crate::run::{Line, Program, RunError, Stream};
 
 /// How many of the last lines an error has.
 const SHOWN: usize = 10;
+
+/// How many of the last lines of its standard output are kept: it says there what it was asked for, and then ends.
+const KEPT: usize = 1000;
 
 /// What a builder is called for.
 #[derive(Clone, Copy)]
@@ -23,7 +29,7 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Runs it, and returns what it printed to standard output.
+    /// Runs it, and returns the last that it printed to standard output.
     pub(super) fn run(&self, arguments: &[OsString], watch: &mut Watch) -> Result<Vec<String>, BuildError> {
         self.run_with(&program(self.tool, arguments, self.tool.time_limit), watch)
     }
@@ -42,15 +48,19 @@ impl Call<'_> {
     }
 
     fn run_with(&self, program: &Program, watch: &mut Watch) -> Result<Vec<String>, BuildError> {
-        let mut printed = Vec::new();
+        let mut printed = VecDeque::new();
         let ended = program.run(watch.cancelled, &mut |line: Line| {
             if line.stream == Stream::Out {
-                printed.push(line.text.clone());
+                // A step can write without end.
+                if printed.len() == KEPT {
+                    printed.pop_front();
+                }
+                printed.push_back(line.text.clone());
             }
             (watch.tell)(line);
         });
         match ended {
-            Ok(_) => Ok(printed),
+            Ok(_) => Ok(printed.into()),
             Err(error) => Err(self.failed(&error)),
         }
     }
@@ -58,6 +68,21 @@ impl Call<'_> {
     /// Where the builder writes what it says.
     pub(super) fn workspace(&self) -> Result<Workspace, BuildError> {
         Workspace::new().map_err(|error| self.no_workspace(error))
+    }
+
+    /// The Containerfile's copy in the workspace.
+    pub(super) fn copy_into(
+        &self,
+        workspace: &Workspace,
+        containerfile: &Path,
+    ) -> Result<PathBuf, BuildError> {
+        let copy = workspace.path().join("Containerfile");
+        if copy.as_os_str().as_encoded_bytes().iter().any(|byte| b",\"\n".contains(byte)) {
+            let why = format!("'{}' has a comma, a quote or a line end in it", copy.display());
+            return Err(self.no_workspace(io::Error::new(io::ErrorKind::InvalidFilename, why)));
+        }
+        fs::copy(containerfile, &copy).map_err(|error| self.no_workspace(error))?;
+        Ok(copy)
     }
 
     fn no_workspace(&self, error: io::Error) -> BuildError {
@@ -102,7 +127,7 @@ pub(super) fn program(tool: &Tool, arguments: &[OsString], time_limit: Option<Du
 
 fn failure(error: &RunError) -> Failure {
     match error {
-        RunError::Failed { tail, .. } if is_disk_full(tail) => Failure::DiskFull,
+        RunError::Failed { tail, .. } if is_disk_full(tail) && !is_of_step(tail) => Failure::DiskFull,
         RunError::Failed { status, .. } => match (status.code(), status.signal()) {
             (Some(code), _) => Failure::Status(code),
             (None, signal) => Failure::Signal(signal.unwrap_or_default()),

@@ -201,11 +201,9 @@ impl Http {
 }
 
 impl Answer {
-    /// The codes of the errors that it names, such as `NAME_UNKNOWN`.
-    pub(super) fn codes(&self) -> Vec<String> {
-        let said: Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        let errors = said["errors"].as_array().cloned().unwrap_or_default();
-        errors.iter().filter_map(|error| error["code"].as_str().map(str::to_owned)).collect()
+    /// Whether its body is JSON, as all is that a registry says.
+    pub(super) fn is_json(&self) -> bool {
+        serde_json::from_slice::<Value>(&self.body).is_ok()
     }
 
     /// Why this answer is of no use.

@@ -146,9 +146,8 @@ impl Session<'_> {
         let answer = self.get(&format!("manifests/{reference}"), manifest::ACCEPTED)?;
         match answer.status {
             200 => manifest::Manifest::read(&answer.body, answer.digest.as_deref()).map(Some),
-            404 if answer.codes().iter().any(|code| code == "MANIFEST_UNKNOWN" || code == "NAME_UNKNOWN") => {
-                Ok(None)
-            }
+            // Not all of them say why in the words of the specification, and what is no registry says it in HTML.
+            404 if answer.body.is_empty() || answer.is_json() => Ok(None),
             _ => Err(answer.problem()),
         }
     }

@@ -27,6 +27,9 @@ pub enum Error {
     /// The environment file is not in the commit's tree.
     #[error("environment file: {0}")]
     EnvFile(#[source] Outside),
+    /// A part of an image is not here.
+    #[error("submodule '{}' is not fetched, and an image is made of it", .0.escape_debug())]
+    MissingSubmodule(String),
     /// The name is taken by something else.
     #[error("'{name}' is there already and was not made from commit '{commit}', but from {}", from.as_deref().unwrap_or("something that does not say what"))]
     Taken {
@@ -95,6 +98,7 @@ impl Error {
             Self::Registry(error) => Some(error.cause()),
             Self::Steps(error) => Some(cause_of_step(error)),
             Self::EnvFile(_) | Self::Taken { .. } => Some(Cause::Commit),
+            Self::MissingSubmodule(_) => Some(Cause::Setup),
             _ => None,
         }
     }
@@ -110,6 +114,7 @@ impl Error {
         match self {
             Self::NoDeployToml(_) => Some("write one with: git deploy-init".to_owned()),
             Self::NoNames(_) => Some(format!("add a section [image-name] to '{DEPLOY_TOML}'")),
+            Self::MissingSubmodule(_) => Some("fetch it with: git submodule update --init".to_owned()),
             Self::Taken { .. } => {
                 Some("take the image away, or make 'hash-length' on base longer".to_owned())
             }

@@ -102,8 +102,22 @@ fn images(raw: Vec<RawImage>, locator: &Locator<'_>) -> Checked<Vec<Image>> {
 fn registry(raw: RawRegistry, locator: &Locator<'_>) -> Checked<Registry> {
     Ok(Registry {
         address: raw.address.map(|address| not_empty("address", address, locator)).transpose()?,
-        load: raw.load.map(|load| command("load", load, locator)).transpose()?,
+        load: raw.load.map(|load| load_program(load, locator)).transpose()?,
     })
+}
+
+/// What brings an image into a cluster: never a file of what happens to be checked out.
+fn load_program(words: Spanned<Vec<String>>, locator: &Locator<'_>) -> Checked<Vec<String>> {
+    let span = words.span();
+    let words = command("load", words, locator)?;
+    let refuse = |why: &str| Err(locator.error(span.clone(), Problem::Contradiction(why.to_owned())));
+    if words[0].contains('/') && !words[0].starts_with('/') {
+        return refuse("'load' must name a program of the search path, or an absolute path");
+    }
+    if !words.iter().any(|word| word.contains("{image}")) {
+        return refuse("'load' must say where the image's name goes: '{image}'");
+    }
+    Ok(words)
 }
 
 pub(super) fn not_empty(what: &str, text: Text, locator: &Locator<'_>) -> Checked<String> {
