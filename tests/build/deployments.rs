@@ -1,6 +1,6 @@
 //! Images of what is deployed.
 
-use git_deploy_testkit::sandbox;
+use git_deploy_testkit::{RefPhase, Victim, sandbox};
 
 use crate::scene::{IMAGE, NAMES, deployable, registry};
 
@@ -129,4 +129,33 @@ fn without_a_registry_the_builders_own_store_is_where_images_are_missing() {
         .lacks("Building");
     builds.run("deploy", &["--no-build"]).success().stderr_contains(&format!("| loaded {name}\n"));
     assert!(builds.rendered().contains(&name), "{}", builds.rendered());
+}
+
+#[test]
+fn a_run_that_is_taken_up_while_the_registry_is_away_burns_no_number_and_takes_nothing_back() {
+    // What is written first claims the number, what is written then says that it is being applied.
+    for written in [1, 2] {
+        let registry = registry!();
+        let builds = deployable(&sandbox!(), &registry);
+        let login = builds.branch("login", "web/index.html", "login\n");
+        let attempts = ["refs/deploy/attempts/*"];
+        let switch =
+            builds.repo.kill_at_transaction_of(&attempts, written, RefPhase::Committed, Victim::Process);
+        builds.run_of("git-deploy").pid_file(switch.pid_file()).output().was_killed();
+        switch.remove();
+        registry.stop();
+        let output = builds.run("deploy", &[]);
+        if written == 1 {
+            output.code_is(75).stderr_contains("cannot ask registry");
+            assert_eq!(builds.repo.tip("refs/tags/deployment-0001"), None, "{output}");
+            registry.start_again();
+            builds.run("deploy", &[]).success();
+        } else {
+            output.success().lacks("cannot ask registry");
+        }
+        let tag = builds.repo.git(&["cat-file", "tag", "deployment-0001"]).stdout;
+        assert!(tag.starts_with(&format!("object {login}")) && tag.contains("@sha256:"), "{tag}");
+        assert!(builds.rendered().contains("@sha256:"), "{}", builds.rendered());
+        assert_eq!(builds.repo.deploy("deploy-state", &["get", "login"]).line(), "deployed");
+    }
 }

@@ -101,6 +101,11 @@ impl Builds {
         self.command(command, arguments).output()
     }
 
+    /// That program itself, so that what is killed is it.
+    pub(crate) fn run_of(&self, program: &str) -> Run {
+        self.repo.command(program).with_store(&self.store)
+    }
+
     pub(crate) fn command(&self, command: &str, arguments: &[&str]) -> Run {
         self.repo.command("git").arg(command).args(arguments).with_store(&self.store)
     }

@@ -38,7 +38,7 @@ fn of_git(error: impl Into<GitError>) -> Failure {
 }
 
 impl Renderer for PlainYaml<'_> {
-    fn prepare(&self, commit: CommitId, images: Images, pulse: &dyn Pulse) -> Result<(), Failure> {
+    fn prepare(&self, commit: CommitId, images: Images<'_>, pulse: &dyn Pulse) -> Result<(), Failure> {
         self.images.prepare(self.repository, self.base, commit, images, pulse)
     }
 

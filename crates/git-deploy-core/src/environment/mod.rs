@@ -46,11 +46,13 @@ pub struct Rendered {
 
 /// What is wanted of images before objects are made that name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Images {
+pub enum Images<'a> {
     /// What is not there is made.
     Made,
     /// What is there is named with its digest; whoever only looks makes nothing.
     Named,
+    /// Nothing is asked or made: a run before has written down these, as `name:tag@digest`, and applied them.
+    Recorded(&'a [String]),
 }
 
 /// Makes objects of a commit's manifests: reads its tree, sets images, asks the rules.
@@ -59,7 +61,7 @@ pub trait Renderer {
     ///
     /// # Errors
     /// When one cannot be made.
-    fn prepare(&self, _commit: CommitId, _images: Images, _pulse: &dyn Pulse) -> Result<(), Failure> {
+    fn prepare(&self, _commit: CommitId, _images: Images<'_>, _pulse: &dyn Pulse) -> Result<(), Failure> {
         Ok(())
     }
 

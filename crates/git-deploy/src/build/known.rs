@@ -11,7 +11,7 @@ use git_deploy_core::ids::CommitId;
 use git_deploy_core::ops::Observer;
 use git_deploy_image::{Digest, ImageName};
 
-use super::{Error, Image, Maker, Plan};
+use super::{Error, Image, Made, Maker, Plan};
 
 /// The images of the commits that a run has to do with, found or made once.
 pub struct Known<'o> {
@@ -42,7 +42,7 @@ impl<'o> Known<'o> {
         repository: &Repository,
         base: &DeployToml,
         commit: CommitId,
-        wanted: Images,
+        wanted: Images<'_>,
         pulse: &dyn Pulse,
     ) -> Result<(), Failure> {
         let goes_somewhere = base.registry.address.is_some() || base.registry.load.is_some();
@@ -57,6 +57,7 @@ impl<'o> Known<'o> {
         let found = match wanted {
             Images::Made if self.looks_only => maker.look_only(&plan).map_err(Error::into_failure)?,
             Images::Made => maker.make(&plan).map_err(Error::into_failure)?,
+            Images::Recorded(pinned) => recorded(&plan, pinned),
             Images::Named => match maker.find(&plan) {
                 Ok(found) => found,
                 Err(error) => {
@@ -73,4 +74,15 @@ impl<'o> Known<'o> {
     pub fn digest(&self, commit: CommitId, name: &ImageName) -> Option<Digest> {
         self.found.borrow().get(&commit)?.iter().find(|image| image.name == *name)?.digest.clone()
     }
+}
+
+/// The images of a commit that stand in a list of names with digests.
+fn recorded(plan: &Plan, pinned: &[String]) -> Vec<Image> {
+    let pinned = |name: &ImageName| {
+        let digest =
+            |pinned: &String| pinned.strip_prefix(&name.to_string())?.strip_prefix('@')?.parse().ok();
+        pinned.iter().find_map(digest)
+    };
+    let image = |name: &ImageName| Image { name: name.clone(), digest: pinned(name), made: Made::Before };
+    plan.images.iter().map(|image_of| image(&image_of.name)).collect()
 }

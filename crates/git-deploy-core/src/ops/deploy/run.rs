@@ -12,7 +12,8 @@ use super::keeping::{Heart, Keeper};
 use super::{Context, DeployError, Deployer, Errand, Verdict};
 use crate::attempt::Attempt;
 use crate::candidate::Candidate;
-use crate::deployment::{Action, Close, Event, Failure, Phase, next};
+use crate::config::deploy_toml::Environment;
+use crate::deployment::{Action, Blame, Close, Event, Failure, Phase, next};
 use crate::environment::kept::KeptFiles;
 use crate::environment::{Driver, Images, Standing, Work};
 use crate::git::Identity;
@@ -215,6 +216,26 @@ impl<'a> Run<'a> {
         Verdict { only_here, again, hint, ..Verdict::of(attempt, outcome) }
     }
 
+    /// Finds the images of the candidate, which were made before it got its number. What hinders that now is nobody's fault,
+    /// and whoever takes the attempt up again tries it again.
+    fn prepare_images(&mut self, environment: &Environment) -> Result<Result<(), Failure>, DeployError> {
+        let (context, commit) = (self.context, self.attempt().candidate);
+        let rollback = self.attempt().rollback.clone();
+        // What was applied by then stays what it was, whatever a registry says now, or does not say.
+        let recorded = self.attempt().rendered.map(|_| self.attempt().images.clone());
+        let prepared = self.with_driver(|_, work| {
+            let renderer = context.renderer_for(environment, rollback.as_ref())?;
+            let images = recorded.as_deref().map_or(Images::Made, Images::Recorded);
+            renderer.prepare(commit, images, work.pulse)
+        })?;
+        match prepared {
+            Err(failure) if failure.blame == Blame::Nobody && self.attempt().phase == Phase::Claimed => {
+                Err(DeployError::Plan(failure))
+            }
+            prepared => Ok(prepared),
+        }
+    }
+
     /// Renders, asks the rules, and brings the environment to the result.
     fn apply(&mut self) -> Result<Event, DeployError> {
         self.applied += 1;
@@ -223,11 +244,11 @@ impl<'a> Run<'a> {
         let commit = self.attempt().candidate;
         let (context, base) = (self.context, self.attempt().base);
         let rollback = self.attempt().rollback.clone();
-        let rendered = self.with_driver(|_, work| {
-            let renderer = context.renderer_for(&environment, rollback.as_ref())?;
-            renderer.prepare(commit, Images::Made, work.pulse)?;
-            context.render(&environment, rollback.as_ref(), commit, base)
-        })?;
+        if let Err(failure) = self.prepare_images(&environment)? {
+            return Ok(Event::Failed(failure));
+        }
+        let rendered =
+            self.with_driver(|_, _| context.render(&environment, rollback.as_ref(), commit, base))?;
         let rendered = match rendered {
             Ok(rendered) => rendered,
             Err(failure) => return Ok(Event::Failed(failure)),
