@@ -73,29 +73,42 @@ fn a_name_that_something_else_has_is_not_taken() {
     let registry = registry!();
     let builds = Builds::new(&sandbox!(), &registry, "shop");
     let name = names(&builds.repo, "HEAD").trim_end().to_owned();
-    let buildah = |arguments: &[&str]| {
-        let run = builds.repo.command("buildah").args(arguments);
-        run.with_store(&builds.store).output().success().stdout.clone()
-    };
-    let context = builds.repo.path().join("web");
-    let context = context.to_str().expect("UTF-8");
-    buildah(&[
-        "bud",
-        "--isolation",
-        "chroot",
-        "--label",
-        "org.opencontainers.image.revision=1234",
-        "-t",
-        &name,
-        context,
-    ]);
-    buildah(&["push", "--tls-verify=false", &name]);
+    push_by_hand(&builds, &name, "1234");
     let output = builds.build(&[]);
     output
         .code_is(1)
         .stdout_is("")
         .stderr_contains(&format!("'{name}' is there already"))
         .stderr_contains("from '1234'");
+}
+
+/// Pushes what is in the work tree under that name, and says that it was made from that commit.
+fn push_by_hand(builds: &Builds, name: &str, revision: &str) {
+    let context = builds.repo.path().join("web");
+    let label = format!("org.opencontainers.image.revision={revision}");
+    let context = context.to_str().expect("UTF-8");
+    let build = ["bud", "--isolation", "chroot", "--label", &label, "-t", name, context];
+    for arguments in [&build[..], &["push", "--tls-verify=false", name]] {
+        builds.repo.command("buildah").args(arguments).with_store(&builds.store).output().success();
+    }
+}
+
+#[test]
+fn another_image_under_a_name_that_a_note_knows_is_warned_of() {
+    let registry = registry!();
+    let builds = Builds::new(&sandbox!(), &registry, "shop");
+    builds.repo.branch("login");
+    let commit = builds.repo.commit("login.txt", "a\n", "Login");
+    builds.repo.deploy("deploy-state", &["set", "deployable"]);
+    let first = builds.build(&[]).success().line().replacen(' ', "@", 1);
+    let name = first.split('@').next().expect("a name").to_owned();
+    builds.repo.write("web/index.html", "something else\n");
+    push_by_hand(&builds, &name, &commit);
+    let output = builds.build(&[]);
+    output.success().stderr_contains(&format!("another image under that name than '{first}'"));
+    let note = builds.repo.notes_in("refs/notes/deploy")[&commit].clone();
+    assert!(!note.contains(&first) && note.matches("image: ").count() == 1, "{note}");
+    builds.build(&[]).success().stderr_is("");
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod error;
 mod known;
 mod last_lines;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
@@ -326,6 +328,12 @@ impl Maker<'_> {
         self.observer.step("Pushing", &image.name.to_string());
         let digest =
             self.watched(&image.name, |watch| tool.push(built, &image.name, &stores.insecure, watch))?;
+        // Two who build at once may both push, and not the same: what the name means from now on is what both use.
+        let digest = match stores.in_registry(image) {
+            Ok(Some(there)) => there.digest.unwrap_or(digest),
+            Err(taken @ Error::Taken { .. }) => return Err(taken),
+            Ok(None) | Err(_) => digest,
+        };
         Ok(Image { name: image.name.clone(), digest: Some(digest), made: Made::Now })
     }
 
@@ -361,24 +369,37 @@ impl Maker<'_> {
 
     /// Writes the digests into the commit's note, if it has one.
     fn record(&self, commit: CommitId, images: &[Image]) -> Result<(), Error> {
-        let pinned: Vec<String> =
-            images.iter().filter(|image| image.digest.is_some()).map(Image::pinned).collect();
+        let pinned: Vec<&Image> = images.iter().filter(|image| image.digest.is_some()).collect();
         if pinned.is_empty() {
             return Ok(());
         }
+        let replaced = RefCell::new(BTreeSet::new());
         let identity = self.repository.identity()?;
         self.repository.write_notes::<NotesError>(&identity, |notes| {
             let mut edit =
                 NotesEdit { message: format!("images of {}", commit.brief()), ..NotesEdit::default() };
             if let Some(mut note) = notes.get(commit)? {
-                let new: Vec<&String> = pinned.iter().filter(|image| !note.images.contains(image)).collect();
-                if !new.is_empty() {
-                    note.images.extend(new.into_iter().cloned());
+                let before = note.images.clone();
+                for image in &pinned {
+                    let is_of = |old: &String| {
+                        old.strip_prefix(&image.name.to_string()).is_some_and(|rest| rest.starts_with('@'))
+                    };
+                    let (old, kept): (Vec<_>, Vec<_>) = note.images.drain(..).partition(is_of);
+                    note.images = kept;
+                    note.images.push(image.pinned());
+                    replaced.borrow_mut().extend(old.into_iter().filter(|old| *old != image.pinned()));
+                }
+                if note.images != before {
                     edit.set(commit, &note);
                 }
             }
             Ok(edit)
         })?;
+        for old in replaced.into_inner() {
+            let why = "which is what its note said until now";
+            self.observer
+                .warn(&format!("the registry has another image under that name than '{old}', {why}"));
+        }
         Ok(())
     }
 }
