@@ -140,7 +140,7 @@ fn steps_prepare_the_commits_files_and_the_environment_file_reaches_them_and_the
     let files = [
         ("deploy.toml", format!("{text}{build}")),
         ("build.env", "VERSION=1.2\nNAME=\"shop $VERSION\"\n".to_owned()),
-        ("assets.sh", "echo \"making $NAME\"\necho \"$NAME\" >web/one\n".to_owned()),
+        ("assets.sh", "echo \"making $NAME of $GIT_DEPLOY_COMMIT\"\necho \"$NAME\" >web/one\n".to_owned()),
         (
             "web/Containerfile",
             "FROM scratch\nARG VERSION\nLABEL version=$VERSION\nCOPY one two /\n".to_owned(),
@@ -151,7 +151,7 @@ fn steps_prepare_the_commits_files_and_the_environment_file_reaches_them_and_the
     builds.repo.git(&["update-index", "--chmod=+x", "assets.sh"]);
     builds.repo.git(&["commit", "--quiet", "--message", "Let it run"]);
     let output = builds.build(&[]);
-    output.success().stderr_contains("./assets.sh | making shop 1.2");
+    output.success().stderr_contains(&format!("./assets.sh | making shop 1.2 of {}", builds.repo.id("HEAD")));
     assert!(!builds.repo.path().join("web/one").exists(), "the work tree is nobody's to write to");
     builds.is_tidy();
     // The first failing command ends it, also in a pipe.

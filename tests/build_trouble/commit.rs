@@ -121,6 +121,8 @@ fn an_environment_file_with_an_error_is_named_with_its_line() {
         lab.commit("build.env", text);
         lab.fails(said).stderr_contains("2");
     }
+    lab.commit("build.env", "A=1\nexit 0\n");
+    lab.fails("environment file 'build.env' has an error: it ends the shell that reads it");
 }
 
 #[test]

@@ -275,7 +275,10 @@ impl Maker<'_> {
         let env_file = build.env_file.as_ref().map(|file| within(tree, Path::new(file.as_str()))).transpose();
         let env_file = env_file.map_err(Error::EnvFile)?.map(|file| tree.join(file));
         let epoch = committed_at(&self.repository.commit(plan.commit)?.committer).max(0).to_string();
-        let variables = [("SOURCE_DATE_EPOCH".to_owned(), epoch)];
+        let variables = [
+            ("SOURCE_DATE_EPOCH".to_owned(), epoch),
+            ("GIT_DEPLOY_COMMIT".to_owned(), plan.commit.to_string()),
+        ];
         let steps = StepsPlan {
             directory: tree,
             env_file: env_file.as_deref(),

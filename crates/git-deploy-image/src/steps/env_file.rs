@@ -78,6 +78,10 @@ impl Reading<'_> {
             }
             error => run(error),
         })?;
+        if after.is_empty() {
+            let said = "it ends the shell that reads it".to_owned();
+            return Err(EnvFileError::Wrong { file: self.name(), said, tail: Vec::new() });
+        }
         Ok(after.into_iter().filter(|(name, value)| name != "_" && before.get(name) != Some(value)).collect())
     }
 
