@@ -274,7 +274,7 @@ impl Maker<'_> {
         }
         let env_file = build.env_file.as_ref().map(|file| within(tree, Path::new(file.as_str()))).transpose();
         let env_file = env_file.map_err(Error::EnvFile)?.map(|file| tree.join(file));
-        let epoch = committed_at(&self.repository.commit(plan.commit)?.committer).max(0).to_string();
+        let epoch = self.repository.commit(plan.commit)?.committed_at().max(0).to_string();
         let variables = [
             ("SOURCE_DATE_EPOCH".to_owned(), epoch),
             ("GIT_DEPLOY_COMMIT".to_owned(), plan.commit.to_string()),
@@ -310,7 +310,7 @@ impl Maker<'_> {
             context: image.context.as_str().into(),
             commit: plan.commit.to_string(),
             source: plan.own.build.source.clone(),
-            committed_at: committed_at(&self.repository.commit(plan.commit)?.committer),
+            committed_at: self.repository.commit(plan.commit)?.committed_at(),
             labels: Vec::new(),
             arguments: arguments.to_vec(),
         };
@@ -470,11 +470,4 @@ fn configured_builder(building: &Building) -> Result<Option<Builder>, ConfigErro
 
 fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
-}
-
-/// Seconds since 1970, from the header of a commit.
-fn committed_at(committer: &[u8]) -> i64 {
-    let mut words = committer.rsplit(|byte| *byte == b' ');
-    let seconds = words.nth(1).and_then(|word| std::str::from_utf8(word).ok());
-    seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or_default()
 }

@@ -142,13 +142,6 @@ impl Repository {
     }
 }
 
-/// The seconds in `Ada <ada@example.org> 1763640000 +0100`.
-fn commit_time(committer: &[u8]) -> i64 {
-    let text = String::from_utf8_lossy(committer);
-    let time = text.rsplit('>').next().and_then(|rest| rest.split_whitespace().next());
-    time.and_then(|seconds| seconds.parse().ok()).unwrap_or_default()
-}
-
 /// Where commits come from.
 struct Source {
     objects: PathBuf,
@@ -295,7 +288,7 @@ impl Archiver {
         command.args(["cat-file", "commit", &id]);
         let data = self.run(command, &id, "cat-file")?;
         let commit = Commit::parse(&data).map_err(|error| GitError::Malformed { id: commit.0, error })?;
-        Ok(commit_time(&commit.committer))
+        Ok(commit.committed_at())
     }
 
     /// The submodules of a commit.

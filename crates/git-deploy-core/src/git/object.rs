@@ -73,6 +73,15 @@ pub struct Commit {
 }
 
 impl Commit {
+    /// When it was committed, in seconds since 1970: `1763640000` of `Ada <ada@example.org> 1763640000 +0100`. 0 where its
+    /// header has no such number.
+    #[must_use]
+    pub fn committed_at(&self) -> i64 {
+        let text = String::from_utf8_lossy(&self.committer);
+        let time = text.rsplit('>').next().and_then(|rest| rest.split_whitespace().next());
+        time.and_then(|seconds| seconds.parse().ok()).unwrap_or_default()
+    }
+
     /// Reads the bytes of a commit.
     ///
     /// # Errors
