@@ -47,6 +47,9 @@ const SILENT: Duration = Duration::from_secs(30);
 /// How long whoever waits for a verdict waits for what was written last.
 const REST: Duration = Duration::from_secs(2);
 
+/// How often the log of what ran before is asked for in vain before what runs now is listened to.
+const FEW_FAILURES: u32 = 3;
+
 /// How often a log that broke off is asked for in vain before that is told. It is asked for on and on.
 const MOST_FAILURES: u32 = 20;
 
@@ -101,10 +104,16 @@ impl<'a> Listener<'a> {
                     Some(instance) = following.next() => is_news |= followed.remove(&instance),
                 }
             };
-            for speaker in found {
-                if followed.insert(speaker.instance.clone()) {
-                    is_news = true;
-                    following.push(self.follow(speaker));
+            for in_turn in found.chunk_by(Speaker::is_of_the_same) {
+                for speaker in in_turn {
+                    if followed.insert(speaker.instance.clone()) {
+                        is_news = true;
+                        following.push(self.follow(speaker.clone()));
+                    }
+                    // What ran before is heard first, unless its node has no more of it.
+                    if self.track(&speaker.instance, |track| track.failures < FEW_FAILURES) {
+                        break;
+                    }
                 }
             }
             pause = if is_news { FIRST_PAUSE } else { LONGEST_PAUSE.min(pause * 2) };
@@ -116,11 +125,13 @@ impl<'a> Listener<'a> {
     /// Tells what was written until now and was not heard yet, within [`REST`].
     pub(crate) async fn rest(&self) {
         let reading = async {
-            let speakers = self.look().await;
-            let heard = |speaker: &&Speaker| self.track(&speaker.instance, |track| !track.is_mute());
-            join_all(speakers.iter().filter(heard).map(async |speaker| {
-                let read = self.read(speaker, false).await;
-                self.settle(speaker, read);
+            let mut speakers = self.look().await;
+            speakers.retain(|speaker| self.track(&speaker.instance, |track| !track.is_mute()));
+            join_all(speakers.chunk_by(Speaker::is_of_the_same).map(async |in_turn| {
+                for speaker in in_turn {
+                    let read = self.read(speaker, false).await;
+                    self.settle(speaker, read);
+                }
             }))
             .await
         };
@@ -135,7 +146,7 @@ impl<'a> Listener<'a> {
         with(self.notes.borrow_mut().tracks.entry(instance.clone()).or_default())
     }
 
-    /// The containers of which not everything was heard.
+    /// The containers of which not everything was heard, those of one name behind one another and in the order in which they ran.
     async fn look(&self) -> Vec<Speaker> {
         if self.is_over() {
             return Vec::new();

@@ -27,6 +27,14 @@ pub(super) struct Speaker {
     pub(super) has_ended: bool,
 }
 
+impl Speaker {
+    /// Whether both are one container of one pod, maybe at another time.
+    pub(super) fn is_of_the_same(&self, other: &Self) -> bool {
+        let (one, another) = (&self.instance, &other.instance);
+        one.uid == another.uid && one.container == another.container
+    }
+}
+
 impl fmt::Display for Speaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.instance.pod, self.instance.container)
