@@ -6,6 +6,7 @@ mod failures;
 mod labels;
 mod limits;
 mod making;
+mod meanwhile;
 mod names;
 mod newcomers;
 mod scene;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use git_deploy_core::config::deploy_toml::{DeployToml, Environment, Severity as Setting, Source};
 use git_deploy_core::config::deploy_toml_of;
-use git_deploy_core::deployment::{Failure, Step};
-use git_deploy_core::environment::{Images, Pulse, Rendered, RenderedObject, Renderer};
+use git_deploy_core::deployment::{Blame, Failure, Step};
+use git_deploy_core::environment::{Images, Made, Pulse, Rendered, RenderedObject, Renderer};
 use git_deploy_core::git::object::Kind;
 use git_deploy_core::git::{GitError, Repository};
 use git_deploy_core::ids::{CommitId, ObjectId};
@@ -38,7 +38,14 @@ fn of_git(error: impl Into<GitError>) -> Failure {
 }
 
 impl Renderer for PlainYaml<'_> {
-    fn prepare(&self, commit: CommitId, images: Images<'_>, pulse: &dyn Pulse) -> Result<(), Failure> {
+    fn prepare(&self, commit: CommitId, images: Images<'_>, pulse: &dyn Pulse) -> Result<Made, Failure> {
+        if images == Images::Made && self.images.is_open(self.base, commit) {
+            // What the rules forbid needs no images: rendering it will say so.
+            match self.render(commit) {
+                Err(failure) if failure.blame == Blame::Branch => return Ok(Made::Nothing),
+                rendered => rendered?,
+            };
+        }
         self.images.prepare(self.repository, self.base, commit, images, pulse)
     }
 

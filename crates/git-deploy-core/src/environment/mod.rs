@@ -55,14 +55,23 @@ pub enum Images<'a> {
     Recorded(&'a [String]),
 }
 
+/// What was made of a commit's images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// All were there, or there are none.
+    Nothing,
+    /// One at least, which takes long.
+    Some,
+}
+
 /// Makes objects of a commit's manifests: reads its tree, sets images, asks the rules.
 pub trait Renderer {
     /// Finds the images of this commit for the renderings that follow. Making them takes long: the pulse is beaten meanwhile.
     ///
     /// # Errors
     /// When one cannot be made.
-    fn prepare(&self, _commit: CommitId, _images: Images<'_>, _pulse: &dyn Pulse) -> Result<(), Failure> {
-        Ok(())
+    fn prepare(&self, _commit: CommitId, _images: Images<'_>, _pulse: &dyn Pulse) -> Result<Made, Failure> {
+        Ok(Made::Nothing)
     }
 
     /// The objects of this commit. Equal commits give equal bytes.

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 
 use git_deploy_core::config::deploy_toml::DeployToml;
 use git_deploy_core::deployment::Failure;
-use git_deploy_core::environment::{Images, Pulse};
+use git_deploy_core::environment::{Images, Made, Pulse};
 use git_deploy_core::git::Repository;
 use git_deploy_core::ids::CommitId;
 use git_deploy_core::ops::Observer;
 use git_deploy_image::{Digest, ImageName};
 
-use super::{Error, Image, Made, Maker, Plan};
+use super::{Error, Image, Made as ImageMade, Maker, Plan};
 
 /// The images of the commits that a run has to do with, found or made once.
 pub struct Known<'o> {
@@ -33,7 +33,7 @@ impl<'o> Known<'o> {
         Self { looks_only, ..self }
     }
 
-    /// Finds, or makes, the images of a commit. Nothing where base does not say where they go: then they come from elsewhere.
+    /// Finds, or makes, the images of a commit. None where base does not say where they go: then they come from elsewhere.
     ///
     /// # Errors
     /// When they cannot be made.
@@ -44,10 +44,9 @@ impl<'o> Known<'o> {
         commit: CommitId,
         wanted: Images<'_>,
         pulse: &dyn Pulse,
-    ) -> Result<(), Failure> {
-        let goes_somewhere = base.registry.address.is_some() || base.registry.load.is_some();
-        if !goes_somewhere || self.found.borrow().contains_key(&commit) {
-            return Ok(());
+    ) -> Result<Made, Failure> {
+        if !self.is_open(base, commit) {
+            return Ok(Made::Nothing);
         }
         let tell = |image: &str, line: &str| self.observer.step(image, &format!("| {line}"));
         let cancelled = || !pulse.beat();
@@ -66,8 +65,15 @@ impl<'o> Known<'o> {
                 }
             },
         };
+        let is_new = found.iter().any(|image| image.made == ImageMade::Now);
         self.found.borrow_mut().insert(commit, found);
-        Ok(())
+        Ok(if is_new { Made::Some } else { Made::Nothing })
+    }
+
+    /// Whether the images of a commit are still to be found or made.
+    pub fn is_open(&self, base: &DeployToml, commit: CommitId) -> bool {
+        let goes_somewhere = base.registry.address.is_some() || base.registry.load.is_some();
+        goes_somewhere && !self.found.borrow().contains_key(&commit)
     }
 
     /// The digest of an image of a commit, if it is known.
@@ -83,6 +89,7 @@ fn recorded(plan: &Plan, pinned: &[String]) -> Vec<Image> {
             |pinned: &String| pinned.strip_prefix(&name.to_string())?.strip_prefix('@')?.parse().ok();
         pinned.iter().find_map(digest)
     };
-    let image = |name: &ImageName| Image { name: name.clone(), digest: pinned(name), made: Made::Before };
+    let image =
+        |name: &ImageName| Image { name: name.clone(), digest: pinned(name), made: ImageMade::Before };
     plan.images.iter().map(|image_of| image(&image_of.name)).collect()
 }

@@ -6,11 +6,12 @@ use super::claim::Claimed;
 use super::keeping::Keeper;
 use super::locks::new_run;
 use super::pick::Pick;
+use super::run::withdrawal;
 use super::{DeployError, DeployRequest, Deployer, Errand, Nothing};
 use crate::config::deploy_toml::{DeployToml, Environment, Target};
 use crate::config::{ConfigError, deploy_toml_of};
 use crate::deployment::{Blame, Failure};
-use crate::environment::{Driver, Images, Rendered, Renderer, Standing};
+use crate::environment::{Driver, Images, Made, Rendered, Renderer, Standing};
 use crate::git::{Identity, Repository};
 use crate::ids::{CommitId, DeploymentId};
 use crate::ops::transact::Transactor;
@@ -84,24 +85,50 @@ impl<'a> Context<'a> {
             Err(nothing) => return Ok(Err(nothing)),
         };
         let driver = self.check(&pick.environment, request, pick.rollback.as_ref())?;
-        let refused = self.try_plan(driver.as_ref(), &pick)?;
+        let images = self.make_images(&pick);
+        let was_tried = match &images {
+            Ok(made) => *made == Made::Some,
+            Err(failure) => failure.blame == Blame::Branch,
+        };
+        if was_tried && self.is_overtaken(&pick)? {
+            return Ok(Ok(None));
+        }
+        let refused = match images.and_then(|_| self.plan(driver.as_ref(), &pick)) {
+            // What is nobody's fault and stands in the way of any deployment gets no number: it would be the same the next
+            // time. What is the branch's it hears of by a verdict.
+            Err(failure) if failure.blame == Blame::Nobody => return Err(DeployError::Plan(failure)),
+            planned => planned.err(),
+        };
         Ok(Ok(self.claim(&pick)?.map(|claimed| Begun { claimed, driver: Rc::from(driver), refused })))
     }
 
-    /// What is nobody's fault and stands in the way of any deployment gets no number: it would be the same the next time.
-    /// What is the branch's it hears of by a verdict, which is returned.
-    fn try_plan(&self, driver: &dyn Driver, pick: &Pick) -> Result<Option<Failure>, DeployError> {
-        let (commit, base) = (pick.candidate.commit(), pick.candidate.base());
-        let rendered = self.renderer_for(&pick.environment, pick.rollback.as_ref()).and_then(|renderer| {
-            renderer.prepare(commit, Images::Made, self.deployer.interrupt)?;
-            self.render(&pick.environment, pick.rollback.as_ref(), commit, base)
-        });
-        let of_base = || self.of_base(&pick.environment, commit, base);
-        let planned = rendered.and_then(|rendered| driver.plan(&rendered, &of_base, self.deployer.interrupt));
-        match planned {
-            Err(failure) if failure.blame == Blame::Nobody => Err(DeployError::Plan(failure)),
-            planned => Ok(planned.err()),
+    fn make_images(&self, pick: &Pick) -> Result<Made, Failure> {
+        let renderer = self.renderer_for(&pick.environment, pick.rollback.as_ref())?;
+        renderer.prepare(pick.candidate.commit(), Images::Made, self.deployer.interrupt)
+    }
+
+    /// Whether base has moved, or the approval is gone, since this was picked: making images takes long.
+    fn is_overtaken(&self, pick: &Pick) -> Result<bool, DeployError> {
+        self.deployer.interrupt.check()?;
+        self.deployer.fetch()?;
+        let view = View::new(self.repository())?;
+        let of = pick.candidate.commit().brief();
+        let again = |why: String| {
+            self.deployer.observer.step("Again", &format!("{why} while images of {of} were made"));
+            Ok(true)
+        };
+        if view.settings.base_tip(self.repository())? != self.base_tip {
+            return again(format!("'{}' moved", view.settings.base.short()));
         }
+        let Some(branch) = pick.candidate.branch() else { return Ok(false) };
+        withdrawal(self.deployer, branch, pick.candidate.approved())?.map_or(Ok(false), again)
+    }
+
+    fn plan(&self, driver: &dyn Driver, pick: &Pick) -> Result<(), Failure> {
+        let (commit, base) = (pick.candidate.commit(), pick.candidate.base());
+        let rendered = self.render(&pick.environment, pick.rollback.as_ref(), commit, base)?;
+        let of_base = || self.of_base(&pick.environment, commit, base);
+        driver.plan(&rendered, &of_base, self.deployer.interrupt).map(drop)
     }
 
     /// Finds out whether a deployment into an environment could begin, before it gets a number. Returns the driver, which

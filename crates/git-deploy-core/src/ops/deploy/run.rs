@@ -232,7 +232,7 @@ impl<'a> Run<'a> {
             Err(failure) if failure.blame == Blame::Nobody && self.attempt().phase == Phase::Claimed => {
                 Err(DeployError::Plan(failure))
             }
-            prepared => Ok(prepared),
+            prepared => Ok(prepared.map(drop)),
         }
     }
 
@@ -388,7 +388,7 @@ impl<'a> Run<'a> {
 }
 
 /// Whether an approval is gone: the branch has moved, or its state has changed.
-fn withdrawal(
+pub(super) fn withdrawal(
     deployer: &Deployer<'_>,
     name: &RefName,
     candidate: CommitId,
