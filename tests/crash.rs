@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use git_deploy_testkit::shop::{Shop, WEB};
+use git_deploy_testkit::torture::fraction;
 use git_deploy_testkit::{KillSwitch, Output, RefPhase, Repo, Victim, sandbox};
 
 /// A shop whose next deployment has everything to do: a rebase, a checked-out branch that follows, a verdict.
@@ -107,9 +108,4 @@ fn a_run_that_dies_at_any_moment_is_finished_by_the_next() {
         std::thread::sleep(Duration::from_millis(5));
         recover(&shop, &died, usize::try_from(n).unwrap_or(0));
     }
-}
-
-/// The n-th of a sequence that fills the interval from 0 to 1 evenly (van der Corput), so that no moment is left out.
-fn fraction(n: u32) -> f64 {
-    f64::from((n + 1).reverse_bits()) / f64::from(u32::MAX)
 }

@@ -14,7 +14,7 @@
 //! A test that runs the built binaries begins with [`sandbox!`], which knows where cargo put them; one that needs a
 //! Kubernetes API begins with [`cluster!`], which starts a control plane once for all tests of a process ([`cluster`](mod@cluster)).
 //! [`shop`] has projects that are ready to be deployed, into either; [`registry`] a registry for images, and a [`Store`] what builders keep; [`readme`] what
-//! readers are told to paste. A [`KillSwitch`] ends a run at a moment that a test chooses, and [`skip!`] says what a
+//! readers are told to paste; [`torture`] writes notes until something is lost. A [`KillSwitch`] ends a run at a moment that a test chooses, and [`skip!`] says what a
 //! machine does not allow.
 
 mod clock;
@@ -32,6 +32,7 @@ pub mod scene;
 pub mod shop;
 mod skip;
 mod store;
+pub mod torture;
 
 pub use clock::Clock;
 pub use kill_switch::{KillSwitch, RefPhase};

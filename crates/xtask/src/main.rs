@@ -4,6 +4,7 @@ mod bench;
 mod cluster;
 mod completions;
 mod man;
+mod torture;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -32,6 +33,9 @@ enum Task {
     /// Start the cluster of the tests, to try things by hand
     #[command(subcommand)]
     Cluster(cluster::Action),
+    /// Look for states that get lost
+    #[command(subcommand)]
+    Torture(torture::Victim),
     /// Write the completions, below bash, zsh and fish
     Completions {
         /// Where to; it is created if it is missing
@@ -44,6 +48,7 @@ fn main() -> anyhow::Result<()> {
         Task::Man { dir } => man::write(&dir),
         Task::Bench { cluster } => bench::run(cluster),
         Task::Cluster(action) => cluster::run(&action),
+        Task::Torture(victim) => torture::run(&victim),
         Task::Completions { dir } => completions::write(&dir),
     }
 }

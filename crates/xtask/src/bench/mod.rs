@@ -68,7 +68,7 @@ fn ms(time: Duration) -> String {
 }
 
 /// Builds the binaries as they are shipped, and says where they are: cargo knows, whatever the user's configuration.
-fn build() -> Result<PathBuf> {
+pub(crate) fn build() -> Result<PathBuf> {
     let output = Command::new(env!("CARGO"))
         .args(["build", "--release", "--locked", "--package", "git-deploy"])
         .arg("--message-format=json-render-diagnostics")
