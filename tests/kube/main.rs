@@ -4,6 +4,7 @@ mod allowed;
 mod back;
 mod blame;
 mod failure;
+mod images;
 mod jobs;
 mod kill;
 mod landing;

@@ -47,17 +47,27 @@ pub fn images(object: &Object) -> Vec<ImageUse> {
     found
 }
 
+/// The images of an object whose repository is that of an update, each with that.
+///
+/// An image is named with the registry's address of the update, or without any (`docker.io/` counts as none). A repository
+/// of another registry is another repository.
+pub fn own_images<'u>(object: &Object, updates: &'u [ImageUpdate]) -> Vec<(ImageUse, &'u ImageUpdate)> {
+    let own = |used: ImageUse| {
+        let reference = used.image.parse::<Reference>().ok()?;
+        let update = updates.iter().find(|update| names(&reference, update))?;
+        Some((used, update))
+    };
+    images(object).into_iter().filter_map(own).collect()
+}
+
 /// Gives each image whose repository is that of an update the update's tag and digest, whatever it had before,
 /// and says how many images the object has of which this is so.
 ///
-/// An image is named with the registry's address of the update, or without any (`docker.io/` counts as none): it is
-/// written with the address then, since it is there that the image was pushed to. A repository of another registry
-/// is another repository. All else in the object stays as it is.
+/// Those are its [`own_images`]. They are written with the registry's address then, since it is there that the image was
+/// pushed to. All else in the object stays as it is.
 pub fn set_images(object: &mut Object, updates: &[ImageUpdate]) -> usize {
     let mut set = 0;
-    for used in images(object) {
-        let Ok(reference) = used.image.parse::<Reference>() else { continue };
-        let Some(update) = updates.iter().find(|update| names(&reference, update)) else { continue };
+    for (used, update) in own_images(object, updates) {
         if let Some(place) = object.value_mut().pointer_mut(&used.pointer) {
             *place = Value::String(update.to_string());
             set += 1;
@@ -70,10 +80,6 @@ pub fn set_images(object: &mut Object, updates: &[ImageUpdate]) -> usize {
 ///
 /// [1]: https://kubernetes.io/docs/concepts/containers/images/#image-pull-policy
 pub fn always_pulled(object: &Object, updates: &[ImageUpdate]) -> Vec<String> {
-    let is_one = |used: &ImageUse| {
-        let reference = used.image.parse::<Reference>();
-        reference.is_ok_and(|reference| updates.iter().any(|update| names(&reference, update)))
-    };
     let is_always_pulled = |used: &ImageUse| {
         let policy = match used.pointer.strip_suffix("/image/reference") {
             Some(volume) => format!("{volume}/image/pullPolicy"),
@@ -81,8 +87,8 @@ pub fn always_pulled(object: &Object, updates: &[ImageUpdate]) -> Vec<String> {
         };
         object.value().pointer(&policy).and_then(Value::as_str) == Some("Always")
     };
-    let found = images(object).into_iter().filter(is_one).filter(is_always_pulled);
-    found.map(|used| used.container).collect()
+    let own = own_images(object, updates).into_iter().map(|(used, _)| used);
+    own.filter(is_always_pulled).map(|used| used.container).collect()
 }
 
 impl std::fmt::Display for ImageUpdate {

@@ -29,7 +29,7 @@ use git_deploy_image::{Digest, ImageName, Insecure, Workspace};
 use crate::images::{self, CommitImage};
 
 pub use error::Error;
-pub use known::Known;
+pub use known::{Known, goes_somewhere};
 
 use last_lines::LastLines;
 

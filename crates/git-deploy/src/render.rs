@@ -1,26 +1,31 @@
 //! What makes objects of a commit's manifests: the meeting of configuration, manifests and images.
 
+mod own_images;
+
 use std::collections::BTreeSet;
 
 use git_deploy_core::config::deploy_toml::{DeployToml, Environment, Severity as Setting, Source};
-use git_deploy_core::config::deploy_toml_of;
+use git_deploy_core::config::{Settings, deploy_toml_of};
 use git_deploy_core::deployment::{Blame, Failure, Step};
 use git_deploy_core::environment::{Images, Made, Pulse, Rendered, RenderedObject, Renderer};
 use git_deploy_core::git::object::Kind;
 use git_deploy_core::git::{GitError, Repository};
 use git_deploy_core::ids::{CommitId, ObjectId};
 use git_deploy_manifest::{
-    Finding, ImageUpdate, Object, RULES, Severities, Severity, SourceFile, always_pulled, is_one_time, lint,
+    Finding, ImageUpdate, Object, RULES, Severities, Severity, SourceFile, is_one_time, lint,
     name_by_identity, once_paths, read, set_config_hashes, set_images, write,
 };
 
 use crate::build::Known;
 use crate::images::{self, CommitImage};
+use own_images::OwnImages;
 
 /// Manifests that are YAML files in the commit's tree.
 pub struct PlainYaml<'a> {
     /// Where the commit is.
     pub repository: &'a Repository,
+    /// Git's configuration.
+    pub settings: &'a Settings,
     /// Base's configuration: what a branch must not decide for itself comes from here.
     pub base: &'a DeployToml,
     /// What the objects are for.
@@ -52,7 +57,10 @@ impl Renderer for PlainYaml<'_> {
     fn render(&self, commit: CommitId) -> Result<Rendered, Failure> {
         let files = self.files(commit)?;
         let mut objects = read(&files).map_err(|error| of_branch(Step::Render)(&error))?;
-        let images = self.image_updates(commit)?;
+        let own = self.own_deploy_toml(commit)?;
+        let images = self.image_updates(own.as_ref(), commit)?;
+        let own_images = OwnImages { base: self.base, environment: self.environment, updates: &images };
+        own_images.require_a_way(&objects, own.as_ref(), self.settings.base.short())?;
         let mut used = Vec::new();
         for object in &mut objects {
             for image in &images {
@@ -67,7 +75,7 @@ impl Renderer for PlainYaml<'_> {
             set_config_hashes(&mut objects);
         }
         self.name_one_time_jobs(commit, &mut objects)?;
-        let mut warnings = self.never_pulled(&objects, &images);
+        let mut warnings = own_images.never_pulled(&objects);
         warnings.extend(self.lint(&objects)?);
         let mut rendered: Vec<RenderedObject> = objects.iter().map(rendered_object).collect();
         rendered.sort_by(|one, two| one.path.cmp(&two.path));
@@ -149,36 +157,22 @@ impl PlainYaml<'_> {
         Ok(())
     }
 
+    fn own_deploy_toml(&self, commit: CommitId) -> Result<Option<DeployToml>, Failure> {
+        let own = deploy_toml_of(self.repository, commit, &commit.brief());
+        own.map_err(|error| of_branch(Step::Read)(&error))
+    }
+
     /// The names that this commit's images have: what they are called comes from base, which there are from the commit.
-    fn image_updates(&self, commit: CommitId) -> Result<Vec<ImageUpdate>, Failure> {
-        let at = commit.brief();
-        let own =
-            deploy_toml_of(self.repository, commit, &at).map_err(|error| of_branch(Step::Read)(&error))?;
+    fn image_updates(&self, own: Option<&DeployToml>, commit: CommitId) -> Result<Vec<ImageUpdate>, Failure> {
         let (Some(own), Some(names)) = (own, &self.base.image_name) else { return Ok(Vec::new()) };
         let address = self.base.registry.address.as_deref();
-        let images = images::of_commit(&own, Some(names), address, commit)
+        let images = images::of_commit(own, Some(names), address, commit)
             .map_err(|error| of_branch(Step::Read)(&error))?;
         let update = |image: CommitImage| {
             let digest = self.images.digest(commit, &image.name);
             ImageUpdate { name: image.name, digest }
         };
         Ok(images.into_iter().map(update).collect())
-    }
-
-    /// Whoever wants pulled what no registry has: it never starts. No error, for a cluster may have been told of a mirror.
-    fn never_pulled(&self, objects: &[Object], images: &[ImageUpdate]) -> Vec<String> {
-        if self.base.registry.address.is_some() || self.base.registry.load.is_none() {
-            return Vec::new();
-        }
-        let warning = |object: &Object, name: &str| {
-            format!(
-                "{}: '{name}' has 'imagePullPolicy: Always', and its image is loaded into the cluster, where no registry \
-                 has it: leave that out",
-                object.id()
-            )
-        };
-        let of = |object| always_pulled(object, images).into_iter().map(move |name| warning(object, &name));
-        objects.iter().flat_map(of).collect()
     }
 
     /// A one-time job is another one when what it depends on changes: its name says so.

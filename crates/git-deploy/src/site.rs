@@ -104,6 +104,7 @@ impl Site for Sites<'_> {
         base: &'a DeployToml,
         environment: &'a Environment,
     ) -> Result<Box<dyn Renderer + 'a>, Failure> {
-        Ok(Box::new(PlainYaml { repository: view.repository, base, environment, images: &self.images }))
+        let View { repository, settings, .. } = view;
+        Ok(Box::new(PlainYaml { repository, settings, base, environment, images: &self.images }))
     }
 }

@@ -72,14 +72,18 @@ impl<'o> Known<'o> {
 
     /// Whether the images of a commit are still to be found or made.
     pub fn is_open(&self, base: &DeployToml, commit: CommitId) -> bool {
-        let goes_somewhere = base.registry.address.is_some() || base.registry.load.is_some();
-        goes_somewhere && !self.found.borrow().contains_key(&commit)
+        goes_somewhere(base) && !self.found.borrow().contains_key(&commit)
     }
 
     /// The digest of an image of a commit, if it is known.
     pub fn digest(&self, commit: CommitId, name: &ImageName) -> Option<Digest> {
         self.found.borrow().get(&commit)?.iter().find(|image| image.name == *name)?.digest.clone()
     }
+}
+
+/// Whether base says how images come to where they run.
+pub fn goes_somewhere(base: &DeployToml) -> bool {
+    base.registry.address.is_some() || base.registry.load.is_some()
 }
 
 /// The images of a commit that stand in a list of names with digests.
