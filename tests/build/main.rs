@@ -9,5 +9,6 @@ mod making;
 mod meanwhile;
 mod names;
 mod newcomers;
+mod references;
 mod scene;
 mod surroundings;

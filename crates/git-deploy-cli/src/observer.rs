@@ -35,6 +35,10 @@ impl Observer for Onlooker<'_> {
     fn warn(&self, text: &str) {
         self.0.borrow_mut().verbose(1, text);
     }
+
+    fn note(&self, text: &str) {
+        self.0.borrow_mut().verbose(1, text);
+    }
 }
 
 impl Observer for ShellObserver<'_> {
@@ -44,5 +48,9 @@ impl Observer for ShellObserver<'_> {
 
     fn warn(&self, text: &str) {
         self.0.borrow_mut().warn(text);
+    }
+
+    fn note(&self, text: &str) {
+        self.0.borrow_mut().note(text);
     }
 }

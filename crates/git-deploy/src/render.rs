@@ -16,7 +16,7 @@ use git_deploy_manifest::{
     name_by_identity, once_paths, read, set_config_hashes, set_images, write,
 };
 
-use crate::build::Known;
+use crate::build::{Known, goes_somewhere};
 use crate::images::{self, CommitImage};
 use own_images::OwnImages;
 
@@ -61,6 +61,8 @@ impl Renderer for PlainYaml<'_> {
         let images = self.image_updates(own.as_ref(), commit)?;
         let own_images = OwnImages { base: self.base, environment: self.environment, updates: &images };
         own_images.require_a_way(&objects, own.as_ref(), self.settings.base.short())?;
+        let mut warnings = own_images.misspelt(&objects)?;
+        let remarks = own_images.replaced(&objects);
         let mut used = Vec::new();
         for object in &mut objects {
             for image in &images {
@@ -75,11 +77,11 @@ impl Renderer for PlainYaml<'_> {
             set_config_hashes(&mut objects);
         }
         self.name_one_time_jobs(commit, &mut objects)?;
-        let mut warnings = own_images.never_pulled(&objects);
+        warnings.extend(own_images.never_pulled(&objects));
         warnings.extend(self.lint(&objects)?);
         let mut rendered: Vec<RenderedObject> = objects.iter().map(rendered_object).collect();
         rendered.sort_by(|one, two| one.path.cmp(&two.path));
-        Ok(Rendered { objects: rendered, images: used, warnings })
+        Ok(Rendered { objects: rendered, images: used, warnings, remarks })
     }
 }
 

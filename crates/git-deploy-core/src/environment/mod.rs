@@ -42,6 +42,8 @@ pub struct Rendered {
     pub images: Vec<String>,
     /// What the rules found and let pass.
     pub warnings: Vec<String>,
+    /// What was made of the manifests that those who wrote them may not expect, though it is as it should be.
+    pub remarks: Vec<String>,
 }
 
 /// What is wanted of images before objects are made that name them.

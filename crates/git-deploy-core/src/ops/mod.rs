@@ -23,6 +23,10 @@ pub trait Observer {
     fn step(&self, verb: &str, text: &str);
     /// Something that the user should know, though it stops nothing.
     fn warn(&self, text: &str);
+    /// Something that explains what happens, though nothing is wrong.
+    fn note(&self, text: &str) {
+        self.step("Note", text);
+    }
     /// What a program wrote last that failed, which was told line by line before. For whoever was shown none of it.
     fn wrote_last(&self, _program: &str, _lines: &[String]) {}
 }

@@ -127,6 +127,7 @@ impl<'a> Context<'a> {
     fn plan(&self, driver: &dyn Driver, pick: &Pick) -> Result<(), Failure> {
         let (commit, base) = (pick.candidate.commit(), pick.candidate.base());
         let rendered = self.render(&pick.environment, pick.rollback.as_ref(), commit, base)?;
+        self.remark(&rendered);
         let of_base = || self.of_base(&pick.environment, commit, base);
         driver.plan(&rendered, &of_base, self.deployer.interrupt).map(drop)
     }
@@ -189,6 +190,11 @@ impl<'a> Context<'a> {
         let is_on_base = self.repository().is_ancestor(candidate, base).ok()?;
         let rendered = self.renderer(environment).ok().filter(|_| !is_on_base)?.render(base).ok()?;
         (!rendered.objects.is_empty()).then_some(rendered)
+    }
+
+    /// Tells what was made of the manifests that those who wrote them may not expect: also where it is refused then.
+    pub(super) fn remark(&self, rendered: &Rendered) {
+        rendered.remarks.iter().for_each(|remark| self.deployer.observer.note(remark));
     }
 
     /// Makes the objects. What base cannot be rendered for either is no fault of a branch: branch after branch would be

@@ -85,6 +85,7 @@ impl Deployer<'_> {
         let back_to = pick.rollback.as_ref();
         let rendered = context.look_at(&environment, back_to, commit, base);
         let rendered = rendered.map_err(DeployError::Plan)?;
+        context.remark(&rendered);
         let of_base = || context.of_base(&environment, commit, base);
         let plan = driver.plan(&rendered, &of_base, self.interrupt).map_err(DeployError::Plan)?;
         let (id, ending) = match open {
@@ -122,6 +123,7 @@ impl Deployer<'_> {
         let left_open = context.left_open()?.into_iter().find(|open| open.environment == environment.name);
         let rendered = context.look_at(environment, None, candidate, context.base_tip);
         let rendered = rendered.map_err(DeployError::Plan)?;
+        context.remark(&rendered);
         let of_base = || context.of_base(environment, candidate, context.base_tip);
         let plan = driver.plan(&rendered, &of_base, self.interrupt);
         self.interrupt.check()?;

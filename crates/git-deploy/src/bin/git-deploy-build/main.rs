@@ -141,6 +141,10 @@ impl Observer for Told<'_> {
         self.0.borrow_mut().warn(text);
     }
 
+    fn note(&self, text: &str) {
+        self.0.borrow_mut().note(text);
+    }
+
     fn wrote_last(&self, program: &str, lines: &[String]) {
         self.0.borrow_mut().wrote_last(program, lines);
     }

@@ -49,6 +49,14 @@ impl Observer for Events<'_> {
         self.shell(|shell| shell.warn(text));
     }
 
+    fn note(&self, text: &str) {
+        if self.json {
+            self.object(&json!({ "event": "note", "text": text }));
+        } else {
+            self.shell(|shell| shell.note(text));
+        }
+    }
+
     fn wrote_last(&self, program: &str, lines: &[String]) {
         // It is in the steps otherwise.
         if !self.json {
