@@ -115,3 +115,28 @@ fn a_version_that_may_be_somebody_elses_is_only_warned_of() {
     );
     shop.deploy(&[]).success().lacks("did you mean");
 }
+
+#[test]
+fn what_a_branch_says_and_base_decides_is_said_to_count_when_it_has_landed() {
+    let shop = Shop::with_remote(&sandbox!());
+    let own = DEPLOY_TOML.replace("\"shop\"", "\"store\"") + "[registry]\naddress = \"r.example.org\"\n";
+    let commit = shop.deployable("login", "deploy.toml", &own);
+    let note = format!(
+        "note: [image-name] and [registry] in deploy.toml of commit {} count when it has landed: until then those of \
+         'master' do\n",
+        &commit[..10]
+    );
+    let build = shop.repo.try_deploy("deploy-build", &["--print-names", "login"]);
+    build.stdout_is(&format!("littleman-co/shop-web:{}\n", &commit[..7])).stderr_is(&note);
+    shop.repo.try_deploy("deploy-diff", &["login"]).stderr_contains(&note);
+    shop.deploy(&["--dry-run"]).success().stderr_contains(&note);
+    let output = shop.deploy(&[]);
+    output.success();
+    assert_eq!(output.stderr.matches(&note).count(), 1, "{output}");
+    // Now it has, and says nothing more; nor does what base has gone on from.
+    shop.repo.try_deploy("deploy-diff", &["master"]).lacks("count when");
+    shop.repo.try_deploy("deploy-diff", &["master~1"]).lacks("count when");
+    shop.deployable("next", "deploy/web.yaml", &with("littleman-co/store-web"));
+    shop.repo.try_deploy("deploy-diff", &["next"]).code_is(1).lacks("count when");
+    shop.is_sound();
+}

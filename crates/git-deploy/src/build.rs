@@ -27,6 +27,7 @@ use git_deploy_image::steps::{self, StepLine, StepsPlan};
 use git_deploy_image::{Digest, ImageName, Insecure, Workspace};
 
 use crate::images::{self, CommitImage};
+use crate::landed;
 
 pub use error::Error;
 pub use known::{Known, goes_somewhere};
@@ -84,6 +85,8 @@ pub struct Plan {
     registry: Registry,
     /// What there is to build.
     pub images: Vec<CommitImage>,
+    /// What the commit says about its images in vain, because base decides it.
+    pub remark: Option<String>,
 }
 
 impl Plan {
@@ -96,7 +99,8 @@ impl Plan {
         let own = deploy_toml_of(repository, commit, &short)?;
         let own = own.ok_or_else(|| Error::NoDeployToml(short.clone()))?;
         let settings = Settings::read(repository)?;
-        let base = match repository.tip(&settings.authority(&settings.base))? {
+        let tip = repository.tip(&settings.authority(&settings.base))?;
+        let base = match tip {
             Some(tip) => deploy_toml_of(repository, tip, settings.base.short())?,
             None => None,
         };
@@ -106,7 +110,15 @@ impl Plan {
         }
         let registry = base.as_ref().unwrap_or(&own).registry.clone();
         let images = images::of_commit(&own, names.image_name.as_ref(), registry.address.as_deref(), commit)?;
-        Ok(Self { commit, own, registry, images })
+        let remark = match (tip, &base) {
+            (Some(tip), Some(base)) if !own.images.is_empty() && !repository.is_ancestor(commit, tip)? => {
+                let mut differing = own.decided_otherwise_by(base);
+                differing.retain(|what| ["[image-name]", "[registry]"].contains(&what.as_str()));
+                landed::remark(&differing, commit, settings.base.short())
+            }
+            _ => None,
+        };
+        Ok(Self { commit, own, registry, images, remark })
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod build;
 pub mod describe;
 pub mod images;
+pub mod landed;
 #[cfg(feature = "cluster")]
 pub mod render;
 #[cfg(feature = "cluster")]

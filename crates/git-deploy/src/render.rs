@@ -18,6 +18,7 @@ use git_deploy_manifest::{
 
 use crate::build::{Known, goes_somewhere};
 use crate::images::{self, CommitImage};
+use crate::landed;
 use own_images::OwnImages;
 
 /// Manifests that are YAML files in the commit's tree.
@@ -62,7 +63,8 @@ impl Renderer for PlainYaml<'_> {
         let own_images = OwnImages { base: self.base, environment: self.environment, updates: &images };
         own_images.require_a_way(&objects, own.as_ref(), self.settings.base.short())?;
         let mut warnings = own_images.misspelt(&objects)?;
-        let remarks = own_images.replaced(&objects);
+        let mut remarks = own_images.replaced(&objects);
+        remarks.extend(own.and_then(|own| self.counts_when_landed(&own, commit)));
         let mut used = Vec::new();
         for object in &mut objects {
             for image in &images {
@@ -162,6 +164,14 @@ impl PlainYaml<'_> {
     fn own_deploy_toml(&self, commit: CommitId) -> Result<Option<DeployToml>, Failure> {
         let own = deploy_toml_of(self.repository, commit, &commit.brief());
         own.map_err(|error| of_branch(Step::Read)(&error))
+    }
+
+    /// What this commit says in vain, unless it has landed and base says something else since.
+    fn counts_when_landed(&self, own: &DeployToml, commit: CommitId) -> Option<String> {
+        let tip = self.settings.base_tip(self.repository).ok()?;
+        let is_landed = self.repository.is_ancestor(commit, tip).ok()?;
+        let differing = if is_landed { Vec::new() } else { own.decided_otherwise_by(self.base) };
+        landed::remark(&differing, commit, self.settings.base.short())
     }
 
     /// The names that this commit's images have: what they are called comes from base, which there are from the commit.

@@ -11,6 +11,7 @@ mod check;
 mod environments;
 mod error;
 mod keys;
+mod of_base;
 mod raw;
 #[cfg(test)]
 mod tests;

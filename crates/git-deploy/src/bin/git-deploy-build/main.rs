@@ -23,6 +23,7 @@ fn build(arguments: &args::Build, shell: &mut Shell) -> Result<Exit, CommandErro
     let repository = Repository::open()?;
     let commit = named_commit(&repository, arguments.commit.as_deref())?;
     let plan = Plan::of(&repository, commit).map_err(said)?;
+    plan.remark.iter().for_each(|remark| shell.note(remark.as_str()));
     if arguments.print_names {
         plan.images.iter().for_each(|image| shell.line(image.name.to_string()));
         return Ok(Exit::Done);
