@@ -2,10 +2,10 @@
 //! pulled just now.
 
 use git_deploy_testkit::shop::{ClusterShop, in_cluster};
-use git_deploy_testkit::{cluster, sandbox};
+use git_deploy_testkit::{Output, cluster, sandbox};
 use serde_json::{Value, json};
 
-use crate::support::{MANIFEST, deployment, yaml};
+use crate::support::{MANIFEST, behaving, deployment, yaml};
 
 const OWN: &str = "[[image]]\nname = \"web\"\ncontext = \"web\"";
 
@@ -13,6 +13,16 @@ fn with_image(name: &str, image: &str) -> Value {
     let mut deployment = deployment(name, "1");
     deployment["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
     deployment
+}
+
+/// A Deployment whose image cannot be pulled, because nobody listens where the registry should be.
+fn refused(name: &str, image: &str) -> Value {
+    let message = format!(
+        "failed to pull and unpack image \"{image}\": failed to do request: Head \"https://{image}\": dial tcp 127.0.0.1:1: \
+         connect: connection refused"
+    );
+    let why = json!({ "test.git-deploy/reason": "ErrImagePull", "test.git-deploy/message": message });
+    behaving(with_image(name, image), "waiting", why)
 }
 
 fn release(shop: &ClusterShop<'_>, name: &str, objects: &[Value]) {
@@ -64,4 +74,67 @@ fn an_image_that_is_named_with_its_registry_is_whoever_builds_it_has_to_push_it(
     let commit = shop.repo.id("two");
     shop.deploy(&[]).success();
     assert_eq!(image(&shop, "web"), format!("littleman-co/shop-web:{}", &commit[..7]));
+}
+
+/// The deployment of that branch did not get its image in time.
+#[track_caller]
+fn is_not_pulled(shop: &ClusterShop<'_>, branch: &str, tag: &str, state: &str, blame: &str) -> Output {
+    let before = shop.standing();
+    let output = shop.deploy(&["--json"]);
+    output
+        .code_is(70)
+        .stdout_contains("connection refused")
+        .stdout_contains(&format!("\"blame\":\"{blame}\""));
+    shop.failed(tag, "connection refused");
+    assert_eq!(shop.state(branch), state, "{output}");
+    assert_eq!(shop.standing(), before);
+    output
+}
+
+const CACHE: &str = "cache.example.org/redis:7";
+
+#[test]
+fn an_image_of_others_that_is_new_and_cannot_be_pulled_is_the_branchs_failure_and_the_next_is_deployed() {
+    let shop = in_cluster(cluster!(), "new").setting("timeout = \"6s\"").with_remote(&sandbox!());
+    release(&shop, "one", &[deployment("web", "1")]);
+    shop.deploy(&[]).success();
+    release(&shop, "two", &[deployment("web", "1"), refused("cache", CACHE)]);
+    shop.release("three", &[("deploy/more.yaml", &yaml(&[deployment("more", "1")]))]);
+    is_not_pulled(&shop, "two", "deployment-0002", "staged", "branch");
+    let note = shop
+        .repo
+        .notes()
+        .values()
+        .any(|note| note.contains("reason: ") && note.contains("connection refused"));
+    assert!(note, "{:#?}", shop.repo.notes());
+    shop.deploy(&[]).success();
+    shop.succeeded("deployment-0003");
+    // When it is back the same commit will do.
+    shop.repo.deploy("deploy-state", &["set", "deployable", "two"]);
+    let hint =
+        "hint: the image is new with this branch: if its registry is only away, the same commit will do";
+    shop.deploy(&[]).code_is(70).stderr_contains(hint);
+}
+
+#[test]
+fn an_image_that_was_there_before_or_is_on_base_and_cannot_be_pulled_now_is_nobodys_fault() {
+    let shop = in_cluster(cluster!(), "old").setting("timeout = \"6s\"").with_remote(&sandbox!());
+    release(&shop, "one", &[with_image("cache", CACHE)]);
+    shop.deploy(&[]).success();
+    release(&shop, "two", &[refused("cache", CACHE)]);
+    is_not_pulled(&shop, "two", "deployment-0002", "deployable", "nobody");
+    shop.repo.deploy("deploy-state", &["set", "development", "two"]);
+    // Somebody pushed it to base: every branch has it.
+    let other = "other.example.org/redis:7";
+    shop.on_master("deploy/other.yaml", &yaml(&[refused("other", other)]));
+    shop.release("three", &[("three.txt", "3")]);
+    is_not_pulled(&shop, "three", "deployment-0003", "deployable", "nobody");
+}
+
+#[test]
+fn of_a_first_deployment_nobody_can_tell_whether_an_image_is_new() {
+    let shop = in_cluster(cluster!(), "first").setting("timeout = \"6s\"").with_remote(&sandbox!());
+    release(&shop, "one", &[refused("cache", CACHE)]);
+    shop.deploy(&[]).code_is(70).stdout_contains("connection refused");
+    assert_eq!(shop.state("one"), "deployable");
 }

@@ -155,6 +155,20 @@ fn a_release_whose_image_is_not_there_fails() {
 }
 
 #[test]
+fn a_release_that_brings_an_image_of_others_whose_registry_refuses_fails() {
+    let web = Web::open(&sandbox!(), node_cluster!());
+    fails(
+        &web,
+        &Bad {
+            files: &[("deploy/web.yaml", &graceful("127.0.0.1:1/cache:7"))],
+            code: 70,
+            reason: "connect: connection refused",
+            says: &["127.0.0.1:1/cache:7", "hint: the image is new with this branch"],
+        },
+    );
+}
+
+#[test]
 fn a_release_that_wants_a_key_that_its_config_map_lacks_fails() {
     let web = Web::open(&sandbox!(), node_cluster!());
     let env =

@@ -10,6 +10,7 @@ mod heard;
 mod scene;
 mod told;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -43,12 +44,14 @@ const SETTLE: Duration = Duration::from_millis(20);
 const REST_FOR_EACH_LOOK: u32 = 20;
 
 /// How long is waited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// For all of it.
     pub timeout: Duration,
     /// With single troubles.
     pub patience: Patience,
+    /// The images, as they are written, that nothing needed before: others need not wait until they can be pulled.
+    pub new_images: BTreeSet<String>,
 }
 
 /// Why the wait ended without everything being ready.
@@ -63,6 +66,8 @@ pub enum NotReady {
         reason: String,
         /// Whose fault it is.
         blame: Blame,
+        /// What a person can do about it.
+        hint: Option<&'static str>,
         /// What the cluster says about it, in lines.
         evidence: Vec<String>,
     },
@@ -77,6 +82,8 @@ pub enum NotReady {
         cause: Option<String>,
         /// The release's where its containers run and do not become ready; otherwise nobody's.
         blame: Blame,
+        /// What a person can do about it.
+        hint: Option<&'static str>,
         /// What the cluster says about it, in lines.
         evidence: Vec<String>,
     },
@@ -121,6 +128,14 @@ impl NotReady {
         }
     }
 
+    /// What a person can do about it, where that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Failed { hint, .. } | Self::TimedOut { hint, .. } => *hint,
+            Self::Blocked { .. } | Self::Unreachable { .. } | Self::Denied { .. } => None,
+        }
+    }
+
     /// What the cluster says about it, in lines.
     pub fn evidence(&self) -> &[String] {
         match self {
@@ -154,7 +169,7 @@ pub async fn until_ready(
     limits: &Limits,
     tell: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<String>, NotReady> {
-    let scene = Scene::of(applied, limits.patience);
+    let scene = Scene::of(applied, limits);
     let ear = Ear::new(connection, tell);
     let verdict = async {
         fill(connection, &scene).await?;
@@ -271,9 +286,14 @@ async fn follow(connection: &Connection, scene: &Scene<'_>, changed: &Notify, ne
 
 fn blame(origin: Origin) -> Blame {
     match origin {
-        Origin::Release => Blame::Branch,
+        Origin::Release | Origin::NewImage => Blame::Branch,
         Origin::Cluster => Blame::Nobody,
     }
+}
+
+fn hint(origin: Origin) -> Option<&'static str> {
+    let hint = "the image is new with this branch: if its registry is only away, the same commit will do when that is back";
+    (origin == Origin::NewImage).then_some(hint)
 }
 
 async fn failed(connection: &Connection, scene: &Scene<'_>, index: usize, trouble: Trouble) -> NotReady {
@@ -282,6 +302,7 @@ async fn failed(connection: &Connection, scene: &Scene<'_>, index: usize, troubl
         object: scene.id(index).clone(),
         reason: with_probe(trouble.reason, &events),
         blame: blame(trouble.origin),
+        hint: hint(trouble.origin),
         evidence: [events.lines(), log].concat(),
     }
 }
@@ -316,6 +337,7 @@ async fn late(connection: &Connection, scene: &Scene<'_>, timeout: Duration) -> 
         timeout,
         waiting: waiting.into_iter().map(|left| (left.id, left.what)).collect(),
         blame: cause.as_ref().map_or(Blame::Nobody, |trouble| blame(trouble.origin)),
+        hint: cause.as_ref().and_then(|trouble| hint(trouble.origin)),
         cause: cause.map(|trouble| with_probe(trouble.reason, &events)),
         evidence: [events.lines(), log].concat(),
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use git_deploy_core::config::deploy_toml::Prune;
 use git_deploy_core::deployment::{Failure, Step};
 use git_deploy_core::environment::{OfBase, Pulse, Rendered, kept};
-use git_deploy_manifest::{GroupKind, Object, ObjectId, is_one_time, is_redacted};
+use git_deploy_manifest::{GroupKind, Object, ObjectId, images, is_one_time, is_redacted};
 
 use super::ClusterDriver;
 use super::forward::LEAVING;
@@ -44,6 +44,10 @@ impl ClusterDriver<'_> {
             return Err(Failure::of_branch(Step::Plan, why));
         }
         let planned = self.try_objects(against, &objects, self.purpose(), pulse);
+        if planned.is_ok() {
+            let new_images = self.new_images(&objects, &rendered.images, base);
+            self.state.borrow_mut().new_images = new_images;
+        }
         planned.map_err(|refused| {
             // Whoever goes back has no branch that could be to blame.
             let is_rollback = self.state.borrow().is_rollback;
@@ -58,6 +62,27 @@ impl ClusterDriver<'_> {
         let of_base = || Some((Origin::Base(self.settings.base.short().to_owned()), objects(&base()?).ok()?));
         let before: Vec<_> = self.of_latest().into_iter().chain(of_base()).collect();
         (!before.is_empty()).then(|| Compared::new(&self.cluster.namespace, images, &before, now))
+    }
+
+    /// The images that the candidate brings: others than those that the project makes itself, which are new each time, and
+    /// than those that were needed before. On a first deployment, and on the way back, nothing can be told of them.
+    fn new_images(&self, now: &[Object], own: &[String], base: &OfBase<'_>) -> BTreeSet<String> {
+        if self.state.borrow().is_rollback {
+            return BTreeSet::new();
+        }
+        let Some((_, before)) = self.of_latest() else { return BTreeSet::new() };
+        let named = |objects: &[Object]| -> BTreeSet<String> {
+            objects.iter().flat_map(images).map(|used| used.image).collect()
+        };
+        let before = named(&before);
+        let is_new = |image: &String| !own.contains(image) && !before.contains(image);
+        let new: BTreeSet<String> = named(now).into_iter().filter(is_new).collect();
+        let of_base = || Some(named(&objects(&base()?).ok()?));
+        let of_base = if new.is_empty() { None } else { of_base() };
+        match of_base {
+            Some(of_base) => new.difference(&of_base).cloned().collect(),
+            None => new,
+        }
     }
 
     fn of_latest(&self) -> Option<(Origin, Vec<Object>)> {

@@ -30,6 +30,8 @@ pub(super) struct State {
     pub(super) held: Option<Held>,
     /// What is to be applied, once that is known.
     pub(super) forward: Option<Forward>,
+    /// The images, as they are written, that come with it: neither the latest success nor base needs them.
+    pub(super) new_images: BTreeSet<String>,
     /// What that was planned from, and when.
     pub(super) planned_from: Option<(Rendered, Instant)>,
     /// What was applied.

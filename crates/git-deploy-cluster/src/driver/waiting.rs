@@ -47,6 +47,7 @@ impl ClusterDriver<'_> {
         meanwhile: impl Future<Output = Infallible>,
     ) -> Result<Result<(), NotReady>, Failure> {
         let Held { session, lease, .. } = held;
+        let new_images = self.state.borrow().new_images.clone();
         let patience = Patience { crash: self.cluster.crash_grace, ..Patience::default() };
         // Told by the thread of the run, which alone may speak.
         let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
@@ -56,7 +57,8 @@ impl ClusterDriver<'_> {
         let ready = self.block_on(step, pulse, &|| {}, async {
             let mut meanwhile = pin!(meanwhile);
             loop {
-                let limits = Limits { timeout: deadline.saturating_duration_since(Instant::now()), patience };
+                let timeout = deadline.saturating_duration_since(Instant::now());
+                let limits = Limits { timeout, patience, new_images: new_images.clone() };
                 let ready = lease.watching(until_ready(&session.connection, applied, &limits, &tell));
                 let mut ready = pin!(ready);
                 let ready = loop {
@@ -135,7 +137,7 @@ impl ClusterDriver<'_> {
             | NotReady::Unreachable { .. }
             | NotReady::Denied { .. } => false,
         };
-        let failure = Failure::new(step, error.blame(), error.to_string());
+        let failure = Failure::new(step, error.blame(), error.to_string()).hint(error.hint());
         if is_late { failure.timed_out() } else { failure }
     }
 }

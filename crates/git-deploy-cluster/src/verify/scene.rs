@@ -2,7 +2,7 @@
 
 mod eye;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::heard::Heard;
-use super::{End, NotReady};
+use super::{End, Limits, NotReady};
 use crate::connect::{Connection, request};
 use crate::evidence::{Lacking, Suspect, Warning};
 use crate::logs::{Speaker, speakers};
@@ -43,6 +43,7 @@ struct Shelf {
 pub(super) struct Scene<'a> {
     applied: &'a [Applied],
     patience: Patience,
+    new_images: &'a BTreeSet<String>,
     shelves: BTreeMap<Key, Shelf>,
     /// Kinds that are not watched, since they are ready as soon as they exist.
     inert: BTreeMap<Key, Store>,
@@ -124,7 +125,7 @@ struct Discovery {
 }
 
 impl<'a> Scene<'a> {
-    pub(super) fn of(applied: &'a [Applied], patience: Patience) -> Scene<'a> {
+    pub(super) fn of(applied: &'a [Applied], limits: &'a Limits) -> Scene<'a> {
         let (mut shelves, mut inert) = (BTreeMap::new(), BTreeMap::new());
         for object in applied {
             let id = &object.target.id;
@@ -146,7 +147,8 @@ impl<'a> Scene<'a> {
             }
         }
         let (clock, discovery, heard, done) = Default::default();
-        Scene { applied, patience, shelves, inert, clock, discovery, heard, done }
+        let Limits { patience, new_images, .. } = limits;
+        Scene { applied, patience: *patience, new_images, shelves, inert, clock, discovery, heard, done }
     }
 
     pub(super) fn stores(&self) -> impl Iterator<Item = (&Store, bool)> {

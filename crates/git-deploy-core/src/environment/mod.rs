@@ -176,7 +176,7 @@ pub struct Work<'a> {
 }
 
 /// What base itself has, rendered for the environment: every candidate has that in common with all others. Asked only where a
-/// refusal has to be judged; none where base does not render, has nothing, or has the candidate already.
+/// refusal has to be judged, or an image is new; none where base does not render, has nothing, or has the candidate already.
 pub type OfBase<'a> = dyn Fn() -> Option<Rendered> + 'a;
 
 /// What git knows of an environment.

@@ -59,6 +59,9 @@ pub struct Trouble {
 pub enum Origin {
     /// From what was deployed: another try would end the same way.
     Release,
+    /// From what was deployed as far as that names an image for the first time, whose registry does not give it: what nobody
+    /// else needs is nobody else's to wait for. Another try may end otherwise.
+    NewImage,
     /// From the cluster or what is around it, or nobody can tell.
     Cluster,
 }
@@ -141,6 +144,11 @@ pub trait Surroundings {
     ///
     /// Text that a judgement makes up: equal text means that the same trouble goes on.
     fn observed(&self, symptom: &str) -> Duration;
+
+    /// Whether an image, as it is written, comes with what was deployed: nothing that stood there before needs it.
+    fn is_new_image(&self, _image: &str) -> bool {
+        false
+    }
 
     /// Whether discovery lists a resource, by its plural name; `None` where that is not known.
     fn is_served(&self, group: &str, version: &str, plural: &str) -> Option<bool>;

@@ -208,6 +208,11 @@ impl Judge<'_> {
             "CreateContainerConfigError" | "PostStartHookError" => {
                 (Origin::Release, self.patience.config, "config")
             }
+            "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable"
+                if self.around.is_new_image(image(status, pod)) =>
+            {
+                (Origin::NewImage, self.patience.pull, "pull")
+            }
             // Pull errors of other kinds, CreateContainerError, and what newer kubelets may say.
             _ => (Origin::Cluster, self.patience.pull, "pull"),
         };
@@ -305,6 +310,13 @@ fn is_restarted(status: &Value, ended: &Value, pod: &Value, list: &str) -> bool 
         ("Always", _) => true,
         _ => failed || !is_init,
     }
+}
+
+/// The image of a container, as it is written.
+fn image<'a>(status: &Value, pod: &'a Value) -> &'a str {
+    let specs = ["/spec/initContainers", "/spec/containers"].iter().flat_map(|list| items(pod, list));
+    let mut own = specs.filter(|spec| text(spec, "/name") == text(status, "/name"));
+    own.next().map(|spec| text(spec, "/image")).unwrap_or_default()
 }
 
 /// Whether a registry said that there is no such image, rather than nothing, or that we may not know.

@@ -82,3 +82,20 @@ fn an_image_whose_absence_nobody_has_stated_is_given_time() {
         assert!(later.starts_with(expected) && later.contains("ImagePullBackOff"), "{message}: {later}");
     }
 }
+
+#[test]
+fn an_image_that_is_new_is_not_everybodys_to_wait_for() {
+    for (message, new, expected) in [
+        ("dial tcp 127.0.0.1:5000: connect: connection refused", "example.org/web:1", "new image: "),
+        ("dial tcp 127.0.0.1:5000: connect: connection refused", "example.org/web:2", "cluster: "),
+        ("example.org/web:1: not found", "example.org/web:1", "release: "),
+    ] {
+        let mut scene = recorded("deployment-ImagePullBackOff");
+        scene.new_images = vec![new.to_owned()];
+        each_pod(&mut scene, |pod| {
+            pod["status"]["containerStatuses"][0]["state"]["waiting"]["message"] = json!(message);
+        });
+        let words = in_words(scene.for_seconds(60).health());
+        assert!(words.starts_with(expected), "{message}: {words}");
+    }
+}

@@ -17,6 +17,7 @@ pub(crate) struct Recorded {
     pub(crate) observed: Duration,
     pub(crate) served: Option<bool>,
     pub(crate) blind: BTreeSet<Around>,
+    pub(crate) new_images: Vec<String>,
 }
 
 impl Surroundings for Recorded {
@@ -37,6 +38,10 @@ impl Surroundings for Recorded {
 
     fn observed(&self, _symptom: &str) -> Duration {
         self.observed
+    }
+
+    fn is_new_image(&self, image: &str) -> bool {
+        self.new_images.iter().any(|new| new == image)
     }
 
     fn is_served(&self, _group: &str, _version: &str, _plural: &str) -> Option<bool> {
@@ -70,6 +75,7 @@ pub(crate) fn recorded(name: &str) -> Recorded {
         observed: Duration::ZERO,
         served: Some(true),
         blind: BTreeSet::new(),
+        new_images: Vec::new(),
     }
 }
 
@@ -110,6 +116,7 @@ pub(crate) fn in_words(health: Health) -> String {
         }
         Health::Failed(Trouble { reason, origin: Origin::Release }) => format!("release: {reason}"),
         Health::Failed(Trouble { reason, origin: Origin::Cluster }) => format!("cluster: {reason}"),
+        Health::Failed(Trouble { reason, origin: Origin::NewImage }) => format!("new image: {reason}"),
     };
     let mut pieces = words.split('\'');
     let mut out = pieces.next().unwrap_or_default().to_owned();

@@ -123,6 +123,10 @@ impl Surroundings for Eye<'_> {
         lock(&self.scene.clock).observed(symptom)
     }
 
+    fn is_new_image(&self, image: &str) -> bool {
+        self.scene.new_images.contains(image)
+    }
+
     fn is_served(&self, group: &str, version: &str, plural: &str) -> Option<bool> {
         let which = (group.to_owned(), version.to_owned());
         let mut discovery = lock(&self.scene.discovery);

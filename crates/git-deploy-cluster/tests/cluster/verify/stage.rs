@@ -1,5 +1,6 @@
 //! Objects to wait for, applied by kubectl, and what the wait told.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use serde_json::Value;
 
 /// Enough for anything that becomes ready at all.
 pub(crate) fn limits() -> Limits {
-    Limits { timeout: Duration::from_secs(60), patience: Patience::default() }
+    Limits { timeout: Duration::from_secs(60), patience: Patience::default(), new_images: BTreeSet::new() }
 }
 
 pub(crate) fn short(seconds: u64) -> Limits {
