@@ -5,7 +5,7 @@ use git_deploy_testkit::{Repo, sandbox};
 use crate::scene::{Builds, deployable, registry};
 
 const FAILS: &str = "[build]\nsteps = [\"exec >&2; for i in $(seq 20); do echo line-$i.; done; echo; echo it is lost; exit 3\"]\n";
-const SAYS: &str = "failed with exit status 3: it is lost\n";
+const SAYS: &str = " failed with exit status 3: line-19. | line-20. | it is lost\n";
 
 #[test]
 fn a_step_that_fails_says_its_status_and_its_last_lines_once() {
@@ -20,11 +20,11 @@ fn a_step_that_fails_says_its_status_and_its_last_lines_once() {
     }
     let output = builds.build(&["--quiet"]);
     output.code_is(1).stdout_is("").stderr_contains(SAYS).stderr_contains("| it is lost\n");
-    assert_eq!(output.stderr.matches("| line-").count(), 9, "{}", output.stderr);
+    assert_eq!(output.stderr.matches("... | line-").count(), 9, "{}", output.stderr);
     // A long command is told in full, but not in front of each of its lines.
     output
         .stderr_contains("\nexec >&2; for i in $(seq 20); do ... | line-20.\n")
-        .stderr_contains("exit 3' failed");
+        .stderr_contains("exit 3' failed with exit status 3");
     output.stderr_contains("| line-12.\n").lacks("| line-11.\n").lacks("Preparing");
 }
 
@@ -39,7 +39,10 @@ fn a_containerfile_that_fails_says_so_to_whoever_wants_to_hear_of_errors_only() 
         .stderr_contains("shop-web | STEP 3/")
         .stderr_contains("error: cannot build image")
         .lacks("Building");
-    assert!(output.stderr.contains("failed with exit status"), "{}", output.stderr);
+    output.stderr_contains(
+        "failed with exit status 125 at step 'COPY nothing /': 'web/nothing' is not there\n",
+    );
+    output.lacks(&builds.store.temporary().display().to_string());
 }
 
 #[test]
@@ -66,4 +69,57 @@ fn the_reason_of_a_deployment_that_was_not_built_is_one_line() {
         serde_json::from_str(output.stdout.lines().last().unwrap_or_default()).expect("JSON");
     assert!(verdict["reason"].as_str().is_some_and(|reason| reason.ends_with(SAYS.trim_end())), "{verdict}");
     assert_eq!(output.stdout.matches("line-12.").count(), 1, "{}", output.stdout);
+}
+
+/// What tag, note, `--quiet` and `--json` say of a branch that changes one file and cannot be built.
+#[track_caller]
+fn said_everywhere(builds: &Builds, number: u32, path: &str, text: &str, reason: &str) {
+    let quiet = format!("quiet-{number}");
+    builds.branch(&quiet, path, text);
+    let output = builds.run("deploy", &["--quiet", &quiet]);
+    output.code_is(1).stdout_contains(reason);
+    let tag = builds.repo.git(&["cat-file", "tag", &format!("deployment-{number:04}")]).stdout;
+    assert!(tag.lines().any(|line| line.starts_with("Reason: build: ") && line.ends_with(reason)), "{tag}");
+    let note = builds.repo.git(&["log", "--notes=deploy", "-1", &quiet]).stdout;
+    let is_told = |line: &str| line.trim_start().starts_with("reason: ") && line.ends_with(reason);
+    assert!(note.lines().any(is_told), "{note}");
+    let json = format!("json-{number}");
+    builds.branch(&json, path, text);
+    let output = builds.run("deploy", &["--json", &json]);
+    output.code_is(1);
+    let verdict: serde_json::Value =
+        serde_json::from_str(output.stdout.lines().last().unwrap_or_default()).expect("JSON");
+    assert!(verdict["reason"].as_str().is_some_and(|said| said.ends_with(reason)), "{verdict}");
+}
+
+#[test]
+fn tag_note_and_verdict_say_what_the_terminal_showed_of_a_build_that_failed() {
+    let registry = registry!();
+    let builds = deployable(&sandbox!(), &registry);
+    builds.with_programs(&["sh"]);
+    let begin = "FROM scratch\nCOPY bin/sh /bin/sh\nCOPY index.html /\n";
+    let compiles = "RUN echo 'main.c:3: expected ;' >&2; echo '1 error.' >&2; exit 2";
+    said_everywhere(
+        &builds,
+        1,
+        "web/Containerfile",
+        &format!("{begin}{compiles}\n"),
+        &format!("exit status 2 at step '{compiles}': main.c:3: expected ; | 1 error."),
+    );
+    said_everywhere(
+        &builds,
+        3,
+        "web/Containerfile",
+        &format!("{begin}COPY nothing /\n"),
+        "exit status 125 at step 'COPY nothing /': 'web/nothing' is not there",
+    );
+    let steps = builds.repo.read("deploy.toml") + "[build]\nsteps = [\"bash build/assets.sh\"]\n";
+    builds.repo.commit("deploy.toml", &steps, "Build assets");
+    said_everywhere(
+        &builds,
+        5,
+        "build/assets.sh",
+        "echo no colours >&2\nfalse | cat\necho never\n",
+        "exit status 1 at line 2 of 'build/assets.sh', a pipe whose commands ended with 1, 0: no colours",
+    );
 }

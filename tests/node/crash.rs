@@ -108,13 +108,14 @@ fn running(command: &str) -> String {
 #[test]
 fn a_release_that_exits_on_start_fails_with_its_last_lines_as_soon_as_crash_grace_is_over() {
     let web = Web::open(&sandbox!(), node_cluster!());
-    let command = r#"["/bin/busybox", "sh", "-c", "echo reading colours; echo no colours here >&2; exit 3"]"#;
+    let command =
+        r#"["/bin/busybox", "sh", "-c", "echo reading colours >&2; echo no colours here >&2; exit 3"]"#;
     fails(
         &web,
         &Bad {
             files: &[("web/Containerfile", &running(command))],
             code: 1,
-            reason: "crashed 2 times: exit status 3",
+            reason: "crashed 2 times: exit status 3; it wrote: reading colours | no colours here",
             says: &["before it was started again:\n", " | reading colours\n", " | no colours here\n"],
         },
     );

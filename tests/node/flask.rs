@@ -65,6 +65,6 @@ fn an_application_in_python_answers_and_when_it_fails_to_start_its_traceback_is_
     output.code_is(1).stdout_contains("crashed 2 times: exit status 1");
     output.stderr_contains(" |   File \"/app/app.py\", line 6, in <module>\n");
     output.stderr_contains(" | KeyError: 'SHOP'\n");
-    web.shop.failed("deployment-0002", "crashed 2 times: exit status 1");
+    web.shop.failed("deployment-0002", "KeyError: 'SHOP'");
     assert_eq!(web.shop.state("two"), "staged");
 }

@@ -135,7 +135,7 @@ fn a_job_that_fails_leaves_the_pods_as_they_are_and_says_why() {
     output.code_is(1);
     assert!(times(&output, "begun") == 1 && times(&output, "no such table") == 1, "{output}");
     output.stderr_contains("has run: what it has changed itself stays").stderr_contains("Restoring");
-    assert_failed(&web, "deployment-0002", "exit status 3");
+    assert_failed(&web, "deployment-0002", "no such table");
     assert_eq!(web.shop.state("next"), "staged", "{output}");
     assert_eq!(standing(&web), before, "{output}");
     assert_answers(cluster, &web.shop.namespace, "good");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use git_deploy_manifest::value::{items, shortened, text};
+use git_deploy_manifest::value::{items, one_line, shortened, text};
 use http::Method;
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::discovery::ApiResource;
@@ -28,6 +28,12 @@ const MOST: usize = 256 * 1024;
 /// And of each line, in characters.
 const LONGEST: usize = 400;
 
+/// How many of them stand in the reason of a failure: it is one line, and kept in git.
+const WORDS: usize = 3;
+
+/// And how much of each, in characters.
+const LONGEST_WORDS: usize = 240;
+
 /// Why a container has ended that never began: there is no such program.
 const NEVER_RAN: [&str; 2] = ["StartError", "ContainerCannotRun"];
 
@@ -39,6 +45,30 @@ pub(crate) struct Speaker {
     container: String,
     /// Whether what it wrote before it was started again is wanted: now it waits, or has just begun.
     previous: bool,
+    /// Whether who wrote that has ended.
+    is_dead: bool,
+}
+
+/// What was read of the logs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Logs {
+    /// For people, line by line.
+    pub(crate) lines: Vec<String>,
+    /// The containers that have ended, each with what it wrote last in one line.
+    dying: Vec<(String, String)>,
+}
+
+impl Logs {
+    /// A reason, with what was written last by the container that it tells the end of.
+    pub(crate) fn with_last_words(&self, reason: String) -> String {
+        let is_it =
+            |(container, _): &&(String, String)| reason.starts_with(&format!("container '{container}' "));
+        match self.dying.iter().find(is_it) {
+            // A termination message may be the log itself.
+            Some((_, words)) if !reason.contains(words) => format!("{reason}; it wrote: {words}"),
+            _ => reason,
+        }
+    }
 }
 
 /// The containers of a pod that are not well and have run, init containers first.
@@ -60,17 +90,18 @@ pub(crate) fn speakers(pod: &Value) -> Vec<Speaker> {
             pod: text(pod, "/metadata/name").to_owned(),
             container: text(status, "/name").to_owned(),
             previous: died && !has(status, "state", "terminated"),
+            is_dead: died || has(status, "state", "terminated"),
         })
     });
     spoke.collect()
 }
 
 /// The last lines of each; nothing where a node does not give them.
-pub(crate) async fn last_lines(connection: &Connection, speakers: &[Speaker]) -> Vec<String> {
+pub(crate) async fn last_lines(connection: &Connection, speakers: &[Speaker]) -> Logs {
     let reading = join_all(speakers.iter().map(async |speaker| (speaker, speaker.listen(connection).await)));
-    let Ok(answers) = tokio::time::timeout(LIMIT, reading).await else { return Vec::new() };
-    let mut lines = Vec::new();
-    for (Speaker { pod, container, previous, .. }, answer) in answers {
+    let Ok(answers) = tokio::time::timeout(LIMIT, reading).await else { return Logs::default() };
+    let mut logs = Logs::default();
+    for (Speaker { pod, container, previous, is_dead, .. }, answer) in answers {
         let before = if *previous { " before it was started again" } else { "" };
         let from = format!("log of container '{container}' of pod '{pod}'{before}");
         match answer {
@@ -78,17 +109,47 @@ pub(crate) async fn last_lines(connection: &Connection, speakers: &[Speaker]) ->
                 let said: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
                 let last = &said[said.len().saturating_sub(LINES)..];
                 let head = if last.is_empty() { "nothing" } else { "" };
-                lines.push(format!("{from}: {head}").trim_end().to_owned());
-                lines.extend(last.iter().map(|line| format!("{QUOTE}{}", quoted(line))));
+                logs.lines.push(format!("{from}: {head}").trim_end().to_owned());
+                logs.lines.extend(last.iter().map(|line| format!("{QUOTE}{}", quoted(line))));
+                if *is_dead && !last.is_empty() {
+                    logs.dying.push((container.clone(), words(last)));
+                }
             }
             Err(error) if *error.kind() == ApiErrorKind::Forbidden => {
-                lines.push(format!("{from}: cannot be read: {error}"));
+                logs.lines.push(format!("{from}: cannot be read: {error}"));
             }
             // Whoever runs it cannot say: the node is away, or has forgotten it.
             Err(_) => {}
         }
     }
-    lines
+    logs
+}
+
+/// The last of some lines in one, as it may be kept: where something was when it failed is longer than what failed.
+fn words(lines: &[&str]) -> String {
+    let is_frame =
+        |line: &&&str| line.starts_with(char::is_whitespace) && line.trim_start().starts_with("at ");
+    let mut telling: Vec<&&str> = lines.iter().filter(|line| !is_frame(line)).collect();
+    if telling.is_empty() {
+        telling = lines.iter().collect();
+    }
+    let last = &telling[telling.len().saturating_sub(WORDS)..];
+    let line = |line: &&&str| shortened(&one_line(&without_credentials(line)), LONGEST_WORDS);
+    last.iter().map(line).collect::<Vec<_>>().join(" | ")
+}
+
+/// A text whose URLs say of nobody by which password he is known.
+fn without_credentials(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| c.is_whitespace() || "/?#\"'".contains(c)).unwrap_or(part.len());
+        let (authority, rest) = part.split_at(end);
+        let authority =
+            authority.rsplit_once('@').map_or(authority.to_owned(), |(_, host)| format!("...@{host}"));
+        shown.push_str(&format!("://{authority}{rest}"));
+    }
+    shown
 }
 
 /// A line as it was written, with its indentation but harmless.
@@ -134,6 +195,40 @@ mod tests {
         assert_eq!(of(&dead), [("web".to_owned(), false)]);
         let unready = json!([{"name": "web", "ready": false, "state": {"running": {}}, "lastState": {}}]);
         assert_eq!(of(&unready), [("web".to_owned(), false)]);
+    }
+
+    #[test]
+    fn a_reason_tells_what_was_written_last_by_whom_it_speaks_of() {
+        let logs = Logs {
+            lines: Vec::new(),
+            dying: vec![("proxy".into(), "bye".into()), ("web".into(), "no colours".into())],
+        };
+        let with = |reason: &str| logs.with_last_words(reason.to_owned());
+        let crashed = "container 'web' of pod 'web-1' crashed 2 times: exit status 3";
+        assert_eq!(with(crashed), format!("{crashed}; it wrote: no colours"));
+        for other in [
+            "container 'db' of pod 'web-1' crashed 2 times: exit status 3",
+            "container 'web' of pod 'web-1' ended: exit status 3: no colours",
+            "it was deleted, not by this deployment",
+        ] {
+            assert_eq!(with(other), other);
+        }
+    }
+
+    #[test]
+    fn last_words_are_few_harmless_and_no_secret() {
+        assert_eq!(words(&["a", "b", "c", "  d\u{1b}[2J\r"]), "b | c | d [2J");
+        assert_eq!(
+            words(&["Error: lost", "    at run (app.js:3)", "\tat App.main(App.java:5)"]),
+            "Error: lost"
+        );
+        assert_eq!(words(&["    at run (app.js:3)"]), "at run (app.js:3)");
+        let long = words(&["x".repeat(9000).as_str(); 20]);
+        assert!(long.chars().count() < 3 * LONGEST_WORDS + 10, "{long}");
+        assert_eq!(
+            words(&["cannot reach postgres://ada:a@b@db:5432/shop?x=1, see https://example.org/@ada"]),
+            "cannot reach postgres://...@db:5432/shop?x=1, see https://example.org/@ada"
+        );
     }
 
     #[test]

@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::api_error::ApiError;
 use crate::connect::{Connection, SILENCE};
 use crate::evidence::Events;
-use crate::logs;
+use crate::logs::{self, Logs};
 use crate::target::Applied;
 use crate::unblock::BlockingPod;
 use scene::{Left, Scene};
@@ -297,27 +297,28 @@ fn hint(origin: Origin) -> Option<&'static str> {
 }
 
 async fn failed(connection: &Connection, scene: &Scene<'_>, index: usize, trouble: Trouble) -> NotReady {
-    let (events, log) = told_of(connection, scene, &[index]).await;
+    let (events, logs) = told_of(connection, scene, &[index]).await;
     NotReady::Failed {
         object: scene.id(index).clone(),
-        reason: with_probe(trouble.reason, &events),
+        reason: explained(trouble.reason, &events, &logs),
         blame: blame(trouble.origin),
         hint: hint(trouble.origin),
-        evidence: [events.lines(), log].concat(),
+        evidence: [events.lines(), logs.lines].concat(),
     }
 }
 
-/// The reason, and what a probe said if that is behind it: a pod's status says nothing of probes.
-fn with_probe(reason: String, events: &Events) -> String {
+/// The reason, and what a probe said if that is behind it: a pod's status says nothing of probes. Else what was written last.
+fn explained(reason: String, events: &Events, logs: &Logs) -> String {
     let unready = || reason.ends_with(UNREADY).then(|| events.readiness_probe()).flatten();
     match events.fatal_probe().or_else(unready) {
         Some(said) => format!("{reason}: {said}"),
-        None => reason,
+        None if reason.ends_with(UNREADY) => reason,
+        None => logs.with_last_words(reason),
     }
 }
 
 /// What the cluster says of some of the objects: events, and what their containers wrote.
-async fn told_of(connection: &Connection, scene: &Scene<'_>, indices: &[usize]) -> (Events, Vec<String>) {
+async fn told_of(connection: &Connection, scene: &Scene<'_>, indices: &[usize]) -> (Events, Logs) {
     let suspects: Vec<_> = indices.iter().flat_map(|index| scene.suspects(*index)).collect();
     let speakers: Vec<_> = indices.iter().flat_map(|index| scene.speakers(*index)).collect();
     futures::join!(Events::of(connection, &suspects), logs::last_lines(connection, &speakers))
@@ -332,13 +333,13 @@ async fn late(connection: &Connection, scene: &Scene<'_>, timeout: Duration) -> 
     let first: Vec<usize> = waiting.iter().take(3).map(|left| left.index).collect();
     let cause = waiting.iter().find_map(|left| left.cause.clone());
     let cause = cause.or_else(|| waiting.iter().find_map(Left::trouble_heard));
-    let (events, log) = told_of(connection, scene, &first).await;
+    let (events, logs) = told_of(connection, scene, &first).await;
     NotReady::TimedOut {
         timeout,
         waiting: waiting.into_iter().map(|left| (left.id, left.what)).collect(),
         blame: cause.as_ref().map_or(Blame::Nobody, |trouble| blame(trouble.origin)),
         hint: cause.as_ref().and_then(|trouble| hint(trouble.origin)),
-        cause: cause.map(|trouble| with_probe(trouble.reason, &events)),
-        evidence: [events.lines(), log].concat(),
+        cause: cause.map(|trouble| explained(trouble.reason, &events, &logs)),
+        evidence: [events.lines(), logs.lines].concat(),
     }
 }

@@ -9,6 +9,7 @@
 
 mod group;
 mod lines;
+mod words;
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -23,6 +24,8 @@ use std::time::{Duration, Instant};
 use self::group::Group;
 use self::lines::Piece;
 pub use self::lines::harmless;
+pub use self::words::last_words;
+pub(crate) use self::words::{begin_of, end_of};
 
 /// How many of the last lines are kept.
 const TAIL: usize = 20;
@@ -84,6 +87,8 @@ pub enum RunError {
         status: ExitStatus,
         /// The last lines that it wrote.
         tail: Vec<String>,
+        /// The last lines that it wrote to standard error.
+        errors: Vec<String>,
     },
     /// It did not end within the time that it had.
     #[error("'{program}' did not end within {} and was ended", seconds(*.limit))]
@@ -125,6 +130,12 @@ impl RunError {
             | Self::Cancelled { tail, .. }
             | Self::TooMuch { tail, .. } => tail,
         }
+    }
+
+    /// What it said last of why it failed, in one line: to standard error, if it wrote there at all.
+    pub fn last_words(&self) -> Option<String> {
+        let Self::Failed { tail, errors, .. } = self else { return None };
+        last_words(errors).or_else(|| last_words(tail))
     }
 }
 
@@ -259,11 +270,12 @@ impl Program {
         }
         let (program, tail, limit) =
             (self.name(), take(&mut running.tail).into(), self.limit.unwrap_or_default());
+        let errors = take(&mut running.errors).into();
         match end {
             End::Exited(status) if status.success() => Ok(Finished { tail, stdout: running.captured.take() }),
             End::Exited(status) => {
                 let printed = running.captured.take().unwrap_or_default();
-                Err(RunError::Failed { program, status, tail: with_printed(tail, &printed) })
+                Err(RunError::Failed { program, status, tail: with_printed(tail, &printed), errors })
             }
             End::TimeLimit => Err(RunError::TimeLimit { program, limit, tail }),
             End::Cancelled => Err(RunError::Cancelled { program, tail }),
@@ -298,6 +310,13 @@ impl Program {
     }
 }
 
+fn keep(last: &mut VecDeque<String>, line: &str) {
+    if last.len() == TAIL {
+        last.pop_front();
+    }
+    last.push_back(line.to_owned());
+}
+
 /// The last lines, with those behind them that were captured instead of told.
 fn with_printed(mut tail: Vec<String>, printed: &[u8]) -> Vec<String> {
     tail.extend(lines::of(printed));
@@ -323,6 +342,8 @@ struct Running {
     /// How many pipes may still bring something.
     open: usize,
     tail: VecDeque<String>,
+    /// Of those, what was written to standard error, and further back.
+    errors: VecDeque<String>,
     captured: Option<Vec<u8>>,
     started: Instant,
 }
@@ -344,7 +365,8 @@ impl Running {
             thread::spawn(move || pipe.write_all(&input).is_ok());
         }
         let captured = is_raw.then(Vec::new);
-        Ok(Self { group, child, heard, open: 2, tail: VecDeque::new(), captured, started: Instant::now() })
+        let (tail, errors) = Default::default();
+        Ok(Self { group, child, heard, open: 2, tail, errors, captured, started: Instant::now() })
     }
 
     /// Waits until it has ended and said all, or is to be ended.
@@ -385,10 +407,10 @@ impl Running {
     fn hear(&mut self, within: Duration, tell: &mut dyn FnMut(Line)) {
         match self.heard.recv_timeout(within) {
             Ok((_, Piece::Line(line))) => {
-                if self.tail.len() == TAIL {
-                    self.tail.pop_front();
+                if line.stream == Stream::Err {
+                    keep(&mut self.errors, &line.text);
                 }
-                self.tail.push_back(line.text.clone());
+                keep(&mut self.tail, &line.text);
                 tell(line);
             }
             Ok((_, Piece::Raw(bytes))) => self.captured.get_or_insert_default().extend(bytes),

@@ -22,6 +22,7 @@
 //! `make`), and `sh -c`; they say `set -e` themselves. Programs from outside of the tree run as their makers meant it.
 
 mod env_file;
+mod place;
 mod strict;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ use crate::Workspace;
 use crate::run::{Program, RunError, Stream, harmless};
 
 pub use self::env_file::EnvFileError;
+pub use self::place::Place;
 
 /// What is inherited, if it is set. The manual lists the same.
 const INHERITED: [&str; 11] = [
@@ -93,10 +95,12 @@ pub struct StepLine<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
     /// A step failed, or was ended. Its last lines are in the error that it holds.
-    #[error("step '{step}' {}", what(error))]
+    #[error("step '{step}' {}{}", what(error), place.as_ref().map(ToString::to_string).unwrap_or_default())]
     Step {
         /// The step.
         step: String,
+        /// Where in it, as far as that is known.
+        place: Option<Box<Place>>,
         /// What came of it.
         error: RunError,
     },
@@ -211,7 +215,13 @@ impl Context<'_> {
         let told = program.run(cancelled, &mut |line| {
             tell(StepLine { step: Some(step), stream: line.stream, text: line.text });
         });
-        told.map(drop).map_err(|error| StepError::Step { step: harmless(step.as_bytes()), error })
+        told.map(drop).map_err(|error| {
+            let place = match &error {
+                RunError::Failed { status, .. } => self.shells.failed_at(step, status.code()).map(Box::new),
+                _ => None,
+            };
+            StepError::Step { step: harmless(step.as_bytes()), place, error }
+        })
     }
 }
 

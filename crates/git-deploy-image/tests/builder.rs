@@ -148,15 +148,37 @@ fn a_containerfile_that_fails_is_shown_with_its_status_and_last_lines() {
     let build = store.export("a", "RUN echo first; printf 'no \\033[31mpaint\\n' >&2; exit 7\n");
     let error = tool.build(&build, &image("r.example"), &mut quiet!()).unwrap_err();
     assert_eq!(error.cause(), Cause::Commit);
-    let begin =
-        "cannot build image 'r.example/littleman-co/shop-web:a4945f8': 'buildah' failed with exit status 7: ";
+    let begin = "cannot build image 'r.example/littleman-co/shop-web:a4945f8': 'buildah' failed with exit status 7 at \
+                 step 'RUN echo first; printf ";
     let text = error.to_string();
-    assert!(text.starts_with(begin) && text.ends_with(": exit status 7"), "{text}");
+    assert!(text.starts_with(begin), "{text}");
+    assert!(text.ends_with("': first | no paint") || text.ends_with("': no paint | first"), "{text}");
     let lines = error.last_lines().join("\n");
     assert!(lines.contains("\nfirst\n") && lines.contains("paint") && !lines.contains('\x1b'), "{lines}");
     assert_eq!(tool.local(&image("r.example")).unwrap(), None);
     assert_eq!(buildah(&store, &["containers", "--quiet"]), "", "nothing is left of it");
     tool.build(&store.export("a", ""), &image("r.example"), &mut quiet!()).unwrap();
+}
+
+#[test]
+fn what_is_missing_is_named_by_its_path_in_the_commit_and_by_no_other() {
+    let store = Store::new();
+    let tool = buildah!(store);
+    let build = store.export("a", "COPY nothing /\n");
+    let mut told = Vec::new();
+    let mut tell = |line: git_deploy_image::run::Line| told.push(line.text);
+    let mut watch = Watch { cancelled: &|| false, tell: &mut tell };
+    let error = tool.build(&build, &image("r.example"), &mut watch).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot build image 'r.example/littleman-co/shop-web:a4945f8': 'buildah' failed with exit status 125 at step \
+         'COPY nothing /': 'images/web/nothing' is not there"
+    );
+    assert_eq!(error.cause(), Cause::Commit);
+    told.extend_from_slice(error.last_lines());
+    let tree = build.tree.display().to_string();
+    assert!(!told.iter().any(|line| line.contains(&tree)), "{told:?}");
+    assert!(told.iter().any(|line| line.contains("\"images/web\"")), "{told:?}");
 }
 
 #[test]

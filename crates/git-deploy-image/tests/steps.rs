@@ -80,6 +80,42 @@ fn a_step_that_fails_is_named_with_its_status_and_ends_the_build() {
 }
 
 #[test]
+fn a_step_that_fails_says_at_which_command_as_far_as_bash_tells() {
+    if !has_bash() {
+        return;
+    }
+    let lab = Lab::new();
+    lab.script("build/plain.sh", "#!/bin/bash\necho fine\ntest -f nothing\necho survived\n");
+    lab.script("build/pipe.sh", "echo fine\n\ncat nothing | sort | tail -3\necho survived\n");
+    lab.script("build/own.sh", "#!/bin/bash\ntrap 'echo mine' ERR\nfalse\n");
+    lab.script("build/asks.sh", "#!/bin/bash\n./build/plain.sh || exit 1\n");
+    lab.script("build/sh.sh", "#!/bin/sh\nfalse\n");
+    for (step, place) in [
+        ("./build/plain.sh", " at line 3 of './build/plain.sh', 'test -f nothing'"),
+        ("bash build/plain.sh -v | cat", " at line 3 of 'build/plain.sh', 'test -f nothing'"),
+        ("bash build/pipe.sh", " at line 3 of 'build/pipe.sh', a pipe whose commands ended with 1, 0, 0"),
+        ("echo fine; test -f nothing; echo survived", " at 'test -f nothing'"),
+        ("cat nothing | sort", " in a pipe whose commands ended with 1, 0"),
+        // Nothing is said where that would be a guess, or the step again.
+        ("./build/own.sh", ""),
+        ("./build/asks.sh", ""),
+        ("./build/sh.sh", ""),
+        ("./build/plain.sh || true; exit 1", ""),
+        ("./build/plain.sh || ./build/sh.sh", ""),
+        ("false", ""),
+    ] {
+        let (result, told) = lab.run(&[step]);
+        let said = result.unwrap_err().to_string();
+        assert_eq!(said, format!("step '{step}' failed with exit status 1{place}"), "{told:?}");
+        assert!(!told.iter().any(|line| line.contains("survived")), "{told:?}");
+    }
+    // What is noted is nothing that a step sees.
+    let (result, told) = lab.run(&["out=$(bash build/plain.sh 2>&1) || echo \"<$out>\""]);
+    result.unwrap();
+    assert_eq!(told, ["<fine>"]);
+}
+
+#[test]
 fn every_script_fails_on_its_first_failing_command_also_in_a_pipe() {
     let lab = Lab::new();
     for (name, first) in [("sh", "#!/bin/sh"), ("bash", "#!/bin/bash"), ("env", "#!/usr/bin/env sh")] {

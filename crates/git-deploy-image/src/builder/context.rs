@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::words::Paths;
 use super::{Build, BuildError};
 use crate::ImageName;
 
@@ -44,6 +45,15 @@ pub(super) fn find(build: &Build, image: &ImageName) -> Result<(PathBuf, PathBuf
         };
     }
     Err(BuildError::NoContainerfile { image: name(), context: at(&build.context) })
+}
+
+/// What a builder is given, by names that say something in the commit.
+pub(super) fn paths(build: &Build, containerfile: &Path, copy: &Path) -> Paths {
+    let text = |path: &Path| path.display().to_string();
+    let tree = fs::canonicalize(&build.tree).unwrap_or_else(|_| build.tree.clone());
+    let written = text(containerfile.strip_prefix(&tree).unwrap_or(containerfile));
+    let tree = text(&tree);
+    Paths(vec![(text(copy), written), (format!("{tree}/"), String::new()), (tree, ".".to_owned())])
 }
 
 /// What a Containerfile says, which may be of any size and kind.

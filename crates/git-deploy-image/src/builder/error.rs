@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use super::Builder;
+use super::{Builder, words};
 use crate::Cause;
 
 /// What a builder was to do.
@@ -138,7 +138,7 @@ pub enum BuildError {
         path: String,
     },
     /// The builder did not do it.
-    #[error("cannot {action} image '{image}': '{builder}' {why}{}", last_word(.why, .last_lines))]
+    #[error("cannot {action} image '{image}': '{builder}' {why}{}", words::of(.why, .last_lines))]
     Failed {
         /// What it was to do.
         action: Action,
@@ -148,7 +148,7 @@ pub enum BuildError {
         builder: Builder,
         /// How it ended.
         why: Failure,
-        /// What it said last; only the very last of it is in the error's text.
+        /// What it said last; only what says why is in the error's text.
         last_lines: Vec<String>,
     },
     /// A builder said something else than what was asked.
@@ -206,21 +206,6 @@ impl fmt::Display for Failure {
             Failure::DiskFull => f.write_str("has no space left on the disk"),
         }
     }
-}
-
-/// How much of a line the text of an error has: builders can say a lot in one.
-const LONGEST: usize = 300;
-
-/// Builders end with the line that says what went wrong. The end of it is nearest to that.
-fn last_word(why: &Failure, last_lines: &[String]) -> String {
-    let Some(last) = last_lines.last().filter(|_| matches!(why, Failure::Status(_) | Failure::Signal(_)))
-    else {
-        return String::new();
-    };
-    let last = last.trim();
-    let skipped = last.chars().count().saturating_sub(LONGEST);
-    let end: String = last.chars().skip(skipped).collect();
-    if skipped == 0 { format!(": {end}") } else { format!(": ...{end}") }
 }
 
 /// What builders say of a registry that is not there or in trouble just now.
@@ -345,7 +330,9 @@ fn is_pulling(last_lines: &[String]) -> bool {
 /// somebody else's fault, and stay in the queue for ever.
 pub(super) fn is_of_step(last_lines: &[String]) -> bool {
     let last = last_line(last_lines);
-    last.contains("building at step \"run") || last.contains("returned a non-zero code")
+    ["building at step \"run", "returned a non-zero code", "did not complete successfully: exit code"]
+        .iter()
+        .any(|words| last.contains(words))
 }
 
 /// What was said last, in small letters.

@@ -13,6 +13,7 @@ mod detect;
 mod error;
 mod leftovers;
 mod tool;
+mod words;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -164,13 +165,15 @@ impl Tool {
         leftovers::clear(self);
         let workspace = call.workspace()?;
         // Under a name of ours: builders take a comma in it for the end of one name and the beginning of another.
-        let containerfile = call.copy_into(&workspace, &containerfile)?;
+        let written = containerfile;
+        let containerfile = call.copy_into(&workspace, &written)?;
+        let paths = context::paths(build, &written, &containerfile);
         let (id, mark) = (workspace.path().join("id"), leftovers::argument(&workspace));
         let files =
             commands::Files { context: &context, containerfile: &containerfile, id: &id, mark: &mark };
         let mut tell = |line: Line| {
             if !commands::is_of_unused_arguments(&line.text) {
-                (watch.tell)(line);
+                (watch.tell)(Line { text: paths.named(&line.text), ..line });
             }
         };
         let mut building = Watch { cancelled: watch.cancelled, tell: &mut tell };
@@ -178,7 +181,7 @@ impl Tool {
         if ended.is_err() {
             leftovers::clear_own(self, &workspace);
         }
-        ended?;
+        ended.map_err(|error| paths.named_in(error))?;
         let image_id = fs::read_to_string(&id).unwrap_or_default().trim().to_owned();
         if image_id.is_empty() {
             return Err(call.silent("the id of the image"));

@@ -15,7 +15,7 @@ use crate::Workspace;
 use crate::run::{Line, Program, RunError, Stream};
 
 /// How many of the last lines an error has.
-const SHOWN: usize = 10;
+const SHOWN: usize = 20;
 
 /// How many of the last lines of its standard output are kept: it says there what it was asked for, and then ends.
 const KEPT: usize = 1000;

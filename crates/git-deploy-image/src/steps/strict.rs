@@ -8,8 +8,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::place::{Notes, Place};
 use super::{find, succeeds};
 use crate::run::Program;
+
+/// What the shell of a step's line is called, for its messages.
+const LINE: &str = "step";
 
 /// The shells of this machine, and what is put in front of them.
 pub(super) struct Shells {
@@ -20,6 +24,8 @@ pub(super) struct Shells {
     bin: PathBuf,
     /// What bash reads before each script.
     rc: PathBuf,
+    /// Where it notes at which command it ended.
+    notes: Notes,
 }
 
 impl Shells {
@@ -33,12 +39,13 @@ impl Shells {
             has_pipefail,
             bin: scratch.join("bin"),
             rc: scratch.join("before-bash"),
+            notes: Notes::within(scratch),
         };
         fs::create_dir(&this.bin)?;
         let file = this.bin.join("sh");
         fs::write(&file, this.in_front_of_sh(tree))?;
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
-        fs::write(&this.rc, before_bash(tree))?;
+        fs::write(&this.rc, this.before_bash(tree))?;
         Ok(this)
     }
 
@@ -46,8 +53,14 @@ impl Shells {
         self.bash.as_deref()
     }
 
+    /// Where a step failed that ended with that status, as far as that is known.
+    pub(super) fn failed_at(&self, step: &str, status: Option<i32>) -> Option<Place> {
+        self.notes.of(step, status?)
+    }
+
     /// Puts them in front of what a step finds.
     pub(super) fn set(&self, variables: &mut BTreeMap<OsString, OsString>) {
+        self.notes.clear();
         let mut path = self.bin.clone().into_os_string();
         if let Some(rest) = variables.get(std::ffi::OsStr::new("PATH")) {
             path.push(":");
@@ -75,7 +88,7 @@ impl Shells {
                     }
                 }
                 script.push_str(step);
-                Program::new(bash).args(["-e", "-o", "pipefail", "-c", &script, "step"])
+                Program::new(bash).args(["-e", "-o", "pipefail", "-c", &script, LINE])
             }
             None => {
                 let first = words(step).next().filter(|word| step.trim_start().starts_with(word));
@@ -84,7 +97,7 @@ impl Shells {
                 }
                 script.push_str(step.trim_start());
                 let pipefail: &[&str] = if self.has_pipefail { &["-o", "pipefail"] } else { &[] };
-                Program::new(&self.sh).args(["-e"]).args(pipefail).args(["-c", &script, "step"])
+                Program::new(&self.sh).args(["-e"]).args(pipefail).args(["-c", &script, LINE])
             }
         }
     }
@@ -125,24 +138,27 @@ exec {sh} "$@"
 "#
         )
     }
-}
 
-fn before_bash(tree: &Path) -> String {
-    let tree = quoted(tree);
-    format!(
-        r#"# A script of the tree that is built ends at its first failing command; all others run as ever.
-if [[ -f $0 ]] && (
+    fn before_bash(&self, tree: &Path) -> String {
+        let tree = quoted(tree);
+        let (in_line, in_scripts) = (self.notes.traps_in_line(), self.notes.trap_in_scripts());
+        format!(
+            r#"# A script of the tree that is built ends at its first failing command; all others run as ever.
+if [[ $0 = {LINE} ]]; then
+{in_line}
+elif [[ -f $0 ]] && (
   set +eu
   case $0 in */*) CDPATH= cd -P -- "${{0%/*}}/" 2>/dev/null || exit 1 ;; esac
   case $(pwd -P)/ in {tree}/*) exit 0 ;; esac
   exit 1
-); then set -e -o pipefail; fi
+); then set -e -o pipefail; {in_scripts}; fi
 "#
-    )
+        )
+    }
 }
 
 /// As a word of `sh`.
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
 }
 

@@ -155,9 +155,6 @@ fn missing(names: &[String]) -> String {
     }
 }
 
-/// How much of a program's line a text of one line has.
-const LONGEST: usize = 300;
-
 impl Error {
     /// All of it in one line: with the last that was said by a program that failed. What builders said last is in their error
     /// already.
@@ -166,14 +163,10 @@ impl Error {
         let (Self::Steps(StepError::Step { error, .. }) | Self::Load { error, .. }) = self else {
             return self.to_string();
         };
-        let RunError::Failed { tail, .. } = error else { return self.to_string() };
-        let Some(last) = tail.iter().map(|line| line.trim()).rfind(|line| !line.is_empty()) else {
-            return self.to_string();
-        };
-        // The end of a line is nearest to what went wrong.
-        let skipped = last.chars().count().saturating_sub(LONGEST);
-        let end: String = last.chars().skip(skipped).collect();
-        format!("{self}: {}{end}", if skipped == 0 { "" } else { "..." })
+        match error.last_words() {
+            Some(said) => format!("{self}: {said}"),
+            None => self.to_string(),
+        }
     }
 
     /// The same for a deployment, which needs to know whose fault it is.
