@@ -1,7 +1,7 @@
 //! `git deploy`
 
 use super::{Arguments, Common};
-use crate::CommandError;
+use crate::{CommandError, printable};
 use std::ffi::OsString;
 
 /// Words that are commands of their own: `git deploy-state`, not `git deploy state`.
@@ -77,7 +77,7 @@ pub struct Deploy {
     pub new_cluster: bool,
 
     /// Run a one-time job again that has failed
-    #[arg(long, value_name = "job")]
+    #[arg(long, value_name = "job", conflicts_with = "abort")]
     pub retry_job: Vec<String>,
 
     /// Build no images: use those that are there, and if one is missing deploy nothing
@@ -99,36 +99,66 @@ impl Arguments for Deploy {
     }
 
     fn check(arguments: &[OsString]) -> Result<(), CommandError> {
-        match meant_command(arguments) {
-            None => Ok(()),
-            Some(word) => Err(CommandError::usage(format!(
+        if let Some(word) = meant_command(arguments) {
+            return Err(CommandError::usage(format!(
                 "'git deploy {word}' is not a command, did you mean 'git deploy-{word}'?"
             ))
             .hint(format!(
                 "a branch of that name is deployed by its full name: git deploy refs/heads/{word}"
+            )));
+        }
+        match superfluous(arguments) {
+            Some((option, word)) => Err(CommandError::usage(format!(
+                "'--{option}' expects no arguments, and not '{}'",
+                printable(word.as_encoded_bytes())
+            ))
+            .hint(format!(
+                "it is about the deployment that is under way, whichever that is: git deploy --{option}"
             ))),
+            None => Ok(()),
         }
     }
+}
+
+/// Options whose value may be the next argument; all may be abbreviated.
+const WITH_VALUE: [&str; 3] = ["--env", "--builder", "--retry-job"];
+
+/// What is no option, and no value of one; whether it stands before `--`, where it could have been one.
+fn words(arguments: &[OsString]) -> impl Iterator<Item = (&OsString, bool)> {
+    let (mut is_value, mut is_open) = (false, true);
+    arguments.iter().filter_map(move |argument| {
+        let text = argument.to_str().unwrap_or_default();
+        if std::mem::take(&mut is_value) {
+            return None;
+        }
+        if !is_open {
+            return Some((argument, false));
+        }
+        if text == "--" || text == "--end-of-options" {
+            is_open = false;
+            return None;
+        }
+        is_value = text.len() > 2 && WITH_VALUE.iter().any(|option| option.starts_with(text));
+        (!text.starts_with('-') || text == "-").then_some((argument, true))
+    })
 }
 
 /// The command that somebody meant who typed a blank in place of a hyphen.
 ///
 /// Only the first argument counts, and only where it could be an option: after `--` it is a branch.
 pub(super) fn meant_command(arguments: &[OsString]) -> Option<&'static str> {
-    let mut arguments = arguments.iter().filter_map(|argument| argument.to_str());
-    while let Some(argument) = arguments.next() {
-        if argument == "--" || argument == "--end-of-options" {
-            return None;
-        }
-        if !argument.starts_with('-') || argument == "-" {
-            return COMMANDS.into_iter().find(|word| *word == argument);
-        }
-        // The only option whose value may be the next argument; it may be abbreviated.
-        if argument.len() > 2 && "--env".starts_with(argument) {
-            arguments.next();
-        }
-    }
-    None
+    let (first, could_be_option) = words(arguments).next()?;
+    COMMANDS.into_iter().find(|word| could_be_option && *first == **word)
+}
+
+/// A word beside an option that is about no branch or commit in particular.
+fn superfluous(arguments: &[OsString]) -> Option<(&'static str, &OsString)> {
+    let is_before = |argument: &&OsString| *argument != "--" && *argument != "--end-of-options";
+    let option = arguments.iter().take_while(is_before).find_map(|argument| {
+        let typed = argument.to_str()?.strip_prefix("--").filter(|typed| !typed.is_empty())?;
+        ["abort", "continue"].into_iter().find(|option| option.starts_with(typed))
+    })?;
+    Some((option, words(arguments).next()?.0))
 }
 
 #[cfg(test)]
@@ -163,6 +193,29 @@ mod tests {
         assert_eq!(meant(&["refs/heads/state"]), None);
         assert_eq!(meant(&["--", "state"]), None);
         assert_eq!(meant(&["--end-of-options", "state"]), None);
+    }
+
+    #[test]
+    fn a_word_beside_an_option_that_takes_none_is_named() {
+        let said = |arguments: &[&str]| {
+            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            Deploy::check(&arguments).err().map(|error| error.message().to_owned())
+        };
+        for arguments in [
+            &["--abort", "some", "words"][..],
+            &["some", "--abort"],
+            &["--abort", "-q", "--env", "x", "some"],
+            &["--ab", "--", "some"],
+        ] {
+            let expected = "'--abort' expects no arguments, and not 'some'";
+            assert_eq!(said(arguments).as_deref(), Some(expected), "{arguments:?}");
+        }
+        assert!(said(&["--continue", "login"]).is_some_and(|said| said.contains("'--continue'")));
+        for arguments in
+            [&["--abort", "-q"][..], &["login"], &["--env", "x", "--continue"], &["--", "--abort", "x"]]
+        {
+            assert_eq!(said(arguments), None, "{arguments:?}");
+        }
     }
 
     #[test]
