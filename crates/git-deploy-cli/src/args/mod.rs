@@ -15,6 +15,7 @@ mod output;
 mod prepare;
 mod queue;
 mod rebase;
+mod reflow;
 mod state;
 mod status;
 mod sync;
@@ -110,6 +111,7 @@ pub fn commands() -> Vec<clap::Command> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn no_command_contradicts_itself() {
@@ -129,6 +131,21 @@ mod tests {
             for heading in ["\nEXAMPLES\n", "\nEXIT STATUS\n", "\nSEE ALSO\n"] {
                 assert!(long.contains(heading), "{}: {heading}", command.get_name());
             }
+        }
+    }
+
+    #[test]
+    fn a_manual_fits_into_a_terminal_and_lists_no_exit_code_twice() {
+        for command in commands() {
+            let long = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            let is_literal = |line: &&str| line.starts_with("        ");
+            let mut codes = BTreeSet::new();
+            for line in long.lines().filter(|line| !is_literal(line)) {
+                assert!(line.len() <= 80, "{}: {line}", command.get_name());
+                let code = line.trim_start().split_once("  ").and_then(|(code, _)| code.parse::<u8>().ok());
+                assert!(code.is_none_or(|code| codes.insert(code)), "{}: {line}", command.get_name());
+            }
+            assert!(codes.contains(&128) && codes.contains(&143), "{}: {codes:?}", command.get_name());
         }
     }
 

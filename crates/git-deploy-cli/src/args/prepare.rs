@@ -1,6 +1,7 @@
 //! What is the same for all commands and cannot be derived: git's manners.
 
 use super::Arguments;
+use super::reflow::reflow;
 use clap::{Arg, ArgAction, Command};
 use std::ffi::OsString;
 
@@ -31,7 +32,8 @@ const HELP_WITHOUT_ABOUT: &str = "usage: {usage}\n\n{all-args}{after-help}";
 pub fn described(command: Command) -> Command {
     let manual = command
         .get_after_long_help()
-        .map(|own| format!("{own}{COMMON_MANUAL}{}", see_also(command.get_name())));
+        .map(|own| own.to_string())
+        .map(|own| reflow(&format!("{own}{}{}", common_besides(&own), see_also(command.get_name()))));
     let command = command
         .version(env!("CARGO_PKG_VERSION"))
         .infer_long_args(true)
@@ -46,6 +48,16 @@ pub fn described(command: Command) -> Command {
         Some(manual) => command.after_long_help(manual),
         None => command,
     }
+}
+
+/// What all manuals say, but for the exit codes of which one says more itself.
+fn common_besides(own: &str) -> String {
+    let is_said = |line: &str| {
+        let code =
+            line.split_whitespace().next().filter(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
+        code.is_some_and(|code| own.contains(&format!("\n    {code}  ")))
+    };
+    COMMON_MANUAL.lines().filter(|line| !is_said(line)).flat_map(|line| [line, "\n"]).collect()
 }
 
 /// The other pages, five a line.

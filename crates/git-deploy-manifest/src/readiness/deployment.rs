@@ -39,13 +39,17 @@ pub(super) fn judge(scene: Scene<'_>) -> Health {
     let what = if updated < wanted {
         format!("{updated} of {wanted} pods are new")
     } else if old > 0 {
-        format!("{old} old pods are left")
+        left(old)
     } else if available < updated {
         format!("{available} of {updated} new pods are available")
     } else {
         "its controller has not finished the rollout".to_owned()
     };
     Health::Waiting(Wait { what, warning: warning(scene, &pods) })
+}
+
+fn left(old: i64) -> String {
+    if old == 1 { "1 old pod is left".to_owned() } else { format!("{old} old pods are left") }
 }
 
 /// Whether somebody else paused it than who applied it: before, so that the field is theirs, or since.
@@ -135,4 +139,14 @@ fn newest_replica_set(scene: Scene<'_>) -> Option<&Value> {
     let space = super::value::namespace(deployment);
     let sets = scene.around.controlled(Around::ReplicaSets, space, uid(deployment));
     sets.into_iter().find(|set| text(set, REVISION) == text(deployment, REVISION) && !is_being_deleted(set))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_old_pod_is_left_or_several_are() {
+        assert_eq!([1, 2].map(left), ["1 old pod is left", "2 old pods are left"]);
+    }
 }
