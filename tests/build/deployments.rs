@@ -159,3 +159,33 @@ fn a_run_that_is_taken_up_while_the_registry_is_away_burns_no_number_and_takes_n
         assert_eq!(builds.repo.deploy("deploy-state", &["get", "login"]).line(), "deployed");
     }
 }
+
+#[test]
+fn a_builder_that_is_named_goes_before_the_one_that_is_configured() {
+    let registry = registry!();
+    let builds = deployable(&sandbox!(), &registry);
+    builds.branch("login", "web/index.html", "login\n");
+    builds.repo.git(&["config", "deploy.builder", "nobody"]);
+    builds.run("deploy", &["login"]).code_is(128).stderr_contains("deploy.builder");
+    builds
+        .run("deploy", &["--builder=kaniko", "login"])
+        .code_is(129)
+        .stderr_contains("buildah, podman, docker");
+    builds.run("deploy", &["--builder=buildah", "--no-build", "login"]).code_is(129);
+    builds.run("deploy", &["--builder=buildah", "login"]).success().stderr_contains("Building");
+}
+
+#[test]
+fn what_a_builder_says_each_time_is_told_only_to_whoever_wants_to_hear_more() {
+    let registry = registry!();
+    let builds = deployable(&sandbox!(), &registry);
+    let routine =
+        ["Getting image source signatures", "Writing manifest to image destination", "Storing signatures"];
+    builds.branch("quiet", "web/index.html", "quiet\n");
+    let output = builds.run("deploy", &["quiet"]);
+    output.success().stderr_contains("shop-web | Copying blob sha256:");
+    routine.iter().for_each(|line| drop(output.lacks(line)));
+    builds.branch("verbose", "web/index.html", "verbose\n");
+    let output = builds.run("deploy", &["-v", "verbose"]);
+    output.success().stderr_contains("shop-web | Getting image source signatures\n");
+}

@@ -20,7 +20,7 @@ use git_deploy_core::git::export::within;
 use git_deploy_core::git::notes::{NotesEdit, NotesError};
 use git_deploy_core::ids::CommitId;
 use git_deploy_core::ops::Observer;
-use git_deploy_image::builder::{Build, Builder, Built, Tool, Watch};
+use git_deploy_image::builder::{Build, Builder, Built, NoBuilder, Tool, Watch};
 use git_deploy_image::registry::{Existing, Registries};
 use git_deploy_image::run::{Line, Program};
 use git_deploy_image::steps::{self, StepLine, StepsPlan};
@@ -122,12 +122,31 @@ impl Plan {
     }
 }
 
+/// By what images are made.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Means {
+    /// The builder that the user chose; else it is the one that is configured, or the first that works.
+    pub builder: Option<Builder>,
+    /// Whether the user wants to hear also what a builder says each time.
+    pub tells_all: bool,
+}
+
+impl Means {
+    /// What the options of a command say.
+    ///
+    /// # Errors
+    /// When it is no builder that is named.
+    pub fn of(builder: Option<&str>, verbosity: u8) -> Result<Self, NoBuilder> {
+        Ok(Self { builder: builder.map(str::parse).transpose()?, tells_all: verbosity > 0 })
+    }
+}
+
 /// What makes the images of a commit.
 pub struct Maker<'a> {
     /// Where the commit is.
     pub repository: &'a Repository,
-    /// The builder that the user chose; else it is the one that is configured, or the first that works.
-    pub builder: Option<Builder>,
+    /// By what.
+    pub means: Means,
     /// Told what happens.
     pub observer: &'a dyn Observer,
     /// Hears each line of a program at work, with the name of what it is about.
@@ -226,12 +245,13 @@ impl Maker<'_> {
         match found {
             Some(tool) => Ok(tool),
             None => {
-                let choice = match self.builder {
+                let choice = match self.means.builder {
                     Some(builder) => Some(builder),
                     None => configured_builder(building)?,
                 };
                 let path = variable("PATH").unwrap_or_default();
-                Ok(found.insert(Tool::find(choice, &path, &[])?.time_limit(building.time_limit)))
+                let tool = Tool::find(choice, &path, &[])?.time_limit(building.time_limit);
+                Ok(found.insert(tool.tell_all(self.means.tells_all)))
             }
         }
     }

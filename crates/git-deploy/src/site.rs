@@ -12,7 +12,7 @@ use git_deploy_core::ops::Observer;
 use git_deploy_core::ops::deploy::{Errand, Site};
 use git_deploy_core::ops::view::View;
 
-use crate::build::Known;
+use crate::build::{Known, Means};
 use crate::describe::Manifests;
 use crate::render::PlainYaml;
 
@@ -41,6 +41,12 @@ impl<'s> Sites<'s> {
     #[must_use]
     pub fn build_nothing(self, build_nothing: bool) -> Self {
         Self { images: self.images.look_only(build_nothing), ..self }
+    }
+
+    /// Builds images by that.
+    #[must_use]
+    pub fn build_by(self, means: Means) -> Self {
+        Self { images: self.images.by(means), ..self }
     }
 
     fn cluster<'a>(

@@ -84,6 +84,17 @@ pub struct Deploy {
     #[arg(long, conflicts_with = "abort")]
     pub no_build: bool,
 
+    /// What builds images: buildah, podman or docker; if it is left out, what deploy.builder says, or the first of them
+    /// that is there and works
+    #[arg(
+        long,
+        value_name = "program",
+        value_parser = ["buildah", "podman", "docker"],
+        hide_possible_values = true,
+        conflicts_with_all = ["abort", "no_build"]
+    )]
+    pub builder: Option<String>,
+
     /// Print one JSON object a line; the last one is the verdict
     #[arg(long)]
     pub json: bool,

@@ -75,6 +75,26 @@ pub(super) fn is_of_unused_arguments(line: &str) -> bool {
     line.starts_with("[warning] one or more build") && line.contains("not consumed")
 }
 
+/// Whether a line of a builder is one that it writes for each image that it moves, whatever becomes of it.
+pub(super) fn is_routine(builder: Builder, line: &str) -> bool {
+    let line = line.trim();
+    match builder {
+        Builder::Buildah | Builder::Podman => [
+            "Getting image source signatures",
+            "Checking if image destination supports signatures",
+            "Writing manifest to image destination",
+            "Storing signatures",
+        ]
+        .contains(&line),
+        Builder::Docker => {
+            let is_layer = |id: &str| id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let state = line.split_once(": ").filter(|(id, _)| is_layer(id));
+            line.starts_with("The push refers to repository [")
+                || state.is_some_and(|(_, state)| state == "Preparing" || state == "Waiting")
+        }
+    }
+}
+
 /// Variables that a builder must not take from us.
 pub(super) fn environment() -> [(&'static str, &'static str); 1] {
     [(EPOCH, "")]
@@ -256,6 +276,36 @@ mod tests {
         }
         for line in ["[Warning] one or more builds failed", "build args were not consumed: []", ""] {
             assert!(!is_of_unused_arguments(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_said_of_every_image_that_is_moved_is_routine() {
+        // As buildah 1.28 and podman 4.3 were seen to write it, and as docker's sources have it.
+        for (builder, routine, telling) in [
+            (
+                Builder::Buildah,
+                &["Getting image source signatures", "Writing manifest to image destination"][..],
+                &[
+                    "Copying blob sha256:59025a267ce9",
+                    "Error: Storing signatures",
+                    "",
+                    "Storing signatures of x",
+                ][..],
+            ),
+            (Builder::Podman, &["Storing signatures\n"], &["Copying config sha256:058dca66660e"]),
+            (
+                Builder::Docker,
+                &[
+                    "The push refers to repository [r.example/shop-web]",
+                    "5f70bf18a086: Preparing",
+                    "5f70bf18a086: Waiting",
+                ],
+                &["5f70bf18a086: Pushed", "a4945f8: digest: sha256:12 size: 524", "denied: Waiting"],
+            ),
+        ] {
+            assert!(routine.iter().all(|line| is_routine(builder, line)), "{builder}: {routine:?}");
+            assert!(!telling.iter().any(|line| is_routine(builder, line)), "{builder}: {telling:?}");
         }
     }
 

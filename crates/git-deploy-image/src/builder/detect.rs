@@ -27,7 +27,8 @@ impl Tool {
         let mut broken = Vec::new();
         for builder in candidates {
             let Some(program) = on_path(builder.program(), search_path) else { continue };
-            let tool = Tool { builder, program, environment: environment.to_vec(), time_limit: None };
+            let environment = environment.to_vec();
+            let tool = Tool { builder, program, environment, time_limit: None, tells_all: false };
             match tool::answers(&tool, PATIENCE) {
                 Ok(()) => return Ok(tool),
                 Err(why) => broken.push(format!("'{builder}' {why}")),

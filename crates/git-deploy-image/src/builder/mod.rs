@@ -132,6 +132,7 @@ pub struct Tool {
     program: PathBuf,
     environment: Vec<(OsString, OsString)>,
     time_limit: Option<Duration>,
+    tells_all: bool,
 }
 
 impl Tool {
@@ -146,6 +147,19 @@ impl Tool {
     pub fn time_limit(mut self, limit: Duration) -> Tool {
         self.time_limit = Some(limit);
         self
+    }
+
+    /// Tells also what a builder writes for each image that it moves, whatever becomes of it.
+    #[must_use]
+    pub fn tell_all(mut self, tells_all: bool) -> Tool {
+        self.tells_all = tells_all;
+        self
+    }
+
+    /// Whether a line is one that somebody wants to see.
+    fn is_telling(&self, line: &str) -> bool {
+        self.tells_all
+            || !(commands::is_of_unused_arguments(line) || commands::is_routine(self.builder, line))
     }
 
     /// Builds an image and gives it its name in the builder's own store.
@@ -172,7 +186,7 @@ impl Tool {
         let files =
             commands::Files { context: &context, containerfile: &containerfile, id: &id, mark: &mark };
         let mut tell = |line: Line| {
-            if !commands::is_of_unused_arguments(&line.text) {
+            if self.is_telling(&line.text) {
                 (watch.tell)(Line { text: paths.named(&line.text), ..line });
             }
         };
@@ -212,7 +226,13 @@ impl Tool {
             insecure.contains(repository.host().unwrap_or_default(), &repository.path_at_host());
         let name = image.to_string();
         let push = commands::push(self.builder, &built.image_id, &name, is_insecure, &digest);
-        let said = call.run_in(&workspace, &push, watch)?;
+        let mut tell = |line: Line| {
+            if self.is_telling(&line.text) {
+                (watch.tell)(line);
+            }
+        };
+        let mut pushing = Watch { cancelled: watch.cancelled, tell: &mut tell };
+        let said = call.run_in(&workspace, &push, &mut pushing)?;
         let written = fs::read_to_string(&digest).ok();
         let digest = written.as_deref().map(str::trim).or_else(|| commands::digest_in_output(&said));
         digest

@@ -11,20 +11,27 @@ use git_deploy_core::ids::CommitId;
 use git_deploy_core::ops::Observer;
 use git_deploy_image::{Digest, ImageName};
 
-use super::{Error, Image, Made as ImageMade, Maker, Plan};
+use super::{Error, Image, Made as ImageMade, Maker, Means, Plan};
 
 /// The images of the commits that a run has to do with, found or made once.
 pub struct Known<'o> {
     observer: &'o dyn Observer,
     /// Whether nothing is to be built.
     looks_only: bool,
+    means: Means,
     found: RefCell<HashMap<CommitId, Vec<Image>>>,
 }
 
 impl<'o> Known<'o> {
     /// Of none yet.
     pub fn new(observer: &'o dyn Observer) -> Self {
-        Self { observer, looks_only: false, found: RefCell::default() }
+        Self { observer, looks_only: false, means: Means::default(), found: RefCell::default() }
+    }
+
+    /// Makes them by that.
+    #[must_use]
+    pub fn by(self, means: Means) -> Self {
+        Self { means, ..self }
     }
 
     /// Builds nothing: what is not there is an error.
@@ -50,8 +57,8 @@ impl<'o> Known<'o> {
         }
         let tell = |image: &str, line: &str| self.observer.step(image, &format!("| {line}"));
         let cancelled = || !pulse.beat();
-        let maker =
-            Maker { repository, builder: None, observer: self.observer, tell: &tell, cancelled: &cancelled };
+        let (means, observer) = (self.means, self.observer);
+        let maker = Maker { repository, means, observer, tell: &tell, cancelled: &cancelled };
         let plan = Plan::of(repository, commit).map_err(Error::into_failure)?;
         let found = match wanted {
             Images::Made if self.looks_only => maker.look_only(&plan).map_err(Error::into_failure)?,

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::process::ExitCode;
 
-use git_deploy::build::{Error, Image, Made, Maker, Plan};
+use git_deploy::build::{Error, Image, Made, Maker, Means, Plan};
 use git_deploy_cli::args::{self, Format};
 use git_deploy_cli::shell::Object;
 use git_deploy_cli::{CommandError, Exit, Shell, printable};
@@ -29,14 +29,13 @@ fn build(arguments: &args::Build, shell: &mut Shell) -> Result<Exit, CommandErro
         return Ok(Exit::Done);
     }
     repository.stop_on(interrupt);
-    let builder = arguments.builder.as_deref().map(str::parse).transpose();
-    let builder = builder
-        .map_err(|error: git_deploy_image::builder::NoBuilder| CommandError::usage(error.to_string()))?;
+    let means = Means::of(arguments.builder.as_deref(), arguments.common.verbose);
+    let means = means.map_err(|error| CommandError::usage(error.to_string()))?;
     let told = Told(RefCell::new(shell));
     let tell = |image: &str, line: &str| told.0.borrow_mut().status(image, format!("| {line}"));
     let maker = Maker {
         repository: &repository,
-        builder,
+        means,
         observer: &told,
         tell: &tell,
         cancelled: &|| interrupt.check().is_err(),

@@ -5,6 +5,7 @@ mod report;
 
 use std::process::ExitCode;
 
+use git_deploy::build::Means;
 use git_deploy::site::{DriverOptions, Sites};
 use git_deploy_cli::args::Deploy;
 use git_deploy_cli::{CommandError, Exit, Shell, printable, typed_name};
@@ -21,14 +22,14 @@ fn main() -> ExitCode {
 fn deploy(args: &Deploy, shell: &mut Shell) -> Result<Exit, CommandError> {
     let events = Events::new(shell, args.json);
     let (blame, error) = match begin(args) {
-        Ok((repository, request, interrupt)) => {
+        Ok((repository, request, means, interrupt)) => {
             let options = DriverOptions {
                 force_conflicts: args.force_conflicts,
                 new_cluster: args.new_cluster,
                 retry_jobs: args.retry_job.clone(),
                 leftover: false,
             };
-            let site = Sites::new(&events, options).build_nothing(args.no_build);
+            let site = Sites::new(&events, options).build_nothing(args.no_build).build_by(means);
             let deployer = Deployer { repository: &repository, site: &site, observer: &events, interrupt };
             match act(args, &request, &deployer, &events) {
                 Ok(exit) => return Ok(exit),
@@ -42,13 +43,15 @@ fn deploy(args: &Deploy, shell: &mut Shell) -> Result<Exit, CommandError> {
     Err(error)
 }
 
-fn begin(args: &Deploy) -> Result<(Repository, DeployRequest, &'static Interrupt), CommandError> {
+fn begin(args: &Deploy) -> Result<(Repository, DeployRequest, Means, &'static Interrupt), CommandError> {
     let interrupt = git_deploy_cli::interrupt()?;
     let repository = Repository::open()?;
     let target = args.target.as_deref().map(typed_name).transpose()?.map(str::to_owned);
     repository.stop_on(interrupt);
     let request = DeployRequest { target, environment: args.env.clone(), rollback: rollback(args)? };
-    Ok((repository, request, interrupt))
+    let means = Means::of(args.builder.as_deref(), args.common.verbose);
+    let means = means.map_err(|error| CommandError::usage(error.to_string()))?;
+    Ok((repository, request, means, interrupt))
 }
 
 /// Which deployment the user wants to go back to.
