@@ -276,6 +276,10 @@ impl BuildError {
         let said = last_lines.join("\n").to_lowercase();
         let hint = if *action != Action::Push {
             return None;
+        } else if said.contains("x509: certificate has expired") {
+            "renew the registry's certificate; if it is new there, look at this machine's clock".to_owned()
+        } else if said.contains("x509: certificate is valid for") || said.contains("x509: cannot validate") {
+            "call the registry by a name that its certificate has, or give it one for this name".to_owned()
         } else if said.contains("x509:") {
             "put the certificate of the authority that signed the registry's into a file '*.crt' in \
              '/etc/containers/certs.d/<host:port>/' (for docker '/etc/docker/certs.d/')"
@@ -365,6 +369,26 @@ pub(super) fn is_disk_full(last_lines: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_flaw_of_a_certificate_has_its_own_hint() {
+        let hint = |flaw: &str| {
+            let error = BuildError::Failed {
+                action: Action::Push,
+                image: "r.example/a:1".to_owned(),
+                builder: Builder::Buildah,
+                why: Failure::Status(125),
+                last_lines: vec![format!(
+                    "Error: pinging container registry r.example: Get \"x\": x509: {flaw}"
+                )],
+            };
+            assert_eq!(error.cause(), Cause::Setup);
+            error.hint().unwrap_or_default()
+        };
+        assert!(hint("certificate signed by unknown authority").contains("/etc/containers/certs.d/"));
+        assert!(hint("certificate has expired or is not yet valid: current time").contains("clock"));
+        assert!(hint("certificate is valid for other.example, not r.example").contains("by a name"));
+    }
 
     #[test]
     fn who_falls_silent_while_an_image_is_fetched_is_not_the_commit() {

@@ -31,17 +31,18 @@ pub(super) fn of(why: &Failure, last_lines: &[String]) -> String {
     let said: Vec<&str> = last_lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
     let Some((last, before)) = said.split_last() else { return String::new() };
     let last = without_label(last);
-    let Some((step, why)) = step_of(last) else { return format!(": {}", end_of(last, LONGEST)) };
+    let plain = |why: &str| certificate(why).unwrap_or_else(|| end_of(why, LONGEST));
+    let Some((step, why)) = step_of(last) else { return format!(": {}", plain(last)) };
     let step = format!(" at step '{}'", begin_of(step, LONGEST_STEP));
     if !is_of_step(last_lines) {
-        let missing = missing(why).unwrap_or_else(|| end_of(why, LONGEST));
+        let missing = missing(why).unwrap_or_else(|| plain(why));
         return format!("{step}: {missing}");
     }
     match last_words(&of_step(before)) {
         Some(words) => format!("{step}: {words}"),
         // Whoever could not even begin it says why here.
         None if why.contains("exit") || why.is_empty() => step,
-        None => format!("{step}: {}", end_of(why, LONGEST)),
+        None => format!("{step}: {}", plain(why)),
     }
 }
 
@@ -119,6 +120,18 @@ fn missing(why: &str) -> Option<String> {
     Some(format!("'{}' is not there", path.display()))
 }
 
+/// What is wrong with a registry's certificate, without the requests in which that was found.
+fn certificate(why: &str) -> Option<String> {
+    let (before, flaw) = why.rsplit_once("x509: ")?;
+    let registry =
+        before.rsplit_once("pinging container registry ").and_then(|(_, rest)| rest.split_once(": "));
+    let whose = match registry {
+        Some((registry, _)) => format!("the certificate of registry '{registry}'"),
+        None => "the registry's certificate".to_owned(),
+    };
+    Some(format!("{whose} is not accepted: x509: {}", end_of(flaw, LONGEST)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,6 +194,21 @@ mod tests {
         let several = "Error: building at STEP \"ADD nope* /\": checking on sources under \"web\": Rel: can't make  relative \
             to web; copier: stat: [\"/nope*\"]: no such file or directory";
         assert_eq!(said(&[several]), " at step 'ADD nope* /': 'web/nope*' is not there");
+    }
+
+    #[test]
+    fn a_certificate_is_named_by_its_registry_and_not_by_what_was_asked_of_it() {
+        let end = "Get \"https://r.example:5000/v2/\": tls: failed to verify certificate: x509: certificate has expired";
+        assert_eq!(
+            said(&[&format!(
+                "Error: trying to reuse blob sha256:1f at destination: pinging container registry r.example:5000: {end}"
+            )]),
+            ": the certificate of registry 'r.example:5000' is not accepted: x509: certificate has expired"
+        );
+        assert_eq!(
+            said(&[end]),
+            ": the registry's certificate is not accepted: x509: certificate has expired"
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::CredentialsError;
+use super::{CertificateFlaw, CredentialsError};
 use crate::Cause;
 
 /// A registry that could not be asked, or did not answer as one does.
@@ -29,9 +29,7 @@ impl RegistryError {
     pub fn hint(&self) -> Option<String> {
         let registry = &self.registry;
         match &self.problem {
-            Problem::Certificate(_) => Some(format!(
-                "put the certificate of the authority that signed it into '/etc/containers/certs.d/{registry}/ca.crt'"
-            )),
+            Problem::Certificate(flaw) => Some(flaw.hint(registry)),
             Problem::NotTls(_) => Some(format!(
                 "if '{registry}' is to be spoken to over plain HTTP, say so in '/etc/containers/registries.conf': \
                  [[registry]] location = '{registry}', insecure = true"
@@ -61,7 +59,7 @@ pub enum Problem {
     TimedOut(Duration),
     /// A certificate that is not trusted.
     #[error("its certificate is not accepted: {0}")]
-    Certificate(String),
+    Certificate(CertificateFlaw),
     /// It does not speak TLS, and nobody has said that it need not.
     #[error("it does not speak TLS: {0}")]
     NotTls(String),

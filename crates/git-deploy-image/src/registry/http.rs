@@ -231,7 +231,7 @@ fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
 
 fn tls_problem(error: &rustls::Error) -> Problem {
     match error {
-        rustls::Error::InvalidCertificate(why) => Problem::Certificate(why.to_string()),
+        rustls::Error::InvalidCertificate(why) => Problem::Certificate(why.into()),
         rustls::Error::InvalidMessage(_) => Problem::NotTls(error.to_string()),
         error => Problem::Unreachable(error.to_string()),
     }

@@ -7,6 +7,7 @@
 //! [1]: https://github.com/opencontainers/distribution-spec/blob/main/spec.md
 //! [2]: https://distribution.github.io/distribution/spec/auth/token/
 
+mod certificate;
 mod challenge;
 mod credentials;
 mod error;
@@ -22,6 +23,7 @@ use crate::{Digest, ImageName, Insecure};
 use challenge::Challenge;
 use http::{Answer, Http};
 
+pub use certificate::CertificateFlaw;
 pub use credentials::CredentialsError;
 pub use error::{Problem, RegistryError};
 
