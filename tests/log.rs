@@ -73,7 +73,7 @@ fn programs_get_all_that_a_tag_says() {
     repo.deploy("deploy-log", &["--json"]).stdout_is(&format!(
         "{{\"tag\":\"deployment-0002\",\"result\":\"failure\",\"environment\":\"production\",\"commit\":\"{commit}\",\
          \"finished\":\"2026-11-20T12:05:00Z\",\"branch\":\"login\",\"started\":\"2026-11-20T12:00:00Z\",\
-         \"reason\":\"it did not run\",\"previous\":\"deployment-0001\",\"images\":[\"a/b:c@sha256:0\"]}}\n"
+         \"reason\":\"it did not run\",\"previous\":\"deployment-0001\",\"images\":[{{\"name\":\"a/b:c\",\"digest\":\"sha256:0\"}}]}}\n"
     ));
 }
 

@@ -1,6 +1,7 @@
 //! Images of what is deployed.
 
-use git_deploy_testkit::{RefPhase, Victim, sandbox};
+use git_deploy_testkit::{Output, RefPhase, Victim, sandbox};
+use serde_json::{Value, json};
 
 use crate::scene::{IMAGE, NAMES, deployable, registry};
 
@@ -175,6 +176,50 @@ fn a_builder_that_is_named_goes_before_the_one_that_is_configured() {
     builds.run("deploy", &["--builder=buildah", "login"]).success().stderr_contains("Building");
 }
 
+/// The objects that `--json` prints.
+fn events(output: &Output) -> Vec<Value> {
+    output.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+#[test]
+fn programs_are_told_of_steps_by_their_names_and_of_images_by_name_and_digest() {
+    let registry = registry!();
+    let builds = deployable(&sandbox!(), &registry);
+    let steps = builds.repo.read("deploy.toml") + "[build]\nsteps = [\"echo preparing colours\"]\n";
+    builds.branch("login", "deploy.toml", &steps);
+    let output = builds.run("deploy", &["--json", "login"]);
+    let told = events(output.success());
+    let texts = |step: &str| {
+        let is_it = |event: &&Value| event["event"] == "step" && event["step"] == step;
+        told.iter().filter(is_it).map(|event| event["text"].as_str().unwrap_or_default()).collect::<Vec<_>>()
+    };
+    let log = texts("log");
+    assert!(log.contains(&"echo preparing colours | preparing colours"), "{log:?}");
+    assert!(log.iter().any(|line| line.starts_with("shop-web | STEP 1/")), "{log:?}");
+    let image = builds.image("web", "login");
+    assert_eq!((texts("building"), texts("pushing")), (vec![image.as_str()], vec![image.as_str()]));
+    // Whatever is built, there are no more kinds of steps than these.
+    let known = [
+        "exporting",
+        "preparing",
+        "building",
+        "pushing",
+        "log",
+        "claimed",
+        "rendering",
+        "applying",
+        "verifying",
+        "landing",
+    ];
+    let steps = told.iter().filter(|event| event["event"] == "step").map(|event| event["step"].as_str());
+    assert!(steps.clone().all(|step| step.is_some_and(|step| known.contains(&step))), "{told:#?}");
+    let line = builds.build(&["--json", "login"]).success().line().to_owned();
+    let built: Value = serde_json::from_str(&line).expect("JSON");
+    let images = &told.last().expect("a verdict")["images"];
+    assert_eq!(*images, json!([{ "name": image, "digest": built["digest"] }]), "{built}");
+    assert!(built["digest"].as_str().is_some_and(|digest| digest.starts_with("sha256:")), "{built}");
+}
+
 #[test]
 fn what_a_builder_says_each_time_is_told_only_to_whoever_wants_to_hear_more() {
     let registry = registry!();
@@ -184,7 +229,9 @@ fn what_a_builder_says_each_time_is_told_only_to_whoever_wants_to_hear_more() {
     builds.branch("quiet", "web/index.html", "quiet\n");
     let output = builds.run("deploy", &["quiet"]);
     output.success().stderr_contains("shop-web | Copying blob sha256:");
-    routine.iter().for_each(|line| drop(output.lacks(line)));
+    for line in routine {
+        output.lacks(line);
+    }
     builds.branch("verbose", "web/index.html", "verbose\n");
     let output = builds.run("deploy", &["-v", "verbose"]);
     output.success().stderr_contains("shop-web | Getting image source signatures\n");

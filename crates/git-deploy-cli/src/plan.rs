@@ -104,6 +104,15 @@ pub fn object(planned: &PlannedObject) -> Object {
         .with("diff", planned.diff.as_deref())
 }
 
+/// An image for `--json`, from what notes and tags say of it: name, and digest where there is one.
+pub fn image(pinned: &str) -> Object {
+    let (name, digest) = match pinned.split_once('@') {
+        Some((name, digest)) => (name, Some(digest)),
+        None => (pinned, None),
+    };
+    Object::new().with("name", name).with("digest", digest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -27,6 +27,10 @@ pub trait Observer {
     fn note(&self, text: &str) {
         self.step("Note", text);
     }
+    /// A line that a program wrote, such as one that builds an image: which program or what it is about, and the line.
+    fn wrote(&self, program: &str, line: &str) {
+        self.step(program, &format!("| {line}"));
+    }
     /// What a program wrote last that failed, which was told line by line before. For whoever was shown none of it.
     fn wrote_last(&self, _program: &str, _lines: &[String]) {}
 }

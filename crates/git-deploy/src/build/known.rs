@@ -55,7 +55,7 @@ impl<'o> Known<'o> {
         if !self.is_open(base, commit) {
             return Ok(Made::Nothing);
         }
-        let tell = |image: &str, line: &str| self.observer.step(image, &format!("| {line}"));
+        let tell = |program: &str, line: &str| self.observer.wrote(program, line);
         let cancelled = || !pulse.beat();
         let (means, observer) = (self.means, self.observer);
         let maker = Maker { repository, means, observer, tell: &tell, cancelled: &cancelled };

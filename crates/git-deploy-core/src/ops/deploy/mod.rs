@@ -138,6 +138,8 @@ pub struct Verdict {
     pub branch: Option<RefName>,
     /// What was deployed.
     pub commit: CommitId,
+    /// Name, tag and digest of each image, as far as it got to them.
+    pub images: Vec<String>,
     /// The earlier deployment that was applied again, if somebody asked to go back.
     pub rollback: Option<DeploymentId>,
     /// Whose fault, if it did not succeed.
@@ -199,6 +201,7 @@ impl Verdict {
             environment: attempt.environment,
             branch: attempt.branch,
             commit: attempt.candidate,
+            images: attempt.images,
             rollback: attempt.rollback,
             blame: attempt.blame,
             reason: attempt.reason,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use git_deploy_cli::args::{self, Format};
 use git_deploy_cli::shell::{Object, Table};
-use git_deploy_cli::{CommandError, Exit, Shell, Text, shell, shell_word};
+use git_deploy_cli::{CommandError, Exit, Shell, Text, plan, shell, shell_word};
 use git_deploy_core::git::Repository;
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ledger::{Deployment, Outcome};
@@ -100,6 +100,7 @@ fn record(deployment: &Deployment) -> [String; 6] {
 }
 
 fn object(deployment: &Deployment) -> Object {
+    let images: Vec<Object> = deployment.images.iter().map(|image| plan::image(image)).collect();
     let keys = ["tag", "result", "environment", "commit", "finished"];
     let fields = keys.into_iter().zip(record(deployment));
     fields
@@ -110,5 +111,5 @@ fn object(deployment: &Deployment) -> Object {
         .with_known("previous", deployment.previous.as_ref().map(ToString::to_string))
         .with_known("rollback", deployment.rollback.as_ref().map(ToString::to_string))
         .with_known("left", deployment.left())
-        .with_list("images", &deployment.images)
+        .with_known("images", (!images.is_empty()).then_some(images))
 }

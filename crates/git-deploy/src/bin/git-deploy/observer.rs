@@ -36,9 +36,19 @@ impl<'a> Events<'a> {
 impl Observer for Events<'_> {
     fn step(&self, verb: &str, text: &str) {
         if self.json {
-            self.object(&json!({ "event": "step", "step": verb.to_lowercase(), "text": text }));
+            // A line without a verb of its own goes on with what was seen.
+            let step = if verb.is_empty() { "seen".to_owned() } else { verb.to_lowercase() };
+            self.object(&json!({ "event": "step", "step": step, "text": text }));
         } else {
             self.shell(|shell| shell.status(verb, text));
+        }
+    }
+
+    fn wrote(&self, program: &str, line: &str) {
+        if self.json {
+            self.step("log", &format!("{program} | {line}"));
+        } else {
+            self.shell(|shell| shell.status(program, format!("| {line}")));
         }
     }
 

@@ -76,6 +76,7 @@ fn exit_of(verdict: &Verdict) -> Exit {
 }
 
 fn verdict_object(verdict: &Verdict, exit: Exit) -> Value {
+    let images: Vec<Object> = verdict.images.iter().map(|image| plan::image(image)).collect();
     json!({
         "event": "verdict",
         "deployment": verdict.id.to_string(),
@@ -83,6 +84,7 @@ fn verdict_object(verdict: &Verdict, exit: Exit) -> Value {
         "environment": verdict.environment.as_str(),
         "branch": verdict.branch.as_ref().map(ToString::to_string),
         "commit": verdict.commit.to_string(),
+        "images": images,
         "rollback": verdict.rollback.as_ref().map(ToString::to_string),
         "blame": verdict.blame.map(Blame::as_str),
         "reason": verdict.reason,
