@@ -230,3 +230,24 @@ fn a_program_that_loads_is_no_file_of_what_is_checked_out() {
     let lab = lab!(&sandbox!(), "shop", "load = [\"true\"]");
     lab.build(&[]).code_is(128).stderr_contains("'load' must say where the image's name goes");
 }
+
+#[test]
+fn a_commit_whose_time_no_archive_can_have_is_built_with_the_nearest_that_it_can() {
+    let lab = lab!(&sandbox!(), "shop", "");
+    lab.commit(
+        "web/Containerfile",
+        &format!("{CONTAINERFILE}ARG SOURCE_DATE_EPOCH\nRUN echo of $SOURCE_DATE_EPOCH\n"),
+    );
+    lab.configure("[build]\nsteps = [\"echo step of $SOURCE_DATE_EPOCH\"]\n");
+    let commit = lab.repo.git(&["cat-file", "commit", "HEAD"]).stdout;
+    let (begin, message) = commit.split_once("\n\n").expect("a commit");
+    let (begin, _) = begin.rsplit_once('>').expect("a committer");
+    for (time, nearest) in [("-5", "0"), ("8589934592", "8589934591"), ("9999999999999", "8589934591")] {
+        let text = format!("{begin}> {time} +0000\n\n{message}");
+        let write = ["hash-object", "-t", "commit", "-w", "--literally", "--stdin"];
+        let id = lab.repo.command("git").args(write).stdin(text).output().success().line().to_owned();
+        let output = lab.build(&[&id]);
+        output.success().stderr_contains(&format!("step of {nearest}\n"));
+        output.stderr_contains(&format!("| of {nearest}\n"));
+    }
+}

@@ -306,7 +306,7 @@ impl Maker<'_> {
         }
         let env_file = build.env_file.as_ref().map(|file| within(tree, Path::new(file.as_str()))).transpose();
         let env_file = env_file.map_err(Error::EnvFile)?.map(|file| tree.join(file));
-        let epoch = self.repository.commit(plan.commit)?.committed_at().max(0).to_string();
+        let epoch = self.repository.commit(plan.commit)?.time_of_files().to_string();
         let variables = [
             ("SOURCE_DATE_EPOCH".to_owned(), epoch),
             ("GIT_DEPLOY_COMMIT".to_owned(), plan.commit.to_string()),
@@ -342,7 +342,7 @@ impl Maker<'_> {
             context: image.context.as_str().into(),
             commit: plan.commit.to_string(),
             source: plan.own.build.source.clone(),
-            committed_at: self.repository.commit(plan.commit)?.committed_at(),
+            committed_at: self.repository.commit(plan.commit)?.time_of_files(),
             labels: Vec::new(),
             arguments: arguments.to_vec(),
         };

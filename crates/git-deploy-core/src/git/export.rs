@@ -281,14 +281,14 @@ impl Archiver {
         }
     }
 
-    /// The time of a commit itself, whatever it is replaced by.
+    /// The time of a commit's files, whatever it is replaced by.
     fn time(&self, source: &Source, commit: CommitId) -> Result<i64, ExportError> {
         let mut command = self.git(Some(&source.objects));
         let id = commit.to_string();
         command.args(["cat-file", "commit", &id]);
         let data = self.run(command, &id, "cat-file")?;
         let commit = Commit::parse(&data).map_err(|error| GitError::Malformed { id: commit.0, error })?;
-        Ok(commit.committed_at())
+        Ok(commit.time_of_files())
     }
 
     /// The submodules of a commit.

@@ -82,6 +82,13 @@ impl Commit {
         time.and_then(|seconds| seconds.parse().ok()).unwrap_or_default()
     }
 
+    /// The same as files can have it: none is older than 1970, and in the archives that the layers of images are none is
+    /// younger than eleven octal digits can say, in the year 2242.
+    #[must_use]
+    pub fn time_of_files(&self) -> i64 {
+        self.committed_at().clamp(0, 0o77_777_777_777)
+    }
+
     /// Reads the bytes of a commit.
     ///
     /// # Errors

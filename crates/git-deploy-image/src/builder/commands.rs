@@ -55,7 +55,8 @@ pub(super) fn build(builder: Builder, build: &Build, files: &Files) -> Vec<OsStr
     }
     let epoch = (EPOCH.to_owned(), epoch);
     let is_given = build.arguments.iter().any(|(name, _)| name == EPOCH);
-    for (name, value) in build.arguments.iter().chain((!is_given).then_some(&epoch)) {
+    let given = build.arguments.iter().filter(|(name, _)| is_identifier(name));
+    for (name, value) in given.chain((!is_given).then_some(&epoch)) {
         command.extend(words(["--build-arg", &format!("{name}={value}")]));
     }
     if builder == Builder::Buildah {
@@ -66,6 +67,13 @@ pub(super) fn build(builder: Builder, build: &Build, files: &Files) -> Vec<OsStr
     );
     command.extend([files.id.as_os_str(), files.context.as_os_str()].map(OsStr::to_owned));
     command
+}
+
+/// Whether a Containerfile could declare it. What else an environment has, such as the functions that bash exports
+/// (`BASH_FUNC_name%%`), is no argument of anything.
+fn is_identifier(name: &str) -> bool {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.chars().all(is_of_name) && !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty()
 }
 
 /// Whether a line of a builder says only that an image does not declare some of the arguments. All images get the same
@@ -250,6 +258,15 @@ mod tests {
         let line = line(&build(Builder::Buildah, &old, &files()));
         assert!(line.contains("|--timestamp|0|") && line.contains("created=1970-01-01T00:00:00Z"), "{line}");
         assert!(line.contains("|SOURCE_DATE_EPOCH=7|") && !line.contains("EPOCH=0"), "{line}");
+    }
+
+    #[test]
+    fn only_names_that_a_containerfile_can_declare_are_arguments() {
+        let names = ["A_1", "_b", "1A", "", "BASH_FUNC_greet%%", "A=B", "-x", "é"];
+        let arguments = names.map(|name| (name.to_owned(), "x".to_owned())).to_vec();
+        let line = line(&build(Builder::Podman, &Build { arguments, ..shop() }, &files()));
+        let given: Vec<&str> = line.split('|').filter(|word| word.ends_with("=x")).collect();
+        assert_eq!(given, ["A_1=x", "_b=x"]);
     }
 
     #[test]

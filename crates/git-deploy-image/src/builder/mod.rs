@@ -94,7 +94,7 @@ pub struct Build {
     pub commit: String,
     /// Where the sources are, if that is known, for the label `org.opencontainers.image.source`.
     pub source: Option<String>,
-    /// The commit's time in seconds since 1970, which all times in the image are set to.
+    /// The commit's time in seconds since 1970, which all times in the image are set to: one that files can have.
     pub committed_at: i64,
     /// Further labels.
     pub labels: Vec<(String, String)>,
