@@ -209,3 +209,20 @@ fn a_push_to_a_registry_that_says_nothing_is_ended_as_a_whole() {
     between.all(Way::To(registry.address()));
     lab.build(&[]).success();
 }
+
+#[test]
+fn a_lookup_at_a_registry_that_says_nothing_ends_with_ctrl_c() {
+    let between = Between::start(&[Way::Silence]);
+    let lab = lab!(&sandbox!(), "shop", &at(&between.address)).deployable(&between.address);
+    for command in ["git-deploy-build", "git-deploy"] {
+        between.all(Way::Silence);
+        let mut running = lab.command(command).start();
+        eventually("it is asked", || between.connections() > 0);
+        let asked = Instant::now();
+        running.interrupt();
+        let output = running.wait();
+        output.code_is(130).stderr_contains("error: interrupted");
+        assert!(asked.elapsed() < Duration::from_secs(3), "{:?}\n{output}", asked.elapsed());
+        lab.still_waits();
+    }
+}

@@ -21,7 +21,7 @@ use git_deploy_core::git::notes::{NotesEdit, NotesError};
 use git_deploy_core::ids::CommitId;
 use git_deploy_core::ops::Observer;
 use git_deploy_image::builder::{Build, Builder, Built, NoBuilder, Tool, Watch};
-use git_deploy_image::registry::{Existing, Registries};
+use git_deploy_image::registry::{Existing, Problem, Registries, RegistryError};
 use git_deploy_image::run::{Line, Program};
 use git_deploy_image::steps::{self, StepLine, StepsPlan};
 use git_deploy_image::{Digest, ImageName, Insecure, Workspace};
@@ -175,7 +175,7 @@ impl Maker<'_> {
 
     fn find_or_make(&self, plan: &Plan) -> Result<Vec<Image>, Error> {
         let building = Building::read(self.repository)?;
-        let stores = Stores::of(plan);
+        let stores = Stores::of(plan, self.cancelled);
         let mut tool = None;
         let mut there = self.look(plan, &stores, &building, &mut tool)?;
         if there.iter().any(Option::is_none) {
@@ -194,7 +194,7 @@ impl Maker<'_> {
     /// With all that are not there.
     pub fn look_only(&self, plan: &Plan) -> Result<Vec<Image>, Error> {
         let building = Building::read(self.repository)?;
-        let there = self.look(plan, &Stores::of(plan), &building, &mut None)?;
+        let there = self.look(plan, &Stores::of(plan, self.cancelled), &building, &mut None)?;
         let is_missing =
             |(image, there): (&CommitImage, &Option<Image>)| there.is_none().then(|| image.name.to_string());
         let missing: Vec<String> = plan.images.iter().zip(&there).filter_map(is_missing).collect();
@@ -232,7 +232,7 @@ impl Maker<'_> {
         if plan.registry.address.is_none() {
             return Ok(Vec::new());
         }
-        let stores = Stores::of(plan);
+        let stores = Stores::of(plan, self.cancelled);
         let there: Result<Vec<_>, _> = plan.images.iter().map(|image| stores.in_registry(image)).collect();
         Ok(there?.into_iter().flatten().collect())
     }
@@ -444,19 +444,22 @@ struct Stores<'p> {
     plan: &'p Plan,
     registries: Registries,
     insecure: Insecure,
+    cancelled: &'p dyn Fn() -> bool,
 }
 
 impl<'p> Stores<'p> {
-    fn of(plan: &'p Plan) -> Self {
-        Self { plan, registries: Registries::new(variable), insecure: Insecure::read(variable) }
+    fn of(plan: &'p Plan, cancelled: &'p dyn Fn() -> bool) -> Self {
+        Self { plan, registries: Registries::new(variable), insecure: Insecure::read(variable), cancelled }
     }
 
     fn in_registry(&self, image: &CommitImage) -> Result<Option<Image>, Error> {
         let commit = self.plan.commit.to_string();
-        match self.registries.lookup(&image.name, &commit)? {
-            Existing::None => Ok(None),
-            Existing::Ours { digest } => Ok(Some(there(image, Some(digest)))),
-            Existing::Other { revision, .. } => Err(self.taken(image, revision)),
+        match self.registries.lookup_unless(self.cancelled, &image.name, &commit) {
+            Ok(Existing::None) => Ok(None),
+            Ok(Existing::Ours { digest }) => Ok(Some(there(image, Some(digest)))),
+            Ok(Existing::Other { revision, .. }) => Err(self.taken(image, revision)),
+            Err(RegistryError { problem: Problem::Stopped, .. }) => Err(Error::Cancelled),
+            Err(error) => Err(error.into()),
         }
     }
 

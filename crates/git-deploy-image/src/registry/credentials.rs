@@ -81,7 +81,7 @@ impl Credentials {
 }
 
 /// The files that may have credentials.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Store {
     files: Vec<PathBuf>,
 }

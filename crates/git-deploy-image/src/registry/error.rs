@@ -57,6 +57,9 @@ pub enum Problem {
     /// It took too long.
     #[error("no answer within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
+    /// Somebody wanted to stop.
+    #[error("it was stopped")]
+    Stopped,
     /// A certificate that is not trusted.
     #[error("its certificate is not accepted: {0}")]
     Certificate(CertificateFlaw),
@@ -110,6 +113,7 @@ impl Problem {
             Problem::NotResolved
             | Problem::Unreachable(_)
             | Problem::TimedOut(_)
+            | Problem::Stopped
             | Problem::TooManyRequests
             | Problem::Server(_) => Cause::Passing,
             Problem::NoRegistry

@@ -16,6 +16,7 @@ mod manifest;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -32,6 +33,9 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long a registry that is in trouble itself, or was asked too often, is left alone before it is asked again.
 const PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(1)];
+
+/// How often is looked whether somebody wants to stop.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What bears the name that an image of a commit is to get.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +57,7 @@ pub enum Existing {
 }
 
 /// Asks registries.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Registries {
     insecure: Insecure,
     credentials: credentials::Store,
@@ -103,16 +107,49 @@ impl Registries {
     /// [`RegistryError`] where the registry does not say. A name without a registry's address belongs to the builder's
     /// own store, and asking here is an error.
     pub fn lookup(&self, image: &ImageName, commit: &str) -> Result<Existing, RegistryError> {
-        let host = image.repository().host().unwrap_or_default().to_owned();
-        let mut found = self.find(&host, image, commit);
+        self.lookup_unless(&|| false, image, commit)
+    }
+
+    /// The same as long as nobody wants to stop: `cancelled` is asked again and again. What is asked of a registry then is
+    /// not waited for any longer, and changes nothing there.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Registries::lookup`], and with [`Problem::Stopped`].
+    pub fn lookup_unless(
+        &self,
+        cancelled: &dyn Fn() -> bool,
+        image: &ImageName,
+        commit: &str,
+    ) -> Result<Existing, RegistryError> {
+        let (sender, heard) = sync_channel(1);
+        let (this, name, of) = (self.clone(), image.clone(), commit.to_owned());
+        thread::spawn(move || sender.send(this.find_patiently(&name, &of)).is_ok());
+        let found = loop {
+            match heard.recv_timeout(PAUSE) {
+                Ok(found) => break found,
+                Err(RecvTimeoutError::Timeout) if cancelled() => break Err(Problem::Stopped),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    break Err(Problem::Unreachable("asking it ended in the middle".to_owned()));
+                }
+            }
+        };
+        let registry = || image.repository().host().unwrap_or_default().to_owned();
+        found.map_err(|problem| RegistryError { registry: registry(), image: image.to_string(), problem })
+    }
+
+    fn find_patiently(&self, image: &ImageName, commit: &str) -> Result<Existing, Problem> {
+        let host = image.repository().host().unwrap_or_default();
+        let mut found = self.find(host, image, commit);
         for pause in PAUSES {
             if !matches!(found, Err(Problem::Server(_) | Problem::TooManyRequests)) {
                 break;
             }
             thread::sleep(pause);
-            found = self.find(&host, image, commit);
+            found = self.find(host, image, commit);
         }
-        found.map_err(|problem| RegistryError { registry: host, image: image.to_string(), problem })
+        found
     }
 
     fn find(&self, host: &str, image: &ImageName, commit: &str) -> Result<Existing, Problem> {
