@@ -28,7 +28,7 @@ fn has_no_tag(registry: &Registry) {
 
 impl Lab {
     /// An environment that git alone is enough for, and a branch that is ready for it.
-    fn deployable(self, registry: &str) -> Self {
+    pub(crate) fn deployable(self, registry: &str) -> Self {
         let image = format!("{registry}/littleman-co/shop-web:any");
         self.commit("deploy/web.yaml", &WEB.replace("littleman-co/shop-web:any", &image));
         self.configure(
@@ -42,7 +42,7 @@ impl Lab {
     }
 
     #[track_caller]
-    fn still_waits(&self) {
+    pub(crate) fn still_waits(&self) {
         assert_eq!(self.repo.deploy("deploy-state", &["get", "login"]).line(), "deployable");
         let queue = self.repo.deploy("deploy-queue", &["list", "--porcelain"]).stdout;
         assert!(queue.contains("refs/heads/login"), "{queue}");

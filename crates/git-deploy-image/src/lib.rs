@@ -9,6 +9,7 @@
 
 pub mod builder;
 mod cause;
+mod disk;
 mod grammar;
 mod insecure;
 mod name;

@@ -35,6 +35,7 @@ use std::time::Duration;
 
 use self::strict::Shells;
 use crate::Workspace;
+use crate::disk::Disks;
 use crate::run::{Program, RunError, Stream, harmless};
 
 pub use self::env_file::EnvFileError;
@@ -107,6 +108,16 @@ pub enum StepError {
     /// The environment file cannot be used.
     #[error(transparent)]
     EnvFile(#[from] EnvFileError),
+    /// There is no room left for what a step, or the environment file, writes.
+    #[error("{what} failed: there is no space left on the disk of '{at}'")]
+    DiskFull {
+        /// Which one: `step './build/assets.sh'`.
+        what: String,
+        /// A folder on that disk.
+        at: String,
+        /// The last lines that were written.
+        tail: Vec<String>,
+    },
     /// What steps need beside the tree could not be made.
     #[error("cannot make a folder for the steps: {0}")]
     Scratch(io::Error),
@@ -118,6 +129,7 @@ impl StepError {
         match self {
             Self::Step { error, .. } => error.tail(),
             Self::EnvFile(error) => error.tail(),
+            Self::DiskFull { tail, .. } => tail,
             Self::Scratch(_) => &[],
         }
     }
@@ -145,9 +157,37 @@ pub fn run(
     tell: &mut dyn FnMut(StepLine<'_>),
 ) -> Result<BTreeMap<OsString, OsString>, StepError> {
     let scratch = Workspace::new().map_err(StepError::Scratch)?;
+    let disks = Disks::of([scratch.path(), plan.directory]);
+    let watched = || {
+        disks.look();
+        cancelled()
+    };
+    run_in(&scratch, plan, &watched, tell).map_err(|error| match disks.full() {
+        Some(at) => for_want_of_space(error, at),
+        None => error,
+    })
+}
+
+/// What failed while a disk was full has failed by that, whatever it says itself.
+fn for_want_of_space(error: StepError, at: &Path) -> StepError {
+    let what = match &error {
+        StepError::Step { step, error: RunError::Failed { .. } } => format!("step '{step}'"),
+        StepError::EnvFile(EnvFileError::Wrong { file, .. }) => format!("environment file '{file}'"),
+        _ => return error,
+    };
+    let at = harmless(at.as_os_str().as_encoded_bytes());
+    StepError::DiskFull { what, at, tail: error.tail().to_vec() }
+}
+
+fn run_in(
+    scratch: &Workspace,
+    plan: &StepsPlan<'_>,
+    cancelled: &dyn Fn() -> bool,
+    tell: &mut dyn FnMut(StepLine<'_>),
+) -> Result<BTreeMap<OsString, OsString>, StepError> {
     let directory = plan.directory.canonicalize().map_err(StepError::Scratch)?;
     let shells = Shells::find(&directory, scratch.path()).map_err(StepError::Scratch)?;
-    let context = Context { plan, directory: &directory, scratch: &scratch, shells: &shells };
+    let context = Context { plan, directory: &directory, scratch, shells: &shells };
     for (index, step) in plan.steps.iter().enumerate() {
         let base = context.variables(index)?;
         let set = context.source(&base, cancelled, tell)?;

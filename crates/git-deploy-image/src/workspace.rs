@@ -142,7 +142,8 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn parent() -> PathBuf {
+/// Where they are.
+pub(crate) fn parent() -> PathBuf {
     let chosen = std::env::var_os("TMPDIR").filter(|path| !path.is_empty()).map(PathBuf::from);
     let large = || Some(PathBuf::from("/var/tmp")).filter(|path| path.is_dir());
     chosen.or_else(large).unwrap_or_else(std::env::temp_dir)

@@ -24,10 +24,11 @@ pub(super) struct Files<'a> {
     pub(super) mark: &'a str,
 }
 
-/// Asks whether the builder works at all: a client alone does not.
+/// Asks whether the builder works at all: a client alone does not. Those that keep images themselves print where.
 pub(super) fn probe(builder: Builder) -> Vec<OsString> {
     match builder {
-        Builder::Buildah | Builder::Podman => words(["info"]),
+        Builder::Buildah => words(["info", "--format", "{{.store.GraphRoot}}\n{{.store.RunRoot}}"]),
+        Builder::Podman => words(["info", "--format", "{{.Store.GraphRoot}}\n{{.Store.RunRoot}}"]),
         Builder::Docker => words(["version", "--format", "{{.Server.Version}}"]),
     }
 }

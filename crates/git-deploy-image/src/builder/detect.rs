@@ -28,9 +28,10 @@ impl Tool {
         for builder in candidates {
             let Some(program) = on_path(builder.program(), search_path) else { continue };
             let environment = environment.to_vec();
-            let tool = Tool { builder, program, environment, time_limit: None, tells_all: false };
+            let store = Vec::new();
+            let tool = Tool { builder, program, environment, time_limit: None, tells_all: false, store };
             match tool::answers(&tool, PATIENCE) {
-                Ok(()) => return Ok(tool),
+                Ok(said) => return Ok(Tool { store: folders(&tool, said), ..tool }),
                 Err(why) => broken.push(format!("'{builder}' {why}")),
             }
         }
@@ -40,6 +41,12 @@ impl Tool {
             (None, true) => Err(NoBuilder::None),
         }
     }
+}
+
+/// Where it keeps images: what it printed, but for Docker's, whose daemon may be anywhere.
+fn folders(tool: &Tool, said: Vec<String>) -> Vec<PathBuf> {
+    let is_one = |path: &PathBuf| tool.builder != Builder::Docker && path.is_absolute();
+    said.into_iter().map(PathBuf::from).filter(is_one).collect()
 }
 
 fn on_path(program: &str, search_path: &OsStr) -> Option<PathBuf> {

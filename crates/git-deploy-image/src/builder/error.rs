@@ -189,8 +189,17 @@ pub enum Failure {
     TimedOut(Duration),
     /// Somebody asked to stop.
     Cancelled,
-    /// There is no room left for what it writes.
-    DiskFull,
+    /// There is no room left for what it writes; where, if that is known.
+    DiskFull(Option<FullDisk>),
+}
+
+/// A disk without room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FullDisk {
+    /// A folder on it.
+    pub at: String,
+    /// Whether the builder keeps its images there; else they are temporary files.
+    pub is_store: bool,
 }
 
 impl fmt::Display for Failure {
@@ -203,7 +212,8 @@ impl fmt::Display for Failure {
                 write!(f, "did not end within {} s and was ended", limit.as_secs_f32())
             }
             Failure::Cancelled => f.write_str("was stopped"),
-            Failure::DiskFull => f.write_str("has no space left on the disk"),
+            Failure::DiskFull(None) => f.write_str("has no space left on the disk"),
+            Failure::DiskFull(Some(full)) => write!(f, "has no space left on the disk of '{}'", full.at),
         }
     }
 }
@@ -269,7 +279,12 @@ impl BuildError {
             );
         }
         let BuildError::Failed { action, builder, why, last_lines, .. } = self else { return None };
-        if *why == Failure::DiskFull {
+        if let Failure::DiskFull(full) = why {
+            if full.as_ref().is_some_and(|full| !full.is_store) {
+                return Some(
+                    "temporary files go to another disk with 'TMPDIR=<folder>' in the environment".to_owned(),
+                );
+            }
             let prune = if *builder == Builder::Buildah { "rmi --prune" } else { "image prune" };
             return Some(format!("images that nobody names any more go away with '{builder} {prune}'"));
         }
@@ -314,7 +329,7 @@ impl BuildError {
                 Cause::Setup
             }
             BuildError::Failed { action, why, last_lines, .. } => match why {
-                Failure::Start(_) | Failure::DiskFull => Cause::Setup,
+                Failure::Start(_) | Failure::DiskFull(_) => Cause::Setup,
                 Failure::TimedOut(_) if *action == Action::Build && !is_pulling(last_lines) => Cause::Commit,
                 Failure::TimedOut(_) | Failure::Cancelled | Failure::Signal(_) => Cause::Passing,
                 Failure::Status(status) => of_status(*action, *status, last_lines),

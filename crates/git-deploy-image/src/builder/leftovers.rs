@@ -8,7 +8,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::tool::program;
@@ -53,21 +53,12 @@ fn remove_containers(tool: &Tool, is_wanted: &dyn Fn(&str) -> bool) {
     if tool.builder != Builder::Buildah {
         return;
     }
-    let Some(store) = store(tool) else { return };
-    let of_ours = marked(&store).into_iter().filter(|(_, of)| is_wanted(of));
+    let Some(store) = tool.store.first() else { return };
+    let of_ours = marked(store).into_iter().filter(|(_, of)| is_wanted(of));
     for (id, _) in of_ours {
         let remove = ["rm", &id].map(OsString::from);
         let _ = program(tool, &remove, Some(PATIENCE)).run(&|| false, &mut |_| {});
     }
-}
-
-/// Where buildah keeps its containers.
-fn store(tool: &Tool) -> Option<PathBuf> {
-    let ask = ["info", "--format", "{{.store.GraphRoot}}"].map(OsString::from);
-    let mut said = None;
-    let ended = program(tool, &ask, Some(PATIENCE))
-        .run(&|| false, &mut |line| said = said.take().or(Some(line.text)));
-    ended.ok().and(said).map(PathBuf::from)
 }
 
 /// The containers of builds of ours, with their marks: `<store>/<driver>-containers/<id>/userdata/buildah.json`.

@@ -26,7 +26,7 @@ use crate::run::Line;
 use crate::{Digest, ImageName, Insecure};
 use tool::Call;
 
-pub use error::{Action, BuildError, Failure, NoBuilder};
+pub use error::{Action, BuildError, Failure, FullDisk, NoBuilder};
 
 /// A program that builds images. Displays as its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +133,8 @@ pub struct Tool {
     environment: Vec<(OsString, OsString)>,
     time_limit: Option<Duration>,
     tells_all: bool,
+    /// The folders where it keeps images and containers, that of the images first; none where nobody knows.
+    store: Vec<PathBuf>,
 }
 
 impl Tool {

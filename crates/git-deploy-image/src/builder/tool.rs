@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::{is_disk_full, is_of_step};
-use super::{Action, BuildError, Failure, Tool, Watch};
+use super::{Action, BuildError, Failure, FullDisk, Tool, Watch};
 use crate::ImageName;
 use crate::Workspace;
+use crate::disk::Disks;
 use crate::run::{Line, Program, RunError, Stream};
 
 /// How many of the last lines an error has.
@@ -49,7 +50,15 @@ impl Call<'_> {
 
     fn run_with(&self, program: &Program, watch: &mut Watch) -> Result<Vec<String>, BuildError> {
         let mut printed = VecDeque::new();
-        let ended = program.run(watch.cancelled, &mut |line: Line| {
+        let temporary = crate::workspace::parent();
+        let stores = self.tool.store.iter().map(PathBuf::as_path);
+        let disks = Disks::of(stores.chain([temporary.as_path()]));
+        let is_cancelled = watch.cancelled;
+        let cancelled = || {
+            disks.look();
+            is_cancelled()
+        };
+        let ended = program.run(&cancelled, &mut |line: Line| {
             if line.stream == Stream::Out {
                 // A step can write without end.
                 if printed.len() == KEPT {
@@ -61,7 +70,13 @@ impl Call<'_> {
         });
         match ended {
             Ok(_) => Ok(printed.into()),
-            Err(error) => Err(self.failed(&error)),
+            Err(error) => {
+                let full = disks.full().map(|at| {
+                    let is_store = at != temporary;
+                    FullDisk { at: at.display().to_string(), is_store }
+                });
+                Err(self.failed(&error, full))
+            }
         }
     }
 
@@ -94,20 +109,27 @@ impl Call<'_> {
         BuildError::Silent { action, image, builder: self.tool.builder, what }
     }
 
-    fn failed(&self, error: &RunError) -> BuildError {
+    fn failed(&self, error: &RunError, full: Option<FullDisk>) -> BuildError {
         let mut last_lines: Vec<_> =
             error.tail().iter().filter(|line| !line.trim().is_empty()).cloned().collect();
         last_lines.drain(..last_lines.len().saturating_sub(SHOWN));
         let (action, image) = (self.action, self.image.to_string());
-        BuildError::Failed { action, image, builder: self.tool.builder, why: failure(error), last_lines }
+        let why = failure(error, full);
+        BuildError::Failed { action, image, builder: self.tool.builder, why, last_lines }
     }
 }
 
-/// Whether a builder works; if not, what is wrong.
-pub(super) fn answers(tool: &Tool, patience: Duration) -> Result<(), String> {
+/// Whether a builder works: then what it printed; if not, what is wrong.
+pub(super) fn answers(tool: &Tool, patience: Duration) -> Result<Vec<String>, String> {
     let probe = program(tool, &super::commands::probe(tool.builder), Some(patience));
-    let Err(error) = probe.run(&|| false, &mut |_| {}) else { return Ok(()) };
-    let (why, said) = (failure(&error), error.tail().iter().rev().find(|line| !line.trim().is_empty()));
+    let mut printed = Vec::new();
+    let ended = probe.run(&|| false, &mut |line| {
+        if line.stream == Stream::Out {
+            printed.push(line.text);
+        }
+    });
+    let Err(error) = ended else { return Ok(printed) };
+    let (why, said) = (failure(&error, None), error.tail().iter().rev().find(|line| !line.trim().is_empty()));
     Err(said.map_or_else(|| why.to_string(), |said| format!("{why}: {said}")))
 }
 
@@ -125,9 +147,11 @@ pub(super) fn program(tool: &Tool, arguments: &[OsString], time_limit: Option<Du
     }
 }
 
-fn failure(error: &RunError) -> Failure {
+/// What a file system says counts more than what a program makes of it, also where a step failed: that cannot be made up.
+fn failure(error: &RunError, full: Option<FullDisk>) -> Failure {
     match error {
-        RunError::Failed { tail, .. } if is_disk_full(tail) && !is_of_step(tail) => Failure::DiskFull,
+        RunError::Failed { .. } if full.is_some() => Failure::DiskFull(full),
+        RunError::Failed { tail, .. } if is_disk_full(tail) && !is_of_step(tail) => Failure::DiskFull(None),
         RunError::Failed { status, .. } => match (status.code(), status.signal()) {
             (Some(code), _) => Failure::Status(code),
             (None, signal) => Failure::Signal(signal.unwrap_or_default()),

@@ -122,6 +122,9 @@ impl Error {
                 Some(format!("build what is missing: git deploy-build {}", commit.brief()))
             }
             Self::Build(error) => error.hint(),
+            Self::Steps(StepError::DiskFull { .. }) => Some(
+                "temporary files go to another disk with 'TMPDIR=<folder>' in the environment".to_owned(),
+            ),
             Self::NoBuilder(error) => error.hint().map(str::to_owned),
             Self::Registry(error) => error.hint(),
             Self::Config(ConfigError::Value { key, .. }) => {
@@ -196,7 +199,7 @@ fn cause_of_step(error: &StepError) -> Cause {
     let run = match error {
         StepError::Step { error, .. } | StepError::EnvFile(EnvFileError::Run { error, .. }) => error,
         StepError::EnvFile(EnvFileError::Wrong { .. }) => return Cause::Commit,
-        StepError::Scratch(_) => return Cause::Setup,
+        StepError::Scratch(_) | StepError::DiskFull { .. } => return Cause::Setup,
     };
     match run {
         RunError::Failed { status, .. } if status.code().is_none() => Cause::Passing,
