@@ -226,3 +226,48 @@ fn a_lookup_at_a_registry_that_says_nothing_ends_with_ctrl_c() {
         lab.still_waits();
     }
 }
+
+#[test]
+fn what_registries_conf_says_of_a_registry_holds_for_a_lookup_and_for_a_push() {
+    let registry = registry!(Registry::plain());
+    let sandbox = sandbox!();
+    let (between, lab) = by_name!(&sandbox, &[Way::To(registry.address())]);
+    let machine = between.address.split(':').next().expect("a host").to_owned();
+    let of = |location: &str, more: &str| format!("[[registry]]\nlocation = \"{location}\"\n{more}\n");
+    let (whole, port) = (of(&machine, "insecure = true"), between.address);
+    // The longest that fits counts, wherever it stands.
+    for of_port in [of(&port, "insecure = false"), of(&format!("{port}/littleman-co/"), "")] {
+        for lines in [format!("{whole}{of_port}"), format!("{of_port}{whole}")] {
+            let lab = Lab { store: lab.store.clone().registries(&lines), repo: lab.repo.clone() };
+            lab.build(&[]).code_is(128).stderr_contains("it does not speak TLS").lacks("Building");
+        }
+    }
+    // Where images come from instead, or are to be found too, says nothing about where they are pushed to.
+    let elsewhere = "[[registry.mirror]]\nlocation = \"127.0.0.1:1/mirror\"";
+    let lines = format!(
+        "{whole}[[registry]]\nprefix = \"{port}/littleman-co\"\nlocation = \"127.0.0.1:1\"\ninsecure = true\n{elsewhere}\n"
+    );
+    // A user's own file comes in place of the machine's, and what stands beside it comes on top.
+    let settings = sandbox.home().join(".config/containers/registries.conf.d");
+    std::fs::create_dir_all(&settings).expect("a folder");
+    std::fs::write(settings.join("10-shop.conf"), &lines).expect("a file");
+    std::fs::write(settings.join("20-shop.txt"), of(&port, "insecure = false")).expect("a file");
+    let lab = Lab { store: lab.store.clone().registries(&of(&port, "insecure = false")), repo: lab.repo };
+    let line = lab.build(&["--porcelain"]).success().line().to_owned();
+    assert!(line.starts_with("built "), "{line}");
+    lab.build(&["--porcelain"]).success().stdout_is(&format!("{}\n", line.replacen("built", "there", 1)));
+}
+
+#[test]
+fn an_image_of_a_registry_on_this_machine_can_be_built_on() {
+    let registry = registry!(Registry::plain());
+    let lab = lab!(&sandbox!(), "shop", &at(&registry.address()));
+    let base = format!("{}/base/sh:1", registry.address());
+    let context = lab.repo.path().join("web").display().to_string();
+    lab.buildah(&["bud", "--isolation", "chroot", "--tag", &base, &context]);
+    lab.buildah(&["push", "--tls-verify=false", &base]);
+    lab.buildah(&["rmi", &base]);
+    let lines = "COPY index.html /index.html\nFROM first AS last\nCOPY --from=first /index.html /again\n";
+    lab.commit("web/Containerfile", &format!("FROM {base} AS first\n{lines}"));
+    lab.build(&["--porcelain"]).success().stdout_contains("built ");
+}

@@ -152,6 +152,31 @@ fn a_token_is_got_where_the_registry_says() {
 }
 
 #[test]
+fn who_gives_out_tokens_is_checked_also_where_the_registry_is_not() {
+    let tokens = registry!(Registry::with_tls());
+    let port = tokens.address().rsplit(':').next().unwrap().to_owned();
+    let realm = move |host: &str| {
+        let challenge = format!(r#"Bearer realm="https://{host}:{port}/token",service="images""#);
+        Peer::start(move |_| (format!("401 Unauthorized\r\nWWW-Authenticate: {challenge}"), String::new()))
+    };
+    let ask = |peer: &Peer, known: bool| {
+        let registries = Registries::new(|_| None).insecure(Insecure::only([peer.address.clone()]));
+        let registries = if known { registries.authority(tokens.authority()) } else { registries };
+        registries.lookup(&image(&peer.address), COMMIT).unwrap_err()
+    };
+    let other = realm("localhost");
+    let error = ask(&other, false);
+    assert!(matches!(error.problem, Problem::CertificateOfTokens { .. }), "{error:?}");
+    assert!(error.to_string().contains("it sends who wants a token to 'localhost:"), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("certs.d/localhost:")), "{:?}", error.hint());
+    assert_eq!(error.cause(), Cause::Setup);
+    // It gives out none, but it is spoken to.
+    assert!(matches!(ask(&other, true).problem, Problem::Status { status: 404, .. }));
+    // Another port of the same host is the same host.
+    assert!(matches!(ask(&realm("127.0.0.1"), false).problem, Problem::Status { status: 404, .. }));
+}
+
+#[test]
 fn trouble_of_a_registry_is_told_from_what_has_to_be_mended() {
     for (status, body, cause, said) in [
         ("429 Too Many Requests", "", Cause::Passing, "it was asked too often"),

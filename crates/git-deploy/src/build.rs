@@ -283,7 +283,7 @@ impl Maker<'_> {
                 continue;
             }
             self.go_on()?;
-            let built = self.build(plan, tool, &tree, &arguments, image)?;
+            let built = self.build(stores, tool, &tree, &arguments, image)?;
             *there = Some(match &plan.registry.address {
                 Some(_) => self.push(stores, tool, &built, image)?,
                 None => Image { name: image.name.clone(), digest: None, made: Made::Now },
@@ -330,12 +330,13 @@ impl Maker<'_> {
 
     fn build(
         &self,
-        plan: &Plan,
+        stores: &Stores<'_>,
         tool: &Tool,
         tree: &Path,
         arguments: &[(String, String)],
         image: &CommitImage,
     ) -> Result<Built, Error> {
+        let plan = stores.plan;
         self.observer.step("Building", &image.name.to_string());
         let build = Build {
             tree: tree.to_owned(),
@@ -345,6 +346,7 @@ impl Maker<'_> {
             committed_at: self.repository.commit(plan.commit)?.time_of_files(),
             labels: Vec::new(),
             arguments: arguments.to_vec(),
+            insecure: stores.insecure.clone(),
         };
         Ok(self.watched(&image.name, |watch| tool.build(&build, &image.name, watch))?)
     }

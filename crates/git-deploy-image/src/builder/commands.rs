@@ -22,6 +22,8 @@ pub(super) struct Files<'a> {
     pub(super) id: &'a Path,
     /// A build argument that nothing reads, by which what is left of a build is known.
     pub(super) mark: &'a str,
+    /// Whether all images that it builds on are in registries that are insecure.
+    pub(super) has_insecure_bases: bool,
 }
 
 /// Asks whether the builder works at all: a client alone does not. Those that keep images themselves print where.
@@ -62,6 +64,10 @@ pub(super) fn build(builder: Builder, build: &Build, files: &Files) -> Vec<OsStr
     }
     if builder == Builder::Buildah {
         command.extend(words(["--build-arg", files.mark]));
+    }
+    // Docker's daemon knows itself which they are.
+    if builder != Builder::Docker && files.has_insecure_bases {
+        command.push("--tls-verify=false".into());
     }
     command.extend(
         ["--file".as_ref(), files.containerfile.as_os_str(), "--iidfile".as_ref()].map(OsStr::to_owned),
@@ -217,6 +223,7 @@ mod tests {
             committed_at: 1_700_000_000,
             labels: vec![("team".to_owned(), "shop".to_owned())],
             arguments: vec![("NGINX".to_owned(), "1.27 = new".to_owned())],
+            insecure: crate::Insecure::none(),
         }
     }
 
@@ -226,6 +233,7 @@ mod tests {
             containerfile: Path::new("/export/images/web/Containerfile"),
             id: Path::new("/tmp/id"),
             mark: "MARK=1",
+            has_insecure_bases: false,
         }
     }
 
@@ -268,6 +276,14 @@ mod tests {
         let line = line(&build(Builder::Podman, &Build { arguments, ..shop() }, &files()));
         let given: Vec<&str> = line.split('|').filter(|word| word.ends_with("=x")).collect();
         assert_eq!(given, ["A_1=x", "_b=x"]);
+    }
+
+    #[test]
+    fn only_images_of_insecure_registries_are_built_on_without_checking_them() {
+        let of = |builder| line(&build(builder, &shop(), &Files { has_insecure_bases: true, ..files() }));
+        assert!(of(Builder::Buildah).contains("|--tls-verify=false|"));
+        assert!(of(Builder::Podman).contains("|--tls-verify=false|"));
+        assert!(!of(Builder::Docker).contains("tls-verify"));
     }
 
     #[test]

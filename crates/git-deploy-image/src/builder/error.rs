@@ -289,7 +289,9 @@ impl BuildError {
             return Some(format!("images that nobody names any more go away with '{builder} {prune}'"));
         }
         let said = last_lines.join("\n").to_lowercase();
-        let hint = if *action != Action::Push {
+        let is_of_registry =
+            *action == Action::Push || *action == Action::Build && self.cause() == Cause::Setup;
+        let hint = if !is_of_registry {
             return None;
         } else if said.contains("x509: certificate has expired") {
             "renew the registry's certificate; if it is new there, look at this machine's clock".to_owned()
@@ -307,7 +309,8 @@ impl BuildError {
             .iter()
             .any(|word| said.contains(word))
         {
-            format!("log in with '{builder} login', as somebody who may push there")
+            let what = if *action == Action::Push { "push" } else { "pull" };
+            format!("log in with '{builder} login', as somebody who may {what} there")
         } else {
             return None;
         };

@@ -7,6 +7,7 @@
 //! pushing writes the tag last. So nothing half-made ever bears an image's name, whenever the power fails; an image
 //! without a name that is left behind is in nobody's way, and the next build of the same commit names it.
 
+mod bases;
 mod commands;
 mod context;
 mod detect;
@@ -100,6 +101,8 @@ pub struct Build {
     pub labels: Vec<(String, String)>,
     /// Build arguments. Those that the Containerfile does not declare have no effect.
     pub arguments: Vec<(String, String)>,
+    /// The registries that it may be built on images of without checking them.
+    pub insecure: Insecure,
 }
 
 impl Build {
@@ -185,8 +188,13 @@ impl Tool {
         let containerfile = call.copy_into(&workspace, &written)?;
         let paths = context::paths(build, &written, &containerfile);
         let (id, mark) = (workspace.path().join("id"), leftovers::argument(&workspace));
-        let files =
-            commands::Files { context: &context, containerfile: &containerfile, id: &id, mark: &mark };
+        let files = commands::Files {
+            context: &context,
+            containerfile: &containerfile,
+            id: &id,
+            mark: &mark,
+            has_insecure_bases: bases::are_insecure(&steps, &build.insecure),
+        };
         let mut tell = |line: Line| {
             if self.is_telling(&line.text) {
                 (watch.tell)(Line { text: paths.named(&line.text), ..line });

@@ -30,6 +30,7 @@ impl RegistryError {
         let registry = &self.registry;
         match &self.problem {
             Problem::Certificate(flaw) => Some(flaw.hint(registry)),
+            Problem::CertificateOfTokens { host, flaw } => Some(flaw.hint(&host.escape_debug().to_string())),
             Problem::NotTls(_) => Some(format!(
                 "if '{registry}' is to be spoken to over plain HTTP, say so in '/etc/containers/registries.conf': \
                  [[registry]] location = '{registry}', insecure = true"
@@ -63,6 +64,14 @@ pub enum Problem {
     /// A certificate that is not trusted.
     #[error("its certificate is not accepted: {0}")]
     Certificate(CertificateFlaw),
+    /// The same of whoever gives out tokens for it.
+    #[error("it sends who wants a token to '{}', whose certificate is not accepted: {flaw}", .host.escape_debug())]
+    CertificateOfTokens {
+        /// Host and port.
+        host: String,
+        /// Why.
+        flaw: CertificateFlaw,
+    },
     /// It does not speak TLS, and nobody has said that it need not.
     #[error("it does not speak TLS: {0}")]
     NotTls(String),
@@ -118,6 +127,7 @@ impl Problem {
             | Problem::Server(_) => Cause::Passing,
             Problem::NoRegistry
             | Problem::Certificate(_)
+            | Problem::CertificateOfTokens { .. }
             | Problem::NotTls(_)
             | Problem::Denied { .. }
             | Problem::Status { .. }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use ureq::http::Uri;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Error, Proxy};
 
 use super::Problem;
 use super::challenge::Bearer;
 use super::credentials::Credentials;
+use crate::Insecure;
 use crate::insecure::is_loopback;
 
 /// Registries refuse manifests of more than 4 MiB, and configurations are no larger.
@@ -25,7 +27,10 @@ pub(super) struct Http {
     agent: Agent,
     /// With scheme and host.
     base: String,
+    host: String,
     time_limit: Duration,
+    insecure: Insecure,
+    authorities: Vec<PathBuf>,
 }
 
 /// What a registry answered.
@@ -44,31 +49,36 @@ impl Http {
     /// For a registry that is insecure the certificate is not checked, and HTTP is spoken where it speaks no TLS.
     pub(super) fn new(
         host: &str,
-        insecure: bool,
+        path: &str,
+        insecure: &Insecure,
         authorities: &[PathBuf],
         time_limit: Duration,
     ) -> Result<Http, Problem> {
+        let is_insecure = insecure.contains(host, path);
         let host = if host == "docker.io" { "registry-1.docker.io" } else { host };
-        let roots = if insecure { Vec::new() } else { roots(host, authorities)? };
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .root_certs(RootCerts::Specific(Arc::new(roots)))
-            .disable_verification(insecure)
-            .build();
-        let agent = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(time_limit))
-            .user_agent(concat!("git-deploy/", env!("CARGO_PKG_VERSION")))
-            .proxy(if is_loopback(host) { None } else { Proxy::try_from_env() })
-            .tls_config(tls)
-            .build()
-            .new_agent();
-        let mut http = Http { agent, base: format!("https://{host}"), time_limit };
-        if insecure && !http.speaks_tls()? {
+        let agent = agent(host, is_insecure, authorities, time_limit)?;
+        let base = format!("https://{host}");
+        let (insecure, authorities) = (insecure.clone(), authorities.to_vec());
+        let mut http = Http { agent, host: host.to_owned(), base, time_limit, insecure, authorities };
+        if is_insecure && !http.speaks_tls()? {
             http.base = format!("http://{host}");
         }
         Ok(http)
+    }
+
+    /// Who asks there for a token. That nobody checks who the registry is says nothing about another host that it names: the
+    /// password goes there.
+    fn agent_for(&self, realm: &str) -> Result<(Agent, Option<String>), Problem> {
+        let uri: Option<Uri> = realm.parse().ok();
+        let Some(host) = uri.as_ref().and_then(Uri::authority).map(|authority| authority.to_string()) else {
+            return Ok((self.agent.clone(), None));
+        };
+        let host = host.rsplit('@').next().unwrap_or(&host).to_owned();
+        if without_port(&host).eq_ignore_ascii_case(without_port(&self.host)) {
+            return Ok((self.agent.clone(), None));
+        }
+        let is_insecure = self.insecure.contains(&host, "");
+        Ok((agent(&host, is_insecure, &self.authorities, self.time_limit)?, Some(host)))
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -117,10 +127,15 @@ impl Http {
             return Err(Problem::Garbage(format!("it sends who wants a token to '{realm}'")));
         }
         let scope = bearer.scope.clone().unwrap_or_else(|| format!("repository:{path}:pull"));
+        let (agent, other) = self.agent_for(&bearer.realm)?;
         let answer = match credentials.and_then(Credentials::identity_token) {
-            Some(token) => self.exchange(bearer, &scope, token)?,
-            None => self.ask_for_token(bearer, &scope, credentials)?,
+            Some(token) => self.exchange(&agent, bearer, &scope, token),
+            None => self.ask_for_token(&agent, bearer, &scope, credentials),
         };
+        let answer = answer.map_err(|problem| match (problem, other) {
+            (Problem::Certificate(flaw), Some(host)) => Problem::CertificateOfTokens { host, flaw },
+            (problem, _) => problem,
+        })?;
         if answer.status != 200 {
             return Err(answer.problem());
         }
@@ -135,11 +150,12 @@ impl Http {
 
     fn ask_for_token(
         &self,
+        agent: &Agent,
         bearer: &Bearer,
         scope: &str,
         credentials: Option<&Credentials>,
     ) -> Result<Answer, Problem> {
-        let mut request = self.agent.get(&bearer.realm).query("scope", scope);
+        let mut request = agent.get(&bearer.realm).query("scope", scope);
         if let Some(service) = &bearer.service {
             request = request.query("service", service);
         }
@@ -152,7 +168,7 @@ impl Http {
     }
 
     /// The way of [OAuth 2](https://distribution.github.io/distribution/spec/auth/oauth/), with a token for tokens.
-    fn exchange(&self, bearer: &Bearer, scope: &str, token: &str) -> Result<Answer, Problem> {
+    fn exchange(&self, agent: &Agent, bearer: &Bearer, scope: &str, token: &str) -> Result<Answer, Problem> {
         let form = [
             ("grant_type", "refresh_token"),
             ("service", bearer.service.as_deref().unwrap_or_default()),
@@ -160,8 +176,7 @@ impl Http {
             ("scope", scope),
             ("refresh_token", token),
         ];
-        let mut response =
-            self.agent.post(&bearer.realm).send_form(form).map_err(|error| self.problem(&error))?;
+        let mut response = agent.post(&bearer.realm).send_form(form).map_err(|error| self.problem(&error))?;
         self.token_answer(&mut response, true)
     }
 
@@ -221,6 +236,36 @@ impl Answer {
         let text = String::from_utf8_lossy(&self.body);
         let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
         line.chars().filter(|c| !c.is_control()).take(SHOWN).collect()
+    }
+}
+
+fn agent(
+    host: &str,
+    is_insecure: bool,
+    authorities: &[PathBuf],
+    time_limit: Duration,
+) -> Result<Agent, Problem> {
+    let roots = if is_insecure { Vec::new() } else { roots(host, authorities)? };
+    let tls = TlsConfig::builder()
+        .provider(TlsProvider::Rustls)
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .root_certs(RootCerts::Specific(Arc::new(roots)))
+        .disable_verification(is_insecure)
+        .build();
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(time_limit))
+        .user_agent(concat!("git-deploy/", env!("CARGO_PKG_VERSION")))
+        .proxy(if is_loopback(host) { None } else { Proxy::try_from_env() })
+        .tls_config(tls);
+    Ok(config.build().new_agent())
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        // The colons of an address in brackets are its own.
+        Some((name, port)) if !port.contains(']') => name,
+        _ => host,
     }
 }
 

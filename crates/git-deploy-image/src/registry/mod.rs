@@ -157,8 +157,7 @@ impl Registries {
             return Err(Problem::NoRegistry);
         }
         let path = image.repository().path_at_host();
-        let insecure = self.insecure.contains(host, &path);
-        let http = Http::new(host, insecure, &self.authorities, self.time_limit)?;
+        let http = Http::new(host, &path, &self.insecure, &self.authorities, self.time_limit)?;
         let mut session =
             Session { http, host, path: &path, credentials: &self.credentials, authorization: None };
         let Some(found) = session.manifest(image.tag())? else { return Ok(Existing::None) };

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use git_deploy_image::Insecure;
 use git_deploy_image::builder::{Build, Builder, Tool};
 use git_deploy_testkit::registry::busybox;
 use tempfile::TempDir;
@@ -56,6 +57,7 @@ impl Store {
             committed_at: 1_700_000_000,
             labels: Vec::new(),
             arguments: Vec::new(),
+            insecure: Insecure::loopback(),
         }
     }
 }
