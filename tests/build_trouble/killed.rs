@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use git_deploy_testkit::cluster::eventually;
-use git_deploy_testkit::{Running, Victim, sandbox, skip};
+use git_deploy_testkit::{Output, Running, Victim, sandbox, skip};
 
 use crate::lab;
 use crate::lab::{CONTAINERFILE, Lab, files, is_running};
@@ -82,4 +82,82 @@ fn a_build_that_is_interrupted_clears_away_itself() {
         lab.is_tidy();
         lab.has_no_image();
     }
+}
+
+/// Another machine, or container, that has the same store, and nothing else of this one: what it says of its build.
+fn build_elsewhere(lab: &Lab, boot_id: Option<&str>) -> Output {
+    let elsewhere = lab.store.path().join("elsewhere");
+    fs::create_dir_all(&elsewhere).expect("a folder");
+    let file = lab.store.path().join("boot_id");
+    let mut command = lab.command("unshare").args(["--mount", "sh", "-c"]);
+    command = match boot_id {
+        Some(id) => {
+            fs::write(&file, format!("{id}\n")).expect("a file");
+            command.arg("mount --bind \"$0\" /proc/sys/kernel/random/boot_id && exec git-deploy-build")
+        }
+        None => command.arg("exec git-deploy-build"),
+    };
+    command.arg(file).env("TMPDIR", &elsewhere).output()
+}
+
+#[test]
+fn who_shares_a_store_clears_away_what_is_dead_and_nothing_that_lives() {
+    let lab = lab!(&sandbox!(), "shop", "");
+    let may_mount = std::process::Command::new("unshare").args(["--mount", "true"]).status();
+    if !may_mount.is_ok_and(|status| status.success()) {
+        skip!("mounts are not allowed here");
+    }
+    let (running, naps) = asleep(&lab);
+    let at_work = lab.buildah(&["containers", "--quiet"]);
+    let another_boot = Some("00000000-0000-4000-8000-000000000000");
+    lab.commit("web/Containerfile", CONTAINERFILE);
+    for boot_id in [another_boot, None] {
+        lab.repo.commit_empty("Another image");
+        build_elsewhere(&lab, boot_id).success();
+        assert!(is_running(&naps), "{boot_id:?}");
+        assert_eq!(lab.buildah(&["containers", "--quiet"]), at_work, "{boot_id:?}");
+    }
+    running.kill(Victim::Process).was_killed();
+    eventually("nobody sleeps any more", || !is_running(&naps));
+    assert_eq!(lab.buildah(&["containers", "--quiet"]), at_work);
+    lab.repo.commit_empty("Another image");
+    build_elsewhere(&lab, another_boot).success();
+    assert_eq!(lab.buildah(&["containers", "--quiet"]), "");
+    // What is in temporary folders is for whoever has these.
+    lab.repo.commit_empty("Another image");
+    lab.build(&[]).success();
+    lab.is_tidy();
+}
+
+#[test]
+fn of_podman_too_nothing_is_left_after_the_next_build() {
+    let sandbox = sandbox!();
+    let lab = lab!(&sandbox, "shop", "");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let Some(podman) =
+        std::env::split_paths(&path).map(|folder| folder.join("podman")).find(|file| file.is_file())
+    else {
+        skip!("podman is not installed");
+    };
+    // What it needs for its networks is where only root's search path leads.
+    let line = format!("#!/bin/sh\nPATH=$PATH:/usr/sbin:/sbin exec {} \"$@\"\n", podman.display());
+    sandbox.add_program("podman", &line);
+    lab.repo.set_config("deploy.builder", "podman");
+    let foreign = lab.command("buildah").args(["from", "--name", "foreign", "scratch"]).output();
+    foreign.success();
+    let is_clean = || {
+        assert_eq!(lab.buildah(&["containers", "--format", "{{.ContainerName}}"]).trim(), "foreign");
+        assert!(files(&lab.temporary()).is_empty(), "{:?}", files(&lab.temporary()));
+    };
+    let (running, naps) = asleep(&lab);
+    running.kill(Victim::Process).was_killed();
+    lab.commit("web/Containerfile", CONTAINERFILE);
+    lab.build(&[]).success();
+    assert!(!is_running(&naps), "somebody sleeps still");
+    is_clean();
+    let (mut running, naps) = asleep(&lab);
+    running.interrupt();
+    running.wait().code_is(130);
+    assert!(!is_running(&naps), "somebody sleeps still");
+    is_clean();
 }

@@ -15,6 +15,8 @@ use tempfile::TempDir;
 
 /// What their names begin with.
 const PREFIX: &str = "git-deploy-build-";
+/// The folder in each for the temporary files of others.
+const OF_OTHERS: &str = "tmp";
 /// The file that is held locked.
 const LOCK: &str = "lock";
 /// A folder without a lock may just be coming into being; after this it has been left behind at that moment.
@@ -65,9 +67,14 @@ impl Workspace {
         name(self.path())
     }
 
+    /// Whether one could be called so.
+    pub(crate) fn is_name(name: &str) -> bool {
+        name.starts_with(PREFIX)
+    }
+
     /// A folder in it for the temporary files of others.
     pub(crate) fn for_others(&self) -> io::Result<PathBuf> {
-        let path = self.path().join("tmp");
+        let path = self.path().join(OF_OTHERS);
         fs::DirBuilder::new().mode(0o700).recursive(true).create(&path)?;
         Ok(path)
     }
@@ -111,8 +118,14 @@ impl Abandoned {
         }
     }
 
-    pub(crate) fn name(&self) -> String {
+    #[cfg(test)]
+    fn name(&self) -> String {
         name(&self.path)
+    }
+
+    /// Where others had their temporary files.
+    pub(crate) fn for_others(&self) -> PathBuf {
+        self.path.join(OF_OTHERS)
     }
 
     /// Takes it away. What resists stays: it is in nobody's way.

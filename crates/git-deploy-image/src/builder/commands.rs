@@ -62,12 +62,10 @@ pub(super) fn build(builder: Builder, build: &Build, files: &Files) -> Vec<OsStr
     for (name, value) in given.chain((!is_given).then_some(&epoch)) {
         command.extend(words(["--build-arg", &format!("{name}={value}")]));
     }
-    if builder == Builder::Buildah {
+    // Docker's daemon clears away itself, and knows itself which registries are insecure.
+    if builder != Builder::Docker {
         command.extend(words(["--build-arg", files.mark]));
-    }
-    // Docker's daemon knows itself which they are.
-    if builder != Builder::Docker && files.has_insecure_bases {
-        command.push("--tls-verify=false".into());
+        command.extend(files.has_insecure_bases.then(|| "--tls-verify=false".into()));
     }
     command.extend(
         ["--file".as_ref(), files.containerfile.as_os_str(), "--iidfile".as_ref()].map(OsStr::to_owned),
@@ -255,7 +253,7 @@ mod tests {
             (Builder::Podman, "build|--timestamp|1700000000"),
             (Builder::Docker, "build"),
         ] {
-            let mark = if builder == Builder::Buildah { "|--build-arg|MARK=1" } else { "" };
+            let mark = if builder != Builder::Docker { "|--build-arg|MARK=1" } else { "" };
             let expected = format!("{begin}|{}", rest.replace("MARK", mark));
             assert_eq!(line(&build(builder, &shop(), &files())), expected, "{builder}");
         }

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use crate::run::Line;
 use crate::{Digest, ImageName, Insecure};
+use leftovers::AtWork;
 use tool::Call;
 
 pub use error::{Action, BuildError, Failure, FullDisk, NoBuilder};
@@ -187,7 +188,8 @@ impl Tool {
         let written = containerfile;
         let containerfile = call.copy_into(&workspace, &written)?;
         let paths = context::paths(build, &written, &containerfile);
-        let (id, mark) = (workspace.path().join("id"), leftovers::argument(&workspace));
+        let at_work = AtWork::in_workspace(self, &workspace);
+        let (id, mark) = (workspace.path().join("id"), at_work.argument());
         let files = commands::Files {
             context: &context,
             containerfile: &containerfile,
@@ -203,7 +205,7 @@ impl Tool {
         let mut building = Watch { cancelled: watch.cancelled, tell: &mut tell };
         let ended = call.run_in(&workspace, &commands::build(self.builder, build, &files), &mut building);
         if ended.is_err() {
-            leftovers::clear_own(self, &workspace);
+            at_work.clear();
         }
         ended.map_err(|error| paths.named_in(error))?;
         let image_id = fs::read_to_string(&id).unwrap_or_default().trim().to_owned();
