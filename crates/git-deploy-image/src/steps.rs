@@ -171,7 +171,7 @@ pub fn run(
 /// What failed while a disk was full has failed by that, whatever it says itself.
 fn for_want_of_space(error: StepError, at: &Path) -> StepError {
     let what = match &error {
-        StepError::Step { step, error: RunError::Failed { .. } } => format!("step '{step}'"),
+        StepError::Step { step, error: RunError::Failed { .. }, .. } => format!("step '{step}'"),
         StepError::EnvFile(EnvFileError::Wrong { file, .. }) => format!("environment file '{file}'"),
         _ => return error,
     };

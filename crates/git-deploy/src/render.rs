@@ -16,7 +16,7 @@ use git_deploy_manifest::{
     name_by_identity, once_paths, read, set_config_hashes, set_images, write,
 };
 
-use crate::build::{Known, goes_somewhere};
+use crate::build::Known;
 use crate::images::{self, CommitImage};
 use crate::landed;
 use own_images::OwnImages;

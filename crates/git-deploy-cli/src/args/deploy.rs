@@ -210,7 +210,7 @@ mod tests {
     fn a_word_beside_an_option_that_takes_none_is_named() {
         let said = |arguments: &[&str]| {
             let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-            Deploy::check(&arguments).err().map(|error| error.message().to_owned())
+            Deploy::check(&arguments).err().map(|error| error.message())
         };
         for arguments in [
             &["--abort", "some", "words"][..],
