@@ -8,7 +8,7 @@ use git_deploy_testkit::cluster::eventually;
 use git_deploy_testkit::{Output, Running, Victim, sandbox, skip};
 
 use crate::lab;
-use crate::lab::{CONTAINERFILE, Lab, files, is_running};
+use crate::lab::{CONTAINERFILE, Lab, files, has_podman, is_running};
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
@@ -133,15 +133,9 @@ fn who_shares_a_store_clears_away_what_is_dead_and_nothing_that_lives() {
 fn of_podman_too_nothing_is_left_after_the_next_build() {
     let sandbox = sandbox!();
     let lab = lab!(&sandbox, "shop", "");
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let Some(podman) =
-        std::env::split_paths(&path).map(|folder| folder.join("podman")).find(|file| file.is_file())
-    else {
+    if !has_podman(&sandbox) {
         skip!("podman is not installed");
-    };
-    // What it needs for its networks is where only root's search path leads.
-    let line = format!("#!/bin/sh\nPATH=$PATH:/usr/sbin:/sbin exec {} \"$@\"\n", podman.display());
-    sandbox.add_program("podman", &line);
+    }
     lab.repo.set_config("deploy.builder", "podman");
     let foreign = lab.command("buildah").args(["from", "--name", "foreign", "scratch"]).output();
     foreign.success();

@@ -123,6 +123,15 @@ pub(crate) fn deploy_toml(registry: &str) -> String {
     )
 }
 
+/// Whether podman is there, which is then found with all that it needs: some of it is where only root's search path leads.
+pub(crate) fn has_podman(sandbox: &Sandbox) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join("podman")).find(|file| file.is_file());
+    let line =
+        |podman: &Path| format!("#!/bin/sh\nPATH=$PATH:/usr/sbin:/sbin exec {} \"$@\"\n", podman.display());
+    found.map(|podman| sandbox.add_program("podman", &line(&podman))).is_some()
+}
+
 /// The names in a folder.
 pub(crate) fn files(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("a folder").flatten();

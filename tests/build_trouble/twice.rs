@@ -5,7 +5,7 @@ use std::fs;
 use git_deploy_testkit::registry::Registry;
 use git_deploy_testkit::{Output, Store, sandbox, skip};
 
-use crate::lab::{CONTAINERFILE, Lab};
+use crate::lab::{CONTAINERFILE, Lab, has_podman};
 use crate::{lab, registry};
 
 fn digest(output: &Output) -> String {
@@ -76,4 +76,63 @@ fn a_commit_is_the_same_image_whoever_builds_it_wherever() {
     let output = command.env("HOME", &home).env("TZ", "Pacific/Kiritimati").env("LC_ALL", "C.UTF-8").output();
     assert_eq!(digest(&output), first);
     assert!(output.line().starts_with(&other.address()), "{output}");
+}
+
+#[test]
+fn what_was_pushed_is_not_kept_twice() {
+    let registry = registry!(Registry::plain());
+    let sandbox = sandbox!();
+    let lab = lab!(&sandbox, "shop", &format!("address = \"{}\"", registry.address()));
+    let foreign = ["bud", "--isolation", "chroot", "--tag", "somebody/elses:1", "web"];
+    lab.command("buildah").args(foreign).output().success();
+    let images = || lab.buildah(&["images", "--all", "--format", "{{.Name}}:{{.Tag}}"]);
+    let before = images();
+    let first = digest(&lab.build(&[]));
+    assert_eq!(images(), before);
+    // Nobody has it any more, and it is the same again.
+    let storage = registry.storage();
+    registry.stop();
+    lab.repo.commit_empty("Another image");
+    lab.build(&[]).code_is(75);
+    fs::remove_dir_all(storage.join("docker")).expect("it is there");
+    registry.start_again();
+    assert_eq!(digest(&lab.build(&["HEAD~1"])), first);
+    assert_eq!(images(), before);
+    // Where it is not pushed it is kept here alone.
+    let text = lab.repo.read("deploy.toml").replace("address", "# address");
+    lab.commit("deploy.toml", &text);
+    lab.build(&[]).success();
+    assert_eq!(images().lines().count(), before.lines().count() + 1);
+}
+
+#[test]
+fn two_who_build_at_once_do_not_take_each_others_image_away() {
+    let registry = registry!(Registry::plain());
+    let lab = lab!(&sandbox!(), "shop", &format!("address = \"{}\"", registry.address()));
+    for round in 0..6 {
+        lab.commit("web/index.html", &format!("hello {round}\n"));
+        let running: Vec<_> = (0..4).map(|_| lab.command("git-deploy-build").start()).collect();
+        let digests: Vec<String> = running.into_iter().map(|running| digest(&running.wait())).collect();
+        assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
+    }
+    // Buildah itself may forget one of its own names then.
+    let names = lab.buildah(&["images", "--format", "{{.Name}}"]);
+    assert!(!names.contains("shop-web"), "{names}");
+    lab.is_tidy();
+}
+
+#[test]
+fn podman_keeps_the_layers_that_a_next_build_begins_with() {
+    let registry = registry!(Registry::plain());
+    let sandbox = sandbox!();
+    let lab = lab!(&sandbox, "shop", &format!("address = \"{}\"", registry.address()));
+    if !has_podman(&sandbox) {
+        skip!("podman is not installed");
+    }
+    lab.repo.set_config("deploy.builder", "podman");
+    lab.build(&[]).success().lacks("Using cache");
+    lab.has_no_image();
+    lab.commit("web/index.html", "hello again\n");
+    lab.build(&[]).success().stderr_contains("Using cache");
+    lab.has_no_image();
 }

@@ -6,6 +6,7 @@
 mod error;
 mod known;
 mod last_lines;
+mod stores;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -21,10 +22,9 @@ use git_deploy_core::git::notes::{NotesEdit, NotesError};
 use git_deploy_core::ids::CommitId;
 use git_deploy_core::ops::Observer;
 use git_deploy_image::builder::{Build, Builder, Built, NoBuilder, Tool, Watch};
-use git_deploy_image::registry::{Existing, Problem, Registries, RegistryError};
 use git_deploy_image::run::{Line, Program};
 use git_deploy_image::steps::{self, StepLine, StepsPlan};
-use git_deploy_image::{Digest, ImageName, Insecure, Workspace};
+use git_deploy_image::{Digest, ImageName, Workspace};
 
 use crate::images::{self, CommitImage};
 use crate::landed;
@@ -33,6 +33,7 @@ pub use error::Error;
 pub use known::{Known, goes_somewhere};
 
 use last_lines::LastLines;
+use stores::Stores;
 
 /// Whether an image had to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -283,10 +284,10 @@ impl Maker<'_> {
                 continue;
             }
             self.go_on()?;
-            let built = self.build(stores, tool, &tree, &arguments, image)?;
+            let built = self.build(stores, tool, &tree, &arguments, image);
             *there = Some(match &plan.registry.address {
-                Some(_) => self.push(stores, tool, &built, image)?,
-                None => Image { name: image.name.clone(), digest: None, made: Made::Now },
+                Some(_) => self.pushed(stores, tool, built, image)?,
+                None => built.map(|_| Image { name: image.name.clone(), digest: None, made: Made::Now })?,
             });
             self.load(&plan.registry, &image.name, time_limit)?;
         }
@@ -349,6 +350,28 @@ impl Maker<'_> {
             insecure: stores.insecure.clone(),
         };
         Ok(self.watched(&image.name, |watch| tool.build(&build, &image.name, watch))?)
+    }
+
+    /// An image in the registry: the one that was built, or one that is there although it failed. Somebody who builds the
+    /// same here takes it out of the builder's store when it is pushed, whoever else is still at work with it.
+    fn pushed(
+        &self,
+        stores: &Stores<'_>,
+        tool: &Tool,
+        built: Result<Built, Error>,
+        image: &CommitImage,
+    ) -> Result<Image, Error> {
+        match built.and_then(|built| self.push(stores, tool, &built, image)) {
+            Err(Error::Build(error)) => match stores.in_registry(image) {
+                Ok(Some(there)) => Ok(there),
+                _ => Err(error.into()),
+            },
+            pushed => {
+                let image = pushed?;
+                self.watched(&image.name, |watch| tool.forget(&image.name, watch));
+                Ok(image)
+            }
+        }
     }
 
     fn push(
@@ -439,50 +462,6 @@ impl Maker<'_> {
         }
         Ok(())
     }
-}
-
-/// Where images are looked for.
-struct Stores<'p> {
-    plan: &'p Plan,
-    registries: Registries,
-    insecure: Insecure,
-    cancelled: &'p dyn Fn() -> bool,
-}
-
-impl<'p> Stores<'p> {
-    fn of(plan: &'p Plan, cancelled: &'p dyn Fn() -> bool) -> Self {
-        Self { plan, registries: Registries::new(variable), insecure: Insecure::read(variable), cancelled }
-    }
-
-    fn in_registry(&self, image: &CommitImage) -> Result<Option<Image>, Error> {
-        let commit = self.plan.commit.to_string();
-        match self.registries.lookup_unless(self.cancelled, &image.name, &commit) {
-            Ok(Existing::None) => Ok(None),
-            Ok(Existing::Ours { digest }) => Ok(Some(there(image, Some(digest)))),
-            Ok(Existing::Other { revision, .. }) => Err(self.taken(image, revision)),
-            Err(RegistryError { problem: Problem::Stopped, .. }) => Err(Error::Cancelled),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn in_builder(&self, tool: &Tool, image: &CommitImage) -> Result<Option<Image>, Error> {
-        match tool.local(&image.name)? {
-            None => Ok(None),
-            Some(local) if local.revision.as_deref() == Some(self.plan.commit.to_string().as_str()) => {
-                Ok(Some(there(image, None)))
-            }
-            Some(local) => Err(self.taken(image, local.revision)),
-        }
-    }
-
-    fn taken(&self, image: &CommitImage, from: Option<String>) -> Error {
-        let from = from.map(|from| format!("'{}'", from.escape_debug()));
-        Error::Taken { name: image.name.to_string(), commit: self.plan.commit.brief(), from }
-    }
-}
-
-fn there(image: &CommitImage, digest: Option<Digest>) -> Image {
-    Image { name: image.name.clone(), digest, made: Made::Before }
 }
 
 /// A step as it stands in front of each line that it writes: short, and in one line.

@@ -130,6 +130,16 @@ pub(super) fn tag(image_id: &str, name: &str) -> Vec<OsString> {
     words(["tag", image_id, name])
 }
 
+/// Takes a name from an image, and the image away if that was its last. The layers of steps before the last stay where the
+/// builder keeps them for later builds.
+pub(super) fn forget(builder: Builder, name: &str) -> Vec<OsString> {
+    match builder {
+        // It keeps none.
+        Builder::Buildah => words(["rmi", name]),
+        Builder::Podman | Builder::Docker => words(["rmi", "--no-prune", name]),
+    }
+}
+
 /// Pushes an image; where the builder can, it writes the digest of the manifest into a file.
 pub(super) fn push(
     builder: Builder,

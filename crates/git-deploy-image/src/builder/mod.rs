@@ -30,6 +30,10 @@ use tool::Call;
 
 pub use error::{Action, BuildError, Failure, FullDisk, NoBuilder};
 
+/// How often an image is built that is gone before it has a name: of several who build the same at once one can take it away
+/// from the others.
+const TRIES: usize = 3;
+
 /// A program that builds images. Displays as its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Builder {
@@ -175,6 +179,26 @@ impl Tool {
     /// [`BuildError`] says what failed, and [`BuildError::cause`] whose fault it is. Nothing bears the name then that did
     /// not bear it before.
     pub fn build(&self, build: &Build, image: &ImageName, watch: &mut Watch) -> Result<Built, BuildError> {
+        let call = Call { tool: self, action: Action::Tag, image };
+        let mut tries = 0;
+        loop {
+            let image_id = self.build_unnamed(build, image, watch)?;
+            tries += 1;
+            match call.run(&commands::tag(&image_id, &image.to_string()), watch) {
+                Ok(_) => return Ok(Built { image_id }),
+                Err(BuildError::Failed { why: Failure::Status(_), .. }) if tries < TRIES => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Builds an image that has no name yet, and returns its id.
+    fn build_unnamed(
+        &self,
+        build: &Build,
+        image: &ImageName,
+        watch: &mut Watch,
+    ) -> Result<String, BuildError> {
         let (context, containerfile) = context::find(build, image)?;
         let steps = context::read(build, image, &containerfile)?;
         // Docker's builder works in its daemon, and has neither the files of this machine nor their links.
@@ -209,12 +233,15 @@ impl Tool {
         }
         ended.map_err(|error| paths.named_in(error))?;
         let image_id = fs::read_to_string(&id).unwrap_or_default().trim().to_owned();
-        if image_id.is_empty() {
-            return Err(call.silent("the id of the image"));
-        }
-        let call = Call { action: Action::Tag, ..call };
-        call.run(&commands::tag(&image_id, &image.to_string()), watch)?;
-        Ok(Built { image_id })
+        if image_id.is_empty() { Err(call.silent("the id of the image")) } else { Ok(image_id) }
+    }
+
+    /// Takes the name of an image that is in a registry now out of the builder's own store, and with it the image, unless
+    /// somebody else has a name for it. Where it is in use it stays, which is in nobody's way.
+    pub fn forget(&self, image: &ImageName, watch: &mut Watch) {
+        let call = Call { tool: self, action: Action::Tag, image };
+        let mut quiet = Watch { cancelled: watch.cancelled, tell: &mut |_| {} };
+        let _ = call.run(&commands::forget(self.builder, &image.to_string()), &mut quiet);
     }
 
     /// Pushes an image that was built, and returns the digest of its manifest. The registry sees the tag only when it has
