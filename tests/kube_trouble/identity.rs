@@ -70,6 +70,19 @@ fn another_repository_with_the_same_name_of_a_project_is_refused() {
         theirs.claimed_nothing();
     }
     assert!(shop.namespace.find("configmap", "two").is_none());
+
+    // What is printed helps where the other one is given up.
+    let namespace = shop.namespace.name();
+    let delete = ["delete", "configmap", SET];
+    let command = format!("kubectl --context='test' --namespace={namespace} {}\n", delete.join(" "));
+    theirs
+        .deploy(&[])
+        .stderr_contains("hint: if nobody deploys from that repository")
+        .stderr_contains(&command);
+    shop.namespace.kubectl(&delete).success();
+    theirs.deploy(&[]).success();
+    assert!(shop.namespace.find("configmap", "two").is_some());
+    assert!(shop.namespace.find("configmap", "one").is_none());
 }
 
 #[test]

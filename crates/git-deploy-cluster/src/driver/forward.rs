@@ -77,7 +77,7 @@ impl ClusterDriver<'_> {
                     Err(error) if error.is_passing() && begun.elapsed() < PHASE_PATIENCE => {
                         tokio::time::sleep(PAUSE).await;
                     }
-                    advanced => return advanced.map_err(of_set(step)),
+                    advanced => return advanced.map_err(of_set(step, &self.cluster.context)),
                 }
             }
         })

@@ -73,7 +73,9 @@ impl ClusterDriver<'_> {
         let session = self.session(pulse)?;
         let set = self.set(standing)?;
         self.run(Step::Plan, pulse, async {
-            let parent = Parent::read(&session.connection, &set).await.map_err(of_set(Step::Plan))?;
+            let parent = Parent::read(&session.connection, &set)
+                .await
+                .map_err(of_set(Step::Plan, &self.cluster.context))?;
             let against = Against { session: session.clone(), set: set.clone(), parent };
             if against.parent.is_none() {
                 return Ok(Leftover::default());

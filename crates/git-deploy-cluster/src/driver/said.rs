@@ -19,9 +19,9 @@ pub(super) fn of_lease(step: Step) -> impl Fn(LeaseError) -> Failure {
     move |error| Failure::new(step, error.blame(), error.to_string()).hint(error.hint())
 }
 
-pub(super) fn of_set(step: Step) -> impl Fn(SetError) -> Failure {
+pub(super) fn of_set(step: Step, context: &str) -> impl Fn(SetError) -> Failure {
     move |error| {
-        let failure = Failure::new(step, error.blame(), error.to_string()).hint(error.hint());
+        let failure = Failure::new(step, error.blame(), error.to_string()).hint(error.hint(context));
         match error {
             // Whose the set is does not change by waiting.
             SetError::NotAParent { .. }

@@ -61,10 +61,12 @@ impl ClusterDriver<'_> {
         let latest = standing.latest.as_ref().map(|latest| latest.id.clone());
         self.state.borrow_mut().latest = latest.zip(standing.kept);
         let parent = self.run(Step::Plan, &Brief, async {
-            Parent::read(&session.connection, &set).await.map_err(of_set(Step::Plan))
+            Parent::read(&session.connection, &set).await.map_err(of_set(Step::Plan, &self.cluster.context))
         })?;
         if let Some(parent) = &parent {
-            parent.require_known(|id| standing.known.contains(id)).map_err(of_set(Step::Plan))?;
+            parent
+                .require_known(|id| standing.known.contains(id))
+                .map_err(of_set(Step::Plan, &self.cluster.context))?;
         }
         let latest = standing.latest.as_ref();
         let recorded = latest.and_then(|latest| Some((&latest.id, latest.cluster.as_ref()?)));
@@ -102,7 +104,7 @@ impl ClusterDriver<'_> {
         let set = self.set(standing)?;
         self.run(Step::Plan, &Brief, async {
             let namespace = has_namespace(&session.connection, &self.cluster.namespace).await;
-            namespace.map(drop).map_err(of_set(Step::Plan))
+            namespace.map(drop).map_err(of_set(Step::Plan, &self.cluster.context))
         })?;
         // Before anything else: what is deployed there just now may be a number that was claimed after we fetched.
         let place = self.lease_place(&session, &set);
@@ -195,7 +197,9 @@ impl ClusterDriver<'_> {
         let set = self.set(standing)?;
         let place = self.lease_place(&session, &set);
         let created = self.run(Step::Plan, work.pulse, async {
-            ensure_namespace(&session.connection, &self.cluster.namespace).await.map_err(of_set(Step::Plan))
+            ensure_namespace(&session.connection, &self.cluster.namespace)
+                .await
+                .map_err(of_set(Step::Plan, &self.cluster.context))
         })?;
         if created {
             self.observer.step("Created", &format!("namespace '{}'", self.cluster.namespace));
@@ -219,7 +223,7 @@ impl ClusterDriver<'_> {
             let permit = lease.permit(PATIENCE).await.map_err(of_lease(Step::Plan))?;
             Parent::take(&session.connection, &set, permit, Change::default())
                 .await
-                .map_err(of_set(Step::Plan))
+                .map_err(of_set(Step::Plan, &self.cluster.context))
         })?;
         let uid = parent.uid().to_owned();
         // Somebody may have deleted it since it was compared: what is made anew is another one.
@@ -262,7 +266,10 @@ impl ClusterDriver<'_> {
         self.run(Step::Land, work.pulse, async {
             if outcome == Outcome::Success && parent.record().deployment.as_ref() == Some(work.id) {
                 let permit = lease.permit(PATIENCE).await.map_err(of_lease(Step::Land))?;
-                parent.advance(permit, Change::to(SetPhase::Done)).await.map_err(of_set(Step::Land))?;
+                parent
+                    .advance(permit, Change::to(SetPhase::Done))
+                    .await
+                    .map_err(of_set(Step::Land, &self.cluster.context))?;
             }
             lease.release().await.map_err(of_lease(Step::Land))
         })

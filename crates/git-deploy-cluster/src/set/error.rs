@@ -102,14 +102,23 @@ impl SetError {
         matches!(self, Self::Api { error, .. } if error.is_passing() || *error.kind() == ApiErrorKind::TimedOut)
     }
 
-    /// What a person can do about it.
-    pub fn hint(&self) -> Option<String> {
+    /// What a person can do about it, in the cluster of that context.
+    pub fn hint(&self, context: &str) -> Option<String> {
+        const ELSEWHERE: &str =
+            "choose another 'project-namespace', environment or 'kube-namespace', or another cluster";
         match self {
             Self::NotAParent { .. } => Some("rename or delete that ConfigMap".to_owned()),
-            Self::OtherTool { .. } | Self::OtherOwner { .. } => Some(
-                "choose another 'project-namespace', environment or 'kube-namespace', or another cluster"
-                    .to_owned(),
-            ),
+            // Without its parent a set belongs to nobody: whoever deploys next under that name has it.
+            Self::OtherOwner { parent, what: "repository", .. } => {
+                let (namespace, name) = parent.split_once('/').unwrap_or_default();
+                let context = context.replace('\'', "'\\''");
+                Some(format!(
+                    "{ELSEWHERE}\nif nobody deploys from that repository any more, this one takes over what stands there, and \
+                     deletes of it what it does not hold, after: kubectl --context='{context}' --namespace={namespace} \
+                     delete configmap {name}"
+                ))
+            }
+            Self::OtherTool { .. } | Self::OtherOwner { .. } => Some(ELSEWHERE.to_owned()),
             Self::UnknownDeployment { .. } => Some(
                 "fetch all tags; if they are there, the context leads to another cluster than before"
                     .to_owned(),

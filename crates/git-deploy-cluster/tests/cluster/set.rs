@@ -139,7 +139,7 @@ async fn a_set_of_another_repository_project_or_environment_is_refused() {
     ] {
         let refused = Parent::take(&connection, &other, permit, applying(2)).await.err().unwrap();
         assert_eq!(refused.to_string(), format!("ConfigMap '{namespace}/{SET}' belongs to {said}"));
-        assert!(refused.hint().is_some());
+        assert!(refused.hint("test").is_some());
     }
     assert_eq!(parent_of(&namespace), before);
 }
