@@ -134,8 +134,20 @@ fn words(lines: &[&str]) -> String {
         telling = lines.iter().collect();
     }
     let last = &telling[telling.len().saturating_sub(WORDS)..];
-    let line = |line: &&&str| shortened(&one_line(&without_credentials(line)), LONGEST_WORDS);
+    let line =
+        |line: &&&str| shortened(&one_line(&without_credentials(&without_colours(line))), LONGEST_WORDS);
     last.iter().map(line).collect::<Vec<_>>().join(" | ")
+}
+
+/// A text without the sequences by which terminals change colours: `ESC [ parameters letter`.
+fn without_colours(text: &str) -> String {
+    let mut parts = text.split("\u{1b}[");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| ('@'..='~').contains(&c)).map_or(part.len(), |end| end + 1);
+        shown.push_str(&part[end..]);
+    }
+    shown
 }
 
 /// A text whose URLs say of nobody by which password he is known.
@@ -217,7 +229,8 @@ mod tests {
 
     #[test]
     fn last_words_are_few_harmless_and_no_secret() {
-        assert_eq!(words(&["a", "b", "c", "  d\u{1b}[2J\r"]), "b | c | d [2J");
+        assert_eq!(words(&["a", "b\u{7}", "\u{1b}[1;31mc\u{1b}[0m", "  d\u{1b}[2J\r"]), "b | c | d");
+        assert_eq!(words(&["a\u{1b}[", "\u{1b}]0;b\u{9b}"]), "a | ]0;b");
         assert_eq!(
             words(&["Error: lost", "    at run (app.js:3)", "\tat App.main(App.java:5)"]),
             "Error: lost"
