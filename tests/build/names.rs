@@ -39,6 +39,33 @@ fn how_they_are_called_comes_from_base_and_which_there_are_from_the_commit() {
 }
 
 #[test]
+fn a_registrys_address_may_end_with_a_slash_and_what_is_wrong_with_another_is_said() {
+    let sandbox = sandbox!();
+    let repo = shop(&sandbox, "");
+    let address = |address: &str| {
+        repo.commit("deploy.toml", &format!("{NAMES}[registry]\naddress = \"{address}\"\n{IMAGES}"), "Move");
+    };
+    for (written, read) in
+        [("r.example.org:5000/", "r.example.org:5000"), ("r.example.org/team/", "r.example.org/team")]
+    {
+        address(written);
+        let hash = &repo.id("HEAD")[..7];
+        assert!(
+            names(&repo, "HEAD").starts_with(&format!("{read}/littleman-co/shop-nginx:{hash}\n")),
+            "{written}"
+        );
+    }
+    let two = "on both sides of it";
+    for (written, why) in
+        [("r.example.org//team", two), ("/team", two), ("r..org", two), ("/", "must not be empty")]
+    {
+        address(written);
+        repo.deploy_fails(why);
+        repo.try_deploy("deploy-build", &[]).lacks("is empty");
+    }
+}
+
+#[test]
 fn the_work_tree_does_not_matter() {
     let repo = shop(&sandbox!(), &format!("{NAMES}{IMAGES}"));
     let before = names(&repo, "HEAD");

@@ -62,10 +62,14 @@ fn what_may_surprise_is_said_to_people() {
     builds.build(&["HEAD"]).success().lacks(note);
     builds.repo.commit("deploy.toml", NAMES, "No images");
     let brief = &builds.repo.id("HEAD")[..10];
-    builds.build(&[]).success().stdout_is("").stderr_is(&format!(
-        "note: commit '{brief}' names no images: there is no [[image]] in its deploy.toml\n"
-    ));
-    builds.build(&["--json"]).success().stdout_is("").stderr_is("");
+    let nothing = format!(
+        "note: nothing to build: there is no [[image]] in deploy.toml of commit '{brief}'\n\
+         hint: add one with 'name', the last part of the image's name, and 'context', the directory with its Containerfile\n"
+    );
+    for arguments in [&[][..], &["--json"], &["--porcelain"], &["--print-names"]] {
+        builds.build(arguments).success().stdout_is("").stderr_is(&nothing);
+    }
+    builds.build(&["-q"]).success().is_silent();
     builds.repo.git(&["rm", "--quiet", "deploy.toml"]);
     builds.repo.git(&["commit", "--quiet", "--message", "Nothing"]);
     builds

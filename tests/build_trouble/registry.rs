@@ -76,8 +76,18 @@ fn a_registry_that_is_not_there_is_nobodys_fault() {
     let registry = registry!(Registry::plain());
     let lab = lab!(&sandbox!(), "shop", &at(&registry.address())).deployable(&registry.address());
     registry.stop();
-    lab.build(&[]).code_is(75).stdout_is("").stderr_contains("cannot ask registry").lacks("Building");
-    lab.deploy(&[]).code_is(75).stderr_contains("cannot ask registry");
+    let hint = format!(
+        "hint: see whether '{}' can be reached from here, and is right: it is [registry] address in deploy.toml of base\n",
+        registry.address()
+    );
+    let output = lab.build(&[]);
+    output
+        .code_is(75)
+        .stdout_is("")
+        .stderr_contains("cannot ask registry")
+        .stderr_contains(&hint)
+        .lacks("Building");
+    lab.deploy(&[]).code_is(75).stderr_contains("cannot ask registry").stderr_contains(&hint);
     lab.still_waits();
     registry.start_again();
     lab.deploy(&[]).success();

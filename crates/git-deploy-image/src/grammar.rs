@@ -93,7 +93,11 @@ pub(crate) fn host(word: &str) -> Result<(), Flaw> {
     if let Some(inside) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return inside.parse::<std::net::Ipv6Addr>().map(|_| ()).map_err(|_| Flaw::Character('['));
     }
-    host.split('.').try_for_each(label)
+    if host.is_empty() {
+        return Err(Flaw::Empty);
+    }
+    let between_dots = |flaw| if flaw == Flaw::Empty { Flaw::Separator('.') } else { flaw };
+    host.split('.').try_for_each(label).map_err(between_dots)
 }
 
 fn label(word: &str) -> Result<(), Flaw> {

@@ -165,7 +165,13 @@ fn registry_address(address: &str) -> Result<(), Flaw> {
         return Err(Flaw::Scheme(format!("{scheme}://")));
     }
     match address.split_once('/') {
-        Some((host, path)) => grammar::host(host).and_then(|()| grammar::path(path)),
+        Some((host, path)) => {
+            grammar::host(host).and_then(|()| grammar::path(path)).map_err(|flaw| match flaw {
+                // What lies between two slashes, or in front of the first.
+                Flaw::Empty => Flaw::Separator('/'),
+                flaw => flaw,
+            })
+        }
         None => grammar::host(address),
     }
 }

@@ -38,6 +38,10 @@ impl RegistryError {
             Problem::Denied { .. } => Some(format!(
                 "log in with 'buildah login {registry}' (or podman, docker), or ask for the right to pull"
             )),
+            Problem::NotResolved | Problem::Unreachable(_) | Problem::TimedOut(_) => Some(format!(
+                "see whether '{registry}' can be reached from here, and is right: it is [registry] address in deploy.toml of \
+                 base"
+            )),
             _ => None,
         }
     }

@@ -101,9 +101,20 @@ fn images(raw: Vec<RawImage>, locator: &Locator<'_>) -> Checked<Vec<Image>> {
 
 fn registry(raw: RawRegistry, locator: &Locator<'_>) -> Checked<Registry> {
     Ok(Registry {
-        address: raw.address.map(|address| not_empty("address", address, locator)).transpose()?,
+        address: raw.address.map(|address| registry_address(address, locator)).transpose()?,
         load: raw.load.map(|load| load_program(load, locator)).transpose()?,
     })
+}
+
+/// With a slash at its end it is the same address.
+fn registry_address(address: Text, locator: &Locator<'_>) -> Checked<String> {
+    let whole = address.get_ref().trim_end_matches('/').len();
+    if whole == 0 {
+        return Err(refuse("address", &address, "must not be empty", locator));
+    }
+    let mut address = not_empty("address", address, locator)?;
+    address.truncate(whole);
+    Ok(address)
 }
 
 /// What brings an image into a cluster: never a file of what happens to be checked out.

@@ -24,6 +24,16 @@ fn build(arguments: &args::Build, shell: &mut Shell) -> Result<Exit, CommandErro
     let commit = named_commit(&repository, arguments.commit.as_deref())?;
     let plan = Plan::of(&repository, commit).map_err(said)?;
     plan.remark.iter().for_each(|remark| shell.note(remark.as_str()));
+    if plan.images.is_empty() {
+        shell.note(format!(
+            "nothing to build: there is no [[image]] in deploy.toml of commit '{}'",
+            commit.brief()
+        ));
+        shell.hint(
+            "add one with 'name', the last part of the image's name, and 'context', the directory with its Containerfile",
+        );
+        return Ok(Exit::Done);
+    }
     if arguments.print_names {
         plan.images.iter().for_each(|image| shell.line(image.name.to_string()));
         return Ok(Exit::Done);
@@ -44,7 +54,7 @@ fn build(arguments: &args::Build, shell: &mut Shell) -> Result<Exit, CommandErro
     // Whatever a program that was ended says of it: the user wanted to stop.
     interrupt.check()?;
     let images = made.map_err(said)?;
-    say(&repository, arguments, &images, commit, shell);
+    say(&repository, arguments, &images, shell);
     images.iter().for_each(|image| print(image, arguments.output.format(), shell));
     Ok(Exit::Done)
 }
@@ -63,21 +73,9 @@ fn named_commit(repository: &Repository, revision: Option<&OsStr>) -> Result<Com
 }
 
 /// What may surprise whoever looks for it in the images.
-fn say(
-    repository: &Repository,
-    arguments: &args::Build,
-    images: &[Image],
-    commit: CommitId,
-    shell: &mut Shell,
-) {
+fn say(repository: &Repository, arguments: &args::Build, images: &[Image], shell: &mut Shell) {
     if arguments.output.format() != Format::Human {
         return;
-    }
-    if images.is_empty() {
-        shell.note(format!(
-            "commit '{}' names no images: there is no [[image]] in its deploy.toml",
-            commit.brief()
-        ));
     }
     let is_built = images.iter().any(|image| image.made == Made::Now);
     if is_built && arguments.commit.is_none() && is_changed(repository) {
