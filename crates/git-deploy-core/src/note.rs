@@ -273,15 +273,16 @@ impl Reader {
             }
             return Ok(());
         };
-        let value = value.trim();
+        // As it would be written, so that what was written is what was read.
+        let value = one_line(value);
         match key.trim() {
             "state" => {
                 self.once("state")?;
                 // Only here: a comment marker in any other value is part of the value.
-                let word = value.split_once("//").map_or(value, |(word, _)| word.trim_end());
+                let word = value.split_once("//").map_or(value.as_str(), |(word, _)| word.trim_end());
                 self.state = Some(word.parse()?);
             }
-            key => self.entry(key, value, line)?,
+            key => self.entry(key, &value, line)?,
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 mod bench;
 mod cluster;
 mod completions;
+mod fuzz;
 mod man;
 mod torture;
 
@@ -36,6 +37,8 @@ enum Task {
     /// Look for states that get lost
     #[command(subcommand)]
     Torture(torture::Victim),
+    /// Look for bytes that are not read as they should be
+    Fuzz(fuzz::Fuzz),
     /// Write the completions, below bash, zsh and fish
     Completions {
         /// Where to; it is created if it is missing
@@ -49,6 +52,7 @@ fn main() -> anyhow::Result<()> {
         Task::Bench { cluster } => bench::run(cluster),
         Task::Cluster(action) => cluster::run(&action),
         Task::Torture(victim) => torture::run(&victim),
+        Task::Fuzz(fuzz) => fuzz::run(&fuzz),
         Task::Completions { dir } => completions::write(&dir),
     }
 }

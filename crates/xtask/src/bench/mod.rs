@@ -18,11 +18,19 @@ const RUNS: usize = 60;
 /// Runs before that, which fill the caches.
 const WARM_UP: usize = 5;
 /// How many notes there are in the repository that is measured in.
-const NOTES: [u32; 2] = [1_000, 10_000];
+const NOTES: [u32; 3] = [1_000, 10_000, 100_000];
+/// How many branches there are.
+const BRANCHES: u32 = 1_000;
 /// A state must be read in this many times what `git notes show` takes.
-const STATE_LIMIT: f64 = 1.5;
+const STATE_LIMIT: f64 = 1.0;
+/// A state must be written in this many times what `git notes add` takes.
+const WRITE_LIMIT: f64 = 1.5;
+/// All states must be listed in this many times what `git notes show` takes for all of them.
+const LIST_LIMIT: f64 = 0.02;
 /// A hook with nothing to say must be done in this time.
 const HOOK_LIMIT: Duration = Duration::from_millis(20);
+/// What reading a state takes in memory at the most notes, as many times what it takes at the fewest.
+const MEMORY_LIMIT: f64 = 1.5;
 
 /// Builds the binaries and prints the figures: of what runs all the time, or of deployments into a cluster.
 pub(crate) fn run(in_cluster: bool) -> Result<()> {
@@ -33,22 +41,28 @@ pub(crate) fn run(in_cluster: bool) -> Result<()> {
 }
 
 fn small(binaries: &Path) -> Result<bool> {
-    let mut out = std::io::stdout().lock();
-    let mut within = true;
+    let mut figures = Figures { within: true };
+    let mut memory = Vec::new();
     for notes in NOTES {
         let bench = Bench::new(binaries, notes)?;
-        let [ours, git] = bench.in_turn([
-            bench.ours("git-deploy-state", &["get", "b7"]),
-            bench.git(&["notes", "--ref=deploy", "show", "b7"]),
-        ])?;
-        let ratio = ours.as_secs_f64() / git.as_secs_f64();
-        within &= ratio <= STATE_LIMIT;
-        writeln!(
-            out,
-            "{notes:>6} notes: git deploy-state get {} ms, git notes show {} ms: {ratio:.2} x (limit {STATE_LIMIT} x)",
-            ms(ours),
-            ms(git)
-        )?;
+        let one = bench.git(&["notes", "--ref=deploy", "show", "b7"]);
+        let [ours, git] = bench.in_turn([bench.ours("git-deploy-state", &["get", "b7"]), one])?;
+        figures.compare(notes, "git deploy-state get", ours, ("git notes show", git), STATE_LIMIT)?;
+
+        let list = bench.ours("git-deploy-state", &["list", "--porcelain"]);
+        let [all] = bench.in_turn([list])?;
+        let each = ("1,000 times git notes show", git * BRANCHES);
+        figures.compare(notes, "git deploy-state list", all, each, LIST_LIMIT)?;
+
+        for (state, back) in [("development", "staged"), ("staged", "development")] {
+            let set = |state| bench.ours("git-deploy-state", &["set", "--quiet", state, "b7"]);
+            let add =
+                bench.git(&["notes", "--ref=beside", "add", "--force", "--message=state: staged", "b7"]);
+            let [_, ours, git] = bench.in_turn([set(back), set(state), add])?;
+            let name = format!("git deploy-state set {state}");
+            figures.compare(notes, &name, ours, ("git notes add", git), WRITE_LIMIT)?;
+        }
+
         let line = format!("refs/heads/b7 {0} refs/heads/b7 {0}\n", bench.tip);
         let hooks = [
             ("pre-push", vec!["pre-push", "origin", "url"], line),
@@ -56,11 +70,46 @@ fn small(binaries: &Path) -> Result<bool> {
         ];
         for (name, args, input) in hooks {
             let [time] = bench.in_turn([bench.ours("git-deploy-hook", &args).reading(input)])?;
-            within &= time < HOOK_LIMIT;
-            writeln!(out, "{notes:>6} notes: hook {name} {} ms (limit {} ms)", ms(time), ms(HOOK_LIMIT))?;
+            let is_within = time < HOOK_LIMIT;
+            let figure = format!("hook {name} {} ms (limit {} ms)", ms(time), ms(HOOK_LIMIT));
+            figures.tell(&format!("{notes:>6} notes: {figure}"), is_within)?;
         }
+        memory.push((notes, bench.peak_memory("git-deploy-state", &["get", "b7"])?));
     }
-    Ok(within)
+    if let [(fewest, least), .., (most, largest)] = memory[..] {
+        let figure = format!(
+            "git deploy-state get: {least} KiB at {fewest} notes, {largest} KiB at {most} (limit {MEMORY_LIMIT} x)"
+        );
+        figures.tell(&figure, largest as f64 <= least as f64 * MEMORY_LIMIT)?;
+    }
+    Ok(figures.within)
+}
+
+/// What was measured, and whether all of it is within its limit.
+struct Figures {
+    within: bool,
+}
+
+impl Figures {
+    fn compare(
+        &mut self,
+        notes: u32,
+        ours: &str,
+        time: Duration,
+        (peer, of_peer): (&str, Duration),
+        limit: f64,
+    ) -> Result<()> {
+        let ratio = time.as_secs_f64() / of_peer.as_secs_f64();
+        let times = format!("{ours} {} ms, {peer} {} ms", ms(time), ms(of_peer));
+        self.tell(&format!("{notes:>6} notes: {times}: {ratio:.3} x (limit {limit} x)"), ratio <= limit)
+    }
+
+    fn tell(&mut self, figure: &str, is_within: bool) -> Result<()> {
+        self.within &= is_within;
+        let mark = if is_within { "" } else { "  <-- exceeded" };
+        writeln!(std::io::stdout(), "{figure}{mark}")?;
+        Ok(())
+    }
 }
 
 fn ms(time: Duration) -> String {
@@ -131,6 +180,8 @@ impl Bench {
             ["+refs/heads/*:refs/remotes/origin/*", "+refs/notes/*:refs/notes/deploy-remote/origin/*"];
         bench.run_git(&["fetch", "--quiet", "origin", refspecs[0], refspecs[1]], "")?;
         bench.run_git(&["gc", "--quiet"], "")?;
+        // Publishing is of the network.
+        bench.run_git(&["config", "deploy.publish", "false"], "")?;
         bench.tip = bench.run_git(&["rev-parse", "b7"], "")?.trim().to_owned();
         Ok(bench)
     }
@@ -169,6 +220,14 @@ impl Bench {
         Timed { command, input: String::new() }
     }
 
+    /// The most memory that a program of ours holds at once, in KiB, by GNU time's account.
+    fn peak_memory(&self, program: &str, args: &[&str]) -> Result<u64> {
+        let mut command = self.command("time");
+        command.arg("--format=%M").arg(self.binaries.join(program)).args(args);
+        let text = String::from_utf8(command.output().context("cannot run GNU time")?.stderr)?;
+        text.trim().parse().with_context(|| format!("time said '{text}'"))
+    }
+
     fn git(&self, args: &[&str]) -> Timed {
         let mut command = self.command("git");
         command.args(args);
@@ -193,9 +252,8 @@ impl Bench {
     }
 }
 
-/// A history for `git fast-import`: as many commits with notes, and a hundred branches on the first of them.
+/// A history for `git fast-import`: as many commits with notes, and branches on the first of them.
 fn history(notes: u32) -> String {
-    const BRANCHES: u32 = 100;
     let who = "A <a@example.org> 1763640000 +0000";
     let mut stream = String::new();
     let mut commit = |name: &str, mark: u32, from: &str| {
