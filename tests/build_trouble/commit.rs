@@ -59,7 +59,7 @@ fn a_containerfile_that_fails_is_shown_with_its_status_and_its_last_lines() {
     lab.commit("web/Containerfile", &format!("{CONTAINERFILE}{lines}"));
     let output = lab.fails("error: cannot build image 'littleman-co/shop-web:");
     output
-        .stderr_contains("'buildah' failed with exit status 7: ")
+        .stderr_contains("'buildah' failed with exit status 7 at step 'RUN echo first; ")
         .stderr_contains("shop-web | first\n")
         .stderr_contains("shop-web | second ")
         .lacks("\u{1b}");

@@ -66,7 +66,9 @@ impl Notes {
 
     /// The traps for a step's line: what scripts have noted before its next command has not ended it.
     pub(super) fn traps_in_line(&self) -> String {
-        let forget = format!("git_deploy_at=$BASH_COMMAND; : 2>/dev/null >|{}", quoted(&self.of_scripts));
+        let file = quoted(&self.of_scripts);
+        // Looked at first: this runs before each command, of which a loop has many.
+        let forget = format!("git_deploy_at=$BASH_COMMAND; [[ ! -s {file} ]] || : 2>/dev/null >|{file}");
         // In a shell of its own, where what is run before each command is not.
         let note = format!("({}) 2>/dev/null >|{}", noted("${git_deploy_at-}"), quoted(&self.of_line));
         format!("trap {} ERR\ntrap {} DEBUG", quoted(Path::new(&note)), quoted(Path::new(&forget)))
