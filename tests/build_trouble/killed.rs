@@ -155,3 +155,15 @@ fn of_podman_too_nothing_is_left_after_the_next_build() {
     assert!(!is_running(&naps), "somebody sleeps still");
     is_clean();
 }
+
+#[test]
+fn what_a_step_has_let_go_of_ends_with_a_build_that_is_killed() {
+    let lab = lab!(&sandbox!(), "shop", "");
+    let naps = format!("45{}", std::process::id());
+    lab.configure(&format!("[build]\nsteps = [\"(setsid sleep {naps} &); echo tired; sleep {naps}\"]\n"));
+    let mut running = lab.command("git-deploy-build").start();
+    running.wait_for_words("| tired");
+    eventually("somebody sleeps", || is_running(&naps));
+    running.kill(Victim::Process).was_killed();
+    eventually("nobody sleeps any more", || !is_running(&naps));
+}

@@ -2,11 +2,13 @@
 //!
 //! It runs in a group of processes of its own, which is ended as a whole: at the time limit, when the user wants to stop, when
 //! the program has ended (so that nothing that it started outlives it), and when this process is killed. What leaves the
-//! group on purpose (`setsid`) is not reached, but is waited for no longer either. Ctrl-C at the terminal does not reach
-//! it: it is for the caller to see that, and to say so when it is asked.
+//! group on purpose (`setsid`) is waited for no longer either, and is ended too where that is asked for
+//! ([`Program::end_escaped`]). Ctrl-C at the terminal does not reach it: it is for the caller to see that, and to say so
+//! when it is asked.
 //!
 //! It reads nothing ([`Program::input`] aside), and what it writes is told as it comes, made harmless for terminals.
 
+pub(crate) mod escaped;
 mod group;
 mod lines;
 mod words;
@@ -169,6 +171,7 @@ pub struct Program {
     grace: Duration,
     input: Option<Vec<u8>>,
     most: Option<usize>,
+    ends_escaped: bool,
 }
 
 impl Program {
@@ -186,6 +189,7 @@ impl Program {
             grace: GRACE,
             input: None,
             most: None,
+            ends_escaped: false,
         }
     }
 
@@ -235,6 +239,13 @@ impl Program {
     /// What it may read from its standard input, which is empty otherwise: never a terminal.
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = Some(input.into());
+        self
+    }
+
+    /// Ends with it also what leaves its group on purpose, as daemons do, where the system says which they are (Linux). Of a
+    /// program whose daemons are meant to stay, such as one that starts a machine, they are left.
+    pub fn end_escaped(mut self) -> Self {
+        self.ends_escaped = true;
         self
     }
 
@@ -337,6 +348,8 @@ enum End {
 struct Running {
     /// Ended with this.
     group: Group,
+    /// By which is found what has left the group.
+    mark: Option<String>,
     child: Child,
     heard: Receiver<(Stream, Piece)>,
     /// How many pipes may still bring something.
@@ -350,8 +363,13 @@ struct Running {
 
 impl Running {
     fn start(program: &Program) -> io::Result<Self> {
-        let group = Group::start()?;
-        let mut child = group.spawn(&mut program.command())?;
+        let mark = program.ends_escaped.then(escaped::new_mark);
+        let group = Group::start(mark.as_deref())?;
+        let mut command = program.command();
+        if let Some(mark) = &mark {
+            command.env(escaped::VARIABLE, escaped::value(mark));
+        }
+        let mut child = group.spawn(&mut command)?;
         let (sender, heard) = sync_channel(WAITING);
         let is_raw = program.most.is_some();
         if let (Some(out), sender) = (child.stdout.take(), sender.clone()) {
@@ -366,7 +384,8 @@ impl Running {
         }
         let captured = is_raw.then(Vec::new);
         let (tail, errors) = Default::default();
-        Ok(Self { group, child, heard, open: 2, tail, errors, captured, started: Instant::now() })
+        let started = Instant::now();
+        Ok(Self { group, mark, child, heard, open: 2, tail, errors, captured, started })
     }
 
     /// Waits until it has ended and said all, or is to be ended.
@@ -436,5 +455,8 @@ impl Drop for Running {
         self.group.kill();
         // It has ended, or does so now.
         let _ = self.child.wait();
+        if let Some(mark) = &self.mark {
+            escaped::end(mark);
+        }
     }
 }

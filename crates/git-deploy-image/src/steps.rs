@@ -250,7 +250,7 @@ impl Context<'_> {
         self.shells.set(&mut variables);
         let mut program = self.shells.line(step, self.directory);
         program = program.current_dir(self.directory).time_limit(self.plan.time_limit).env_clear();
-        program = program.common_umask();
+        program = program.common_umask().end_escaped();
         let program = variables.iter().fold(program, |program, (name, value)| program.env(name, value));
         let told = program.run(cancelled, &mut |line| {
             tell(StepLine { step: Some(step), stream: line.stream, text: line.text });

@@ -199,6 +199,7 @@ fn a_step_gets_nothing_of_ours() {
         "TMPDIR",
         "HOME",
         "SOURCE_DATE_EPOCH",
+        "GIT_DEPLOY_RUN",
         "GIT_CONFIG_GLOBAL",
         "GIT_CONFIG_NOSYSTEM",
         "GIT_TERMINAL_PROMPT",
@@ -257,4 +258,27 @@ fn a_step_that_hangs_is_ended() {
         "step 'echo begun; sleep 60' did not end within 1 s and was ended"
     );
     assert_eq!(told[0], "begun");
+}
+
+/// How many processes sleep for so long.
+fn asleep(naps: &str) -> usize {
+    let has = |path: &std::path::Path| {
+        let line = fs::read(path.join("cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|word| word == naps.as_bytes())
+    };
+    fs::read_dir("/proc").unwrap().flatten().filter(|entry| has(&entry.path())).count()
+}
+
+#[test]
+fn what_a_step_starts_and_lets_go_of_ends_with_it() {
+    let lab = Lab::new();
+    // A number that nobody else sleeps for, and what daemons do; also one that has lost who started it.
+    let naps = format!("46{}", std::process::id());
+    let daemon = format!("setsid sleep {naps} & (setsid sh -c 'sleep {naps} & :' >/dev/null 2>&1 &)");
+    let (result, _) = lab.run_within(&[&format!("{daemon}; sleep {naps}")], Duration::from_secs(1));
+    assert!(result.unwrap_err().to_string().contains("did not end within 1 s"));
+    assert_eq!(asleep(&naps), 0, "after the time limit");
+    let (result, _) = lab.run(&[&format!("{daemon}; sleep 0.5")]);
+    result.unwrap();
+    assert_eq!(asleep(&naps), 0, "after a step that succeeded");
 }

@@ -6,10 +6,21 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+/// What ends the group gently shall not end whoever ends it for certain.
+const GUARD: &str = r#"trap '' HUP INT TERM
+read -r _
+if [ "$1" ]; then
+  for file in $(grep -lsF -e "$1" /proc/[0-9]*/environ); do
+    process=${file#/proc/}
+    kill -s KILL "${process%/environ}"
+  done
+fi
+kill -s KILL 0"#;
+
 /// Leads a group of processes and ends all of it when nobody holds this any more, as when this process is killed: that alone
 /// closes the pipe that it reads from.
 ///
-/// What leaves the group on purpose (`setsid`) is not reached.
+/// What leaves the group on purpose (`setsid`) is reached by its environment alone.
 pub(super) struct Group {
     guard: Child,
     /// Nobody else's as long as `guard` was not waited for.
@@ -17,11 +28,11 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// Begins a group with nobody in it but its guard.
-    pub(super) fn start() -> io::Result<Self> {
+    /// Begins a group with nobody in it but its guard. Where there is a mark, the guard ends also what has that in its
+    /// environment, wherever it is, when this process is killed.
+    pub(super) fn start(mark: Option<&str>) -> io::Result<Self> {
         let mut command = Command::new("sh");
-        // What ends the group gently shall not end whoever ends it for certain.
-        command.args(["-c", "trap '' HUP INT TERM; read -r _; kill -s KILL 0"]).process_group(0);
+        command.args(["-c", GUARD, "sh", mark.unwrap_or_default()]).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/");
         let guard = command.spawn().map_err(|error| {
             io::Error::new(error.kind(), format!("there is no 'sh' to watch over it: {error}"))

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::run::{Line, Program, RunError, harmless};
+use crate::run::{Line, Program, RunError, escaped, harmless};
 
 /// More than any environment.
 const MOST: usize = 4 << 20;
@@ -82,7 +82,10 @@ impl Reading<'_> {
             let said = "it ends the shell that reads it".to_owned();
             return Err(EnvFileError::Wrong { file: self.name(), said, tail: Vec::new() });
         }
-        Ok(after.into_iter().filter(|(name, value)| name != "_" && before.get(name) != Some(value)).collect())
+        let is_set = |(name, value): &(OsString, OsString)| {
+            name != "_" && name != escaped::VARIABLE && before.get(name) != Some(value)
+        };
+        Ok(after.into_iter().filter(is_set).collect())
     }
 
     fn environment(
@@ -104,7 +107,7 @@ impl Reading<'_> {
 
     fn program(&self, program: &OsStr, args: &[&OsStr]) -> Program {
         let program = Program::new(program).args(args).current_dir(self.directory);
-        let program = program.time_limit(self.time_limit).env_clear();
+        let program = program.time_limit(self.time_limit).env_clear().end_escaped();
         self.variables.iter().fold(program, |program, (name, value)| program.env(name, value))
     }
 
