@@ -74,6 +74,11 @@ fn an_image_that_is_named_with_its_registry_is_whoever_builds_it_has_to_push_it(
     let commit = shop.repo.id("two");
     shop.deploy(&[]).success();
     assert_eq!(image(&shop, "web"), format!("littleman-co/shop-web:{}", &commit[..7]));
+    // What nobody pulls somebody has put there.
+    let mut there = with_image("web", "littleman-co/shop-web");
+    there["spec"]["template"]["spec"]["containers"][0]["imagePullPolicy"] = json!("Never");
+    release(&shop, "three", &[there]);
+    shop.deploy(&[]).success();
 }
 
 /// The deployment of that branch did not get its image in time.

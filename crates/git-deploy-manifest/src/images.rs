@@ -76,17 +76,20 @@ pub fn set_images(object: &mut Object, updates: &[ImageUpdate]) -> usize {
     set
 }
 
-/// The containers, or volumes, that run one of those images and want it [always pulled][1].
+/// [When an image of an object is pulled][1], if that is written.
 ///
 /// [1]: https://kubernetes.io/docs/concepts/containers/images/#image-pull-policy
-pub fn always_pulled(object: &Object, updates: &[ImageUpdate]) -> Vec<String> {
-    let is_always_pulled = |used: &ImageUse| {
-        let policy = match used.pointer.strip_suffix("/image/reference") {
-            Some(volume) => format!("{volume}/image/pullPolicy"),
-            None => format!("{}/imagePullPolicy", used.pointer.trim_end_matches("/image")),
-        };
-        object.value().pointer(&policy).and_then(Value::as_str) == Some("Always")
+pub fn pull_policy<'o>(object: &'o Object, used: &ImageUse) -> Option<&'o str> {
+    let policy = match used.pointer.strip_suffix("/image/reference") {
+        Some(volume) => format!("{volume}/image/pullPolicy"),
+        None => format!("{}/imagePullPolicy", used.pointer.trim_end_matches("/image")),
     };
+    object.value().pointer(&policy).and_then(Value::as_str)
+}
+
+/// The containers, or volumes, that run one of those images and want it always pulled.
+pub fn always_pulled(object: &Object, updates: &[ImageUpdate]) -> Vec<String> {
+    let is_always_pulled = |used: &ImageUse| pull_policy(object, used) == Some("Always");
     let own = own_images(object, updates).into_iter().map(|(used, _)| used);
     own.filter(is_always_pulled).map(|used| used.container).collect()
 }

@@ -33,7 +33,7 @@ pub use applyset::{
 };
 pub use config_hash::{CONFIG_HASH, set_config_hashes};
 pub use diff::{comparable, diff};
-pub use images::{ImageUpdate, ImageUse, always_pulled, images, own_images, set_images};
+pub use images::{ImageUpdate, ImageUse, always_pulled, images, own_images, pull_policy, set_images};
 pub use lint::{Finding, RULES, Rule, Severities, Severity, SeverityError, UnknownRule, lint};
 pub use mask::without_values;
 pub use normalise::{Circumstances, Duplicate, autoscaled, duplicates, normalise};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use git_deploy_core::config::deploy_toml::{DeployToml, Environment, Severity, Target};
 use git_deploy_core::deployment::{Failure, Step};
 use git_deploy_image::{ImageRepository, Reference};
-use git_deploy_manifest::{ImageUpdate, ImageUse, Object, always_pulled, images, own_images};
+use git_deploy_manifest::{ImageUpdate, Object, always_pulled, images, own_images, pull_policy};
 use strsim::damerau_levenshtein as slips;
 
 use crate::build::goes_somewhere;
@@ -22,7 +22,8 @@ pub(super) struct OwnImages<'a> {
 
 impl OwnImages<'_> {
     /// An own image that is pushed nowhere and loaded by nobody is in no cluster: its nodes would ask Docker Hub, and get
-    /// nothing, or what somebody else calls so. Whoever means that writes `docker.io/` in front.
+    /// nothing, or what somebody else calls so. Whoever means that writes `docker.io/` in front; and whoever has put it onto
+    /// the nodes has it pulled `Never`.
     pub(super) fn require_a_way(
         &self,
         objects: &[Object],
@@ -32,12 +33,15 @@ impl OwnImages<'_> {
         if goes_somewhere(self.base) || matches!(self.environment.target, Target::Rendered { .. }) {
             return Ok(());
         }
-        let is_bare = |(used, _): &(ImageUse, _)| {
-            used.image.parse().is_ok_and(|reference: Reference| reference.registry().is_none())
-        };
-        let used = objects.iter().flat_map(|object| own_images(object, self.updates)).filter(is_bare);
-        let names: BTreeSet<String> =
-            used.map(|(_, update)| format!("'{}'", update.name.repository())).collect();
+        let mut names = BTreeSet::new();
+        for object in objects {
+            for (used, update) in own_images(object, self.updates) {
+                let is_bare = used.image.parse().is_ok_and(|name: Reference| name.registry().is_none());
+                if is_bare && pull_policy(object, &used) != Some("Never") {
+                    names.insert(format!("'{}'", update.name.repository()));
+                }
+            }
+        }
         if names.is_empty() {
             return Ok(());
         }
