@@ -40,6 +40,9 @@ pub(crate) const SILENCE: Duration = Duration::from_secs(3);
 /// How long a request is tried again where the trouble may pass.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The same for the first request: whoever named the wrong cluster wants to hear of it soon.
+const FIRST_PATIENCE: Duration = Duration::from_secs(1);
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -127,8 +130,7 @@ impl Connection {
     /// The cheapest request that needs the credentials to be good: what is wrong here is wrong for all.
     async fn greet(&self) -> Result<(), ConnectError> {
         let (context, server) = (self.context.to_string(), self.server.to_string());
-        let answer = self.once(&request(Method::GET, "/api", Vec::new())).await;
-        match answer.map_err(|failed| failed.error) {
+        match self.call_within(FIRST_PATIENCE, request(Method::GET, "/api", Vec::new())).await {
             Ok(_) => Ok(()),
             // Credentials that the kubeconfig does not have are nobody's.
             Err(why) if why.is_anonymous() => Err(ConnectError::Unauthorized { context, server, why }),
@@ -184,6 +186,10 @@ impl Connection {
     /// # Errors
     /// What the server, or the way to it, had against it.
     pub async fn call(&self, request: Request<Vec<u8>>) -> Result<Value, ApiError> {
+        self.call_within(PATIENCE, request).await
+    }
+
+    async fn call_within(&self, patience: Duration, request: Request<Vec<u8>>) -> Result<Value, ApiError> {
         let begin = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
@@ -192,7 +198,7 @@ impl Connection {
                 Err(failed) => failed,
             };
             let wait = failed.retry_after.unwrap_or(pause);
-            if !failed.error.is_passing() || begin.elapsed() + wait > PATIENCE {
+            if !failed.error.is_passing() || begin.elapsed() + wait > patience {
                 return Err(failed.error);
             }
             tokio::time::sleep(wait).await;
