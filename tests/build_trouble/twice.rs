@@ -3,7 +3,7 @@
 use std::fs;
 
 use git_deploy_testkit::registry::Registry;
-use git_deploy_testkit::{Output, Store, sandbox, skip};
+use git_deploy_testkit::{Output, Running, Store, sandbox, skip};
 
 use crate::lab::{CONTAINERFILE, Lab, has_podman};
 use crate::{lab, registry};
@@ -112,7 +112,12 @@ fn two_who_build_at_once_do_not_take_each_others_image_away() {
     for round in 0..6 {
         lab.commit("web/index.html", &format!("hello {round}\n"));
         let running: Vec<_> = (0..4).map(|_| lab.command("git-deploy-build").start()).collect();
-        let digests: Vec<String> = running.into_iter().map(|running| digest(&running.wait())).collect();
+        // A registry that gets one blob from several at once may lose sight of it: whoever hears of that tries again.
+        let ended = |running: Running| match running.wait() {
+            output if output.code == Some(75) => lab.build(&[]),
+            output => output,
+        };
+        let digests: Vec<String> = running.into_iter().map(|running| digest(&ended(running))).collect();
         assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
     }
     // Buildah itself may forget one of its own names then.
