@@ -167,3 +167,32 @@ fn what_a_step_has_let_go_of_ends_with_a_build_that_is_killed() {
     running.kill(Victim::Process).was_killed();
     eventually("nobody sleeps any more", || !is_running(&naps));
 }
+
+#[test]
+fn what_a_containerfile_has_let_go_of_ends_with_its_build_or_with_the_next() {
+    let lab = lab!(&sandbox!(), "shop", "");
+    let naps = format!("44{}", std::process::id());
+    let lines = "COPY busybox /bin/setsid\nCOPY busybox /bin/sleep\n";
+    let step = format!("RUN (setsid sleep {naps} &); echo tired; sleep {naps}\n");
+    lab.commit("web/Containerfile", &format!("{CONTAINERFILE}{lines}{step}"));
+    let start = || {
+        let mut running = lab.command("git-deploy-build").start();
+        running.wait_for_words("| tired");
+        eventually("somebody sleeps", || is_running(&naps));
+        running
+    };
+    let mut running = start();
+    running.interrupt();
+    running.wait().code_is(130);
+    assert!(!is_running(&naps), "somebody sleeps still");
+    lab.is_tidy();
+    lab.repo.set_config("deploy.buildTimeLimit", "6s");
+    start().wait().stderr_contains("did not end within 6 s");
+    assert!(!is_running(&naps), "somebody sleeps still");
+    lab.repo.set_config("deploy.buildTimeLimit", "1h");
+    start().kill(Victim::Process).was_killed();
+    lab.commit("web/Containerfile", CONTAINERFILE);
+    lab.build(&[]).success();
+    assert!(!is_running(&naps), "somebody sleeps still");
+    lab.is_tidy();
+}

@@ -172,6 +172,7 @@ pub struct Program {
     input: Option<Vec<u8>>,
     most: Option<usize>,
     ends_escaped: bool,
+    rooted: Option<PathBuf>,
 }
 
 impl Program {
@@ -190,6 +191,7 @@ impl Program {
             input: None,
             most: None,
             ends_escaped: false,
+            rooted: None,
         }
     }
 
@@ -249,6 +251,13 @@ impl Program {
         self
     }
 
+    /// Ends with it, where it has to be ended, also what sees no other files than some below that folder, as what runs in a
+    /// chroot there, where the system says so (Linux).
+    pub fn end_below(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.rooted = Some(folder.into());
+        self
+    }
+
     /// Takes its standard output as it is, at most so many bytes, instead of telling its lines. Where it fails, what it
     /// printed there last is among the last lines of the error.
     pub fn capture(mut self, most: usize) -> Self {
@@ -277,6 +286,8 @@ impl Program {
         })?;
         let end = running.wait(self, cancelled, tell);
         if !matches!(end, End::Exited(status) if status.success()) {
+            // As long as it is there that made the folder: it takes that away.
+            self.rooted.iter().for_each(|folder| escaped::end_below(folder));
             running.end_gently(self.grace, tell);
         }
         let (program, tail, limit) =
@@ -456,7 +467,7 @@ impl Drop for Running {
         // It has ended, or does so now.
         let _ = self.child.wait();
         if let Some(mark) = &self.mark {
-            escaped::end(mark);
+            escaped::end_marked(mark);
         }
     }
 }

@@ -19,7 +19,7 @@ use rustix::fs::OFlags;
 
 use super::tool::program;
 use super::{Builder, Tool};
-use crate::run::Program;
+use crate::run::{Program, escaped};
 use crate::workspace::{Abandoned, Workspace};
 
 /// The build argument that says whose a container is.
@@ -73,6 +73,7 @@ impl Drop for AtWork<'_> {
 pub(super) fn clear(tool: &Tool) {
     let abandoned = Abandoned::all();
     for folder in &abandoned {
+        escaped::end_below(&folder.for_others());
         end_what_runs(tool, &folder.for_others());
     }
     let dead = folder(tool).map(|folder| dead(&folder)).unwrap_or_default();

@@ -43,8 +43,8 @@ impl Call<'_> {
         watch: &mut Watch,
     ) -> Result<Vec<String>, BuildError> {
         let temporary = workspace.for_others().map_err(|error| self.no_workspace(error))?;
-        let program =
-            program(self.tool, arguments, self.tool.time_limit).env("TMPDIR", temporary).common_umask();
+        let program = program(self.tool, arguments, self.tool.time_limit).env("TMPDIR", &temporary);
+        let program = program.common_umask().end_below(temporary);
         self.run_with(&program, watch)
     }
 

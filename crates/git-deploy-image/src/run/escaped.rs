@@ -1,22 +1,13 @@
-//! What a program started that has left its group on purpose (`setsid`, a daemon), found by a variable in its environment
-//! that nobody else's has. What takes that variable away as well is not found.
+//! What a program started that has left its group on purpose (`setsid`, a daemon). It is found by a variable in its
+//! environment that nobody else's has, or by the folder that is the root of all files for it. What takes that away as well
+//! is not found, and where no system says such things of a process nothing is.
 
 use std::env;
 use std::hash::{BuildHasher, RandomState};
-#[cfg(target_os = "linux")]
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::path::Path;
 
 /// The variable. Who runs within another run has both marks in it, so that the outer one finds it too.
 pub(crate) const VARIABLE: &str = "GIT_DEPLOY_RUN";
-
-/// How long is waited for what was told to end: what waits for a disk that does not answer ends when that does.
-#[cfg(target_os = "linux")]
-const PATIENCE: Duration = Duration::from_secs(2);
-#[cfg(target_os = "linux")]
-const PAUSE: Duration = Duration::from_millis(2);
 
 /// A mark that no other run has.
 pub(super) fn new_mark() -> String {
@@ -33,48 +24,68 @@ pub(super) fn value(mark: &str) -> String {
 }
 
 /// Ends all that has the mark.
-#[cfg(target_os = "linux")]
-pub(super) fn end(mark: &str) {
-    use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+pub(super) fn end_marked(mark: &str) {
+    let is_of_it = |entry: &[u8]| {
+        let value = entry.strip_prefix(VARIABLE.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
+        value.is_some_and(|value| value.split(|byte| *byte == b':').any(|of| of == mark.as_bytes()))
+    };
+    linux::end(&|process| {
+        let environment = std::fs::read(process.join("environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(is_of_it)
+    });
+}
 
-    // What is told to end is there for another moment, and may have started something just before.
-    let asked = Instant::now();
-    while asked.elapsed() < PATIENCE {
-        let marked = marked(mark);
-        if marked.is_empty() {
-            return;
-        }
-        for process in marked {
-            // What is behind it is this process alone, also when another one gets its number.
-            let Ok(handle) = pidfd_open(process, PidfdFlags::empty()) else { continue };
-            if has(process, mark) {
-                let _ = pidfd_send_signal(&handle, Signal::KILL);
+/// Ends all that sees no other files than some below that folder, as what runs in a chroot there.
+pub(crate) fn end_below(folder: &Path) {
+    let Ok(folder) = folder.canonicalize() else { return };
+    linux::end(&|process| {
+        std::fs::read_link(process.join("root")).is_ok_and(|root| root.starts_with(&folder))
+    });
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+    /// How long is waited for what was told to end: what waits for a disk that does not answer ends when that does.
+    const PATIENCE: Duration = Duration::from_secs(2);
+    const PAUSE: Duration = Duration::from_millis(2);
+
+    /// Ends those processes: it is asked of each by its folder in `/proc`, where what is of others cannot be read.
+    pub(super) fn end(is_one: &dyn Fn(&Path) -> bool) {
+        // What is told to end is there for another moment, and may have started something just before.
+        let asked = Instant::now();
+        while asked.elapsed() < PATIENCE {
+            let found: Vec<(Pid, PathBuf)> = all().filter(|(_, process)| is_one(process)).collect();
+            if found.is_empty() {
+                return;
             }
+            for (id, process) in found {
+                // What is behind it is this process alone, also when another one gets its number.
+                let Ok(handle) = pidfd_open(id, PidfdFlags::empty()) else { continue };
+                if is_one(&process) {
+                    let _ = pidfd_send_signal(&handle, Signal::KILL);
+                }
+            }
+            thread::sleep(PAUSE);
         }
-        thread::sleep(PAUSE);
+    }
+
+    fn all() -> impl Iterator<Item = (Pid, PathBuf)> {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries.filter_map(|entry| {
+            let id = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+            Some((id, entry.path()))
+        })
     }
 }
 
-/// Nothing says there what another process has in its environment.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn end(_mark: &str) {}
-
-#[cfg(target_os = "linux")]
-fn marked(mark: &str) -> Vec<rustix::process::Pid> {
-    use rustix::process::Pid;
-
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let id = |entry: std::fs::DirEntry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?);
-    entries.filter_map(id).filter(|process| has(*process, mark)).collect()
-}
-
-/// Whether a process has it in its environment; that of others cannot be read.
-#[cfg(target_os = "linux")]
-fn has(process: rustix::process::Pid, mark: &str) -> bool {
-    let path = format!("/proc/{}/environ", process.as_raw_pid());
-    let environment = std::fs::read(path).unwrap_or_default();
-    environment.split(|byte| *byte == 0).any(|entry| {
-        let value = entry.strip_prefix(VARIABLE.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
-        value.is_some_and(|value| value.split(|byte| *byte == b':').any(|of| of == mark.as_bytes()))
-    })
+mod linux {
+    pub(super) fn end(_is_one: &dyn Fn(&std::path::Path) -> bool) {}
 }
