@@ -47,12 +47,10 @@ impl<'a> Disks<'a> {
 }
 
 fn is_full(found: &StatVfs) -> bool {
-    // What is kept back is for root.
-    let is_root = rustix::process::geteuid().is_root();
-    let (blocks, files) =
-        if is_root { (found.f_bfree, found.f_ffree) } else { (found.f_bavail, found.f_favail) };
+    // What is kept back is for root, and not for who is root in a container: a disk that has no more than that is full.
+    let (blocks, files) = (found.f_bavail, found.f_favail);
     let few_bytes = FEW_BYTES.min(found.f_blocks.saturating_mul(found.f_frsize) / PART);
-    // Some have no table of files, and then say that it has no place at all.
+    // Who has no table of files says that there is no place in it at all.
     blocks.saturating_mul(found.f_frsize) < few_bytes || files < FEW_FILES.min(found.f_files / PART)
 }
 
