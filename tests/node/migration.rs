@@ -164,6 +164,27 @@ fn a_job_that_fails_leaves_the_pods_as_they_are_and_says_why() {
     web.shop.is_sound();
 }
 
+#[test]
+fn a_job_whose_last_pod_takes_its_time_to_end_has_failed_all_the_same() {
+    let cluster = node_cluster!();
+    let web = Web::open(&sandbox!(), cluster);
+    open(&web, cluster);
+    let before = standing(&web);
+    let stubborn = "trap '' TERM; [ $JOB_COMPLETION_INDEX = 1 ] || exec /bin/busybox sleep 6; exit 3";
+    let mut slow = job(cluster, "migrate", stubborn);
+    for (key, value) in
+        [("completionMode", json!("Indexed")), ("completions", json!(2)), ("parallelism", json!(2))]
+    {
+        slow["spec"][key] = value;
+    }
+    slow["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = json!(20);
+    release(&web, "next", "1\n", &[slow]);
+    let output = web.deploy(&[]);
+    output.code_is(1).stderr_contains("Restoring").lacks("only forward is safe");
+    assert_eq!(standing(&web), before, "{output}");
+    web.shop.is_sound();
+}
+
 /// The tag says which job failed, how, and that.
 #[track_caller]
 fn assert_failed(web: &Web<'_>, tag: &str, words: &str) {

@@ -37,6 +37,8 @@ const AFTER_ANOTHER: &str = "git-deploy/after-another";
 const EXPIRY: u64 = 7 * 24 * 60 * 60;
 /// How long one that is in the way of its own successor may take to go.
 const LEAVING: Duration = Duration::from_secs(30);
+/// How long the last pods of a job that has failed may take to end: longer than pods are given as a rule.
+const ENDING: Duration = Duration::from_secs(40);
 /// How long to wait before a look is taken again.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Why a one-time job cannot run, or did not end well.
@@ -222,7 +224,8 @@ pub(crate) fn is_first(live: &Value) -> bool {
     annotation(live, AFTER_ANOTHER).is_none()
 }
 
-/// How a job ended; none if it has not.
+/// How a job ended; none if it has not. One that has failed but for pods that are on their way out is waited for, within
+/// [`ENDING`]: they may change something until they are gone.
 ///
 /// # Errors
 /// When it is gone, or cannot be read.
@@ -231,15 +234,22 @@ pub(crate) async fn outcome(
     job: &Target,
     deployment: &DeploymentId,
 ) -> Result<Option<JobOutcome>, JobError> {
-    let live = connection.get(job.into()).await.map_err(api(job))?;
-    let live = live.ok_or_else(|| JobError::Gone { id: job.id.clone() })?;
-    if is_barred(&live) {
-        return Err(JobError::Barred { id: job.id.clone() });
-    }
-    let succeeded = is_true(&live, "Complete");
-    if !succeeded && !is_true(&live, "Failed") {
-        return Ok(None);
-    }
+    let asked = Instant::now();
+    let (live, succeeded) = loop {
+        let live = connection.get(job.into()).await.map_err(api(job))?;
+        let live = live.ok_or_else(|| JobError::Gone { id: job.id.clone() })?;
+        if is_barred(&live) {
+            return Err(JobError::Barred { id: job.id.clone() });
+        }
+        let succeeded = is_true(&live, "Complete");
+        if succeeded || is_true(&live, "Failed") {
+            break (live, succeeded);
+        }
+        if !is_true(&live, "FailureTarget") || asked.elapsed() > ENDING {
+            return Ok(None);
+        }
+        tokio::time::sleep(PAUSE).await;
+    };
     let rollback_safe =
         is_rollback_safe(&job.wanted) || is_first(&live) && changed_nothing(connection, job, &live).await;
     let end = if succeeded { JobEnd::Succeeded } else { JobEnd::Failed };
