@@ -3,6 +3,7 @@
 mod deciding;
 mod history;
 mod showing;
+mod stale;
 mod surroundings;
 
 use git_deploy_testkit::scene::{branch, state_is};

@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(
             stderr,
             "error: unexpected argument '--colour' found\n\
-             usage: git deploy-state list [<options>] [--state=<state>]\n"
+             usage: git deploy-state list [<options>] [--stale] [--state=<state>]\n"
         );
     }
 

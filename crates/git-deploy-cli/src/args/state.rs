@@ -95,7 +95,7 @@ pub enum StateCommand {
     #[command(override_usage = "git deploy-state set [-m <text>] [--priority=<n>] <state> [<branch>...]")]
     Set(Set),
     /// List all branches with their state
-    #[command(override_usage = "git deploy-state list [<options>] [--state=<state>]")]
+    #[command(override_usage = "git deploy-state list [<options>] [--stale] [--state=<state>]")]
     List(List),
     /// Show how the state of a branch changed: when, who, from, to, why
     #[command(override_usage = "git deploy-state log [--json] [--all | <branch>]")]
@@ -140,6 +140,10 @@ pub struct List {
     /// List only branches in this state; may be given more than once
     #[arg(long = "state", value_name = "state", value_parser = any_state(), hide_possible_values = true)]
     pub states: Vec<BranchState>,
+
+    /// List instead what was decided on commits that their branch has left: it counts no more
+    #[arg(long)]
+    pub stale: bool,
 
     /// How to print them.
     #[command(flatten)]

@@ -9,6 +9,7 @@ pub mod history;
 pub mod hooks;
 pub mod init;
 pub mod set_state;
+pub mod stale;
 pub mod sweep;
 pub mod sync;
 pub mod transact;

@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(sandbox.completed("git deploy-state "), ["get", "set", "list", "log"]);
         assert_eq!(sandbox.completed("git deploy-state set "), ["development", "staged", "deployable"]);
         assert_eq!(sandbox.completed("git -C . deploy-state set deployable lo"), ["login"]);
-        assert_eq!(sandbox.completed("git deploy-state list --st"), ["--state="]);
+        assert_eq!(sandbox.completed("git deploy-state list --st"), ["--state=", "--stale"]);
         assert_eq!(sandbox.completed("git deploy-state list --state=b"), ["broken"]);
         assert_eq!(sandbox.completed("git deploy-state list --q"), ["--quiet"]);
         assert_eq!(sandbox.completed("git deploy-rebase --ch"), ["--check"]);

@@ -8,12 +8,15 @@ use git_deploy_core::git::Repository;
 use git_deploy_core::ops::view::View;
 use git_deploy_core::state::State;
 
-use crate::describe;
+use crate::{describe, stale};
 
 /// Prints the branches that count for the queue, with their states.
 pub(crate) fn list(arguments: &List, shell: &mut Shell) -> Result<Exit, CommandError> {
     let repository = Repository::open()?;
     let view = View::new(&repository)?;
+    if arguments.stale {
+        return stale::list(&view, arguments, shell);
+    }
     let wanted = &arguments.states;
     let all = view.authority_branches()?;
     let is_wanted = |branch: &&Branch| wanted.is_empty() || wanted.contains(&branch.state());
@@ -54,7 +57,7 @@ fn print(view: &View<'_>, wanted: &[State], branches: &[&Branch], shell: &mut Sh
     table.print(shell);
 }
 
-fn words(states: &[State]) -> String {
+pub(crate) fn words(states: &[State]) -> String {
     states.iter().map(|state| state.as_str()).collect::<Vec<_>>().join(" or ")
 }
 

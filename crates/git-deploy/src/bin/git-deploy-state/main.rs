@@ -5,6 +5,7 @@ mod get;
 mod list;
 mod log;
 mod set;
+mod stale;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,0 +1,66 @@
+//! `git deploy-state list --stale`
+
+use git_deploy_cli::args::{Format, List};
+use git_deploy_cli::shell::{Object, Table};
+use git_deploy_cli::{CommandError, Exit, Shell, Text, shell, shell_word, warn_of_note};
+use git_deploy_core::ops::stale::{Stale, stale};
+use git_deploy_core::ops::view::View;
+use git_deploy_core::state::State;
+
+use crate::describe;
+use crate::list::words;
+
+/// Prints what was decided on commits that their branch has left.
+pub(crate) fn list(view: &View<'_>, arguments: &List, shell: &mut Shell) -> Result<Exit, CommandError> {
+    let (mut found, malformed) = stale(view)?;
+    let wanted = &arguments.states;
+    found.retain(|stale| wanted.is_empty() || wanted.contains(&stale.note.state));
+    match arguments.output.format() {
+        Format::Human => print(wanted, &found, shell),
+        Format::Porcelain { nul } => {
+            for stale in &found {
+                let now = stale.now.map_or_else(|| "-".to_owned(), |now| now.to_string());
+                let state = stale.note.state.to_string();
+                shell.record([state, stale.commit.to_string(), stale.branch.to_string(), now], nul);
+            }
+        }
+        Format::Json => found.iter().for_each(|stale| shell.json(&object(stale))),
+    }
+    malformed.iter().for_each(|error| warn_of_note(error, shell));
+    Ok(Exit::Done)
+}
+
+fn print(wanted: &[State], found: &[Stale], shell: &mut Shell) {
+    if found.is_empty() {
+        let of = if wanted.is_empty() { String::new() } else { format!(" is {} and", words(wanted)) };
+        shell.note(format!("nothing that was decided{of} stands on a commit that its branch has left"));
+    }
+    let mut table = Table::new();
+    for stale in found {
+        table.row([
+            describe::state(stale.note.state),
+            Text::new().styled(shell::NAME, stale.branch.short()),
+            Text::new().styled(shell::COMMIT, stale.commit.brief()),
+            Text::from(match stale.now {
+                Some(now) => format!("the branch is at {} now", now.brief()),
+                None => "there is no such branch any more".to_owned(),
+            }),
+        ]);
+    }
+    table.print(shell);
+    for (stale, other) in found.iter().filter_map(|stale| Some((stale, stale.there.first()?))) {
+        let (state, other) = (stale.note.state, shell_word(other.short()));
+        let subject = format!("'{}' has that commit of '{}'", other, stale.branch.short());
+        shell.hint(format!("{subject}: if it is to be {state}: git deploy-state set {state} {other}"));
+    }
+}
+
+fn object(stale: &Stale) -> Object {
+    Object::new()
+        .with("state", stale.note.state.as_str())
+        .with("commit", stale.commit.to_string())
+        .with("ref", stale.branch.as_str())
+        .with_known("now", stale.now.map(|now| now.to_string()))
+        .with_known("since", stale.note.since.map(|since| since.to_string()))
+        .with_known("by", stale.note.by.as_deref())
+}
