@@ -192,3 +192,20 @@ fn podman_builds_and_pushes_as_well() {
     assert_eq!(found.success().line(), line.replacen("built", "there", 1));
     builds.is_tidy();
 }
+
+#[test]
+fn an_image_is_built_on_another_of_the_same_commit_and_loaded_although_both_are_pushed() {
+    let registry = registry!();
+    let builds = Builds::new(&sandbox!(), &registry, "shop");
+    let load = "load = [\"buildah\", \"inspect\", \"--format={{.FromImageID}}\", \"{image}\"]\n[[image]]";
+    let more = "[[image]]\nname = \"more\"\ncontext = \"more\"\n[build]\nenv-file = \"build.env\"\n";
+    builds.change("deploy.toml", |text| text.replace("[[image]]", load) + more);
+    let base =
+        format!("BASE={}/littleman-co/shop-web:$(printf %.7s $GIT_DEPLOY_COMMIT)\n", registry.address());
+    builds.repo.commit("build.env", &base, "Name the base");
+    builds.repo.commit("more/Containerfile", "ARG BASE\nFROM $BASE\nCOPY more.html /\n", "Add more");
+    builds.repo.commit("more/more.html", "more\n", "Add a page");
+    let output = builds.build(&[]);
+    output.success();
+    assert_eq!(output.stderr.matches("Loading").count(), 2, "{output}");
+}

@@ -1,6 +1,6 @@
 //! What others do while images are made.
 
-use git_deploy_testkit::{Repo, sandbox};
+use git_deploy_testkit::{RefPhase, Repo, Victim, sandbox};
 
 use crate::scene::{Builds, deployable, registry};
 
@@ -47,6 +47,55 @@ fn a_base_that_moves_while_images_are_made_costs_no_number_whatever_became_of_th
         assert!(tag.contains(&format!("shop-web:{}@sha256:", &landed[..7])), "{tag}");
         builds.is_tidy();
     }
+}
+
+#[test]
+fn a_base_that_moves_whenever_images_are_made_is_said_to() {
+    for status in [0, 1] {
+        let registry = registry!();
+        let builds = deployable(&sandbox!(), &registry);
+        let builds = Builds { repo: with_identity(builds.repo), ..builds };
+        let other = builds.repo.sandbox().root().join("other");
+        builds.repo.git(&[
+            "worktree",
+            "add",
+            "--quiet",
+            "--detach",
+            other.to_str().expect("UTF-8"),
+            "master",
+        ]);
+        let moves = format!(
+            "cd {} && git reset -q --hard master && git commit -q --allow-empty -m Other",
+            other.display()
+        );
+        let text = builds.repo.read("deploy.toml");
+        let step = format!("{moves} && git push -q . HEAD:master; exit {status}");
+        builds.branch("login", "deploy.toml", &format!("{text}[build]\nsteps = [{step:?}]\n"));
+        builds.repo.git(&["switch", "--quiet", "--detach"]);
+        let output = builds.run("deploy", &[]);
+        assert_eq!(output.stderr.matches("Exporting").count(), 3, "{output}");
+        if status == 0 {
+            output.code_is(75).stderr_contains("'master' moved while images were made, 3 times in a row");
+            assert_eq!(builds.repo.tip("refs/tags/deployment-0001"), None, "{output}");
+        } else {
+            output.code_is(1).stdout_contains("Failed Deployment");
+            assert_eq!(builds.repo.deploy("deploy-state", &["get", "login"]).line(), "staged");
+        }
+    }
+}
+
+#[test]
+fn a_branch_that_is_withdrawn_after_the_claim_waits_for_no_registry() {
+    let registry = registry!();
+    let builds = deployable(&sandbox!(), &registry);
+    builds.branch("login", "web/index.html", "login\n");
+    let claimed = ["refs/deploy/attempts/*"];
+    let switch = builds.repo.kill_at_transaction_of(&claimed, 1, RefPhase::Committed, Victim::Process);
+    builds.run_of("git-deploy").pid_file(switch.pid_file()).output().was_killed();
+    switch.remove();
+    builds.repo.deploy("deploy-state", &["set", "development", "login"]);
+    registry.stop();
+    builds.run("deploy", &[]).stdout_contains("was set to development").lacks("cannot ask registry");
 }
 
 #[test]

@@ -279,12 +279,33 @@ impl Maker<'_> {
             self.observer.warn(&format!("submodule '{path}' is not fetched: its directory is empty"));
         }
         let arguments = self.run_steps(plan, &tree, time_limit)?;
+        let was_there: Vec<bool> = there.iter().map(Option::is_some).collect();
+        let made = self.make_each(stores, tool, &tree, &arguments, time_limit, there);
+        // Not before all are made: one may be built on another, or loaded from there.
+        for (image, was_there) in there.iter().zip(was_there) {
+            if let (Some(image), false, Some(_)) = (image, was_there, &plan.registry.address) {
+                self.watched(&image.name, |watch| tool.forget(&image.name, watch));
+            }
+        }
+        made
+    }
+
+    fn make_each(
+        &self,
+        stores: &Stores<'_>,
+        tool: &Tool,
+        tree: &Path,
+        arguments: &[(String, String)],
+        time_limit: Duration,
+        there: &mut [Option<Image>],
+    ) -> Result<(), Error> {
+        let plan = stores.plan;
         for (image, there) in plan.images.iter().zip(there) {
             if there.is_some() {
                 continue;
             }
             self.go_on()?;
-            let built = self.build(stores, tool, &tree, &arguments, image);
+            let built = self.build(stores, tool, tree, arguments, image);
             *there = Some(match &plan.registry.address {
                 Some(_) => self.pushed(stores, tool, built, image)?,
                 None => built.map(|_| Image { name: image.name.clone(), digest: None, made: Made::Now })?,
@@ -366,11 +387,7 @@ impl Maker<'_> {
                 Ok(Some(there)) => Ok(there),
                 _ => Err(error.into()),
             },
-            pushed => {
-                let image = pushed?;
-                self.watched(&image.name, |watch| tool.forget(&image.name, watch));
-                Ok(image)
-            }
+            pushed => pushed,
         }
     }
 

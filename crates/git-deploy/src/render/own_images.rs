@@ -58,7 +58,8 @@ impl OwnImages<'_> {
              brings them from here into the cluster; or name the registry in the manifest, such as 'docker.io/', where \
              others push it"
         );
-        Err(Failure::of_nobody(Step::Render, why).fatal().hint(Some(hint)))
+        // Where base has it too, it is said to be nobody's.
+        Err(Failure::of_branch(Step::Render, why).hint(Some(hint)))
     }
 
     /// Images that are called almost like an own one, and hardly somebody else's: without a version that is an error, as far

@@ -17,6 +17,9 @@ use crate::ids::{CommitId, DeploymentId};
 use crate::ops::transact::Transactor;
 use crate::ops::view::View;
 
+/// How often images are made for what others overtake meanwhile.
+const BUILDS: u32 = 3;
+
 /// What is known at the moment at which a step begins.
 pub(super) struct Context<'a> {
     pub(super) deployer: &'a Deployer<'a>,
@@ -75,10 +78,12 @@ impl<'a> Context<'a> {
         Ok(Self { deployer, identity, view, base_tip, deploy_toml })
     }
 
-    /// Picks a candidate and claims a number for it; `None` if others were faster. With it comes the driver that was asked.
+    /// Picks a candidate and claims a number for it; `None` if others were faster, which is counted where images were made for
+    /// it. With it comes the driver that was asked.
     pub(super) fn pick_and_claim<'c>(
         &'c self,
         request: &DeployRequest,
+        builds_in_vain: &mut u32,
     ) -> Result<Result<Option<Begun<'c>>, Nothing>, DeployError> {
         let pick = match self.pick(request, false)? {
             Ok(pick) => pick,
@@ -90,8 +95,18 @@ impl<'a> Context<'a> {
             Ok(made) => *made == Made::Some,
             Err(failure) => failure.blame == Blame::Branch,
         };
-        if was_tried && self.is_overtaken(&pick)? {
-            return Ok(Ok(None));
+        if was_tried && let Some(why) = self.overtaken(&pick)? {
+            *builds_in_vain += 1;
+            if *builds_in_vain < BUILDS {
+                let of = pick.candidate.commit().brief();
+                self.deployer.observer.step("Again", &format!("{why} while images of {of} were made"));
+                return Ok(Ok(None));
+            }
+            // Whoever cannot be built hears of it, however often base moves.
+            if images.is_ok() {
+                let why = format!("{why} while images were made, {BUILDS} times in a row");
+                return Err(DeployError::NotClaimed(why));
+            }
         }
         let refused = match images.and_then(|_| self.plan(driver.as_ref(), &pick)) {
             // What is nobody's fault and stands in the way of any deployment gets no number: it would be the same the next
@@ -107,21 +122,16 @@ impl<'a> Context<'a> {
         renderer.prepare(pick.candidate.commit(), Images::Made, self.deployer.interrupt)
     }
 
-    /// Whether base has moved, or the approval is gone, since this was picked: making images takes long.
-    fn is_overtaken(&self, pick: &Pick) -> Result<bool, DeployError> {
+    /// Why what was picked is no longer what would be picked now, if it is so: making images takes long.
+    fn overtaken(&self, pick: &Pick) -> Result<Option<String>, DeployError> {
         self.deployer.interrupt.check()?;
         self.deployer.fetch()?;
         let view = View::new(self.repository())?;
-        let of = pick.candidate.commit().brief();
-        let again = |why: String| {
-            self.deployer.observer.step("Again", &format!("{why} while images of {of} were made"));
-            Ok(true)
-        };
         if view.settings.base_tip(self.repository())? != self.base_tip {
-            return again(format!("'{}' moved", view.settings.base.short()));
+            return Ok(Some(format!("'{}' moved", view.settings.base.short())));
         }
-        let Some(branch) = pick.candidate.branch() else { return Ok(false) };
-        withdrawal(self.deployer, branch, pick.candidate.approved())?.map_or(Ok(false), again)
+        let Some(branch) = pick.candidate.branch() else { return Ok(None) };
+        Ok(withdrawal(self.deployer, branch, pick.candidate.approved())?)
     }
 
     fn plan(&self, driver: &dyn Driver, pick: &Pick) -> Result<(), Failure> {

@@ -226,14 +226,14 @@ impl Deployer<'_> {
         let _run_lock = self.begin()?;
         self.check_way_back(request)?;
         let mut request = request.clone();
-        let mut claims = 0;
+        let (mut claims, mut builds_in_vain) = (0, 0);
         while claims < CLAIMS {
             if let Some(verdict) = self.end_open_attempts(&request)? {
                 return Ok(Report::Finished(verdict));
             }
             self.interrupt.check()?;
             let context = Context::new(self)?;
-            let begun = context.pick_and_claim(&request).or_else(|error| {
+            let begun = context.pick_and_claim(&request, &mut builds_in_vain).or_else(|error| {
                 // Ctrl-C reaches the programs that were started, too: their failure is no answer.
                 self.interrupt.check()?;
                 Err(error)

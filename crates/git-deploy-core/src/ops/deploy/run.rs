@@ -244,6 +244,10 @@ impl<'a> Run<'a> {
         let commit = self.attempt().candidate;
         let (context, base) = (self.context, self.attempt().base);
         let rollback = self.attempt().rollback.clone();
+        // Before images are asked for: whoever is no longer to be deployed waits for no registry.
+        if let Some(reason) = self.withdrawn()?.filter(|_| self.attempt().phase == Phase::Claimed) {
+            return Ok(Event::Withdrawn(reason));
+        }
         if let Err(failure) = self.prepare_images(&environment)? {
             return Ok(Event::Failed(failure));
         }
@@ -303,11 +307,15 @@ impl<'a> Run<'a> {
         Ok(withdrawn.into_inner())
     }
 
+    /// Why the approval is gone, if it is.
+    fn withdrawn(&self) -> Result<Option<String>, DeployError> {
+        let Some(branch) = &self.attempt().branch else { return Ok(None) };
+        Ok(withdrawal(self.deployer, branch, self.attempt().candidate)?)
+    }
+
     /// What is to be said of an approval that was taken back when the candidate was on its way already.
     pub(super) fn withdrawn_late(&self) -> Result<Option<String>, DeployError> {
-        let Some(branch) = &self.attempt().branch else { return Ok(None) };
-        let withdrawn = withdrawal(self.deployer, branch, self.attempt().candidate)?;
-        Ok(withdrawn.map(|reason| format!("{reason} when it was on its way: that came too late")))
+        Ok(self.withdrawn()?.map(|reason| format!("{reason} when it was on its way: that came too late")))
     }
 
     fn verify(&mut self) -> Result<Event, DeployError> {
