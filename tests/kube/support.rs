@@ -20,7 +20,11 @@ pub(crate) fn deployment(name: &str, version: &str) -> Value {
             "template": {
                 "metadata": { "labels": { "app": name } },
                 "spec": {
-                    "containers": [{ "name": "main", "image": format!("registry.example.org/{name}:{version}") }],
+                    "containers": [{
+                        "name": "main",
+                        "image": format!("registry.example.org/{name}:{version}"),
+                        "readinessProbe": { "tcpSocket": { "port": 8080 } },
+                    }],
                 },
             },
         },

@@ -98,7 +98,8 @@ spec:
       annotations: {{ test.git-deploy/after: {after} }}
     spec:
       terminationGracePeriodSeconds: 0
-      containers: [{{ name: web, image: 'registry.example.org/web:{version}' }}]
+      containers:
+      - {{ name: web, image: 'registry.example.org/web:{version}', readinessProbe: {{ tcpSocket: {{ port: 8080 }} }} }}
 ---
 "
     )

@@ -127,6 +127,23 @@ fn a_release_that_exits_on_start_fails_with_its_last_lines_as_soon_as_crash_grac
 }
 
 #[test]
+fn a_release_that_nobody_probes_and_that_exits_a_moment_later_fails_as_well() {
+    let web = Web::open(&sandbox!(), node_cluster!());
+    web.shop.release("one", &[("case", "one")]);
+    web.deploy(&[]).success();
+    let command = r#"["/bin/busybox", "sh", "-c", "/bin/busybox sleep 0.7; exit 3"]"#;
+    let image = format!("{}/littleman-co/shop-web:any", web.cluster.registry());
+    let unprobed: Vec<String> =
+        graceful(&image).lines().filter(|line| !line.contains("readinessProbe")).map(str::to_owned).collect();
+    let files = [("web/Containerfile", running(command)), ("deploy/web.yaml", unprobed.join("\n") + "\n")];
+    web.shop.release("two", &files.each_ref().map(|(path, text)| (*path, text.as_str())));
+    let output = web.deploy(&[]);
+    output.code_is(1).stdout_contains("deployment-0002: Failed Deployment").stderr_contains("Restoring");
+    web.shop.failed("deployment-0002", "exit status 3");
+    assert_answers(web.cluster, &web.shop.namespace, "one");
+}
+
+#[test]
 fn a_release_whose_command_is_not_there_fails() {
     let web = Web::open(&sandbox!(), node_cluster!());
     fails(

@@ -39,6 +39,10 @@ const TICK: Duration = Duration::from_millis(500);
 /// Changes come in swarms; this much later most of a swarm is there.
 const SETTLE: Duration = Duration::from_millis(20);
 
+/// A container without a readiness probe counts as ready as soon as it runs: whoever waited for one looks whether it still does
+/// so much later. Less where whoever deploys has less patience with crashes.
+const STEADY: Duration = Duration::from_secs(3);
+
 /// Looking at everything takes at most one part in so many of the time, however much there is: the machine may be the one
 /// that has to start the pods.
 const REST_FOR_EACH_LOOK: u32 = 20;
@@ -189,7 +193,7 @@ pub async fn until_ready(
         Ok(Ok(notes)) => Ok(notes),
         Ok(Err(End::Failed(index, trouble))) => Err(failed(connection, &scene, index, trouble).await),
         Ok(Err(End::Other(error))) => Err(error),
-        Err(_) => Err(late(connection, &scene, limits.timeout).await),
+        Err(_) => late(connection, &scene, limits.timeout).await,
     }
 }
 
@@ -237,6 +241,7 @@ async fn verdict(
     needed: &Notify,
 ) -> Result<Vec<String>, End> {
     let mut told = Told::new(tell);
+    let mut last_untried = None;
     loop {
         told.warn(scene.blind_spots());
         let begun = Instant::now();
@@ -249,9 +254,18 @@ async fn verdict(
         if let Some((index, pods)) = standing.blocked {
             return Err(End::Other(NotReady::Blocked { object: scene.id(index).clone(), pods }));
         }
+        if standing.waiting.iter().any(|left| scene.is_untried(left.index)) {
+            last_untried = Some(begun);
+        }
         if standing.waiting.is_empty() {
-            scene.still_there(connection).await?;
-            return Ok(standing.notes);
+            let steady =
+                last_untried.map(|last| STEADY.min(scene.patience.crash).saturating_sub(last.elapsed()));
+            let Some(left) = steady.filter(|left| !left.is_zero()) else {
+                scene.still_there(connection).await?;
+                return Ok(standing.notes);
+            };
+            timeout(left.min(TICK), changed.notified()).await.ok();
+            continue;
         }
         needed.notify_one();
         if scene.probe(connection).await {
@@ -325,21 +339,29 @@ async fn told_of(connection: &Connection, scene: &Scene<'_>, indices: &[usize]) 
 }
 
 /// The end of the wait: because nobody answered, or because something is not ready.
-async fn late(connection: &Connection, scene: &Scene<'_>, timeout: Duration) -> NotReady {
+async fn late(
+    connection: &Connection,
+    scene: &Scene<'_>,
+    timeout: Duration,
+) -> Result<Vec<String>, NotReady> {
     if let Some((what, silence, why)) = scene.silence().filter(|(_, silence, _)| *silence >= SILENCE) {
-        return NotReady::Unreachable { what, silence, why };
+        return Err(NotReady::Unreachable { what, silence, why });
     }
-    let waiting = scene.look(usize::MAX).waiting;
+    let standing = scene.look(usize::MAX);
+    if standing.waiting.is_empty() && standing.failed.is_none() {
+        return Ok(standing.notes);
+    }
+    let waiting = standing.waiting;
     let first: Vec<usize> = waiting.iter().take(3).map(|left| left.index).collect();
     let cause = waiting.iter().find_map(|left| left.cause.clone());
     let cause = cause.or_else(|| waiting.iter().find_map(Left::trouble_heard));
     let (events, logs) = told_of(connection, scene, &first).await;
-    NotReady::TimedOut {
+    Err(NotReady::TimedOut {
         timeout,
         waiting: waiting.into_iter().map(|left| (left.id, left.what)).collect(),
         blame: cause.as_ref().map_or(Blame::Nobody, |trouble| blame(trouble.origin)),
         hint: cause.as_ref().and_then(|trouble| hint(trouble.origin)),
         cause: cause.map(|trouble| explained(trouble.reason, &events, &logs)),
         evidence: [events.lines(), logs.lines].concat(),
-    }
+    })
 }

@@ -38,6 +38,7 @@ spec:
       containers:
         - name: web
           image: littleman-co/shop-web:any
+          readinessProbe: {tcpSocket: {port: 8080}}
 ---
 apiVersion: v1
 kind: Service

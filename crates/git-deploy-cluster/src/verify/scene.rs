@@ -11,8 +11,8 @@ use futures::future::{join_all, try_join_all};
 use git_deploy_manifest::ObjectId;
 use git_deploy_manifest::fields::MANAGER;
 use git_deploy_manifest::readiness::{
-    Around, Health, Origin, Patience, Trouble, Wait, blocking_pod, first_cause, is_final, is_inert, judge,
-    needs,
+    Around, Health, Origin, Patience, Trouble, Wait, blocking_pod, first_cause, is_final, is_inert,
+    is_untried, judge, needs,
 };
 use git_deploy_manifest::value::{is_true, items, text, uid};
 use http::Method;
@@ -24,7 +24,7 @@ use super::{End, Limits, NotReady};
 use crate::connect::{Connection, request};
 use crate::evidence::{Lacking, Suspect, Warning};
 use crate::logs::{Speaker, speakers};
-use crate::target::Applied;
+use crate::target::{Applied, Target};
 use crate::unblock::BlockingPod;
 use crate::watch::Store;
 use eye::{Eye, Held, resource};
@@ -42,7 +42,7 @@ struct Shelf {
 /// What is waited for.
 pub(super) struct Scene<'a> {
     applied: &'a [Applied],
-    patience: Patience,
+    pub(super) patience: Patience,
     new_images: &'a BTreeSet<String>,
     shelves: BTreeMap<Key, Shelf>,
     /// Kinds that are not watched, since they are ready as soon as they exist.
@@ -161,6 +161,12 @@ impl<'a> Scene<'a> {
 
     pub(super) fn id(&self, index: usize) -> &'a ObjectId {
         &self.applied[index].target.id
+    }
+
+    /// Whether its pods are ready before anybody has tried whether they answer.
+    pub(super) fn is_untried(&self, index: usize) -> bool {
+        let Target { id, wanted, .. } = &self.applied[index].target;
+        !is_final(id) && is_untried(wanted)
     }
 
     /// Looks at everything, and at so many of those that are not ready for the cause.

@@ -22,6 +22,7 @@ use crate::value::{self, controller, is_being_deleted, mapping, number};
 
 pub use counts::ready_of_wanted;
 pub use pods::{UNREADY, first_cause};
+pub use workloads::is_untried;
 
 /// What an object is, seen from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use super::pods::{Ends, Judge, Outlook, Tally, exit_of};
-use super::value::{because, condition, count, flag, mapping, name, namespace, number, one_line, text, uid};
+use super::value::{
+    because, condition, count, flag, items, mapping, name, namespace, number, one_line, text, uid,
+};
 use super::{Around, Health, Scene, Trouble, Wait};
 
 /// The pods that an object is the controller of.
@@ -276,4 +278,14 @@ fn failed_job(pods: &[&Value], why: &str) -> Trouble {
         Some(exit) => Trouble::of_release(format!("{exit} ({why})")),
         None => Trouble::of_release(why),
     }
+}
+
+/// Whether pods of a workload count as ready as soon as they run: a container has no [readiness probe][1], and the workload does
+/// not say either how long they have to run.
+///
+/// [1]: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-probes
+pub fn is_untried(workload: &Value) -> bool {
+    let has_probe = |container: &Value| container.get("readinessProbe").is_some_and(Value::is_object);
+    number(workload, "/spec/minReadySeconds").unwrap_or_default() == 0
+        && !items(workload, "/spec/template/spec/containers").iter().all(has_probe)
 }

@@ -1,5 +1,6 @@
 //! Failing early: signs that no recording shows by itself, put into recordings.
 
+use git_deploy_manifest::readiness::is_untried;
 use serde_json::{Value, json};
 
 use crate::recorded::{Recorded, in_words, is_like, recorded};
@@ -98,4 +99,20 @@ fn an_image_that_is_new_is_not_everybodys_to_wait_for() {
         let words = in_words(scene.for_seconds(60).health());
         assert!(words.starts_with(expected), "{message}: {words}");
     }
+}
+
+#[test]
+fn pods_are_untried_where_a_container_has_no_probe_and_need_not_run_for_some_time() {
+    let workload = |spec: Value, containers: Value| {
+        let mut workload = json!({ "spec": spec });
+        workload["spec"]["template"] = json!({ "spec": { "containers": containers } });
+        workload
+    };
+    let probe = json!({ "name": "web", "readinessProbe": { "tcpSocket": { "port": 80 } } });
+    let plain = json!({ "name": "web", "livenessProbe": { "tcpSocket": { "port": 80 } } });
+    assert!(!is_untried(&workload(json!({}), json!([probe]))));
+    assert!(is_untried(&workload(json!({}), json!([probe, plain]))));
+    assert!(is_untried(&workload(json!({ "minReadySeconds": 0 }), json!([plain]))));
+    assert!(!is_untried(&workload(json!({ "minReadySeconds": 1 }), json!([plain]))));
+    assert!(!is_untried(&json!({ "spec": { "selector": {} } })), "a Service has no pods of its own");
 }

@@ -99,6 +99,7 @@ fn deployment(name: &str, image: &str, account: Option<&str>) -> Value {
                     "containers": [{
                         "name": "server",
                         "image": image,
+                        "readinessProbe": { "tcpSocket": { "port": 8080 } },
                         "env": [{ "name": "PORT", "value": "8080" }],
                         "resources": {
                             "requests": { "cpu": "100m", "memory": "64Mi" },

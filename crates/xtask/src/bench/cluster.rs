@@ -180,7 +180,7 @@ fn manifests(version: usize) -> String {
              apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{selector: {{app: {name}}}, ports: [{{port: 80}}]}}\n---\n\
              apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}, labels: {{bench: \"yes\"}}}}\nspec:\n  replicas: 2\n  \
              selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n    spec:\n      \
-             serviceAccountName: {name}\n      containers: [{{name: a, image: \"example.org/a:{version}\"}}]\n---\n"
+             serviceAccountName: {name}\n      containers: [{{name: a, image: \"example.org/a:{version}\", readinessProbe: {{tcpSocket: {{port: 80}}}}}}]\n---\n"
         );
         assert!(written.is_ok(), "writing to a string cannot fail");
     }
