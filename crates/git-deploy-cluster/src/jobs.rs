@@ -144,7 +144,7 @@ impl JobError {
 }
 
 fn again(id: &ObjectId) -> String {
-    format!("run it again with: git deploy --retry-job={}", id.name)
+    format!("to run it again, set the branch deployable, then: git deploy --retry-job={} <branch>", id.name)
 }
 
 /// Tries to create a job, without doing it.

@@ -35,7 +35,7 @@ pub(super) fn of(why: &Failure, last_lines: &[String]) -> String {
     let Some((step, why)) = step_of(last) else { return format!(": {}", plain(last)) };
     let step = format!(" at step '{}'", begin_of(step, LONGEST_STEP));
     if !is_of_step(last_lines) {
-        let missing = missing(why).unwrap_or_else(|| plain(why));
+        let missing = missing(why).or_else(|| link_out(why)).unwrap_or_else(|| plain(why));
         return format!("{step}: {missing}");
     }
     match last_words(&of_step(before)) {
@@ -109,6 +109,14 @@ fn without_time(line: &str) -> &str {
         Some((time, rest)) if time.contains('.') && time.parse::<f64>().is_ok() => rest,
         _ => line,
     }
+}
+
+/// What they say where `COPY` finds a symbolic link that leads out of the context, which is all that there is for them.
+fn link_out(why: &str) -> Option<String> {
+    let (_, rest) = why.split_once("copier: get: lstat \"/")?;
+    let (path, rest) = rest.split_once("\"(\"")?;
+    let (target, _) = rest.split_once("\")")?;
+    Some(format!("'{path}' is a symbolic link to '{target}', which is not in the build context"))
 }
 
 /// What buildah and podman say where `COPY` finds nothing, in fewer words: `'web/nothing' is not there`.
