@@ -55,15 +55,13 @@ pub(crate) struct Logs {
     /// For people, line by line.
     pub(crate) lines: Vec<String>,
     /// The containers that have ended, each with what it wrote last in one line.
-    dying: Vec<(String, String)>,
+    dying: Vec<(Speaker, String)>,
 }
 
 impl Logs {
     /// A reason, with what was written last by the container that it tells the end of.
     pub(crate) fn with_last_words(&self, reason: String) -> String {
-        let is_it =
-            |(container, _): &&(String, String)| reason.starts_with(&format!("container '{container}' "));
-        match self.dying.iter().find(is_it) {
+        match self.dying.iter().find(|(speaker, _)| speaker.is_meant_by(&reason)) {
             // A termination message may be the log itself.
             Some((_, words)) if !reason.contains(words) => format!("{reason}; it wrote: {words}"),
             _ => reason,
@@ -101,7 +99,8 @@ pub(crate) async fn last_lines(connection: &Connection, speakers: &[Speaker]) ->
     let reading = join_all(speakers.iter().map(async |speaker| (speaker, speaker.listen(connection).await)));
     let Ok(answers) = tokio::time::timeout(LIMIT, reading).await else { return Logs::default() };
     let mut logs = Logs::default();
-    for (Speaker { pod, container, previous, is_dead, .. }, answer) in answers {
+    for (speaker, answer) in answers {
+        let Speaker { pod, container, previous, is_dead, .. } = speaker;
         let before = if *previous { " before it was started again" } else { "" };
         let from = format!("log of container '{container}' of pod '{pod}'{before}");
         match answer {
@@ -112,7 +111,7 @@ pub(crate) async fn last_lines(connection: &Connection, speakers: &[Speaker]) ->
                 logs.lines.push(format!("{from}: {head}").trim_end().to_owned());
                 logs.lines.extend(last.iter().map(|line| format!("{QUOTE}{}", quoted(line))));
                 if *is_dead && !last.is_empty() {
-                    logs.dying.push((container.clone(), words(last)));
+                    logs.dying.push((speaker.clone(), words(last)));
                 }
             }
             Err(error) if *error.kind() == ApiErrorKind::Forbidden => {
@@ -171,6 +170,12 @@ fn quoted(line: &str) -> String {
 }
 
 impl Speaker {
+    /// Whether it is this container of this pod that a reason begins with: others may bear the same name.
+    pub(crate) fn is_meant_by(&self, reason: &str) -> bool {
+        let Speaker { container, pod, .. } = self;
+        reason.starts_with(&format!("container '{container}' of pod '{pod}' "))
+    }
+
     async fn listen(&self, connection: &Connection) -> Result<String, ApiError> {
         let resource = ApiResource::erase::<Pod>(&());
         let place = Place { resource: &resource, namespace: Some(&self.namespace), name: &self.pod };
@@ -211,14 +216,26 @@ mod tests {
 
     #[test]
     fn a_reason_tells_what_was_written_last_by_whom_it_speaks_of() {
+        let dead = |pod: &str, container: &str| Speaker {
+            namespace: "shop".to_owned(),
+            pod: pod.to_owned(),
+            container: container.to_owned(),
+            previous: true,
+            is_dead: true,
+        };
         let logs = Logs {
             lines: Vec::new(),
-            dying: vec![("proxy".into(), "bye".into()), ("web".into(), "no colours".into())],
+            dying: vec![
+                (dead("web-1", "proxy"), "bye".to_owned()),
+                (dead("web-10", "web"), "no sizes".to_owned()),
+                (dead("web-1", "web"), "no colours".to_owned()),
+            ],
         };
         let with = |reason: &str| logs.with_last_words(reason.to_owned());
         let crashed = "container 'web' of pod 'web-1' crashed 2 times: exit status 3";
         assert_eq!(with(crashed), format!("{crashed}; it wrote: no colours"));
         for other in [
+            "container 'web' of pod 'web-2' crashed 2 times: exit status 3",
             "container 'db' of pod 'web-1' crashed 2 times: exit status 3",
             "container 'web' of pod 'web-1' ended: exit status 3: no colours",
             "it was deleted, not by this deployment",

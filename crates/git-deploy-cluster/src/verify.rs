@@ -311,7 +311,7 @@ fn hint(origin: Origin) -> Option<&'static str> {
 }
 
 async fn failed(connection: &Connection, scene: &Scene<'_>, index: usize, trouble: Trouble) -> NotReady {
-    let (events, logs) = told_of(connection, scene, &[index]).await;
+    let (events, logs) = told_of(connection, scene, &[index], Some(&trouble.reason)).await;
     NotReady::Failed {
         object: scene.id(index).clone(),
         reason: explained(trouble.reason, &events, &logs),
@@ -331,10 +331,15 @@ fn explained(reason: String, events: &Events, logs: &Logs) -> String {
     }
 }
 
-/// What the cluster says of some of the objects: events, and what their containers wrote.
-async fn told_of(connection: &Connection, scene: &Scene<'_>, indices: &[usize]) -> (Events, Logs) {
+/// What the cluster says of some of the objects: events, and what their containers wrote, first those that a reason is about.
+async fn told_of(
+    connection: &Connection,
+    scene: &Scene<'_>,
+    indices: &[usize],
+    reason: Option<&str>,
+) -> (Events, Logs) {
     let suspects: Vec<_> = indices.iter().flat_map(|index| scene.suspects(*index)).collect();
-    let speakers: Vec<_> = indices.iter().flat_map(|index| scene.speakers(*index)).collect();
+    let speakers: Vec<_> = indices.iter().flat_map(|index| scene.speakers(*index, reason)).collect();
     futures::join!(Events::of(connection, &suspects), logs::last_lines(connection, &speakers))
 }
 
@@ -355,7 +360,8 @@ async fn late(
     let first: Vec<usize> = waiting.iter().take(3).map(|left| left.index).collect();
     let cause = waiting.iter().find_map(|left| left.cause.clone());
     let cause = cause.or_else(|| waiting.iter().find_map(Left::trouble_heard));
-    let (events, logs) = told_of(connection, scene, &first).await;
+    let reason = cause.as_ref().map(|trouble| trouble.reason.as_str());
+    let (events, logs) = told_of(connection, scene, &first, reason).await;
     Err(NotReady::TimedOut {
         timeout,
         waiting: waiting.into_iter().map(|left| (left.id, left.what)).collect(),

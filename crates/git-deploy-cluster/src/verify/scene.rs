@@ -331,18 +331,21 @@ impl<'a> Scene<'a> {
         ours.map(|entry| text(entry, "/time")).max().unwrap_or_default()
     }
 
-    /// The containers of the newest of its pods that is not well: what they wrote may say why.
-    pub(super) fn speakers(&self, index: usize) -> Vec<Speaker> {
+    /// The containers of one of its pods that is not well, of that which a reason speaks of or else of the newest: what they
+    /// wrote may say why.
+    pub(super) fn speakers(&self, index: usize, reason: Option<&str>) -> Vec<Speaker> {
         let applied = &self.applied[index];
         let held = self.held();
         let eye = Eye::open(self, &held);
         let pods =
             eye.family(applied).into_iter().filter(|(kind, _)| *kind == Around::Pods).map(|(_, pod)| pod);
         let unwell = pods.filter(|pod| !is_true(pod, "Ready") && !eye.is_of_earlier(applied, pod));
+        let is_meant = |speaker: &Speaker| reason.is_some_and(|reason| speaker.is_meant_by(reason));
         let speaking = unwell.map(|pod| (text(pod, "/metadata/creationTimestamp"), speakers(pod)));
-        let newest =
-            speaking.filter(|(_, speakers)| !speakers.is_empty()).max_by_key(|(created, _)| *created);
-        newest.map(|(_, speakers)| speakers).unwrap_or_default()
+        let chosen = speaking
+            .filter(|(_, speakers)| !speakers.is_empty())
+            .max_by_key(|(created, speakers)| (speakers.iter().any(is_meant), *created));
+        chosen.map(|(_, speakers)| speakers).unwrap_or_default()
     }
 
     /// An object, what it made, and what that made: whose events may say why.
