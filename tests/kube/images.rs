@@ -17,10 +17,15 @@ fn with_image(name: &str, image: &str) -> Value {
 
 /// A Deployment whose image cannot be pulled, because nobody listens where the registry should be.
 fn refused(name: &str, image: &str) -> Value {
-    let message = format!(
-        "failed to pull and unpack image \"{image}\": failed to do request: Head \"https://{image}\": dial tcp 127.0.0.1:1: \
-         connect: connection refused"
+    let why = format!(
+        "failed to do request: Head \"https://{image}\": dial tcp 127.0.0.1:1: connect: connection refused"
     );
+    unpulled(name, image, &why)
+}
+
+/// A Deployment whose image cannot be pulled, for that reason.
+fn unpulled(name: &str, image: &str, why: &str) -> Value {
+    let message = format!("failed to pull and unpack image \"{image}\": {why}");
     let why = json!({ "test.git-deploy/reason": "ErrImagePull", "test.git-deploy/message": message });
     behaving(with_image(name, image), "waiting", why)
 }
@@ -85,16 +90,25 @@ fn an_image_that_is_named_with_its_registry_is_whoever_builds_it_has_to_push_it(
     shop.deploy(&[]).success();
 }
 
-/// The deployment of that branch did not get its image in time.
+/// The deployment of that branch did not get its image in time, because it was refused.
 #[track_caller]
 fn is_not_pulled(shop: &ClusterShop<'_>, branch: &str, tag: &str, state: &str, blame: &str) -> Output {
+    is_not_pulled_for("connection refused", shop, branch, tag, state, blame)
+}
+
+#[track_caller]
+fn is_not_pulled_for(
+    why: &str,
+    shop: &ClusterShop<'_>,
+    branch: &str,
+    tag: &str,
+    state: &str,
+    blame: &str,
+) -> Output {
     let before = shop.standing();
     let output = shop.deploy(&["--json"]);
-    output
-        .code_is(70)
-        .stdout_contains("connection refused")
-        .stdout_contains(&format!("\"blame\":\"{blame}\""));
-    shop.failed(tag, "connection refused");
+    output.code_is(70).stdout_contains(why).stdout_contains(&format!("\"blame\":\"{blame}\""));
+    shop.failed(tag, why);
     assert_eq!(shop.state(branch), state, "{output}");
     assert_eq!(shop.standing(), before);
     output
@@ -138,6 +152,38 @@ fn an_image_that_was_there_before_or_is_on_base_and_cannot_be_pulled_now_is_nobo
     shop.on_master("deploy/other.yaml", &yaml(&[refused("other", other)]));
     shop.release("three", &[("three.txt", "3")]);
     is_not_pulled(&shop, "three", "deployment-0003", "deployable", "nobody");
+}
+
+#[test]
+fn an_image_of_others_that_is_new_is_nobodys_fault_while_other_images_cannot_be_pulled_or_a_node_has_trouble()
+{
+    let shop =
+        in_cluster(cluster!(), "away").setting("timeout = \"6s\"").setting(OWN).with_remote(&sandbox!());
+    let own = "docker.io/littleman-co/shop-web";
+    release(&shop, "one", &[with_image("web", own)]);
+    shop.deploy(&[]).success();
+    // First by name in the same pod, and first in the list.
+    let mut beside = refused("web", own);
+    let containers = &mut beside["spec"]["template"]["spec"]["containers"];
+    *containers = json!([{ "name": "cache", "image": CACHE }, containers[0]]);
+    let full = "write /var/lib/containerd/layer: no space left on device";
+    let refused_why = "connection refused";
+    for (number, (name, why, objects)) in [
+        ("beside", refused_why, vec![beside]),
+        ("apart", refused_why, vec![refused("cache", CACHE), refused("web", own)]),
+        ("same", refused_why, vec![with_image("web", own), refused("cache", "docker.io/redis:7")]),
+        ("full", full, vec![with_image("web", own), unpulled("cache", CACHE, full)]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        release(&shop, name, &objects);
+        let tag = format!("deployment-{:04}", number + 2);
+        is_not_pulled_for(why, &shop, name, &tag, "deployable", "nobody").lacks("is new with this branch");
+        shop.repo.deploy("deploy-state", &["set", "development", name]);
+    }
+    release(&shop, "alone", &[with_image("web", own), refused("cache", CACHE)]);
+    is_not_pulled(&shop, "alone", "deployment-0006", "staged", "branch");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use git_deploy_testkit::cluster::{AuditEvent, NodeCluster};
 use git_deploy_testkit::{Output, node_cluster, sandbox, skip};
 use serde_json::Value;
 
-use crate::support::{CONTAINERFILE, Web, assert_answers, graceful};
+use crate::support::{CONTAINERFILE, Web, assert_answers, graceful, manifests};
 
 /// In seconds, as the shop's `crash-grace`.
 const CRASH_GRACE: f64 = 5.0;
@@ -184,6 +184,29 @@ fn a_release_that_brings_an_image_of_others_whose_registry_refuses_fails() {
             says: &["127.0.0.1:1/cache:7", "hint: the image is new with this branch"],
         },
     );
+}
+
+#[test]
+fn a_release_that_brings_an_image_waits_while_one_that_was_there_before_cannot_be_pulled_either() {
+    let web = Web::open(&sandbox!(), node_cluster!());
+    let shop = &web.shop;
+    let old = |replicas: &str| {
+        let manifest = manifests("127.0.0.1:2/old:1").replace("replicas: 2", replicas);
+        // Behind the other in every list.
+        manifest.replace("name: web", "name: worker").replace("app: web", "app: worker")
+    };
+    shop.release("one", &[("deploy/worker.yaml", &old("replicas: 0"))]);
+    web.deploy(&[]).success();
+    let standing = shop.standing();
+    let files =
+        [("deploy/web.yaml", &*graceful("127.0.0.1:1/cache:7")), ("deploy/worker.yaml", &old("replicas: 1"))];
+    shop.release("two", &files);
+    let output = web.while_asked(&["one"], || web.deploy(&["--json"]));
+    output.code_is(70).stdout_contains("connect: connection refused").stdout_contains("\"blame\":\"nobody\"");
+    output.stdout_contains("127.0.0.1:1/cache:7").stdout_contains("127.0.0.1:2/old:1");
+    shop.failed("deployment-0002", "connect: connection refused");
+    assert_eq!(shop.state("two"), "deployable", "{output}");
+    assert_eq!(shop.standing(), standing, "the cluster is back on the old release");
 }
 
 #[test]

@@ -10,7 +10,6 @@ mod heard;
 mod scene;
 mod told;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -18,7 +17,7 @@ use futures::future::try_join_all;
 use futures::stream::FuturesUnordered;
 use git_deploy_core::deployment::Blame;
 use git_deploy_manifest::ObjectId;
-use git_deploy_manifest::readiness::{Origin, Patience, Trouble, UNREADY};
+use git_deploy_manifest::readiness::{NewImages, Origin, Patience, Trouble, UNREADY};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -54,8 +53,8 @@ pub struct Limits {
     pub timeout: Duration,
     /// With single troubles.
     pub patience: Patience,
-    /// The images, as they are written, that nothing needed before: others need not wait until they can be pulled.
-    pub new_images: BTreeSet<String>,
+    /// The images that nothing needed before: others need not wait until they can be pulled.
+    pub new_images: NewImages,
 }
 
 /// Why the wait ended without everything being ready.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use git_deploy_core::config::deploy_toml::Prune;
 use git_deploy_core::deployment::{Failure, Step};
 use git_deploy_core::environment::{OfBase, Pulse, Rendered, kept};
+use git_deploy_manifest::readiness::NewImages;
 use git_deploy_manifest::{GroupKind, Object, ObjectId, images, is_one_time, is_redacted};
 
 use super::ClusterDriver;
@@ -66,23 +67,20 @@ impl ClusterDriver<'_> {
 
     /// The images that the candidate brings: others than those that the project makes itself, which are new each time, and
     /// than those that were needed before. On a first deployment, and on the way back, nothing can be told of them.
-    fn new_images(&self, now: &[Object], own: &[String], base: &OfBase<'_>) -> BTreeSet<String> {
+    fn new_images(&self, now: &[Object], own: &[String], base: &OfBase<'_>) -> NewImages {
         if self.state.borrow().is_rollback {
-            return BTreeSet::new();
+            return NewImages::default();
         }
-        let Some((_, before)) = self.of_latest() else { return BTreeSet::new() };
+        let Some((_, before)) = self.of_latest() else { return NewImages::default() };
         let named = |objects: &[Object]| -> BTreeSet<String> {
             objects.iter().flat_map(images).map(|used| used.image).collect()
         };
-        let before = named(&before);
-        let is_new = |image: &String| !own.contains(image) && !before.contains(image);
-        let new: BTreeSet<String> = named(now).into_iter().filter(is_new).collect();
-        let of_base = || Some(named(&objects(&base()?).ok()?));
-        let of_base = if new.is_empty() { None } else { of_base() };
-        match of_base {
-            Some(of_base) => new.difference(&of_base).cloned().collect(),
-            None => new,
+        let (now, mut known) = (named(now), named(&before));
+        known.extend(own.iter().cloned());
+        if !now.is_subset(&known) {
+            known.extend(base().and_then(|base| Some(named(&objects(&base).ok()?))).unwrap_or_default());
         }
+        NewImages::among(now, |image| !known.contains(image))
     }
 
     fn of_latest(&self) -> Option<(Origin, Vec<Object>)> {

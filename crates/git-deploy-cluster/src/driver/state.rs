@@ -6,6 +6,7 @@ use std::time::Instant;
 use git_deploy_core::environment::{Effect, Rendered};
 use git_deploy_core::ids::{CommitId, DeploymentId};
 use git_deploy_manifest::ObjectId;
+use git_deploy_manifest::readiness::NewImages;
 
 use crate::connect::Connection;
 use crate::discovery::Resources;
@@ -30,8 +31,8 @@ pub(super) struct State {
     pub(super) held: Option<Held>,
     /// What is to be applied, once that is known.
     pub(super) forward: Option<Forward>,
-    /// The images, as they are written, that come with it: neither the latest success nor base needs them.
-    pub(super) new_images: BTreeSet<String>,
+    /// The images that come with it: neither the latest success nor base needs them.
+    pub(super) new_images: NewImages,
     /// What that was planned from, and when.
     pub(super) planned_from: Option<(Rendered, Instant)>,
     /// What was applied.

@@ -2,7 +2,7 @@
 
 mod eye;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,8 +11,8 @@ use futures::future::{join_all, try_join_all};
 use git_deploy_manifest::ObjectId;
 use git_deploy_manifest::fields::MANAGER;
 use git_deploy_manifest::readiness::{
-    Around, Health, Origin, Patience, Trouble, Wait, blocking_pod, first_cause, is_final, is_inert,
-    is_untried, judge, needs,
+    Around, Health, NewImages, Origin, Patience, Trouble, Wait, blocking_pod, first_cause, is_final,
+    is_inert, is_untried, judge, needs,
 };
 use git_deploy_manifest::value::{is_true, items, text, uid};
 use http::Method;
@@ -43,7 +43,7 @@ struct Shelf {
 pub(super) struct Scene<'a> {
     applied: &'a [Applied],
     pub(super) patience: Patience,
-    new_images: &'a BTreeSet<String>,
+    new_images: &'a NewImages,
     shelves: BTreeMap<Key, Shelf>,
     /// Kinds that are not watched, since they are ready as soon as they exist.
     inert: BTreeMap<Key, Store>,

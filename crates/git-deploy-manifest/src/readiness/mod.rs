@@ -11,6 +11,7 @@ mod counts;
 mod deployment;
 mod kinds;
 mod pods;
+mod pulls;
 mod workloads;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::value::{self, controller, is_being_deleted, mapping, number};
 
 pub use counts::ready_of_wanted;
 pub use pods::{UNREADY, first_cause};
+pub use pulls::{NewImages, is_hindered};
 pub use workloads::is_untried;
 
 /// What an object is, seen from outside.
@@ -146,8 +148,13 @@ pub trait Surroundings {
     /// Text that a judgement makes up: equal text means that the same trouble goes on.
     fn observed(&self, symptom: &str) -> Duration;
 
-    /// Whether an image, as it is written, comes with what was deployed: nothing that stood there before needs it.
-    fn is_new_image(&self, _image: &str) -> bool {
+    /// The images that come with what was deployed: nothing that stood there before needs them. `None` where nobody knows.
+    fn new_images(&self) -> Option<&NewImages> {
+        None
+    }
+
+    /// Whether, of all pods of what was deployed, one [waits for an image](is_hindered) by nobody's fault.
+    fn is_hindered(&self) -> bool {
         false
     }
 

@@ -6,6 +6,7 @@
 
 use serde_json::Value;
 
+use super::pulls::{image, is_no_such_image, is_pull};
 use super::value::{because, condition, count, flag, is_being_deleted, items, name, one_line, text, uid};
 use super::{Origin, Patience, Surroundings, Trouble};
 
@@ -208,17 +209,19 @@ impl Judge<'_> {
             "CreateContainerConfigError" | "PostStartHookError" => {
                 (Origin::Release, self.patience.config, "config")
             }
-            "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable"
-                if self.around.is_new_image(image(status, pod)) =>
-            {
-                (Origin::NewImage, self.patience.pull, "pull")
-            }
-            // Pull errors of other kinds, CreateContainerError, and what newer kubelets may say.
+            _ if is_pull(reason) => (self.pull(&lower, status, pod), self.patience.pull, "pull"),
+            // CreateContainerError, and what newer kubelets may say.
             _ => (Origin::Cluster, self.patience.pull, "pull"),
         };
         let lasted = self.around.observed(&key(pod, status, symptom));
         let trouble = Trouble { reason: said, origin };
         if lasted >= grace { Outlook::Doomed(trouble) } else { Outlook::Troubled { trouble, warn: false } }
+    }
+
+    /// Whose fault it is that its image cannot be pulled.
+    fn pull(&self, message: &str, status: &Value, pod: &Value) -> Origin {
+        let Some(new) = self.around.new_images() else { return Origin::Cluster };
+        new.origin(image(status, pod), message, self.around.is_hindered())
     }
 
     /// A container that may have crashed before; `at_least` is what its present state says of that.
@@ -310,20 +313,6 @@ fn is_restarted(status: &Value, ended: &Value, pod: &Value, list: &str) -> bool 
         ("Always", _) => true,
         _ => failed || !is_init,
     }
-}
-
-/// The image of a container, as it is written.
-fn image<'a>(status: &Value, pod: &'a Value) -> &'a str {
-    let specs = ["/spec/initContainers", "/spec/containers"].iter().flat_map(|list| items(pod, list));
-    let mut own = specs.filter(|spec| text(spec, "/name") == text(status, "/name"));
-    own.next().map(|spec| text(spec, "/image")).unwrap_or_default()
-}
-
-/// Whether a registry said that there is no such image, rather than nothing, or that we may not know.
-fn is_no_such_image(message: &str) -> bool {
-    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    says(&["not found", "manifest unknown", "name unknown", "does not exist", "manifest_unknown"])
-        && !says(&["dial tcp", "lookup ", "no such host", "authoriz", "may require", "denied", "certificate"])
 }
 
 /// What a trouble of one container is known by while it lasts.

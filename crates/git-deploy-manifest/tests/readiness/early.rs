@@ -1,6 +1,6 @@
 //! Failing early: signs that no recording shows by itself, put into recordings.
 
-use git_deploy_manifest::readiness::is_untried;
+use git_deploy_manifest::readiness::{NewImages, is_untried};
 use serde_json::{Value, json};
 
 use crate::recorded::{Recorded, in_words, is_like, recorded};
@@ -90,9 +90,10 @@ fn an_image_that_is_new_is_not_everybodys_to_wait_for() {
         ("dial tcp 127.0.0.1:5000: connect: connection refused", "example.org/web:1", "new image: "),
         ("dial tcp 127.0.0.1:5000: connect: connection refused", "example.org/web:2", "cluster: "),
         ("example.org/web:1: not found", "example.org/web:1", "release: "),
+        ("write /var/lib/x: No space left on device", "example.org/web:1", "cluster: "),
     ] {
         let mut scene = recorded("deployment-ImagePullBackOff");
-        scene.new_images = vec![new.to_owned()];
+        scene.new_images = NewImages::among([new.to_owned()], |_| true);
         each_pod(&mut scene, |pod| {
             pod["status"]["containerStatuses"][0]["state"]["waiting"]["message"] = json!(message);
         });

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use git_deploy_manifest::ObjectId;
-use git_deploy_manifest::readiness::{Around, Health, Origin, Patience, Surroundings, Trouble, Wait, judge};
+use git_deploy_manifest::readiness::{
+    Around, Health, NewImages, Origin, Patience, Surroundings, Trouble, Wait, is_hindered, judge,
+};
 use serde_json::Value;
 
 /// What was recorded, and how long everything has been like that.
@@ -17,7 +19,7 @@ pub(crate) struct Recorded {
     pub(crate) observed: Duration,
     pub(crate) served: Option<bool>,
     pub(crate) blind: BTreeSet<Around>,
-    pub(crate) new_images: Vec<String>,
+    pub(crate) new_images: NewImages,
 }
 
 impl Surroundings for Recorded {
@@ -40,8 +42,12 @@ impl Surroundings for Recorded {
         self.observed
     }
 
-    fn is_new_image(&self, image: &str) -> bool {
-        self.new_images.iter().any(|new| new == image)
+    fn new_images(&self) -> Option<&NewImages> {
+        Some(&self.new_images)
+    }
+
+    fn is_hindered(&self) -> bool {
+        is_hindered(self.all(Around::Pods, "").unwrap_or_default(), &self.new_images)
     }
 
     fn is_served(&self, _group: &str, _version: &str, _plural: &str) -> Option<bool> {
@@ -75,7 +81,7 @@ pub(crate) fn recorded(name: &str) -> Recorded {
         observed: Duration::ZERO,
         served: Some(true),
         blind: BTreeSet::new(),
-        new_images: Vec::new(),
+        new_images: NewImages::default(),
     }
 }
 

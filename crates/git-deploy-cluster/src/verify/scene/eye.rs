@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::MutexGuard;
 use std::time::Duration;
 
-use git_deploy_manifest::readiness::{Around, Surroundings, controller_of, is_inert};
+use git_deploy_manifest::readiness::{Around, NewImages, Surroundings, controller_of, is_hindered, is_inert};
 use git_deploy_manifest::value::{annotation, mapping, namespace, uid};
 use k8s_openapi::api::{
     apps::v1 as apps, core::v1 as core, networking::v1 as networking, storage::v1 as storage,
@@ -29,6 +29,8 @@ pub(super) struct Eye<'a> {
     families: HashMap<(Around, &'a str), Vec<&'a Value>>,
     /// The same for the selectors of Services.
     labelled: OnceCell<Labelled<'a>>,
+    /// Whether what was applied waits for an image by nobody's fault.
+    hindered: OnceCell<bool>,
 }
 
 /// Pods by namespace, label and its value.
@@ -44,7 +46,7 @@ impl<'a> Eye<'a> {
                 families.entry((what, controller_of(object))).or_default().push(object);
             }
         }
-        Eye { scene, held, families, labelled: OnceCell::new() }
+        Eye { scene, held, families, labelled: OnceCell::new(), hindered: OnceCell::new() }
     }
 
     fn index_labels(&self) -> Labelled<'a> {
@@ -123,8 +125,16 @@ impl Surroundings for Eye<'_> {
         lock(&self.scene.clock).observed(symptom)
     }
 
-    fn is_new_image(&self, image: &str) -> bool {
-        self.scene.new_images.contains(image)
+    fn new_images(&self) -> Option<&NewImages> {
+        Some(self.scene.new_images)
+    }
+
+    fn is_hindered(&self) -> bool {
+        *self.hindered.get_or_init(|| {
+            let families = self.scene.applied.iter().flat_map(|applied| self.family(applied));
+            let pods = families.filter(|(kind, _)| *kind == Around::Pods).map(|(_, pod)| pod);
+            is_hindered(pods, self.scene.new_images)
+        })
     }
 
     fn is_served(&self, group: &str, version: &str, plural: &str) -> Option<bool> {

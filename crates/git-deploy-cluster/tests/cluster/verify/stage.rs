@@ -1,20 +1,23 @@
 //! Objects to wait for, applied by kubectl, and what the wait told.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use git_deploy_cluster::{Applied, Connection, Limits, NotReady, Progress, Target, until_ready};
 use git_deploy_manifest::ObjectId;
-use git_deploy_manifest::readiness::Patience;
+use git_deploy_manifest::readiness::{NewImages, Patience};
 use git_deploy_testkit::cluster::Namespace;
 use kube::core::discovery::ApiResource;
 use serde_json::Value;
 
 /// Enough for anything that becomes ready at all.
 pub(crate) fn limits() -> Limits {
-    Limits { timeout: Duration::from_secs(60), patience: Patience::default(), new_images: BTreeSet::new() }
+    Limits {
+        timeout: Duration::from_secs(60),
+        patience: Patience::default(),
+        new_images: NewImages::default(),
+    }
 }
 
 pub(crate) fn short(seconds: u64) -> Limits {
