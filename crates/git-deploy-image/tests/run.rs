@@ -1,7 +1,11 @@
 //! Running programs, with real ones.
 
 use std::cell::RefCell;
+use std::ffi::{OsStr, OsString};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use git_deploy_image::run::{Finished, Program, RunError};
@@ -134,30 +138,67 @@ fn a_program_that_is_not_there_is_named() {
 /// Set where this program is to run something until it is killed.
 const VICTIM: &str = "GIT_DEPLOY_TEST_RUN_VICTIM";
 
-fn run_until_killed(file: &Path) {
-    let program = sh("echo $$ > part; mv part \"$PID_FILE\"; trap '' TERM; sleep 300; sleep 300");
-    let program = program.env("PID_FILE", file).current_dir(file.parent().expect("a folder"));
-    run(&program.time_limit(Duration::from_secs(300))).0.expect("it is killed before its end");
+fn run_until_killed(script: &str, file: &Path) {
+    let program = sh(script).env("PID_FILE", file).current_dir(file.parent().expect("a folder"));
+    let program = program.time_limit(Duration::from_secs(300)).end_escaped();
+    program.run(&|| false, &mut |_| {}).expect("it is killed before its end");
+}
+
+/// Runs that test once more, in a process of its own and with that search path, and kills it; the process that what ran there
+/// has written down.
+fn killed_in(test: &str, path: &OsStr) -> String {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("pid");
+    let mut child = Command::new(std::env::current_exe().expect("it has a path"))
+        .args(["--exact", test])
+        .env(VICTIM, &file)
+        .env("PATH", path)
+        .spawn()
+        .expect("it starts");
+    while !file.exists() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    std::fs::read_to_string(&file).expect("it was there").trim().to_owned()
+}
+
+fn path() -> OsString {
+    std::env::var_os("PATH").unwrap_or_default()
 }
 
 #[test]
 fn nothing_is_left_of_it_when_this_process_is_killed() {
     if let Some(file) = std::env::var_os(VICTIM) {
-        return run_until_killed(Path::new(&file));
+        let script = "echo $$ > part; mv part \"$PID_FILE\"; trap '' TERM; sleep 300; sleep 300";
+        return run_until_killed(script, Path::new(&file));
     }
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("pid");
-    let this = std::env::current_exe().unwrap();
-    let mut child = std::process::Command::new(this)
-        .args(["--exact", "nothing_is_left_of_it_when_this_process_is_killed"])
-        .env(VICTIM, &file)
-        .spawn()
-        .unwrap();
-    while !file.exists() {
-        std::thread::sleep(Duration::from_millis(20));
+    assert!(!is_alive(&killed_in("nothing_is_left_of_it_when_this_process_is_killed", &path())));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_has_left_the_group_ends_too_when_this_process_is_killed() {
+    if let Some(file) = std::env::var_os(VICTIM) {
+        let script = "setsid sh -c 'echo $$ > part; mv part \"$PID_FILE\"; trap \"\" TERM; sleep 300; sleep 300' & wait";
+        return run_until_killed(script, Path::new(&file));
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let pid = std::fs::read_to_string(&file).unwrap();
-    assert!(!is_alive(pid.trim()));
+    assert!(!is_alive(&killed_in("what_has_left_the_group_ends_too_when_this_process_is_killed", &path())));
+}
+
+/// As where one of all processes here does not say what it is.
+#[test]
+fn the_group_does_not_wait_for_what_has_left_it_to_be_found() {
+    if let Some(file) = std::env::var_os(VICTIM) {
+        let script = "echo $$ > part; mv part \"$PID_FILE\"; trap '' TERM; sleep 300; sleep 300";
+        return run_until_killed(script, Path::new(&file));
+    }
+    let programs = tempfile::tempdir().unwrap();
+    let grep = programs.path().join("grep");
+    std::fs::write(&grep, "#!/bin/sh\nsleep 20\n").unwrap();
+    std::fs::set_permissions(&grep, Permissions::from_mode(0o755)).unwrap();
+    let mut first = programs.path().as_os_str().to_owned();
+    first.push(":");
+    first.push(path());
+    assert!(!is_alive(&killed_in("the_group_does_not_wait_for_what_has_left_it_to_be_found", &first)));
 }

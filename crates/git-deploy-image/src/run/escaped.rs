@@ -60,17 +60,26 @@ mod linux {
     pub(super) fn end(is_one: &dyn Fn(&Path) -> bool) {
         // What is told to end is there for another moment, and may have started something just before.
         let asked = Instant::now();
-        while asked.elapsed() < PATIENCE {
-            let found: Vec<(Pid, PathBuf)> = all().filter(|(_, process)| is_one(process)).collect();
-            if found.is_empty() {
-                return;
-            }
-            for (id, process) in found {
+        let is_over = || asked.elapsed() >= PATIENCE;
+        while !is_over() {
+            let mut is_found = false;
+            for (id, process) in all() {
+                // Each may take its time to say what it is.
+                if is_over() {
+                    return;
+                }
+                if !is_one(&process) {
+                    continue;
+                }
+                is_found = true;
                 // What is behind it is this process alone, also when another one gets its number.
                 let Ok(handle) = pidfd_open(id, PidfdFlags::empty()) else { continue };
                 if is_one(&process) {
                     let _ = pidfd_send_signal(&handle, Signal::KILL);
                 }
+            }
+            if !is_found {
+                return;
             }
             thread::sleep(PAUSE);
         }
