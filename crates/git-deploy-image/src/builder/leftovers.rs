@@ -27,7 +27,7 @@ const MARK: &str = "GIT_DEPLOY_BUILD";
 /// The folder in the store with a file for each build.
 const FOLDER: &str = "git-deploy-builds";
 /// Clearing away is worth no longer waiting.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A build that is at work: its containers are nobody's to take away.
 pub(super) struct AtWork<'a> {

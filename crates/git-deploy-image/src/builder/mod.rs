@@ -237,11 +237,16 @@ impl Tool {
     }
 
     /// Takes the name of an image that is in a registry now out of the builder's own store, and with it the image, unless
-    /// somebody else has a name for it. Where it is in use it stays, which is in nobody's way.
+    /// somebody else has a name for it. Where it is in use, or the builder takes longer than a minute, it stays, which is in
+    /// nobody's way.
     pub fn forget(&self, image: &ImageName, watch: &mut Watch) {
-        let call = Call { tool: self, action: Action::Tag, image };
-        let mut quiet = Watch { cancelled: watch.cancelled, tell: &mut |_| {} };
-        let _ = call.run(&commands::forget(self.builder, &image.to_string()), &mut quiet);
+        self.forget_within(leftovers::PATIENCE, image, watch);
+    }
+
+    fn forget_within(&self, patience: Duration, image: &ImageName, watch: &mut Watch) {
+        let patience = self.time_limit.map_or(patience, |limit| limit.min(patience));
+        let forget = tool::program(self, &commands::forget(self.builder, &image.to_string()), Some(patience));
+        let _ = forget.run(watch.cancelled, &mut |_| {});
     }
 
     /// Pushes an image that was built, and returns the digest of its manifest. The registry sees the tag only when it has
@@ -296,5 +301,32 @@ impl Tool {
         let is_one = |line: &&String| !line.trim().is_empty() && line.trim() != "<no value>";
         let revision = said.iter().find(is_one).map(|line| line.trim().to_owned());
         Ok(Some(Local { image_id, revision }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::ImageRepository;
+
+    #[test]
+    fn a_builder_that_does_not_forget_an_image_holds_up_nobody() {
+        let tool = Tool {
+            builder: Builder::Buildah,
+            // It takes any arguments, and never ends.
+            program: "yes".into(),
+            environment: Vec::new(),
+            time_limit: Some(Duration::from_secs(3600)),
+            tells_all: false,
+            store: Vec::new(),
+        };
+        let repository = ImageRepository::new(Some("r.example"), "littleman-co", "shop", "web").unwrap();
+        let image = repository.tagged("a4945f8").unwrap();
+        let begun = Instant::now();
+        let mut watch = Watch { cancelled: &|| false, tell: &mut |_| {} };
+        tool.forget_within(Duration::from_millis(200), &image, &mut watch);
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     }
 }
