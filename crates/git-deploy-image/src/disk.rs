@@ -33,7 +33,8 @@ impl<'a> Disks<'a> {
             return;
         }
         // What is not there, or does not say, is not full.
-        let is_full = |place: &&&Path| statvfs(**place).is_ok_and(|found| is_full(&found));
+        let is_full =
+            |place: &&&Path| statvfs(**place).is_ok_and(|found| is_full(&found, reserve::is_ours(place)));
         if let Some(place) = self.places.iter().find(is_full) {
             let _ = self.full.set(place.to_path_buf());
         }
@@ -46,12 +47,44 @@ impl<'a> Disks<'a> {
     }
 }
 
-fn is_full(found: &StatVfs) -> bool {
-    // What is kept back is for root, and not for who is root in a container: a disk that has no more than that is full.
-    let (blocks, files) = (found.f_bavail, found.f_favail);
+fn is_full(found: &StatVfs, is_reserve_ours: bool) -> bool {
+    let (blocks, files) =
+        if is_reserve_ours { (found.f_bfree, found.f_ffree) } else { (found.f_bavail, found.f_favail) };
     let few_bytes = FEW_BYTES.min(found.f_blocks.saturating_mul(found.f_frsize) / PART);
     // Who has no table of files says that there is no place in it at all.
     blocks.saturating_mul(found.f_frsize) < few_bytes || files < FEW_FILES.min(found.f_files / PART)
+}
+
+/// What some file systems keep back for root.
+#[cfg(target_os = "linux")]
+mod reserve {
+    use std::fs;
+    use std::path::Path;
+    use std::sync::LazyLock;
+
+    use rustix::fs::statfs;
+
+    /// Whether this process may write there too: who is root in a container alone may not.
+    pub(super) fn is_ours(place: &Path) -> bool {
+        static IS_ROOT: LazyLock<bool> = LazyLock::new(|| {
+            let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+            rustix::process::geteuid().is_root() && is_of_all(&map)
+        });
+        // Of ext2 to ext4. Elsewhere what is free for nobody may be of no use to root either, as with btrfs.
+        *IS_ROOT && statfs(place).is_ok_and(|found| found.f_type == 0xef53)
+    }
+
+    /// Whether each user is who it is outside, as where there is no outside.
+    pub(super) fn is_of_all(map: &str) -> bool {
+        map.split_whitespace().eq(["0", "0", "4294967295"])
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod reserve {
+    pub(super) fn is_ours(_place: &std::path::Path) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]
@@ -91,7 +124,25 @@ mod tests {
             (0, 0, 0, 0, false),
         ] {
             let disk = disk(megabytes, free, files, free_files);
-            assert_eq!(is_full(&disk), expected, "{megabytes} {free} {files} {free_files}");
+            assert_eq!(is_full(&disk, false), expected, "{megabytes} {free} {files} {free_files}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_back_for_root_counts_for_nobody_else() {
+        let found = StatVfs { f_bavail: 0, f_favail: 0, ..disk(1000, 40, 1000, 500) };
+        assert!(!is_full(&found, true));
+        assert!(is_full(&found, false));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn root_in_a_container_alone_is_not_root() {
+        assert!(reserve::is_of_all("         0          0 4294967295\n"));
+        for map in
+            ["", "0 0 1\n", "0 100000 65536\n", "0 1000 1\n1 100000 65536\n", "0 0 65536\n65536 65536 9\n"]
+        {
+            assert!(!reserve::is_of_all(map), "{map}");
         }
     }
 
