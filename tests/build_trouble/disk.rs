@@ -134,12 +134,13 @@ fn whatever_fills_a_disk_it_is_the_disk_that_is_said_and_not_the_commit() {
     let lines = "COPY busybox /bin/dd\nRUN dd if=/dev/zero of=/large bs=1M count=60 2>/dev/null\n";
     lab.commit("web/Containerfile", &format!("{CONTAINERFILE}{lines}"));
     let graph = lab.store.path().join("graph");
-    let (output, left) = lab.run_with(&graph, "size=40m", &["git", "deploy-build"]);
+    let (output, left) = lab.run_with(&graph, "size=40m", &["sh", "-c", &after(30, &graph)]);
     output.code_is(128).stderr_contains(&format!(
-        "fatal: cannot build image '{}': 'buildah' has no space left on the disk of '{}'\nhint: images",
+        "fatal: cannot build image '{}': 'buildah' has no space left on the disk of '{}' at step 'RUN dd if=/dev/zero ",
         lab.name(),
         graph.display()
     ));
+    output.stderr_contains("hint: images that nobody names");
     assert_eq!(left, "", "{output}");
     // As many small files as there is place for.
     let (output, _) = lab.run_with(&lab.temporary(), "nr_inodes=20", &["git", "deploy-build"]);
@@ -148,11 +149,89 @@ fn whatever_fills_a_disk_it_is_the_disk_that_is_said_and_not_the_commit() {
     lab.commit("web/Containerfile", CONTAINERFILE);
     let step = "dd if=/dev/zero of=large bs=1M count=60 2>/dev/null";
     lab.configure(&format!("[build]\nsteps = [\"{step}\"]\n"));
-    let (output, left) = lab.run_with(&lab.temporary(), "size=40m", &["git", "deploy-build"]);
+    let temporary = lab.temporary();
+    let (output, left) = lab.run_with(&temporary, "size=40m", &["sh", "-c", &after(30, &temporary)]);
+    let at = temporary.display();
     output
         .code_is(128)
-        .stderr_contains(&format!("fatal: step '{step}' failed: there is no space left on the disk of '"))
+        .stderr_contains(&format!("fatal: step '{step}' has no space left on the disk of '{at}'\n"))
         .stderr_contains("hint: temporary files go to another disk with 'TMPDIR=<folder>'");
-    assert_eq!(left, "", "{output}");
+    assert_eq!(left, "others\n", "{output}");
     lab.build(&[]).success();
+}
+
+/// Builds when others have taken so much of a disk.
+fn after(megabytes: u32, disk: &Path) -> String {
+    format!("head -c {megabytes}M /dev/zero >{}/others; exec git deploy-build", disk.display())
+}
+
+#[test]
+fn a_step_that_fills_a_disk_stages_its_branch() {
+    let registry = registry!(Registry::plain());
+    let lab = lab!(&sandbox!(), "shop", &format!("address = \"{}\"", registry.address()));
+    let lab = lab.deployable(&registry.address());
+    let at = lab.temporary();
+    if !may_mount(&at) {
+        skip!("mounts are not allowed here");
+    }
+    lab.repo.switch("login");
+    lab.configure("[build]\nsteps = [\"cat /dev/zero > big\"]\n");
+    lab.repo.switch("master");
+    lab.repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    let (output, left) = lab.run_with(&at, "size=40m", &["git", "deploy"]);
+    let why = "step 'cat /dev/zero > big' filled the disk of";
+    let at = at.display();
+    output
+        .code_is(1)
+        .stdout_contains(&format!("{why} '{at}' (40.0 MiB were free before): "))
+        .stdout_contains("No space left on device");
+    assert_eq!(left, "", "{output}");
+    assert_eq!(lab.repo.deploy("deploy-state", &["get", "login"]).line(), "staged");
+    let note = lab.repo.git(&["notes", "--ref=deploy", "show", "login"]);
+    note.stdout_contains(why).stdout_contains("40.0 MiB were free");
+}
+
+#[test]
+fn a_build_that_fills_a_disk_is_its_commits_fault() {
+    let lab = lab!(&sandbox!(), "shop", "");
+    let graph = lab.store.path().join("graph");
+    if !may_mount(&lab.temporary()) || !may_mount(&graph) {
+        skip!("mounts are not allowed here");
+    }
+    lab.commit(
+        "web/Containerfile",
+        &format!("{CONTAINERFILE}COPY busybox /bin/cat\nRUN cat /dev/zero > /big\n"),
+    );
+    let (output, left) = lab.run_with(&graph, "size=40m", &["git", "deploy-build"]);
+    output
+        .code_is(1)
+        .lacks("hint: images")
+        .stderr_contains(&format!("'buildah' filled the disk of '{}' (", graph.display()))
+        .stderr_contains(" MiB were free before) at step 'RUN cat /dev/zero > /big': ");
+    assert_eq!(left, "", "{output}");
+    // What an earlier step has taken is taken by the commit too.
+    lab.configure("[build]\nsteps = [\"cat /dev/zero > big || true\", \"true\"]\n");
+    let (output, left) = lab.run_with(&lab.temporary(), "size=40m", &["git", "deploy-build"]);
+    output.code_is(1).stderr_contains("filled the disk of").stderr_contains("(40.0 MiB were free before)");
+    assert_eq!(left, "", "{output}");
+}
+
+#[test]
+fn a_step_that_fails_for_itself_on_a_disk_with_little_room_is_not_the_disks_fault() {
+    let lab = lab!(&sandbox!(), "shop", "");
+    let at = lab.temporary();
+    if !may_mount(&at) {
+        skip!("mounts are not allowed here");
+    }
+    lab.configure("[build]\nsteps = [\"echo my own mistake >&2; false\"]\n");
+    let (output, _) = lab.run_with(&at, "size=40m", &["sh", "-c", &after(26, &at)]);
+    output.code_is(1).stderr_contains("' failed with exit status 1").stderr_contains(": my own mistake\n");
+    // Whoever says that there is no space is believed there.
+    let text = lab.repo.read("deploy.toml").replace("my own mistake", "ENOSPC: too large");
+    lab.commit("deploy.toml", &text);
+    let (output, _) = lab.run_with(&at, "size=40m", &["sh", "-c", &after(26, &at)]);
+    output
+        .code_is(128)
+        .stderr_contains("has no space left on the disk of")
+        .stderr_contains("': ENOSPC: too large\n");
 }

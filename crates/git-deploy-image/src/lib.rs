@@ -21,6 +21,7 @@ pub mod steps;
 mod workspace;
 
 pub use cause::Cause;
+pub use disk::{FullDisk, Room};
 pub use grammar::Flaw;
 pub use insecure::Insecure;
 pub use name::{ImageName, ImageRepository, NameError, Part};

@@ -35,7 +35,7 @@ use std::time::Duration;
 
 use self::strict::Shells;
 use crate::Workspace;
-use crate::disk::Disks;
+use crate::disk::{Disks, FullDisk, is_said};
 use crate::run::{Program, RunError, Stream, harmless};
 
 pub use self::env_file::EnvFileError;
@@ -109,12 +109,14 @@ pub enum StepError {
     #[error(transparent)]
     EnvFile(#[from] EnvFileError),
     /// There is no room left for what a step, or the environment file, writes.
-    #[error("{what} failed: there is no space left on the disk of '{at}'")]
+    #[error("{what} {disk}")]
     DiskFull {
         /// Which one: `step './build/assets.sh'`.
         what: String,
-        /// A folder on that disk.
-        at: String,
+        /// The disk.
+        disk: FullDisk,
+        /// What was said last, in one line.
+        said: Option<String>,
         /// The last lines that were written.
         tail: Vec<String>,
     },
@@ -156,27 +158,35 @@ pub fn run(
     cancelled: &dyn Fn() -> bool,
     tell: &mut dyn FnMut(StepLine<'_>),
 ) -> Result<BTreeMap<OsString, OsString>, StepError> {
-    let scratch = Workspace::new().map_err(StepError::Scratch)?;
-    let disks = Disks::of([scratch.path(), plan.directory]);
+    let temporary = crate::workspace::parent();
+    let disks = Disks::of([temporary.as_path(), plan.directory]);
     let watched = || {
         disks.look();
         cancelled()
     };
-    run_in(&scratch, plan, &watched, tell).map_err(|error| match disks.full() {
-        Some(at) => for_want_of_space(error, at),
-        None => error,
-    })
+    let scratch = Workspace::new().map_err(StepError::Scratch)?;
+    run_in(&scratch, plan, &watched, tell).map_err(|error| for_want_of_space(error, &disks))
 }
 
-/// What failed while a disk was full has failed by that, whatever it says itself.
-fn for_want_of_space(error: StepError, at: &Path) -> StepError {
-    let what = match &error {
-        StepError::Step { step, error: RunError::Failed { .. }, .. } => format!("step '{step}'"),
-        StepError::EnvFile(EnvFileError::Wrong { file, .. }) => format!("environment file '{file}'"),
+/// What failed while a disk was full has failed by that.
+fn for_want_of_space(error: StepError, disks: &Disks<'_>) -> StepError {
+    let (what, is_said, said) = match &error {
+        StepError::Step { step, error: error @ RunError::Failed { tail, errors, .. }, .. } => {
+            (format!("step '{step}'"), is_said(tail) || is_said(errors), error.last_words())
+        }
+        StepError::EnvFile(EnvFileError::Wrong { file, said, tail }) => {
+            (format!("environment file '{file}'"), is_said(tail), Some(said.clone()))
+        }
+        // What was run before it has left no room.
+        StepError::Scratch(error) if error.kind() == io::ErrorKind::StorageFull => {
+            ("a step".to_owned(), true, Some(error.to_string()))
+        }
         _ => return error,
     };
-    let at = harmless(at.as_os_str().as_encoded_bytes());
-    StepError::DiskFull { what, at, tail: error.tail().to_vec() }
+    match disks.full(is_said) {
+        Some(disk) => StepError::DiskFull { what, disk, said, tail: error.tail().to_vec() },
+        None => error,
+    }
 }
 
 fn run_in(

@@ -181,7 +181,10 @@ impl Maker<'_> {
         let mut there = self.look(plan, &stores, &building, &mut tool)?;
         if there.iter().any(Option::is_none) {
             let tool = self.tool(&building, &mut tool)?;
-            self.build_missing(plan, &stores, tool, building.time_limit, &mut there)?;
+            let before = tool.room();
+            // When that is over nothing is left of what was written.
+            let built = self.build_missing(plan, &stores, tool, building.time_limit, &mut there);
+            built.map_err(|error| error.look_again(&before))?;
         }
         let there: Vec<Image> = there.into_iter().flatten().collect();
         self.load_again(plan, &there, &building)?;

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use super::{Builder, words};
-use crate::Cause;
+use crate::{Cause, FullDisk, Room};
 
 /// What a builder was to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,15 +193,6 @@ pub enum Failure {
     DiskFull(Option<FullDisk>),
 }
 
-/// A disk without room.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FullDisk {
-    /// A folder on it.
-    pub at: String,
-    /// Whether the builder keeps its images there; else they are temporary files.
-    pub is_store: bool,
-}
-
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -213,7 +204,7 @@ impl fmt::Display for Failure {
             }
             Failure::Cancelled => f.write_str("was stopped"),
             Failure::DiskFull(None) => f.write_str("has no space left on the disk"),
-            Failure::DiskFull(Some(full)) => write!(f, "has no space left on the disk of '{}'", full.at),
+            Failure::DiskFull(Some(disk)) => write!(f, "{disk}"),
         }
     }
 }
@@ -279,8 +270,11 @@ impl BuildError {
             );
         }
         let BuildError::Failed { action, builder, why, last_lines, .. } = self else { return None };
-        if let Failure::DiskFull(full) = why {
-            if full.as_ref().is_some_and(|full| !full.is_store) {
+        if let Failure::DiskFull(disk) = why {
+            if disk.as_ref().is_some_and(FullDisk::is_filled) {
+                return None;
+            }
+            if disk.as_ref().is_some_and(|disk| disk.at() == crate::workspace::parent()) {
                 return Some(
                     "temporary files go to another disk with 'TMPDIR=<folder>' in the environment".to_owned(),
                 );
@@ -317,6 +311,14 @@ impl BuildError {
         Some(hint)
     }
 
+    /// Looks again at a disk that was full in a build, when all that was written is cleared away: whether the build has filled
+    /// it.
+    pub fn look_again(&mut self, before: &Room) {
+        if let BuildError::Failed { action: Action::Build, why: Failure::DiskFull(Some(disk)), .. } = self {
+            disk.look_again(before);
+        }
+    }
+
     /// Who can do something about it.
     #[must_use]
     pub fn cause(&self) -> Cause {
@@ -332,6 +334,7 @@ impl BuildError {
                 Cause::Setup
             }
             BuildError::Failed { action, why, last_lines, .. } => match why {
+                Failure::DiskFull(Some(disk)) if disk.is_filled() => Cause::Commit,
                 Failure::Start(_) | Failure::DiskFull(_) => Cause::Setup,
                 Failure::TimedOut(_) if *action == Action::Build && !is_pulling(last_lines) => Cause::Commit,
                 Failure::TimedOut(_) | Failure::Cancelled | Failure::Signal(_) => Cause::Passing,
@@ -377,6 +380,15 @@ fn of_status(action: Action, status: i32, last_lines: &[String]) -> Cause {
         Action::Push => Cause::Passing,
         Action::Tag | Action::Look => Cause::Setup,
     }
+}
+
+/// Whether a builder says that one of its parts fell silent, as one does that finds no room.
+pub(super) fn is_cut_off(last_lines: &[String]) -> bool {
+    let words = ["closed pipe", "broken pipe", "short write", "unexpected eof", "input/output error"];
+    last_lines.iter().any(|line| {
+        let line = line.to_lowercase();
+        words.iter().any(|words| line.contains(words))
+    })
 }
 
 /// Whether what was said last is that a disk is full.

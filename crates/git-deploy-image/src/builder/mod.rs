@@ -24,11 +24,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::run::Line;
-use crate::{Digest, ImageName, Insecure};
+use crate::{Digest, ImageName, Insecure, Room};
 use leftovers::AtWork;
 use tool::Call;
 
-pub use error::{Action, BuildError, Failure, FullDisk, NoBuilder};
+pub use error::{Action, BuildError, Failure, NoBuilder};
 
 /// How often an image is built that is gone before it has a name: of several who build the same at once one can take it away
 /// from the others.
@@ -150,6 +150,12 @@ impl Tool {
     #[must_use]
     pub fn builder(&self) -> Builder {
         self.builder
+    }
+
+    /// How much room there is now on the disks that it writes to, and where temporary files are.
+    #[must_use]
+    pub fn room(&self) -> Room {
+        Room::on(self.store.iter().cloned().chain([crate::workspace::parent()]))
     }
 
     /// Ends a build or push that takes longer, with all that it started.

@@ -8,11 +8,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::error::{is_disk_full, is_of_step};
-use super::{Action, BuildError, Failure, FullDisk, Tool, Watch};
+use super::error::{is_cut_off, is_disk_full, is_of_step};
+use super::{Action, BuildError, Failure, Tool, Watch};
 use crate::ImageName;
 use crate::Workspace;
-use crate::disk::Disks;
+use crate::disk::{Disks, FullDisk, is_said};
 use crate::run::{Line, Program, RunError, Stream};
 
 /// How many of the last lines an error has.
@@ -70,13 +70,7 @@ impl Call<'_> {
         });
         match ended {
             Ok(_) => Ok(printed.into()),
-            Err(error) => {
-                let full = disks.full().map(|at| {
-                    let is_store = at != temporary;
-                    FullDisk { at: at.display().to_string(), is_store }
-                });
-                Err(self.failed(&error, full))
-            }
+            Err(error) => Err(self.failed(&error, full(&error, &disks))),
         }
     }
 
@@ -101,7 +95,18 @@ impl Call<'_> {
     }
 
     fn no_workspace(&self, error: io::Error) -> BuildError {
-        BuildError::Temporary { action: self.action, image: self.image.to_string(), error }
+        let (action, image) = (self.action, self.image.to_string());
+        if error.kind() == io::ErrorKind::StorageFull {
+            let why = Failure::DiskFull(Some(FullDisk::of(crate::workspace::parent())));
+            return BuildError::Failed {
+                action,
+                image,
+                builder: self.tool.builder,
+                why,
+                last_lines: Vec::new(),
+            };
+        }
+        BuildError::Temporary { action, image, error }
     }
 
     pub(super) fn silent(&self, what: &'static str) -> BuildError {
@@ -147,7 +152,12 @@ pub(super) fn program(tool: &Tool, arguments: &[OsString], time_limit: Option<Du
     }
 }
 
-/// What a file system says counts more than what a program makes of it, also where a step failed: that cannot be made up.
+/// The disk that was full when a builder failed. What file systems say counts more than what programs make of it.
+fn full(error: &RunError, disks: &Disks<'_>) -> Option<FullDisk> {
+    let RunError::Failed { tail, .. } = error else { return None };
+    disks.full(is_said(tail) || is_cut_off(tail) && !is_of_step(tail))
+}
+
 fn failure(error: &RunError, full: Option<FullDisk>) -> Failure {
     match error {
         RunError::Failed { .. } if full.is_some() => Failure::DiskFull(full),

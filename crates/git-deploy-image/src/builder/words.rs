@@ -25,7 +25,7 @@ const STATUS: [&str; 6] = [
 
 /// What is behind `failed with exit status 2`: at which step, and what was said last.
 pub(super) fn of(why: &Failure, last_lines: &[String]) -> String {
-    if !matches!(why, Failure::Status(_) | Failure::Signal(_)) {
+    if !matches!(why, Failure::Status(_) | Failure::Signal(_) | Failure::DiskFull(_)) {
         return String::new();
     }
     let said: Vec<&str> = last_lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();

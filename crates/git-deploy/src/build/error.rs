@@ -10,7 +10,7 @@ use git_deploy_image::builder::{self, BuildError, NoBuilder};
 use git_deploy_image::registry::RegistryError;
 use git_deploy_image::run::RunError;
 use git_deploy_image::steps::{EnvFileError, StepError};
-use git_deploy_image::{Cause, NameError};
+use git_deploy_image::{Cause, NameError, Room};
 
 /// Why the images of a commit were not made.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +90,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// Looks again at a disk that was full, when all that was written is cleared away: whether the commit has filled it.
+    pub(super) fn look_again(mut self, before: &Room) -> Self {
+        match &mut self {
+            Self::Steps(StepError::DiskFull { disk, .. }) => disk.look_again(before),
+            Self::Build(error) => error.look_again(before),
+            _ => {}
+        }
+        self
+    }
+
     /// Whose fault it is, where that is known.
     #[must_use]
     pub fn cause(&self) -> Option<Cause> {
@@ -122,7 +132,7 @@ impl Error {
                 Some(format!("build what is missing: git deploy-build {}", commit.brief()))
             }
             Self::Build(error) => error.hint(),
-            Self::Steps(StepError::DiskFull { .. }) => Some(
+            Self::Steps(StepError::DiskFull { disk, .. }) if !disk.is_filled() => Some(
                 "temporary files go to another disk with 'TMPDIR=<folder>' in the environment".to_owned(),
             ),
             Self::NoBuilder(error) => error.hint().map(str::to_owned),
@@ -163,10 +173,12 @@ impl Error {
     /// already.
     #[must_use]
     pub fn in_one_line(&self) -> String {
-        let (Self::Steps(StepError::Step { error, .. }) | Self::Load { error, .. }) = self else {
-            return self.to_string();
+        let said = match self {
+            Self::Steps(StepError::Step { error, .. }) | Self::Load { error, .. } => error.last_words(),
+            Self::Steps(StepError::DiskFull { said, .. }) => said.clone(),
+            _ => None,
         };
-        match error.last_words() {
+        match said {
             Some(said) => format!("{self}: {said}"),
             None => self.to_string(),
         }
@@ -199,6 +211,7 @@ fn cause_of_step(error: &StepError) -> Cause {
     let run = match error {
         StepError::Step { error, .. } | StepError::EnvFile(EnvFileError::Run { error, .. }) => error,
         StepError::EnvFile(EnvFileError::Wrong { .. }) => return Cause::Commit,
+        StepError::DiskFull { disk, .. } if disk.is_filled() => return Cause::Commit,
         StepError::Scratch(_) | StepError::DiskFull { .. } => return Cause::Setup,
     };
     match run {
