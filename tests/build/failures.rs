@@ -92,6 +92,44 @@ fn said_everywhere(builds: &Builds, number: u32, path: &str, text: &str, reason:
     assert!(verdict["reason"].as_str().is_some_and(|said| said.ends_with(reason)), "{verdict}");
 }
 
+/// What a program says that was given a password, and as much of that as may be kept.
+const REACHES: &str = "cannot reach postgres://ada:s3cret@db:5432/shop";
+const KEPT: &str = "cannot reach postgres://...@db:5432/shop";
+
+#[test]
+fn a_password_that_a_build_wrote_is_in_no_reason_wherever_the_line_is_cut() {
+    let registry = registry!();
+    let builds = deployable(&sandbox!(), &registry);
+    builds.with_programs(&["sh"]);
+    let begin = "FROM scratch\nCOPY bin/sh /bin/sh\nCOPY index.html /\n";
+    // What is shown of a command ends within the password, and of a line begins there.
+    let long = format!("{} fetch ftp://ada:s3cret@db/", "a".repeat(47));
+    let line = format!("http://ada:s3cret@{}", "b".repeat(294));
+    let steps = |command: &str| builds.repo.read("deploy.toml") + "[build]\nsteps = [\"" + command + "\"]\n";
+    let environment = builds.repo.read("deploy.toml") + "[build]\nenv-file = \"build.env\"\n";
+    let file = |run: &str| format!("{begin}RUN {run}\n");
+    let cases = [
+        ("deploy.toml", steps(&format!("echo '{REACHES}'; exit 2")), KEPT.to_owned()),
+        ("deploy.toml", steps(&format!("echo '{line}'; exit 2")), "b".repeat(294)),
+        ("web/Containerfile", file(&format!("echo '{REACHES}'; exit 2")), KEPT.to_owned()),
+        ("web/Containerfile", file(&format!("echo no; : {long}; exit 2")), "...': no".to_owned()),
+    ];
+    for (number, (path, text, reason)) in cases.iter().enumerate() {
+        said_everywhere(&builds, 2 * number as u32 + 1, path, text, reason);
+    }
+    builds.repo.commit("deploy.toml", &environment, "Set what varies");
+    said_everywhere(&builds, 9, "build.env", &format!("echo '{REACHES}'; exit 2\n"), KEPT);
+    let kept = builds.repo.git(&["log", "--all", "--format=%B", "--", ":!*"]).stdout;
+    let tags = builds.repo.git(&["for-each-ref", "--format=%(contents)", "refs/tags"]).stdout;
+    let notes: String = builds.repo.notes_in("refs/notes/deploy").into_values().collect();
+    for text in [kept, tags, notes] {
+        assert!(!text.contains("s3c") && !text.contains("cret"), "{text}");
+    }
+    let output = builds.build(&["--quiet", "json-1"]);
+    let error = output.code_is(1).stderr.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
+    assert!(error.ends_with(KEPT) && !error.contains("s3cret"), "{output}");
+}
+
 #[test]
 fn tag_note_and_verdict_say_what_the_terminal_showed_of_a_build_that_failed() {
     let registry = registry!();

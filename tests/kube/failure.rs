@@ -112,6 +112,22 @@ fn a_container_that_cannot_be_configured_fails_the_deployment() {
 }
 
 #[test]
+fn a_password_in_what_a_container_said_at_its_end_is_not_kept() {
+    let cluster = cluster!();
+    let shop = impatient(cluster).alone(&sandbox!());
+    open(&shop);
+    let said = "cannot reach postgres://ada:s3cret@db:5432/shop";
+    let annotations = json!({ "test.git-deploy/exit-code": "3", "test.git-deploy/message": said });
+    let web = behaving(deployment("web", "2"), "exits", annotations);
+    let why = "exit status 3: cannot reach postgres://...@db:5432/shop";
+    let output = fails_and_goes_back(&shop, "exits", &release_with(web), why);
+    let note = shop.authority().notes()[&shop.authority().id("exits")].clone();
+    for text in [&shop.tag("deployment-0002"), &note, &output.stdout] {
+        assert!(!text.contains("s3cret") && text.matches("db:5432").count() == 1, "{text}");
+    }
+}
+
+#[test]
 fn pods_that_end_with_an_error_fail_the_deployment() {
     let cluster = cluster!();
     let shop = impatient(cluster).alone(&sandbox!());

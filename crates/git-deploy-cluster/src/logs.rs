@@ -31,6 +31,9 @@ const LONGEST: usize = 400;
 /// How many of them stand in the reason of a failure: it is one line, and kept in git.
 const WORDS: usize = 3;
 
+/// What stands between them.
+const BETWEEN: &str = " | ";
+
 /// And how much of each, in characters.
 const LONGEST_WORDS: usize = 240;
 
@@ -62,8 +65,10 @@ impl Logs {
     /// A reason, with what was written last by the container that it tells the end of.
     pub(crate) fn with_last_words(&self, reason: String) -> String {
         match self.dying.iter().find(|(speaker, _)| speaker.is_meant_by(&reason)) {
-            // A termination message may be the log itself.
-            Some((_, words)) if !reason.contains(words) => format!("{reason}; it wrote: {words}"),
+            // A termination message may be the log itself: then it is said already, also without its passwords.
+            Some((_, words)) if !words.split(BETWEEN).all(|line| reason.contains(line)) => {
+                format!("{reason}; it wrote: {words}")
+            }
             _ => reason,
         }
     }
@@ -133,9 +138,8 @@ fn words(lines: &[&str]) -> String {
         telling = lines.iter().collect();
     }
     let last = &telling[telling.len().saturating_sub(WORDS)..];
-    let line =
-        |line: &&&str| shortened(&one_line(&without_credentials(&without_colours(line))), LONGEST_WORDS);
-    last.iter().map(line).collect::<Vec<_>>().join(" | ")
+    let line = |line: &&&str| shortened(&one_line(&without_colours(line)), LONGEST_WORDS);
+    last.iter().map(line).collect::<Vec<_>>().join(BETWEEN)
 }
 
 /// A text without the sequences by which terminals change colours: `ESC [ parameters letter`.
@@ -145,20 +149,6 @@ fn without_colours(text: &str) -> String {
     for part in parts {
         let end = part.find(|c: char| ('@'..='~').contains(&c)).map_or(part.len(), |end| end + 1);
         shown.push_str(&part[end..]);
-    }
-    shown
-}
-
-/// A text whose URLs say of nobody by which password he is known.
-fn without_credentials(text: &str) -> String {
-    let mut parts = text.split("://");
-    let mut shown = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let end = part.find(|c: char| c.is_whitespace() || "/?#\"'".contains(c)).unwrap_or(part.len());
-        let (authority, rest) = part.split_at(end);
-        let authority =
-            authority.rsplit_once('@').map_or(authority.to_owned(), |(_, host)| format!("...@{host}"));
-        shown.push_str(&format!("://{authority}{rest}"));
     }
     shown
 }
@@ -242,6 +232,17 @@ mod tests {
         ] {
             assert_eq!(with(other), other);
         }
+    }
+
+    #[test]
+    fn a_termination_message_that_is_the_log_is_not_said_twice_nor_a_password_in_it() {
+        let log = ["reading", "no db://ada:s3cret@db"];
+        let logs = Logs { lines: Vec::new(), dying: vec![("web".into(), words(&log))] };
+        // With `FallbackToLogsOnError` the kubelet says in it what was written last.
+        let said = one_line(&format!("begun\n{}\n", log.join("\n")));
+        let crashed = format!("container 'web' of pod 'web-1' crashed 2 times: exit status 3: {said}");
+        assert!(crashed.ends_with(": begun reading no db://...@db"), "{crashed}");
+        assert_eq!(logs.with_last_words(crashed.clone()), crashed);
     }
 
     #[test]

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use git_deploy_image::without_credentials;
+
 use crate::ledger::Outcome;
 
 /// How far a deployment has come.
@@ -166,8 +168,10 @@ impl Failure {
 /// The longest reason, in characters: it stands in notes and tags, which must stay readable.
 const MAX_REASON: usize = 2000;
 
-/// A reason in one line: others, such as webhooks, say theirs in many, or say nothing.
+/// A reason as it may be kept and pushed, in one line: others, such as webhooks, say theirs in many, or say nothing, and
+/// programs say with which password they tried.
 fn short(reason: &str) -> String {
+    let reason = without_credentials(reason);
     let lines: Vec<&str> = reason.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let reason = if lines.is_empty() { "nothing says why".to_owned() } else { lines.join(" ") };
     match reason.char_indices().nth(MAX_REASON) {
@@ -307,6 +311,7 @@ mod tests {
     fn a_reason_is_one_line_and_there_is_one() {
         let reason = |text: &str| Failure::of_nobody(Step::Apply, text).to_string();
         assert_eq!(reason("\n"), "apply: nothing says why");
+        assert_eq!(reason("no db://ada:s3cret@shop\n"), "apply: no db://...@shop");
         assert_eq!(reason("denied:\n\n  no owner\n  no cost\n"), "apply: denied: no owner no cost");
     }
 

@@ -9,6 +9,7 @@
 
 pub mod builder;
 mod cause;
+mod credentials;
 mod disk;
 mod grammar;
 mod insecure;
@@ -21,6 +22,7 @@ pub mod steps;
 mod workspace;
 
 pub use cause::Cause;
+pub use credentials::without_credentials;
 pub use disk::{FullDisk, Room};
 pub use grammar::Flaw;
 pub use insecure::Insecure;

@@ -1,5 +1,6 @@
 //! Reading objects of which nothing is certain: what is absent, or of another type, is empty.
 
+use git_deploy_image::without_credentials;
 use serde_json::{Map, Value};
 
 /// The text at a JSON pointer; empty where there is none.
@@ -141,7 +142,8 @@ pub fn because(reason: &str, message: &str) -> String {
 /// The longest message of a cluster that is repeated, in characters.
 const LONGEST: usize = 400;
 
-/// Text of the cluster in one line, without control characters, and shortened where it is too long.
+/// Text of the cluster in one line, without control characters and anybody's password, and shortened where it is too long:
+/// it may be what a program wrote.
 pub fn one_line(text: &str) -> String {
     let mut line = String::new();
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
@@ -150,7 +152,7 @@ pub fn one_line(text: &str) -> String {
         }
         line.push_str(word);
     }
-    shortened(&line, LONGEST)
+    shortened(&without_credentials(&line), LONGEST)
 }
 
 /// A text in so many characters at most. Its middle is what is left out: what it is about stands at its beginning, and
@@ -190,6 +192,7 @@ mod tests {
     #[test]
     fn what_is_said_is_one_line_and_never_nothing() {
         assert_eq!(one_line(" a\n\u{1b}b\r\n "), "a b");
+        assert_eq!(one_line("no postgres://ada:s3cret@db/shop\n"), "no postgres://...@db/shop");
         assert_eq!(because(" \n", ""), "no reason given");
         assert_eq!(because("Reason", "\n"), "Reason");
     }

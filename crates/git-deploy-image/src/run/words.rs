@@ -1,4 +1,6 @@
-//! The last of what a program wrote, in one line.
+//! The last of what a program wrote, in one line, as it may be kept: without anybody's password.
+
+use crate::without_credentials;
 
 /// How many lines: what went wrong is seldom said in one, and a text of one line has to stay readable.
 const LINES: usize = 3;
@@ -19,17 +21,19 @@ pub fn last_words(lines: &[impl AsRef<str>]) -> Option<String> {
 
 /// The end of a text, with what says that it is no more than that.
 pub(crate) fn end_of(text: &str, longest: usize) -> String {
+    let text = without_credentials(text);
     match text.chars().count().saturating_sub(longest) {
-        0 => text.to_owned(),
+        0 => text,
         skipped => format!("...{}", text.chars().skip(skipped).collect::<String>()),
     }
 }
 
 /// The beginning of a text, in the same way.
 pub(crate) fn begin_of(text: &str, longest: usize) -> String {
+    let text = without_credentials(text);
     match text.char_indices().nth(longest) {
         Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
+        None => text,
     }
 }
 
@@ -54,5 +58,15 @@ mod tests {
         assert_eq!(words.chars().count(), LONGEST + 3);
         assert_eq!(begin_of("éa", 1), "é...");
         assert_eq!(begin_of("éa", 2), "éa");
+    }
+
+    #[test]
+    fn what_is_cut_within_a_password_has_nothing_of_it() {
+        let url = "db://ada:s3cret@shop";
+        for longest in 1..url.len() {
+            for cut in [end_of(url, longest), begin_of(url, longest)] {
+                assert!(!cut.contains(['3', 'c']), "{cut}");
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ use git_deploy_image::builder::{self, BuildError, NoBuilder};
 use git_deploy_image::registry::RegistryError;
 use git_deploy_image::run::RunError;
 use git_deploy_image::steps::{EnvFileError, StepError};
-use git_deploy_image::{Cause, NameError, Room};
+use git_deploy_image::{Cause, NameError, Room, without_credentials};
 
 /// Why the images of a commit were not made.
 #[derive(Debug, thiserror::Error)]
@@ -170,18 +170,16 @@ fn missing(names: &[String]) -> String {
 
 impl Error {
     /// All of it in one line: with the last that was said by a program that failed. What builders said last is in their error
-    /// already.
+    /// already. Nobody's password is in it.
     #[must_use]
     pub fn in_one_line(&self) -> String {
-        let said = match self {
+        let words = match self {
             Self::Steps(StepError::Step { error, .. }) | Self::Load { error, .. } => error.last_words(),
             Self::Steps(StepError::DiskFull { said, .. }) => said.clone(),
             _ => None,
         };
-        match said {
-            Some(said) => format!("{self}: {said}"),
-            None => self.to_string(),
-        }
+        let said = words.map(|words| format!(": {words}")).unwrap_or_default();
+        without_credentials(&format!("{self}{said}"))
     }
 
     /// The same for a deployment, which needs to know whose fault it is.
