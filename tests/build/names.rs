@@ -23,6 +23,36 @@ fn images_are_named_after_namespaces_container_and_commit() {
 }
 
 #[test]
+fn more_images_than_a_note_can_name_are_refused_before_anything_is_built() {
+    const LOAD: &str = "[registry]\nload = [\"true\", \"{image}\"]\n";
+    let names = |count: u32| -> String {
+        let name = |number| format!("{}-{number}", "x".repeat(90));
+        let image = |number| format!("[[image]]\nname = \"{}\"\ncontext = \"web\"\n", name(number));
+        (0..count).map(image).collect()
+    };
+    let repo = shop(&sandbox!(), &format!("{NAMES}{LOAD}{}", names(150)));
+    repo.deploy("deploy-build", &["--print-names"]).success();
+    let object = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: colours }\n";
+    repo.commit("deploy/colours.yaml", object, "Deploy something");
+    repo.branch("many");
+    repo.commit("deploy.toml", &format!("{NAMES}{LOAD}{}", names(200)), "Build many");
+    let why =
+        "the names of 200 images have 39890 bytes with their digests, and at most 32768 fit into a note";
+    repo.command("git")
+        .args(["deploy-build"])
+        .output()
+        .code_is(1)
+        .stdout_is("")
+        .stderr_contains(why)
+        .stderr_contains("hint: give them shorter names, or make several of them one image")
+        .lacks("Exporting");
+    repo.git(&["switch", "--quiet", "master"]);
+    repo.deploy("deploy-state", &["set", "deployable", "many"]).success();
+    repo.command("git").args(["deploy", "many"]).output().code_is(1).stdout_contains(why);
+    assert_eq!(repo.deploy("deploy-state", &["get", "many"]).stdout, "staged\n");
+}
+
+#[test]
 fn how_they_are_called_comes_from_base_and_which_there_are_from_the_commit() {
     let repo =
         shop(&sandbox!(), &format!("{NAMES}hash-length = 10\n[registry]\naddress = \"r.example.org\"\n"));

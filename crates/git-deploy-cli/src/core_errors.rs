@@ -131,6 +131,8 @@ impl From<NotesError> for CommandError {
             NotesError::Note { commit, .. } => {
                 Self::new(Exit::Fatal, error).hint(mend_note(&commit.to_string()))
             }
+            NotesError::TooLarge { .. } => Self::new(Exit::Fatal, error)
+                .hint("what can be long in it is its message, and the names of the commit's images"),
             NotesError::Contended => Self::new(Exit::TryAgain, error),
             NotesError::Git(error) => error.into(),
         }
@@ -146,7 +148,7 @@ pub fn warn_of_note(error: &NotesError, shell: &mut Shell) {
     shell.warn(error);
     match error {
         NotesError::Note { commit, .. } => shell.hint(mend_note(&commit.to_string())),
-        NotesError::Contended | NotesError::Git(_) => {}
+        NotesError::TooLarge { .. } | NotesError::Contended | NotesError::Git(_) => {}
     }
 }
 

@@ -17,6 +17,9 @@ use crate::state::{Decision, State, UnknownState};
 /// The largest note that is read, in bytes.
 pub const MAX_BYTES: usize = 64 * 1024;
 
+/// The most that the lines of its images may take together, in bytes: all else that it may come to say has to fit beside them.
+pub const MAX_BYTES_OF_IMAGES: usize = MAX_BYTES / 2;
+
 /// What is known about one commit at the tip of a branch.
 ///
 /// Absent keys are `None`, zero or empty. `unknown` holds the lines that this version does not understand, as they
@@ -125,20 +128,17 @@ impl Note {
     }
 
     /// The note of a commit that was found not to rebase onto `onto`. It names as many paths as leave it readable.
-    pub fn broken(&self, onto: CommitId, mut paths: Vec<String>) -> Self {
+    pub fn broken(&self, onto: CommitId, paths: Vec<String>) -> Self {
+        let (state, was, onto) = (State::Broken, self.decision(), Some(onto));
+        let mut note = Self { state, was, onto, conflicts: Vec::new(), ..self.clone() };
+        let room = MAX_BYTES.saturating_sub(note.to_string().len()).min(MAX_BYTES / 2);
         let mut bytes = 0;
-        let fitting = paths.iter().take_while(|path| {
+        let fits = |path: &String| {
             bytes += path.len() + "conflict: \n".len();
-            bytes <= MAX_BYTES / 2
-        });
-        paths.truncate(fitting.count());
-        Self {
-            state: State::Broken,
-            was: self.decision(),
-            onto: Some(onto),
-            conflicts: paths,
-            ..self.clone()
-        }
+            bytes <= room
+        };
+        note.conflicts = paths.into_iter().take_while(fits).collect();
+        note
     }
 
     /// Whether the note speaks for this branch, where `only_one` says that no other branch has the same tip.
@@ -414,10 +414,14 @@ mod tests {
     #[test]
     fn a_branch_that_conflicts_in_many_paths_keeps_a_note_that_can_be_read() {
         let onto = "0123456789abcdef0123456789abcdef01234567".parse().unwrap();
-        let paths = (0..100_000).map(|index| format!("path/{index}")).collect();
-        let broken = Note::new(State::Staged).broken(onto, paths);
-        assert_eq!(note(&broken.to_string()).unwrap(), broken);
-        assert!(broken.conflicts.len() > 1000);
+        let paths: Vec<_> = (0..100_000).map(|index| format!("path/{index}")).collect();
+        let mut before = Note::new(State::Staged);
+        for most in [0, MAX_BYTES_OF_IMAGES] {
+            before.images = (0..most / 9).map(|_| "x".to_owned()).collect();
+            let broken = before.broken(onto, Vec::clone(&paths));
+            assert_eq!(note(&broken.to_string()).unwrap().conflicts, broken.conflicts);
+            assert!(broken.conflicts.len() > 1000);
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use git_deploy_core::git::Repository;
 use git_deploy_core::git::notes::{Edits, NotesEdit, NotesError};
 use git_deploy_core::git::object::{Kind, TreeEntry};
 use git_deploy_core::ids::{CommitId, ObjectId};
-use git_deploy_core::note::Note;
+use git_deploy_core::note::{MAX_BYTES, Note};
 use git_deploy_core::state::State;
 
 use crate::lab::{Lab, lab_tests};
@@ -238,6 +238,30 @@ lab_tests! {
         write(&repository, &set(&ids[199..], TEXT));
         assert_eq!(shape(lab), oracle.shape());
         assert_eq!(read(&repository).len(), 200);
+    }
+
+    fn a_note_that_nobody_could_read_again_is_not_written(lab) {
+        lab.init(&[]);
+        let repository = Repository::open().unwrap();
+        write(&repository, &set(&ids(1, "", 1), TEXT));
+        let before = shape(lab);
+        let note = |bytes: usize| format!("{TEXT}message: {}\n", "x".repeat(bytes - TEXT.len() - 10));
+        let (identity, id) = (repository.identity().unwrap(), ids(2, "", 1));
+        let written = |bytes: usize, merged: Option<CommitId>| {
+            let edit = || NotesEdit { edits: set(&id, &note(bytes)), message: "test".to_owned(), merged };
+            repository.write_notes(&identity, |_| -> Result<NotesEdit, NotesError> { Ok(edit()) })
+        };
+        match written(MAX_BYTES + 1, None) {
+            Err(NotesError::TooLarge { commit, bytes }) => assert_eq!((commit, bytes), (id[0], MAX_BYTES + 1)),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(shape(lab), before);
+        written(MAX_BYTES, None).unwrap();
+        assert_eq!(repository.notes().unwrap().get(id[0]).unwrap().unwrap().to_string().len(), MAX_BYTES);
+        // What others have written is theirs: it is told of where it is read.
+        let ours = repository.notes().unwrap().commit;
+        written(MAX_BYTES + 1, ours).unwrap();
+        assert!(matches!(repository.notes().unwrap().get(id[0]), Err(NotesError::Note { .. })));
     }
 
     fn an_id_that_stands_twice_counts_where_it_is_looked_up_and_then_stands_once(lab) {

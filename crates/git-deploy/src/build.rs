@@ -162,6 +162,7 @@ impl Maker<'_> {
     /// # Errors
     /// With the first image that was not made. Those before it are there, and are used by the next try.
     pub fn make(&self, plan: &Plan) -> Result<Vec<Image>, Error> {
+        Error::if_too_many(&plan.images)?;
         let heard = LastLines::default();
         let tell = |program: &str, line: &str| {
             heard.hear(program, line);
@@ -197,6 +198,7 @@ impl Maker<'_> {
     /// # Errors
     /// With all that are not there.
     pub fn look_only(&self, plan: &Plan) -> Result<Vec<Image>, Error> {
+        Error::if_too_many(&plan.images)?;
         let building = Building::read(self.repository)?;
         let there = self.look(plan, &Stores::of(plan, self.cancelled), &building, &mut None)?;
         let is_missing =

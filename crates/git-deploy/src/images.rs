@@ -37,3 +37,9 @@ pub fn of_commit(
         .map(|image| Ok(CommitImage { name: named(&image.name)?, context: image.context.clone() }))
         .collect()
 }
+
+/// What they take of a commit's note, in bytes, each with its digest: `image: <name>:<tag>@sha256:<64 digits>` a line.
+pub fn bytes_in_note(images: &[CommitImage]) -> usize {
+    let around = "image: @sha256:\n".len() + 64;
+    images.iter().map(|image| image.name.to_string().len() + around).sum()
+}

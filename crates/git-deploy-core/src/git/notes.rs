@@ -10,7 +10,7 @@ use crate::git::object::{self, Commit, FILE, FOLDER, Kind, TreeEntry};
 use crate::git::refs::{Expected, RefUpdate, RefsError, backoff};
 use crate::git::{GitError, Identity, Repository};
 use crate::ids::{CommitId, ObjectId, RefName};
-use crate::note::{Note, NoteError};
+use crate::note::{MAX_BYTES, Note, NoteError};
 
 /// The name of the notes ref.
 pub const NOTES_REF: &str = "refs/notes/deploy";
@@ -21,7 +21,7 @@ const WRITE_TRIES: u32 = 200;
 /// What is to become of notes: a new text, or `None` to take the note away.
 pub type Edits = BTreeMap<CommitId, Option<Vec<u8>>>;
 
-/// A note that is there but cannot be read.
+/// A note that is there but cannot be read, or that cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum NotesError {
     /// The note itself is wrong.
@@ -31,6 +31,16 @@ pub enum NotesError {
         commit: CommitId,
         /// What is wrong.
         error: NoteError,
+    },
+    /// Nobody could read the note again.
+    #[error(
+        "note on commit '{commit}' is not written: it would have {bytes} bytes, and at most {MAX_BYTES} are read"
+    )]
+    TooLarge {
+        /// The commit that it would stand on.
+        commit: CommitId,
+        /// How long it would be.
+        bytes: usize,
     },
     /// Other writers were faster every time.
     #[error("notes could not be written: other processes kept writing to '{NOTES_REF}'")]
@@ -87,7 +97,7 @@ impl Repository {
         for tries in 1..=WRITE_TRIES {
             let notes = self.notes().map_err(NotesError::Git)?;
             let edit = edit(&notes)?;
-            let Some(commit) = notes.commit_with(&edit, identity).map_err(NotesError::Git)? else {
+            let Some(commit) = notes.commit_with(&edit, identity)? else {
                 return Ok(notes.commit);
             };
             let update = notes.update_to(commit);
@@ -191,8 +201,14 @@ impl Notes<'_> {
     /// Makes the commit that these notes become by an edit; `None` if they already are so.
     ///
     /// # Errors
-    /// When an object cannot be read or written.
-    pub fn commit_with(&self, edit: &NotesEdit, identity: &Identity) -> Result<Option<CommitId>, GitError> {
+    /// When a note would be too large to be read again; when an object cannot be read or written.
+    pub fn commit_with(&self, edit: &NotesEdit, identity: &Identity) -> Result<Option<CommitId>, NotesError> {
+        let size = |text: &Option<Vec<u8>>| text.as_ref().map_or(0, Vec::len);
+        let too_large = edit.edits.iter().find(|(_, text)| size(text) > MAX_BYTES);
+        // A merge takes what others have written as it is.
+        if let (Some((commit, text)), None) = (too_large, edit.merged) {
+            return Err(NotesError::TooLarge { commit: *commit, bytes: size(text) });
+        }
         let tree = self.tree_with(&edit.edits)?;
         let merges = edit.merged.is_some_and(|merged| Some(merged) != self.commit);
         if tree == self.tree && !merges {
@@ -207,7 +223,7 @@ impl Notes<'_> {
         let message = format!("{}\n", edit.message.trim_end()).into_bytes();
         let commit =
             Commit { tree, parents, author: who.clone(), committer: who, extra: Vec::new(), message };
-        self.repository.write_commit(&commit).map(Some)
+        Ok(Some(self.repository.write_commit(&commit)?))
     }
 
     fn tree_with(&self, edits: &Edits) -> Result<Option<ObjectId>, GitError> {

@@ -6,11 +6,14 @@ use git_deploy_core::git::GitError;
 use git_deploy_core::git::export::{ExportError, Outside};
 use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::ids::CommitId;
+use git_deploy_core::note::MAX_BYTES_OF_IMAGES;
 use git_deploy_image::builder::{self, BuildError, NoBuilder};
 use git_deploy_image::registry::RegistryError;
 use git_deploy_image::run::RunError;
 use git_deploy_image::steps::{EnvFileError, StepError};
 use git_deploy_image::{Cause, NameError, Room, without_credentials};
+
+use crate::images::{CommitImage, bytes_in_note};
 
 /// Why the images of a commit were not made.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +50,16 @@ pub enum Error {
         names: Vec<String>,
         /// The commit that they would be made from.
         commit: CommitId,
+    },
+    /// The commit's note could not name them all.
+    #[error(
+        "the names of {images} images have {bytes} bytes with their digests, and at most {MAX_BYTES_OF_IMAGES} fit into a note"
+    )]
+    TooMany {
+        /// How many there are.
+        images: usize,
+        /// How much they would take.
+        bytes: usize,
     },
     /// The parts of the name make none.
     #[error(transparent)]
@@ -100,6 +113,13 @@ impl Error {
         self
     }
 
+    /// Refuses more images than the commit's note can name: nobody could read it again.
+    pub(super) fn if_too_many(images: &[CommitImage]) -> Result<(), Self> {
+        let bytes = bytes_in_note(images);
+        let is_too_much = bytes > MAX_BYTES_OF_IMAGES;
+        if is_too_much { Err(Self::TooMany { images: images.len(), bytes }) } else { Ok(()) }
+    }
+
     /// Whose fault it is, where that is known.
     #[must_use]
     pub fn cause(&self) -> Option<Cause> {
@@ -107,7 +127,7 @@ impl Error {
             Self::Build(error) => Some(error.cause()),
             Self::Registry(error) => Some(error.cause()),
             Self::Steps(error) => Some(cause_of_step(error)),
-            Self::EnvFile(_) | Self::Taken { .. } => Some(Cause::Commit),
+            Self::EnvFile(_) | Self::Taken { .. } | Self::TooMany { .. } => Some(Cause::Commit),
             Self::MissingSubmodule(_) => Some(Cause::Setup),
             _ => None,
         }
@@ -130,6 +150,9 @@ impl Error {
             }
             Self::Missing { commit, .. } => {
                 Some(format!("build what is missing: git deploy-build {}", commit.brief()))
+            }
+            Self::TooMany { .. } => {
+                Some("give them shorter names, or make several of them one image".to_owned())
             }
             Self::Build(error) => error.hint(),
             Self::Steps(StepError::DiskFull { disk, .. }) if !disk.is_filled() => Some(
@@ -193,6 +216,7 @@ impl Error {
                 Self::NoDeployToml(_)
                 | Self::NoNames(_)
                 | Self::Name(_)
+                | Self::Notes(NotesError::TooLarge { .. })
                 | Self::Config(ConfigError::DeployToml { .. }) => Failure::of_branch(Step::Build, said),
                 Self::NoBuilder(_) | Self::Load { .. } | Self::Config(_) => {
                     Failure::of_nobody(Step::Build, said).fatal()
