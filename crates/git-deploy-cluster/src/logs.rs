@@ -204,15 +204,13 @@ mod tests {
         assert_eq!(of(&unready), [("web".to_owned(), false)]);
     }
 
+    fn dead(pod: &str, container: &str) -> Speaker {
+        let (namespace, pod, container) = ("shop".to_owned(), pod.to_owned(), container.to_owned());
+        Speaker { namespace, pod, container, previous: true, is_dead: true }
+    }
+
     #[test]
     fn a_reason_tells_what_was_written_last_by_whom_it_speaks_of() {
-        let dead = |pod: &str, container: &str| Speaker {
-            namespace: "shop".to_owned(),
-            pod: pod.to_owned(),
-            container: container.to_owned(),
-            previous: true,
-            is_dead: true,
-        };
         let logs = Logs {
             lines: Vec::new(),
             dying: vec![
@@ -237,7 +235,7 @@ mod tests {
     #[test]
     fn a_termination_message_that_is_the_log_is_not_said_twice_nor_a_password_in_it() {
         let log = ["reading", "no db://ada:s3cret@db"];
-        let logs = Logs { lines: Vec::new(), dying: vec![("web".into(), words(&log))] };
+        let logs = Logs { lines: Vec::new(), dying: vec![(dead("web-1", "web"), words(&log))] };
         // With `FallbackToLogsOnError` the kubelet says in it what was written last.
         let said = one_line(&format!("begun\n{}\n", log.join("\n")));
         let crashed = format!("container 'web' of pod 'web-1' crashed 2 times: exit status 3: {said}");
