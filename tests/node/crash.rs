@@ -197,6 +197,8 @@ fn a_release_that_brings_an_image_waits_while_one_that_was_there_before_cannot_b
     };
     shop.release("one", &[("deploy/worker.yaml", &old("replicas: 0"))]);
     web.deploy(&[]).success();
+    // The rules of the Service follow the pods after a moment.
+    assert_answers(web.cluster, &shop.namespace, "one");
     let standing = shop.standing();
     let files =
         [("deploy/web.yaml", &*graceful("127.0.0.1:1/cache:7")), ("deploy/worker.yaml", &old("replicas: 1"))];
