@@ -28,6 +28,12 @@ struct Bad<'a> {
 /// Deploys it after one that is well, and looks at everything that must be so then.
 #[track_caller]
 fn fails(web: &Web<'_>, bad: &Bad<'_>) -> Output {
+    fails_in(web, bad, || web.while_asked(&["one"], || web.deploy(&[])))
+}
+
+/// The same with what deploys it.
+#[track_caller]
+fn fails_in(web: &Web<'_>, bad: &Bad<'_>, deploy: impl FnOnce() -> Output) -> Output {
     let Web { shop, .. } = web;
     shop.release("one", &[("case", "one")]);
     web.deploy(&[]).success();
@@ -35,7 +41,7 @@ fn fails(web: &Web<'_>, bad: &Bad<'_>) -> Output {
     let (pods, standing) = (pods(web), shop.standing());
     let master = shop.repo.id("master");
     shop.release("two", bad.files);
-    let output = web.while_asked(&["one"], || web.deploy(&[]));
+    let output = deploy();
     output.code_is(bad.code).stdout_contains("deployment-0002: Failed Deployment");
     output.stdout_contains(bad.reason);
     shop.failed("deployment-0002", bad.reason);
@@ -175,7 +181,7 @@ fn a_release_whose_image_is_not_there_fails() {
 #[test]
 fn a_release_that_brings_an_image_of_others_whose_registry_refuses_fails() {
     let web = Web::open(&sandbox!(), node_cluster!());
-    fails(
+    fails_in(
         &web,
         &Bad {
             files: &[("deploy/web.yaml", &graceful("127.0.0.1:1/cache:7"))],
@@ -183,7 +189,9 @@ fn a_release_that_brings_an_image_of_others_whose_registry_refuses_fails() {
             reason: "connect: connection refused",
             says: &["127.0.0.1:1/cache:7", "hint: the image is new with this branch"],
         },
+        || web.deploy(&[]),
     );
+    assert_answers(web.cluster, &web.shop.namespace, "one");
 }
 
 #[test]
@@ -203,12 +211,13 @@ fn a_release_that_brings_an_image_waits_while_one_that_was_there_before_cannot_b
     let files =
         [("deploy/web.yaml", &*graceful("127.0.0.1:1/cache:7")), ("deploy/worker.yaml", &old("replicas: 1"))];
     shop.release("two", &files);
-    let output = web.while_asked(&["one"], || web.deploy(&["--json"]));
+    let output = web.deploy(&["--json"]);
     output.code_is(70).stdout_contains("connect: connection refused").stdout_contains("\"blame\":\"nobody\"");
     output.stdout_contains("127.0.0.1:1/cache:7").stdout_contains("127.0.0.1:2/old:1");
     shop.failed("deployment-0002", "connect: connection refused");
     assert_eq!(shop.state("two"), "deployable", "{output}");
     assert_eq!(shop.standing(), standing, "the cluster is back on the old release");
+    assert_answers(web.cluster, &shop.namespace, "one");
 }
 
 #[test]
