@@ -63,3 +63,21 @@ fn what_was_rebased_withdrawn_or_set_back_is_not_stale() {
     repo.deploy("deploy-rebase", &[]);
     repo.deploy("deploy-state", &["list", "--stale", "--porcelain"]).stdout_is("");
 }
+
+#[test]
+fn where_the_remote_and_this_clone_differ_it_is_said_where_the_branch_is_that_counts() {
+    let sandbox = sandbox!();
+    let (remote, repo) = (sandbox.bare("remote.git"), shop(&sandbox));
+    branch(&repo, "login", "b.txt", "b\n");
+    set(&repo, &["deployable", "login"]).success();
+    repo.add_remote("origin", &remote);
+    repo.switch("login");
+    // Whichever of both ids is the smaller one.
+    for round in 0..4 {
+        let counts = repo.commit("b.txt", &format!("remote {round}\n"), "Push it");
+        repo.git(&["push", "--quiet", "origin", "master", "login"]);
+        repo.commit("b.txt", &format!("here {round}\n"), "Keep it");
+        let list = repo.deploy("deploy-state", &["list", "--stale", "--porcelain"]);
+        assert!(list.line().ends_with(&format!(" refs/heads/login {counts}")), "{list}");
+    }
+}

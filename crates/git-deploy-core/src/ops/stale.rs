@@ -3,7 +3,7 @@
 //! Nothing takes a note away when a branch gets a new commit, another name, or an end: an approval covers exactly the commits
 //! that it was given for, and counts again if the branch is set back to them. Until then somebody may want to know of it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use crate::git::notes::NotesError;
 use crate::ids::{CommitId, RefName};
@@ -57,7 +57,7 @@ pub fn stale(view: &View<'_>) -> Result<(Vec<Stale>, Vec<NotesError>), ViewError
             }
         }
     }
-    let mut found = Vec::new();
+    let (mut found, on_tips) = (Vec::new(), view.heads_by_tip()?);
     for ((branch, line), (commit, note)) in latest {
         let is_open = note.decision().is_some_and(|made| made != Decision::Development);
         if !is_open || landed.contains(&line) {
@@ -67,8 +67,9 @@ pub fn stale(view: &View<'_>) -> Result<(Vec<Stale>, Vec<NotesError>), ViewError
         if tips.contains(&commit) || counts(view, &branch, &tips)? {
             continue;
         }
+        let on_commit = on_tips.get(&commit).cloned().unwrap_or_default();
         let (under_another_name, there): (Vec<_>, Vec<_>) =
-            view.heads_on(commit)?.into_iter().partition(|other| note.refs.contains(other));
+            on_commit.into_iter().partition(|other| note.refs.contains(other));
         if tips.is_empty() && !under_another_name.is_empty() {
             continue;
         }
@@ -78,11 +79,10 @@ pub fn stale(view: &View<'_>) -> Result<(Vec<Stale>, Vec<NotesError>), ViewError
     Ok((found, malformed))
 }
 
-/// Where a branch is: where it counts, and here.
+/// Where a branch is: first where it counts, then here.
 fn tips(view: &View<'_>, branch: &RefName) -> Result<Vec<CommitId>, ViewError> {
     let tips = [view.settings.authority(branch), branch.clone()].map(|name| view.repository.tip(&name));
-    let tips: Result<BTreeSet<CommitId>, _> = tips.into_iter().filter_map(Result::transpose).collect();
-    Ok(tips?.into_iter().collect())
+    Ok(tips.into_iter().filter_map(Result::transpose).collect::<Result<_, _>>()?)
 }
 
 /// Whether somebody decided on the branch as it is.

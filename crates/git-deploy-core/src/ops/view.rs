@@ -213,8 +213,19 @@ impl<'a> View<'a> {
     /// # Errors
     /// When refs cannot be read.
     pub fn heads_on(&self, tip: CommitId) -> Result<Vec<RefName>, GitError> {
-        let heads = self.authority_heads()?;
-        Ok(heads.into_iter().filter(|(_, head)| head.target == tip.0).map(|(name, _)| name).collect())
+        Ok(self.heads_by_tip()?.remove(&tip).unwrap_or_default())
+    }
+
+    /// The branches that count, by their tips: for whoever asks for many.
+    ///
+    /// # Errors
+    /// When refs cannot be read.
+    pub fn heads_by_tip(&self) -> Result<HashMap<CommitId, Vec<RefName>>, GitError> {
+        let mut found: HashMap<CommitId, Vec<RefName>> = HashMap::new();
+        for (name, head) in self.authority_heads()? {
+            found.entry(CommitId(head.target)).or_default().push(name);
+        }
+        Ok(found)
     }
 
     /// The branches that count, under the names that they have there.
