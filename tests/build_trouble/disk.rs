@@ -82,7 +82,8 @@ fn is_error(line: &str) -> bool {
 /// Deploys with small disks there, each a little larger than the one before, until one is large enough: wherever it is that
 /// there is no room any more, it is one clear error, nothing is lost, and afterwards it succeeds.
 #[track_caller]
-fn deploys_when_there_is_room(lab: &Lab, at: &Path, disks: impl Iterator<Item = String>) {
+fn deploys_when_there_is_room(lab: &Lab, at: &Path) {
+    let disks = (1..30).map(|size| format!("size={}k", size * 500));
     for (full, disk) in disks.enumerate() {
         let (output, left) = lab.run_with(at, &disk, &["git", "deploy"]);
         if output.code == Some(0) {
@@ -109,7 +110,7 @@ fn a_deployment_without_room_for_images_waits_and_succeeds_when_there_is_some() 
     if !may_mount(&at) {
         skip!("mounts are not allowed here");
     }
-    deploys_when_there_is_room(&lab, &at, (1..30).map(|size| format!("size={}k", size * 500)));
+    deploys_when_there_is_room(&lab, &at);
 }
 
 #[test]
@@ -121,7 +122,7 @@ fn a_deployment_without_room_for_temporary_files_waits_and_succeeds_when_there_i
     if !may_mount(&at) {
         skip!("mounts are not allowed here");
     }
-    deploys_when_there_is_room(&lab, &at, (1..30).map(|size| format!("size={}k", size * 500)));
+    deploys_when_there_is_room(&lab, &at);
 }
 
 #[test]
