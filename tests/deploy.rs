@@ -142,11 +142,38 @@ fn a_branch_that_conflicts_becomes_broken_and_the_next_one_is_taken() {
 }
 
 #[test]
+fn a_note_with_no_room_for_a_deployment_costs_only_its_own_branch_the_turn() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        let full = shop.deployable("full", "full.txt", "full\n");
+        shop.deployable("fine", "fine.txt", "fine\n");
+        shop.deployable("next", "next.txt", "next\n");
+        let note = format!("{}x: ", shop.repo.notes()[&full]);
+        let text = format!("{note}{}", "a".repeat(65_434 - note.len()));
+        shop.repo.write("../note", text);
+        shop.repo.git(&["notes", "--ref=deploy", "add", "--force", "--file=../note", &full]);
+        if shop.authority().path() != shop.repo.path() {
+            shop.repo.deploy("deploy-sync", &[]);
+        }
+        shop.on_master("other.txt", "other\n");
+        shop.deploy(&[])
+            .success()
+            .stdout_contains("'fine'")
+            .stderr_contains(&format!("cannot deploy 'full': the note on commit '{full}' is too long: "))
+            .stderr_contains(&format!("git notes --ref=deploy edit {full}\n"))
+            .lacks("were not rebased");
+        assert_eq!(shop.authority().id("next^"), shop.authority().id("master"));
+        assert_eq!((shop.authority().id("full"), shop.state("full")), (full, "deployable".to_owned()));
+        shop.deploy(&["full"]).code_is(1).stderr_contains("is too long");
+        shop.is_sound();
+    }
+}
+
+#[test]
 fn a_branch_cannot_grant_itself_an_environment_or_a_rule() {
     for shop in Shop::both(&sandbox!(), &sandbox!()) {
         let greedy = format!(
             "{}[environment.demo.lint]\nimage-tag = \"off\"\n",
-            DEPLOY_TOML.replace("rendered/demo", "master")
+            DEPLOY_TOML.replace("rendered/demo", "rendered/other")
         );
         shop.repo.git(&["switch", "--quiet", "-c", "greedy"]);
         let files = [
@@ -403,4 +430,33 @@ fn an_environment_that_is_not_there_is_an_error_also_where_nothing_is_queued() {
         }
         shop.deploy(&["--env=demo"]).success().stderr_contains("the queue is empty");
     }
+}
+
+#[test]
+fn what_would_let_nobody_deploy_any_more_does_not_land() {
+    let shop = Shop::alone(&sandbox!());
+    let onto_base = DEPLOY_TOML.replace("rendered/demo", "master");
+    let no_list = format!("{DEPLOY_TOML}\n[approve]\nallowed-signers = \"approvers\"\n");
+    let program = DEPLOY_TOML.replace("manifests = [", "render = [\"kubectl\", \"kustomize\", ");
+    for (name, text, why) in [
+        ("program", program.as_str(), "programs that render manifests are not run by this version: "),
+        ("onto-base", onto_base.as_str(), "environment 'demo' would be rendered to base 'master'"),
+        ("no-list", no_list.as_str(), "who may approve cannot be read: "),
+    ] {
+        shop.deployable(name, "deploy.toml", text);
+        shop.deploy(&[name])
+            .code_is(1)
+            .stdout_contains(&format!("nothing could be deployed after it: {why}"));
+        assert_eq!(shop.state(name), "staged");
+    }
+    shop.repo.git(&["switch", "--quiet", "-c", "without", "master"]);
+    shop.repo.git(&["rm", "--quiet", "deploy.toml"]);
+    shop.repo.git(&["commit", "--quiet", "--message", "Take it out"]);
+    shop.repo.switch("master");
+    shop.repo.deploy("deploy-state", &["set", "deployable", "without"]);
+    shop.deploy(&["without"])
+        .code_is(1)
+        .stdout_contains("nothing could be deployed after it: it has no 'deploy.toml'");
+    shop.deployable("login", "login.txt", "hello\n");
+    shop.deploy(&[]).success();
 }

@@ -1,7 +1,6 @@
 //! Our hooks in real `git push`, `git merge` and `git pull`.
 
 use std::fs;
-use std::time::Instant;
 
 use git_deploy_testkit::{Repo, Sandbox, sandbox};
 
@@ -333,7 +332,10 @@ fn a_foreign_hook_with_our_line_reads_what_git_wrote_too() {
     let foreign = |line: &str| repo.install_hook("pre-push", &format!("{line}\ncat >seen"));
     foreign("");
     let output = repo.try_deploy("deploy-init", &[]);
-    foreign(output.code_is(1).stdout.lines().find(|line| line.contains("git-deploy-hook")).unwrap());
+    // From 2.54 on git runs both by itself.
+    if sandbox.git_version() < (2, 54) {
+        foreign(output.code_is(1).stdout.lines().find(|line| line.contains("git-deploy-hook")).unwrap());
+    }
 
     repo.commit("a", "a\n", "Begin");
     note(&repo, "HEAD", "state: staged");
@@ -345,7 +347,9 @@ fn a_foreign_hook_with_our_line_reads_what_git_wrote_too() {
     assert_eq!(repo.read("seen"), "");
     repo.write("seen", "untouched");
     repo.try_git(&["push", "origin", ":deployment-0001"]).code_is(1).stderr_contains("would be deleted");
-    assert_eq!(repo.read("seen"), "untouched");
+    if sandbox.git_version() < (2, 54) {
+        assert_eq!(repo.read("seen"), "untouched");
+    }
     assert_eq!(fs::read_dir(sandbox.root().join("tmp")).unwrap().count(), 0);
 }
 
@@ -417,6 +421,24 @@ fn a_pull_after_which_nothing_is_behind_says_nothing() {
 }
 
 #[test]
+fn of_many_kept_branches_a_merge_tells_those_alone_that_do_not_contain_base() {
+    let sandbox = sandbox!();
+    let (_bare, repo) = shop(&sandbox);
+    repo.commit("b", "b\n", "Go on");
+    repo.git(&["push", "--quiet", "origin", "master"]);
+    // Base may come into a branch by a merge, too: then it is no chain of its own commits.
+    let kept = [("long", "", 40), ("short", "", 1), ("behind", "~", 2), ("merged", "~", 1)];
+    for (branch, back, commits) in kept {
+        repo.git(&["checkout", "--quiet", "-b", branch, &format!("master{back}")]);
+        (0..commits).for_each(|number| drop(repo.commit(branch, &format!("{number}\n"), "Change it")));
+        repo.git(&["merge", "--quiet", "--no-edit", if branch == "merged" { "master" } else { "HEAD" }]);
+        note(&repo, "HEAD", &format!("state: staged\nref: refs/heads/{branch}"));
+    }
+    let told = "note: 'behind' is staged and behind 'origin/master'\nhint: git deploy-rebase\n";
+    repo.command("git-deploy-hook").args(["post-merge", "0"]).output().success().stderr_is(told);
+}
+
+#[test]
 fn what_landed_is_told_by_the_merge_that_brought_it_and_never_again() {
     let sandbox = sandbox!();
     let (bare, repo) = shop(&sandbox);
@@ -474,20 +496,4 @@ fn a_hook_that_git_has_does_nothing_and_one_that_it_has_not_is_a_mistake() {
         .output()
         .success()
         .stderr_contains("warning: ");
-}
-
-#[test]
-fn a_hook_with_nothing_to_say_takes_no_time() {
-    let sandbox = sandbox!();
-    let (_, repo) = shop(&sandbox);
-    for arguments in [["post-merge", "0", ""], ["pre-push", "origin", "url"]] {
-        let run = || {
-            let begun = Instant::now();
-            repo.command("git-deploy-hook").args(arguments).output().success().is_silent();
-            begun.elapsed()
-        };
-        let best = (0..5).map(|_| run()).min().unwrap();
-        // The benchmark measures; this notices only what is wrong by far, on a busy machine and without optimisation.
-        assert!(best.as_millis() < 250, "{arguments:?}: {best:?}");
-    }
 }

@@ -120,7 +120,9 @@ fn a_malformed_note_takes_only_its_own_branch_out() {
     repo.git(&["notes", "--ref=deploy", "add", "-m", "state: deployable\nstate: staged", "bad"]);
     repo.deploy("deploy-queue", &["--porcelain"])
         .stdout_contains("refs/heads/good")
-        .stderr_contains(&format!("warning: note on commit '{bad}' is malformed"))
+        .stderr_contains(&format!(
+            "warning: 'bad' counts as in development: note on commit '{bad}' is malformed: "
+        ))
         .stderr_contains(&format!("hint: mend it with: git notes --ref=deploy edit {bad}"));
     assert_eq!(queue(&repo), ["good"]);
 }
@@ -152,7 +154,7 @@ fn with_a_remote_its_branches_count_and_local_ones_do_not() {
     repo.git(&["commit", "--quiet", "--message", "All at once"]);
     repo.deploy("deploy-state", &["set", "deployable"]);
     repo.deploy("deploy-state", &["list"])
-        .stderr_contains("hint: bring them together: git deploy-rebase pushed\n");
+        .stderr_contains("hint: look at what came there: git log --left-right pushed...origin/pushed\n");
     // A bare repository has no remote unless it is configured: its own branches count.
     assert_eq!(queue(&remote), ["pushed"]);
 }

@@ -1,7 +1,7 @@
 //! What a machine shows of a cluster with a node.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use git_deploy_testkit::cluster::{NodeCluster, eventually};
@@ -14,6 +14,19 @@ pub(crate) struct Traces {
     directory: PathBuf,
     /// As `net:[4026532271]`.
     namespaces: Vec<String>,
+    /// Kept open, so that no other namespace gets one of these numbers.
+    _pins: Vec<File>,
+}
+
+/// The namespaces themselves, by any process in each.
+fn pins(namespaces: &[String]) -> Vec<File> {
+    let processes = entries(Path::new("/proc"));
+    let pin = |(kind, namespace): (&str, &String)| {
+        let mut links = processes.iter().map(|process| process.join("ns").join(kind));
+        let link = links.find(|link| fs::read_link(link).is_ok_and(|found| found == Path::new(namespace)))?;
+        File::open(link).ok()
+    };
+    NAMESPACES.into_iter().zip(namespaces).filter_map(pin).collect()
 }
 
 impl Traces {
@@ -23,13 +36,16 @@ impl Traces {
         let output = cluster.run("readlink", &arguments);
         let namespaces: Vec<String> = output.success().stdout.lines().map(str::to_owned).collect();
         assert_eq!(namespaces.len(), NAMESPACES.len());
-        Self { directory: cluster.directory().to_owned(), namespaces }
+        let _pins = pins(&namespaces);
+        Self { directory: cluster.directory().to_owned(), namespaces, _pins }
     }
 
     /// From what was [written](fmt::Display).
     pub(crate) fn read(line: &str) -> Option<Self> {
         let mut words = line.strip_prefix(BEGIN)?.split_whitespace().map(str::to_owned);
-        Some(Self { directory: words.next()?.into(), namespaces: words.collect() })
+        let directory = words.next()?.into();
+        let namespaces: Vec<String> = words.collect();
+        Some(Self { directory, _pins: pins(&namespaces), namespaces })
     }
 
     /// Who is in one of its namespaces or was started for it.

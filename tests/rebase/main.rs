@@ -7,7 +7,7 @@ mod undo;
 mod verdicts;
 mod work_trees;
 
-use git_deploy_testkit::scene::{branch, state_is};
+use git_deploy_testkit::scene::{branch, lines, state_is};
 use git_deploy_testkit::{Output, Repo, Sandbox};
 
 /// A repository with files of several lines on master.
@@ -19,11 +19,6 @@ fn shop(sandbox: &Sandbox) -> Repo {
 
 fn fill(repo: &Repo) {
     repo.commit_files(&[("a.txt", &lines("a")), ("b.txt", &lines("b"))], "Begin");
-}
-
-/// Nine lines.
-fn lines(word: &str) -> String {
-    (1..10).map(|number| format!("{word}{number}\n")).collect()
 }
 
 fn set(repo: &Repo, state: &str, branch: &str) {

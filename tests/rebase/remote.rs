@@ -159,3 +159,69 @@ fn a_branch_that_is_behind_is_left_alone_and_said() {
     swept.stderr_contains("git merge --ff-only origin/login");
     assert_eq!(team.ours.id("login"), old);
 }
+
+/// The hints of a list, each as the command that it names.
+fn hinted(repo: &Repo) -> Vec<String> {
+    let list = repo.deploy("deploy-state", &["list"]).stderr;
+    let hints = list.lines().filter_map(|line| line.strip_prefix("hint: ")?.split_once(": "));
+    hints.map(|(_, command)| command.to_owned()).collect()
+}
+
+#[test]
+fn what_was_rebased_here_and_not_pushed_is_told_to_be_pushed_with_an_exact_lease() {
+    let team = team(&sandbox!());
+    let ours = &team.ours;
+    let old = ours.id("login");
+    ours.commit("d.txt", "x\n", "Go on");
+    ours.git(&["push", "--quiet", "origin", "master"]);
+    rebase(ours, &[]).success().stdout_contains("rebased");
+    let push = format!("git push --force-with-lease=login:{old} origin login");
+    assert_eq!(hinted(ours), [push.as_str()]);
+    // Further commits change nothing about that.
+    ours.switch("login");
+    ours.commit("e.txt", "e\n", "Change something else");
+    set(ours, "deployable", "login");
+    assert_eq!(hinted(ours), [push.as_str()]);
+    ours.command("sh").args(["-c", &push]).output().success();
+    assert_eq!(hinted(ours), Vec::<String>::new());
+    assert_eq!(team.remote.id("login"), ours.id("login"));
+}
+
+#[test]
+fn what_somebody_else_pushed_over_is_told_to_be_looked_at_and_never_to_be_followed() {
+    let team = team(&sandbox!());
+    let Team { ours, theirs, .. } = &team;
+    theirs.git(&["checkout", "--quiet", "login"]);
+    theirs.git(&["commit", "--quiet", "--amend", "--message", "Change it in another way"]);
+    theirs.git(&["push", "--quiet", "--force", "origin", "login"]);
+    ours.git(&["fetch", "--quiet", "origin"]);
+    let there = theirs.id("login");
+    assert_eq!(
+        hinted(ours),
+        [
+            "git log --left-right login...origin/login".to_owned(),
+            format!("git push --force-with-lease=login:{there} origin login"),
+        ]
+    );
+    for command in hinted(ours) {
+        ours.command("sh").args(["-c", &command]).output().success();
+    }
+    assert_eq!(hinted(ours), Vec::<String>::new());
+    // Further commits of others are got, and what their rebase made is followed.
+    theirs.git(&["fetch", "--quiet", "origin"]);
+    theirs.git(&["reset", "--quiet", "--hard", "origin/login"]);
+    theirs.commit("f.txt", "f\n", "Add to it");
+    theirs.git(&["push", "--quiet", "origin", "login"]);
+    ours.git(&["fetch", "--quiet", "origin"]);
+    assert_eq!(hinted(ours), ["git merge --ff-only origin/login"]);
+}
+
+#[test]
+fn what_others_rebased_is_told_to_be_followed() {
+    let team = team(&sandbox!());
+    team.rebase_there("d.txt");
+    team.ours.deploy("deploy-sync", &[]);
+    assert_eq!(hinted(&team.ours), ["git deploy-rebase login"]);
+    rebase(&team.ours, &["login"]).success();
+    assert_eq!(hinted(&team.ours), Vec::<String>::new());
+}

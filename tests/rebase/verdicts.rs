@@ -200,7 +200,15 @@ fn a_branch_with_merges_or_without_commits_of_its_own_is_left_alone() {
         &merging[..10]
     ));
     assert_eq!((repo.id("side"), repo.id("landed")), (side, landed));
-    rebase(&repo, &[]).stderr_contains("hint: 'merging': make the branch linear");
+    rebase(&repo, &[])
+        .stderr_contains("hint: 'merging': make the branch linear with: git rebase master merging\n");
+    set(&repo, "development", "merging");
+    repo.try_deploy("deploy-state", &["set", "staged", "merging"])
+        .code_is(1)
+        .stderr_contains("hint: make the branch linear with: git rebase master merging\n");
+    // As the hint says, pasted on another branch.
+    repo.git(&["rebase", "--quiet", "master", "merging"]);
+    repo.deploy("deploy-state", &["set", "staged", "merging"]);
 }
 
 #[test]
@@ -256,6 +264,41 @@ fn a_malformed_note_is_pointed_out_and_its_branch_left_alone() {
         .stdout_contains("ambiguous")
         .stderr_contains("notes --ref=deploy edit");
     assert_eq!(repo.id("login"), old);
+}
+
+#[test]
+fn a_note_with_no_room_for_a_rebase_costs_only_its_own_branch_the_rebase() {
+    const MAX_BYTES: usize = 64 * 1024;
+    let repo = shop(&sandbox!());
+    let old = branch(&repo, "full", "c.txt", "c\n");
+    branch(&repo, "fine", "d.txt", "d\n");
+    let clash = branch(&repo, "clash", "e.txt", "theirs\n");
+    for name in ["full", "fine", "clash"] {
+        set(&repo, "deployable", name);
+    }
+    let fill = |commit: &str, free: usize| {
+        let note = format!("{}x: ", repo.notes()[commit]);
+        let text = format!("{note}{}", "a".repeat(MAX_BYTES - free - note.len() - 1));
+        repo.write("note", text);
+        repo.git(&["notes", "--ref=deploy", "add", "--force", "--file=note", commit]);
+    };
+    fill(&old, 101);
+    // It could not even be said that it is broken.
+    fill(&clash, 5);
+    repo.commit("e.txt", "ours\n", "Go on");
+    for arguments in [&["--check"][..], &[]] {
+        rebase(&repo, arguments)
+            .stdout_contains("rebased  fine")
+            .stdout_contains(&format!("skipped  full   the note on commit '{old}' is too long: "))
+            .stderr_contains(&format!("hint: 'full': shorten it with: git notes --ref=deploy edit {old}\n"))
+            .stderr_contains("hint: 'clash': shorten it with: ");
+    }
+    assert_eq!((repo.id("full"), repo.id("clash")), (old.clone(), clash));
+    assert_eq!(repo.id("fine^"), repo.id("master"));
+    state_is(&repo, "full", "deployable");
+    repo.git(&["notes", "--ref=deploy", "add", "--force", "-m", "state: deployable", &old]);
+    rebase(&repo, &["full"]).success();
+    state_is(&repo, "full", "deployable");
 }
 
 #[test]

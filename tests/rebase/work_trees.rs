@@ -145,9 +145,7 @@ fn a_broken_verdict_is_written_whatever_the_work_tree_looks_like() {
 #[test]
 fn a_repository_apart_from_its_work_tree_follows_as_well() {
     let sandbox = sandbox!();
-    let repo = sandbox.repository("shop");
-    let apart = sandbox.root().join("apart.git");
-    repo.git(&["init", "--quiet", "--separate-git-dir", apart.to_str().unwrap()]);
+    let repo = sandbox.repository_apart("shop", "apart.git");
     crate::fill(&repo);
     let old = branch(&repo, "login", "c.txt", "c\n");
     set(&repo, "staged", "login");

@@ -173,3 +173,23 @@ fn two_branches_on_one_commit_have_states_of_their_own() {
     set(&repo, &["staged", "one", "two"]).success();
     state_is(&repo, "two", "staged");
 }
+
+#[test]
+fn a_message_that_says_nothing_takes_away_the_one_before() {
+    let repo = shop(&sandbox!());
+    let commit = branch(&repo, "login", "b.txt", "b\n");
+    set(&repo, &["--message", "reviewed", "staged", "login"]).success();
+    let since = repo.deploy("deploy-state", &["get", "--json", "login"]).stdout;
+    set(&repo, &["--message", "", "staged", "login"])
+        .success()
+        .stderr_contains("login: still staged, without a message\n");
+    assert!(!repo.notes()[&commit].contains("message:"));
+    let now = repo.deploy("deploy-state", &["get", "--json", "login"]).stdout;
+    assert_eq!(now, since.replace(",\"message\":\"reviewed\"", ""), "nothing else is other");
+    set(&repo, &["--message", " ", "deployable", "login"])
+        .success()
+        .stderr_contains("staged -> deployable\n");
+    let log = repo.deploy("deploy-state", &["log", "--json", "login"]);
+    let newest = log.lines()[0];
+    assert!(newest.contains("\"to\":\"deployable\"") && !newest.contains("\"message\":"), "{log}");
+}

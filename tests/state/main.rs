@@ -1,7 +1,13 @@
 //! `git deploy-state get`, `set` and `list`, in repositories of all kinds.
 
+mod bad_notes;
+mod branches;
 mod deciding;
+mod escapes;
+mod full_disk;
 mod history;
+mod locks;
+mod places;
 mod showing;
 mod stale;
 mod surroundings;

@@ -1,6 +1,6 @@
 //! What was decided on commits that their branch has left.
 
-use git_deploy_testkit::sandbox;
+use git_deploy_testkit::{Repo, Sandbox, sandbox};
 
 use crate::{branch, set, shop};
 
@@ -79,5 +79,87 @@ fn where_the_remote_and_this_clone_differ_it_is_said_where_the_branch_is_that_co
         repo.commit("b.txt", &format!("here {round}\n"), "Keep it");
         let list = repo.deploy("deploy-state", &["list", "--stale", "--porcelain"]);
         assert!(list.line().ends_with(&format!(" refs/heads/login {counts}")), "{list}");
+    }
+}
+
+/// A shop with a branch `login` that is on a remote and deployable, the remote, and the commit.
+fn published(sandbox: &Sandbox) -> (Repo, Repo, String) {
+    let (remote, repo) = (sandbox.bare("remote.git"), shop(sandbox));
+    repo.add_remote("origin", &remote);
+    let commit = branch(&repo, "login", "b.txt", "b\n");
+    repo.git(&["push", "--quiet", "origin", "master", "login"]);
+    set(&repo, &["deployable", "login"]).success();
+    (remote, repo, commit)
+}
+
+fn amend(repo: &Repo, message: &str) -> String {
+    repo.switch("login");
+    repo.git(&["commit", "--quiet", "--amend", "--message", message]);
+    repo.id("HEAD")
+}
+
+#[test]
+fn an_approval_of_what_somebody_else_pushed_over_is_listed_though_it_stands_here() {
+    let sandbox = sandbox!();
+    let (remote, repo, old) = published(&sandbox);
+    let other = remote.clone_to("other");
+    let new = amend(&other, "Something else");
+    other.git(&["push", "--quiet", "--force", "origin", "login"]);
+    repo.git(&["fetch", "--quiet"]);
+    let porcelain = ["list", "--stale", "--porcelain"];
+    repo.deploy("deploy-state", &porcelain).stdout_is(&format!("deployable {old} refs/heads/login {new}\n"));
+    repo.deploy("deploy-state", &["list", "--stale"])
+        .stdout_contains(&format!("on 'origin' the branch is at {} now\n", &new[..10]));
+    repo.deploy("deploy-state", &["list", "--stale", "--json"])
+        .stdout_contains("\"at\":\"refs/remotes/origin/login\"");
+    // In a clone that has no branch of its own there is only one place.
+    other.deploy("deploy-sync", &[]);
+    other.switch("master");
+    other.git(&["branch", "--quiet", "--delete", "--force", "login"]);
+    other.deploy("deploy-state", &["list", "--stale"]).stdout_contains("  the branch is at ");
+    // What is decided here and was never on the remote has not been pushed over.
+    amend(&repo, "Log in");
+    set(&repo, &["deployable", "login"]).success();
+    repo.deploy("deploy-state", &porcelain).stdout_is("");
+}
+
+#[test]
+fn an_approval_that_an_amend_has_left_is_listed_before_that_is_pushed_too() {
+    let sandbox = sandbox!();
+    let (_remote, repo, old) = published(&sandbox);
+    let new = amend(&repo, "Log in");
+    let listed = format!("deployable {old} refs/heads/login {new}\n");
+    let porcelain = ["list", "--stale", "--porcelain"];
+    repo.deploy("deploy-state", &porcelain).stdout_is(&listed);
+    repo.deploy("deploy-state", &["list", "--stale"])
+        .stdout_contains(&format!("here the branch is at {} now, and on 'origin' still there\n", &new[..10]));
+    repo.git(&["push", "--quiet", "--force", "origin", "login"]);
+    repo.deploy("deploy-state", &porcelain).stdout_is(&listed);
+    repo.deploy("deploy-state", &["list", "--stale"]).stdout_contains("  the branch is at ");
+    set(&repo, &["deployable", "login"]).success();
+    repo.deploy("deploy-state", &porcelain).stdout_is("");
+}
+
+#[test]
+fn a_branch_that_only_lags_behind_what_was_approved_has_left_nothing() {
+    let sandbox = sandbox!();
+    let (remote, repo, _) = published(&sandbox);
+    let other = remote.clone_to("other");
+    other.git(&["switch", "--quiet", "login"]);
+    amend(&repo, "Log in");
+    repo.git(&["push", "--quiet", "--force", "origin", "login"]);
+    set(&repo, &["deployable", "login"]).success();
+    other.deploy("deploy-sync", &[]);
+    let porcelain = ["list", "--stale", "--porcelain"];
+    other.deploy("deploy-state", &porcelain).stdout_is("");
+    repo.switch("master");
+    repo.commit("other.txt", "other\n", "Move base");
+    repo.git(&["push", "--quiet", "origin", "master"]);
+    repo.deploy("deploy-rebase", &[]);
+    repo.git(&["push", "--quiet", "--force", "origin", "login"]);
+    repo.deploy("deploy-sync", &[]);
+    for clone in [&repo, &other] {
+        clone.deploy("deploy-sync", &[]);
+        clone.deploy("deploy-state", &porcelain).stdout_is("");
     }
 }

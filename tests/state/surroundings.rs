@@ -50,6 +50,24 @@ fn a_missing_base_is_told_with_what_to_configure() {
 }
 
 #[test]
+fn a_switch_needs_no_value_and_a_remote_a_place() {
+    let sandbox = sandbox!();
+    let repo = shop(&sandbox);
+    branch(&repo, "login", "b.txt", "b\n");
+    let config = repo.read(".git/config");
+    // As a user has it for all repositories; this one has no remote.
+    repo.write(".git/config", format!("{config}[deploy]\n\tpublish\n[remote \"origin\"]\n\tprune = true\n"));
+    set(&repo, &["staged", "login"]).success();
+    state_is(&repo, "login", "staged");
+    // The same where git is asked.
+    repo.command("git")
+        .args(["-c", "remote.other.prune=true", "deploy-state", "set", "development", "login"])
+        .output()
+        .success();
+    state_is(&repo, "login", "development");
+}
+
+#[test]
 fn hostile_names_are_only_names() {
     let sandbox = sandbox!();
     let repo = shop(&sandbox);
@@ -152,32 +170,54 @@ fn a_repository_that_cannot_be_written_can_be_read() {
     let sandbox = sandbox!();
     let repo = shop(&sandbox);
     branch(&repo, "login", "b.txt", "b\n");
-    branch(&repo, "other", "c.txt", "c\n");
     set(&repo, &["staged", "login"]).success();
-    // Who may write everything becomes somebody who may not.
-    sandbox.set_global_config("safe.directory", "*");
-    sandbox.run("chmod", &["a+x", "."]);
+    // One stands on base, the other would have to be rebased, which makes commits.
+    branch(&repo, "behind", "d.txt", "d\n");
+    repo.commit("e.txt", "e\n", "Go on");
+    branch(&repo, "ahead", "f.txt", "f\n");
     sandbox.run("chmod", &["-R", "a-w", "shop"]);
+    // Root may write everything, but for what is taken away from it.
     let somebody = |arguments: &[&str]| match is_root(&sandbox) {
         true => repo
             .command("setpriv")
-            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "git"])
+            .args(["--bounding-set=-dac_override,-dac_read_search", "git"])
             .args(arguments),
         false => repo.command("git").args(arguments),
     };
     let read = somebody(&["deploy-state", "get", "login"]).output();
     let list = somebody(&["deploy-state", "list"]).output();
-    let write = somebody(&["deploy-state", "set", "staged", "other"]).output();
+    let writes = ["behind", "ahead"].map(|name| somebody(&["deploy-state", "set", "staged", name]).output());
+    let withdrawal = somebody(&["deploy-state", "set", "development", "login"]).output();
     sandbox.run("chmod", &["-R", "u+w", "shop"]);
     read.success().stdout_is("staged\n").stderr_is("");
     list.success().stdout_contains("staged");
-    write
-        .code_is(128)
-        .stderr_contains("ermission denied")
-        .stderr_contains("hint: this repository cannot be written by you");
-    state_is(&repo, "other", "development");
+    for write in writes.iter().chain([&withdrawal]) {
+        write
+            .code_is(128)
+            .stderr_contains("ermission")
+            .stderr_contains("hint: this repository cannot be written by you");
+    }
+    for (name, state) in [("login", "staged"), ("behind", "development"), ("ahead", "development")] {
+        state_is(&repo, name, state);
+    }
 }
 
 fn is_root(sandbox: &Sandbox) -> bool {
     sandbox.run("id", &["-u"]).line() == "0"
+}
+
+#[test]
+fn a_name_that_is_no_utf_8_is_told_with_what_to_set() {
+    let repo = shop(&sandbox!());
+    branch(&repo, "login", "b.txt", "b\n");
+    let script = "GIT_COMMITTER_NAME=$(printf 'Andr\\351') exec git deploy-state set staged login";
+    repo.command("sh")
+        .args(["-c", script])
+        .output()
+        .code_is(128)
+        .stderr_contains(
+            "fatal: git cannot tell who you are in a way that a note can hold: it is not UTF-8\n",
+        )
+        .stderr_contains("hint: set it in UTF-8: git config user.name \"Your Name\"\n");
+    state_is(&repo, "login", "development");
 }

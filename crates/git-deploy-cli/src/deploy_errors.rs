@@ -1,12 +1,15 @@
 //! Why a deployment came to no verdict: exit code and what to do.
 
+use git_deploy_core::approval::NotApproved;
 use git_deploy_core::config::ConfigError;
 use git_deploy_core::config::deploy_toml::nearest;
 use git_deploy_core::deployment::{Blame, Failure};
+use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::deploy::{DeployError, Hold, RolledBack};
 use git_deploy_core::ops::view::ViewError;
 use git_deploy_core::state::State;
 
+use crate::advice::unlock;
 use crate::core_errors::typed;
 use crate::{CommandError, Exit};
 
@@ -23,6 +26,8 @@ impl From<DeployError> for CommandError {
             | DeployError::RolledBack(_)
             | DeployError::NotRecorded { .. } => Self::new(Exit::TryAgain, error),
             DeployError::NotDeployable { .. }
+            | DeployError::NotApproved { .. }
+            | DeployError::AttemptNotApproved { .. }
             | DeployError::Broken { .. }
             | DeployError::NotTaken { .. }
             | DeployError::CommitNotApproved(_)
@@ -101,7 +106,11 @@ fn before_the_claim(error: &DeployError) -> Option<String> {
             }
             State::Deployed | State::Deployable => return None,
         },
-        DeployError::BaseBusy { .. } => "commit or stash the changes, then run 'git deploy' again".to_owned(),
+        DeployError::NotApproved { branch, why } => return approve_again(branch, why),
+        DeployError::BaseBusy { why, .. } => why
+            .lock()
+            .map(unlock)
+            .unwrap_or_else(|| "commit or stash the changes, then run 'git deploy' again".to_owned()),
         DeployError::Interrupted { id: None, .. } => {
             "nothing was claimed: nothing is left to be done".to_owned()
         }
@@ -131,6 +140,23 @@ fn before_the_claim(error: &DeployError) -> Option<String> {
     })
 }
 
+/// What makes an approval hold, where another one of the same branch would.
+pub(crate) fn approve_again(branch: &RefName, why: &NotApproved) -> Option<String> {
+    match why {
+        NotApproved::Unverified(_) => None,
+        NotApproved::Rules(_) => Some("mend [approve] in base's deploy.toml".to_owned()),
+        NotApproved::Unsigned
+        | NotApproved::Unreadable
+        | NotApproved::Invalid(_)
+        | NotApproved::Superseded(_)
+        | NotApproved::Gone(_)
+        | NotApproved::Differs(_) => Some(format!(
+            "somebody who may approves it with: git deploy-state set deployable {}",
+            typed(branch)
+        )),
+    }
+}
+
 /// What to do where a deployment was begun.
 fn after_the_claim(error: &DeployError) -> Option<String> {
     Some(match error {
@@ -139,6 +165,10 @@ fn after_the_claim(error: &DeployError) -> Option<String> {
         }
         DeployError::Interrupted { id: Some(_), .. } | DeployError::NotRecorded { .. } => {
             "go on with: git deploy --continue; give up with: git deploy --abort".to_owned()
+        }
+        DeployError::AttemptNotApproved { .. } => {
+            "whoever began it had no right to, or its approval was withdrawn; end it with: git deploy --abort"
+                .to_owned()
         }
         DeployError::TooLate(_) => "land it with: git deploy --continue".to_owned(),
         DeployError::Record { name, .. } => format!("look at it with: git log -1 {name}"),

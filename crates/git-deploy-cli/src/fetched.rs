@@ -1,16 +1,22 @@
 //! What several commands say about the remote that counts.
 
+use git_deploy_core::config::NoRemote;
+use git_deploy_core::git::Repository;
 use git_deploy_core::ids::RefName;
-use git_deploy_core::ops::fetched::{remote_of, unmerged};
+use git_deploy_core::ops::fetched::{never_fetched, remote_of, unmerged};
 use git_deploy_core::ops::view::View;
 
-use crate::{CommandError, Shell, shell_word};
+use crate::{CommandError, Shell, printable, shell_word};
 
-/// Says so where a plain `git fetch` brought states that do not count here yet.
+/// Says so where states do not count here yet: the remote was never asked for them, or a plain `git fetch` brought them.
 ///
 /// # Errors
 /// When refs cannot be read.
 pub fn note_unmerged(view: &View<'_>, shell: &mut Shell) -> Result<(), CommandError> {
+    if let Some(tracking) = never_fetched(view)? {
+        shell.note(format!("states of '{}' were never fetched", tracking.remote()));
+        shell.hint("get them with: git deploy-sync");
+    }
     if let Some(tracking) = unmerged(view)? {
         let remote = tracking.remote();
         shell.note(format!("states of '{remote}' were fetched and are not merged: git deploy-sync"));
@@ -27,4 +33,30 @@ pub fn push_again(view: &View<'_>, branch: &RefName) -> Result<Option<String>, C
         format!("git push --force-with-lease {} {}", shell_word(remote), shell_word(branch.short()))
     };
     Ok(remote_of(view, branch)?.map(|tracking| command(tracking.remote())))
+}
+
+/// The remotes of a repository where none counts, as they stand in a sentence.
+///
+/// # Errors
+/// When the configuration cannot be read.
+pub fn remotes_in_words(repository: &Repository) -> Result<String, CommandError> {
+    let remotes = repository.remotes()?;
+    let quoted: Vec<String> =
+        remotes.iter().map(|name| format!("'{}'", printable(name.as_bytes()))).collect();
+    Ok(match quoted.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+        _ => quoted.concat(),
+    })
+}
+
+/// What to do where no remote counts.
+pub fn name_remote(why: NoRemote) -> &'static str {
+    match why {
+        NoRemote::Nowhere => {
+            "add one with 'git remote add origin <url>', or name one: git config deploy.remote <remote>"
+        }
+        NoRemote::Configured => "'deploy.remote' says that none counts: git config deploy.remote <name>",
+        NoRemote::Bare => "in a bare repository none counts by itself: git config deploy.remote <name>",
+        NoRemote::Several => "say which one counts: git config deploy.remote <name>",
+    }
 }

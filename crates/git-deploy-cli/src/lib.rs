@@ -8,12 +8,14 @@
 //! person goes to standard error, and text that comes from a repository cannot reach the terminal with
 //! its control characters.
 
+mod advice;
 pub mod args;
 mod core_errors;
 mod deploy_errors;
 mod error;
 mod exit;
 mod fetched;
+mod git_errors;
 mod observer;
 pub mod plan;
 mod progress;
@@ -21,13 +23,14 @@ mod run;
 pub mod shell;
 mod signals;
 
-pub use core_errors::{shell_word, warn_of_note};
+pub use advice::{advice, shell_word};
+pub use core_errors::{warn_of_note, warn_of_notes, warn_of_notes_on};
 pub use deploy_errors::{releases, ways_out, why_held};
 pub use error::{CommandError, OrExit, typed_name};
 pub use exit::Exit;
-pub use fetched::{note_unmerged, push_again};
+pub use fetched::{name_remote, note_unmerged, push_again, remotes_in_words};
 pub use observer::{Onlooker, ShellObserver};
 pub use progress::Progress;
 pub use run::{run, run_with};
 pub use shell::{Shell, Text, printable};
-pub use signals::interrupt;
+pub use signals::{Passing, interrupt, woken};

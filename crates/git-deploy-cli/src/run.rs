@@ -1,6 +1,6 @@
 //! The entry that all binaries share.
 
-use crate::args::{Arguments, accept_end_of_options, parser};
+use crate::args::{Arguments, accept_end_of_options, explainer, parser};
 use crate::signals::because_interrupted;
 use crate::{CommandError, Exit, Shell};
 use clap::error::ErrorKind;
@@ -46,8 +46,11 @@ fn parse<A: Arguments>(arguments: Vec<OsString>, shell: &mut Shell) -> Result<Op
     A::check(arguments.get(1..).unwrap_or_default())?;
     let mut parser = parser::<A>();
     let arguments = accept_end_of_options(&parser, A::meant(arguments));
-    let parsed = parser.try_get_matches_from_mut(arguments).and_then(|matches| A::from_arg_matches(&matches));
-    match parsed {
+    let mut parsed = parser.try_get_matches_from_mut(&arguments);
+    if parsed.as_ref().is_err_and(|error| error.kind() == ErrorKind::DisplayHelp) {
+        parsed = explainer::<A>().try_get_matches_from(arguments);
+    }
+    match parsed.and_then(|matches| A::from_arg_matches(&matches)) {
         Ok(arguments) => Ok(Some(arguments)),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             shell.help(&error.render());

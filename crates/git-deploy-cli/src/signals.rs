@@ -2,19 +2,23 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use git_deploy_core::ops::Interrupt;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::{flag, low_level};
 
 use crate::{CommandError, Exit};
 
 /// Whether the user asked to stop, once somebody listens for that.
 static INTERRUPT: OnceLock<Interrupt> = OnceLock::new();
+
+/// The program that is asked to stop when we are; 0 if there is none.
+static PASSED_TO: AtomicI32 = AtomicI32::new(0);
 
 /// How long signals are one and the same Ctrl-C: a terminal sends it to all that it runs, and git passes on to us what it
 /// gets, so that it comes twice.
@@ -30,8 +34,22 @@ pub fn interrupt() -> Result<&'static Interrupt, CommandError> {
         return Ok(interrupt);
     }
     let interrupt = INTERRUPT.get_or_init(Interrupt::default);
-    listen(interrupt).map_err(|error| CommandError::fatal(format!("cannot listen for signals: {error}")))?;
+    listen(interrupt).map_err(|error| unheard(&error))?;
     Ok(interrupt)
+}
+
+/// What SIGUSR1 sets, for whoever waits for something to do.
+///
+/// # Errors
+/// When the system takes no handler.
+pub fn woken() -> Result<Arc<AtomicBool>, CommandError> {
+    let woken = Arc::new(AtomicBool::new(false));
+    flag::register(SIGUSR1, Arc::clone(&woken)).map_err(|error| unheard(&error))?;
+    Ok(woken)
+}
+
+fn unheard(error: &io::Error) -> CommandError {
+    CommandError::fatal(format!("cannot listen for signals: {error}"))
 }
 
 fn listen(interrupt: &'static Interrupt) -> io::Result<()> {
@@ -51,6 +69,7 @@ fn listen(interrupt: &'static Interrupt) -> io::Result<()> {
 fn end_at_the_second(mut received: UnixStream, interrupt: &Interrupt, again: &AtomicBool) {
     let mut first: Option<Instant> = None;
     while received.read_exact(&mut [0]).is_ok() {
+        pass(interrupt);
         if first.get_or_insert_with(Instant::now).elapsed() < SAME {
             continue;
         }
@@ -62,6 +81,34 @@ fn end_at_the_second(mut received: UnixStream, interrupt: &Interrupt, again: &At
         if let Err(interrupted) = interrupt.check() {
             let _ = low_level::emulate_default_handler(interrupted.signal);
         }
+    }
+}
+
+/// As long as it lives, a program that we have started is asked to stop when we are: it decides as we do what is one and the
+/// same Ctrl-C. There can be one at a time.
+#[derive(Debug)]
+pub struct Passing(());
+
+impl Passing {
+    /// Passes signals on to a child of ours, the one that has come already among them.
+    pub fn to(child: u32) -> Self {
+        PASSED_TO.store(i32::try_from(child).unwrap_or(0), Ordering::SeqCst);
+        INTERRUPT.get().into_iter().for_each(pass);
+        Self(())
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        PASSED_TO.store(0, Ordering::SeqCst);
+    }
+}
+
+fn pass(interrupt: &Interrupt) {
+    let signal = interrupt.check().err().and_then(|interrupted| Signal::from_named_raw(interrupted.signal));
+    if let (Some(signal), Some(child)) = (signal, Pid::from_raw(PASSED_TO.load(Ordering::SeqCst))) {
+        // One that has ended needs not be told.
+        let _ = kill_process(child, signal);
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! A [`Candidate`] can be made nowhere else than here, so that nothing that was not approved can reach an environment.
 
+use crate::approval::{Decided, NotApproved};
 use crate::attempt::Attempt;
 use crate::branch::Branch;
 use crate::ids::{CommitId, RefName};
 use crate::ledger::Deployment;
+use crate::note::Note;
 use crate::state::State;
 
 /// A queued branch as rebased for deployment.
@@ -15,6 +17,8 @@ pub struct Candidate {
     approved: CommitId,
     commit: CommitId,
     base: CommitId,
+    /// What was signed, where base asks for that.
+    signed: Option<Decided>,
 }
 
 /// Why a branch is no candidate.
@@ -28,30 +32,51 @@ pub enum NoCandidate {
         /// The state that it is in.
         state: State,
     },
+    /// Nobody who may has approved it.
+    #[error("'{branch}' is not approved: {why}")]
+    NotSigned {
+        /// The branch.
+        branch: RefName,
+        /// Why not.
+        why: NotApproved,
+    },
 }
 
 impl Candidate {
-    /// The tip of a deployable branch, as it was rebased on base.
+    /// The tip of a deployable branch, as it was rebased on base. `judged`: what was found of its signed approval, for these
+    /// very commits; none where base asks for no signature.
     ///
     /// # Errors
-    /// When the branch is not deployable.
-    pub fn of_branch(branch: &Branch, rebased: CommitId, base: CommitId) -> Result<Self, NoCandidate> {
-        match branch.state() {
-            State::Deployable => {
-                Ok(Self { branch: Some(branch.name.clone()), approved: branch.tip, commit: rebased, base })
+    /// When the branch is not deployable, or not approved by somebody who may.
+    pub fn of_branch(
+        branch: &Branch,
+        rebased: CommitId,
+        base: CommitId,
+        judged: Option<Result<Decided, NotApproved>>,
+    ) -> Result<Self, NoCandidate> {
+        let name = branch.name.clone();
+        match (branch.state(), judged.transpose()) {
+            (State::Deployable, Ok(signed)) => {
+                Ok(Self { branch: Some(name), approved: branch.tip, commit: rebased, base, signed })
             }
-            state => Err(NoCandidate::NotApproved { branch: branch.name.clone(), state }),
+            (State::Deployable, Err(why)) => Err(NoCandidate::NotSigned { branch: name, why }),
+            (state, _) => Err(NoCandidate::NotApproved { branch: name, state }),
         }
+    }
+
+    /// Whether a note still approves it as it did when it was made.
+    pub fn is_approved_by(&self, note: &Note) -> bool {
+        note.state == State::Deployable && (self.signed.is_none() || Decided::of(note) == self.signed)
     }
 
     /// A commit that is on base already, which is approved by being there. The caller has found it to be there.
     pub fn on_base(commit: CommitId, base: CommitId) -> Self {
-        Self { branch: None, approved: commit, commit, base }
+        Self { branch: None, approved: commit, commit, base, signed: None }
     }
 
     /// A commit that was deployed successfully before, which is approved by that.
     pub fn deployed_before(deployment: &Deployment, base: CommitId) -> Self {
-        Self { branch: None, approved: deployment.commit, commit: deployment.commit, base }
+        Self { branch: None, approved: deployment.commit, commit: deployment.commit, base, signed: None }
     }
 
     /// What an attempt was claimed for: it was a candidate then.
@@ -61,6 +86,7 @@ impl Candidate {
             approved: attempt.approved,
             commit: attempt.candidate,
             base: attempt.base,
+            signed: None,
         }
     }
 

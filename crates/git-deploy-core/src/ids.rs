@@ -28,6 +28,9 @@ pub enum IdError {
     /// Not `deployment-0001` or `deployment-<environment>-0001`.
     #[error("'{0}' is not the name of a deployment: it must look like 'deployment-0001'")]
     Deployment(String),
+    /// Not 12 lower-case hexadecimal digits.
+    #[error("'{0}' is not the id of a decision: it must have 12 hexadecimal digits")]
+    Decision(String),
 }
 
 /// The id of a git object: 20 bytes (SHA-1) or 32 bytes (SHA-256).
@@ -76,13 +79,22 @@ impl FromStr for ObjectId {
         }
         let mut bytes = [0; 32];
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let (Some(high), Some(low)) = (hex_value(pair[0]), hex_value(pair[1])) else {
-                return Err(IdError::ObjectId(hex.to_owned()));
-            };
-            *byte = high << 4 | low;
+            *byte = hex_byte(pair).ok_or_else(|| IdError::ObjectId(hex.to_owned()))?;
         }
         Ok(Self { bytes, len: (digits.len() / 2) as u8 })
     }
+}
+
+/// Whether a name is these bytes in hexadecimal digits, as git writes them.
+pub(crate) fn is_hex_of(name: &[u8], bytes: &[u8]) -> bool {
+    name.len() == bytes.len() * 2
+        && name.chunks_exact(2).zip(bytes).all(|(pair, byte)| hex_byte(pair) == Some(*byte))
+}
+
+/// The byte that two hexadecimal digits are, as git writes them.
+pub(crate) fn hex_byte(pair: &[u8]) -> Option<u8> {
+    let [high, low] = *pair else { return None };
+    Some(hex_value(high)? << 4 | hex_value(low)?)
 }
 
 /// The value of one lower-case hexadecimal digit; git writes no others.
@@ -316,6 +328,11 @@ impl DeploymentId {
         RefName(format!("refs/deploy/attempts/{self}"))
     }
 
+    /// Both that a deployment of this number to an environment may have: where it lands, and where it does not.
+    pub fn of_number(environment: &EnvironmentName, number: u64) -> [Self; 2] {
+        [None, Some(environment.clone())].map(|environment| Self { environment, number })
+    }
+
     /// Reads the name from the ref of a tag.
     pub fn from_tag(name: &RefName) -> Option<Self> {
         name.as_str().strip_prefix("refs/tags/")?.parse().ok()
@@ -353,6 +370,42 @@ impl fmt::Display for DeploymentId {
             write!(f, "{environment}-")?;
         }
         write!(f, "{:04}", self.number)
+    }
+}
+
+/// The id of a decision: the first 12 hexadecimal digits of the id (SHA-1) that git gives a blob with the decision's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DecisionId([u8; 6]);
+
+impl DecisionId {
+    /// The id of a decision with this text.
+    pub fn of(text: &str) -> Self {
+        let mut bytes = [0; 6];
+        // Never fails: the text is in memory, and the function has nothing else to work with.
+        if let Ok(id) = git2::Oid::hash_object(git2::ObjectType::Blob, text.as_bytes()) {
+            bytes.copy_from_slice(&id.as_bytes()[..6]);
+        }
+        Self(bytes)
+    }
+}
+
+impl FromStr for DecisionId {
+    type Err = IdError;
+
+    fn from_str(hex: &str) -> Result<Self, IdError> {
+        let wrong = || IdError::Decision(hex.to_owned());
+        let digits: [u8; 12] = hex.as_bytes().try_into().map_err(|_| wrong())?;
+        let mut bytes = [0; 6];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = hex_value(pair[0]).ok_or_else(wrong)? << 4 | hex_value(pair[1]).ok_or_else(wrong)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for DecisionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -430,6 +483,17 @@ mod tests {
             ["deployment-1", "deployment-00001", "deployment-0000", "deployment-x", "deployment--0001"];
         for name in wrong {
             assert!(name.parse::<DeploymentId>().is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_decision_is_named_as_git_names_its_text() {
+        // printf 'state: staged\nrev: 1\n' | git hash-object --stdin
+        let id = DecisionId::of("state: staged\nrev: 1\n");
+        assert_eq!(id.to_string(), "e2e03e2128fe");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for wrong in ["", "0123456789a", "0123456789abc", "0123456789aB", "0123456789a\u{e9}"] {
+            assert!(wrong.parse::<DecisionId>().is_err(), "{wrong}");
         }
     }
 }

@@ -3,6 +3,7 @@
 //! The modules are pure functions of data, but for [`git`], which is the only one that reads and writes, and the use
 //! cases that are put together from both (`ops`).
 
+pub mod approval;
 pub mod attempt;
 pub mod branch;
 pub mod candidate;
@@ -18,7 +19,9 @@ pub mod note;
 pub mod ops;
 pub mod queue;
 pub mod rebase;
+pub mod receive;
 pub mod record;
 pub mod revert;
+pub mod runner;
 pub mod state;
 pub mod sync;

@@ -9,10 +9,12 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
-use crate::ids::{CommitId, DeploymentId, RefName};
+use crate::ids::{CommitId, DecisionId, DeploymentId, RefName};
 use crate::ledger::Outcome;
 use crate::record::one_line;
 use crate::state::{Decision, State, UnknownState};
+
+mod beside;
 
 /// The largest note that is read, in bytes.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -42,6 +44,8 @@ pub struct Note {
     pub root: Option<CommitId>,
     /// The commit that the last decision was made on.
     pub approved: Option<CommitId>,
+    /// The signature of that decision, see [`crate::approval`].
+    pub approval: Option<String>,
     /// The decision that stands while the commit is broken.
     pub was: Option<Decision>,
     /// The commit that a rebase made this one from.
@@ -66,6 +70,11 @@ pub struct Note {
     pub after: Option<String>,
     /// Why the branch has to wait.
     pub hold: Option<String>,
+    /// The decisions of the line that this one, and those before it, have replaced, see [`crate::sync`].
+    pub replaces: Vec<DecisionId>,
+    /// Decisions that nobody has replaced and that do not show, because another one is more careful: each a note with the
+    /// keys of a decision and of its verdict alone.
+    pub beside: Vec<Note>,
     /// Lines with keys that this version does not know.
     pub unknown: Vec<String>,
 }
@@ -82,6 +91,7 @@ impl Note {
             rev: 0,
             root: None,
             approved: None,
+            approval: None,
             was: None,
             rebased_from: None,
             onto: None,
@@ -94,6 +104,8 @@ impl Note {
             priority: None,
             after: None,
             hold: None,
+            replaces: Vec::new(),
+            beside: Vec::new(),
             unknown: Vec::new(),
         }
     }
@@ -123,6 +135,7 @@ impl Note {
             deployment: None,
             result: None,
             images: Vec::new(),
+            beside: self.beside.iter().map(Self::without_verdict).collect(),
             ..self.clone()
         }
     }
@@ -153,7 +166,7 @@ impl Note {
     /// stand only once, or a value that is not of its key's form.
     pub fn parse(bytes: &[u8]) -> Result<Self, NoteError> {
         if bytes.len() > MAX_BYTES {
-            return Err(NoteError::TooLarge(bytes.len()));
+            return Err(NoteError::TooLarge(bytes.len() as u64));
         }
         let text = std::str::from_utf8(bytes).map_err(|_| NoteError::NotUtf8)?;
         let mut reader = Reader::default();
@@ -175,6 +188,7 @@ impl fmt::Display for Note {
         lines.one("rev", (self.rev > 0).then_some(self.rev))?;
         lines.one("root", self.root)?;
         lines.one("approved", self.approved)?;
+        lines.one("approval", self.approval.as_deref())?;
         lines.one("was", self.was.map(State::from))?;
         lines.one("rebased-from", self.rebased_from)?;
         lines.one("onto", self.onto)?;
@@ -187,6 +201,8 @@ impl fmt::Display for Note {
         lines.one("priority", self.priority)?;
         lines.one("after", self.after.as_deref())?;
         lines.one("hold", self.hold.as_deref())?;
+        lines.all("replaces", &self.replaces)?;
+        self.beside.iter().try_for_each(|beside| writeln!(lines.0, "beside: {}", beside.quoted()))?;
         self.unknown.iter().try_for_each(|line| writeln!(lines.0, "{line}"))
     }
 }
@@ -196,16 +212,13 @@ struct Writer<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl Writer<'_, '_> {
     fn one(&mut self, key: &str, value: Option<impl fmt::Display>) -> fmt::Result {
-        match value {
-            Some(value) => {
-                writeln!(self.0, "{key}: {}", one_line(&value.to_string()))
-            }
-            None => Ok(()),
-        }
+        let text = value.map(|value| one_line(&value.to_string())).unwrap_or_default();
+        // Such a key without a value says nothing, and nobody would read it again.
+        if text.trim().is_empty() { Ok(()) } else { writeln!(self.0, "{key}: {text}") }
     }
 
     fn all(&mut self, key: &str, values: &[impl fmt::Display]) -> fmt::Result {
-        values.iter().try_for_each(|value| self.one(key, Some(value)))
+        values.iter().try_for_each(|value| writeln!(self.0, "{key}: {}", one_line(&value.to_string())))
     }
 }
 
@@ -214,7 +227,10 @@ impl Writer<'_, '_> {
 pub enum NoteError {
     /// More than [`MAX_BYTES`].
     #[error("it has {0} bytes, and at most {MAX_BYTES} are read")]
-    TooLarge(usize),
+    TooLarge(u64),
+    /// Git has no bytes for it.
+    #[error("{0}")]
+    Object(String),
     /// Not text.
     #[error("it is not UTF-8")]
     NotUtf8,
@@ -305,6 +321,7 @@ impl Reader {
             "rev" => self.single("rev", value)?.rev = rev(value)?,
             "root" => self.single("root", value)?.root = Some(parsed(key, value)?),
             "approved" => self.single("approved", value)?.approved = Some(parsed(key, value)?),
+            "approval" => self.single("approval", value)?.approval = Some(value.to_owned()),
             "was" => self.single("was", value)?.was = Some(decision(value)?),
             "rebased-from" => self.single("rebased-from", value)?.rebased_from = Some(parsed(key, value)?),
             "onto" => self.single("onto", value)?.onto = Some(parsed(key, value)?),
@@ -314,6 +331,14 @@ impl Reader {
             "priority" => self.single("priority", value)?.priority = Some(parsed(key, value)?),
             "after" => self.single("after", value)?.after = Some(value.to_owned()),
             "hold" => self.single("hold", value)?.hold = Some(value.to_owned()),
+            "replaces" => {
+                let id = parsed(key, value)?;
+                push_new(&mut self.note().replaces, id);
+            }
+            "beside" => match Note::of_quoted(value) {
+                Some(beside) => push_new(&mut self.note().beside, beside),
+                None => self.note().unknown.push(line.trim_end().to_owned()),
+            },
             _ => self.note().unknown.push(line.trim_end().to_owned()),
         }
         Ok(())
@@ -344,7 +369,9 @@ fn parsed<T: FromStr>(key: &str, value: &str) -> Result<T, LineFault> {
     value.parse().map_err(|_| LineFault::Value { key: key.to_owned(), value: value.to_owned() })
 }
 
-/// Counts decisions: one that is absurdly high would leave no room for the next.
+/// The highest number of a decision.
+pub const HIGHEST_REV: u64 = u32::MAX as u64;
+
 fn rev(value: &str) -> Result<u64, LineFault> {
     let rev: u32 = parsed("rev", value)?;
     Ok(rev.into())
@@ -381,10 +408,11 @@ mod tests {
         let text = "state: broken\nref: refs/heads/login\nref: refs/heads/login2\nsince: 2026-11-20T12:00:00Z\n\
             by: Ada Lovelace <ada@example.org>\nmessage: ready: // at last\nrev: 3\n\
             root: 0123456789abcdef0123456789abcdef01234567\napproved: 0123456789abcdef0123456789abcdef01234567\n\
-            was: deployable\nrebased-from: 1123456789abcdef0123456789abcdef01234567\n\
+            approval: ssh U1NIU0lH\nwas: deployable\nrebased-from: 1123456789abcdef0123456789abcdef01234567\n\
             onto: 2123456789abcdef0123456789abcdef01234567\ndropped: 3123456789abcdef0123456789abcdef01234567\n\
             conflict: a b.txt\nconflict: \"t\\303\\244\"\nreason: x\ndeployment: deployment-0007\nresult: failure\n\
-            image: a/b:c\npriority: -2\nafter: api\nhold: holiday\nfuture-key:  as it is\nno key at all\n";
+            image: a/b:c\npriority: -2\nafter: api\nhold: holiday\nreplaces: 0123456789ab\nreplaces: 1123456789ab\n\
+            beside: \"state: broken\\nby: T\\303\\244\\nwas: staged\\nconflict: \\\"t\\\\303\\\"\\n\"\nbeside: \"state: ready\\n\"\nfuture-key:  as it is\nno key at all\n";
         assert_eq!(note(text).unwrap().to_string(), text);
     }
 

@@ -4,6 +4,7 @@
 
 use jiff::Timestamp;
 
+use crate::approval::NotApproved;
 use crate::branch::{Branch, Status};
 use crate::ids::{CommitId, RefName};
 
@@ -29,6 +30,8 @@ pub struct Place {
 pub enum Wait {
     /// Somebody holds it.
     Held(String),
+    /// Nobody who may has approved it.
+    Unapproved(NotApproved),
     /// Another branch has to be deployed before.
     After(String),
     /// Another one is before it.
@@ -39,6 +42,20 @@ pub enum Wait {
 ///
 /// The caller passes the authority refs without base, symbolic refs and the branches of `rendered` environments.
 pub fn order(branches: &[Branch]) -> Vec<Place> {
+    let all_approved = |_: &Branch, _| Ok::<_, std::convert::Infallible>(None);
+    let Ok(places) = order_approved(branches, all_approved);
+    places
+}
+
+/// The same where an approval has to hold. `unapproved` says why that of a branch does not, and is told whether it would be
+/// deployed next; it is asked in the order of the queue.
+///
+/// # Errors
+/// When that could not be found out.
+pub fn order_approved<E>(
+    branches: &[Branch],
+    mut unapproved: impl FnMut(&Branch, bool) -> Result<Option<NotApproved>, E>,
+) -> Result<Vec<Place>, E> {
     let mut places: Vec<Place> = branches.iter().filter_map(|branch| place(branch, branches)).collect();
     places.sort_by_key(|place| {
         // A note without a date says nothing of its turn: it comes after those that do.
@@ -47,6 +64,11 @@ pub fn order(branches: &[Branch]) -> Vec<Place> {
     });
     let mut head: Option<RefName> = None;
     for place in &mut places {
+        if place.waits.is_none()
+            && let Some(branch) = branches.iter().find(|branch| branch.name == place.branch)
+        {
+            place.waits = unapproved(branch, head.is_none())?.map(Wait::Unapproved);
+        }
         if place.waits.is_none() {
             match &head {
                 Some(first) => place.waits = Some(Wait::Behind(first.clone())),
@@ -54,7 +76,7 @@ pub fn order(branches: &[Branch]) -> Vec<Place> {
             }
         }
     }
-    places
+    Ok(places)
 }
 
 /// The place that is deployed next.
@@ -130,5 +152,19 @@ mod tests {
         assert_eq!(head(&places).unwrap().branch.short(), "a");
         assert_eq!(places[0].waits, Some(Wait::Held("holiday".into())));
         assert_eq!(places[2].waits, Some(Wait::Behind(RefName::branch("a").unwrap())));
+    }
+
+    #[test]
+    fn a_branch_that_is_not_approved_lets_the_next_one_pass_and_those_behind_are_not_asked_closely() {
+        let branches = ["a", "b", "c"].map(|name| branch(name, '1', ""));
+        let mut asked = Vec::new();
+        let places = order_approved(&branches, |branch, is_next| {
+            asked.push((branch.name.short().to_owned(), is_next));
+            Ok::<_, ()>((branch.name.short() == "a").then_some(NotApproved::Unsigned))
+        });
+        let places = places.unwrap();
+        assert_eq!(head(&places).unwrap().branch.short(), "b");
+        assert_eq!(places[0].waits, Some(Wait::Unapproved(NotApproved::Unsigned)));
+        assert_eq!(asked, [("a".into(), true), ("b".into(), true), ("c".into(), false)]);
     }
 }

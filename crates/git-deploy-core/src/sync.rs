@@ -4,13 +4,15 @@
 //! the merge is a function of the union. Two steps give that:
 //!
 //! 1. *Join*: what is known about one commit, from both sides. Each part of a note is a register that only grows.
-//! 2. *Carry*: the largest decision of a line of rebases is written into every note of the line. (Not only into the
-//!    newest: which note is the newest changes as more of the line becomes known, and a decision that was once written
-//!    would then depend on the order of merges. It is also right for the old ones: a branch that is set back to an old
-//!    tip must not find there what has been withdrawn since.)
+//! 2. *Carry*: the decisions of a line of rebases are written into every note of the line. (Not only into the newest: which
+//!    note is the newest changes as more of the line becomes known, and a decision that was once written would then depend
+//!    on the order of merges. It is also right for the old ones: a branch that is set back to an old tip must not find
+//!    there what has been withdrawn since.)
 //!
 //! Carrying never makes anything smaller and never makes less of more, so it does not matter how often it was done in
 //! between. Nothing here looks at clocks or at history.
+//!
+//! Decisions are a multi-value register ([`decisions`]): each one replaces those that its maker has seen, and only those.
 //!
 //! A verdict (`broken`) counts only together with the decision that it was found under: whoever decides anew has the
 //! branch checked anew, and a copy of the old verdict that comes from elsewhere must not undo that. Under the same
@@ -21,10 +23,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::ids::{CommitId, DeploymentId, EnvironmentName};
 use crate::ledger::Outcome;
 use crate::note::{MAX_BYTES, Note};
-use crate::state::{Decision, State};
+use crate::state::State;
 
+mod decisions;
+#[cfg(test)]
+mod histories;
 #[cfg(test)]
 mod tests;
+
+use decisions::{Decided, Decisions};
+pub use decisions::{active, next_rev, replacing};
 
 /// The bytes of notes by the commits they stand on.
 pub type NoteTexts = BTreeMap<CommitId, Vec<u8>>;
@@ -58,22 +66,49 @@ pub fn missing(ours: &NoteTexts, theirs: &NoteTexts) -> NoteTexts {
     merged
 }
 
-/// Writes the largest decision of each line into all its notes.
+/// Whether a note that comes in place of another says all that this said of deployments: what a merge of both would have
+/// to bring back is nothing.
+pub fn keeps_verdict(before: &Note, after: &Note) -> bool {
+    if before.state == State::Deployed && after.state != State::Deployed {
+        return false;
+    }
+    let (had, has) = (Facts::new(before.clone()), Facts::new(after.clone()));
+    // Images are those of the deployment that the note names.
+    let same = had.deployed == has.deployed && had.deployed.result.is_some();
+    let both = had.join(has.clone());
+    let is_in = |image: &String| has.images.contains(image);
+    both.deployed == has.deployed && (!same || both.images.iter().all(is_in))
+}
+
+/// Whether a note of what has landed says what it said, but for what a later deployment, or a merge of notes, adds to it.
+/// A decision that did not know of the landing may take the place of the one that landed, if it goes before that.
+pub fn keeps_landing(before: &Note, after: &Note) -> bool {
+    let (had, has) = (Facts::new(before.clone()), Facts::new(after.clone()));
+    let had = Facts { deployed: has.deployed.clone(), images: has.images.clone(), ..had };
+    had.join(has.clone()).note() == has.note()
+}
+
+/// Whether two notes say the same of what was decided, with all that belongs to it.
+pub fn decide_alike(one: &Note, other: &Note) -> bool {
+    Decided::of(one).text == Decided::of(other).text
+}
+
+/// Writes the decisions of each line into all its notes.
 fn carry(known: &mut BTreeMap<CommitId, Known>) {
     let mut lines = Lines::default();
     for (commit, facts) in readable(known) {
         facts.roots.iter().for_each(|root| lines.unite(*commit, *root));
     }
-    let mut largest: BTreeMap<CommitId, Decided> = BTreeMap::new();
+    let mut made: BTreeMap<CommitId, Decisions> = BTreeMap::new();
     for (commit, facts) in readable(known) {
-        let decided = largest.entry(lines.of(*commit)).or_insert_with(|| facts.decided.clone());
-        if facts.decided.rank() > decided.rank() {
-            *decided = facts.decided.clone();
-        }
+        let of_note = facts.decisions.clone().without_verdicts();
+        let of_line = made.remove(&lines.of(*commit)).unwrap_or_default();
+        made.insert(lines.of(*commit), of_line.join(of_note));
     }
     for (commit, facts) in readable(known) {
-        if let Some(decided) = largest.get(&lines.of(*commit)) {
-            facts.decide(decided);
+        if let Some(of_line) = made.get(&lines.of(*commit)) {
+            facts.decisions = std::mem::take(&mut facts.decisions).join(of_line.clone());
+            facts.settle();
         }
     }
 }
@@ -144,17 +179,21 @@ impl<'a> Known<'a> {
         if let Some(text) = self.agreed.filter(|text| Note::parse(text).as_ref() == Ok(&note)) {
             return text.to_vec();
         }
-        let text = note.to_string().into_bytes();
-        // Better one side's note than one that nobody can read.
-        if text.len() > MAX_BYTES { self.largest.to_vec() } else { text }
+        // Better without what does not show, which is less careful than what does, and better one side's note, than one that
+        // nobody can read.
+        let alone = Note { beside: Vec::new(), ..note.clone() };
+        let texts = [note, alone].map(|note| note.to_string().into_bytes());
+        let read = texts.into_iter().find(|text| text.len() <= MAX_BYTES);
+        read.unwrap_or_else(|| self.largest.to_vec())
     }
 }
 
 /// A note taken apart into registers.
 #[derive(Debug, Clone)]
 struct Facts {
-    decided: Decided,
-    verdict: Verdict,
+    decisions: Decisions,
+    /// Whether it has landed, and on what: nothing leaves that.
+    landed: Option<Option<CommitId>>,
     /// `rebased-from` and `dropped`.
     origin: (Option<CommitId>, Vec<CommitId>),
     /// All that were ever named.
@@ -169,8 +208,9 @@ impl Facts {
         let mut roots: BTreeSet<CommitId> = note.root.into_iter().collect();
         let mut unknown = std::mem::take(&mut note.unknown);
         unknown.retain(|line| also_root(line).map(|root| roots.insert(root)).is_none());
-        Self {
-            verdict: Verdict::of(&note),
+        let mut facts = Self {
+            decisions: Decisions::of(&note),
+            landed: (note.state == State::Deployed).then_some(note.onto),
             origin: (note.rebased_from, std::mem::take(&mut note.dropped)),
             roots,
             deployed: Deployed {
@@ -179,15 +219,15 @@ impl Facts {
             },
             images: std::mem::take(&mut note.images),
             unknown,
-            decided: Decided::of(&note),
-        }
+        };
+        facts.settle();
+        facts
     }
 
     fn join(self, other: Self) -> Self {
-        let decided = if other.decided.rank() > self.decided.rank() { other.decided } else { self.decided };
-        Self {
-            decided,
-            verdict: self.verdict.max(other.verdict),
+        let mut facts = Self {
+            decisions: self.decisions.join(other.decisions),
+            landed: self.landed.max(other.landed),
             origin: self.origin.max(other.origin),
             roots: self.roots.union(&other.roots).copied().collect(),
             deployed: self.deployed.max(other.deployed),
@@ -195,42 +235,37 @@ impl Facts {
             unknown: unite(self.unknown, &other.unknown, |line| {
                 line.split_once(':').map(|(key, _)| key.trim())
             }),
-        }
+        };
+        facts.settle();
+        facts
     }
 
-    /// Takes over a decision of the line that is at least as large.
-    fn decide(&mut self, decided: &Decided) {
-        self.decided = decided.clone();
-        let level = Level::of(decided);
-        if self.verdict.level < level {
-            self.verdict = Verdict { level, broken: false, onto: None, conflicts: Vec::new() };
+    /// What has landed is broken no more, whatever was decided.
+    fn settle(&mut self) {
+        if self.landed.is_some() {
+            self.decisions = std::mem::take(&mut self.decisions).without_verdicts();
         }
     }
 
     fn note(&self) -> Note {
-        let (made, verdict) = (self.decided.made, &self.verdict);
-        let found = match verdict.level {
-            Level::Deployed => Some(State::Deployed),
-            Level::Decision { .. } => verdict.broken.then_some(State::Broken),
-        };
-        let state = found.or(made.map(State::from)).unwrap_or(State::Development);
+        let shown = self.decisions.shown();
         let mut roots = self.roots.iter().rev();
         let root = roots.next().copied();
         let mut unknown = self.unknown.clone();
         unknown.extend(roots.map(|root| format!("{ALSO_ROOT}: {root}")));
-        Note {
-            state,
+        let note = Note {
             root,
-            was: made.filter(|_| found.is_some()),
             rebased_from: self.origin.0,
-            onto: verdict.onto,
             dropped: self.origin.1.clone(),
-            conflicts: verdict.conflicts.clone(),
             deployment: self.deployed.id(),
             result: self.deployed.result,
             images: self.images.clone(),
             unknown,
-            ..self.decided.note.clone()
+            ..shown
+        };
+        match self.landed {
+            Some(onto) => Note { state: State::Deployed, was: self.decisions.made(), onto, ..note },
+            None => note,
         }
     }
 }
@@ -255,83 +290,6 @@ fn unite(one: Vec<String>, two: &[String], key: fn(&str) -> Option<&str>) -> Vec
         }
     }
     united.into_values().flatten().cloned().collect()
-}
-
-/// A decision with everything that belongs to it.
-#[derive(Debug, Clone)]
-struct Decided {
-    /// None where a note only says what was found out.
-    made: Option<Decision>,
-    /// A note with the keys of the decision alone.
-    note: Note,
-    text: String,
-}
-
-impl Decided {
-    fn of(note: &Note) -> Self {
-        let made = note.decision();
-        let note = Note {
-            refs: note.refs.clone(),
-            since: note.since,
-            by: note.by.clone(),
-            message: note.message.clone(),
-            rev: note.rev,
-            approved: note.approved,
-            reason: note.reason.clone(),
-            priority: note.priority,
-            after: note.after.clone(),
-            hold: note.hold.clone(),
-            ..Note::new(made.map_or(State::Development, State::from))
-        };
-        Self { made, text: note.to_string(), note }
-    }
-
-    /// The newer one is larger, of those that did not see each other the more careful one; none is lowest.
-    fn rank(&self) -> (bool, u64, Option<Decision>, &str) {
-        (self.made.is_some(), self.note.rev, self.made, &self.text)
-    }
-}
-
-/// What was found out about a commit; the larger one holds.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Verdict {
-    level: Level,
-    broken: bool,
-    onto: Option<CommitId>,
-    conflicts: Vec<String>,
-}
-
-/// What a verdict was found under. One that belongs to a smaller level counts no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
-    /// A decision; development is a level of its own because it ends broken.
-    Decision { made: bool, rev: u64, development: bool },
-    /// Nothing leaves it.
-    Deployed,
-}
-
-impl Level {
-    fn of(decided: &Decided) -> Self {
-        let development = decided.made == Some(Decision::Development);
-        // Where nothing was decided a number ends no verdict: there would be no state left.
-        let rev = decided.made.map_or(0, |_| decided.note.rev);
-        Self::Decision { made: decided.made.is_some(), rev, development }
-    }
-}
-
-impl Verdict {
-    fn of(note: &Note) -> Self {
-        let level = match note.state {
-            State::Deployed => Level::Deployed,
-            _ => Level::of(&Decided::of(note)),
-        };
-        let was_broken = note.state == State::Broken;
-        let broken = was_broken && note.decision() != Some(Decision::Development);
-        // What it was tried on means nothing without the verdict.
-        let onto = note.onto.filter(|_| broken || !was_broken);
-        let conflicts = if broken { note.conflicts.clone() } else { Vec::new() };
-        Self { level, broken, onto, conflicts }
-    }
 }
 
 /// The deployment that counts: the one that lands over those on the way to it, then the latest.

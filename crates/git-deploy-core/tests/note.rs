@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 24] = [
     "state",
     "ref",
     "since",
@@ -28,9 +28,12 @@ const KEYS: [&str; 21] = [
     "priority",
     "after",
     "hold",
+    "replaces",
+    "beside",
+    "beside",
     "some-other-key",
 ];
-const VALUES: [&str; 14] = [
+const VALUES: [&str; 17] = [
     "deployable",
     "broken",
     "refs/heads/login",
@@ -45,6 +48,9 @@ const VALUES: [&str; 14] = [
     "a // b",
     "",
     "\"t\\303\\244\"",
+    "0123456789ab",
+    "\"state: staged\\nref: refs/heads/login\\n\"",
+    "\"state: staged\\nbeside: \\\"state: staged\\\\n\\\"\\n\"",
 ];
 
 /// Lines as a person or a program could have written them, and others.

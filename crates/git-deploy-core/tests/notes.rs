@@ -59,6 +59,9 @@ fn read(repository: &Repository) -> BTreeMap<CommitId, String> {
     for (id, blob) in &all {
         assert_eq!(text(id).as_bytes(), repository.read(*blob, Kind::Blob).unwrap(), "{id}");
     }
+    // Asked for at once, and among others that have none.
+    let asked = all.keys().copied().chain(ids(7, "", 100)).chain(all.keys().copied().take(1)).collect();
+    assert_eq!(notes.blobs_on(asked).unwrap().into_iter().collect::<BTreeMap<_, _>>(), all);
     all.keys().map(|id| (*id, text(id))).collect()
 }
 

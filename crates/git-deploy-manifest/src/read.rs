@@ -54,7 +54,7 @@ pub enum Fault {
     )]
     GenerateName,
     /// Input for kustomize.
-    #[error("this is input for kustomize and no object, set 'render = [\"kubectl\", \"kustomize\", ..]'")]
+    #[error("this is input for kustomize and no object: name what it prints in 'manifests'")]
     Kustomization,
     /// A field that is there with another type.
     #[error("'{field}' must be a string, this is {found}")]

@@ -19,6 +19,8 @@
 
 mod clock;
 pub mod cluster;
+mod format;
+pub mod keys;
 mod kill_switch;
 pub mod manifests;
 mod output;
@@ -35,13 +37,14 @@ mod store;
 pub mod torture;
 
 pub use clock::Clock;
+pub use format::Format;
 pub use kill_switch::{KillSwitch, RefPhase};
 pub use output::Output;
 pub use repo::Repo;
 pub use run::Run;
 pub use running::{Running, Victim};
 pub use sandbox::Sandbox;
-pub use skip::skip;
+pub use skip::{left_out, skip};
 pub use store::Store;
 
 #[doc(hidden)]

@@ -37,6 +37,14 @@ impl Repo {
         self.path.join(self.git(&["rev-parse", "--git-path", name]).line())
     }
 
+    /// The file that git locks before it moves that ref.
+    #[must_use]
+    pub fn lock_of(&self, name: &str) -> PathBuf {
+        let format = self.try_git(&["config", "extensions.refstorage"]);
+        let locked = if format.stdout == "reftable\n" { "reftable/tables.list" } else { name };
+        self.git_path(&format!("{locked}.lock"))
+    }
+
     /// A command in this repository, to be completed and run. A binary under test that shall be killed is
     /// started this way: behind `git` it would be another process.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Run {
@@ -75,13 +83,7 @@ impl Repo {
     #[must_use]
     pub fn clone_to(&self, name: &str) -> Repo {
         let target = self.sandbox.root().join(name);
-        self.sandbox
-            .command("git")
-            .args(["clone", "--quiet"])
-            .arg(&self.path)
-            .arg(&target)
-            .output()
-            .success();
+        self.sandbox.making("clone").arg("--quiet").arg(&self.path).arg(&target).output().success();
         Self::new(self.sandbox.clone(), target)
     }
 

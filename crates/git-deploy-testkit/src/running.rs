@@ -99,6 +99,11 @@ impl Running {
         self.signal(Victim::Process, Signal::TERM);
     }
 
+    /// Asks it to look what there is to do (`kill -USR1`).
+    pub fn wake(&mut self) {
+        self.signal(Victim::Process, Signal::USR1);
+    }
+
     /// Waits until the file exists.
     ///
     /// # Panics

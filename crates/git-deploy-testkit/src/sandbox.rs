@@ -10,13 +10,17 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use tempfile::TempDir;
 
-use crate::{Clock, Output, Repo, Run};
+use crate::{Clock, Format, Output, Repo, Run};
 
 /// What a command inherits from the test's own environment: coverage, and nothing that changes behaviour.
 const INHERITED: [&str; 1] = ["LLVM_PROFILE_FILE"];
 
 /// Set this to keep the directories of all sandboxes, to look into them.
 const KEEP: &str = "GIT_DEPLOY_TESTKIT_KEEP";
+
+/// Set this to have every bare repository judge what git-deploy itself pushes, as a server does: what passes without must
+/// pass with it. What a test pushes by hand, as to a base that has moved, is not judged.
+const SERVERS: &str = "GIT_DEPLOY_TESTKIT_SERVERS";
 
 /// A sandbox with the binaries of the package under test in front of its `PATH`, so that git finds them as
 /// subcommands. Only in integration tests of the package that has the binaries: cargo tells no others where
@@ -39,6 +43,7 @@ struct Inner {
     root: PathBuf,
     clock: Clock,
     search_path: OsString,
+    has_binaries: bool,
     runs: AtomicUsize,
     _directory: TempDir,
 }
@@ -82,6 +87,7 @@ impl Sandbox {
             root,
             clock: Clock::new(),
             search_path,
+            has_binaries: binaries.is_some(),
             runs: AtomicUsize::new(0),
             _directory: directory,
         };
@@ -113,11 +119,27 @@ impl Sandbox {
         self.open(name)
     }
 
+    /// A new repository on branch `master` whose `.git` is a file that names another folder of the sandbox.
+    #[must_use]
+    pub fn repository_apart(&self, name: &str, git_directory: &str) -> Repo {
+        let git_directory = self.root().join(git_directory);
+        let option = format!("--separate-git-dir={}", git_directory.display());
+        self.init(name, &[&option]);
+        self.open(name)
+    }
+
     /// A new bare repository whose HEAD is `master`.
     #[must_use]
     pub fn bare(&self, name: &str) -> Repo {
         self.init(name, &["--bare"]);
-        self.open(name)
+        let bare = self.open(name);
+        if env::var_os(SERVERS).is_some() && self.inner.has_binaries {
+            bare.install_hook(
+                "pre-receive",
+                "[ -z \"$GIT_DEPLOY_WITHIN\" ] || exec git-deploy-hook pre-receive\ncat >/dev/null",
+            );
+        }
+        bare
     }
 
     /// A new repository with ids of 64 digits, if this git can make one.
@@ -140,7 +162,13 @@ impl Sandbox {
     fn init_command(&self, name: &str, options: &[&str]) -> Run {
         let path = self.root().join(name);
         assert!(!path.exists(), "'{}' exists already", path.display());
-        self.command("git").args(["init", "--quiet", "-b", "master"]).args(options).arg("--").arg(path)
+        self.making("init").args(["--quiet", "-b", "master"]).args(options).arg("--").arg(path)
+    }
+
+    /// A command of git that makes a repository, in the format of this run.
+    pub(crate) fn making(&self, command: &str) -> Run {
+        let run = self.command("git").arg(command);
+        Format::of_run().variables().fold(run, |run, (name, value)| run.env(name, value))
     }
 
     /// Sets a key in the user's own git configuration.
@@ -181,6 +209,12 @@ impl Sandbox {
             (Some(major), Some(minor)) => (major, minor),
             _ => panic!("git has no version\n{output}"),
         }
+    }
+
+    /// Whether this git runs hooks that its configuration names: beside hooks of others ours run so, or are told of.
+    #[must_use]
+    pub fn runs_configured_hooks(&self) -> bool {
+        self.git_version() >= (2, 54)
     }
 
     /// The program on the sandbox's own search path.

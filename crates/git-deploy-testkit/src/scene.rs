@@ -15,3 +15,9 @@ pub fn branch(repo: &Repo, name: &str, path: &str, text: &str) -> String {
 pub fn state_is(repo: &Repo, branch: &str, state: &str) {
     repo.deploy("deploy-state", &["get", branch]).stdout_is(&format!("{state}\n"));
 }
+
+/// Nine lines, each the word and its number: enough for changes that do not touch each other.
+#[must_use]
+pub fn lines(word: &str) -> String {
+    (1..10).map(|number| format!("{word}{number}\n")).collect()
+}

@@ -10,8 +10,9 @@ pub fn skip(name: &str, reason: &str) {
     say(&format!("skipped: {name}: {reason}"));
 }
 
-/// Says that a scenario is not wanted in this run: it counts neither as passed nor as skipped.
-pub(crate) fn left_out(name: &str) {
+/// Says that a scenario is not wanted in this run: it counts neither as passed nor as skipped. Return after it, or use
+/// [`left_out!`](crate::left_out!).
+pub fn left_out(name: &str) {
     say(&format!("left out: {name}"));
 }
 
@@ -40,6 +41,17 @@ macro_rules! skip {
     ($reason:expr) => {{
         fn here() {}
         $crate::skip($crate::macros::enclosing_function(&here), $reason);
+        return;
+    }};
+}
+
+/// Leaves out of this run the test that it stands in, with the reason, and returns from it: for what the format of the
+/// run's repositories ([`Format`](crate::Format)) makes impossible, and another run of the same scenarios shows.
+#[macro_export]
+macro_rules! left_out {
+    ($reason:expr) => {{
+        fn here() {}
+        $crate::left_out(&format!("{}: {}", $crate::macros::enclosing_function(&here), $reason));
         return;
     }};
 }

@@ -3,12 +3,16 @@
 //! Each function panics with what was lost. How often is the caller's to say: a few times in every run of the tests, as often
 //! as one likes by `cargo xtask torture notes`.
 
+mod clones;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{Output, Repo, Sandbox, Victim};
+use crate::{Format, Output, Repo, Sandbox, Victim};
+
+pub use clones::{Exchange, exchange_at_random};
 
 /// How many branches writers that die work on.
 const BRANCHES: u32 = 12;
@@ -87,9 +91,16 @@ pub fn write_at_once(sandbox: &Sandbox, writers: u32, times: u32) {
 fn write_beside(repo: &Repo, is_over: &AtomicBool) {
     while !is_over.load(Ordering::SeqCst) {
         repo.git(&["notes", "--ref=beside", "add", "--force", "--message=beside", "master"]);
-        repo.git(&["fetch", "--quiet", "elsewhere"]);
-        repo.git(&["pack-refs", "--all"]);
-        repo.git(&["gc", "--quiet"]);
+        // Tidying is asked for below: what git begins in the background would make that one give up.
+        repo.git(&["-c", "gc.auto=0", "-c", "maintenance.auto=false", "fetch", "--quiet", "elsewhere"]);
+        for tidy in [&["pack-refs", "--all"][..], &["gc", "--quiet"]] {
+            // Git waits a tenth of a second for the lock on a ref, which forty writers hold among them for longer.
+            let tidied = repo.try_git(&[&["-c", "core.filesRefLockTimeout=60000"], tidy].concat());
+            // Where refs are kept in tables it gives up when somebody else writes one meanwhile.
+            if !Format::of_run().reftable {
+                tidied.success();
+            }
+        }
     }
 }
 

@@ -5,12 +5,13 @@ mod own_images;
 use std::collections::BTreeSet;
 
 use git_deploy_core::config::deploy_toml::{DeployToml, Environment, Severity as Setting, Source};
-use git_deploy_core::config::{Settings, deploy_toml_of};
+use git_deploy_core::config::{DEPLOY_TOML, Settings, deploy_toml_of};
 use git_deploy_core::deployment::{Blame, Failure, Step};
 use git_deploy_core::environment::{Images, Made, Pulse, Rendered, RenderedObject, Renderer};
 use git_deploy_core::git::object::Kind;
 use git_deploy_core::git::{GitError, Repository};
 use git_deploy_core::ids::{CommitId, ObjectId};
+use git_deploy_core::ops::approve::Rules;
 use git_deploy_manifest::{
     Finding, ImageUpdate, Object, RULES, Severities, Severity, SourceFile, is_one_time, lint,
     name_by_identity, once_paths, read, set_config_hashes, set_images, write,
@@ -34,6 +35,10 @@ pub struct PlainYaml<'a> {
     /// What is known of the commits' images.
     pub images: &'a Known<'a>,
 }
+
+/// What is said to whoever names a program that renders.
+const NOT_RUN: &str =
+    "programs that render manifests are not run by this version: name YAML files in 'manifests'";
 
 fn of_branch(step: Step) -> impl Fn(&dyn std::fmt::Display) -> Failure {
     move |error| Failure::of_branch(step, error.to_string())
@@ -59,6 +64,7 @@ impl Renderer for PlainYaml<'_> {
         let files = self.files(commit)?;
         let mut objects = read(&files).map_err(|error| of_branch(Step::Render)(&error))?;
         let own = self.own_deploy_toml(commit)?;
+        self.require_a_next(own.as_ref(), commit)?;
         let images = self.image_updates(own.as_ref(), commit)?;
         let own_images = OwnImages { base: self.base, environment: self.environment, updates: &images };
         own_images.require_a_way(&objects, own.as_ref(), self.settings.base.short())?;
@@ -110,8 +116,7 @@ impl PlainYaml<'_> {
         let paths = match &self.environment.source {
             Source::Manifests(paths) => paths,
             Source::Render(_) => {
-                let reason = "programs that render manifests are not run by this version: name YAML files in 'manifests'";
-                return Err(Failure::of_nobody(Step::Render, reason).fatal());
+                return Err(Failure::of_nobody(Step::Render, NOT_RUN).fatal());
             }
         };
         let tree = self.repository.commit(commit).map_err(of_git)?.tree;
@@ -164,6 +169,31 @@ impl PlainYaml<'_> {
     fn own_deploy_toml(&self, commit: CommitId) -> Result<Option<DeployToml>, Failure> {
         let own = deploy_toml_of(self.repository, commit, &commit.brief());
         own.map_err(|error| of_branch(Step::Read)(&error))
+    }
+
+    /// Refuses what nobody could deploy anything with once it has landed: only who may push to base could mend that.
+    fn require_a_next(&self, own: Option<&DeployToml>, commit: CommitId) -> Result<(), Failure> {
+        let base = self.settings.base.short();
+        let tip = self.settings.base_tip(self.repository).map_err(|error| of_branch(Step::Read)(&error))?;
+        if self.repository.is_ancestor(commit, tip).map_err(of_git)? {
+            return Ok(());
+        }
+        let refused = |why: String| {
+            let reason = format!("nothing could be deployed after it: {why}");
+            Err(Failure::of_branch(Step::Read, reason))
+        };
+        let Some(own) = own else { return refused(format!("it has no '{DEPLOY_TOML}'")) };
+        if let Some(environment) = own.rendered_on(base) {
+            return refused(format!("environment '{}' would be rendered to base '{base}'", environment.name));
+        }
+        if own.environments().iter().any(|environment| matches!(environment.source, Source::Render(_))) {
+            return refused(NOT_RUN.to_owned());
+        }
+        let rules = Rules::of(self.repository, own, commit).map_err(of_git)?;
+        rules
+            .as_ref()
+            .and_then(Rules::unreadable)
+            .map_or(Ok(()), |why| refused(format!("who may approve cannot be read: {why}")))
     }
 
     /// What this commit says in vain, unless it has landed and base says something else since.

@@ -30,11 +30,20 @@ const HELP_WITHOUT_ABOUT: &str = "usage: {usage}\n\n{all-args}{after-help}";
 
 /// A command as it is documented: with what all manuals say.
 pub fn described(command: Command) -> Command {
+    let command = mannered(command);
     let manual = command
         .get_after_long_help()
         .map(|own| own.to_string())
         .map(|own| reflow(&format!("{own}{}{}", common_besides(&own), see_also(command.get_name()))));
-    let command = command
+    match manual {
+        Some(manual) => command.after_long_help(manual),
+        None => command,
+    }
+}
+
+/// A command with what is the same for all.
+fn mannered(command: Command) -> Command {
+    command
         .version(env!("CARGO_PKG_VERSION"))
         .infer_long_args(true)
         .args_override_self(true)
@@ -43,11 +52,7 @@ pub fn described(command: Command) -> Command {
         .mut_subcommands(|subcommand| {
             let template = if subcommand.get_about().is_some() { HELP } else { HELP_WITHOUT_ABOUT };
             subcommand.args_override_self(true).help_template(template).disable_version_flag(true)
-        });
-    match manual {
-        Some(manual) => command.after_long_help(manual),
-        None => command,
-    }
+        })
 }
 
 /// What all manuals say, but for the exit codes of which one says more itself.
@@ -68,8 +73,14 @@ fn see_also(name: &str) -> String {
     format!("\nSEE ALSO\n{}\n", lines.join(",\n"))
 }
 
-/// A command as it is parsed: with the `--no-` forms that users of git expect, which no manual lists.
+/// A command as it is parsed: with the `--no-` forms that users of git expect, which no manual lists. Its manual is made by
+/// [`explainer`] alone, for whoever asks: that takes as long as all else that is done with arguments.
 pub fn parser<A: Arguments>() -> Command {
+    with_negations(mannered(A::command()))
+}
+
+/// The same parser, which has the whole manual to answer with.
+pub fn explainer<A: Arguments>() -> Command {
     with_negations(described(A::command()))
 }
 

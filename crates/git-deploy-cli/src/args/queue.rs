@@ -1,17 +1,17 @@
 //! `git deploy-queue`
 
 use super::{Arguments, Common, Output};
-use clap::Subcommand;
+use clap::{Args, Subcommand, value_parser};
 
-/// Show what is deployed next
+/// Show what is deployed next, or work it off
 ///
 /// Lists the branches that are deployable, in the order in which they will be deployed: by priority, then by
-/// the time since when they have been waiting, then by commit.
+/// the time since when they have been waiting, then by commit. With 'run' they are deployed, one after the other.
 #[derive(clap::Parser, Debug)]
 #[command(
     name = "git-deploy-queue",
     bin_name = "git deploy-queue",
-    override_usage = "git deploy-queue [list] [<options>]",
+    override_usage = "git deploy-queue [list] [<options>]\n       git deploy-queue run [--watch]",
     after_help = "Example: who is next?\n    git deploy-queue --porcelain | head -n 1",
     after_long_help = include_str!("manual/queue.txt")
 )]
@@ -34,6 +34,9 @@ impl Queue {
     pub fn into_command(self) -> QueueCommand {
         match self.command {
             Some(QueueCommand::List(output)) => QueueCommand::List(output.or(self.output)),
+            Some(QueueCommand::Run(run)) => {
+                QueueCommand::Run(RunQueue { json: run.json || self.output.json, ..run })
+            }
             None => QueueCommand::List(self.output),
         }
     }
@@ -51,6 +54,29 @@ pub enum QueueCommand {
     /// List the queue in its order, each branch with what it waits for
     #[command(override_usage = "git deploy-queue list [<options>]")]
     List(Output),
+    /// Deploy what is deployable, one branch after the other
+    ///
+    /// Branches that are staged or deployable are rebased whenever base has moved. What fails for a fault of its own becomes
+    /// staged and leaves the queue, what conflicts becomes broken, and the next one is taken. What is nobody's fault ends it
+    /// with status 75, and is waited for with '--watch'.
+    #[command(override_usage = "git deploy-queue run [--watch] [--interval=<seconds>] [--json]")]
+    Run(RunQueue),
+}
+
+/// How `git deploy-queue run` works.
+#[derive(Args, Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunQueue {
+    /// Stay, and deploy what becomes deployable, until it is told to stop
+    #[arg(long)]
+    pub watch: bool,
+
+    /// How often to look at the remote at least, where nothing happens
+    #[arg(long, value_name = "seconds", default_value_t = 60, value_parser = value_parser!(u64).range(1..), requires = "watch")]
+    pub interval: u64,
+
+    /// Print one JSON object a line; the last one says how it ended
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[cfg(test)]

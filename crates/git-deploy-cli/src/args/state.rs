@@ -21,7 +21,7 @@ use std::ffi::OsString;
     override_usage = "git deploy-state [<options>]\n       \
         git deploy-state get [<options>] [<branch>...]\n       \
         git deploy-state set [-m <text>] [--priority=<n>] <state> [<branch>...]\n       \
-        git deploy-state list [<options>] [--state=<state>]\n       \
+        git deploy-state list [<options>] [--stale] [--state=<state>]\n       \
         git deploy-state log [--json] [--all | <branch>]",
     after_help = "Example: queue the current branch for deployment:\n    git deploy-state set deployable",
     after_long_help = include_str!("manual/state.txt")
@@ -125,7 +125,7 @@ pub struct Set {
     #[arg(value_name = "branch")]
     pub branches: Vec<OsString>,
 
-    /// Say why
+    /// Say why; nothing between quotes takes away what was said
     #[arg(short, long, value_name = "text", allow_hyphen_values = true)]
     pub message: Option<String>,
 

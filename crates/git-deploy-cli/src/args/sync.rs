@@ -6,13 +6,13 @@ use std::ffi::OsString;
 /// Exchange states and deployments with a remote
 ///
 /// Fetches the states and the deployments that others recorded, merges them with those recorded here, and
-/// pushes the result. Of two decisions that did not see each other the more careful one holds; no order
-/// of syncing gives another result.
+/// pushes the result. Of decisions that did not see each other the most careful one holds; no order of
+/// syncing gives another result.
 #[derive(clap::Parser, Debug)]
 #[command(
     name = "git-deploy-sync",
     bin_name = "git deploy-sync",
-    override_usage = "git deploy-sync [<options>] [-n] [<remote>]",
+    override_usage = "git deploy-sync [<options>] [-n] [--restore] [<remote>]",
     after_help = "Example: what would be exchanged with origin?\n    git deploy-sync --dry-run origin",
     after_long_help = include_str!("manual/sync.txt")
 )]
@@ -24,6 +24,11 @@ pub struct Sync {
     /// Fetch, and only say what would be merged and pushed
     #[arg(short = 'n', long)]
     pub dry_run: bool,
+
+    /// Publish ours also where the states of the remote were deleted, set back or replaced, together with what is there
+    /// now
+    #[arg(long)]
+    pub restore: bool,
 
     /// Options of all commands.
     #[command(flatten)]

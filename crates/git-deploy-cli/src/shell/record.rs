@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 /// One record: fields separated by a space, ended by a line feed, or by NUL if asked for.
 ///
-/// A field without a value is `-`. In lines, a field that would be taken apart is quoted as git quotes
-/// paths; in records that end with NUL nothing is quoted, and the last field may hold anything but NUL.
+/// A field without a value is `-`. In lines, a field that would be taken apart, or that a terminal would obey, is quoted
+/// as git quotes paths; in records that end with NUL nothing is quoted, and the last field may hold anything but NUL.
 pub(super) fn record<F: AsRef<[u8]>>(fields: impl IntoIterator<Item = F>, nul: bool) -> Vec<u8> {
     let mut fields = fields.into_iter().peekable();
     let mut record = Vec::new();
@@ -27,27 +27,37 @@ pub(super) fn record<F: AsRef<[u8]>>(fields: impl IntoIterator<Item = F>, nul: b
 }
 
 fn needs_quotes(field: &[u8], last: bool) -> bool {
-    field.iter().any(|byte| byte.is_ascii_control() || matches!(byte, b'"' | b'\\') || *byte == b' ' && !last)
+    field.iter().any(|byte| matches!(byte, b'"' | b'\\') || *byte == b' ' && !last)
+        || field.utf8_chunks().any(|chunk| chunk.valid().chars().any(is_unsafe))
 }
 
-/// As git does with `core.quotePath=false`.
+/// As git does with `core.quotePath=false`, but that characters which a terminal would obey are quoted beyond ASCII, too.
 fn quote(field: &[u8], record: &mut Vec<u8>) {
     record.push(b'"');
-    for &byte in field {
-        match byte {
-            b'"' | b'\\' => record.extend([b'\\', byte]),
-            0x07 => record.extend(b"\\a"),
-            0x08 => record.extend(b"\\b"),
-            b'\t' => record.extend(b"\\t"),
-            b'\n' => record.extend(b"\\n"),
-            0x0b => record.extend(b"\\v"),
-            0x0c => record.extend(b"\\f"),
-            b'\r' => record.extend(b"\\r"),
-            _ if byte.is_ascii_control() => record.extend(format!("\\{byte:03o}").bytes()),
-            _ => record.push(byte),
-        }
+    for chunk in field.utf8_chunks() {
+        chunk.valid().chars().for_each(|character| quote_character(character, record));
+        record.extend(chunk.invalid());
     }
     record.push(b'"');
+}
+
+fn quote_character(character: char, record: &mut Vec<u8>) {
+    let mut bytes = [0; 4];
+    let bytes = character.encode_utf8(&mut bytes).as_bytes();
+    match character {
+        '"' | '\\' => record.extend([b'\\', bytes[0]]),
+        '\u{7}' => record.extend(b"\\a"),
+        '\u{8}' => record.extend(b"\\b"),
+        '\t' => record.extend(b"\\t"),
+        '\n' => record.extend(b"\\n"),
+        '\u{b}' => record.extend(b"\\v"),
+        '\u{c}' => record.extend(b"\\f"),
+        '\r' => record.extend(b"\\r"),
+        _ if is_unsafe(character) => {
+            record.extend(bytes.iter().flat_map(|byte| format!("\\{byte:03o}").into_bytes()));
+        }
+        _ => record.extend(bytes),
+    }
 }
 
 /// One line of JSON, in which even the control characters that JSON leaves alone are escaped.
@@ -85,6 +95,13 @@ mod tests {
     #[test]
     fn a_field_that_would_be_taken_apart_is_quoted_as_git_quotes_paths() {
         assert_eq!(record(["a b", "c\nd\"e\\f\x1b"], false), b"\"a b\" \"c\\nd\\\"e\\\\f\\033\"\n");
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_quoted_beyond_ascii_too() {
+        assert_eq!(record(["a\u{9b}31m\u{202e}ü"], false), "\"a\\302\\23331m\\342\\200\\256ü\"\n".as_bytes());
+        assert_eq!(record(["Grüße"], false), "Grüße\n".as_bytes());
+        assert_eq!(record([b"\x1b\xff"], false), b"\"\\033\xff\"\n");
     }
 
     #[test]

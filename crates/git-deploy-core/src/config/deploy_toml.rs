@@ -7,6 +7,7 @@
 //! [`keys`] walks the spanned document against the table of known keys, [`raw`] deserialises it, and [`check`]
 //! with [`environments`] turns it into values that cannot be wrong any more.
 
+mod approve;
 mod check;
 mod environments;
 mod error;
@@ -26,6 +27,9 @@ pub use error::{DeployTomlError, Problem, nearest};
 use error::Locator;
 
 use crate::ids::EnvironmentName;
+
+/// The largest `deploy.toml` that is read, in bytes.
+pub const MAX_BYTES: usize = 1024 * 1024;
 
 /// The hash length of image tags where `deploy.toml` names none.
 pub const DEFAULT_HASH_LENGTH: u8 = 7;
@@ -55,6 +59,8 @@ pub struct DeployToml {
     pub registry: Registry,
     /// `[rebase] committer`: who commits what a rebase writes; absent means unchanged.
     pub committer: Option<Committer>,
+    /// `[approve]`: who may approve; absent means everybody who can push.
+    pub approve: Option<Approve>,
     /// Whether an unattended runner may execute a branch's files without isolation.
     pub trust_branches: bool,
     /// `[assets]`, not interpreted here.
@@ -80,6 +86,15 @@ impl DeployToml {
     #[must_use]
     pub fn environments(&self) -> &[Environment] {
         &self.environments
+    }
+
+    /// The environment whose manifests would be committed to the branch that everything lands on.
+    #[must_use]
+    pub fn rendered_on(&self, base: &str) -> Option<&Environment> {
+        self.environments.iter().find(|environment| match &environment.target {
+            Target::Rendered { branch, .. } => branch == base,
+            Target::Cluster { .. } => false,
+        })
     }
 
     /// The one environment from which a candidate lands on base.
@@ -308,4 +323,13 @@ pub struct Committer {
     pub name: String,
     /// The mail address.
     pub email: String,
+}
+
+/// `[approve]`: whose signature a deployable branch needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approve {
+    /// A file of base's tree with ssh keys, in the format of ssh-keygen(1), ALLOWED SIGNERS.
+    pub allowed_signers: Option<TreePath>,
+    /// Fingerprints of gpg keys, in capital letters without blanks.
+    pub gpg_fingerprints: Vec<String>,
 }

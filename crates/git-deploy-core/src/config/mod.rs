@@ -6,6 +6,7 @@
 mod building;
 pub mod deploy_toml;
 
+use crate::git::object::Kind;
 use crate::git::push::Tracking;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, IdError, RefName};
@@ -28,8 +29,7 @@ pub enum PushRebased {
 /// Git's configuration as far as it concerns deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The remote that counts: `deploy.remote`, else `origin`, else the only one. A bare repository has none unless it
-    /// is configured.
+    /// The remote that counts, see [`counting_remote`].
     pub remote: Option<Tracking>,
     /// The branch that everything lands on: `deploy.base`, else the remote's HEAD, else `master`.
     pub base: RefName,
@@ -101,7 +101,7 @@ impl Settings {
     /// # Errors
     /// When a key has a value that cannot be used.
     pub fn read(repository: &Repository) -> Result<Self, ConfigError> {
-        let remote = remote(repository)?;
+        let remote = counting_remote(repository)?.ok();
         let base = base(repository, remote.as_ref())?;
         let push_rebased = match repository.config("deploy.pushrebased")?.as_deref() {
             None | Some("always") => PushRebased::Always,
@@ -167,22 +167,43 @@ impl Settings {
     }
 }
 
-fn remote(repository: &Repository) -> Result<Option<Tracking>, ConfigError> {
+/// Why no remote counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoRemote {
+    /// There is none.
+    Nowhere,
+    /// `deploy.remote` says so.
+    Configured,
+    /// In a bare repository none counts by itself.
+    Bare,
+    /// There are several, and none is called `origin`.
+    Several,
+}
+
+/// The remote that counts: `deploy.remote`, else `origin`, else the only one. A bare repository has none unless it is
+/// configured. Inside: why there is none.
+///
+/// # Errors
+/// When `deploy.remote` names none that there is.
+pub fn counting_remote(repository: &Repository) -> Result<Result<Tracking, NoRemote>, ConfigError> {
     let remotes = repository.remotes()?;
     if let Some(name) = repository.config("deploy.remote")? {
         // As in git's own configuration, a dot means this repository.
         return match name.as_str() {
-            "" | "." => Ok(None),
-            name if remotes.iter().any(|remote| remote == name) => Ok(Some(Tracking::new(name))),
+            "" | "." => Ok(Err(if remotes.is_empty() { NoRemote::Nowhere } else { NoRemote::Configured })),
+            name if remotes.iter().any(|remote| remote == name) => Ok(Ok(Tracking::new(name))),
             name => Err(ConfigError::Remote(name.to_owned())),
         };
     }
+    if remotes.is_empty() {
+        return Ok(Err(NoRemote::Nowhere));
+    }
     if repository.paths().work_tree.is_none() && repository.is_bare()? {
-        return Ok(None);
+        return Ok(Err(NoRemote::Bare));
     }
     let origin = remotes.iter().find(|remote| *remote == "origin");
     let only = (remotes.len() == 1).then(|| &remotes[0]);
-    Ok(origin.or(only).map(|name| Tracking::new(name)))
+    Ok(origin.or(only).map(|name| Tracking::new(name)).ok_or(NoRemote::Several))
 }
 
 fn base(repository: &Repository, remote: Option<&Tracking>) -> Result<RefName, ConfigError> {
@@ -213,7 +234,10 @@ pub fn deploy_toml_of(
     let Some(entry) = repository.entry(tree, DEPLOY_TOML)?.filter(|entry| !entry.is_folder()) else {
         return Ok(None);
     };
-    let bytes = repository.read(entry.id, crate::git::object::Kind::Blob)?;
-    let text = String::from_utf8_lossy(&bytes);
-    DeployToml::parse(&text).map(Some).map_err(|error| ConfigError::DeployToml { at: at.to_owned(), error })
+    let mistake = |error| ConfigError::DeployToml { at: at.to_owned(), error };
+    let bytes = match repository.read_at_most(entry.id, Kind::Blob, deploy_toml::MAX_BYTES) {
+        Err(GitError::TooLarge { size, .. }) => return Err(mistake(DeployTomlError::too_large(size))),
+        bytes => bytes?,
+    };
+    DeployToml::parse(&String::from_utf8_lossy(&bytes)).map(Some).map_err(mistake)
 }

@@ -21,16 +21,43 @@ const NEW: &str = "new-";
 /// How long a lock file must stand unchanged before it is taken for dead; git holds one for milliseconds.
 const STILL: Duration = Duration::from_secs(1);
 
+/// Where git keeps refs that are not files (`extensions.refStorage=reftable`).
+pub(super) const TABLES: &str = "reftable";
+
 /// How soon after its intent a lock file is made that says nothing of who made it: that of an index, which git holds for
-/// whole checkouts, of the packed refs or of a head. One that is made later may be held by somebody who lives.
+/// whole checkouts, of the packed refs, of tables of refs or of a head. One that is made later may be held by somebody who lives.
 const AT_ONCE: Duration = Duration::from_secs(3);
+
+/// How old an intent must be that is not declared and that nobody holds, for its process to have died over it.
+const NEVER_DECLARED: Duration = Duration::from_secs(60);
 
 /// What a running process is about to do to refs or an index. Removed when it is dropped.
 #[must_use]
 pub(super) struct Intent {
     path: PathBuf,
-    /// Held for its lock.
-    _file: File,
+    /// Its lock is held as long as it is open, here or in a child.
+    file: File,
+}
+
+impl Intent {
+    /// Says what it is about. It gets its name now, when it has its lock: nobody can take it for that of a dead process.
+    pub(super) fn declare(&mut self, lines: &str) -> Result<(), GitError> {
+        self.file.write_all(lines.as_bytes()).map_err(GitError::file(&self.path))?;
+        let new = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let path = self.path.with_file_name(new.trim_start_matches(NEW));
+        std::fs::rename(&self.path, &path).map_err(GitError::file(&path))?;
+        self.path = path;
+        Ok(())
+    }
+
+    /// The same, which refs are to be moved where.
+    pub(super) fn declare_refs(&mut self, updates: &[RefUpdate]) -> Result<(), GitError> {
+        let lines = updates.iter().map(|update| {
+            let new = update.new.map(|new| new.to_string()).unwrap_or_default();
+            format!("{} {new}\n", update.name)
+        });
+        self.declare(&lines.collect::<String>())
+    }
 }
 
 impl Drop for Intent {
@@ -57,13 +84,16 @@ impl Repository {
         self.deploy_dir().join("intents")
     }
 
-    /// Says what is about to be done to refs, for those who come after a crash.
-    pub(super) fn intend(&self, updates: &[RefUpdate]) -> Result<Intent, GitError> {
-        let lines = updates.iter().map(|update| {
-            let new = update.new.map(|new| new.to_string()).unwrap_or_default();
-            format!("{} {new}\n", update.name)
-        });
-        self.write_intent(&lines.collect::<String>())
+    /// Begins to say what is about to be done, for those who come after a crash. Children that are started from now on
+    /// inherit the lock.
+    pub(super) fn begin_intent(&self) -> Result<Intent, GitError> {
+        let dir = self.intents_dir();
+        std::fs::create_dir_all(&dir).map_err(GitError::file(&dir))?;
+        let path = dir.join(format!("{NEW}{}-{:016x}", std::process::id(), fastrand::u64(..)));
+        let file =
+            OpenOptions::new().create_new(true).write(true).open(&path).map_err(GitError::file(&path))?;
+        lock_inherited(&file).map_err(GitError::file(&path))?;
+        Ok(Intent { path, file })
     }
 
     /// Says that the index of a work tree is about to be written, for those who come after a crash.
@@ -79,17 +109,9 @@ impl Repository {
     }
 
     fn write_intent(&self, lines: &str) -> Result<Intent, GitError> {
-        let dir = self.intents_dir();
-        std::fs::create_dir_all(&dir).map_err(GitError::file(&dir))?;
-        let name = format!("{}-{:016x}", std::process::id(), fastrand::u64(..));
-        // It gets its name when it is locked: nobody can take it for that of a dead process before.
-        let (new, path) = (dir.join(format!("{NEW}{name}")), dir.join(name));
-        let mut file =
-            OpenOptions::new().create_new(true).write(true).open(&new).map_err(GitError::file(&new))?;
-        lock_inherited(&file).map_err(GitError::file(&new))?;
-        file.write_all(lines.as_bytes()).map_err(GitError::file(&new))?;
-        std::fs::rename(&new, &path).map_err(GitError::file(&path))?;
-        Ok(Intent { path, _file: file })
+        let mut intent = self.begin_intent()?;
+        intent.declare(lines)?;
+        Ok(intent)
     }
 
     /// Removes lock files that a dead process of ours left on refs, and its intents. Returns whether there were any.
@@ -99,17 +121,25 @@ impl Repository {
         let mut cleared = false;
         for entry in entries.flatten() {
             let path = entry.path();
-            if entry.file_name().to_string_lossy().starts_with(NEW) {
+            let is_new = entry.file_name().to_string_lossy().starts_with(NEW);
+            // Between its first breath and its lock nobody holds it.
+            if is_new && age(&path).and_then(|age| age.elapsed().ok()).is_none_or(|age| age <= NEVER_DECLARED)
+            {
                 continue;
             }
             let Ok(file) = File::open(&path) else { continue };
             if !matches!(file.try_lock(), Ok(())) {
                 continue;
             }
-            let text = std::fs::read_to_string(&path).map_err(GitError::file(&path))?;
-            let begun =
-                file.metadata().and_then(|metadata| metadata.modified()).map_err(GitError::file(&path))?;
-            cleared |= self.clear_locks_of(&text, begun)?;
+            // What was never declared moved nothing.
+            if !is_new {
+                let text = std::fs::read_to_string(&path).map_err(GitError::file(&path))?;
+                let begun = file
+                    .metadata()
+                    .and_then(|metadata| metadata.modified())
+                    .map_err(GitError::file(&path))?;
+                cleared |= self.clear_locks_of(&text, begun)?;
+            }
             std::fs::remove_file(&path).map_err(GitError::file(&path))?;
         }
         Ok(cleared)
@@ -143,6 +173,10 @@ impl Repository {
         // Deleting refs rewrites the packed ones; moving the branch of a head locks that too.
         locks.push((common.join("packed-refs.lock"), String::new()));
         locks.push((self.paths().git_dir.join("HEAD.lock"), String::new()));
+        // Where refs are kept in tables, any move of one locks their list, and sometimes tables that are put together.
+        for dir in [common, &self.paths().git_dir] {
+            lock_files_below(&dir.join(TABLES), &mut locks);
+        }
         let dead: Vec<&(PathBuf, String)> = locks
             .iter()
             .filter(|(path, new)| {
@@ -168,11 +202,12 @@ impl Repository {
 /// Whether a lock file of that age can be of a process that said so then.
 fn was_made_by(path: &Path, age: SystemTime, begun: SystemTime) -> bool {
     let says_nothing =
-        ["index.lock", "packed-refs.lock", "HEAD.lock"].iter().any(|name| path.ends_with(name));
+        ["index.lock", "packed-refs.lock", "HEAD.lock"].iter().any(|name| path.ends_with(name))
+            || path.parent().is_some_and(|folder| folder.ends_with(TABLES));
     age.duration_since(begun).is_ok_and(|later| !says_nothing || later < AT_ONCE)
 }
 
-/// The lock files in a folder with what they hold: whatever a fetch that died was about to write there.
+/// The lock files in a folder with what they hold: whatever one that died was about to write there.
 fn lock_files_below(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();

@@ -90,7 +90,7 @@ impl<'a> MergeTree<'a> {
         }
         call.args(["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages"])
             .args(&self.options)
-            .env("GIT_NO_REPLACE_OBJECTS", "1")
+            .envs(self.repository.backend.variables())
     }
 
     /// A commit with the tree of `onto` right after `parent`, which is then the merge base that git finds by itself.

@@ -3,9 +3,14 @@
 //! [`Repository`] reads objects, refs and configuration and writes objects. Refs are moved by [`refs`] alone, others'
 //! refs by [`push`] alone.
 
+mod aside;
 mod backend;
+pub mod broken;
+pub(crate) mod chains;
 pub mod export;
+pub mod held;
 pub mod hooks;
+mod identity;
 pub mod intent;
 pub mod log;
 pub mod merge_tree;
@@ -13,17 +18,23 @@ pub mod notes;
 pub mod object;
 pub mod program;
 pub mod push;
+pub mod rebase_state;
 pub mod refs;
 pub mod setup;
+pub mod sign;
+pub mod verify;
 pub mod version;
 pub mod work_tree;
 
 use std::cell::OnceCell;
 use std::path::Path;
 
-pub use backend::{Paths, Ref};
+pub use backend::{Paths, Ref, Refs};
+pub use identity::Identity;
 
 use self::backend::{Backend, GitProgram, Libgit2};
+use self::broken::BrokenRef;
+use self::held::HeldLock;
 use self::object::{Commit, Kind, Malformed, Object, TreeEntry};
 use self::program::{ProgramError, git};
 use crate::ids::{CommitId, IdError, ObjectId, RefName};
@@ -62,6 +73,14 @@ pub enum GitError {
         /// Whether it may be there in the repository that this one was cloned from.
         shallow: bool,
     },
+    /// An object that a remote has promised to a partial clone, and does not send.
+    #[error("object '{id}' is not in this partial clone, and could not be fetched: {why}")]
+    Promised {
+        /// The object.
+        id: ObjectId,
+        /// What git said.
+        why: String,
+    },
     /// An object is of another kind than it must be.
     #[error("object '{id}' is no {wanted}")]
     Kind {
@@ -69,6 +88,16 @@ pub enum GitError {
         id: ObjectId,
         /// What it was taken for.
         wanted: &'static str,
+    },
+    /// An object is larger than anybody needs it to be.
+    #[error("object '{id}' has {size} bytes, and at most {most} are read")]
+    TooLarge {
+        /// The object.
+        id: ObjectId,
+        /// How many bytes it has.
+        size: u64,
+        /// How many it may have.
+        most: usize,
     },
     /// The bytes of an object are not what its kind demands.
     #[error("object '{id}': {error}")]
@@ -86,6 +115,33 @@ pub enum GitError {
         /// What is wrong.
         error: IdError,
     },
+    /// The notes ref leads to what is no history of notes.
+    #[error("notes ref '{}' cannot be used: {error}", notes::NOTES_REF)]
+    NotesRef {
+        /// What is wrong with what it leads to.
+        error: Box<GitError>,
+        /// The commit that it led to before, if its reflog says so.
+        before: Option<CommitId>,
+    },
+    /// A ref has no value.
+    #[error("{0}")]
+    BrokenRef(Box<BrokenRef>),
+    /// A ref cannot be moved because of a lock file.
+    #[error("cannot lock '{name}': {lock}")]
+    Locked {
+        /// The ref.
+        name: RefName,
+        /// The file.
+        lock: Box<HeldLock>,
+    },
+    /// The index of a work tree cannot be written because of a lock file.
+    #[error("cannot lock the index of '{tree}': {lock}")]
+    IndexLocked {
+        /// The work tree.
+        tree: String,
+        /// The file.
+        lock: Box<HeldLock>,
+    },
     /// A file beside git's own could not be read or written.
     #[error("cannot use '{path}': {error}")]
     File {
@@ -101,11 +157,27 @@ impl GitError {
         move |error| Self::Libgit2 { what, error }
     }
 
+    /// The lock file that is in the way, if that is what is wrong.
+    #[must_use]
+    pub fn lock(&self) -> Option<&HeldLock> {
+        match self {
+            Self::Locked { lock, .. } | Self::IndexLocked { lock, .. } => Some(lock),
+            _ => None,
+        }
+    }
+
     /// An error about a file that we keep in the repository.
     pub fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.display().to_string();
         move |error| Self::File { path, error }
     }
+}
+
+/// Whether git may refuse to use a repository that libgit2 has opened: a bare one that nobody has named, as it could lie among
+/// the files of another one, where `safe.bareRepository` says so. Whose word that is only git knows.
+fn may_be_refused(libgit2: &Libgit2) -> bool {
+    let is_found = std::env::var_os("GIT_DIR").is_none() && libgit2.paths().work_tree.is_none();
+    is_found && !libgit2.config("safe.barerepository").is_ok_and(|values| values.is_empty())
 }
 
 /// A repository: objects, refs and configuration.
@@ -123,10 +195,13 @@ impl Repository {
     /// # Errors
     /// When there is none, or it cannot be opened.
     pub fn open() -> Result<Self, GitError> {
+        // What is relative in it is so to the current folder; libgit2 takes it for relative to the git folder.
+        if std::env::var_os("GIT_WORK_TREE").is_some() {
+            return Self::open_with_program();
+        }
         match Libgit2::open() {
-            Ok(Some(libgit2)) => {
-                Ok(Self { backend: Box::new(libgit2), stop: OnceCell::new(), identity: OnceCell::new() })
-            }
+            Ok(Some(libgit2)) if may_be_refused(&libgit2) => Self::open_with_program(),
+            Ok(Some(libgit2)) => Ok(Self::with(Box::new(libgit2))),
             Ok(None) => Self::open_with_program(),
             Err(_) => Err(GitError::NoRepository),
         }
@@ -137,7 +212,11 @@ impl Repository {
     /// # Errors
     /// When git finds no repository.
     pub fn open_with_program() -> Result<Self, GitError> {
-        Ok(Self { backend: Box::new(GitProgram::open()?), stop: OnceCell::new(), identity: OnceCell::new() })
+        Ok(Self::with(Box::new(GitProgram::open()?)))
+    }
+
+    fn with(backend: Box<dyn Backend>) -> Self {
+        Self { backend, stop: OnceCell::new(), identity: OnceCell::new() }
     }
 
     /// Gives up waiting for a remote when the user asks to stop.
@@ -176,8 +255,25 @@ impl Repository {
         match self.find(id)? {
             Some(object) if object.kind == kind => Ok(object.data),
             Some(_) => Err(GitError::Kind { id, wanted: kind.as_str() }),
-            None => Err(GitError::Missing { id, shallow: self.paths().common_dir.join("shallow").exists() }),
+            None => Err(self.missing(id)),
         }
+    }
+
+    /// The same for an object that others write and that is small where it is right: of a larger one only the size is read.
+    ///
+    /// # Errors
+    /// When it is missing, of another kind, or larger than `most` bytes.
+    pub fn read_at_most(&self, id: ObjectId, kind: Kind, most: usize) -> Result<Vec<u8>, GitError> {
+        match self.backend.size(id)? {
+            Some((found, _)) if found != kind => Err(GitError::Kind { id, wanted: kind.as_str() }),
+            Some((_, size)) if size > most as u64 => Err(GitError::TooLarge { id, size, most }),
+            Some(_) => self.read(id, kind),
+            None => Err(self.missing(id)),
+        }
+    }
+
+    fn missing(&self, id: ObjectId) -> GitError {
+        GitError::Missing { id, shallow: self.paths().common_dir.join("shallow").exists() }
     }
 
     /// Reads a commit.
@@ -227,7 +323,7 @@ impl Repository {
     /// # Errors
     /// When refs cannot be read.
     pub fn resolve(&self, name: &RefName) -> Result<Option<ObjectId>, GitError> {
-        self.backend.resolve(name)
+        self.backend.resolve(name).map_err(|error| self.with_broken_ref(name.as_str(), error))
     }
 
     /// The commit that a branch leads to.
@@ -251,7 +347,28 @@ impl Repository {
     /// # Errors
     /// When refs cannot be read.
     pub fn refs(&self, prefix: &str) -> Result<Vec<Ref>, GitError> {
-        self.backend.refs(prefix)
+        Ok(self.all_refs(prefix)?.named)
+    }
+
+    /// The same, with how many there are that we cannot name.
+    ///
+    /// # Errors
+    /// When refs cannot be read.
+    pub fn all_refs(&self, prefix: &str) -> Result<Refs, GitError> {
+        self.backend.refs(prefix).map_err(|error| self.with_broken_ref(prefix, error))
+    }
+
+    /// The name of the branch that is checked out, where it is not UTF-8.
+    ///
+    /// # Errors
+    /// When git cannot be asked.
+    pub fn head_not_utf8(&self) -> Result<Option<Vec<u8>>, GitError> {
+        let target = git(["symbolic-ref", "--quiet", "HEAD"]).answer()?;
+        let short = |target: Vec<u8>| {
+            let target = target.trim_ascii_end();
+            target.strip_prefix(b"refs/heads/").unwrap_or(target).to_vec()
+        };
+        Ok(target.filter(|target| std::str::from_utf8(target).is_err()).map(short))
     }
 
     /// The value of a configuration key that counts.
@@ -333,67 +450,5 @@ impl Repository {
             }
         }
         Ok(Some(TreeEntry { mode: object::FOLDER.to_vec(), name: Vec::new(), id: tree }))
-    }
-
-    /// Who commits just now, when and where: what git would write into a commit.
-    ///
-    /// # Errors
-    /// When git does not know who the user is, with git's own advice.
-    pub fn identity(&self) -> Result<Identity, GitError> {
-        if let Some(known) = self.identity.get() {
-            return Ok(known.now());
-        }
-        let call = git(["var", "GIT_COMMITTER_IDENT"]);
-        let text = call.text()?;
-        let identity = Identity::parse(&text).ok_or_else(|| call.unreadable(text))?;
-        // A date that is set stays; else a run asks git once who it is, and its own clock when.
-        if std::env::var_os("GIT_COMMITTER_DATE").is_some() {
-            return Ok(identity);
-        }
-        Ok(self.identity.get_or_init(|| identity).clone())
-    }
-}
-
-/// Name, mail and moment, as they stand in a commit: `Ada <ada@example.org> 1763640000 +0100`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    text: String,
-    who: usize,
-    seconds: i64,
-}
-
-impl Identity {
-    /// For whoever only looks, and need not be anybody for that.
-    pub(crate) fn of_nobody() -> Self {
-        let who = "nobody <nobody@localhost>";
-        Self { text: format!("{who} 0 +0000"), who: who.len(), seconds: 0 }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let who = text.rfind('>')? + 1;
-        let seconds = text[who..].split_whitespace().next()?.parse().ok()?;
-        Some(Self { text: text.to_owned(), who, seconds })
-    }
-
-    /// The same person at this moment.
-    fn now(&self) -> Self {
-        let seconds = jiff::Timestamp::now().as_second();
-        let zone = self.text[self.who..].split_whitespace().nth(1).unwrap_or("+0000");
-        Self { text: format!("{} {seconds} {zone}", self.who()), who: self.who, seconds }
-    }
-
-    /// The whole text, as it stands in a commit.
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Name and mail alone.
-    pub fn who(&self) -> &str {
-        &self.text[..self.who]
-    }
-
-    /// The moment.
-    pub fn time(&self) -> jiff::Timestamp {
-        jiff::Timestamp::from_second(self.seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
 }

@@ -4,16 +4,27 @@
 //! digits of the ids into folders ("fan-out"), see `notes.c`. libgit2 never does, and neither `git notes` nor libgit2
 //! survive concurrent writers, so both the tree and the compare-and-swap are ours.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod many;
+mod opened;
 
-use crate::git::object::{self, Commit, FILE, FOLDER, Kind, TreeEntry};
-use crate::git::refs::{Expected, RefUpdate, RefsError, backoff};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use crate::git::object::{Commit, Kind, TreeEntry};
+use crate::git::refs::{Expected, Mover, RefUpdate, RefsError, backoff};
 use crate::git::{GitError, Identity, Repository};
 use crate::ids::{CommitId, ObjectId, RefName};
 use crate::note::{MAX_BYTES, Note, NoteError};
+use crate::sync::NoteTexts;
+
+use opened::Opened;
 
 /// The name of the notes ref.
 pub const NOTES_REF: &str = "refs/notes/deploy";
+
+/// How many rebases of a commit are gone back.
+pub const FAR: usize = 1000;
 
 /// How many times a write is tried against other writers before it gives up.
 const WRITE_TRIES: u32 = 200;
@@ -50,12 +61,20 @@ pub enum NotesError {
     Git(#[from] GitError),
 }
 
-/// The notes as they stood at one moment.
+/// A note that was read: the blob, and its bytes.
+type ReadNote = (ObjectId, Vec<u8>);
+
+/// The notes as they stood at one moment. A copy knows what was read by the others.
+#[derive(Clone)]
 pub struct Notes<'a> {
     repository: &'a Repository,
     /// The commit on the notes ref; none if there are no notes.
     pub commit: Option<CommitId>,
     tree: Option<ObjectId>,
+    /// The trees that were looked into, because each look-up goes through the upper ones.
+    opened: Rc<RefCell<HashMap<ObjectId, Rc<[TreeEntry]>>>>,
+    /// The note that was read last, because several questions about a branch read it.
+    last: Rc<RefCell<Option<ReadNote>>>,
 }
 
 /// The ref that the notes stand in.
@@ -69,7 +88,17 @@ impl Repository {
     /// # Errors
     /// When the notes ref or its commit cannot be read.
     pub fn notes(&self) -> Result<Notes<'_>, GitError> {
-        self.notes_at(self.tip(&notes_ref())?)
+        let tip = self.tip(&notes_ref())?;
+        self.notes_at(tip).map_err(|error| match error {
+            GitError::Kind { .. }
+            | GitError::Missing { .. }
+            | GitError::Read { .. }
+            | GitError::Malformed { .. } => GitError::NotesRef {
+                before: tip.and_then(|tip| self.before(NOTES_REF, tip)),
+                error: Box::new(error),
+            },
+            error => error,
+        })
     }
 
     /// The notes as a commit of a notes ref has them.
@@ -78,7 +107,22 @@ impl Repository {
     /// When that commit cannot be read.
     pub fn notes_at(&self, commit: Option<CommitId>) -> Result<Notes<'_>, GitError> {
         let tree = commit.map(|commit| self.commit(commit).map(|commit| commit.tree)).transpose()?;
-        Ok(Notes { repository: self, commit, tree })
+        Ok(Notes { repository: self, commit, tree, opened: Rc::default(), last: Rc::default() })
+    }
+
+    /// The bytes of a blob that stands for a note. Inside: what is wrong with it, where it is nothing that could be one; of
+    /// a blob that is too large only the size is read, and one that is lost costs nobody the other notes.
+    ///
+    /// # Errors
+    /// When git cannot be asked.
+    pub fn note_bytes(&self, blob: ObjectId) -> Result<Result<Vec<u8>, NoteError>, GitError> {
+        match self.read_at_most(blob, Kind::Blob, MAX_BYTES) {
+            Err(GitError::TooLarge { size, .. }) => Ok(Err(NoteError::TooLarge(size))),
+            Err(error @ (GitError::Kind { .. } | GitError::Missing { .. } | GitError::Read { .. })) => {
+                Ok(Err(NoteError::Object(error.to_string())))
+            }
+            bytes => bytes.map(Ok),
+        }
     }
 
     /// Writes notes as one commit, whatever others write meanwhile.
@@ -92,17 +136,46 @@ impl Repository {
     pub fn write_notes<E: From<NotesError>>(
         &self,
         identity: &Identity,
+        edit: impl FnMut(&Notes<'_>) -> Result<NotesEdit, E>,
+    ) -> Result<Option<CommitId>, E> {
+        self.write_notes_by(identity, None, edit)
+    }
+
+    /// The same where something will be written, in all likelihood, by a git that starts before it is known what. The reflog
+    /// gets this subject.
+    ///
+    /// # Errors
+    /// As [`Self::write_notes`].
+    pub fn write_notes_soon<E: From<NotesError>>(
+        &self,
+        identity: &Identity,
+        subject: &str,
+        edit: impl FnMut(&Notes<'_>) -> Result<NotesEdit, E>,
+    ) -> Result<Option<CommitId>, E> {
+        let mover = self.start_moving(&format!("notes: {subject}")).map_err(NotesError::Git)?;
+        self.write_notes_by(identity, Some(mover), edit)
+    }
+
+    fn write_notes_by<E: From<NotesError>>(
+        &self,
+        identity: &Identity,
+        mut started: Option<Mover<'_>>,
         mut edit: impl FnMut(&Notes<'_>) -> Result<NotesEdit, E>,
     ) -> Result<Option<CommitId>, E> {
         for tries in 1..=WRITE_TRIES {
             let notes = self.notes().map_err(NotesError::Git)?;
             let edit = edit(&notes)?;
+            if edit.changes_nothing() {
+                return Ok(notes.commit);
+            }
+            let subject = edit.message.lines().next().unwrap_or_default();
+            // Git starts while the objects are written.
+            let start = || self.start_moving(&format!("notes: {subject}")).map_err(NotesError::Git);
+            let mover = started.take().map_or_else(start, Ok)?;
             let Some(commit) = notes.commit_with(&edit, identity)? else {
                 return Ok(notes.commit);
             };
-            let update = notes.update_to(commit);
-            let subject = edit.message.lines().next().unwrap_or_default();
-            match self.update_refs(&[update], &format!("notes: {subject}")) {
+            match mover.update(&[notes.update_to(commit)]) {
                 Ok(()) => return Ok(Some(commit)),
                 Err(RefsError::Moved(_)) => std::thread::sleep(backoff(tries)),
                 Err(RefsError::Git(error)) => return Err(NotesError::Git(error).into()),
@@ -124,6 +197,10 @@ pub struct NotesEdit {
 }
 
 impl NotesEdit {
+    fn changes_nothing(&self) -> bool {
+        self.edits.is_empty() && self.merged.is_none()
+    }
+
     /// Adds a note.
     pub fn set(&mut self, commit: CommitId, note: &Note) {
         self.edits.insert(commit, Some(note.to_string().into_bytes()));
@@ -131,19 +208,16 @@ impl NotesEdit {
 }
 
 impl Notes<'_> {
-    /// The bytes of the note on a commit.
-    ///
-    /// # Errors
-    /// When a tree or the note cannot be read.
-    pub fn bytes(&self, commit: CommitId) -> Result<Option<Vec<u8>>, GitError> {
+    /// The blob that is the note on a commit.
+    fn blob(&self, commit: CommitId) -> Result<Option<ObjectId>, GitError> {
         let hex = commit.to_string();
         let mut rest = hex.as_str();
         let mut tree = self.tree;
         while let Some(id) = tree {
-            let entries = self.repository.tree(id)?;
-            let find = |name: &str| entries.iter().find(|entry| entry.name == name.as_bytes());
-            if let Some(entry) = find(rest).filter(|entry| !entry.is_folder()) {
-                return self.repository.read(entry.id, Kind::Blob).map(Some);
+            let entries = self.open(id)?;
+            let find = |name: &str| find(&entries, name);
+            if let Some(entry) = find(rest).filter(|entry| entry.is_file()) {
+                return Ok(Some(entry.id));
             }
             if rest.len() <= 2 {
                 break;
@@ -154,13 +228,72 @@ impl Notes<'_> {
         Ok(None)
     }
 
+    /// The note on a commit whose blob is known.
+    ///
+    /// # Errors
+    /// When it is malformed, or cannot be read.
+    pub fn read(&self, commit: CommitId, blob: ObjectId) -> Result<Note, NotesError> {
+        let malformed = |error| NotesError::Note { commit, error };
+        let mut last = self.last.borrow_mut();
+        let known = last.take().filter(|(known, _)| *known == blob).map(|(_, bytes)| bytes);
+        let bytes = match known {
+            Some(bytes) => bytes,
+            None => self.repository.note_bytes(blob)?.map_err(malformed)?,
+        };
+        let note = Note::parse(&bytes).map_err(malformed);
+        *last = Some((blob, bytes));
+        note
+    }
+
+    fn open(&self, tree: ObjectId) -> Result<Rc<[TreeEntry]>, GitError> {
+        if let Some(entries) = self.opened.borrow().get(&tree) {
+            return Ok(Rc::clone(entries));
+        }
+        let entries: Rc<[TreeEntry]> = self.repository.tree(tree)?.into();
+        self.opened.borrow_mut().insert(tree, Rc::clone(&entries));
+        Ok(entries)
+    }
+
+    /// The tree that they stand in.
+    pub fn tree(&self) -> Option<ObjectId> {
+        self.tree
+    }
+
+    /// The bytes of the note on a commit; none where they cannot be those of a note.
+    ///
+    /// # Errors
+    /// When a tree or the note cannot be read.
+    pub fn bytes(&self, commit: CommitId) -> Result<Option<Vec<u8>>, GitError> {
+        let bytes = self.blob(commit)?.map(|blob| self.repository.note_bytes(blob)).transpose()?;
+        Ok(bytes.and_then(Result::ok))
+    }
+
     /// The note on a commit.
     ///
     /// # Errors
     /// When it is there but malformed, or cannot be read.
     pub fn get(&self, commit: CommitId) -> Result<Option<Note>, NotesError> {
-        let bytes = self.bytes(commit)?;
-        bytes.map(|bytes| Note::parse(&bytes).map_err(|error| NotesError::Note { commit, error })).transpose()
+        self.blob(commit)?.map(|blob| self.read(commit, blob)).transpose()
+    }
+
+    /// The notes on what the commit of a note was rebased from, as far back as one leads to the other. A branch may be set
+    /// back to these commits, so that nothing must stay there that was withdrawn.
+    ///
+    /// # Errors
+    /// When a note cannot be read; one that is malformed ends the line.
+    pub fn rebased_from(&self, note: &Note) -> Result<NoteTexts, NotesError> {
+        let mut line = NoteTexts::new();
+        let mut from = note.rebased_from;
+        while let Some(commit) = from.filter(|commit| line.len() < FAR && !line.contains_key(commit)) {
+            let before = match self.get(commit) {
+                Err(NotesError::Note { .. }) => None,
+                before => before?,
+            };
+            let Some(before) = before else { break };
+            line.insert(commit, before.to_string().into_bytes());
+            from = before.rebased_from;
+        }
+        Ok(line)
     }
 
     /// All notes: which blob stands on which commit. Whatever else is in the tree is passed over.
@@ -181,10 +314,11 @@ impl Notes<'_> {
         prefix: &str,
         found: &mut BTreeMap<CommitId, ObjectId>,
     ) -> Result<(), GitError> {
-        let (folders, files): (Vec<_>, Vec<_>) =
+        let (folders, others): (Vec<_>, Vec<_>) =
             self.repository.tree(tree)?.into_iter().partition(TreeEntry::is_folder);
+        let files = others.into_iter().filter(TreeEntry::is_file);
         // The same id at two depths: the upper one is what a look-up finds.
-        for entry in files.iter().chain(&folders) {
+        for entry in files.chain(folders) {
             let Ok(name) = std::str::from_utf8(&entry.name) else { continue };
             let path = format!("{prefix}{name}");
             if entry.is_folder() {
@@ -230,7 +364,7 @@ impl Notes<'_> {
         let Some(digits) = edits.keys().next().map(|commit| commit.0.as_bytes().len() * 2) else {
             return Ok(self.tree);
         };
-        let mut opened = Opened::new(self.repository, self.tree, digits)?;
+        let mut opened = Opened::new(self, digits)?;
         for (commit, text) in edits {
             let blob = text.as_ref().map(|text| self.repository.write(Kind::Blob, text)).transpose()?;
             opened.edit(&commit.to_string(), blob)?;
@@ -248,134 +382,14 @@ impl Notes<'_> {
     }
 }
 
-fn is_hex(text: &str) -> bool {
+/// The entry of a name of hexadecimal digits. In git's order, in which the name of a folder ends with a slash, it stands
+/// where plain comparing finds it, because a slash is less than any digit.
+fn find<'e>(entries: &'e [TreeEntry], name: &str) -> Option<&'e TreeEntry> {
+    let place = entries.binary_search_by(|entry| entry.name.as_slice().cmp(name.as_bytes()));
+    place.ok().map(|place| &entries[place])
+}
+
+/// Whether a name has only the digits that ids are written with.
+pub(crate) fn is_hex(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-}
-
-/// A notes tree, opened as far as edits reach. All names are beginnings or wholes of ids, without slashes.
-struct Opened<'a> {
-    repository: &'a Repository,
-    /// How many digits an id has.
-    digits: usize,
-    notes: BTreeMap<String, ObjectId>,
-    /// Folders that nothing was looked up in.
-    closed: BTreeMap<String, ObjectId>,
-    /// What is no note, by the folder that it stands in; kept.
-    others: BTreeMap<String, Vec<TreeEntry>>,
-}
-
-impl<'a> Opened<'a> {
-    fn new(repository: &'a Repository, tree: Option<ObjectId>, digits: usize) -> Result<Self, GitError> {
-        let (notes, closed, others) = Default::default();
-        let mut opened = Self { repository, digits, notes, closed, others };
-        if let Some(tree) = tree {
-            opened.open("", tree)?;
-        }
-        Ok(opened)
-    }
-
-    fn open(&mut self, prefix: &str, tree: ObjectId) -> Result<(), GitError> {
-        let rest = self.digits - prefix.len();
-        for entry in self.repository.tree(tree)? {
-            match std::str::from_utf8(&entry.name).ok().filter(|name| is_hex(name)) {
-                Some(name) if entry.is_folder() && name.len() == 2 && rest > 2 => {
-                    self.closed.insert(format!("{prefix}{name}"), entry.id);
-                }
-                Some(name) if !entry.is_folder() && name.len() == rest => {
-                    // A second one, further down, is not what a look-up finds.
-                    self.notes.entry(format!("{prefix}{name}")).or_insert(entry.id);
-                }
-                _ => self.others.entry(prefix.to_owned()).or_default().push(entry),
-            }
-        }
-        // Notes beside the folder that they should stand in: a writer without fan-out was here.
-        let beside = |(name, _): &(&String, &ObjectId)| below(&self.notes, name).next().is_some();
-        let mixed: Vec<String> =
-            below(&self.closed, prefix).filter(beside).map(|(name, _)| name.clone()).collect();
-        for name in mixed {
-            if let Some(tree) = self.closed.remove(&name) {
-                self.open(&name, tree)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes the next folder below a prefix that is to be opened.
-    fn take_closed(&mut self, prefix: &str) -> Option<(String, ObjectId)> {
-        let name = below(&self.closed, prefix).next()?.0.clone();
-        self.closed.remove_entry(&name)
-    }
-
-    /// Opens the folders that the note would stand in, so that no id ever stands twice, and writes it.
-    fn edit(&mut self, id: &str, blob: Option<ObjectId>) -> Result<(), GitError> {
-        for end in (2..self.digits).step_by(2) {
-            if let Some(tree) = self.closed.remove(&id[..end]) {
-                self.open(&id[..end], tree)?;
-            }
-        }
-        match blob {
-            Some(blob) => self.notes.insert(id.to_owned(), blob),
-            None => self.notes.remove(id),
-        };
-        Ok(())
-    }
-
-    /// git's rule (`determine_fanout` in `notes.c`): a level has folders where below each of the sixteen next digits
-    /// stands more than one note, or a folder that need not be opened.
-    fn is_crowded(&self, prefix: &str) -> bool {
-        let next = |digit: u32| format!("{prefix}{digit:x}");
-        let taken = |entry: &TreeEntry| entry.name.len() == 2 && !entry.is_folder();
-        let clash = self.others.get(prefix).is_some_and(|others| others.iter().any(taken));
-        prefix.len() + 2 < self.digits
-            && !clash
-            && (0..16).map(next).all(|next| {
-                below(&self.closed, &next).next().is_some() || below(&self.notes, &next).nth(1).is_some()
-            })
-    }
-
-    /// Writes what stands below a prefix; `None` when nothing does. Without `with_notes` the notes stand further up.
-    fn write(&mut self, prefix: &str, with_notes: bool) -> Result<Option<ObjectId>, GitError> {
-        let has_folders = with_notes && self.is_crowded(prefix);
-        if with_notes && !has_folders {
-            while let Some((name, tree)) = self.take_closed(prefix) {
-                self.open(&name, tree)?;
-            }
-        }
-        let mut entries = self.others.get(prefix).cloned().unwrap_or_default();
-        let mut folders: BTreeSet<String> =
-            self.others.keys().filter_map(|folder| folder_below(prefix, folder)).collect();
-        if has_folders {
-            let names = below(&self.notes, prefix).chain(below(&self.closed, prefix));
-            folders.extend(names.filter_map(|(name, _)| folder_below(prefix, name)));
-        } else if with_notes {
-            let note = |(name, id): (&String, &ObjectId)| entry(FILE, &name[prefix.len()..], *id);
-            entries.extend(below(&self.notes, prefix).map(note));
-        }
-        for folder in folders {
-            let tree = match self.closed.get(&folder) {
-                Some(tree) if has_folders => Some(*tree),
-                _ => self.write(&folder, has_folders)?,
-            };
-            entries.extend(tree.map(|tree| entry(FOLDER, &folder[prefix.len()..], tree)));
-        }
-        if entries.is_empty() {
-            return Ok(None);
-        }
-        self.repository.write(Kind::Tree, &object::tree_bytes(entries)).map(Some)
-    }
-}
-
-/// What begins with a prefix.
-fn below<'m, T>(names: &'m BTreeMap<String, T>, prefix: &str) -> impl Iterator<Item = (&'m String, &'m T)> {
-    let prefix = prefix.to_owned();
-    names.range(prefix.clone()..).take_while(move |(name, _)| name.starts_with(&prefix))
-}
-
-/// The folder right below a prefix in which something stands.
-fn folder_below(prefix: &str, name: &str) -> Option<String> {
-    name.get(..prefix.len() + 2).filter(|folder| folder.starts_with(prefix)).map(str::to_owned)
-}
-
-fn entry(mode: &[u8], name: &str, id: ObjectId) -> TreeEntry {
-    TreeEntry { mode: mode.to_vec(), name: name.into(), id }
 }

@@ -89,6 +89,13 @@ impl Commit {
         self.committed_at().clamp(0, 0o77_777_777_777)
     }
 
+    /// Whether jj keeps a conflict in it, which nobody has resolved yet: what it stands for is in the trees that this
+    /// header names, and its own tree has a folder for each side.
+    #[must_use]
+    pub fn is_unresolved(&self) -> bool {
+        self.extra.iter().any(|header| header.starts_with(b"jj:trees "))
+    }
+
     /// Reads the bytes of a commit.
     ///
     /// # Errors
@@ -171,6 +178,12 @@ pub fn parse_tag(data: &[u8]) -> Result<(ObjectId, String), Malformed> {
     Ok((target, String::from_utf8_lossy(message).into_owned()))
 }
 
+/// The name that an annotated tag was made under.
+pub fn tag_name(data: &[u8]) -> Option<&[u8]> {
+    let (headers, _) = split_headers(data);
+    headers.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"tag "))
+}
+
 /// Writes an annotated tag on a commit.
 pub fn tag_bytes(target: CommitId, name: &str, tagger: &str, message: &str) -> Vec<u8> {
     format!("object {target}\ntype commit\ntag {name}\ntagger {tagger}\n\n{message}").into_bytes()
@@ -192,6 +205,14 @@ pub const FILE: &[u8] = b"100644";
 /// The mode of a folder.
 pub const FOLDER: &[u8] = b"40000";
 
+fn is_folder(mode: &[u8]) -> bool {
+    mode == FOLDER
+}
+
+fn is_file(mode: &[u8]) -> bool {
+    mode.starts_with(b"100")
+}
+
 /// One entry of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeEntry {
@@ -206,8 +227,60 @@ pub struct TreeEntry {
 impl TreeEntry {
     /// Whether it is a folder.
     pub fn is_folder(&self) -> bool {
-        self.mode == FOLDER
+        is_folder(&self.mode)
     }
+
+    /// Whether it is a file, executable or not: no folder, no symbolic link, no submodule.
+    pub fn is_file(&self) -> bool {
+        is_file(&self.mode)
+    }
+}
+
+/// An entry as it stands in the bytes of a tree.
+#[derive(Debug, Clone, Copy)]
+pub struct RawEntry<'a> {
+    /// Octal digits as git writes them.
+    pub mode: &'a [u8],
+    /// Its name: any bytes but NUL and `/`.
+    pub name: &'a [u8],
+    /// What it is.
+    pub id: ObjectId,
+}
+
+impl RawEntry<'_> {
+    /// Whether it is a folder.
+    pub fn is_folder(&self) -> bool {
+        is_folder(self.mode)
+    }
+
+    /// Whether it is a file, executable or not.
+    pub fn is_file(&self) -> bool {
+        is_file(self.mode)
+    }
+}
+
+/// The entries in the bytes of a tree whose ids have as many bytes as `like`, for whoever needs few of them. The last one is
+/// an error where the tree ends in the middle of an entry.
+pub fn raw_entries(data: &[u8], like: ObjectId) -> impl Iterator<Item = Result<RawEntry<'_>, Malformed>> {
+    let id_len = like.as_bytes().len();
+    let mut rest = data;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let entry = first_entry(rest, id_len);
+        rest = entry.map_or(&[], |(_, rest)| rest);
+        Some(entry.map(|(entry, _)| entry).ok_or(Malformed { kind: "tree", what: "truncated entry" }))
+    })
+}
+
+/// The first entry of a tree, and what follows it.
+fn first_entry(data: &[u8], id_len: usize) -> Option<(RawEntry<'_>, &[u8])> {
+    let nul = data.iter().position(|byte| *byte == 0)?;
+    let space = data[..nul].iter().position(|byte| *byte == b' ')?;
+    let (id, rest) = data[nul + 1..].split_at_checked(id_len)?;
+    let entry = RawEntry { mode: &data[..space], name: &data[space + 1..nul], id: ObjectId::from_bytes(id)? };
+    Some((entry, rest))
 }
 
 /// Reads the bytes of a tree whose ids have as many bytes as `like`.
@@ -215,18 +288,12 @@ impl TreeEntry {
 /// # Errors
 /// When it ends in the middle of an entry.
 pub fn parse_tree(data: &[u8], like: ObjectId) -> Result<Vec<TreeEntry>, Malformed> {
-    let wrong = || Malformed { kind: "tree", what: "truncated entry" };
-    let id_len = like.as_bytes().len();
-    let mut entries = Vec::new();
-    let mut rest = data;
-    while !rest.is_empty() {
-        let space = rest.iter().position(|byte| *byte == b' ').ok_or_else(wrong)?;
-        let nul = rest.iter().position(|byte| *byte == 0).filter(|nul| *nul > space).ok_or_else(wrong)?;
-        let id = rest.get(nul + 1..nul + 1 + id_len).and_then(ObjectId::from_bytes).ok_or_else(wrong)?;
-        entries.push(TreeEntry { mode: rest[..space].to_vec(), name: rest[space + 1..nul].to_vec(), id });
-        rest = &rest[nul + 1 + id_len..];
-    }
-    Ok(entries)
+    let owned = |entry: RawEntry<'_>| TreeEntry {
+        mode: entry.mode.to_vec(),
+        name: entry.name.to_vec(),
+        id: entry.id,
+    };
+    raw_entries(data, like).map(|entry| entry.map(owned)).collect()
 }
 
 /// The bytes of a tree; the entries are brought into git's order.
@@ -278,6 +345,40 @@ pub fn quote_path(path: &[u8]) -> String {
     quoted
 }
 
+/// What was quoted so; none if it is nothing that [`quote_path`] writes.
+pub fn unquote_path(quoted: &str) -> Option<Vec<u8>> {
+    let inner = match quoted.strip_prefix('"') {
+        Some(rest) => rest.strip_suffix('"')?,
+        None => quoted,
+    };
+    let (mut path, mut bytes) = (Vec::with_capacity(inner.len()), inner.bytes());
+    while let Some(byte) = bytes.next() {
+        path.push(match byte {
+            b'\\' => escaped(&mut bytes)?,
+            byte => byte,
+        });
+    }
+    // Whatever could be written in two ways is taken in one.
+    (quote_path(&path) == quoted).then_some(path)
+}
+
+fn escaped(bytes: &mut std::str::Bytes<'_>) -> Option<u8> {
+    Some(match bytes.next()? {
+        b'n' => b'\n',
+        b't' => b'\t',
+        b'r' => b'\r',
+        b'a' => 0x07,
+        b'b' => 0x08,
+        b'v' => 0x0b,
+        b'f' => 0x0c,
+        plain @ (b'"' | b'\\') => plain,
+        first => {
+            let digits = [first, bytes.next()?, bytes.next()?];
+            u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 8).ok()?
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -309,5 +410,12 @@ mod tests {
     fn paths_are_quoted_as_git_quotes_them() {
         assert_eq!(quote_path(b"a b/c.txt"), "a b/c.txt");
         assert_eq!(quote_path("t\u{e4}\"\\\n".as_bytes()), "\"t\\303\\244\\\"\\\\\\n\"");
+        let all: Vec<u8> = (0..=255).collect();
+        for path in [&b"a b/c.txt"[..], b"", &all] {
+            assert_eq!(unquote_path(&quote_path(path)).as_deref(), Some(path));
+        }
+        for wrong in ["\"", "\"a\"", "\"a\\", "\"\\q\"", "\"\\777\"", "\"\\+12\"", "a\"b", "\"\\\""] {
+            assert_eq!(unquote_path(wrong), None, "{wrong}");
+        }
     }
 }

@@ -5,8 +5,13 @@
 //! others mean the same to it as to us.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use duct::Expression;
@@ -19,6 +24,9 @@ pub enum ProgramError {
     /// There is no git.
     #[error("cannot run 'git': {0}")]
     Start(#[source] std::io::Error),
+    /// There is no place for what it is to read.
+    #[error("cannot write a temporary file for 'git': {0}")]
+    Input(#[source] std::io::Error),
     /// It ended with another status than 0.
     #[error("'{command}' failed{}{}", status_text(*.status), stderr_text(.stderr))]
     Failed {
@@ -45,6 +53,14 @@ pub enum ProgramError {
     },
 }
 
+/// A file without a name, at its beginning.
+fn file_of(bytes: &[u8]) -> std::io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
+}
+
 fn status_text(status: Option<i32>) -> String {
     status.map_or_else(|| " by a signal".to_owned(), |status| format!(" with status {status}"))
 }
@@ -63,11 +79,59 @@ pub struct Call {
     env: Vec<(OsString, OsString)>,
     env_remove: Vec<&'static str>,
     input: Option<Vec<u8>>,
+    /// Whether the input is a file, which has its end also when we have died.
+    input_is_file: bool,
     stop: Option<Interrupt>,
+}
+
+/// A git that runs beside us: it starts and ends, each in half a millisecond, while we do something else. Dropped, it finds
+/// that it has no input, and ends.
+#[must_use]
+pub struct Started {
+    pipes: Receiver<(ChildStdin, ChildStdout)>,
+    end: JoinHandle<std::io::Result<(ExitStatus, Vec<u8>)>>,
+}
+
+impl Started {
+    /// Gives it its input, and waits until it says that all is done, in its last words, or ends without.
+    ///
+    /// # Errors
+    /// When it cannot be started, or what it prints cannot be read.
+    pub fn finish(self, input: &[u8], done: &[u8]) -> Result<Output, ProgramError> {
+        let mut stdout = Vec::new();
+        if let Ok((stdin, mut from)) = self.pipes.recv() {
+            feed(stdin, input)?;
+            let mut part = [0; 256];
+            loop {
+                match from.read(&mut part).map_err(ProgramError::Start)? {
+                    0 => break,
+                    length => stdout.extend_from_slice(&part[..length]),
+                }
+                if stdout.ends_with(done) {
+                    return Ok(Output { status: ExitStatus::default(), stdout, stderr: Vec::new() });
+                }
+            }
+        }
+        let end = self.end.join().unwrap_or_else(|panic| resume_unwind(panic));
+        let (status, stderr) = end.map_err(ProgramError::Start)?;
+        Ok(Output { status, stdout, stderr })
+    }
+}
+
+/// Writes all of the input, and its end.
+fn feed(mut stdin: ChildStdin, input: &[u8]) -> Result<(), ProgramError> {
+    match stdin.write_all(input) {
+        // It need not read all of it.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(ProgramError::Start(error)),
+        _ => Ok(()),
+    }
 }
 
 /// How often a call that may be stopped looks whether it is to stop.
 const POLL: Duration = Duration::from_millis(50);
+
+/// What any pipe holds at least, in bytes (pipe(7)), so that it can be written before anybody reads.
+const PIPE_CAPACITY: usize = 4096;
 
 /// How long a call may go on after the user asked to stop: Ctrl-C reaches it too, and it ends by itself.
 const GRACE: Duration = Duration::from_secs(2);
@@ -84,10 +148,15 @@ const LOCAL_ENV: [&str; 8] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
 ];
 
+/// What every call sees. Of objects it sees what is there, as our own reading does: others may have pushed replacements.
+const ALWAYS: [(&str, &str); 3] =
+    [("LC_ALL", "C"), ("GIT_OPTIONAL_LOCKS", "0"), ("GIT_NO_REPLACE_OBJECTS", "1")];
+
 /// Begins a call of git.
 pub fn git<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Call {
     let args = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
-    Call { args, dir: None, env: Vec::new(), env_remove: Vec::new(), input: None, stop: None }
+    let (env, env_remove) = (Vec::new(), Vec::new());
+    Call { args, dir: None, env, env_remove, input: None, input_is_file: false, stop: None }
 }
 
 impl Call {
@@ -116,10 +185,21 @@ impl Call {
         self
     }
 
+    /// Sets variables for it.
+    pub(super) fn envs(self, variables: &[(&'static str, OsString)]) -> Self {
+        variables.iter().fold(self, |call, (key, value)| call.env(key, value))
+    }
+
     /// Gives it bytes to read.
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = Some(input.into());
         self
+    }
+
+    /// Gives it bytes to read, all or none: of a pipe it would take for the end what is our own end.
+    pub fn whole_input(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input_is_file = true;
+        self.input(input)
     }
 
     /// Ends it when the user asks to stop: for calls that wait for others, who may never answer.
@@ -139,27 +219,95 @@ impl Call {
     /// # Errors
     /// When it cannot be started.
     pub fn output(&self) -> Result<Output, ProgramError> {
-        let mut expression = duct::cmd("git", &self.args).env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0");
-        // What is set goes in front: in duct the first word on a variable counts.
+        let is_short = self.input.as_ref().is_none_or(|input| input.len() <= PIPE_CAPACITY);
+        match &self.stop {
+            None if is_short || self.input_is_file => self.run_at_once(),
+            None => self.expression()?.run().map_err(ProgramError::Start),
+            Some(interrupt) => self.run_until_stopped(&self.expression()?, interrupt),
+        }
+    }
+
+    /// What it sees of variables besides ours: some are set, some are taken away.
+    fn variables(&self) -> (impl Iterator<Item = (&OsStr, &OsStr)>, impl Iterator<Item = &&str>) {
+        let always = ALWAYS.map(|(key, value)| (key.as_ref(), value.as_ref()));
+        let set = self.env.iter().map(|(key, value)| (key.as_os_str(), value.as_os_str()));
         let is_set = |key: &&&str| self.env.iter().any(|(set, _)| set == **key);
-        for key in self.env_remove.iter().filter(|key| !is_set(key)) {
+        (always.into_iter().chain(set), self.env_remove.iter().filter(move |key| !is_set(key)))
+    }
+
+    /// Runs a call that does not wait for others, without the threads that [`duct`] starts for each: most calls are done in
+    /// a millisecond, and hooks make them.
+    fn run_at_once(&self) -> Result<Output, ProgramError> {
+        let mut command = self.command();
+        let input = match &self.input {
+            Some(input) if self.input_is_file => {
+                command.stdin(file_of(input).map_err(ProgramError::Input)?);
+                return command.output().map_err(ProgramError::Start);
+            }
+            Some(input) => input,
+            None => return command.stdin(Stdio::null()).output().map_err(ProgramError::Start),
+        };
+        let mut child = command.stdin(Stdio::piped()).spawn().map_err(ProgramError::Start)?;
+        child.stdin.take().map(|stdin| feed(stdin, input)).transpose()?;
+        child.wait_with_output().map_err(ProgramError::Start)
+    }
+
+    /// Starts a call that gets its input later.
+    ///
+    /// # Errors
+    /// When there can be no thread for it. That it cannot be started is found out when it is finished.
+    pub fn start(&self) -> Result<Started, ProgramError> {
+        let mut command = self.command();
+        let (give, pipes) = mpsc::channel();
+        let beside = move || {
+            let mut child = command.stdin(Stdio::piped()).spawn()?;
+            if let Some(pipes) = child.stdin.take().zip(child.stdout.take()) {
+                // Nobody may want them any more: that closes them.
+                drop(give.send(pipes));
+            }
+            let mut said = Vec::new();
+            child.stderr.take().map(|mut stderr| stderr.read_to_end(&mut said)).transpose()?;
+            Ok((child.wait()?, said))
+        };
+        let end = thread::Builder::new().name("git".to_owned()).spawn(beside).map_err(ProgramError::Start)?;
+        Ok(Started { pipes, end })
+    }
+
+    fn command(&self) -> Command {
+        let (set, removed) = self.variables();
+        let mut command = Command::new("git");
+        command.args(&self.args).stdout(Stdio::piped()).stderr(Stdio::piped());
+        for key in removed {
+            command.env_remove(key);
+        }
+        command.envs(set);
+        if let Some(dir) = &self.dir {
+            command.current_dir(dir);
+        }
+        command
+    }
+
+    fn expression(&self) -> Result<Expression, ProgramError> {
+        let (set, removed) = self.variables();
+        let mut expression = duct::cmd("git", &self.args);
+        // In duct the first word on a variable counts.
+        for key in removed {
             expression = expression.env_remove(key);
         }
-        for (key, value) in &self.env {
+        for (key, value) in set {
             expression = expression.env(key, value);
         }
         if let Some(dir) = &self.dir {
             expression = expression.dir(dir);
         }
         expression = match &self.input {
+            Some(input) if self.input_is_file => {
+                expression.stdin_file(file_of(input).map_err(ProgramError::Input)?)
+            }
             Some(input) => expression.stdin_bytes(input.clone()),
             None => expression.stdin_null(),
         };
-        let expression = expression.stdout_capture().stderr_capture().unchecked();
-        match &self.stop {
-            None => expression.run().map_err(ProgramError::Start),
-            Some(interrupt) => self.run_until_stopped(&expression, interrupt),
-        }
+        Ok(expression.stdout_capture().stderr_capture().unchecked())
     }
 
     fn run_until_stopped(

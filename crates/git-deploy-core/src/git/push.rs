@@ -3,6 +3,7 @@
 //! What belongs together is pushed together and atomically, by object id, with the exact value that each ref is
 //! expected to have. Base alone carries no lease, so that git itself refuses to move it anywhere but forward.
 
+use crate::git::notes::notes_ref;
 use crate::git::program::{Call, git};
 use crate::git::refs::Expected;
 use crate::git::{GitError, Repository};
@@ -184,12 +185,13 @@ impl Repository {
         ]);
         let call = self.asking(call.args(tracking.refspecs()));
         let _intent = self.intend_below(&tracking.places())?;
-        match call.run() {
+        let fetched = match call.run() {
             // A fetch of ours that died may have left locks behind.
-            Err(_) if self.clear_dead_locks()? => call.run().map(drop)?,
-            fetched => drop(fetched?),
-        }
-        Ok(())
+            Err(_) if self.clear_dead_locks()? => call.run(),
+            fetched => fetched,
+        };
+        // Of a ref of ours that has no value git says that the other side had sent too little.
+        fetched.map(drop).map_err(|error| self.with_broken_ref("refs/", error.into()))
     }
 
     /// Asks a remote for nothing but an answer.
@@ -201,9 +203,22 @@ impl Repository {
         if let Some(Err(interrupted)) = self.stop.get().map(Interrupt::check) {
             return Err(interrupted.to_string());
         }
-        let call = git(["ls-remote", "--quiet", "--end-of-options", tracking.remote(), "refs/notes/deploy"]);
+        self.ask_for(tracking, &notes_ref()).map(drop)
+    }
+
+    /// Asks a remote where a ref stands.
+    ///
+    /// # Errors
+    /// As those of [`Self::ask`].
+    pub fn ask_for(&self, tracking: &Tracking, name: &RefName) -> Result<Option<ObjectId>, String> {
+        let call = git(["ls-remote", "--quiet", "--end-of-options", tracking.remote(), name.as_str()]);
         match self.asking(call).output() {
-            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) if output.status.success() => {
+                let listed = String::from_utf8_lossy(&output.stdout).into_owned();
+                // A pattern also fits the ends of longer names.
+                let mut lines = listed.lines().filter_map(|line| line.split_once('\t'));
+                Ok(lines.find(|(_, listed)| *listed == name.as_str()).and_then(|(id, _)| id.parse().ok()))
+            }
             Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
             Err(error) => Err(error.to_string()),
         }

@@ -4,9 +4,11 @@
 //! expects, so that what somebody else did meanwhile is never lost. A transaction is all or nothing for concurrent
 //! readers, but *not* across a crash: what must survive one is ordered by the caller, one transaction a step.
 
+use std::thread;
 use std::time::Duration;
 
-use crate::git::program::{ProgramError, git};
+use crate::git::intent::Intent;
+use crate::git::program::{Call, ProgramError, Started, git};
 use crate::git::{GitError, Repository};
 use crate::ids::{ObjectId, RefName};
 
@@ -62,6 +64,18 @@ impl From<ProgramError> for RefsError {
 /// How often a transaction is tried whose refs stand as expected but are locked by another process.
 const LOCKED_TRIES: u32 = 6;
 
+/// What git says when all refs have moved, its locks are gone and its hooks were run.
+const DONE: &[u8] = b"commit: ok\n";
+
+/// A git that waits to be told which refs to move: it starts while their objects are written.
+#[must_use]
+pub(super) struct Mover<'a> {
+    repository: &'a Repository,
+    intent: Intent,
+    call: Call,
+    started: Started,
+}
+
 impl Repository {
     /// Moves refs, all or none, with a message for their reflogs.
     ///
@@ -72,41 +86,68 @@ impl Repository {
         if updates.is_empty() {
             return Ok(());
         }
-        let intent = self.intend(updates)?;
+        self.start_moving(reflog)?.update(updates)
+    }
+
+    /// Starts git for a move of refs, of which only the message for their reflogs is known. If it is never told more, none
+    /// moves.
+    pub(super) fn start_moving(&self, reflog: &str) -> Result<Mover<'_>, GitError> {
+        // Before git starts, which inherits its lock.
+        let intent = self.begin_intent()?;
+        let call = git(["update-ref", "--create-reflog", "--stdin", "-z", "-m"]).arg(reflog);
+        let started = call.start()?;
+        Ok(Mover { repository: self, intent, call, started })
+    }
+}
+
+impl Mover<'_> {
+    /// Moves refs, as [`Repository::update_refs`].
+    pub(super) fn update(self, updates: &[RefUpdate]) -> Result<(), RefsError> {
+        let Self { repository, mut intent, call, started } = self;
+        intent.declare_refs(updates)?;
+        let null = repository.null_id();
         let mut updates = updates.to_vec();
+        let mut output = started.finish(&transaction(&updates, null), DONE)?;
         let mut tries = 0;
         loop {
-            let call = git(["update-ref", "--create-reflog", "--stdin", "-z", "-m"]).arg(reflog);
-            let call = call.input(transaction(&updates, self.null_id()));
-            let output = call.output()?;
             if output.status.success() {
                 return Ok(());
             }
             if output.status.code().is_none() {
                 // It was ended by a signal, and its locks are nobody's any more.
-                self.clear_locks_of_ended(&intent)?;
+                repository.clear_locks_of_ended(&intent)?;
             }
-            // Which of the many reasons it was is not read from the message, but from what stands there now: some may have
-            // moved before it ended.
-            let mut left = Vec::new();
-            for update in updates {
-                let actual = self.resolve(&update.name)?;
-                if update.old.holds(actual) {
-                    left.push(update);
-                } else if actual != update.new {
-                    return Err(RefsError::Moved(update.name));
-                }
-            }
-            if left.is_empty() {
+            updates = repository.left_of(updates)?;
+            if updates.is_empty() {
                 return Ok(());
             }
-            updates = left;
             tries += 1;
-            if tries == LOCKED_TRIES && !self.clear_dead_locks()? || tries > LOCKED_TRIES {
-                return Err(call.failed(&output).into());
+            if tries == LOCKED_TRIES && !repository.clear_dead_locks()? || tries > LOCKED_TRIES {
+                return Err(match repository.held_lock(&updates) {
+                    Some((name, lock)) => GitError::Locked { name, lock: Box::new(lock) }.into(),
+                    None => call.failed(&output).into(),
+                });
             }
-            std::thread::sleep(backoff(tries));
+            thread::sleep(backoff(tries));
+            output = call.start()?.finish(&transaction(&updates, null), DONE)?;
         }
+    }
+}
+
+impl Repository {
+    /// Those that are still to be made: which of the many reasons it was is not read from the message, but from what stands
+    /// there now. Some may have moved before git ended.
+    fn left_of(&self, updates: Vec<RefUpdate>) -> Result<Vec<RefUpdate>, RefsError> {
+        let mut left = Vec::new();
+        for update in updates {
+            let actual = self.resolve(&update.name)?;
+            if update.old.holds(actual) {
+                left.push(update);
+            } else if actual != update.new {
+                return Err(RefsError::Moved(update.name));
+            }
+        }
+        Ok(left)
     }
 }
 

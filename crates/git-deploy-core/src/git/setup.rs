@@ -17,7 +17,8 @@ use crate::ids::CommitId;
 pub enum HooksFolder {
     /// In a folder of this repository alone, which need not exist.
     Own(PathBuf),
-    /// In a folder that the user's or the system's configuration names: it serves other repositories too.
+    /// In a folder that the user's or the system's configuration names, or that a link leads to: it serves other
+    /// repositories too.
     Shared(PathBuf),
     /// Nowhere: `core.hooksPath` names what is no folder.
     None(String),
@@ -30,6 +31,8 @@ pub struct FoundFile {
     pub bytes: Vec<u8>,
     /// Whether it may be executed.
     pub executable: bool,
+    /// Whether it is a link to where the bytes are.
+    pub is_link: bool,
 }
 
 /// Reads a file; `None` if nothing is there.
@@ -38,14 +41,15 @@ pub struct FoundFile {
 /// When something is there that cannot be read.
 pub fn read_file(path: &Path) -> Result<Option<FoundFile>, GitError> {
     // A link that leads nowhere is something, and must not be written through.
-    let metadata = match fs::symlink_metadata(path) {
+    let is_link = match fs::symlink_metadata(path) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(None);
         }
-        found => found.and_then(|_| fs::metadata(path)).map_err(GitError::file(path))?,
+        found => found.map_err(GitError::file(path))?.is_symlink(),
     };
+    let metadata = fs::metadata(path).map_err(GitError::file(path))?;
     let bytes = fs::read(path).map_err(GitError::file(path))?;
-    Ok(Some(FoundFile { bytes, executable: metadata.permissions().mode() & 0o111 != 0 }))
+    Ok(Some(FoundFile { bytes, executable: metadata.permissions().mode() & 0o111 != 0, is_link }))
 }
 
 /// Whether anything is there, a link that leads nowhere included.
@@ -118,7 +122,13 @@ impl Repository {
     pub fn hooks_folder(&self) -> Result<HooksFolder, GitError> {
         let call = git(["config", "--show-scope", "-z", "--type=path", "--get", "core.hooksPath"]);
         let Some(answer) = call.answer()? else {
-            return Ok(HooksFolder::Own(self.paths().common_dir.join("hooks")));
+            let folder = self.paths().common_dir.join("hooks");
+            // A link, as a template of repositories may have it, leads to where others look too.
+            return Ok(if folder.is_symlink() {
+                HooksFolder::Shared(folder)
+            } else {
+                HooksFolder::Own(folder)
+            });
         };
         let answer = String::from_utf8_lossy(&answer);
         let (scope, value) = answer.split_once('\0').ok_or_else(|| call.unreadable(&*answer))?;
@@ -151,6 +161,17 @@ impl Repository {
     /// When it cannot be written.
     pub fn add_config(&self, key: &str, value: &str) -> Result<(), GitError> {
         git(["config", "--local", "--add", key, value]).run()?;
+        self.backend.forget_config();
+        Ok(())
+    }
+
+    /// Sets a key of this repository's own configuration to one value, in place of all that it has there.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn replace_config(&self, key: &str, value: &str) -> Result<(), GitError> {
+        git(["config", "--local", "--replace-all", key, value]).run()?;
+        self.backend.forget_config();
         Ok(())
     }
 
@@ -160,6 +181,7 @@ impl Repository {
     /// When it cannot be written.
     pub fn remove_config(&self, key: &str, value: &str) -> Result<(), GitError> {
         git(["config", "--local", "--fixed-value", "--unset-all", key, value]).run()?;
+        self.backend.forget_config();
         Ok(())
     }
 

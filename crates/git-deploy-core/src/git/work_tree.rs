@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use crate::git::held::HeldLock;
 use crate::git::program::{Call, git};
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, RefName};
@@ -38,7 +40,38 @@ pub enum Busy {
     /// The folder is gone.
     #[error("work tree '{0}' is not there")]
     Gone(String),
+    /// Another git writes the index, or died while it did.
+    #[error("'{path}' cannot follow: its index is locked: {lock}")]
+    Locked {
+        /// The folder.
+        path: String,
+        /// The lock file.
+        lock: HeldLock,
+    },
+    /// Something else, in git's words.
+    #[error("'{path}' cannot follow: {why}")]
+    InTheWay {
+        /// The folder.
+        path: String,
+        /// What git says.
+        why: String,
+    },
 }
+
+impl Busy {
+    /// The lock file that is in the way, if that is what is wrong.
+    #[must_use]
+    pub fn lock(&self) -> Option<&HeldLock> {
+        match self {
+            Self::Locked { lock, .. } => Some(lock),
+            Self::Dirty(_) | Self::Under { .. } | Self::Gone(_) | Self::InTheWay { .. } => None,
+        }
+    }
+}
+
+/// How long another git is waited for that writes an index: most need a moment only. An older lock is held by one that waits
+/// itself, as for an editor, or by nobody.
+const WAITED: Duration = Duration::from_secs(2);
 
 /// What git keeps in a repository while something is under way.
 const OPERATIONS: [(&str, &str); 7] = [
@@ -105,7 +138,25 @@ impl Repository {
     /// When something in the work tree is in the way: then nothing was changed.
     pub fn follow(&self, place: &CheckedOut, old: CommitId, new: CommitId) -> Result<(), GitError> {
         let _intent = place.git_dir.as_deref().map(|git_dir| self.intend_index(git_dir)).transpose()?;
-        place.follow(old, new)
+        self.wait_for_index(place);
+        place.follow(old, new).map_err(|error| match self.index_lock(place) {
+            Some(lock) => {
+                GitError::IndexLocked { tree: place.path.display().to_string(), lock: Box::new(lock) }
+            }
+            None => error,
+        })
+    }
+
+    /// The lock file on the index of a work tree, if there is one.
+    fn index_lock(&self, place: &CheckedOut) -> Option<HeldLock> {
+        self.held_file(place.git_dir.as_ref()?.join("index.lock"))
+    }
+
+    fn wait_for_index(&self, place: &CheckedOut) {
+        let until = Instant::now() + WAITED;
+        while self.index_lock(place).is_some_and(|lock| lock.age < WAITED) && Instant::now() < until {
+            std::thread::sleep(WAITED / 100);
+        }
     }
 
     /// Why a work tree could not follow its branch from one commit to another, if it could not.
@@ -117,13 +168,19 @@ impl Repository {
         place: &CheckedOut,
         old: CommitId,
         new: CommitId,
-    ) -> Result<Option<String>, GitError> {
+    ) -> Result<Option<Busy>, GitError> {
         if let Some(busy) = place.busy()? {
-            return Ok(Some(busy.to_string()));
+            return Ok(Some(busy));
         }
         // Bringing the index up to date writes it.
         let _intent = place.git_dir.as_deref().map(|git_dir| self.intend_index(git_dir)).transpose()?;
-        place.in_the_way(old, new)
+        self.wait_for_index(place);
+        let Some(why) = place.in_the_way(old, new)? else { return Ok(None) };
+        let path = place.path.display().to_string();
+        Ok(Some(match self.index_lock(place) {
+            Some(lock) => Busy::Locked { path, lock },
+            None => Busy::InTheWay { path, why },
+        }))
     }
 }
 
@@ -204,8 +261,7 @@ impl CheckedOut {
         }
         let said = String::from_utf8_lossy(&output.stderr);
         let why = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("git does not say why");
-        let why = why.trim_start_matches("error: ").trim_start_matches("fatal: ");
-        Ok(Some(format!("'{}' cannot follow: {why}", self.path.display())))
+        Ok(Some(why.trim_start_matches("error: ").trim_start_matches("fatal: ").to_owned()))
     }
 
     fn follow(&self, old: CommitId, new: CommitId) -> Result<(), GitError> {

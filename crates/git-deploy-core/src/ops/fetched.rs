@@ -21,6 +21,15 @@ pub fn unmerged<'v>(view: &'v View<'_>) -> Result<Option<&'v Tracking>, GitError
     Ok((!is_merged).then_some(tracking))
 }
 
+/// The remote that was never asked for its states, if that is so: then what is decided there looks as if nobody had.
+///
+/// # Errors
+/// When refs cannot be read.
+pub fn never_fetched<'v>(view: &'v View<'_>) -> Result<Option<&'v Tracking>, GitError> {
+    let Some(tracking) = &view.settings.remote else { return Ok(None) };
+    Ok((!sync::was_asked(view.repository, tracking)?).then_some(tracking))
+}
+
 /// The remote that has a branch of this name, if it had one when it was last fetched.
 ///
 /// # Errors

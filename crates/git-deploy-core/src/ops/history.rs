@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use crate::git::object::{Commit, Kind, TreeEntry};
+use crate::git::object::{Commit, TreeEntry};
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, ObjectId, RefName};
 use crate::note::Note;
@@ -180,9 +180,9 @@ impl History<'_> {
             None => differences(repository, None, Some(commit.tree))?,
         };
         let note = |blob: Option<ObjectId>| -> Result<Option<Note>, GitError> {
-            let text = blob.map(|blob| repository.read(blob, Kind::Blob)).transpose()?;
+            let bytes = blob.map(|blob| repository.note_bytes(blob)).transpose()?;
             // What could not be read counted for nothing.
-            Ok(text.and_then(|text| Note::parse(&text).ok()))
+            Ok(bytes.and_then(|bytes| Note::parse(&bytes.ok()?).ok()))
         };
         let edit =
             |(commit, (before, after))| Ok(Edit { commit, before: note(before)?, after: note(after)? });
@@ -315,9 +315,13 @@ fn state_of(note: Option<&Note>, branch: Option<&RefName>) -> State {
 }
 
 /// The blobs of notes that differ between two trees, before and after.
-type Changes = BTreeMap<CommitId, (Option<ObjectId>, Option<ObjectId>)>;
+pub(super) type Changes = BTreeMap<CommitId, (Option<ObjectId>, Option<ObjectId>)>;
 
-fn differences(
+/// What differs between two trees of notes.
+///
+/// # Errors
+/// When they cannot be read.
+pub(super) fn differences(
     repository: &Repository,
     before: Option<ObjectId>,
     after: Option<ObjectId>,
@@ -349,7 +353,7 @@ fn compare(
         let path = format!("{prefix}{text}");
         let folder =
             |entry: Option<&TreeEntry>| entry.filter(|entry| entry.is_folder()).map(|entry| entry.id);
-        let file = |entry: Option<&TreeEntry>| entry.filter(|entry| !entry.is_folder()).map(|entry| entry.id);
+        let file = |entry: Option<&TreeEntry>| entry.filter(|entry| entry.is_file()).map(|entry| entry.id);
         if text.len() == 2 && (folder(old).is_some() || folder(new).is_some()) {
             compare(repository, folder(old), folder(new), &path, changes)?;
         } else if let Ok(commit) = path.parse() {

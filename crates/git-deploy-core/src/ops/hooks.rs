@@ -5,6 +5,7 @@
 
 use crate::branch::{Branch, Status};
 use crate::config::ConfigError;
+use crate::git::chains::Chains;
 use crate::git::notes::{Notes, NotesError, notes_ref};
 use crate::git::push::Tracking;
 use crate::git::{GitError, Repository};
@@ -13,6 +14,7 @@ use crate::note::Note;
 use crate::ops::Observer;
 use crate::ops::sync::{self, SyncError};
 use crate::ops::view::{View, ViewError};
+use crate::rebase::RebaseError;
 use crate::state::State;
 
 /// The beginning of the names of deployment tags.
@@ -27,6 +29,12 @@ pub enum HookError {
     /// Branches and their states cannot be read.
     #[error(transparent)]
     View(#[from] ViewError),
+    /// A note cannot be read or written.
+    #[error(transparent)]
+    Notes(#[from] NotesError),
+    /// Nothing could be replayed.
+    #[error(transparent)]
+    Rebase(#[from] RebaseError),
     /// Git failed.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -282,7 +290,10 @@ pub fn post_merge(repository: &Repository) -> Result<PostMerge, HookError> {
         return Ok(said);
     }
     let Some(base_tip) = repository.tip(&said.base)? else { return Ok(said) };
-    let found = view.local_branches()?;
+    let merged = merged(&view)?;
+    // A branch that stands on base is not behind it, can be rebased, and has not landed: of many all are mostly so.
+    let mut chains = Chains::on(repository, base_tip);
+    let found = view.local_branches_where(|_, tip| merged.contains(&tip) || !chains.reach(tip))?;
     said.malformed = found.malformed;
     for Branch { name, tip, status, .. } in found.branches {
         let left = match status {
@@ -300,6 +311,13 @@ pub fn post_merge(repository: &Repository) -> Result<PostMerge, HookError> {
     Ok(said)
 }
 
+/// The commits that the merge was about: where the branch is now that is checked out, and what came together there.
+fn merged(view: &View<'_>) -> Result<Vec<CommitId>, HookError> {
+    let current = view.current_branch()?.map_or(Ok(None), |branch| view.repository.tip(&branch))?;
+    let Some(tip) = current else { return Ok(Vec::new()) };
+    Ok([vec![tip], view.repository.commit(tip)?.parents].concat())
+}
+
 /// Whether the merge brought a commit here. One that was here before was told when it came.
 fn came_with_merge(repository: &Repository, tip: CommitId) -> Result<bool, GitError> {
     let contains = |revision: &str| match repository.find_commit(revision)? {
@@ -307,6 +325,38 @@ fn came_with_merge(repository: &Repository, tip: CommitId) -> Result<bool, GitEr
         None => Ok(false),
     };
     Ok(contains("HEAD")? && !contains("ORIG_HEAD")?)
+}
+
+/// A commit that has left an approved one behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftApproved {
+    /// The branch, which is in development now.
+    pub branch: RefName,
+    /// What it was.
+    pub was: State,
+}
+
+/// Looks whether the commit that was just made stands on one that was staged or deployable. One in its place (`git commit
+/// --amend`) is told of by post-rewrite.
+///
+/// # Errors
+/// When commits or notes cannot be read.
+pub fn post_commit(repository: &Repository) -> Result<Option<LeftApproved>, HookError> {
+    let view = View::new(repository)?;
+    // No state was ever set here.
+    if view.notes.commit.is_none() {
+        return Ok(None);
+    }
+    let Some(branch) = view.current_branch()? else { return Ok(None) };
+    let Some(tip) = repository.tip(&branch)? else { return Ok(None) };
+    let state = |commit| -> Result<Option<State>, HookError> {
+        let note = view.notes.get(commit).map_err(ViewError::from)?;
+        Ok(note.filter(|note| note.speaks_for(&branch, true)).map(|note| note.state))
+    };
+    let before = repository.commit(tip)?.parents.first().copied();
+    let was = before.map(state).transpose()?.flatten().filter(|was| was.is_rebased());
+    let stays = state(tip)?.is_some();
+    Ok(was.filter(|_| !stays).map(|was| LeftApproved { branch: branch.clone(), was }))
 }
 
 /// The hooks that githooks(5) knows. One that we have nothing to do in does nothing, so that scripts of a newer version

@@ -3,11 +3,14 @@
 //! Each reads what it needs, lets a pure function decide, and writes in an order that leaves something true behind at
 //! every step. None of them prints: what is worth telling is returned, or given to an [`Observer`] on the way.
 
+pub mod approve;
+pub mod carry;
 pub mod deploy;
 pub mod fetched;
 pub mod history;
 pub mod hooks;
 pub mod init;
+pub mod receive;
 pub mod set_state;
 pub mod stale;
 pub mod sweep;

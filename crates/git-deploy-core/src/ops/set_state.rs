@@ -1,6 +1,7 @@
 //! A user moves branches from one state to another: all of those named, or none.
 
 mod error;
+mod signed;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,15 +12,18 @@ use crate::git::{Identity, Repository};
 use crate::ids::{CommitId, DeploymentId, RefName};
 use crate::note::Note;
 use crate::ops::Observer;
+use crate::ops::approve::said_of;
 use crate::ops::sync::{self, SyncError};
 use crate::ops::view::View;
 use crate::rebase::{Committer, Engine, MergeTreeEngine, Request, Skip, Verdict};
 use crate::state::{Move, State, user_move};
+use crate::sync::{next_rev, replacing};
 
 /// The longest message, in bytes, so that a note stays far below what is read of one.
 const MAX_MESSAGE: usize = 8 * 1024;
 
 pub use error::SetError;
+use signed::Signatures;
 
 /// What the user asks for.
 #[derive(Debug, Clone)]
@@ -91,14 +95,22 @@ pub fn set_state(
     let identity = repository.identity()?;
     let mut checks = Checks::default();
     let mut planned = Planned::default();
-    repository.write_notes(&identity, |notes| {
-        let view = View::new(repository)?;
+    let mut signatures = Signatures::default();
+    let subject = subject(request.branches.iter().map(RefName::short), request.state);
+    repository.write_notes_soon(&identity, &subject, |notes| {
+        let view = View::with(repository, notes.clone())?;
         planned = plan(&view, request)?;
         checks.check(&view, &planned.moved, request.state)?;
         let mut edit = NotesEdit::default();
         for (branch, _) in &planned.moved {
             let note = new_note(&view, notes, &edit, branch, request, &identity)?;
             edit.set(branch.tip, &note);
+        }
+        // Only now it is known what is decided about a commit that several of the branches share.
+        if request.state == State::Deployable {
+            signatures.sign(&view, &planned.moved, &mut edit)?;
+        }
+        for (branch, _) in &planned.moved {
             carry(&view, notes, &mut edit, branch)?;
         }
         edit.message = action(&planned.changes(request.state), request);
@@ -120,13 +132,13 @@ fn hear_the_remote(
     request: &SetRequest,
     observer: &dyn Observer,
 ) -> Result<(), SetError> {
-    let view = View::new(repository)?;
-    let Some(tracking) = view.settings.remote.as_ref().filter(|_| view.settings.publish) else {
+    let settings = Settings::read(repository)?;
+    let Some(tracking) = settings.remote.as_ref().filter(|_| settings.publish) else {
         return Ok(());
     };
     let mut is_there = false;
     for branch in &request.branches {
-        is_there |= repository.tip(&view.settings.authority(branch))?.is_some();
+        is_there |= repository.tip(&settings.authority(branch))?.is_some();
     }
     if is_there {
         // That it cannot be reached is said when the state is published.
@@ -186,7 +198,9 @@ fn plan(view: &View<'_>, request: &SetRequest) -> Result<Planned, SetError> {
         let refused = |why| SetError::Refused { branch: name.clone(), to: request.state, why };
         let step = user_move(from, request.state).map_err(refused)?;
         let is_decision = request.state.decision().is_some();
-        if step == Move::Already && !(says_more && is_decision) {
+        // What is the claim of somebody who may not approve is yet to be decided.
+        let stands = step == Move::Already && view.not_approved(&branch)?.is_none();
+        if stands && !(says_more && is_decision) {
             planned.already.push(branch);
         } else {
             planned.moved.push((branch, from));
@@ -199,12 +213,15 @@ fn plan(view: &View<'_>, request: &SetRequest) -> Result<Planned, SetError> {
 /// The remote's commit of a branch that is to be withdrawn, where ours is another: what is queued is the remote's, and who
 /// withdraws a branch means that.
 fn withdrawn_there(view: &View<'_>, name: &RefName, to: State) -> Result<Option<(Branch, State)>, SetError> {
+    if to != State::Development {
+        return Ok(None);
+    }
     let (ours, _) = view.branch(name)?;
     let line = |branch: &Branch| branch.note.as_ref().map(|note| note.line(branch.tip));
-    let theirs = view.authority_branch(name)?.filter(|theirs| {
+    let theirs = view
+        .authority_branch(name)?
         // On the same line of rebases the decision reaches it anyway.
-        to == State::Development && theirs.tip != ours.tip && line(theirs) != line(&ours)
-    });
+        .filter(|theirs| theirs.tip != ours.tip && line(theirs) != line(&ours));
     let from = theirs.map(|theirs| (theirs.state(), theirs)).filter(|(from, _)| from.is_rebased());
     Ok(from.map(|(from, theirs)| (theirs, from)))
 }
@@ -229,7 +246,7 @@ impl Checks {
             .map(|branch| Request::onto_base(branch.name.clone(), branch.tip, base))
             .collect();
         if !requests.is_empty() {
-            let mut engine = MergeTreeEngine::new(view.repository, Committer::Keep)?.for_check();
+            let mut engine = MergeTreeEngine::new(view.repository, Committer::Keep).for_check();
             let verdicts = engine.rebase(&requests)?;
             self.0.extend(requests.iter().map(|request| (request.tip, base)).zip(verdicts));
         }
@@ -249,7 +266,7 @@ impl Checks {
                 Err(SetError::Conflicts { branch, to, onto, conflict: conflict.clone() })
             }
             Some(Verdict::Skipped(Skip::Landed)) => Err(SetError::Empty { branch, to, onto }),
-            Some(Verdict::Skipped(why)) => Err(SetError::NotRebased { branch, to, why: why.clone() }),
+            Some(Verdict::Skipped(why)) => Err(SetError::NotRebased { branch, to, onto, why: why.clone() }),
         }
     }
 }
@@ -270,20 +287,43 @@ fn new_note(
         None => notes.get(branch.tip)?,
     };
     let note = standing.unwrap_or_else(|| Note::new(State::Development));
-    let rev = highest_rev(view, notes, branch, &note)? + 1;
-    let others: Vec<RefName> = match note.refs.is_empty() {
-        false => note.refs.iter().filter(|name| **name != branch.name).cloned().collect(),
+    let theirs = rebased_there(view, notes, branch, note.line(branch.tip))?.map(|(_, theirs)| theirs);
+    let mut seen: Vec<Note> = [Some(note.clone()), theirs].into_iter().flatten().collect();
+    let rev = next_rev(&seen);
+    // Who signs overrules all that has come to here, also what stands in notes that were taken away or written over.
+    if request.state == State::Deployable && view.rules()?.is_some() {
+        seen.extend(said_of(view.repository, notes, branch.tip, &note)?);
+    }
+    let others = others(view, &note, branch)?;
+    // Those that are moved together hinder nobody: each of them joins the one before.
+    let is_moved = |name: &RefName| note.state != request.state && request.branches.contains(name);
+    let moves_all = request.state != State::Development && others.iter().all(is_moved);
+    let decided = match others.is_empty() || note.state == State::Development || moves_all {
+        false => share(note, &others, branch, request, identity, rev)?,
+        true => {
+            let decided = decided(note, branch, request, identity);
+            Note { rev, onto: stands_on(view, branch, &decided)?, ..decided }
+        }
+    };
+    Ok(replacing(decided, &seen))
+}
+
+/// The other branches that a note speaks for. One that was renamed or deleted is none any more.
+fn others(view: &View<'_>, note: &Note, branch: &Branch) -> Result<Vec<RefName>, SetError> {
+    let mut others = match note.refs.is_empty() {
+        false => note.refs.clone(),
         // A note that names nobody speaks for the one branch that is there.
         true if note.state == State::Development => Vec::new(),
-        true => view.heads_on(branch.tip)?.into_iter().filter(|name| *name != branch.name).collect(),
+        true => view.heads_on(branch.tip)?,
     };
-    match others.first() {
-        Some(other) if note.state != State::Development => share(note, other, branch, request, rev),
-        _ => {
-            let decided = decided(note, branch, request, identity);
-            Ok(Note { rev, onto: stands_on(view, branch, &decided)?, ..decided })
+    others.retain(|name| *name != branch.name);
+    let mut there = Vec::new();
+    for name in others {
+        if view.branch_tip(&name)?.is_some() {
+            there.push(name);
         }
     }
+    Ok(there)
 }
 
 /// The commit of base that an approved branch stands on: should base ever lose it, it is not the branch's to bring back.
@@ -311,6 +351,7 @@ fn decided(note: Note, branch: &Branch, request: &SetRequest, identity: &Identit
         after: note.after.filter(|_| spoke),
         hold: note.hold.filter(|_| spoke),
         approved: Some(branch.tip),
+        approval: None,
         was: None,
         reason: note.reason.filter(|_| stays),
         // What a rebase was tried on means nothing without its verdict.
@@ -323,29 +364,32 @@ fn decided(note: Note, branch: &Branch, request: &SetRequest, identity: &Identit
 /// A decision about a commit whose note speaks for other branches too: one more may join them, and one may leave.
 fn share(
     mut note: Note,
-    other: &RefName,
+    others: &[RefName],
     branch: &Branch,
     request: &SetRequest,
+    identity: &Identity,
     rev: u64,
 ) -> Result<Note, SetError> {
     if request.state == note.state {
-        for name in [other, &branch.name] {
-            if !note.refs.contains(name) {
-                note.refs.push(name.clone());
-            }
+        if !note.refs.contains(&branch.name) {
+            // What was said of the others was not said of this one, nor by whoever brings it.
+            note.by = Some(identity.who().to_owned());
+            note.message = None;
         }
+        note.refs = others.iter().chain([&branch.name]).cloned().collect();
         note.message = request.message.clone().or(note.message);
         note.priority = request.priority.or(note.priority);
+        note.approved = Some(branch.tip);
     } else if request.state == State::Development {
-        note.refs.retain(|name| *name != branch.name);
-        if note.refs.is_empty() {
-            note.refs.push(other.clone());
-        }
+        note.refs = others.to_vec();
     } else {
         let (branch, to) = (branch.name.clone(), request.state);
-        return Err(SetError::Shared { branch, to, other: other.clone(), state: note.state });
+        let other = others.first().unwrap_or(&branch).clone();
+        return Err(SetError::Shared { branch, to, other, state: note.state });
     }
     note.rev = rev;
+    // It was made for other branches than these.
+    note.approval = None;
     Ok(note)
 }
 
@@ -366,36 +410,38 @@ fn rebased_there(
     }
 }
 
-/// The highest number of a decision on the branch's line of rebases: that of the note itself, or of the note on what
-/// the remote made of the branch.
-fn highest_rev(view: &View<'_>, notes: &Notes<'_>, branch: &Branch, note: &Note) -> Result<u64, SetError> {
-    let theirs = rebased_there(view, notes, branch, note.line(branch.tip))?;
-    Ok(theirs.map_or(0, |(_, theirs)| theirs.rev).max(note.rev))
-}
-
-/// Writes a decision into the note on what the remote made of the branch as well, as a merge would: a withdrawal of the
-/// commits that stand here must not wait until the rebased ones are fetched and set.
+/// Writes a decision into the notes on what the branch was rebased from, and on what the remote made of it, as a merge would:
+/// it may be set back to those, and a withdrawal of the commits that stand here must not wait until these are fetched and set.
 fn carry(view: &View<'_>, notes: &Notes<'_>, edit: &mut NotesEdit, branch: &Branch) -> Result<(), SetError> {
     let Some(text) = edit.edits.get(&branch.tip).cloned().flatten() else { return Ok(()) };
     let Ok(note) = Note::parse(&text) else { return Ok(()) };
-    let Some((tip, theirs)) = rebased_there(view, notes, branch, note.line(branch.tip))? else {
+    let mut line = notes.rebased_from(&note)?;
+    if let Some((tip, theirs)) = rebased_there(view, notes, branch, note.line(branch.tip))? {
+        line.insert(tip, theirs.to_string().into_bytes());
+    }
+    if line.is_empty() {
         return Ok(());
-    };
-    let line = BTreeMap::from([(branch.tip, text), (tip, theirs.to_string().into_bytes())]);
+    }
+    line.insert(branch.tip, text);
     let merged = crate::sync::missing(&line, &BTreeMap::new());
     edit.edits.extend(merged.into_iter().map(|(commit, text)| (commit, Some(text))));
     Ok(())
 }
 
-/// The message of the commit on the notes ref.
-fn action(changes: &[Change], request: &SetRequest) -> String {
+/// What is done, in a line.
+fn subject<'n>(names: impl ExactSizeIterator<Item = &'n str>, to: State) -> String {
     const NAMED: usize = 3;
-    let names: Vec<&str> = changes.iter().map(|change| change.branch.short()).collect();
-    let subject = match names.len() {
-        0..=NAMED => names.join(", "),
+    let names = match names.len() {
+        0..=NAMED => names.collect::<Vec<_>>().join(", "),
         many => format!("{many} branches"),
     };
-    let mut message = format!("set {subject} to {}\n", request.state);
+    format!("set {names} to {to}")
+}
+
+/// The message of the commit on the notes ref.
+fn action(changes: &[Change], request: &SetRequest) -> String {
+    let names = changes.iter().map(|change| change.branch.short());
+    let mut message = format!("{}\n", subject(names, request.state));
     if let Some(why) = &request.message {
         message.push_str(&format!("\n{why}\n"));
     }

@@ -21,25 +21,54 @@ pub struct Stale {
     /// The note there.
     pub note: Note,
     /// Where the branch is now; none if there is no such branch any more.
-    pub now: Option<CommitId>,
+    pub now: Option<Now>,
     /// Branches on that commit that it does not speak for, such as the same one under another name.
     pub there: Vec<RefName>,
+}
+
+/// Where a branch is that has left a decision behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Now {
+    /// The ref: the branch itself, or what was last fetched of it.
+    pub at: RefName,
+    /// Its commit.
+    pub tip: CommitId,
+    /// Whether it has left alone: of ours and the remote's the other one is still where it was decided.
+    pub alone: bool,
+}
+
+/// A line of rebases on which somebody has decided about a branch.
+struct Line {
+    /// The commit with the highest `rev`, and its note.
+    commit: CommitId,
+    note: Note,
+    /// All commits of the line on which it was decided.
+    commits: Vec<CommitId>,
+}
+
+impl Line {
+    fn add(&mut self, commit: CommitId, note: &Note) {
+        self.commits.push(commit);
+        if (note.rev, note.since) > (self.note.rev, self.note.since) {
+            (self.commit, self.note) = (commit, note.clone());
+        }
+    }
 }
 
 /// Decisions that count no more, by branch, and notes that could not be read.
 ///
 /// Of each line of rebases the one with the highest `rev`; none of a line that was deployed or withdrawn, and none where the
-/// branch has a decision that counts.
+/// branch has another decision that counts. Where ours and the remote's branch differ, and one is still where it was decided,
+/// the other one has left that if it was there once.
 ///
 /// # Errors
 /// When refs or notes cannot be read.
 pub fn stale(view: &View<'_>) -> Result<(Vec<Stale>, Vec<NotesError>), ViewError> {
-    let (mut latest, mut malformed) = (HashMap::<(RefName, CommitId), (CommitId, Note)>::new(), Vec::new());
+    let (mut lines, mut malformed) = (HashMap::<(RefName, CommitId), Line>::new(), Vec::new());
     let mut landed = HashSet::new();
-    for commit in view.notes.all()?.into_keys() {
-        let note = match view.notes.get(commit) {
-            Ok(Some(note)) => note,
-            Ok(None) => continue,
+    for (commit, blob) in view.notes.all()? {
+        let note = match view.notes.read(commit, blob) {
+            Ok(note) => note,
             Err(error @ NotesError::Note { .. }) => {
                 malformed.push(error);
                 continue;
@@ -51,46 +80,65 @@ pub fn stale(view: &View<'_>) -> Result<(Vec<Stale>, Vec<NotesError>), ViewError
             landed.insert(line);
         }
         for branch in &note.refs {
-            let known = latest.entry((branch.clone(), line)).or_insert_with(|| (commit, note.clone()));
-            if (note.rev, note.since) > (known.1.rev, known.1.since) {
-                *known = (commit, note.clone());
-            }
+            let new = || Line { commit, note: note.clone(), commits: Vec::new() };
+            lines.entry((branch.clone(), line)).or_insert_with(new).add(commit, &note);
         }
     }
     let (mut found, on_tips) = (Vec::new(), view.heads_by_tip()?);
-    for ((branch, line), (commit, note)) in latest {
-        let is_open = note.decision().is_some_and(|made| made != Decision::Development);
-        if !is_open || landed.contains(&line) {
+    for ((branch, root), line) in lines {
+        let is_open = line.note.decision().is_some_and(|made| made != Decision::Development);
+        if !is_open || landed.contains(&root) {
             continue;
         }
-        let tips = tips(view, &branch)?;
-        if tips.contains(&commit) || counts(view, &branch, &tips)? {
-            continue;
-        }
+        let Some(now) = left(view, &branch, &line)? else { continue };
+        let Line { commit, note, .. } = line;
         let on_commit = on_tips.get(&commit).cloned().unwrap_or_default();
         let (under_another_name, there): (Vec<_>, Vec<_>) =
             on_commit.into_iter().partition(|other| note.refs.contains(other));
-        if tips.is_empty() && !under_another_name.is_empty() {
+        if now.is_none() && !under_another_name.is_empty() {
             continue;
         }
-        found.push(Stale { branch, commit, note, now: tips.first().copied(), there });
+        found.push(Stale { branch, commit, note, now, there });
     }
     found.sort_by(|one, two| (&one.branch, one.note.since).cmp(&(&two.branch, two.note.since)));
     Ok((found, malformed))
 }
 
-/// Where a branch is: first where it counts, then here.
-fn tips(view: &View<'_>, branch: &RefName) -> Result<Vec<CommitId>, ViewError> {
-    let tips = [view.settings.authority(branch), branch.clone()].map(|name| view.repository.tip(&name));
-    Ok(tips.into_iter().filter_map(Result::transpose).collect::<Result<_, _>>()?)
-}
-
-/// Whether somebody decided on the branch as it is.
-fn counts(view: &View<'_>, branch: &RefName, tips: &[CommitId]) -> Result<bool, ViewError> {
-    for tip in tips {
-        if view.notes.get(*tip).ok().flatten().is_some_and(|note| note.refs.contains(branch)) {
-            return Ok(true);
+/// Where a branch is that has left the commit of a decision, if it has; inside, none if it is nowhere.
+fn left(view: &View<'_>, branch: &RefName, line: &Line) -> Result<Option<Option<Now>>, ViewError> {
+    let mut elsewhere = Vec::new();
+    let (mut stays, mut is_decided_anew) = (false, false);
+    for (at, tip) in places(view, branch)? {
+        match tip == line.commit {
+            true => stays = true,
+            false if counts(view, branch, tip) => is_decided_anew = true,
+            false => elsewhere.push(Now { at, tip, alone: false }),
         }
     }
-    Ok(false)
+    if !stays {
+        return Ok((!is_decided_anew).then(|| elsewhere.into_iter().next()));
+    }
+    for now in elsewhere {
+        // One that was never there has left nothing: it is older, or what was decided is not pushed.
+        if view.repository.was_at(&now.at, &line.commits)? {
+            return Ok(Some(Some(Now { alone: true, ..now })));
+        }
+    }
+    Ok(None)
+}
+
+/// Where a branch is: first where it counts, then here.
+fn places(view: &View<'_>, branch: &RefName) -> Result<Vec<(RefName, CommitId)>, ViewError> {
+    let mut places = Vec::new();
+    for name in [view.settings.authority(branch), branch.clone()] {
+        if !places.iter().any(|(known, _)| *known == name) {
+            places.extend(view.repository.tip(&name)?.map(|tip| (name, tip)));
+        }
+    }
+    Ok(places)
+}
+
+/// Whether somebody decided on the branch as it is there.
+fn counts(view: &View<'_>, branch: &RefName, tip: CommitId) -> bool {
+    view.notes.get(tip).ok().flatten().is_some_and(|note| note.refs.contains(branch))
 }

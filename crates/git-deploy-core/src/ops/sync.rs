@@ -1,19 +1,27 @@
 //! Bringing and taking what clones share: states, ledger, locks.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod exchange;
+mod landed;
+mod overruled;
+mod seen;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::attempt::Attempt;
 use crate::deployment::Phase;
 use crate::git::notes::{NotesEdit, NotesError, notes_ref};
-use crate::git::object::Kind;
 use crate::git::push::{Lease, PushRef, Pushed, Refusals, Tracking};
 use crate::git::refs::{Expected, RefUpdate, RefsError, backoff};
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
 use crate::ops::Observer;
+use crate::ops::approve::kept;
 use crate::ops::view::{View, ViewError};
 use crate::sync;
+
+pub use exchange::{Exchange, preview};
+pub use seen::{Break, Broken, broken_as_fetched, check, was_asked};
 
 /// How often a push of notes is tried again that was refused without anybody's decision.
 const PASSING_TRIES: u32 = 4;
@@ -53,6 +61,17 @@ pub enum SyncError {
         /// What it refused, and in which words.
         why: String,
     },
+    /// The remote takes no deployments back that it has lost.
+    #[error("cannot restore deployments on remote '{remote}': it refused {refusals}")]
+    NotRestored {
+        /// The remote.
+        remote: String,
+        /// What it refused.
+        refusals: Refusals,
+    },
+    /// What the remote has does not continue what was there: somebody has to say how to go on.
+    #[error("{0}")]
+    Broken(Box<Broken>),
     /// Branches could not be read.
     #[error(transparent)]
     View(Box<ViewError>),
@@ -73,10 +92,11 @@ pub enum SyncError {
 /// Fetches all that counts, merges the remote's notes into ours and takes over its deployment tags.
 ///
 /// # Errors
-/// When the remote cannot be reached, or something cannot be written here.
+/// When the remote cannot be reached, its states do not continue what was there, or something cannot be written here.
 pub fn fetch(repository: &Repository, tracking: &Tracking, observer: &dyn Observer) -> Result<(), SyncError> {
     fetch_only(repository, tracking)?;
-    merge_notes(repository, tracking)?;
+    check(repository, tracking)?;
+    merge_and_tell(repository, tracking, observer)?;
     adopt_tags(repository, tracking, observer)
 }
 
@@ -86,7 +106,12 @@ pub fn fetch(repository: &Repository, tracking: &Tracking, observer: &dyn Observ
 /// When the remote cannot be reached, or what was fetched cannot be kept here.
 pub fn fetch_only(repository: &Repository, tracking: &Tracking) -> Result<(), SyncError> {
     for tries in 1.. {
-        let Err(error) = repository.fetch(tracking) else { return Ok(()) };
+        let Err(error) = repository.fetch(tracking) else {
+            return Ok(seen::remember_asked(repository, tracking)?);
+        };
+        if matches!(error, GitError::BrokenRef(_)) {
+            return Err(error.into());
+        }
         // git does not say in a number whose fault it was. A remote that answers leaves only this side: another fetch that
         // moved the same refs, in which case it helps to try again, or a repository that cannot be written.
         if let Err(silence) = repository.ask(tracking) {
@@ -114,9 +139,28 @@ fn unreachable(tracking: &Tracking, said: &str) -> SyncError {
 /// When notes cannot be read or written.
 pub fn merge_notes(repository: &Repository, tracking: &Tracking) -> Result<bool, SyncError> {
     let Some(theirs) = fetched_notes(repository, tracking)? else { return Ok(false) };
+    let changed = merge(repository, tracking, theirs)?;
+    seen::remember(repository, tracking, theirs)?;
+    Ok(changed)
+}
+
+fn merge_and_tell(
+    repository: &Repository,
+    tracking: &Tracking,
+    observer: &dyn Observer,
+) -> Result<(), SyncError> {
     let before = repository.tip(&notes_ref())?;
-    if contains(repository, before, theirs)? {
+    merge_notes(repository, tracking)?;
+    overruled::tell(repository, before, observer)
+}
+
+fn merge(repository: &Repository, tracking: &Tracking, theirs: CommitId) -> Result<bool, SyncError> {
+    let before = repository.tip(&notes_ref())?;
+    if before == Some(theirs) {
         return Ok(false);
+    }
+    if contains(repository, before, theirs)? {
+        return landed::take_back(repository, tracking, theirs);
     }
     // What is a mere step forward stays one, so that clones that only read end with the remote's very commit.
     if before.is_none_or(|ours| repository.is_ancestor(ours, theirs).unwrap_or(false)) {
@@ -149,12 +193,17 @@ fn contains(repository: &Repository, ours: Option<CommitId>, theirs: CommitId) -
     ours.map_or(Ok(false), |ours| repository.is_ancestor(theirs, ours))
 }
 
-/// Reads the texts of notes.
+/// Reads the texts of notes. What is no note, a blob that is too large among them, is left where it is.
 fn texts(
     repository: &Repository,
     blobs: &BTreeMap<CommitId, ObjectId>,
 ) -> Result<BTreeMap<CommitId, Vec<u8>>, GitError> {
-    blobs.iter().map(|(commit, blob)| Ok((*commit, repository.read(*blob, Kind::Blob)?))).collect()
+    let text = |(commit, blob): (&CommitId, &ObjectId)| match repository.note_bytes(*blob) {
+        Ok(Ok(bytes)) => Some(Ok((*commit, bytes))),
+        Ok(Err(_)) => None,
+        Err(error) => Some(Err(error)),
+    };
+    blobs.iter().filter_map(text).collect()
 }
 
 /// The notes of a remote as they were last fetched.
@@ -162,7 +211,9 @@ fn texts(
 /// # Errors
 /// When refs cannot be read.
 pub fn fetched_notes(repository: &Repository, tracking: &Tracking) -> Result<Option<CommitId>, GitError> {
-    tracking.of(&notes_ref()).map_or(Ok(None), |name| repository.tip(&name))
+    let Some(found) = seen::found(repository, tracking)? else { return Ok(None) };
+    // What is no commit holds no notes; to publish is what stops there.
+    Ok(seen::odd(repository, found)?.is_none().then_some(CommitId(found)))
 }
 
 /// Makes local tags of the remote's deployment tags. One that stands here with other content is left, and said.
@@ -202,12 +253,54 @@ fn adopt_tags(
     }
 }
 
-/// Publishes our notes, merging the remote's as often as these move meanwhile. Returns whether there was anything to
-/// publish.
+/// Publishes our notes, merging the remote's as often as these move meanwhile, and the approved commits that they need.
+/// Returns whether there was anything to publish.
 ///
 /// # Errors
-/// When the remote cannot be reached or refuses.
+/// When the remote cannot be reached or refuses, or its states do not continue what was there.
 pub fn publish_notes(
+    repository: &Repository,
+    tracking: &Tracking,
+    observer: &dyn Observer,
+) -> Result<bool, SyncError> {
+    check(repository, tracking)?;
+    publish(repository, tracking, observer)
+}
+
+fn publish(repository: &Repository, tracking: &Tracking, observer: &dyn Observer) -> Result<bool, SyncError> {
+    let published = publish_notes_alone(repository, tracking, observer)?;
+    publish_approved(repository, tracking)?;
+    Ok(published)
+}
+
+/// Pushes approved commits that a rebase here has moved branches away from. Only what the remote has as a branch: nobody
+/// publishes commits by a decision about them.
+fn publish_approved(repository: &Repository, tracking: &Tracking) -> Result<(), SyncError> {
+    let mut pushes = Vec::new();
+    for (name, commit) in kept::kept_here(repository)? {
+        let Some(there) = tracking.of(&name).filter(|there| *there != name) else { continue };
+        if repository.resolve(&there)?.is_some() {
+            continue;
+        }
+        let note = repository.notes()?.get(commit).ok().flatten();
+        let heads = note.iter().flat_map(|note| &note.refs).filter_map(|name| tracking.of(name));
+        let mut is_pushed = false;
+        for head in heads {
+            let head = repository.tip(&head)?;
+            is_pushed |= head.map_or(Ok(false), |head| repository.is_ancestor(commit, head))?;
+        }
+        if is_pushed {
+            pushes.push(PushRef { name, new: Some(commit.0), lease: Lease::From(Expected::Absent) });
+        }
+    }
+    if !pushes.is_empty() {
+        // Somebody else may have been faster; and without it the branch waits, and says why.
+        push_and_follow(repository, tracking, &pushes)?;
+    }
+    Ok(())
+}
+
+fn publish_notes_alone(
     repository: &Repository,
     tracking: &Tracking,
     observer: &dyn Observer,
@@ -222,10 +315,11 @@ pub fn publish_notes(
         if let Some(theirs) = theirs
             && !contains(repository, Some(ours), theirs)?
         {
-            merge_notes(repository, tracking)?;
+            merge_and_tell(repository, tracking, observer)?;
             continue;
         }
-        let expected = Expected::seen(theirs.map(|commit| commit.0));
+        // Whatever it is: what is no commit, somebody has said, is to be replaced.
+        let expected = Expected::seen(seen::found(repository, tracking)?);
         let push = PushRef { name: notes_ref(), new: Some(ours.0), lease: Lease::From(expected) };
         match push_and_follow(repository, tracking, &[push])? {
             Pushed::Done => return Ok(true),
@@ -261,8 +355,12 @@ pub fn push_and_follow(
         return Ok(pushed);
     }
     for push in refs {
+        if let Some(notes) = push.new.filter(|_| push.name == notes_ref()) {
+            seen::remember(repository, tracking, CommitId(notes))?;
+        }
         let Some(name) = tracking.of(&push.name) else { continue };
         let now = repository.resolve(&name)?;
+        // git itself writes down what it pushes where a refspec of the remote's says where.
         if now == push.new {
             continue;
         }
@@ -276,76 +374,45 @@ pub fn push_and_follow(
     Ok(pushed)
 }
 
-/// What two sides do not both have.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Exchange {
-    /// How many of our notes change when the remote's are merged into them.
-    pub notes_received: usize,
-    /// How many of the remote's notes change when ours are merged into them.
-    pub notes_published: usize,
-    /// Deployment tags that the remote has and we have not.
-    pub tags_received: Vec<RefName>,
-    /// Deployment tags that we have and the remote has not.
-    pub tags_published: Vec<RefName>,
-}
-
-/// Fetches, merges and publishes. Returns what was exchanged.
+/// Fetches, merges and publishes. Returns what was exchanged. With `restore` also where the remote's states do not continue
+/// what was there: then it gets ours, together with what it has.
 ///
 /// # Errors
-/// When the remote cannot be reached or refuses.
+/// When the remote cannot be reached or refuses; without `restore` when its states do not continue what was there.
 pub fn full(
     repository: &Repository,
     tracking: &Tracking,
+    restore: bool,
     observer: &dyn Observer,
 ) -> Result<Exchange, SyncError> {
     fetch_only(repository, tracking)?;
+    if !restore {
+        check(repository, tracking)?;
+    }
     let mut exchange = preview(repository, tracking)?;
-    merge_notes(repository, tracking)?;
+    merge_and_tell(repository, tracking, observer)?;
     adopt_tags(repository, tracking, observer)?;
-    push_pending(repository, tracking, observer)?;
-    publish_notes(repository, tracking, observer)?;
+    if let Some(refusals) = push_pending(repository, tracking)? {
+        let remote = tracking.remote().to_owned();
+        if restore && check(repository, tracking).is_err() {
+            // States that speak of them are not taken either.
+            return Err(SyncError::NotRestored { remote, refusals });
+        }
+        observer.warn(&format!("'{remote}' refused deployments: {refusals}"));
+    }
+    publish(repository, tracking, observer)?;
     // What goes there with the verdict that it belongs to has not gone yet.
     let is_there = |tag: &RefName| tracking.of(tag).and_then(|kept| repository.resolve(&kept).ok().flatten());
     exchange.tags_published.retain(|tag| is_there(tag).is_some());
     Ok(exchange)
 }
 
-/// What would be exchanged with a remote, as it was last fetched.
-///
-/// # Errors
-/// When refs or notes cannot be read.
-pub fn preview(repository: &Repository, tracking: &Tracking) -> Result<Exchange, SyncError> {
-    let ours = texts(repository, &repository.notes()?.all()?)?;
-    let theirs = repository.notes_at(fetched_notes(repository, tracking)?)?;
-    let theirs = texts(repository, &theirs.all()?)?;
-    let our_tags = repository.refs("refs/tags/deployment-")?.into_iter().map(|tag| tag.name);
-    let our_tags: BTreeSet<RefName> =
-        our_tags.filter(|name| DeploymentId::from_tag(name).is_some()).collect();
-    let prefix = tracking.tags();
-    let their_tags: BTreeSet<RefName> = repository
-        .refs(&prefix)?
-        .iter()
-        .filter_map(|tag| tag.name.as_str().strip_prefix(&prefix)?.parse().ok())
-        .map(|id: DeploymentId| id.tag())
-        .collect();
-    Ok(Exchange {
-        notes_received: sync::missing(&ours, &theirs).len(),
-        notes_published: sync::missing(&theirs, &ours).len(),
-        tags_received: their_tags.difference(&our_tags).cloned().collect(),
-        tags_published: our_tags.difference(&their_tags).cloned().collect(),
-    })
-}
-
 /// Pushes what deployments left here while the remote was away, or before there was one: tags, attempts, what was applied,
-/// and the branches that it was applied to.
+/// and the branches that it was applied to. Returns what was refused.
 ///
 /// # Errors
 /// When git cannot be run or the remote cannot be reached.
-pub fn push_pending(
-    repository: &Repository,
-    tracking: &Tracking,
-    observer: &dyn Observer,
-) -> Result<(), SyncError> {
+fn push_pending(repository: &Repository, tracking: &Tracking) -> Result<Option<Refusals>, SyncError> {
     let mut pending = Vec::new();
     let mut ours = repository.refs("refs/tags/deployment-")?;
     // A tag that is no deployment's is the user's own, whatever it is called.
@@ -369,12 +436,9 @@ pub fn push_pending(
         }
     }
     match push_and_follow(repository, tracking, &pending)? {
-        Pushed::Done => Ok(()),
+        Pushed::Done => Ok(None),
         Pushed::Unreachable(said) => Err(unreachable(tracking, &said)),
-        Pushed::Refused(refusals) => {
-            observer.warn(&format!("'{}' refused deployments: {refusals}", tracking.remote()));
-            Ok(())
-        }
+        Pushed::Refused(refusals) => Ok(Some(refusals)),
     }
 }
 

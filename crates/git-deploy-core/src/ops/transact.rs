@@ -7,7 +7,7 @@ use crate::config::Settings;
 use crate::git::notes::{Notes, NotesEdit, notes_ref};
 use crate::git::push::{Pushed, Tracking};
 use crate::git::refs::{Expected, RefUpdate, RefsError, backoff};
-use crate::git::work_tree::CheckedOut;
+use crate::git::work_tree::{Busy, CheckedOut};
 use crate::git::{GitError, Identity, Repository};
 use crate::ids::{CommitId, ObjectId, RefName};
 use crate::land::Change;
@@ -270,7 +270,7 @@ impl Transactor<'_> {
     ///
     /// # Errors
     /// When git cannot say.
-    pub fn cannot_follow(&self, change: &Change) -> Result<Option<String>, SyncError> {
+    pub fn cannot_follow(&self, change: &Change) -> Result<Option<Busy>, SyncError> {
         let (Expected::At(old), Some(new)) = (change.old, change.new) else { return Ok(None) };
         for checked_out in self.checked_out(&change.name)? {
             let why = self.repository.cannot_follow(&checked_out, CommitId(old), CommitId(new))?;
@@ -295,7 +295,7 @@ impl Transactor<'_> {
     fn run_journal(&self, journal: &Journal) -> Result<Transacted, SyncError> {
         for change in &journal.changes {
             if let Some(busy) = self.cannot_follow(change)? {
-                return Ok(Transacted::Unable(busy));
+                return Ok(Transacted::Unable(busy.to_string()));
             }
         }
         let path = self.journal_path();

@@ -3,14 +3,17 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 
+use crate::approval::NotApproved;
 use crate::branch::Branch;
-use crate::config::deploy_toml::Target;
+use crate::config::deploy_toml::{DeployToml, Target};
 use crate::config::{ConfigError, Settings, deploy_toml_of};
 use crate::git::notes::{Notes, NotesError};
 use crate::git::object::{Kind, parse_tag};
 use crate::git::{GitError, Ref, Repository};
 use crate::ids::{CommitId, DeploymentId, IdError, RefName};
 use crate::ledger::{Deployment, Ledger, Outcome, TagError};
+use crate::note::Note;
+use crate::ops::approve::{self, ApproveError, Rules};
 use crate::queue::{self, Place};
 use crate::state::State;
 
@@ -24,6 +27,10 @@ pub struct View<'a> {
     pub notes: Notes<'a>,
     ledger: OnceCell<Ledger>,
     base_tip: OnceCell<Option<CommitId>>,
+    deploy_toml: OnceCell<Option<DeployToml>>,
+    rules: OnceCell<Option<Rules>>,
+    /// Where git's default notes stand, which mostly are not there.
+    default_notes: OnceCell<Option<CommitId>>,
 }
 
 /// Branches and what could not be read about some of them.
@@ -33,6 +40,8 @@ pub struct Branches {
     pub branches: Vec<Branch>,
     /// Notes that are malformed; their branches count as being in development.
     pub malformed: Vec<NotesError>,
+    /// How many branches there are besides whose names are not UTF-8: they can have no state.
+    pub not_utf8: usize,
 }
 
 /// Where the tip of a branch was read.
@@ -53,6 +62,9 @@ pub enum ViewError {
     /// A note cannot be read.
     #[error(transparent)]
     Notes(#[from] NotesError),
+    /// Whether a branch is approved could not be found out.
+    #[error("cannot tell whether a branch is approved: {0}")]
+    Approve(#[from] ApproveError),
     /// Git failed.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -70,6 +82,9 @@ pub enum ViewError {
     /// No branch is named, and none is checked out.
     #[error("no branch is checked out (HEAD is detached)")]
     Detached,
+    /// No branch is named, and the one that is checked out can have no state.
+    #[error("branch '{0}' can have no state: its name is not UTF-8")]
+    NotUtf8(String),
     /// The branch that is checked out has no commit yet.
     #[error("branch '{}' has no commits yet", .0.short())]
     Unborn(RefName),
@@ -81,12 +96,20 @@ impl<'a> View<'a> {
     /// # Errors
     /// When either cannot be read.
     pub fn new(repository: &'a Repository) -> Result<Self, ViewError> {
+        Self::with(repository, repository.notes()?)
+    }
+
+    /// The same with the notes that somebody has read, and is about to write.
+    pub(super) fn with(repository: &'a Repository, notes: Notes<'a>) -> Result<Self, ViewError> {
         Ok(Self {
             repository,
             settings: Settings::read(repository)?,
-            notes: repository.notes()?,
+            notes,
             ledger: OnceCell::new(),
             base_tip: OnceCell::new(),
+            deploy_toml: OnceCell::new(),
+            rules: OnceCell::new(),
+            default_notes: OnceCell::new(),
         })
     }
 
@@ -133,14 +156,7 @@ impl<'a> View<'a> {
     /// The deployment that landed a branch's tip, if that is on base now. `noted`: the tip's note speaks for the branch by
     /// name, be it the one that was deployed or another with the same tip.
     fn landed(&self, branch: &RefName, tip: CommitId, noted: bool) -> Result<Option<DeploymentId>, GitError> {
-        let base_tip = match self.base_tip.get() {
-            Some(base_tip) => *base_tip,
-            None => {
-                let base_tip = self.repository.tip(&self.settings.authority(&self.settings.base))?;
-                *self.base_tip.get_or_init(|| base_tip)
-            }
-        };
-        let Some(base_tip) = base_tip else { return Ok(None) };
+        let Some(base_tip) = self.base_tip()? else { return Ok(None) };
         // For one branch the walk through history is cheaper than a long ledger; for many the ledger is there already.
         if self.ledger.get().is_none() && !self.repository.is_ancestor(tip, base_tip)? {
             return Ok(None);
@@ -160,9 +176,15 @@ impl<'a> View<'a> {
         }
     }
 
-    fn derive(&self, name: RefName, tip: CommitId, others_on_tip: bool) -> Result<Branch, ViewError> {
+    fn derive(
+        &self,
+        name: RefName,
+        tip: CommitId,
+        note: Option<Note>,
+        others_on_tip: bool,
+    ) -> Result<Branch, ViewError> {
         // Base is where branches land: it is in no state, whatever is written on its tip.
-        let note = if name == self.settings.base { None } else { self.notes.get(tip)? };
+        let note = note.filter(|_| name != self.settings.base);
         let noted = note.as_ref().is_some_and(|note| note.refs.contains(&name));
         let landed = self.landed(&name, tip, noted)?;
         Ok(Branch::derive(name, tip, note, others_on_tip, landed))
@@ -190,11 +212,25 @@ impl<'a> View<'a> {
         Ok((self.derive_one(name, tip)?, side))
     }
 
+    /// The same as a list has it: a note that is malformed counts as none, and is returned beside the branch.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn listed_branch(&self, name: &RefName) -> Result<(Branch, Option<NotesError>), ViewError> {
+        match (self.branch(name), self.branch_tip(name)?) {
+            (Err(ViewError::Notes(error @ NotesError::Note { .. })), Some(tip)) => {
+                Ok((Branch::derive(name.clone(), tip, None, false, None), Some(error)))
+            }
+            (branch, _) => Ok((branch?.0, None)),
+        }
+    }
+
     fn derive_one(&self, name: &RefName, tip: CommitId) -> Result<Branch, ViewError> {
+        let note = if *name == self.settings.base { None } else { self.notes.get(tip)? };
         // Only a note that names no branch depends on who else is there, and asking costs a walk over all refs.
-        let unnamed = self.notes.get(tip)?.is_some_and(|note| note.refs.is_empty());
+        let unnamed = note.as_ref().is_some_and(|note| note.refs.is_empty());
         let others = unnamed && self.heads_on(tip)?.iter().any(|other| other != name);
-        self.derive(name.clone(), tip, others)
+        self.derive(name.clone(), tip, note, others)
     }
 
     /// The tip of one branch: ours, else the remote's.
@@ -222,23 +258,24 @@ impl<'a> View<'a> {
     /// When refs cannot be read.
     pub fn heads_by_tip(&self) -> Result<HashMap<CommitId, Vec<RefName>>, GitError> {
         let mut found: HashMap<CommitId, Vec<RefName>> = HashMap::new();
-        for (name, head) in self.authority_heads()? {
+        for (name, head) in self.authority_heads()?.0 {
             found.entry(CommitId(head.target)).or_default().push(name);
         }
         Ok(found)
     }
 
-    /// The branches that count, under the names that they have there.
-    fn authority_heads(&self) -> Result<Vec<(RefName, Ref)>, GitError> {
+    /// The branches that count, under the names that they have there, and how many we cannot name.
+    fn authority_heads(&self) -> Result<(Vec<(RefName, Ref)>, usize), GitError> {
         let prefix = self.settings.authority_prefix();
         let mut heads = Vec::new();
-        for head in self.repository.refs(&prefix)? {
+        let refs = self.repository.all_refs(&prefix)?;
+        for head in refs.named {
             let short = head.name.as_str().strip_prefix(&prefix).unwrap_or_default();
             if let (Ok(name), false) = (RefName::branch(short), head.symbolic) {
                 heads.push((name, head));
             }
         }
-        Ok(heads)
+        Ok((heads, refs.not_utf8))
     }
 
     /// The branches that count: without base, symbolic refs and the branches of `rendered` environments.
@@ -246,7 +283,8 @@ impl<'a> View<'a> {
     /// # Errors
     /// When refs or notes cannot be read; a malformed note is reported beside the branches.
     pub fn authority_branches(&self) -> Result<Branches, ViewError> {
-        self.derive_all(self.authority_heads()?)
+        let (heads, not_utf8) = self.authority_heads()?;
+        Ok(Branches { not_utf8, ..self.derive_all(heads, |_, _| true)? })
     }
 
     /// Our own branches, without base, symbolic refs and the branches of `rendered` environments.
@@ -254,55 +292,129 @@ impl<'a> View<'a> {
     /// # Errors
     /// When refs or notes cannot be read; a malformed note is reported beside the branches.
     pub fn local_branches(&self) -> Result<Branches, ViewError> {
-        let heads = self.repository.refs("refs/heads/")?;
-        self.derive_all(
-            heads.into_iter().filter(|head| !head.symbolic).map(|head| (head.name.clone(), head)).collect(),
-        )
+        self.local_branches_where(|_, _| true)
     }
 
-    fn derive_all(&self, heads: Vec<(RefName, Ref)>) -> Result<Branches, ViewError> {
+    /// Those of them that are wanted by name and tip: nothing is read for the others.
+    ///
+    /// # Errors
+    /// When refs or notes cannot be read; a malformed note is reported beside the branches.
+    pub fn local_branches_where(
+        &self,
+        is_wanted: impl FnMut(&RefName, CommitId) -> bool,
+    ) -> Result<Branches, ViewError> {
+        let refs = self.repository.all_refs("refs/heads/")?;
+        let heads = refs.named.into_iter().filter(|head| !head.symbolic);
+        let found = self.derive_all(heads.map(|head| (head.name.clone(), head)).collect(), is_wanted)?;
+        Ok(Branches { not_utf8: refs.not_utf8, ..found })
+    }
+
+    fn derive_all(
+        &self,
+        mut heads: Vec<(RefName, Ref)>,
+        mut is_wanted: impl FnMut(&RefName, CommitId) -> bool,
+    ) -> Result<Branches, ViewError> {
         let mut on_tip: HashMap<_, u32> = HashMap::new();
         for (_, head) in &heads {
             *on_tip.entry(head.target).or_default() += 1;
         }
+        heads.retain(|(name, head)| *name != self.settings.base && is_wanted(name, CommitId(head.target)));
+        if heads.is_empty() {
+            return Ok(Branches::default());
+        }
         let rendered = self.rendered_branches()?;
+        heads.retain(|(name, _)| !rendered.contains(name));
         self.ledger()?;
+        let blobs = self.notes.blobs_on(heads.iter().map(|(_, head)| CommitId(head.target)).collect())?;
         let mut found = Branches::default();
         for (name, head) in heads {
-            if name == self.settings.base || rendered.contains(&name) {
-                continue;
-            }
             let tip = CommitId(head.target);
-            match self.derive(name.clone(), tip, on_tip[&head.target] > 1) {
-                Ok(branch) => found.branches.push(branch),
-                Err(ViewError::Notes(error @ NotesError::Note { .. })) => {
+            let note = match blobs.get(&tip).map(|blob| self.notes.read(tip, *blob)).transpose() {
+                Ok(note) => note,
+                Err(error @ NotesError::Note { .. }) => {
                     found.malformed.push(error);
                     found.branches.push(Branch::derive(name, tip, None, false, None));
+                    continue;
                 }
-                Err(error) => return Err(error),
-            }
+                Err(error) => return Err(error.into()),
+            };
+            found.branches.push(self.derive(name, tip, note, on_tip[&head.target] > 1)?);
         }
         Ok(found)
     }
 
-    /// The branches of `rendered` environments, as base's `deploy.toml` names them. One that cannot be read names none:
-    /// who deploys is told so, who only looks is not kept from it.
-    pub(super) fn rendered_branches(&self) -> Result<Vec<RefName>, ViewError> {
-        let Some(base_tip) = self.repository.tip(&self.settings.authority(&self.settings.base))? else {
-            return Ok(Vec::new());
-        };
-        let environments = match deploy_toml_of(self.repository, base_tip, self.settings.base.short()) {
-            Ok(deploy_toml) => {
-                deploy_toml.map(|deploy_toml| deploy_toml.environments().to_vec()).unwrap_or_default()
-            }
-            Err(ConfigError::DeployToml { .. }) => Vec::new(),
+    /// The tip of base, if it is there.
+    fn base_tip(&self) -> Result<Option<CommitId>, GitError> {
+        if let Some(base_tip) = self.base_tip.get() {
+            return Ok(*base_tip);
+        }
+        let base_tip = self.repository.tip(&self.settings.authority(&self.settings.base))?;
+        Ok(*self.base_tip.get_or_init(|| base_tip))
+    }
+
+    /// Base's `deploy.toml`. One that cannot be read says nothing: who deploys is told so, who only looks is not kept from
+    /// it.
+    fn deploy_toml(&self) -> Result<Option<&DeployToml>, ViewError> {
+        if let Some(deploy_toml) = self.deploy_toml.get() {
+            return Ok(deploy_toml.as_ref());
+        }
+        let base = self.settings.base.short();
+        let read = self.base_tip()?.map(|base_tip| deploy_toml_of(self.repository, base_tip, base));
+        let deploy_toml = match read.transpose() {
+            Ok(deploy_toml) => deploy_toml.flatten(),
+            Err(ConfigError::DeployToml { .. }) => None,
             Err(error) => return Err(error.into()),
         };
+        Ok(self.deploy_toml.get_or_init(|| deploy_toml).as_ref())
+    }
+
+    /// The branches of `rendered` environments, as base's `deploy.toml` names them.
+    pub(super) fn rendered_branches(&self) -> Result<Vec<RefName>, ViewError> {
+        let environments = self.deploy_toml()?.map(DeployToml::environments).unwrap_or_default();
         let branches = environments.iter().filter_map(|environment| match &environment.target {
             Target::Rendered { branch, .. } => RefName::branch(branch).ok(),
             Target::Cluster { .. } => None,
         });
         Ok(branches.collect())
+    }
+
+    /// Who may approve, as base's `deploy.toml` says it; none if everybody may who can push.
+    ///
+    /// # Errors
+    /// When base cannot be read.
+    pub fn rules(&self) -> Result<Option<&Rules>, ViewError> {
+        if let Some(rules) = self.rules.get() {
+            return Ok(rules.as_ref());
+        }
+        let rules = match (self.deploy_toml()?, self.base_tip()?) {
+            (Some(deploy_toml), Some(base_tip)) => Rules::of(self.repository, deploy_toml, base_tip)?,
+            _ => None,
+        };
+        Ok(self.rules.get_or_init(|| rules).as_ref())
+    }
+
+    /// Why a branch that is deployable is not approved by the rules of base, if it is not.
+    ///
+    /// # Errors
+    /// When it could not be found out.
+    pub fn not_approved(&self, branch: &Branch) -> Result<Option<NotApproved>, ViewError> {
+        if branch.state() != State::Deployable {
+            return Ok(None);
+        }
+        let (Some(rules), Some(base_tip)) = (self.rules()?, self.base_tip()?) else { return Ok(None) };
+        let Some(note) = &branch.note else { return Ok(Some(NotApproved::Unsigned)) };
+        let judged = approve::judge(self.repository, rules, base_tip, (&branch.name, branch.tip), note)?;
+        Ok(judged.err())
+    }
+
+    /// The same as far as it shows without starting a program, for many branches.
+    ///
+    /// # Errors
+    /// When base cannot be read.
+    pub fn looks_unapproved(&self, branch: &Branch) -> Result<Option<NotApproved>, ViewError> {
+        let rules = self.rules()?.filter(|_| branch.state() == State::Deployable);
+        let looks = rules.zip(branch.note.as_ref()).map(|(rules, note)| rules.looks_signed(note));
+        Ok(looks.and_then(Result::err))
     }
 
     /// The queue, and what could not be read on the way.
@@ -311,7 +423,12 @@ impl<'a> View<'a> {
     /// When refs or notes cannot be read.
     pub fn queue(&self) -> Result<(Vec<Place>, Vec<NotesError>), ViewError> {
         let found = self.authority_branches()?;
-        Ok((queue::order(&found.branches), found.malformed))
+        // Each question about an approval starts programs: whoever is behind the next one is asked when its turn comes.
+        let places = queue::order_approved(&found.branches, |branch, is_next| match is_next {
+            true => self.not_approved(branch),
+            false => self.looks_unapproved(branch),
+        })?;
+        Ok((places, found.malformed))
     }
 
     /// The branch that is checked out here; `None` if the head is detached.
@@ -330,7 +447,10 @@ impl<'a> View<'a> {
         let current = || match self.current_branch()? {
             Some(name) if self.repository.tip(&name)?.is_none() => Err(ViewError::Unborn(name)),
             Some(name) if name.branch_name().is_some() => Ok(name),
-            _ => Err(ViewError::Detached),
+            _ => match self.repository.head_not_utf8()? {
+                Some(name) => Err(ViewError::NotUtf8(String::from_utf8_lossy(&name).into_owned())),
+                None => Err(ViewError::Detached),
+            },
         };
         match word {
             None | Some("HEAD" | "@") => current(),
@@ -347,13 +467,23 @@ impl<'a> View<'a> {
     /// # Errors
     /// When these notes cannot be read.
     pub fn stray_note(&self, branch: &Branch) -> Result<Option<State>, GitError> {
-        let Some(tip) = self.repository.tip(&default_notes_ref())? else { return Ok(None) };
-        let text = self.repository.notes_at(Some(tip))?.bytes(branch.tip)?.unwrap_or_default();
+        let Some(tip) = self.default_notes()? else { return Ok(None) };
+        // Others' notes: what is wrong with them keeps nobody from a state.
+        let Ok(notes) = self.repository.notes_at(Some(tip)) else { return Ok(None) };
+        let text = notes.bytes(branch.tip)?.unwrap_or_default();
         let first = String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned();
         let state = first.split_once(':').filter(|(key, _)| key.trim() == "state");
         let state =
             state.and_then(|(_, word)| word.split("//").next().unwrap_or_default().trim().parse().ok());
         Ok(state.filter(|state| *state != branch.state()))
+    }
+
+    fn default_notes(&self) -> Result<Option<CommitId>, GitError> {
+        if let Some(tip) = self.default_notes.get() {
+            return Ok(*tip);
+        }
+        let tip = self.repository.tip(&default_notes_ref())?;
+        Ok(*self.default_notes.get_or_init(|| tip))
     }
 }
 

@@ -1,14 +1,16 @@
 //! The engine that asks `git merge-tree` for each commit that both sides changed something for.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
 use super::plan::{Plan, Step, plan, suspects, upstream_already};
 use super::rewrite::rewritten;
-use super::sign::{SignError, Signer};
-use super::{Committer, Conflict, Engine, RebaseError, Rebased, Request, Skip, Verdict, history};
+use super::{Committer, Conflict, Engine, RebaseError, Rebased, Request, Skip, Verdict, history, sign};
+use crate::git::chains::Chains;
 use crate::git::merge_tree::{MergeTree, Merged};
 use crate::git::object::quote_path;
 use crate::git::program::ProgramError;
+use crate::git::sign::{SignError, Signer};
 use crate::git::version::Version;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, ObjectId};
@@ -16,9 +18,11 @@ use crate::ids::{CommitId, ObjectId};
 /// Rebases with one process of git for each pick that is not trivial.
 pub struct MergeTreeEngine<'a> {
     repository: &'a Repository,
-    merge_tree: MergeTree<'a>,
+    /// Asked for when the first commit is merged.
+    merge_tree: OnceCell<MergeTree<'a>>,
     committer: Committer,
-    signs: bool,
+    /// Whether commits are signed; not known before the first one is made.
+    signs: Option<bool>,
     signer: Option<Signer>,
     /// What became of a commit on a new parent. Branches that share commits share what they become, even if a signature
     /// would make it another each time.
@@ -36,6 +40,8 @@ enum Picked {
 /// Why a branch could not be judged.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
+    #[error("git is too old: it is {0}")]
+    TooOld(Version),
     #[error(transparent)]
     Git(#[from] GitError),
     #[error(transparent)]
@@ -44,38 +50,50 @@ enum Failure {
 
 impl<'a> MergeTreeEngine<'a> {
     /// An engine for this repository.
-    ///
-    /// # Errors
-    /// When git cannot be used, or is too old.
-    pub fn new(repository: &'a Repository, committer: Committer) -> Result<Self, RebaseError> {
-        let found = Version::of_git().map_err(GitError::from)?;
-        if found < Version::OLDEST {
-            return Err(RebaseError::TooOld { found });
-        }
-        let merge_tree = MergeTree::new(repository)?;
-        let signs = Signer::wanted()?;
-        Ok(Self { repository, merge_tree, committer, signs, signer: None, picked: HashMap::new() })
+    pub fn new(repository: &'a Repository, committer: Committer) -> Self {
+        let (merge_tree, picked) = (OnceCell::new(), HashMap::new());
+        Self { repository, merge_tree, committer, signs: None, signer: None, picked }
     }
 
     /// The same for verdicts alone: without signatures, which may ask for a passphrase, the new commits are worth
     /// nothing where signatures are wanted.
     #[must_use]
     pub fn for_check(mut self) -> Self {
-        self.signs = false;
+        self.signs = Some(false);
         self
     }
 
     fn judge(&mut self, request: &Request) -> Result<Verdict, Failure> {
+        if request.upstream == request.onto && Chains::on(self.repository, request.onto).reach(request.tip) {
+            return Ok(Verdict::Current);
+        }
+        let found = Version::of_git().map_err(GitError::from)?;
+        if found < Version::OLDEST {
+            return Err(Failure::TooOld(found));
+        }
         let listed = history::list(request.upstream, request.tip)?;
+        if let Some(commit) = history::unresolved(self.repository, request.tip, &listed)? {
+            return Ok(Verdict::Skipped(Skip::Unresolved(commit)));
+        }
         let steps = match plan(request.tip, request.onto, &listed) {
             Plan::Landed => return Ok(Verdict::Skipped(Skip::Landed)),
             Plan::Current => return Ok(Verdict::Current),
+            // What is cut off cannot be told from what the branch added.
+            Plan::Merges(_) | Plan::Unrelated(_) if self.is_cut_off(request)? => {
+                let lacks = "this is a shallow clone, without the commit that it and base have in common";
+                return Ok(Verdict::Skipped(Skip::Shallow(lacks.to_owned())));
+            }
             Plan::Merges(merge) => return Ok(Verdict::Skipped(Skip::Merges(merge))),
             Plan::Unrelated(root) => return self.unrelated(root),
             Plan::Pick(steps) => steps,
         };
         let known = already_upstream(&steps, &suspects(&steps, &listed))?;
         self.replay(request, &steps, &known)
+    }
+
+    /// Whether a clone without the beginning of history has nothing that a branch and what it is rebased on have in common.
+    fn is_cut_off(&self, request: &Request) -> Result<bool, GitError> {
+        Ok(self.repository.is_shallow() && !history::are_related(request.upstream, request.tip)?)
     }
 
     /// A commit without parents, unless it is only that they are not here.
@@ -149,7 +167,7 @@ impl<'a> MergeTreeEngine<'a> {
         let mut new = rewritten(old, head, tree, &self.committer);
         let null_id = self.repository.null_id();
         if let Some(signer) = self.signer()? {
-            signer.sign(&mut new, null_id)?;
+            sign::sign(signer, &mut new, null_id)?;
         }
         Ok(Picked::Commit(self.repository.write_commit(&new)?))
     }
@@ -162,13 +180,25 @@ impl<'a> MergeTreeEngine<'a> {
         } else if base == theirs {
             Ok(Merged::Clean(ours))
         } else {
-            self.merge_tree.pick(step.commit, step.parent, head)
+            self.merge_tree()?.pick(step.commit, step.parent, head)
         }
     }
 
+    fn merge_tree(&self) -> Result<&MergeTree<'a>, GitError> {
+        if let Some(merge_tree) = self.merge_tree.get() {
+            return Ok(merge_tree);
+        }
+        let merge_tree = MergeTree::new(self.repository)?;
+        Ok(self.merge_tree.get_or_init(|| merge_tree))
+    }
+
     fn signer(&mut self) -> Result<Option<&Signer>, SignError> {
-        if self.signs && self.signer.is_none() {
-            self.signer = Some(Signer::from_config(self.repository)?);
+        let signs = match self.signs {
+            Some(signs) => signs,
+            None => *self.signs.insert(Signer::wanted()?),
+        };
+        if signs && self.signer.is_none() {
+            self.signer = Some(Signer::from_config(self.repository, sign::NAMESPACE)?);
         }
         Ok(self.signer.as_ref())
     }
@@ -195,7 +225,11 @@ impl Engine for MergeTreeEngine<'_> {
     fn rebase(&mut self, requests: &[Request]) -> Result<Vec<Verdict>, RebaseError> {
         let judge = |request| match self.judge(request) {
             Ok(verdict) => Ok(verdict),
+            Err(Failure::TooOld(found)) => Err(RebaseError::TooOld { found }),
             Err(Failure::Git(error @ GitError::Program(ProgramError::Start(_)))) => Err(error.into()),
+            Err(Failure::Git(error @ GitError::Missing { shallow: true, .. })) => {
+                Ok(Verdict::Skipped(Skip::Shallow(error.to_string())))
+            }
             Err(failure) => Ok(Verdict::Skipped(Skip::Failed(one_line(&failure.to_string())))),
         };
         requests.iter().map(judge).collect()

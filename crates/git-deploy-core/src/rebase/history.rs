@@ -3,20 +3,38 @@
 use std::collections::HashMap;
 
 use super::plan::{Listed, Mark};
-use crate::git::GitError;
-use crate::git::program::{Call, git};
+use crate::git::program::git;
+use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, ObjectId};
 
-/// A call that sees the commits that are there, as our own reading of objects does, not their replacements.
-fn plain<'a>(args: impl IntoIterator<Item = &'a str>) -> Call {
-    git(args).env("GIT_NO_REPLACE_OBJECTS", "1")
+/// The last of a branch's commits in which jj keeps a conflict. `listed` is all that the branch alone has, or more.
+pub(super) fn unresolved(
+    repository: &Repository,
+    tip: CommitId,
+    listed: &[Listed],
+) -> Result<Option<CommitId>, GitError> {
+    let parents: HashMap<CommitId, Option<CommitId>> =
+        listed.iter().map(|listed| (listed.commit, listed.parents.first().copied())).collect();
+    let mut next = Some(tip);
+    while let Some((commit, parent)) = next.and_then(|commit| Some((commit, *parents.get(&commit)?))) {
+        if repository.commit(commit)?.is_unresolved() {
+            return Ok(Some(commit));
+        }
+        next = parent;
+    }
+    Ok(None)
+}
+
+/// Whether two commits have one in common that they come from, as far as history is here.
+pub(super) fn are_related(one: CommitId, two: CommitId) -> Result<bool, GitError> {
+    Ok(git(["merge-base"]).args([one, two].map(|commit| commit.to_string())).yes()?)
 }
 
 /// The commits of `upstream...tip`, parents before children, with what git takes for the same patch marked: the marks
 /// by which `git rebase` decides what it need not pick.
 pub(super) fn list(upstream: CommitId, tip: CommitId) -> Result<Vec<Listed>, GitError> {
     let args = ["rev-list", "--left-right", "--cherry-mark", "--parents", "--topo-order", "--reverse"];
-    let call = plain(args).arg(format!("{upstream}...{tip}"));
+    let call = git(args).arg(format!("{upstream}...{tip}"));
     let printed = call.text()?;
     let listed: Option<Vec<Listed>> = printed.lines().map(read_line).collect();
     Ok(listed.ok_or_else(|| call.unreadable("a line that is no list of commits"))?)
@@ -36,8 +54,8 @@ fn read_line(line: &str) -> Option<Listed> {
 pub(super) fn exact_patches(commits: &[CommitId]) -> Result<HashMap<CommitId, String>, GitError> {
     let options = ["--full-index", "--unified=3", "--no-renames", "--no-ext-diff", "--no-textconv"];
     let ids: String = commits.iter().map(|commit| format!("{commit}\n")).collect();
-    let diff = plain(["diff-tree", "--stdin", "--root", "--patch", "--ignore-submodules=none"]);
-    let call = plain(["patch-id", "--verbatim"]).input(diff.args(options).input(ids).run()?);
+    let diff = git(["diff-tree", "--stdin", "--root", "--patch", "--ignore-submodules=none"]);
+    let call = git(["patch-id", "--verbatim"]).input(diff.args(options).input(ids).run()?);
     let mut patches = HashMap::new();
     for line in call.text()?.lines() {
         let ids =

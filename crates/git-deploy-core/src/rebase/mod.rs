@@ -106,19 +106,12 @@ pub enum Skip {
     Merges(CommitId),
     /// It has no history in common with the upstream: it begins with this root commit.
     Unrelated(CommitId),
+    /// It has a commit in which jj keeps a conflict, which only jj can read and mend.
+    Unresolved(CommitId),
     /// It could not be judged, for this reason, in one line.
     Failed(String),
-}
-
-impl Skip {
-    /// What the user can do about it.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Merges(_) => Some("make the branch linear with 'git rebase', or merge it by hand"),
-            Self::Unrelated(_) => Some("use 'git rebase --root --onto <base>' if it belongs there"),
-            Self::Landed | Self::Failed(_) => None,
-        }
-    }
+    /// It could not be judged because this clone lacks some of its history.
+    Shallow(String),
 }
 
 impl fmt::Display for Skip {
@@ -129,7 +122,8 @@ impl fmt::Display for Skip {
             Self::Unrelated(root) => {
                 write!(f, "it has no history in common: it begins with root commit '{}'", root.brief())
             }
-            Self::Failed(reason) => write!(f, "it could not be rebased: {reason}"),
+            Self::Unresolved(commit) => write!(f, "jj keeps a conflict in commit '{}'", commit.brief()),
+            Self::Failed(reason) | Self::Shallow(reason) => write!(f, "it could not be rebased: {reason}"),
         }
     }
 }
@@ -199,7 +193,5 @@ mod tests {
     #[test]
     fn a_skip_says_why() {
         assert_eq!(Skip::Merges(id()).to_string(), "it contains merge commit '0123456789'");
-        assert!(Skip::Merges(id()).hint().is_some());
-        assert_eq!(Skip::Landed.hint(), None);
     }
 }

@@ -144,7 +144,7 @@ impl Lab {
     pub(crate) fn verdicts(&self, branches: &[&str]) -> Vec<Verdict> {
         let requests: Vec<Request> = branches.iter().map(|branch| self.request(branch)).collect();
         let repository = Repository::open().unwrap();
-        MergeTreeEngine::new(&repository, Committer::Keep).unwrap().rebase(&requests).unwrap()
+        MergeTreeEngine::new(&repository, Committer::Keep).rebase(&requests).unwrap()
     }
 
     /// Our verdict about one branch.

@@ -27,7 +27,7 @@ fn rebased(verdict: Verdict) -> Rebased {
 
 fn rebase_with(committer: Committer, request: Request) -> Verdict {
     let repository = Repository::open().unwrap();
-    MergeTreeEngine::new(&repository, committer).unwrap().rebase(&[request]).unwrap().remove(0)
+    MergeTreeEngine::new(&repository, committer).rebase(&[request]).unwrap().remove(0)
 }
 
 fn parsed(lab: &Lab, commit: CommitId) -> Commit {
@@ -208,8 +208,36 @@ lab_tests! {
         lab.git(&["clone", "-q", "--depth=1", "--no-single-branch", "--bare", &url, clone.to_str().unwrap()]);
         std::env::set_current_dir(&clone).unwrap();
         let verdict = lab.verdict("work");
-        let Verdict::Skipped(Skip::Failed(reason)) = &verdict else { panic!("{verdict:?}") };
+        let Verdict::Skipped(Skip::Shallow(reason)) = &verdict else { panic!("{verdict:?}") };
         assert!(reason.contains("shallow"), "{reason}");
+    }
+
+    fn a_shallow_clone_without_what_a_branch_and_base_have_in_common_is_said_to_be_one(lab) {
+        // The branch is whole, and base is cut off.
+        lab.init(&[("a", TEN)]);
+        lab.branch("work", "master");
+        lab.commit("work", &[("b", "b\n")]);
+        // Base's merge is in the branch, and looks like one of its own.
+        lab.checkout("master");
+        lab.branch("side", "master");
+        lab.commit("side", &[("c", "c\n")]);
+        lab.checkout("master");
+        lab.commit("on", &[("d", "d\n")]);
+        lab.git(&["merge", "-q", "--no-ff", "--no-edit", "side"]);
+        lab.branch("later", "master");
+        lab.commit("later", &[("e", "e\n")]);
+        lab.checkout("master");
+        for name in ["f", "g", "h"] {
+            lab.commit(name, &[(name, "x\n")]);
+        }
+        let (url, clone) = (format!("file://{}", lab.path("repo").display()), lab.path("clone"));
+        lab.git(&["clone", "-q", "--depth=3", "--no-single-branch", "--bare", &url, clone.to_str().unwrap()]);
+        std::env::set_current_dir(&clone).unwrap();
+        for branch in ["work", "later"] {
+            let verdict = lab.verdict(branch);
+            let Verdict::Skipped(skip @ Skip::Shallow(_)) = &verdict else { panic!("{verdict:?}") };
+            assert!(skip.to_string().contains("this is a shallow clone"), "{skip}");
+        }
     }
 
     fn renames_are_followed(lab) {
@@ -289,7 +317,7 @@ lab_tests! {
         }
         assert_eq!(stacked.rewritten[..2], work.rewritten, "shared commits stay shared");
         let repository = Repository::open().unwrap();
-        let engine = MergeTreeEngine::new(&repository, Committer::Keep).unwrap();
+        let engine = MergeTreeEngine::new(&repository, Committer::Keep);
         let unsigned = engine.for_check().rebase(&[lab.request("work")]).unwrap().remove(0);
         assert_eq!(parsed(lab, rebased(unsigned).tip).extra, [] as [Vec<u8>; 0]);
     }

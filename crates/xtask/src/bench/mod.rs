@@ -58,7 +58,11 @@ fn small(binaries: &Path) -> Result<bool> {
             let set = |state| bench.ours("git-deploy-state", &["set", "--quiet", state, "b7"]);
             let add =
                 bench.git(&["notes", "--ref=beside", "add", "--force", "--message=state: staged", "b7"]);
-            let [_, ours, git] = bench.in_turn([set(back), set(state), add])?;
+            // Each write begins with what was fetched: what is not published yet is looked through by all that read. Git
+            // writes among as many notes as we do.
+            let fetched = |notes| bench.git(&["update-ref", notes, "refs/notes/deploy-remote/origin/deploy"]);
+            let (forget, beside) = (fetched("refs/notes/deploy"), fetched("refs/notes/beside"));
+            let [_, _, _, ours, git] = bench.in_turn([forget, beside, set(back), set(state), add])?;
             let name = format!("git deploy-state set {state}");
             figures.compare(notes, &name, ours, ("git notes add", git), WRITE_LIMIT)?;
         }
@@ -67,6 +71,8 @@ fn small(binaries: &Path) -> Result<bool> {
         let hooks = [
             ("pre-push", vec!["pre-push", "origin", "url"], line),
             ("post-merge", vec!["post-merge", "0"], String::new()),
+            ("post-commit", vec!["post-commit"], String::new()),
+            ("post-rewrite", vec!["post-rewrite", "amend"], format!("{0} {0}\n", bench.tip)),
         ];
         for (name, args, input) in hooks {
             let [time] = bench.in_turn([bench.ours("git-deploy-hook", &args).reading(input)])?;
@@ -180,6 +186,8 @@ impl Bench {
             ["+refs/heads/*:refs/remotes/origin/*", "+refs/notes/*:refs/notes/deploy-remote/origin/*"];
         bench.run_git(&["fetch", "--quiet", "origin", refspecs[0], refspecs[1]], "")?;
         bench.run_git(&["gc", "--quiet"], "")?;
+        bench.run_git(&["config", "user.name", "A"], "")?;
+        bench.run_git(&["config", "user.email", "a@example.org"], "")?;
         // Publishing is of the network.
         bench.run_git(&["config", "deploy.publish", "false"], "")?;
         bench.tip = bench.run_git(&["rev-parse", "b7"], "")?.trim().to_owned();
@@ -190,7 +198,7 @@ impl Bench {
         self.dir.path().join("work")
     }
 
-    /// A command in the repository, which sees nobody's configuration but its own.
+    /// A command in the repository, which sees its own configuration and the system's alone.
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command
@@ -198,8 +206,7 @@ impl Bench {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.dir.path())
-            .env("LC_ALL", "C")
-            .env("GIT_CONFIG_NOSYSTEM", "1");
+            .env("LC_ALL", "C");
         command
     }
 

@@ -10,7 +10,7 @@ use super::error::{DeployTomlError, Locator, Problem};
 use super::raw::{RawBuild, RawDeployToml, RawImage, RawImageName, RawRegistry, Text};
 use super::{
     Build, Committer, DEFAULT_HASH_LENGTH, DeployToml, FirstFailure, Image, ImageName, Prune, Registry,
-    Severity, TreePath, environments,
+    Severity, TreePath, approve, environments,
 };
 
 const HASH_LENGTHS: RangeInclusive<u8> = 4..=64;
@@ -30,6 +30,7 @@ pub(super) fn deploy_toml(raw: RawDeployToml, locator: &Locator<'_>) -> Checked<
         images: images(raw.image, locator)?,
         registry: registry(raw.registry, locator)?,
         committer: raw.rebase.committer.map(|text| committer(&text, locator)).transpose()?,
+        approve: raw.approve.map(|raw| approve::approve(raw, locator)).transpose()?,
         trust_branches: raw.trust_branches,
         assets: raw.assets,
         environments: environments::environments(raw.environment, locator)?,

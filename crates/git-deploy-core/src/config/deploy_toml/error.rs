@@ -16,10 +16,20 @@ pub struct DeployTomlError {
     pub problem: Box<Problem>,
 }
 
+impl DeployTomlError {
+    /// For a file of so many bytes, of which none is read.
+    pub(in crate::config) fn too_large(bytes: u64) -> Self {
+        Self { line: 1, column: 1, problem: Box::new(Problem::TooLarge(bytes)) }
+    }
+}
+
 /// What is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Problem {
+    /// More than anybody writes by hand.
+    #[error("it has {0} bytes, and at most {max} are read", max = super::MAX_BYTES)]
+    TooLarge(u64),
     /// The text is no TOML.
     #[error("invalid TOML: {message}")]
     Syntax {

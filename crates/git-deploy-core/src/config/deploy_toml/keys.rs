@@ -40,13 +40,14 @@ const fn required(name: &'static str, shape: Shape) -> Key {
     Key { name, shape, required: true }
 }
 
-static TOP: [Key; 8] = [
+static TOP: [Key; 9] = [
     optional("image-name", Shape::Table(&IMAGE_NAME)),
     optional("build", Shape::Table(&BUILD)),
     optional("image", Shape::Tables(&IMAGE)),
     optional("registry", Shape::Table(&REGISTRY)),
     optional("environment", Shape::Named(&Shape::Table(&ENVIRONMENT))),
     optional("rebase", Shape::Table(&REBASE)),
+    optional("approve", Shape::Table(&APPROVE)),
     optional("trust-branches", Shape::Flag),
     optional("assets", Shape::AnyTable),
 ];
@@ -85,6 +86,9 @@ static ENVIRONMENT: [Key; 17] = [
 ];
 
 static REBASE: [Key; 1] = [optional("committer", Shape::Text)];
+
+static APPROVE: [Key; 2] =
+    [optional("allowed-signers", Shape::Text), optional("gpg-fingerprints", Shape::Texts)];
 
 /// Parses the text and holds it against the table of known keys.
 pub(super) fn parse_known<'t>(

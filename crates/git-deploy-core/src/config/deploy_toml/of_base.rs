@@ -17,6 +17,7 @@ impl DeployToml {
         hold(self.image_name != base.image_name, "[image-name]");
         hold(self.registry != base.registry, "[registry]");
         hold(self.committer != base.committer, "[rebase]");
+        hold(self.approve != base.approve, "[approve]");
         for environment in &self.environments {
             let name = environment.name.as_str();
             let of_base = base.environment(name);

@@ -20,6 +20,7 @@ pub(super) struct RawDeployToml {
     pub(super) registry: RawRegistry,
     pub(super) environment: BTreeMap<Text, RawEnvironment>,
     pub(super) rebase: RawRebase,
+    pub(super) approve: Option<Spanned<RawApprove>>,
     pub(super) trust_branches: bool,
     pub(super) assets: toml::Table,
 }
@@ -57,6 +58,13 @@ pub(super) struct RawRegistry {
 #[serde(default)]
 pub(super) struct RawRebase {
     pub(super) committer: Option<Text>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "kebab-case", default)]
+pub(super) struct RawApprove {
+    pub(super) allowed_signers: Option<Text>,
+    pub(super) gpg_fingerprints: Vec<Text>,
 }
 
 #[derive(Deserialize, Default)]

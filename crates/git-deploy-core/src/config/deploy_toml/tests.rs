@@ -31,6 +31,9 @@ load = ["kind", "load", "docker-image", "{image}"]
 [rebase]
 committer = "Deployer <deploy@example.org>"
 
+[approve]
+allowed-signers = "deploy/approvers"
+
 [assets]
 anything = { goes = 1 }
 

@@ -1,10 +1,12 @@
 //! Objects and refs in process, with libgit2.
 
+use std::rc::Rc;
+
 use git2::{ErrorCode, ObjectType, Oid, ReferenceType};
 
-use super::listing::Listing;
+use super::listing::{self, Entries, Listing};
 use super::program::Promised;
-use super::{Backend, Paths, Ref};
+use super::{Backend, Paths, Ref, Refs};
 use crate::git::GitError;
 use crate::git::object::{Kind, Object};
 use crate::ids::{ObjectId, RefName};
@@ -12,8 +14,7 @@ use crate::ids::{ObjectId, RefName};
 pub(in crate::git) struct Libgit2 {
     repository: git2::Repository,
     paths: Paths,
-    /// What the git program says, where it looks at more places than libgit2.
-    listing: Option<Listing>,
+    config: Listing,
     /// Brings objects that a partial clone left behind.
     promisor: Promised,
 }
@@ -29,17 +30,41 @@ impl Libgit2 {
             Err(error) if error.code() != ErrorCode::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
+        // Whether an object is what it is called was found out when it came here. Git does not do that again whenever it reads
+        // one, either, and of large trees it takes longer than reading them.
+        git2::opts::strict_hash_verification(false);
+        // Git itself looks there only where it serves others; libgit2 would take no ref for what it is called.
+        repository.remove_namespace()?;
         let paths = Paths {
             git_dir: repository.path().to_owned(),
             common_dir: repository.commondir().to_owned(),
             work_tree: repository.workdir().map(std::path::Path::to_owned),
         };
-        let listing = config_from_environment().then(Listing::default);
-        Ok(Some(Self { repository, paths, listing, promisor: Promised::default() }))
+        Ok(Some(Self { repository, paths, config: Listing::default(), promisor: Promised::default() }))
     }
 }
 
 impl Libgit2 {
+    fn entries(&self) -> Result<Rc<Entries>, GitError> {
+        self.config.entries(|| match config_from_environment() {
+            true => listing::of_program(),
+            false => {
+                self.read_entries().map_err(GitError::libgit2("cannot read git's configuration".to_owned()))
+            }
+        })
+    }
+
+    fn read_entries(&self) -> Result<Entries, git2::Error> {
+        let config = self.repository.config()?.snapshot()?;
+        let mut entries = Entries::new();
+        config.entries(None)?.for_each(|entry| {
+            let value = if entry.has_value() { entry.value_bytes() } else { &[] };
+            let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+            entries.push((text(entry.name_bytes()), text(value)));
+        })?;
+        Ok(entries)
+    }
+
     /// Whether objects may be missing because a remote has promised them.
     fn is_partial(&self) -> Result<bool, GitError> {
         for remote in self.remotes()? {
@@ -73,6 +98,28 @@ fn found<T>(result: Result<T, git2::Error>, what: impl FnOnce() -> String) -> Re
     }
 }
 
+fn unreadable(id: ObjectId) -> impl FnOnce(git2::Error) -> GitError {
+    move |error| GitError::Read { id, error: std::io::Error::other(error.message().to_owned()) }
+}
+
+fn found_object<T>(result: Result<T, git2::Error>, id: ObjectId) -> Result<Option<T>, GitError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(unreadable(id)(error)),
+    }
+}
+
+fn kind(object: ObjectType) -> Option<Kind> {
+    match object {
+        ObjectType::Blob => Some(Kind::Blob),
+        ObjectType::Tree => Some(Kind::Tree),
+        ObjectType::Commit => Some(Kind::Commit),
+        ObjectType::Tag => Some(Kind::Tag),
+        ObjectType::Any => None,
+    }
+}
+
 impl Backend for Libgit2 {
     fn paths(&self) -> &Paths {
         &self.paths
@@ -83,20 +130,20 @@ impl Backend for Libgit2 {
     }
 
     fn read(&self, id: ObjectId) -> Result<Option<Object>, GitError> {
-        let what = || format!("cannot read object '{id}'");
-        let odb = self.repository.odb().map_err(GitError::libgit2(what()))?;
-        let Some(object) = found(odb.read(oid(id)?), what)? else {
+        let odb = self.repository.odb().map_err(unreadable(id))?;
+        let Some(object) = found_object(odb.read(oid(id)?), id)? else {
             // libgit2 fetches nothing; git does where the clone is partial.
             return if self.is_partial()? { self.promisor.read(id) } else { Ok(None) };
         };
-        let kind = match object.kind() {
-            ObjectType::Blob => Kind::Blob,
-            ObjectType::Tree => Kind::Tree,
-            ObjectType::Commit => Kind::Commit,
-            ObjectType::Tag => Kind::Tag,
-            ObjectType::Any => return Ok(None),
+        Ok(kind(object.kind()).map(|kind| Object { kind, data: object.data().to_vec() }))
+    }
+
+    fn size(&self, id: ObjectId) -> Result<Option<(Kind, u64)>, GitError> {
+        let odb = self.repository.odb().map_err(unreadable(id))?;
+        let Some((size, object)) = found_object(odb.read_header(oid(id)?), id)? else {
+            return if self.is_partial()? { self.promisor.size(id) } else { Ok(None) };
         };
-        Ok(Some(Object { kind, data: object.data().to_vec() }))
+        Ok(kind(object).map(|kind| (kind, size as u64)))
     }
 
     fn write(&self, kind: Kind, data: &[u8]) -> Result<ObjectId, GitError> {
@@ -124,15 +171,17 @@ impl Backend for Libgit2 {
         Ok(target.and_then(|target| RefName::new(target).ok()))
     }
 
-    fn refs(&self, prefix: &str) -> Result<Vec<Ref>, GitError> {
+    fn refs(&self, prefix: &str) -> Result<Refs, GitError> {
         let what = || format!("cannot list refs '{prefix}*'");
         let references =
             self.repository.references_glob(&format!("{prefix}*")).map_err(GitError::libgit2(what()))?;
-        let mut refs = Vec::new();
+        let mut refs = Refs::default();
         for reference in references {
             let reference = reference.map_err(GitError::libgit2(what()))?;
-            // A name that is not UTF-8 cannot be said in a note: such a branch has no state.
-            let Ok(name) = reference.name() else { continue };
+            let Ok(name) = reference.name() else {
+                refs.not_utf8 += 1;
+                continue;
+            };
             let Ok(name) = RefName::new(name) else { continue };
             let symbolic = reference.kind() == Some(ReferenceType::Symbolic);
             let target = match reference.target() {
@@ -140,34 +189,22 @@ impl Backend for Libgit2 {
                 None => self.resolve(&name)?,
             };
             // A symbolic ref to a branch that is not born yet leads nowhere.
-            refs.extend(target.map(|target| Ref { name, target, symbolic }));
+            refs.named.extend(target.map(|target| Ref { name, target, symbolic }));
         }
-        refs.sort_by(|one, two| one.name.cmp(&two.name));
+        refs.named.sort_by(|one, two| one.name.cmp(&two.name));
         Ok(refs)
     }
 
     fn config(&self, key: &str) -> Result<Vec<String>, GitError> {
-        if let Some(listing) = &self.listing {
-            return listing.values(key);
-        }
-        let what = || format!("cannot read git's configuration '{key}'");
-        let config = self.repository.config().and_then(|mut config| config.snapshot());
-        let config = config.map_err(GitError::libgit2(what()))?;
-        let mut values = Vec::new();
-        let Some(mut entries) = found(config.multivar(key, None), what)? else { return Ok(values) };
-        while let Some(entry) = entries.next() {
-            let entry = entry.map_err(GitError::libgit2(what()))?;
-            values.push(entry.value().unwrap_or_default().to_owned());
-        }
-        Ok(values)
+        Ok(listing::values(&*self.entries()?, key))
     }
 
     fn remotes(&self) -> Result<Vec<String>, GitError> {
-        if let Some(listing) = &self.listing {
-            return listing.remotes();
-        }
-        let names = self.repository.remotes().map_err(GitError::libgit2("cannot list remotes".to_owned()))?;
-        Ok(names.iter().filter_map(|name| name.ok().flatten()).map(str::to_owned).collect())
+        Ok(listing::remotes(&*self.entries()?))
+    }
+
+    fn forget_config(&self) {
+        self.config.forget();
     }
 
     fn is_bare(&self) -> Result<bool, GitError> {

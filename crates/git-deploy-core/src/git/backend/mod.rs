@@ -7,6 +7,7 @@ mod libgit2;
 mod listing;
 mod program;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::git::GitError;
@@ -15,6 +16,9 @@ use crate::ids::{ObjectId, RefName};
 
 pub(super) use libgit2::Libgit2;
 pub(super) use program::GitProgram;
+
+/// Variables for the git program.
+pub(in crate::git) type Variables = [(&'static str, OsString)];
 
 /// A ref as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +29,15 @@ pub struct Ref {
     pub target: ObjectId,
     /// Whether it leads there through another ref.
     pub symbolic: bool,
+}
+
+/// Refs that are listed.
+#[derive(Debug, Default)]
+pub struct Refs {
+    /// Those that we can name.
+    pub named: Vec<Ref>,
+    /// How many there are besides whose names are not UTF-8: no note can speak of them.
+    pub not_utf8: usize,
 }
 
 /// Where a repository lies.
@@ -44,8 +57,14 @@ pub(super) trait Backend {
     fn paths(&self) -> &Paths;
     /// An id of the kind that the repository uses.
     fn null_id(&self) -> ObjectId;
+    /// What a call of the git program has to be given that writes objects, or reads those that were written here.
+    fn variables(&self) -> &Variables {
+        &[]
+    }
     /// Reads an object.
     fn read(&self, id: ObjectId) -> Result<Option<Object>, GitError>;
+    /// What an object is, and how many bytes it has, without reading them.
+    fn size(&self, id: ObjectId) -> Result<Option<(Kind, u64)>, GitError>;
     /// Writes an object; one that is there already is left as it is.
     fn write(&self, kind: Kind, data: &[u8]) -> Result<ObjectId, GitError>;
     /// The object that a ref leads to.
@@ -53,9 +72,11 @@ pub(super) trait Backend {
     /// What a symbolic ref (or `HEAD`) names; none if it is not symbolic.
     fn symbolic_target(&self, name: &str) -> Result<Option<RefName>, GitError>;
     /// All refs whose name begins with `prefix`, which ends with a slash or with the beginning of a name, by name.
-    fn refs(&self, prefix: &str) -> Result<Vec<Ref>, GitError>;
+    fn refs(&self, prefix: &str) -> Result<Refs, GitError>;
     /// Values of a configuration key, least important first. Names are lower case but for a subsection.
     fn config(&self, key: &str) -> Result<Vec<String>, GitError>;
+    /// Reads the configuration anew when it is asked for again.
+    fn forget_config(&self);
     /// The names of the remotes.
     fn remotes(&self) -> Result<Vec<String>, GitError>;
     /// Whether the repository is bare.

@@ -8,13 +8,13 @@ use crate::attempt::{Attempt, base_lock, environment_lock};
 use crate::config::deploy_toml::Environment;
 use crate::config::deploy_toml_of;
 use crate::deployment::Phase;
-use crate::git::notes::{Notes, NotesEdit};
+use crate::git::notes::{Notes, NotesEdit, notes_ref};
 use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
 use crate::land::{Change, Claim};
+use crate::ops::approve::kept;
 use crate::ops::sweep::on_top_of;
 use crate::ops::transact::Transacted;
 use crate::ops::under_way::attempts;
-use crate::state::State;
 
 /// A number that is ours, and the lock that goes with it.
 #[must_use]
@@ -52,7 +52,7 @@ impl Context<'_> {
             let mut edit = NotesEdit { message: format!("{}: claimed", attempt.id), ..NotesEdit::default() };
             let Some(branch) = pick.candidate.branch() else { return Ok(edit) };
             let note = notes.get(approved)?.filter(|note| note.speaks_for(branch, true));
-            let note = note.filter(|note| note.state == State::Deployable);
+            let note = note.filter(|note| pick.candidate.is_approved_by(note));
             withdrawn.set(note.is_none());
             if let Some(note) = note.filter(|_| approved != candidate) {
                 let carried = note.carried(approved, pick.candidate.base(), &pick.dropped);
@@ -60,12 +60,17 @@ impl Context<'_> {
             }
             Ok(edit)
         };
-        let changes = |notes| if withdrawn.get() { Vec::new() } else { claim.clone().changes(notes) };
-        let label = format!("{}: claim", attempt.id);
-        match self.transactor().transact(&label, edit, changes)? {
+        let kept = self.kept_for(pick)?;
+        let changes = |notes| match withdrawn.get() {
+            true => Vec::new(),
+            false => kept.iter().cloned().chain(claim.clone().changes(notes)).collect(),
+        };
+        let stood = self.claimed_upon()?;
+        match self.transactor().transact(&format!("{}: claim", attempt.id), edit, changes)? {
             Transacted::Done if withdrawn.get() => return self.claim_lost(&claim),
             Transacted::Done => {}
             Transacted::Moved(_) => return self.claim_lost(&claim),
+            Transacted::Refused(_) if self.claimed_upon()? != stood => return self.claim_lost(&claim),
             Transacted::Refused(why) => return Err(DeployError::Forbidden(why)),
             Transacted::Unable(why) => return Err(DeployError::NotClaimed(why)),
         }
@@ -77,6 +82,20 @@ impl Context<'_> {
             lock: (lock.name, lock_at),
             base_lock: None,
         }))
+    }
+
+    /// Where base and the notes stand, which a claim is made upon: a server takes none upon what stands there no more.
+    fn claimed_upon(&self) -> Result<[Option<ObjectId>; 2], DeployError> {
+        let transactor = self.transactor();
+        Ok([transactor.resolve(&self.view.settings.base)?, transactor.resolve(&notes_ref())?])
+    }
+
+    /// What keeps the approved commit of a branch that is rebased with the claim.
+    fn kept_for(&self, pick: &Pick) -> Result<Vec<Change>, DeployError> {
+        let (approved, candidate) = (pick.candidate.approved(), pick.candidate.commit());
+        let note = if approved == candidate { None } else { self.view.notes.get(approved)? };
+        let place = |name: &RefName| self.view.settings.authority(name);
+        Ok(kept::keeping(self.repository(), place, note.as_ref())?)
     }
 
     /// What to do when a claim met somebody else's move. Without a remote the lock may be ours already: it is given back

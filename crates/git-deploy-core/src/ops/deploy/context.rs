@@ -8,12 +8,13 @@ use super::locks::new_run;
 use super::pick::Pick;
 use super::run::withdrawal;
 use super::{DeployError, DeployRequest, Deployer, Errand, Nothing};
-use crate::config::deploy_toml::{DeployToml, Environment, Target};
+use crate::config::deploy_toml::{DeployToml, Environment};
 use crate::config::{ConfigError, deploy_toml_of};
 use crate::deployment::{Blame, Failure};
 use crate::environment::{Driver, Images, Made, Rendered, Renderer, Standing};
 use crate::git::{Identity, Repository};
 use crate::ids::{CommitId, DeploymentId};
+use crate::ops::approve::Rules;
 use crate::ops::transact::Transactor;
 use crate::ops::view::View;
 
@@ -27,6 +28,8 @@ pub(super) struct Context<'a> {
     pub(super) identity: Identity,
     pub(super) base_tip: CommitId,
     pub(super) deploy_toml: DeployToml,
+    /// Who may approve; none if everybody may who can push.
+    pub(super) rules: Option<Rules>,
 }
 
 /// A number that is ours, and what was found out before.
@@ -67,15 +70,12 @@ impl<'a> Context<'a> {
         let at = view.settings.base.short().to_owned();
         let deploy_toml = deploy_toml_of(deployer.repository, base_tip, &at)?
             .ok_or_else(|| ConfigError::NoDeployToml(view.settings.base.clone()))?;
-        let on_base = deploy_toml.environments().iter().find(|environment| match &environment.target {
-            Target::Rendered { branch, .. } => *branch == at,
-            Target::Cluster { .. } => false,
-        });
-        if let Some(environment) = on_base {
+        if let Some(environment) = deploy_toml.rendered_on(&at) {
             let (environment, base) = (environment.name.clone(), view.settings.base);
             return Err(DeployError::RenderedOnBase { environment, base });
         }
-        Ok(Self { deployer, identity, view, base_tip, deploy_toml })
+        let rules = Rules::of(deployer.repository, &deploy_toml, base_tip)?;
+        Ok(Self { deployer, identity, view, base_tip, deploy_toml, rules })
     }
 
     /// Picks a candidate and claims a number for it; `None` if others were faster, which is counted where images were made for

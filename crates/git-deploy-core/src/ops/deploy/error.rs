@@ -1,13 +1,16 @@
 //! Why a run came to no verdict.
 
 use super::rollback::RolledBack;
+use crate::approval::NotApproved;
 use crate::config::ConfigError;
 use crate::deployment::{Blame, Failure, Phase};
 use crate::environment::NotTaken;
 use crate::git::GitError;
 use crate::git::notes::NotesError;
+use crate::git::work_tree::Busy;
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, IdError, RefName};
 use crate::ops::Interrupted;
+use crate::ops::approve::ApproveError;
 use crate::ops::sync::SyncError;
 use crate::ops::view::ViewError;
 use crate::rebase::RebaseError;
@@ -57,6 +60,22 @@ pub enum DeployError {
         /// The branch.
         branch: RefName,
         /// Why.
+        why: String,
+    },
+    /// Nobody who may has approved the branch.
+    #[error("cannot deploy '{}': {why}", .branch.short())]
+    NotApproved {
+        /// The branch.
+        branch: RefName,
+        /// Why it is not approved.
+        why: NotApproved,
+    },
+    /// A deployment that another run began, of what nobody who may has approved.
+    #[error("{id} goes no further: {why}")]
+    AttemptNotApproved {
+        /// The number.
+        id: DeploymentId,
+        /// Why it is not approved.
         why: String,
     },
     /// There is no such branch or commit.
@@ -141,7 +160,7 @@ pub enum DeployError {
         /// Base.
         base: RefName,
         /// What is in the way.
-        why: String,
+        why: Box<Busy>,
     },
     /// There is nothing to continue or to abort.
     #[error("no deployment is under way")]
@@ -227,6 +246,8 @@ impl DeployError {
             | Self::NotClaimed(_)
             | Self::NotRecorded { .. }
             | Self::RolledBack(_)
+            | Self::NotApproved { .. }
+            | Self::AttemptNotApproved { .. }
             | Self::RenderedOnBase { .. }
             | Self::TagTaken(_)
             | Self::Forbidden(_)
@@ -255,6 +276,12 @@ impl DeployError {
 
 impl From<ConfigError> for DeployError {
     fn from(error: ConfigError) -> Self {
+        Self::View(error.into())
+    }
+}
+
+impl From<ApproveError> for DeployError {
+    fn from(error: ApproveError) -> Self {
         Self::View(error.into())
     }
 }

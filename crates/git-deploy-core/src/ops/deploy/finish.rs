@@ -14,10 +14,12 @@ use crate::git::refs::{Expected, RefUpdate, RefsError};
 use crate::ids::{ObjectId, RefName};
 use crate::land::{Change, Verdict as Landing, base_change};
 use crate::ledger::{Deployment, Outcome};
+use crate::note::Note;
 use crate::ops::sync::SyncError;
 use crate::ops::transact::Transacted;
 use crate::ops::view::View;
 use crate::state::State;
+use crate::sync::NoteTexts;
 
 /// How often landing is tried again because the environment's own refs moved.
 const APPLY_TRIES: u32 = 5;
@@ -54,6 +56,9 @@ impl Run<'_> {
         let deployment = entry(self.attempt(), Outcome::Success, None, &finding);
         let tag = self.context.write_tag(&identity, &deployment)?;
         let Ok(base) = self.base_move()? else { return self.base_moved() };
+        if let Some(why) = self.lost_approval()? {
+            return Err(self.not_landed(why));
+        }
         let environment =
             self.driver.landing_changes(applied).map_err(|failure| self.not_landed(failure.reason))?;
         let rendered: Vec<RefName> = environment.iter().map(|change| change.name.clone()).collect();
@@ -83,6 +88,16 @@ impl Run<'_> {
             Transacted::Moved(moved) => self.landing_moved(&moved, &rendered),
             Transacted::Refused(why) | Transacted::Unable(why) => Err(self.not_landed(why)),
         }
+    }
+
+    /// Why the approval of a branch that is deployable still does not hold any more. A withdrawal comes too late, a signature
+    /// that was never there does not.
+    fn lost_approval(&self) -> Result<Option<String>, DeployError> {
+        let (candidate, view) = (self.attempt().candidate, View::new(self.deployer.repository)?);
+        let Some(name) = &self.attempt().branch else { return Ok(None) };
+        let branch = view.authority_branch(name)?.filter(|branch| branch.tip == candidate);
+        let why = branch.map(|branch| view.not_approved(&branch)).transpose()?.flatten();
+        Ok(why.map(|why| format!("branch '{}' is not approved: {why}", name.short())))
     }
 
     /// Somebody moved a ref that landing was to move.
@@ -371,10 +386,16 @@ fn failure_notes(
         .into_iter()
         .map(|commit| notes.get(commit).map(|note| (commit, note)))
         .collect::<Result<_, _>>()?;
-    let highest =
-        standing.iter().filter_map(|(_, note)| note.as_ref()).map(|note| note.rev).max().unwrap_or(0);
-    for (commit, note) in standing {
-        edit.set(commit, &failed_note(note, attempt, close, highest, finding));
+    let seen: Vec<&Note> = standing.iter().filter_map(|(_, note)| note.as_ref()).collect();
+    for (commit, note) in &standing {
+        let (commit, note) = (*commit, note.clone());
+        let failed = failed_note(note, attempt, close, &seen, finding);
+        edit.set(commit, &failed);
+        let mut line = notes.rebased_from(&failed)?;
+        line.retain(|before, _| !edit.edits.contains_key(before));
+        line.insert(commit, failed.to_string().into_bytes());
+        let ended = crate::sync::missing(&line, &NoteTexts::new());
+        edit.edits.extend(ended.into_iter().map(|(commit, text)| (commit, Some(text))));
     }
     Ok(edit)
 }

@@ -1,14 +1,17 @@
 //! Which commit is deployed next, and where to. What is found out here needs no number and changes nothing but notes.
 
 use super::{Context, DeployError, DeployRequest, Nothing};
+use crate::approval::{Decided, NotApproved};
 use crate::branch::Branch;
-use crate::candidate::Candidate;
+use crate::candidate::{Candidate, NoCandidate};
 use crate::config::deploy_toml::Environment;
 use crate::git::notes::{Notes, NotesEdit};
 use crate::git::object::quote_path;
 use crate::ids::{CommitId, DeploymentId, RefName};
 use crate::land::Change;
 use crate::ledger::next_number;
+use crate::note::{MAX_BYTES, MAX_BYTES_OF_IMAGES, Note};
+use crate::ops::approve;
 use crate::ops::sweep::upstream;
 use crate::ops::transact::Transacted;
 use crate::queue;
@@ -26,6 +29,11 @@ pub(super) struct Pick {
     /// The earlier deployment whose bytes are applied again.
     pub(super) rollback: Option<DeploymentId>,
 }
+
+/// The most bytes that the note of a branch may have which is deployed, less its images. A run adds where the commit comes
+/// from, the number, other images and, where it fails, the reason: what cannot be written then would stop it in the middle, and
+/// whoever comes after it.
+const MAX_BYTES_BEFORE: usize = MAX_BYTES - MAX_BYTES_OF_IMAGES - 12 * 1024;
 
 impl Context<'_> {
     /// Finds the candidate: what the user named, else the first in the queue that rebases. `None`: there is none.
@@ -71,7 +79,9 @@ impl Context<'_> {
                     self.deployer.observer.warn(&error.to_string());
                     broken = Some(error);
                 }
-                Err(error @ DeployError::NotTaken { .. }) => self.deployer.observer.warn(&error.to_string()),
+                Err(error @ (DeployError::NotTaken { .. } | DeployError::NotApproved { .. })) => {
+                    self.deployer.observer.warn(&error.to_string());
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -146,6 +156,11 @@ impl Context<'_> {
             let why = format!("it is on hold: {why}");
             return Err(DeployError::NotTaken { branch: branch.name.clone(), why });
         }
+        // Nothing is done for a branch that nobody approved, not even a rebase.
+        let signed = self.signed(branch)?;
+        if let Some(why) = branch.note.as_ref().and_then(|note| too_long(note, branch.tip)) {
+            return Err(DeployError::NotTaken { branch: branch.name.clone(), why });
+        }
         let verdict = self.rebase(branch)?;
         // Ctrl-C reaches the programs that the engine asked, too: their failure is no verdict.
         self.deployer.interrupt.check()?;
@@ -158,9 +173,26 @@ impl Context<'_> {
             }
         };
         self.check_work_trees(branch, tip)?;
-        let candidate = Candidate::of_branch(branch, tip, self.base_tip)
-            .map_err(|_| DeployError::NotDeployable { branch: branch.name.clone(), state: branch.state() })?;
+        let of = (&branch.name, tip);
+        let (repository, base_tip) = (self.repository(), self.base_tip);
+        let covers =
+            |(signed, note)| approve::covers(repository, &repository.notes()?, signed, base_tip, of, note);
+        let judged = signed.map(covers).transpose()?;
+        let candidate = Candidate::of_branch(branch, tip, self.base_tip, judged).map_err(|no| match no {
+            NoCandidate::NotApproved { branch, state } => DeployError::NotDeployable { branch, state },
+            NoCandidate::NotSigned { branch, why } => DeployError::NotApproved { branch, why },
+        })?;
         Ok(Pick { environment: self.environment_for(request, tip)?, candidate, dropped, rollback: None })
+    }
+
+    /// What somebody who may has signed of a branch; none where base asks for no signature.
+    fn signed<'b>(&self, branch: &'b Branch) -> Result<Option<(Decided, &'b Note)>, DeployError> {
+        let Some(rules) = &self.rules else { return Ok(None) };
+        let signed = match &branch.note {
+            Some(note) => rules.signed(note)?.map(|signed| (signed, note)),
+            None => Err(NotApproved::Unsigned),
+        };
+        signed.map(Some).map_err(|why| DeployError::NotApproved { branch: branch.name.clone(), why })
     }
 
     /// What becomes of a branch on base as it is now. Moves nothing.
@@ -168,7 +200,7 @@ impl Context<'_> {
         let upstream = upstream(self.repository(), branch.note.as_ref(), self.base_tip)?;
         let asked =
             Request { upstream, ..Request::onto_base(branch.name.clone(), branch.tip, self.base_tip) };
-        Ok(MergeTreeEngine::new(self.repository(), self.committer())?.rebase(&[asked])?.pop())
+        Ok(MergeTreeEngine::new(self.repository(), self.committer()).rebase(&[asked])?.pop())
     }
 
     /// Who commits what a rebase writes.
@@ -219,7 +251,7 @@ impl Context<'_> {
         let (base, transactor) = (&self.view.settings.base, self.transactor());
         let base_moves = Change::update(base.clone(), Some(self.base_tip.0), tip.0);
         if let Some(why) = transactor.cannot_follow(&base_moves)? {
-            return Err(DeployError::BaseBusy { base: base.clone(), why });
+            return Err(DeployError::BaseBusy { base: base.clone(), why: Box::new(why) });
         }
         let branch_moves = Change::update(branch.name.clone(), Some(branch.tip.0), tip.0);
         match transactor.cannot_follow(&branch_moves)?.filter(|_| tip != branch.tip) {
@@ -306,4 +338,16 @@ impl Context<'_> {
         let prefix = (!environment.lands).then_some(&environment.name);
         Ok(next_number(&self.known_ids()?, prefix))
     }
+}
+
+/// Why a note has no room for what a deployment writes into it, if it has not.
+fn too_long(note: &Note, commit: CommitId) -> Option<String> {
+    let kept = Note { images: Vec::new(), ..note.clone() };
+    let bytes = kept.to_string().len();
+    (bytes > MAX_BYTES_BEFORE).then(|| {
+        format!(
+            "the note on commit '{commit}' is too long: it has {bytes} bytes, and beyond {MAX_BYTES_BEFORE} there is no room \
+             for what a deployment adds; shorten it with: git notes --ref=deploy edit {commit}"
+        )
+    })
 }

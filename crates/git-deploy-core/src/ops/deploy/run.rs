@@ -10,6 +10,7 @@ use super::claim::Claimed;
 use super::finish::leave;
 use super::keeping::{Heart, Keeper};
 use super::{Context, DeployError, Deployer, Errand, Verdict};
+use crate::approval::NotApproved;
 use crate::attempt::Attempt;
 use crate::candidate::Candidate;
 use crate::config::deploy_toml::Environment;
@@ -18,10 +19,11 @@ use crate::environment::kept::KeptFiles;
 use crate::environment::{Driver, Images, Standing, Work};
 use crate::git::Identity;
 use crate::git::notes::{Notes, NotesEdit};
-use crate::ids::{CommitId, RefName};
+use crate::ids::{CommitId, DeploymentId, RefName};
 use crate::land::Change;
 use crate::ledger::Outcome;
 use crate::note::Note;
+use crate::ops::approve;
 use crate::ops::sync::SyncError;
 use crate::ops::transact::{Transacted, Transactor};
 use crate::ops::view::View;
@@ -75,7 +77,42 @@ impl<'a> Run<'a> {
             return self.write_close(close, tag, finished);
         }
         let phase = self.attempt().phase;
+        // What has not begun is asked for its branch before it does.
+        let is_asked = phase == Phase::Claimed && self.attempt().branch.is_some();
+        if phase != Phase::Finished
+            && !is_asked
+            && let Some(why) = self.unapproved()?
+        {
+            let id = self.attempt().id.clone();
+            return Err(DeployError::AttemptNotApproved { id, why });
+        }
         self.drive(Event::TakenUp(phase))
+    }
+
+    /// Why what was claimed is not approved by the rules of base, if it is not: whoever can push can write an attempt, and
+    /// say that it has come far already. What was withdrawn in time is found out besides.
+    fn unapproved(&self) -> Result<Option<String>, DeployError> {
+        let (attempt, view, base_tip) = (self.attempt(), &self.context.view, self.context.base_tip);
+        let Some(rules) = &self.context.rules else { return Ok(None) };
+        let (repository, candidate) = (self.deployer.repository, attempt.candidate);
+        let was_deployed = |id: &DeploymentId| {
+            let ledger = view.ledger()?;
+            let found = ledger.find(id).is_some_and(|deployment| deployment.commit == candidate);
+            Ok::<_, DeployError>(found)
+        };
+        if repository.is_ancestor(candidate, base_tip)?
+            || attempt.rollback.as_ref().map_or(Ok(false), was_deployed)?
+        {
+            return Ok(None);
+        }
+        let Some(branch) = &attempt.branch else {
+            return Ok(Some("its commit is of no branch, and not on base".to_owned()));
+        };
+        let judged = match view.notes.get(candidate)? {
+            Some(note) => approve::judge(repository, rules, base_tip, (branch, candidate), &note)?,
+            None => Err(NotApproved::Unsigned),
+        };
+        Ok(judged.err().map(|why| why.to_string()))
     }
 
     /// Ends it as aborted, unless it has a verdict already.
@@ -410,6 +447,9 @@ pub(super) fn withdrawal(
         Some(branch) if branch.state() != State::Deployable => {
             Some(format!("branch '{short}' was set to {}", branch.state()))
         }
-        Some(_) => None,
+        Some(branch) => {
+            let unapproved = view.not_approved(&branch).map_err(|error| SyncError::View(Box::new(error)))?;
+            unapproved.map(|why| format!("branch '{short}' is not approved: {why}"))
+        }
     })
 }

@@ -6,6 +6,7 @@ use crate::ids::CommitId;
 use crate::ledger::{Deployment, Outcome};
 use crate::note::Note;
 use crate::state::State;
+use crate::sync::{decide_alike, next_rev, replacing};
 
 /// Who found the verdict, and when.
 pub(super) struct Finding<'a> {
@@ -41,6 +42,7 @@ pub(super) fn entry(
 
 /// The candidate's note after a success.
 pub(super) fn landed_note(note: Option<Note>, attempt: &Attempt, lands: bool) -> Note {
+    let before = note.clone();
     let mut note = recorded(note, attempt, Outcome::Success);
     if lands {
         // The decision stays with it, as every merge of notes has it.
@@ -50,17 +52,20 @@ pub(super) fn landed_note(note: Option<Note>, attempt: &Attempt, lands: bool) ->
         note.conflicts.clear();
         // Other branches that were approved with the same tip have landed with it.
         note.refs.extend(attempt.branch.clone().filter(|branch| !note.refs.contains(branch)));
+        if let Some(before) = before.filter(|before| !decide_alike(before, &note)) {
+            note = replacing(note, [&before]);
+        }
     }
     note
 }
 
 /// The candidate's note after a failure. A branch that is to blame becomes staged: that is a decision of the runner, so
-/// that it holds against the approval that it answers. `highest_rev` is the highest number of a decision on the line.
+/// that it takes the place of the approval that it answers. `seen` are the notes that are known of the line.
 pub(super) fn failed_note(
     note: Option<Note>,
     attempt: &Attempt,
     close: &Close,
-    highest_rev: u64,
+    seen: &[&Note],
     finding: &Finding<'_>,
 ) -> Note {
     let mut note = note;
@@ -80,11 +85,13 @@ pub(super) fn failed_note(
         note.since = Some(finding.time);
         note.by = Some(finding.who.to_owned());
         note.message = None;
-        note.rev = note.rev.max(highest_rev) + 1;
+        note.approval = None;
+        note.rev = next_rev(seen.iter().copied());
         note.reason = Some(format!("{}: {}", attempt.id, close.reason));
         if let (Some(branch), true) = (&attempt.branch, note.refs.is_empty()) {
             note.refs = vec![branch.clone()];
         }
+        note = replacing(note, seen.iter().copied());
     }
     note
 }

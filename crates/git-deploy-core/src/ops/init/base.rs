@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::config::Settings;
 use crate::git::{GitError, Repository};
 use crate::ids::RefName;
+use crate::ops::receive;
 
 use super::InitError;
 
@@ -17,6 +18,28 @@ pub(super) enum Found {
     Likely(RefName),
     /// Any of these may be it, or there are none.
     Unclear(Vec<RefName>),
+}
+
+/// A `HEAD` that leads clones astray, which take the branch that it names for base where nothing is configured there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The branch that it names.
+    pub head: RefName,
+    /// Whether that is there.
+    pub is_there: bool,
+    /// What the server takes for base.
+    pub base: RefName,
+}
+
+/// Whether `HEAD` of a server's repository names another branch than its base, or one that is not there though others are.
+pub(super) fn odd_head(repository: &Repository) -> Result<Option<Head>, GitError> {
+    let (Ok(base), Some(head)) = (receive::base(repository)?, repository.symbolic_target("HEAD")?) else {
+        return Ok(None);
+    };
+    let is_there = repository.resolve(&head)?.is_some();
+    let begins = !is_there && repository.refs("refs/heads/")?.is_empty();
+    let is_right = head == base && (is_there || begins);
+    Ok((!is_right).then_some(Head { head, is_there, base }))
 }
 
 /// Looks for base. Which branch is checked out says nothing: it may be any.

@@ -5,6 +5,7 @@
 
 mod base;
 mod hooks;
+mod managers;
 mod record;
 mod remove;
 mod source;
@@ -14,14 +15,16 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{ConfigError, DEPLOY_TOML, Settings};
 use crate::git::push::Tracking;
-use crate::git::setup::{digest, is_there, make_folder, read_file, write_file};
+use crate::git::setup::{digest, is_there, make_folder, read_file, remove_file, write_file};
 use crate::git::{GitError, Repository};
 use crate::ids::RefName;
 
 use base::Found;
 use record::{Entry, Record};
 
-pub use hooks::{HookStep, Manager, Script};
+pub use base::Head;
+pub use hooks::{Foreign, HookStep, Place, Script, Way};
+pub use managers::Manager;
 pub use remove::{Undone, remove};
 
 /// Where git's `log` finds the states. A pattern that fits one ref only: git warns at each `log` of a plain name as long
@@ -37,6 +40,9 @@ pub enum InitError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Only a bare repository is a server's.
+    #[error("this repository has a work tree, and is none that others push to")]
+    NoServer,
     /// Git failed, or a file cannot be read or written.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -47,8 +53,19 @@ pub enum InitError {
 pub struct Request<'a> {
     /// The hooks; none where they are not wanted.
     pub scripts: &'a [Script],
+    /// The names of those hooks which are only installed on request, and are requested.
+    pub requested: &'a [&'static str],
     /// Whether starter manifests are wanted.
     pub starter: bool,
+}
+
+impl Request<'_> {
+    /// Whether others push to this repository, and pushes are to be judged.
+    fn is_for_server(&self) -> bool {
+        self.scripts
+            .iter()
+            .any(|script| script.place == Place::Server && self.requested.contains(&script.name))
+    }
 }
 
 /// What was done, or found done.
@@ -72,8 +89,12 @@ pub enum Step {
     Configured(Setting, String, String),
     /// It stands in git's configuration already.
     ConfiguredBefore(String),
+    /// What was configured here under this key is needed no more, and was taken out.
+    Unconfigured(String),
     /// There is no base, and none of these branches is more likely to be it than another.
     NoBase(Vec<RefName>),
+    /// In a server's repository `HEAD` is not what its pushes are judged by.
+    Head(Head),
 }
 
 /// What a value in git's configuration is for.
@@ -91,15 +112,18 @@ impl Step {
     /// Whether something was changed.
     pub fn is_change(&self) -> bool {
         match self {
-            Self::Wrote(_) | Self::Configured(..) => true,
-            Self::Hook(_, _, step) => matches!(step, HookStep::Installed | HookStep::Upgraded),
+            Self::Wrote(_) | Self::Configured(..) | Self::Unconfigured(_) => true,
+            Self::Hook(_, _, step) => {
+                matches!(step, HookStep::Installed | HookStep::Upgraded | HookStep::Configured(true))
+            }
             Self::Stands(_)
             | Self::Kept(_)
             | Self::OnBase(..)
             | Self::NoWorkTree
             | Self::HooksOff(_)
             | Self::ConfiguredBefore(_)
-            | Self::NoBase(_) => false,
+            | Self::NoBase(_)
+            | Self::Head(_) => false,
         }
     }
 
@@ -114,20 +138,42 @@ impl Step {
             | Self::OnBase(..)
             | Self::NoWorkTree
             | Self::Configured(..)
-            | Self::ConfiguredBefore(_) => false,
+            | Self::ConfiguredBefore(_)
+            | Self::Unconfigured(_)
+            | Self::Head(_) => false,
         }
     }
 }
 
 /// Something that is to be done, with the step that it will have been.
 struct Task {
-    entry: Entry,
+    /// What is to be undone; none for what takes something of ours away.
+    entry: Option<Entry>,
     action: Action,
 }
 
 enum Action {
-    Write { path: PathBuf, text: String, executable: bool },
-    Configure { key: String, value: String },
+    Write {
+        path: PathBuf,
+        text: String,
+        executable: bool,
+    },
+    Configure {
+        key: String,
+        value: String,
+    },
+    /// One value in place of all that the key has.
+    Replace {
+        key: String,
+        value: String,
+    },
+    Unconfigure {
+        key: String,
+        value: String,
+    },
+    Remove {
+        path: PathBuf,
+    },
 }
 
 /// What is to be done and what is to be told.
@@ -142,13 +188,19 @@ struct Plan {
 /// # Errors
 /// When something cannot be read or written.
 pub fn init(repository: &Repository, request: Request<'_>) -> Result<Vec<Step>, InitError> {
+    if request.is_for_server() && !repository.is_bare()? {
+        return Err(InitError::NoServer);
+    }
     let settings = Settings::read(repository)?;
     let mut record = read_record(repository)?;
     let mut plan = Plan::default();
     plan_files(repository, &settings, &record, request.starter, &mut plan)?;
-    hooks::plan(repository, request.scripts, &record, &mut plan)?;
+    hooks::plan(repository, request, &record, &mut plan)?;
     plan_config(repository, &settings, &mut plan)?;
     execute(repository, &mut record, plan.tasks)?;
+    if request.is_for_server() && !plan.steps.iter().any(|step| matches!(step, Step::NoBase(_))) {
+        plan.steps.extend(base::odd_head(repository)?.map(Step::Head));
+    }
     Ok(plan.steps)
 }
 
@@ -158,7 +210,8 @@ fn record_path(repository: &Repository) -> PathBuf {
 
 fn read_record(repository: &Repository) -> Result<Record, InitError> {
     let found = read_file(&record_path(repository))?;
-    Ok(found.map(|found| Record::parse(&String::from_utf8_lossy(&found.bytes))).unwrap_or_default())
+    let record = found.map(|found| Record::parse(&String::from_utf8_lossy(&found.bytes))).unwrap_or_default();
+    Ok(record.at(&repository.paths().common_dir))
 }
 
 fn plan_files(
@@ -219,7 +272,7 @@ fn plan_file(
     }
     plan.steps.push(Step::Wrote(name.to_owned()));
     plan.tasks.push(Task {
-        entry: Entry::File { digest: digest(text.as_bytes())?, path: name.to_owned() },
+        entry: Some(Entry::File { digest: digest(text.as_bytes())?, path: name.to_owned() }),
         action: Action::Write { path, text, executable: false },
     });
     Ok(())
@@ -253,7 +306,7 @@ fn plan_value(setting: Setting, key: &str, value: &str, there: bool, plan: &mut 
     let (key, value) = (key.to_owned(), value.to_owned());
     plan.steps.push(Step::Configured(setting, key.clone(), value.clone()));
     plan.tasks.push(Task {
-        entry: Entry::Config { key: key.clone(), value: value.clone() },
+        entry: Some(Entry::Config { key: key.clone(), value: value.clone() }),
         action: Action::Configure { key, value },
     });
 }
@@ -274,7 +327,7 @@ fn execute(repository: &Repository, record: &mut Record, tasks: Vec<Task>) -> Re
                 record.add(Entry::Folder { path: folder.to_string_lossy().into_owned() });
             }
         }
-        record.add(entry.clone());
+        entry.iter().for_each(|entry| record.add(entry.clone()));
     }
     make_folder(&repository.deploy_dir())?;
     write_file(&record_path(repository), record.to_string().as_bytes(), false)?;
@@ -285,6 +338,9 @@ fn execute(repository: &Repository, record: &mut Record, tasks: Vec<Task>) -> Re
                 write_file(&path, text.as_bytes(), executable)?;
             }
             Action::Configure { key, value } => repository.add_config(&key, &value)?,
+            Action::Replace { key, value } => repository.replace_config(&key, &value)?,
+            Action::Unconfigure { key, value } => repository.remove_config(&key, &value)?,
+            Action::Remove { path } => remove_file(&path)?,
         }
     }
     Ok(())

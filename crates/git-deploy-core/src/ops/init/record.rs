@@ -4,6 +4,7 @@
 //! record that promises too much does no harm.
 
 use std::fmt::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 /// The name of the record below git's folder `deploy`.
 pub(super) const NAME: &str = "init";
@@ -13,6 +14,8 @@ const HEADING: &str = "# What 'git deploy-init' has set up here; 'git deploy-ini
 /// One thing that was set up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Entry {
+    /// The folder of git that it was set up for.
+    Place { path: String },
     /// A hook of that content stands there.
     Hook { digest: String, path: String },
     /// A file of that content, at that path of the work tree.
@@ -26,8 +29,10 @@ pub(super) enum Entry {
 impl Entry {
     fn parse(line: &str) -> Option<Self> {
         let (kind, rest) = line.split_once(' ')?;
-        if kind == "folder" {
-            return Some(Self::Folder { path: rest.to_owned() });
+        match kind {
+            "place" => return Some(Self::Place { path: rest.to_owned() }),
+            "folder" => return Some(Self::Folder { path: rest.to_owned() }),
+            _ => {}
         }
         let (one, two) = rest.split_once('\t')?;
         let (one, two) = (one.to_owned(), two.to_owned());
@@ -43,6 +48,7 @@ impl Entry {
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Place { path } => write!(f, "place {path}"),
             Self::Hook { digest, path } => write!(f, "hook {digest}\t{path}"),
             Self::File { digest, path } => write!(f, "file {digest}\t{path}"),
             Self::Folder { path } => write!(f, "folder {path}"),
@@ -63,6 +69,33 @@ impl Record {
         Self { entries: text.lines().filter_map(Entry::parse).collect() }
     }
 
+    /// The same for the folder of git in which it was found. What lies in a repository was moved or copied with it; what lies
+    /// elsewhere is the original's, as long as that is there.
+    pub(super) fn at(mut self, git_folder: &Path) -> Self {
+        let place = self.entries.iter().find_map(|entry| match entry {
+            Entry::Place { path } => Some(PathBuf::from(path)),
+            _ => None,
+        });
+        if let Some(place) = place.filter(|place| place != git_folder) {
+            let (from, to) = (root(&place), root(git_folder));
+            let is_copy = place.is_dir();
+            self.entries.retain_mut(|entry| match entry {
+                Entry::Place { .. } => false,
+                Entry::Hook { path, .. } | Entry::Folder { path } => match Path::new(path).strip_prefix(from)
+                {
+                    Ok(rest) => {
+                        *path = to.join(rest).to_string_lossy().into_owned();
+                        true
+                    }
+                    Err(_) => !is_copy,
+                },
+                Entry::File { .. } | Entry::Config { .. } => true,
+            });
+        }
+        self.add(Entry::Place { path: git_folder.to_string_lossy().into_owned() });
+        self
+    }
+
     /// Adds what is not in it yet.
     pub(super) fn add(&mut self, entry: Entry) {
         // What does not fit into a line is not recorded: taking out leaves it and says so.
@@ -76,10 +109,34 @@ impl Record {
         self.entries.iter().any(|entry| matches!(entry, Entry::Hook { digest: known, .. } if known == digest))
     }
 
+    /// The hooks that were written, where they were put.
+    pub(super) fn hooks(&self) -> impl Iterator<Item = PathBuf> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Hook { path, .. } => Some(PathBuf::from(path)),
+            Entry::Place { .. } | Entry::File { .. } | Entry::Folder { .. } | Entry::Config { .. } => None,
+        })
+    }
+
+    /// Whether any value of a key was configured by us.
+    pub(super) fn has_configured(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| matches!(entry, Entry::Config { key: known, .. } if known == key))
+    }
+
+    /// Whether this value of a key was configured by us.
+    pub(super) fn configured(&self, key: &str, value: &str) -> bool {
+        self.entries.contains(&Entry::Config { key: key.to_owned(), value: value.to_owned() })
+    }
+
     /// Whether a file of that content was written by us at that path.
     pub(super) fn knows_file(&self, digest: &str, path: &str) -> bool {
         self.entries.contains(&Entry::File { digest: digest.to_owned(), path: path.to_owned() })
     }
+}
+
+/// What is moved or copied as a whole: the work tree around a folder of git, or that folder.
+fn root(git_folder: &Path) -> &Path {
+    let is_inside = git_folder.file_name().is_some_and(|name| name == ".git");
+    git_folder.parent().filter(|_| is_inside).unwrap_or(git_folder)
 }
 
 impl fmt::Display for Record {

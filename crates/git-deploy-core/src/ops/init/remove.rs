@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::git::Repository;
 use crate::git::setup::{HooksFolder, digest, is_there, read_file, remove_empty_folder, remove_file};
 
+use super::managers::{Manager, beside, file_calls};
 use super::record::{Entry, Record};
 use super::{InitError, Script, hooks, read_record, record_path};
 
@@ -34,7 +35,8 @@ pub fn remove(repository: &Repository, scripts: &[Script]) -> Result<Vec<Undone>
     let record = read_record(repository)?;
     let mut undone = Vec::new();
     remove_hooks(repository, scripts, &record, &mut undone)?;
-    for entry in &record.entries {
+    // Written in the order in which nothing is ever half there; so it goes backwards.
+    for entry in record.entries.iter().rev() {
         match entry {
             Entry::Config { key, value } => {
                 if repository.own_config(key)?.contains(value) {
@@ -43,7 +45,7 @@ pub fn remove(repository: &Repository, scripts: &[Script]) -> Result<Vec<Undone>
                 }
             }
             Entry::File { path, .. } => remove_work_tree_file(repository, &record, path, &mut undone)?,
-            Entry::Hook { .. } | Entry::Folder { .. } => {}
+            Entry::Place { .. } | Entry::Hook { .. } | Entry::Folder { .. } => {}
         }
     }
     // Written outermost last, so that the innermost goes first.
@@ -64,28 +66,42 @@ fn remove_hooks(
     record: &Record,
     undone: &mut Vec<Undone>,
 ) -> Result<(), InitError> {
-    let mut paths = BTreeSet::new();
-    for entry in &record.entries {
-        if let Entry::Hook { path, .. } = entry {
-            paths.insert(PathBuf::from(path));
-        }
-    }
-    // The hooks of a folder that serves other repositories too were not put there from here.
-    if let HooksFolder::Own(folder) = repository.hooks_folder()? {
+    let mut paths: BTreeSet<PathBuf> = record.hooks().collect();
+    // The hooks of a folder that serves other repositories too were put there from here only if the record has them.
+    let places = repository.paths();
+    let roots = [Some(&places.common_dir), places.work_tree.as_ref()];
+    if let HooksFolder::Own(folder) = repository.hooks_folder()?
+        && roots.iter().flatten().any(|root| folder.starts_with(root))
+    {
         paths.extend(scripts.iter().map(|script| folder.join(script.name)));
     }
+    // Where managers of hooks move those that they find.
+    let moved: Vec<PathBuf> =
+        paths.iter().flat_map(|path| [beside(path, "legacy"), beside(path, "old")]).collect();
+    paths.extend(moved);
     for path in paths {
-        let Some(found) = read_file(&path)? else { continue };
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let ours = scripts.iter().any(|script| script.text.as_bytes() == found.bytes);
-        if ours || record.knows_hook(&digest(&found.bytes)?) {
+        if hooks::is_ours(&path, scripts, record)? {
             remove_file(&path)?;
             undone.push(Undone::Hook(path));
-        } else if hooks::calls(&String::from_utf8_lossy(&found.bytes), &name) {
-            undone.push(Undone::HookCalls(path));
         }
     }
+    let folder = match repository.hooks_folder()? {
+        HooksFolder::Own(folder) | HooksFolder::Shared(folder) => folder,
+        HooksFolder::None(_) => return Ok(()),
+    };
+    for Script { name, .. } in scripts {
+        undone.extend(caller(repository, &folder.join(name), name).map(Undone::HookCalls));
+    }
     Ok(())
+}
+
+/// What somebody else has that calls a hook of ours.
+fn caller(repository: &Repository, path: &Path, name: &str) -> Option<PathBuf> {
+    let text = read_file(path).ok().flatten().map(|found| String::from_utf8_lossy(&found.bytes).into_owned());
+    let manager = Manager::of(path, text.as_deref().unwrap_or_default());
+    let callers = manager.map(|manager| manager.callers(path, repository.paths().work_tree.as_deref()));
+    let mut callers = [path.to_owned()].into_iter().chain(callers.into_iter().flatten());
+    callers.find(|caller| file_calls(caller, name))
 }
 
 fn remove_work_tree_file(

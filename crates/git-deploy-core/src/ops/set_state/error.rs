@@ -1,9 +1,11 @@
 //! Why no branch was moved.
 
 use super::MAX_MESSAGE;
+use crate::approval::NotApproved;
 use crate::git::GitError;
 use crate::git::notes::NotesError;
 use crate::ids::RefName;
+use crate::ops::approve::ApproveError;
 use crate::ops::view::ViewError;
 use crate::rebase::{Conflict, RebaseError, Skip};
 use crate::state::{Refused, State};
@@ -59,6 +61,8 @@ pub enum SetError {
         branch: RefName,
         /// Where it was to go.
         to: State,
+        /// What it was to be rebased on, as the user would name it.
+        onto: String,
         /// Why not.
         why: Skip,
     },
@@ -74,6 +78,17 @@ pub enum SetError {
         /// Its state.
         state: State,
     },
+    /// Base does not let the user approve.
+    #[error("cannot approve '{}': {why}", .branch.short())]
+    MayNotApprove {
+        /// The branch.
+        branch: RefName,
+        /// Why not.
+        why: NotApproved,
+    },
+    /// Base asks for a signature, and there is none.
+    #[error(transparent)]
+    Approve(#[from] ApproveError),
     /// Branches could not be read.
     #[error(transparent)]
     View(#[from] ViewError),

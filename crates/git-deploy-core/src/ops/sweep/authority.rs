@@ -5,12 +5,14 @@
 //! this is the same sweep as anybody's.
 
 use super::plan::{NoteChange, Plan, Subject};
-use super::{Fate, Judge, Outcome, Sweep, SweepError, SweepRequest, notes, sweep};
+use super::{Judge, Outcome, Sweep, SweepError, SweepRequest, notes, sweep};
 use crate::config::PushRebased;
 use crate::git::Repository;
 use crate::git::notes::Notes;
+use crate::ids::RefName;
 use crate::land::Change;
-use crate::ops::sync::SyncError;
+use crate::ops::approve::kept;
+use crate::ops::sync::{self, SyncError};
 use crate::ops::transact::{Transacted, Transactor};
 use crate::ops::view::View;
 use crate::ops::{Interrupt, Observer};
@@ -35,6 +37,7 @@ pub fn sweep_authority(
         let plans = judge.judge_authority()?;
         interrupt.check()?;
         if let Some(outcomes) = push(&judge, &plans)? {
+            forget(&judge)?;
             return Ok(judge.sweep(outcomes.into_iter()));
         }
     }
@@ -55,12 +58,7 @@ impl Judge<'_> {
             followed: None,
             note: branch.note,
         });
-        let mut plans = self.judge_subjects(subjects.collect())?;
-        for plan in &mut plans {
-            if let Some(reason) = notes::clash(&self.view.notes, plan)? {
-                plan.skip(Fate::skipped(reason));
-            }
-        }
+        let plans = self.judge_subjects(subjects.collect())?;
         let queue_only = self.view.settings.push_rebased == PushRebased::Queue;
         // Each branch is then moved when its turn comes; that one is broken is worth knowing at once.
         let stays = |plan: &Plan| queue_only && matches!(plan.change, Some(NoteChange::Carried { .. }));
@@ -83,21 +81,36 @@ fn push(judge: &Judge<'_>, plans: &[Plan]) -> Result<Option<Vec<Outcome>>, Sweep
         identity: &identity,
         observer: judge.observer,
     };
-    let moves: Vec<Change> = plans
-        .iter()
-        .filter(|plan| plan.moves())
+    let moving = || plans.iter().filter(|plan| plan.moves());
+    let moves: Vec<Change> = moving()
         .map(|plan| Change::update(plan.subject.name.clone(), Some(plan.subject.tip.0), plan.new.0))
         .collect();
+    let place = |name: &RefName| view.settings.authority(name);
+    let signed = moving().filter_map(|plan| plan.subject.note.as_ref());
+    let kept = kept::keeping(view.repository, place, signed)?;
     let remote =
         || view.settings.remote.as_ref().map(|tracking| tracking.remote().to_owned()).unwrap_or_default();
     let action = format!("rebase {} branches onto {}", moves.len(), view.settings.base.short());
     let edit = |notes: &Notes<'_>| Ok(notes::edit(notes, plans, base_tip, &action)?);
-    match transactor
-        .transact("rebase", edit, |notes| notes.into_iter().chain(moves.iter().cloned()).collect())?
-    {
+    let changes =
+        |notes: Option<Change>| notes.into_iter().chain(kept.clone()).chain(moves.clone()).collect();
+    match transactor.transact("rebase", edit, changes)? {
         Transacted::Done => Ok(outcomes()),
         Transacted::Moved(_) => Ok(None),
         Transacted::Refused(why) => Err(SyncError::Rejected { remote: remote(), why }.into()),
         Transacted::Unable(why) => Err(SyncError::Unreachable { remote: remote(), why }.into()),
     }
+}
+
+/// Takes away approved commits that no branch needs any more. What cannot be taken away now is the next time.
+fn forget(judge: &Judge<'_>) -> Result<(), SweepError> {
+    let view = View::new(judge.view.repository)?;
+    let Some(tracking) = &view.settings.remote else { return Ok(()) };
+    let branches = [view.authority_branches()?.branches, view.local_branches()?.branches].concat();
+    let needless = kept::needless(view.repository, &tracking.deploy(), &branches)?;
+    let pushes: Vec<_> = needless.iter().map(Change::as_push).collect();
+    if !pushes.is_empty() {
+        sync::push_and_follow(view.repository, tracking, &pushes)?;
+    }
+    Ok(kept::forget_here(view.repository, &branches)?)
 }

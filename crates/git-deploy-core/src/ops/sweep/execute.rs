@@ -7,11 +7,12 @@ use super::plan::Plan;
 use super::{Fate, Outcome, SweepError, notes, undo};
 use crate::git::intent::RunLock;
 use crate::git::refs::{Expected, RefUpdate, RefsError};
-use crate::git::work_tree::CheckedOut;
+use crate::git::work_tree::{Busy, CheckedOut};
 use crate::git::{GitError, Identity, Repository};
 use crate::ids::{CommitId, ObjectId, RefName};
 use crate::land::Change;
 use crate::ops::Observer;
+use crate::ops::approve::kept;
 use crate::ops::transact::Journal;
 use crate::ops::view::View;
 
@@ -92,11 +93,8 @@ impl<'a> Executor<'a> {
                 other.short()
             ))));
         }
-        if let Some(reason) = notes::clash(&self.view.notes, plan)? {
-            return Ok(Some(Fate::skipped(reason)));
-        }
-        if let Some(reason) = self.mover.cannot_follow(&Move::planned(plan))? {
-            return Ok(Some(Fate::skipped(reason)));
+        if let Some(busy) = self.mover.cannot_follow(&Move::planned(plan))? {
+            return Ok(Some(Fate::busy(&busy)));
         }
         self.vetoed(plan)
     }
@@ -121,6 +119,8 @@ impl<'a> Executor<'a> {
             [plan] => format!("rebase {} onto {onto}", plan.subject.name.short()),
             ref several => format!("rebase {} branches onto {onto}", several.len()),
         };
+        let signed = moving.iter().filter_map(|plan| plan.subject.note.as_ref());
+        kept::keep_here(self.view.repository, signed)?;
         let moves: Vec<Move> = moving.into_iter().map(Move::planned).collect();
         self.view
             .repository
@@ -131,8 +131,8 @@ impl<'a> Executor<'a> {
         undo::record(self.view.repository, &self.identity, onto, &moves)?;
         let mut stayed = self.mover.move_all(&moves)?;
         for plan in &mut plans {
-            if let Some(reason) = stayed.remove(&plan.subject.name) {
-                plan.skip(Fate::skipped(reason));
+            if let Some(fate) = stayed.remove(&plan.subject.name) {
+                plan.skip(fate);
             }
         }
         self.tell(&plans)?;
@@ -187,8 +187,8 @@ impl Move {
     }
 }
 
-/// Why a branch stayed where it was.
-pub(super) type Stayed = HashMap<RefName, String>;
+/// The branches that stayed where they were, and why.
+pub(super) type Stayed = HashMap<RefName, Fate>;
 
 /// Moves branches, with their work trees.
 pub(super) struct Mover<'a> {
@@ -212,7 +212,7 @@ impl<'a> Mover<'a> {
     }
 
     /// Why a branch's work tree could not follow, if it could not.
-    pub(super) fn cannot_follow(&self, step: &Move) -> Result<Option<String>, GitError> {
+    pub(super) fn cannot_follow(&self, step: &Move) -> Result<Option<Busy>, GitError> {
         for place in self.places(&step.branch) {
             let why = self.repository.cannot_follow(place, step.old, step.new)?;
             if why.is_some() {
@@ -236,9 +236,9 @@ impl<'a> Mover<'a> {
         for step in held {
             let mut left = self.move_free(vec![step.clone()])?;
             if left.is_empty()
-                && let Some(reason) = self.follow(&step)?
+                && let Some(fate) = self.follow(&step)?
             {
-                left.insert(step.branch.clone(), reason);
+                left.insert(step.branch.clone(), fate);
             }
             stayed.extend(left);
         }
@@ -260,13 +260,13 @@ impl<'a> Mover<'a> {
                             Some(tip) if tip == step.old => waiting.push(step),
                             // A transaction that a signal ended may have moved some.
                             Some(tip) if tip == step.new => {}
-                            _ => drop(stayed.insert(step.branch, "it was moved meanwhile".to_owned())),
+                            _ => drop(stayed.insert(step.branch, Fate::skipped("it was moved meanwhile"))),
                         }
                     }
                     moves = waiting;
                 }
                 Err(RefsError::Git(error)) => match moves.len() {
-                    1 => drop(stayed.insert(moves.remove(0).branch, error.to_string())),
+                    1 => drop(stayed.insert(moves.remove(0).branch, Fate::failed("", &error))),
                     // One that is locked keeps only itself from moving.
                     _ => {
                         for step in std::mem::take(&mut moves) {
@@ -281,12 +281,12 @@ impl<'a> Mover<'a> {
 
     /// Lets the work trees of a branch that has moved follow. If one cannot, because somebody began to work in it just now,
     /// the branch goes back, so that its files fit to it; why is returned.
-    pub(super) fn follow(&self, step: &Move) -> Result<Option<String>, GitError> {
+    pub(super) fn follow(&self, step: &Move) -> Result<Option<Fate>, GitError> {
         for place in self.places(&step.branch) {
             let Err(error) = self.repository.follow(place, step.old, step.new) else { continue };
             let back = Move { branch: step.branch.clone(), old: step.new, new: step.old };
             if place.index_is(step.old)? && self.move_free(vec![back])?.is_empty() {
-                return Ok(Some(format!("its work tree could not follow: {error}")));
+                return Ok(Some(Fate::failed("its work tree could not follow: ", &error)));
             }
             self.observer.warn(&format!(
                 "'{}' stands at {}, and its work tree '{}' could not follow from {}: {error}",

@@ -15,19 +15,23 @@ mod undo;
 use std::collections::HashMap;
 
 use crate::config::{ConfigError, deploy_toml_of};
+use crate::git::held::HeldLock;
 use crate::git::notes::NotesError;
+use crate::git::work_tree::Busy;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, RefName};
-use crate::note::Note;
+use crate::note::{Note, NoteError};
+use crate::ops::approve::kept;
 use crate::ops::sync::{self, SyncError};
 use crate::ops::view::{View, ViewError};
 use crate::ops::{Interrupt, Interrupted, Observer};
-use crate::rebase::{Committer, Engine, MergeTreeEngine, RebaseError, Request, Verdict};
+use crate::rebase::{Committer, Engine, MergeTreeEngine, RebaseError, Request, Skip, Verdict};
 use crate::state::State;
 use plan::Plan;
 
 pub use authority::sweep_authority;
-pub(super) use notes::on_top_of;
+pub(super) use notes::{clash, on_top_of};
+pub use select::{Standing, standing};
 pub use undo::undo;
 
 /// What to rebase, and how far to go.
@@ -62,13 +66,41 @@ pub enum Fate {
         /// Why.
         reason: String,
         /// What the user can do about it.
-        hint: Option<String>,
+        advice: Option<Box<Advice>>,
     },
+}
+
+/// What the user can do about a branch that was left alone: told in the same words wherever it is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Advice {
+    /// Mend the note on this commit, or take it away.
+    Note(CommitId, NoteError),
+    /// Shorten the note on this commit.
+    LongNote(CommitId),
+    /// Get the further commits that this ref has.
+    Further(RefName),
+    /// Wait for who holds a lock, or take it away.
+    Lock(HeldLock),
+    /// Make the branch one that can be rebased.
+    Skip(Skip),
+}
+
+/// What to do about a lock.
+fn locked(lock: Option<&HeldLock>) -> Option<Box<Advice>> {
+    lock.cloned().map(|lock| Box::new(Advice::Lock(lock)))
 }
 
 impl Fate {
     fn skipped(reason: impl Into<String>) -> Self {
-        Self::Skipped { reason: reason.into(), hint: None }
+        Self::Skipped { reason: reason.into(), advice: None }
+    }
+
+    fn busy(busy: &Busy) -> Self {
+        Self::Skipped { reason: busy.to_string(), advice: locked(busy.lock()) }
+    }
+
+    fn failed(what: &str, error: &GitError) -> Self {
+        Self::Skipped { reason: format!("{what}{error}"), advice: locked(error.lock()) }
     }
 
     /// The word for it in what programs read.
@@ -201,6 +233,9 @@ pub fn sweep(
     let plans = executor.checked(plans)?;
     interrupt.check()?;
     let done = executor.execute(plans)?;
+    if judge.view.settings.remote.is_none() {
+        kept::forget_here(repository, &View::new(repository)?.local_branches()?.branches)?;
+    }
     Ok(judge.sweep(done.into_iter().chain(outcomes)))
 }
 
@@ -271,6 +306,9 @@ impl Judge<'_> {
         })?;
         for (index, plan) in plans.iter_mut().enumerate() {
             plan.judged(verdicts.remove(&index), base_tip);
+            if let Some(fate) = notes::forbidden(&self.view.notes, plan, base_tip)? {
+                plan.skip(fate);
+            }
         }
         Ok(plans)
     }
@@ -304,7 +342,7 @@ impl Judge<'_> {
             let asked: Vec<(usize, Request)> =
                 asked.filter_map(|(index, plan)| Some((index, request(plan)?))).collect();
             if !asked.is_empty() {
-                let engine = MergeTreeEngine::new(self.view.repository, committer.clone())?;
+                let engine = MergeTreeEngine::new(self.view.repository, committer.clone());
                 let engine = if self.check { engine.for_check() } else { engine };
                 verdicts.extend(self.ask_engine(engine, &asked)?);
             }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::plan::{NoteChange, Plan};
+use super::{Advice, Fate};
 use crate::git::notes::{Notes, NotesEdit, NotesError};
 use crate::ids::CommitId;
-use crate::note::Note;
+use crate::note::{MAX_BYTES, Note};
 use crate::state::{Decision, State};
 use crate::sync::{self, NoteTexts};
 
@@ -37,20 +38,48 @@ pub(super) fn edit(
     Ok(edit)
 }
 
-/// Whether another branch's decision stands in the way on the commit that a branch would move to.
+/// What keeps the note of a plan from being written, which then keeps its branch where it is: another branch's decision on
+/// the commit that it would move to, or too little room.
+///
+/// # Errors
+/// When a note cannot be read.
+pub(super) fn forbidden(
+    notes: &Notes<'_>,
+    plan: &Plan,
+    base_tip: CommitId,
+) -> Result<Option<Fate>, NotesError> {
+    let Some(note) = plan.subject.note.as_ref().filter(|_| plan.change.is_some()) else { return Ok(None) };
+    if let Some(reason) = clash(notes, (plan.subject.from(), note), plan.new)? {
+        return Ok(Some(Fate::skipped(reason)));
+    }
+    let bytes = written(notes, plan, base_tip)?.map_or(0, |written| written.note.to_string().len());
+    let from = plan.subject.from();
+    Ok((bytes > MAX_BYTES).then(|| Fate::Skipped {
+        reason: format!(
+            "the note on commit '{from}' is too long: with what a rebase adds it would have {bytes} bytes, and at most \
+             {MAX_BYTES} are read"
+        ),
+        advice: Some(Box::new(Advice::LongNote(from))),
+    }))
+}
+
+/// Whether another branch's decision stands in the way on the commit that a note would be carried to.
 ///
 /// # Errors
 /// When that note cannot be read.
-pub(super) fn clash(notes: &Notes<'_>, plan: &Plan) -> Result<Option<String>, NotesError> {
-    let Some(note) = &plan.subject.note else { return Ok(None) };
-    let there = match notes.get(plan.new) {
+pub(in crate::ops) fn clash(
+    notes: &Notes<'_>,
+    (from, note): (CommitId, &Note),
+    to: CommitId,
+) -> Result<Option<String>, NotesError> {
+    let there = match notes.get(to) {
         Ok(Some(there)) => there,
         Ok(None) => return Ok(None),
         Err(error @ NotesError::Note { .. }) => return Ok(Some(error.to_string())),
         Err(error) => return Err(error),
     };
-    let same_line = there.line(plan.new) == note.line(plan.subject.from());
-    let clashes = plan.new != plan.subject.from() && !same_line && there.decision() != note.decision();
+    let same_line = there.line(to) == note.line(from);
+    let clashes = to != from && !same_line && there.decision() != note.decision();
     Ok(clashes.then(|| {
         let others: Vec<String> = there.refs.iter().map(|other| format!("'{}'", other.short())).collect();
         let others = if others.is_empty() { "another branch".to_owned() } else { others.join(", ") };
@@ -109,13 +138,14 @@ pub(in crate::ops) fn on_top_of(
         let both = sync::merge(&texts(&[(from, old), (to, &known)]), &texts(&[(to, &there)]));
         return Ok(parsed(&both, to).unwrap_or(known));
     }
-    let mut both = there;
+    let mut both = there.clone();
     if !both.refs.is_empty() {
         both.refs.extend(carried.refs);
     }
     both.refs.sort();
     both.refs.dedup();
-    Ok(both)
+    // Else the branch that comes to it would be taken for one that has left.
+    Ok(if both.refs == there.refs { both } else { sync::replacing(both, [&there]) })
 }
 
 /// The note on one of several commits when the largest decision of their line is written into all of them.

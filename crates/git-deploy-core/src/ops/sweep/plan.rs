@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Fate, Outcome};
+use super::{Advice, Fate, Outcome};
 use crate::ids::{CommitId, RefName};
 use crate::note::Note;
 use crate::rebase::{Conflict, Request, Skip, Verdict};
@@ -205,7 +205,7 @@ impl Plan {
 }
 
 fn skipped(skip: &Skip) -> Fate {
-    Fate::Skipped { reason: skip.to_string(), hint: skip.hint().map(str::to_owned) }
+    Fate::Skipped { reason: skip.to_string(), advice: Some(Box::new(Advice::Skip(skip.clone()))) }
 }
 
 /// Why a branch is broken on a base that it was tried on before.

@@ -3,12 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use super::plan::{Followed, Subject};
-use super::{Fate, Outcome, SweepError, SweepRequest, notes};
+use super::{Advice, Fate, Outcome, SweepError, SweepRequest, notes};
 use crate::branch::Branch;
+use crate::config::ConfigError;
 use crate::git::GitError;
 use crate::git::notes::{Notes, NotesError};
 use crate::ids::{CommitId, RefName};
-use crate::note::Note;
+use crate::note::{Note, NoteError};
 use crate::ops::sync;
 use crate::ops::view::View;
 use crate::state::State;
@@ -24,6 +25,39 @@ enum Theirs {
     Ahead,
     /// A rebase of ours.
     Rebased(Followed),
+    /// What ours is a rebase of.
+    Original,
+}
+
+/// How a branch stands to that of the same name on the remote, which has a commit that ours does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The remote has ours with further commits.
+    Behind,
+    /// The remote has a rebase of ours: `git deploy-rebase` follows it.
+    RebasedThere,
+    /// Ours is a rebase of what the remote has.
+    RebasedHere,
+    /// As far as the notes say neither was made from the other.
+    Apart,
+}
+
+/// Finds out how one of our branches stands to that of the remote.
+///
+/// # Errors
+/// When history or what was fetched cannot be read.
+pub fn standing(view: &View<'_>, branch: &Branch) -> Result<Standing, SweepError> {
+    let base_tip = match view.settings.base_tip(view.repository) {
+        Err(ConfigError::NoBase { .. }) => return Ok(Standing::Apart),
+        base_tip => base_tip?,
+    };
+    let selector = Selector { view, base_tip, malformed: HashMap::new(), fetched: fetched_notes(view)? };
+    Ok(match selector.theirs(branch)? {
+        Theirs::Nothing => Standing::Apart,
+        Theirs::Ahead => Standing::Behind,
+        Theirs::Rebased(_) => Standing::RebasedThere,
+        Theirs::Original => Standing::RebasedHere,
+    })
 }
 
 /// The branches to be judged, and outcomes of those that need no judging.
@@ -36,10 +70,10 @@ pub(super) fn select(
     base_tip: CommitId,
 ) -> Result<(Vec<Subject>, Vec<Outcome>), SweepError> {
     let found = view.local_branches()?;
-    let mut malformed: HashMap<CommitId, String> = HashMap::new();
-    for error in &found.malformed {
-        if let NotesError::Note { commit, .. } = error {
-            malformed.insert(*commit, error.to_string());
+    let mut malformed = HashMap::new();
+    for told in &found.malformed {
+        if let NotesError::Note { commit, error } = told {
+            malformed.insert(*commit, (told.to_string(), error.clone()));
         }
     }
     let selector = Selector { view, base_tip, malformed, fetched: fetched_notes(view)? };
@@ -98,7 +132,7 @@ enum Selected {
 struct Selector<'v, 'a> {
     view: &'v View<'a>,
     base_tip: CommitId,
-    malformed: HashMap<CommitId, String>,
+    malformed: HashMap<CommitId, (String, NoteError)>,
     fetched: Option<Notes<'a>>,
 }
 
@@ -106,14 +140,13 @@ impl Selector<'_, '_> {
     fn look_at(&self, branch: Branch, named: bool) -> Result<Selected, GitError> {
         let state = branch.state();
         let kept = state.is_rebased() || state == State::Broken;
-        let skipped = |reason: &str, hint: Option<String>| {
-            let fate = Fate::Skipped { reason: reason.to_owned(), hint };
+        let skipped = |reason: &str, advice: Option<Advice>| {
+            let fate = Fate::Skipped { reason: reason.to_owned(), advice: advice.map(Box::new) };
             let (old, new) = (branch.tip, branch.tip);
             Ok(Selected::Known(Outcome { branch: branch.name.clone(), old, new, fate }))
         };
-        if let Some(reason) = self.malformed.get(&branch.tip) {
-            let hint = format!("mend it with: git notes --ref=deploy edit {}", branch.tip);
-            return skipped(reason, Some(hint));
+        if let Some((reason, error)) = self.malformed.get(&branch.tip) {
+            return skipped(reason, Some(Advice::Note(branch.tip, error.clone())));
         }
         if state == State::Deployed {
             return if named { skipped("it is deployed", None) } else { Ok(Selected::Nothing) };
@@ -122,11 +155,10 @@ impl Selector<'_, '_> {
             Theirs::Ahead if kept || named => {
                 let remote = self.view.settings.authority(&branch.name);
                 let reason = format!("'{}' has further commits", remote.short());
-                let hint = format!("get them with: git merge --ff-only {}", remote.short());
-                return skipped(&reason, Some(hint));
+                return skipped(&reason, Some(Advice::Further(remote)));
             }
             Theirs::Rebased(followed) => Some(followed),
-            Theirs::Nothing | Theirs::Ahead => None,
+            Theirs::Nothing | Theirs::Original | Theirs::Ahead => None,
         };
         Ok(match kept || named || followed.is_some() {
             true => Selected::Judge(Box::new(self.subject(branch, named, followed))),
@@ -165,10 +197,6 @@ impl Selector<'_, '_> {
             let landed = repository.is_ancestor(ours, self.base_tip)?;
             return Ok(if landed { Theirs::Nothing } else { Theirs::Ahead });
         }
-        let made_from = self.line(theirs);
-        if made_from.len() == 1 {
-            return Ok(Theirs::Nothing);
-        }
         // Where the branch stands on its own commits' lines, from the tip on.
         let mut own: HashMap<CommitId, CommitId> = HashMap::new();
         for commit in self.own_commits(ours)? {
@@ -176,13 +204,13 @@ impl Selector<'_, '_> {
                 own.entry(earlier).or_insert(commit);
             }
         }
-        // Ours may have been made from theirs, too.
-        let upstream = made_from.iter().find_map(|commit| own.get(commit));
+        if own.contains_key(&theirs) {
+            return Ok(Theirs::Original);
+        }
+        let upstream = self.line(theirs).iter().find_map(|commit| own.get(commit).copied());
         Ok(match upstream {
-            Some(upstream) if !own.contains_key(&theirs) => {
-                Theirs::Rebased(Followed { upstream: *upstream, onto: theirs })
-            }
-            _ => Theirs::Nothing,
+            Some(upstream) => Theirs::Rebased(Followed { upstream, onto: theirs }),
+            None => Theirs::Nothing,
         })
     }
 

@@ -10,6 +10,7 @@ use crate::config::Settings;
 use crate::git::notes::{NotesEdit, NotesError};
 use crate::git::object::Commit;
 use crate::git::refs::{Expected, RefUpdate, RefsError};
+use crate::git::work_tree::Busy;
 use crate::git::{GitError, Identity, Ref, Repository};
 use crate::ids::{CommitId, RefName};
 use crate::ops::Observer;
@@ -92,11 +93,11 @@ pub fn undo(repository: &Repository, observer: &dyn Observer) -> Result<Sweep, S
         match Turn::of(repository, &mover, base_tip, &step)? {
             Turn::Back => back.push(Move { branch: step.branch, old: step.new, new: step.old }),
             Turn::IsBack => {}
-            Turn::Busy(reason) => {
+            Turn::Busy(busy) => {
                 again = true;
-                outcomes.push(stays(step.branch, step.new, reason));
+                outcomes.push(stays(step.branch, step.new, Fate::busy(&busy)));
             }
-            Turn::Elsewhere(tip, reason) => outcomes.push(stays(step.branch, tip, reason.to_owned())),
+            Turn::Elsewhere(tip, reason) => outcomes.push(stays(step.branch, tip, Fate::skipped(reason))),
         }
     }
     carry_back(repository, &back)?;
@@ -104,7 +105,7 @@ pub fn undo(repository: &Repository, observer: &dyn Observer) -> Result<Sweep, S
     again |= !stayed.is_empty();
     for Move { branch, old, new } in back {
         outcomes.push(match stayed.remove(&branch) {
-            Some(reason) => stays(branch, old, reason),
+            Some(fate) => stays(branch, old, fate),
             None => Outcome { branch, old, new, fate: Fate::Restored },
         });
     }
@@ -118,8 +119,8 @@ pub fn undo(repository: &Repository, observer: &dyn Observer) -> Result<Sweep, S
     Ok(Sweep { onto: settings.authority(&settings.base), outcomes })
 }
 
-fn stays(branch: RefName, tip: CommitId, reason: String) -> Outcome {
-    Outcome { branch, old: tip, new: tip, fate: Fate::skipped(reason) }
+fn stays(branch: RefName, tip: CommitId, fate: Fate) -> Outcome {
+    Outcome { branch, old: tip, new: tip, fate }
 }
 
 /// Whether a branch can be moved back.
@@ -127,7 +128,7 @@ enum Turn {
     Back,
     IsBack,
     /// Not now, and why.
-    Busy(String),
+    Busy(Busy),
     /// It stands there now, and why that matters.
     Elsewhere(CommitId, &'static str),
 }

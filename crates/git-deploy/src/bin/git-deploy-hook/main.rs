@@ -1,8 +1,10 @@
 //! `git deploy-hook`: what the hook scripts call.
 //!
-//! A hook runs within somebody else's command. What goes wrong in here is told and stops nothing; only pre-push ever
-//! answers no, to a deployment tag that would be moved or deleted.
+//! A hook runs within somebody else's command. What goes wrong in here is told and stops nothing; pre-push answers no only
+//! to a deployment tag that would be moved or deleted. On a server it is the other way round: pre-receive takes nothing
+//! that it cannot judge.
 
+mod received;
 mod told;
 
 use std::ffi::OsString;
@@ -13,10 +15,16 @@ use git_deploy_cli::args::Hook;
 use git_deploy_cli::{CommandError, Exit, Shell, run};
 use git_deploy_core::git::Repository;
 use git_deploy_core::git::push::WITHIN;
+use git_deploy_core::ops::carry::{self, Action};
 use git_deploy_core::ops::hooks::{self, HookError, KNOWN_HOOKS, PushedRef};
+use git_deploy_core::ops::receive::receive;
 
 fn main() -> ExitCode {
     run(|arguments: Hook, shell| {
+        // Whoever pushes could say of any push that it is one of ours.
+        if arguments.hook == "pre-receive" {
+            return pre_receive(shell);
+        }
         // A push or merge of our own: whoever makes it has seen to everything.
         if std::env::var_os(WITHIN).is_some() {
             return Ok(Exit::Done);
@@ -24,9 +32,11 @@ fn main() -> ExitCode {
         match arguments.hook.as_str() {
             "pre-push" => pre_push(&arguments.arguments, shell),
             "post-merge" => Ok(post_merge(shell)),
+            "post-rewrite" => post_rewrite(&arguments.arguments, shell),
+            "post-commit" => Ok(post_commit(shell)),
             name if KNOWN_HOOKS.contains(&name) => Ok(Exit::Done),
             name => Err(CommandError::usage(format!("git has no hook '{name}'"))
-                .hint("git-deploy does something in pre-push and post-merge")),
+                .hint("git-deploy does something in pre-push, post-merge, post-rewrite, post-commit and pre-receive")),
         }
     })
 }
@@ -38,11 +48,7 @@ fn pre_push(arguments: &[OsString], shell: &mut Shell) -> Result<Exit, CommandEr
         )
         .hint("in a hook: git-deploy-hook pre-push \"$@\""));
     };
-    let mut input = Vec::new();
-    if let Err(error) = std::io::stdin().read_to_end(&mut input) {
-        shell.warn(format!("git-deploy: cannot read what is pushed: {error}"));
-        return Ok(Exit::Done);
-    }
+    let Some(input) = input("what is pushed", shell) else { return Ok(Exit::Done) };
     let pushed = hooks::pushed_refs(&input);
     let remote = remote.to_string_lossy();
     let changed = hooks::changed_tags(&pushed);
@@ -64,10 +70,60 @@ fn look_and_publish(remote: &str, pushed: &[PushedRef], shell: &mut Shell) -> Re
     Ok(())
 }
 
+/// What git writes to the hook; `None` if it cannot be read, which is told.
+fn input(what: &str, shell: &mut Shell) -> Option<Vec<u8>> {
+    let mut input = Vec::new();
+    let read = std::io::stdin().read_to_end(&mut input);
+    read.map_err(|error| shell.warn(format!("git-deploy: cannot read {what}: {error}"))).ok()?;
+    Some(input)
+}
+
+fn post_rewrite(arguments: &[OsString], shell: &mut Shell) -> Result<Exit, CommandError> {
+    let Some(action) = arguments.first() else {
+        return Err(CommandError::usage(
+            "post-rewrite needs to know what rewrote commits, as git gives it to the hook",
+        )
+        .hint("in a hook: git-deploy-hook post-rewrite \"$@\""));
+    };
+    let Some(input) = input("what was rewritten", shell) else { return Ok(Exit::Done) };
+    let rewrites = carry::rewrites(&input);
+    let carried = action.to_str().and_then(Action::from_word).map(|action| {
+        Repository::open()
+            .map_err(HookError::from)
+            .and_then(|repository| carry::carry(&repository, action, &rewrites))
+    });
+    match carried {
+        None => {}
+        Some(Ok(said)) => told::post_rewrite(&said, shell),
+        Some(Err(error)) => told::failure("git-deploy cannot carry the states of branches", error, shell),
+    }
+    Ok(Exit::Done)
+}
+
+fn pre_receive(shell: &mut Shell) -> Result<Exit, CommandError> {
+    let mut input = Vec::new();
+    std::io::stdin()
+        .read_to_end(&mut input)
+        .map_err(|error| CommandError::fatal(format!("cannot read what is pushed: {error}")))?;
+    // New objects are where the git program alone is sure to find them.
+    let refusals = receive(&Repository::open_with_program()?, &input)?;
+    received::refused(&refusals, shell);
+    Ok(if refusals.is_empty() { Exit::Done } else { Exit::No })
+}
+
 fn post_merge(shell: &mut Shell) -> Exit {
     match Repository::open().map_err(HookError::from).and_then(|repository| hooks::post_merge(&repository)) {
         Ok(said) => told::post_merge(&said, shell),
         Err(error) => told::failure("git-deploy cannot look at your branches", error, shell),
+    }
+    Exit::Done
+}
+
+fn post_commit(shell: &mut Shell) -> Exit {
+    match Repository::open().map_err(HookError::from).and_then(|repository| hooks::post_commit(&repository)) {
+        Ok(Some(left)) => told::post_commit(&left, shell),
+        Ok(None) => {}
+        Err(error) => told::failure("git-deploy cannot look at this commit", error, shell),
     }
     Exit::Done
 }

@@ -4,7 +4,10 @@ use std::cell::RefCell;
 
 use git_deploy_cli::{CommandError, Shell, shell_word, warn_of_note};
 use git_deploy_core::ops::Observer;
-use git_deploy_core::ops::hooks::{Left, PostMerge, PrePush, TagChange, Warning};
+use git_deploy_core::ops::carry::{Carry, Left as LeftBehind};
+use git_deploy_core::ops::hooks::{Left, LeftApproved, PostMerge, PrePush, TagChange, Warning};
+use git_deploy_core::ops::sync::SyncError;
+use git_deploy_core::state::{Decision, State};
 
 /// How many branches are told of one by one.
 const MANY: usize = 10;
@@ -82,8 +85,11 @@ pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
         None => {}
         Some(Ok(())) => shell.verbose(1, format!("published the states of branches on '{remote}'")),
         Some(Err(error)) => {
+            let again = !matches!(error, SyncError::Broken(_));
             failure("the states of branches were not published", error, shell);
-            shell.hint("try again with: git deploy-sync");
+            if again {
+                shell.hint("try again with: git deploy-sync");
+            }
         }
     }
 }
@@ -139,6 +145,39 @@ pub(crate) fn post_merge(said: &PostMerge, shell: &mut Shell) {
     if !landed.is_empty() {
         shell.hint(format!("what has landed is no longer needed: git branch -d {}", landed.join(" ")));
     }
+}
+
+pub(crate) fn post_rewrite(said: &Carry, shell: &mut Shell) {
+    for error in said.malformed.iter().take(MANY) {
+        warn_of_note(error, shell);
+    }
+    for LeftBehind { branch, state, why, .. } in said.copied.iter().take(MANY) {
+        let branch = branch.short();
+        shell.warn(format!("'{branch}' is {state}, which git has copied from its old commits, and {why}"));
+        shell.hint(format!("if it is not ready: git deploy-state set development {}", shell_word(branch)));
+        shell.hint("take the notes of git-deploy out of 'notes.rewriteRef', or unset that");
+    }
+    for LeftBehind { branch, state, decision, why } in said.left.iter().take(MANY) {
+        let branch = branch.short();
+        shell.note(format!("'{branch}' is in development now: it was {state}, and {why}"));
+        if let Some(decision @ (Decision::Deployable | Decision::Staged)) = decision {
+            let (state, branch) = (State::from(*decision), shell_word(branch));
+            shell.hint(format!("if it is ready as it is now: git deploy-state set {state} {branch}"));
+        }
+    }
+    if said.left.len() > MANY {
+        shell.note(format!(
+            "and {} more; see them all: git deploy-state list --stale",
+            said.left.len() - MANY
+        ));
+    }
+}
+
+pub(crate) fn post_commit(left: &LeftApproved, shell: &mut Shell) {
+    let LeftApproved { branch, was } = left;
+    let branch = branch.short();
+    shell.note(format!("'{branch}' is in development now: {was} was the commit before this one"));
+    shell.hint(format!("when it is ready again: git deploy-state set {was} {}", shell_word(branch)));
 }
 
 fn conflicts(paths: &[String]) -> String {

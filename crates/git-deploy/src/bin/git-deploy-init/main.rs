@@ -19,7 +19,10 @@ fn main() -> ExitCode {
 
 fn set_up(repository: &Repository, arguments: &Init, shell: &mut Shell) -> Result<Exit, CommandError> {
     let scripts = if arguments.no_hooks { &[][..] } else { &scripts::ALL };
-    let request = Request { scripts, starter: arguments.starter };
+    let requested = [(arguments.server, "pre-receive"), (arguments.post_commit, "post-commit")];
+    let requested: Vec<&str> =
+        requested.into_iter().filter_map(|(asked, hook)| asked.then_some(hook)).collect();
+    let request = Request { scripts, requested: &requested, starter: arguments.starter };
     let steps = init::init(repository, request)?;
     told::set_up(&steps, shell);
     Ok(if steps.iter().any(init::Step::is_in_the_way) { Exit::No } else { Exit::Done })

@@ -2,9 +2,9 @@
 
 use std::path::{Display, Path};
 
-use git_deploy_cli::{Shell, Text};
+use git_deploy_cli::{Shell, Text, shell_word};
 use git_deploy_core::config::DEPLOY_TOML;
-use git_deploy_core::ops::init::{HookStep, Manager, STARTER, Setting, Step, Undone};
+use git_deploy_core::ops::init::{Foreign, Head, HookStep, Manager, STARTER, Setting, Step, Undone, Way};
 
 use crate::scripts;
 
@@ -51,6 +51,7 @@ fn tell(step: &Step, shell: &mut Shell) {
             told(shell, format!("configured '{key} = {value}': git log shows the states"));
         }
         Step::ConfiguredBefore(key) => shell.verbose(1, format!("'{key}' is configured")),
+        Step::Unconfigured(key) => told(shell, format!("removed '{key}' from the configuration")),
         Step::NoBase(branches) => {
             shell.warn(match branches.as_slice() {
                 [] => "there is no branch 'master' for branches to land on, and no other".to_owned(),
@@ -61,6 +62,24 @@ fn tell(step: &Step, shell: &mut Shell) {
             });
             shell.hint("git config deploy.base <branch>");
         }
+        Step::Head(head) => odd_head(head, shell),
+    }
+}
+
+/// What a `HEAD` would do that does not go with base.
+fn odd_head(Head { head, is_there, base }: &Head, shell: &mut Shell) {
+    let (head, base) = (head.short(), base.short());
+    if head == base {
+        shell.warn(format!("HEAD names '{head}', which is not there: no other branch is kept from moving"));
+        return shell.hint("if another one is base: git symbolic-ref HEAD refs/heads/<branch>");
+    }
+    let gone = if *is_there { "" } else { ", which is not there" };
+    shell.warn(format!(
+        "HEAD names '{head}'{gone}, and base is '{base}' here: clones that have no 'deploy.base' take HEAD for it"
+    ));
+    shell.hint(format!("git symbolic-ref HEAD {}", shell_word(&format!("refs/heads/{base}"))));
+    if *is_there {
+        shell.hint(format!("or, if branches land on '{head}': git config deploy.base {}", shell_word(head)));
     }
 }
 
@@ -72,57 +91,100 @@ fn hook(name: &str, path: &Path, step: &HookStep, shell: &mut Shell) {
         HookStep::Stands => shell.verbose(1, format!("hook '{shown}' is there")),
         HookStep::Calls => shell.verbose(1, format!("hook '{shown}' calls 'git-deploy-hook'")),
         HookStep::Useless => shell.verbose(1, format!("git runs no '{name}' in a bare repository")),
-        HookStep::Foreign(manager) => foreign(name, path, *manager, shell),
+        HookStep::Configured(true) => told(
+            shell,
+            format!(
+                "configured 'hook.git-deploy-{name}': git runs ours beside '{shown}', from version 2.54 on"
+            ),
+        ),
+        HookStep::Configured(false) => shell.verbose(1, format!("'hook.git-deploy-{name}' is configured")),
+        HookStep::Foreign(foreign) => left(name, path, foreign, shell),
     }
 }
 
 /// The line goes to standard output as it is, to be copied; to somebody who wants to hear of warnings alone it is one.
-fn foreign(name: &str, path: &Path, manager: Option<Manager>, shell: &mut Shell) {
+fn left(name: &str, path: &Path, foreign: &Foreign, shell: &mut Shell) {
     let shown = short(path);
-    let why = match manager {
-        _ if !path.exists() && manager.is_none() => "its folder serves other repositories too",
-        Some(Manager::Husky) => "it belongs to husky",
-        Some(Manager::Lefthook) => "it belongs to lefthook",
-        Some(Manager::PreCommit) => "it belongs to pre-commit",
-        None => "it is there already and is not ours",
+    let why = match foreign.manager {
+        Some(manager) => format!("it belongs to {}", called(manager)),
+        None if foreign.way == Way::Nothing => "it is a link that leads nowhere".to_owned(),
+        None if foreign.way == Way::Mode => "it may not be executed, so that git does not run it".to_owned(),
+        None if foreign.shared && !path.exists() => "its folder serves other repositories too".to_owned(),
+        None => match &foreign.link {
+            Some(target) => format!("it is a link to '{}'", short(target)),
+            None => "it is there already and is not ours".to_owned(),
+        },
     };
     shell.warn(format!("hook '{shown}' was left as it is: {why}"));
-    let (what, line) = line_for(name, path, manager);
-    if shell.is_quiet() {
-        shell.warn(format!("{what} {line}"));
-    } else {
-        shell.hint(what);
-        shell.line(line);
+    let first = match foreign.way {
+        Way::Line => (where_to(foreign), scripts::line(name)),
+        Way::Script => ("have a script in its place run both:".to_owned(), in_its_place(name, path)),
+        Way::Mode => ("let it be executed:".to_owned(), format!("chmod +x {}", typed(path))),
+        Way::Nothing => {
+            ("take it away, then set up again:".to_owned(), format!("rm {} && git deploy-init", typed(path)))
+        }
+    };
+    let lines = [first].into_iter().chain(further(name, foreign));
+    for (what, line) in lines {
+        if shell.is_quiet() {
+            shell.warn(format!("{what} {line}"));
+        } else {
+            shell.hint(what);
+            shell.line(line);
+        }
     }
 }
 
-/// What to do with which line.
-fn line_for(name: &str, path: &Path, manager: Option<Manager>) -> (String, String) {
-    let what = match manager {
-        Some(Manager::Lefthook) => {
-            let (stdin, arguments) = match name {
-                "pre-push" => (", with 'use_stdin: true'", "{1} {2}"),
-                _ => ("", "{1}"),
-            };
-            let what = format!("let a command in 'lefthook.yml' run this{stdin}:");
-            return (what, format!("git-deploy-hook {name} {arguments}"));
+fn called(manager: Manager) -> &'static str {
+    match manager {
+        Manager::Husky => "husky",
+        Manager::Lefthook => "lefthook",
+        Manager::PreCommit => "pre-commit",
+        Manager::Prek => "prek",
+    }
+}
+
+/// In which file the line belongs.
+fn where_to(foreign: &Foreign) -> String {
+    let place = short(&foreign.place);
+    match foreign.manager {
+        Some(Manager::Husky) => format!("put this line at the beginning of '{place}':"),
+        Some(Manager::Lefthook) => format!("put this line into a script '{place}':"),
+        Some(manager @ (Manager::PreCommit | Manager::Prek)) => {
+            format!("put this line behind the first one of '{place}', which {} runs too:", called(manager))
         }
-        Some(Manager::Husky) => {
-            let place = path.ancestors().find(|folder| folder.ends_with(".husky")).unwrap_or(path).join(name);
-            format!("put this line at the beginning of '{}':", short(&place))
+        None if !foreign.place.exists() => {
+            format!(
+                "write a script '{place}' that may be executed, with '#!/bin/sh' in its first line and this behind it:"
+            )
         }
-        Some(Manager::PreCommit) => {
-            format!("put this line into a script '{}.legacy', which it runs too:", short(path))
-        }
-        None => format!("put this line behind the first one of '{}':", short(path)),
-    };
-    (what, scripts::line(name))
+        None => format!("put this line behind the first one of '{place}':"),
+    }
+}
+
+/// What else has to be done. A command of lefthook's would be left out where no file was changed, as when a tag is deleted;
+/// a script never is.
+fn further(name: &str, foreign: &Foreign) -> Option<(String, String)> {
+    let line = format!("{name}: {{scripts: {{git-deploy: {{runner: sh, use_stdin: true}}}}}}");
+    let what = "and this into 'lefthook.yml', or its inner part into what stands there:";
+    (foreign.manager == Some(Manager::Lefthook)).then(|| (what.to_owned(), line))
+}
+
+/// What moves a hook, link or not, beside its place and puts a script there that runs ours and then it.
+fn in_its_place(name: &str, path: &Path) -> String {
+    let (hook, line) = (typed(path), shell_word(&scripts::line(name)));
+    format!(
+        "mv -i {hook} {hook}.own && printf '%s\\n' '#!/bin/sh' {line} 'exec \"$0.own\" \"$@\"' >{hook} && chmod +x {hook}"
+    )
 }
 
 fn next(steps: &[Step], shell: &mut Shell) {
     let wrote = |name: &str| steps.iter().any(|step| matches!(step, Step::Wrote(path) if path == name));
     let (folder, starter) = STARTER;
     if wrote(DEPLOY_TOML) {
+        shell.note(format!(
+            "whoever can push can approve what is deployed, unless [approve] in '{DEPLOY_TOML}' says who may"
+        ));
         shell.hint(format!("look into '{DEPLOY_TOML}', and put manifests below '{folder}'"));
     }
     let files: Vec<&str> = [DEPLOY_TOML, starter].into_iter().filter(|name| wrote(name)).collect();
@@ -141,6 +203,9 @@ pub(crate) fn removed(undone: &[Undone], shell: &mut Shell) {
     for undone in undone {
         match undone {
             Undone::Hook(path) => told(shell, format!("removed hook '{}'", short(path))),
+            Undone::Config(key, _) if key.starts_with("hook.") => {
+                told(shell, format!("removed '{key}' from the configuration"));
+            }
             Undone::Config(key, value) => {
                 told(shell, format!("removed '{key} = {value}' from the configuration"));
             }
@@ -164,6 +229,10 @@ pub(crate) fn removed(undone: &[Undone], shell: &mut Shell) {
     } else {
         shell.note("states and deployments stay: they are in refs/notes/deploy and in the tags deployment-*");
     }
+}
+
+fn typed(path: &Path) -> String {
+    shell_word(&short(path).to_string())
 }
 
 /// A path as one would type it here.

@@ -1,11 +1,15 @@
-//! `git deploy-queue`: shows what is deployed next.
+//! `git deploy-queue`: shows what is deployed next, and works it off.
+
+mod deployment;
+mod log;
+mod run;
 
 use std::process::ExitCode;
 
 use git_deploy_cli::args::{self, Format, Output, QueueCommand};
 use git_deploy_cli::shell::{Object, Table};
 use git_deploy_cli::{
-    CommandError, Exit, Onlooker, Shell, Text, note_unmerged, releases, shell, warn_of_note, why_held,
+    CommandError, Exit, Onlooker, Shell, Text, note_unmerged, releases, shell, warn_of_notes, why_held,
 };
 use git_deploy_core::deployment::Phase;
 use git_deploy_core::git::Repository;
@@ -21,6 +25,7 @@ fn main() -> ExitCode {
         let names = arguments.common.verbose > 0;
         match arguments.into_command() {
             QueueCommand::List(output) => list(output, names, shell),
+            QueueCommand::Run(arguments) => run::run(arguments, shell),
         }
     })
 }
@@ -49,7 +54,7 @@ fn list(output: Output, names: bool, shell: &mut Shell) -> Result<Exit, CommandE
         }
         Format::Json => places.for_each(|(position, place)| shell.json(&object(position, place, held))),
     }
-    malformed.iter().for_each(|error| warn_of_note(error, shell));
+    warn_of_notes(&view, &malformed, shell)?;
     note_unmerged(&view, shell)?;
     Ok(Exit::Done)
 }
@@ -155,6 +160,7 @@ fn waits(place: &Place, held: Held<'_>) -> Text {
         (None, Some(_), None) => Text::new().styled(shell::HINT, "would be next, the queue is held"),
         (None, None, _) => Text::new().styled(shell::GOOD, "next"),
         (Some(Wait::Held(why)), ..) => Text::new().styled(shell::HINT, format!("held: {why}")),
+        (Some(Wait::Unapproved(why)), ..) => Text::new().styled(shell::HINT, format!("not approved: {why}")),
         (Some(Wait::After(name)), ..) => Text::from(format!("waits until '{name}' is deployed")),
         (Some(Wait::Behind(name)), ..) => Text::from(format!("behind '{}'", name.short())),
     }
@@ -164,7 +170,7 @@ fn record(position: usize, place: &Place, held: Held<'_>) -> [String; 5] {
     let since = place.since.map(|since| since.to_string()).unwrap_or_default();
     let waits = match (&place.waits, held.of(place)) {
         (None, None) => "next",
-        (None, Some(_)) | (Some(Wait::Held(_)), _) => "held",
+        (None, Some(_)) | (Some(Wait::Held(_) | Wait::Unapproved(_)), _) => "held",
         (Some(Wait::After(_)), _) => "after",
         (Some(Wait::Behind(_)), _) => "behind",
     };
@@ -177,6 +183,7 @@ fn object(position: usize, place: &Place, held: Held<'_>) -> Object {
         (None, Some(Hold::RolledBack(held))) => Some(json!({ "rollback": held.by.to_string() })),
         (None, Some(Hold::Degraded { environment, .. })) => Some(json!({ "degraded": environment.as_str() })),
         (Some(Wait::Held(why)), _) => Some(json!({ "hold": why })),
+        (Some(Wait::Unapproved(why)), _) => Some(json!({ "approval": why.to_string() })),
         (Some(Wait::After(name)), _) => Some(json!({ "after": name })),
         (Some(Wait::Behind(name)), _) => Some(json!({ "behind": name.as_str() })),
     };

@@ -2,7 +2,7 @@
 
 use git_deploy_cli::args::Format;
 use git_deploy_cli::shell::{self, Object, Table};
-use git_deploy_cli::{CommandError, Shell, Text, push_again, shell_word};
+use git_deploy_cli::{CommandError, Shell, Text, advice, push_again, shell_word};
 use git_deploy_core::ops::sweep::{Fate, Outcome, Sweep};
 use git_deploy_core::ops::view::View;
 
@@ -78,7 +78,9 @@ fn hints(view: &View<'_>, sweep: &Sweep, shell: &mut Shell) -> Result<(), Comman
         }
     }
     for outcome in &sweep.outcomes {
-        if let Fate::Skipped { hint: Some(hint), .. } = &outcome.fate {
+        if let Fate::Skipped { advice: Some(told), .. } = &outcome.fate
+            && let Some(hint) = advice(told, &sweep.onto, &outcome.branch)
+        {
             shell.hint(format!("'{}': {hint}", outcome.branch.short()));
         }
     }

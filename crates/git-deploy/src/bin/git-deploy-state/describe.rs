@@ -3,6 +3,7 @@
 use git_deploy_cli::args::Format;
 use git_deploy_cli::shell::Object;
 use git_deploy_cli::{CommandError, Shell, Text, shell, shell_word};
+use git_deploy_core::approval::NotApproved;
 use git_deploy_core::branch::{Branch, Status};
 use git_deploy_core::ops::view::View;
 use git_deploy_core::state::State;
@@ -40,15 +41,18 @@ pub(crate) fn quoted(paths: &[String]) -> String {
     paths.iter().map(|path| format!("'{path}'")).collect::<Vec<_>>().join(", ")
 }
 
-/// Prints a branch for a program; does nothing for people.
-pub(crate) fn print(branch: &Branch, format: Format, shell: &mut Shell) {
+/// Prints a branch for a program, with why it is not approved; does nothing for people.
+pub(crate) fn print(branch: &Branch, unapproved: Option<&NotApproved>, format: Format, shell: &mut Shell) {
     match format {
         Format::Human => {}
         Format::Porcelain { nul } => {
             let fields = [branch.state().to_string(), branch.tip.to_string(), branch.name.to_string()];
             shell.record(fields, nul);
         }
-        Format::Json => shell.json(&object(branch)),
+        Format::Json => {
+            let why = unapproved.map(ToString::to_string);
+            shell.json(&object(branch).with_known("unapproved", why));
+        }
     }
 }
 

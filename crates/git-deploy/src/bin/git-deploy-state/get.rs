@@ -1,34 +1,54 @@
 //! `git deploy-state get`
 
+use std::collections::HashMap;
+
 use git_deploy_cli::args::{Format, Get};
-use git_deploy_cli::{CommandError, Exit, Shell, Text, note_unmerged, shell};
+use git_deploy_cli::{CommandError, Exit, Shell, Text, note_unmerged, shell, warn_of_notes_on};
+use git_deploy_core::approval::NotApproved;
 use git_deploy_core::branch::Branch;
 use git_deploy_core::git::Repository;
 use git_deploy_core::ops::view::View;
 
 use crate::{describe, named};
 
-/// Prints the state of branches. All are read before one is printed, so that the lines are those of the arguments.
+/// Prints the state of branches. All are read before one is printed, so that the lines are those of the arguments. A note
+/// that cannot be read counts as none, and is told.
 pub(crate) fn get(arguments: &Get, shell: &mut Shell) -> Result<Exit, CommandError> {
     let repository = Repository::open()?;
     let view = View::new(&repository)?;
-    let mut branches: Vec<Branch> = Vec::new();
+    let mut branches: Vec<(Branch, Option<NotApproved>)> = Vec::new();
+    let (mut malformed, mut on_them) = (Vec::new(), HashMap::<_, Vec<_>>::new());
     for name in named(&view, &arguments.branches)? {
-        branches.push(view.branch(&name)?.0);
+        let (branch, error) = view.listed_branch(&name)?;
+        if let Some(error) = error {
+            malformed.push(error);
+            let on_it = on_them.entry(branch.tip).or_default();
+            if !on_it.contains(&name) {
+                on_it.push(name);
+            }
+        }
+        let unapproved = view.not_approved(&branch)?;
+        branches.push((branch, unapproved));
     }
     let format = arguments.output.format();
-    for branch in &branches {
+    for (branch, unapproved) in &branches {
         match format {
             Format::Human => {
                 shell.line(describe::state(branch.state()));
                 shell.verbose(1, explained(branch));
             }
-            Format::Porcelain { .. } | Format::Json => describe::print(branch, format, shell),
+            Format::Porcelain { .. } | Format::Json => {
+                describe::print(branch, unapproved.as_ref(), format, shell);
+            }
         }
     }
-    for branch in &branches {
+    warn_of_notes_on(&on_them, &malformed, shell);
+    for (branch, unapproved) in &branches {
         if branch.name == view.settings.base {
             shell.note(format!("'{}' is the base that branches land on", branch.name.short()));
+        }
+        if let Some(why) = unapproved {
+            shell.note(format!("'{}' is not approved, and waits: {why}", branch.name.short()));
         }
         describe::warn_of_stray_note(&view, branch, shell)?;
     }

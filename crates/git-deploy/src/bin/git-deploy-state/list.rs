@@ -1,10 +1,15 @@
 //! `git deploy-state list`
 
+use std::collections::HashMap;
+
 use git_deploy_cli::args::{Format, List};
 use git_deploy_cli::shell::Table;
-use git_deploy_cli::{CommandError, Exit, Shell, Text, note_unmerged, shell, shell_word, warn_of_note};
+use git_deploy_cli::{CommandError, Exit, Shell, Text, note_unmerged, shell, shell_word, warn_of_notes};
+use git_deploy_core::approval::NotApproved;
 use git_deploy_core::branch::Branch;
 use git_deploy_core::git::Repository;
+use git_deploy_core::ids::RefName;
+use git_deploy_core::ops::sweep::{Standing, standing};
 use git_deploy_core::ops::view::View;
 use git_deploy_core::state::State;
 
@@ -21,11 +26,27 @@ pub(crate) fn list(arguments: &List, shell: &mut Shell) -> Result<Exit, CommandE
     let all = view.authority_branches()?;
     let is_wanted = |branch: &&Branch| wanted.is_empty() || wanted.contains(&branch.state());
     let branches: Vec<&Branch> = all.branches.iter().filter(is_wanted).collect();
-    match arguments.output.format() {
-        Format::Human => print(&view, wanted, &branches, shell),
-        format => branches.iter().for_each(|branch| describe::print(branch, format, shell)),
+    let mut unapproved = HashMap::new();
+    for branch in &branches {
+        unapproved.extend(view.looks_unapproved(branch)?.map(|why| (&branch.name, why)));
     }
-    all.malformed.iter().for_each(|error| warn_of_note(error, shell));
+    match arguments.output.format() {
+        Format::Human => {
+            // Where there are others that can have no state, that is said instead.
+            let is_empty = branches.is_empty() && (all.not_utf8 == 0 || !wanted.is_empty());
+            if is_empty {
+                note_nothing(&view, wanted, shell);
+            }
+            print(&branches, &unapproved, shell);
+        }
+        format => {
+            for branch in &branches {
+                describe::print(branch, unapproved.get(&branch.name), format, shell);
+            }
+        }
+    }
+    warn_of_notes(&view, &all.malformed, shell)?;
+    note_left_out(all.not_utf8, shell);
     for branch in branches {
         describe::warn_of_stray_note(&view, branch, shell)?;
     }
@@ -34,24 +55,43 @@ pub(crate) fn list(arguments: &List, shell: &mut Shell) -> Result<Exit, CommandE
     Ok(Exit::Done)
 }
 
-fn print(view: &View<'_>, wanted: &[State], branches: &[&Branch], shell: &mut Shell) {
-    if branches.is_empty() {
-        let place = match &view.settings.remote {
-            Some(tracking) => format!(" on '{}'", tracking.remote()),
-            None => String::new(),
-        };
-        shell.note(match wanted {
-            [] => format!("there is no branch{place} but base"),
-            wanted => format!("no branch{place} is {}", words(wanted)),
-        });
+fn note_nothing(view: &View<'_>, wanted: &[State], shell: &mut Shell) {
+    let place = match &view.settings.remote {
+        Some(tracking) => format!(" on '{}'", tracking.remote()),
+        None => String::new(),
+    };
+    shell.note(match wanted {
+        [] => format!("there is no branch{place} but base"),
+        wanted => format!("no branch{place} is {}", words(wanted)),
+    });
+}
+
+/// Says how many branches are in no list.
+fn note_left_out(count: usize, shell: &mut Shell) {
+    match count {
+        0 => return,
+        1 => shell.note("1 branch is left out: its name is not UTF-8, so that it can have no state"),
+        _ => shell.note(format!(
+            "{count} branches are left out: their names are not UTF-8, so that they can have no state"
+        )),
     }
+    shell.hint("rename what is to be deployed: git branch -m <branch> <new name>");
+}
+
+fn print(branches: &[&Branch], unapproved: &HashMap<&RefName, NotApproved>, shell: &mut Shell) {
     let mut table = Table::new();
     for branch in branches {
         table.row([
             describe::state(branch.state()),
             Text::new().styled(shell::NAME, branch.name.short()),
             Text::new().styled(shell::COMMIT, branch.tip.brief()),
-            describe::details(branch, shell::brief),
+            match unapproved.get(&branch.name) {
+                Some(why) => Text::new()
+                    .styled(shell::HINT, format!("not approved: {why}"))
+                    .plain(", ")
+                    .joined(describe::details(branch, shell::brief)),
+                None => describe::details(branch, shell::brief),
+            },
         ]);
     }
     table.print(shell);
@@ -68,22 +108,14 @@ fn note_local_differences(
     shell: &mut Shell,
 ) -> Result<(), CommandError> {
     let Some(tracking) = &view.settings.remote else { return Ok(()) };
-    for branch in view.local_branches()?.branches {
-        let theirs = counting.iter().find(|other| other.name == branch.name);
+    let counting: HashMap<&RefName, &Branch> = counting.iter().map(|branch| (&branch.name, branch)).collect();
+    let differs = |name: &RefName, tip| counting.get(name).is_none_or(|theirs| theirs.tip != tip);
+    for branch in view.local_branches_where(differs)?.branches {
+        let theirs = counting.get(&branch.name).copied();
         let (name, remote) = (branch.name.short(), tracking.remote());
-        let (text, next) = match theirs {
-            Some(theirs) if theirs.tip == branch.tip => continue,
-            Some(theirs) => {
-                let next = match view.repository.is_ancestor(theirs.tip, branch.tip)? {
-                    true => format!("push it: git push {} {}", shell_word(remote), shell_word(name)),
-                    false => format!("bring them together: git deploy-rebase {}", shell_word(name)),
-                };
-                (format!("differs from that of '{remote}'"), next)
-            }
-            None => {
-                let next = format!("push it: git push -u {} {}", shell_word(remote), shell_word(name));
-                (format!("is not on '{remote}'"), next)
-            }
+        let text = match theirs {
+            Some(_) => format!("differs from that of '{remote}'"),
+            None => format!("is not on '{remote}'"),
         };
         let text = format!("local branch '{name}' is {}, and {text}", branch.state());
         // What nobody decided on is worth a word only to somebody who asks.
@@ -92,9 +124,41 @@ fn note_local_differences(
             State::Deployed | State::Broken => shell.note(text),
             State::Staged | State::Deployable => {
                 shell.note(text);
-                shell.hint(next);
+                for hint in bring_together(view, &branch, theirs)? {
+                    shell.hint(hint);
+                }
             }
         }
     }
     Ok(())
+}
+
+/// What to do about a branch that the remote has not, or has another of.
+fn bring_together(
+    view: &View<'_>,
+    ours: &Branch,
+    theirs: Option<&Branch>,
+) -> Result<Vec<String>, CommandError> {
+    let there = view.settings.authority(&ours.name);
+    let remote = view.settings.remote.as_ref().map_or("", |tracking| tracking.remote());
+    let (remote, there, name) =
+        (shell_word(remote), shell_word(there.short()), shell_word(ours.name.short()));
+    let Some(theirs) = theirs else { return Ok(vec![format!("push it: git push -u {remote} {name}")]) };
+    if view.repository.is_ancestor(theirs.tip, ours.tip)? {
+        return Ok(vec![format!("push it: git push {remote} {name}")]);
+    }
+    // Only while nothing else came there than what is known here.
+    let lease = shell_word(&format!("--force-with-lease={}:{}", ours.name.short(), theirs.tip));
+    let push = format!("git push {lease} {remote} {name}");
+    Ok(match standing(view, ours)? {
+        Standing::RebasedThere => vec![format!("bring them together: git deploy-rebase {name}")],
+        Standing::RebasedHere => vec![format!("it was rebased here; push it: {push}")],
+        Standing::Behind => {
+            vec![format!("get its further commits, on '{name}': git merge --ff-only {there}")]
+        }
+        Standing::Apart => vec![
+            format!("look at what came there: git log --left-right {name}...{there}"),
+            format!("if yours is to take its place: {push}"),
+        ],
+    })
 }

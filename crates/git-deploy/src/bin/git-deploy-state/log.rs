@@ -2,7 +2,7 @@
 
 use git_deploy_cli::args::StateLog;
 use git_deploy_cli::shell::{Object, Table};
-use git_deploy_cli::{CommandError, Exit, Shell, Text, shell, warn_of_note};
+use git_deploy_cli::{CommandError, Exit, Shell, Text, shell, warn_of_notes};
 use git_deploy_core::git::Repository;
 use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::ids::RefName;
@@ -33,16 +33,16 @@ pub(crate) fn log(arguments: &StateLog, shell: &mut Shell) -> Result<Exit, Comma
     } else {
         print(&found, branch.is_none(), shell);
     }
-    malformed(&view, branch.as_ref())?.iter().for_each(|error| warn_of_note(error, shell));
+    warn_of_notes(&view, &malformed(&view, branch.as_ref())?, shell)?;
     Ok(Exit::Done)
 }
 
 /// The notes that count now and cannot be read.
 fn malformed(view: &View<'_>, branch: Option<&RefName>) -> Result<Vec<NotesError>, CommandError> {
     let Some(branch) = branch else { return Ok(view.authority_branches()?.malformed) };
-    match view.branch(branch) {
-        Err(ViewError::Notes(error @ NotesError::Note { .. })) => Ok(vec![error]),
-        Ok(_) | Err(ViewError::NoBranch(_)) => Ok(Vec::new()),
+    match view.listed_branch(branch) {
+        Ok((_, error)) => Ok(error.into_iter().collect()),
+        Err(ViewError::NoBranch(_)) => Ok(Vec::new()),
         Err(error) => Err(error.into()),
     }
 }

@@ -3,12 +3,14 @@
 use std::ffi::OsStr;
 use std::process::ExitCode;
 
-use git_deploy_cli::{CommandError, Exit, Shell, ShellObserver, args, printable};
-use git_deploy_core::config::Settings;
+use git_deploy_cli::{
+    CommandError, Exit, Shell, ShellObserver, args, name_remote, printable, remotes_in_words,
+};
+use git_deploy_core::config::{NoRemote, counting_remote};
 use git_deploy_core::git::Repository;
 use git_deploy_core::git::push::Tracking;
 use git_deploy_core::ids::RefName;
-use git_deploy_core::ops::sync::{Exchange, fetch_only, full, preview};
+use git_deploy_core::ops::sync::{Exchange, check, fetch_only, full, preview};
 
 fn main() -> ExitCode {
     git_deploy_cli::run(|arguments: args::Sync, shell| sync(&arguments, shell))
@@ -21,9 +23,12 @@ fn sync(arguments: &args::Sync, shell: &mut Shell) -> Result<Exit, CommandError>
     let tracking = tracking(&repository, arguments.remote.as_deref())?;
     let exchange = if arguments.dry_run {
         fetch_only(&repository, &tracking)?;
+        if !arguments.restore {
+            check(&repository, &tracking)?;
+        }
         preview(&repository, &tracking)?
     } else {
-        full(&repository, &tracking, &ShellObserver::new(shell))?
+        full(&repository, &tracking, arguments.restore, &ShellObserver::new(shell))?
     };
     tell(&exchange, tracking.remote(), arguments.dry_run, shell);
     Ok(Exit::Done)
@@ -32,11 +37,7 @@ fn sync(arguments: &args::Sync, shell: &mut Shell) -> Result<Exit, CommandError>
 /// The remote to exchange with: the named one, else the one that counts.
 fn tracking(repository: &Repository, name: Option<&OsStr>) -> Result<Tracking, CommandError> {
     let Some(name) = name else {
-        return Settings::read(repository)?.remote.ok_or_else(|| {
-            CommandError::fatal("there is no remote to exchange states with").hint(
-                "add one with 'git remote add origin <url>', or name one: git config deploy.remote <remote>",
-            )
-        });
+        return counting_remote(repository)?.or_else(|why| Err(no_remote(repository, why)?));
     };
     let known = repository.remotes()?;
     match name.to_str().filter(|name| known.iter().any(|remote| remote == name)) {
@@ -50,6 +51,18 @@ fn tracking(repository: &Repository, name: Option<&OsStr>) -> Result<Tracking, C
             })
         }
     }
+}
+
+fn no_remote(repository: &Repository, why: NoRemote) -> Result<CommandError, CommandError> {
+    let there = match (why, repository.remotes()?.len()) {
+        (NoRemote::Nowhere, _) => "there is no remote to exchange states with".to_owned(),
+        (_, count) => {
+            let are = if count == 1 { "is" } else { "are" };
+            let names = remotes_in_words(repository)?;
+            format!("no remote counts here to exchange states with: there {are} {names}")
+        }
+    };
+    Ok(CommandError::fatal(there).hint(name_remote(why)))
 }
 
 fn tell(exchange: &Exchange, remote: &str, is_dry_run: bool, shell: &mut Shell) {

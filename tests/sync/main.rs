@@ -1,5 +1,11 @@
 //! States and deployments as several clones share them: `set` that publishes, and `git deploy-sync`.
 
+#[cfg(feature = "cluster")]
+mod backup;
+mod concurrent;
+mod set_back;
+mod withdrawal;
+
 use git_deploy_testkit::scene::state_is;
 use git_deploy_testkit::shop::Shop;
 use git_deploy_testkit::{Repo, Sandbox, sandbox};
@@ -135,6 +141,27 @@ fn a_state_that_cannot_be_published_is_set_all_the_same() {
         .deploy("deploy-state", &["set", "deployable", "login"])
         .stderr_is("note: 'login' is deployable already\n");
     state_is(&team.remote, "login", "deployable");
+}
+
+#[test]
+fn what_could_not_be_published_goes_with_the_next_decision_or_push() {
+    let team = Team::new();
+    team.pushed("login");
+    team.pushed("basket");
+    let lost = |state| {
+        team.take_remote_away();
+        team.ada.try_deploy("deploy-state", &["set", state, "login"]).code_is(75);
+        team.bring_remote_back();
+        state_is(&team.ada, "login", state);
+    };
+    lost("deployable");
+    team.ada.deploy("deploy-state", &["set", "staged", "basket"]);
+    state_is(&team.remote, "login", "deployable");
+    state_is(&team.remote, "basket", "staged");
+    lost("staged");
+    team.ada.deploy("deploy-init", &["--quiet"]);
+    team.ada.git(&["push", "--quiet", "origin", "login:further"]);
+    state_is(&team.remote, "login", "staged");
 }
 
 #[test]
@@ -280,6 +307,7 @@ fn a_dry_run_says_what_would_be_exchanged_and_changes_nothing_that_is_ours() {
     grace.deploy("deploy-sync", &[]).stderr_contains("Pushed tag 'deployment-0001' to 'origin'");
     team.ada.deploy("deploy-state", &["set", "deployable", "b"]);
     tag(&team.ada, "deployment-0002");
+    claim(&team.ada, "deployment-0002");
     let (ours, theirs) = (team.ada.id("refs/notes/deploy"), team.remote.refs());
     let mine = team.ada.refs();
     team.ada.deploy("deploy-sync", &["--dry-run"]).stdout_is("").stderr_is(
@@ -295,8 +323,25 @@ fn a_dry_run_says_what_would_be_exchanged_and_changes_nothing_that_is_ours() {
     team.ada.deploy("deploy-sync", &["-n"]).stderr_is("note: nothing to exchange with 'origin'\n");
 }
 
+/// The claim of such a tag, with its verdict: a server that has deployments takes no other late tag.
+fn claim(repo: &Repo, name: &str) {
+    let commit = repo.id("origin/master");
+    let message = format!(
+        "{name}: finished\n\nphase: finished\nenvironment: demo\ncandidate: {commit}\napproved: {commit}\n\
+         base: {commit}\nstarted: 2026-11-20T12:00:00Z\nby: Ada\nrun: 0f\nresult: failure\n"
+    );
+    let tree = format!("{commit}^{{tree}}");
+    let made = repo.git(&["commit-tree", &tree, "-p", &commit, "-m", &message]);
+    repo.git(&["update-ref", &format!("refs/deploy/attempts/{name}"), made.line()]);
+}
+
 fn tag(repo: &Repo, name: &str) {
-    repo.git(&["tag", "-a", "-m", "Failed Deployment", name, "origin/master"]);
+    let commit = repo.id("origin/master");
+    let message = format!(
+        "Failed Deployment\n\nEnvironment: demo\nCommit: {commit}\nStarted: 2026-11-20T12:00:00Z\n\
+         Finished: 2026-11-20T12:01:00Z\nResult: failure\n"
+    );
+    repo.git(&["tag", "-a", "-m", &message, name, &commit]);
 }
 
 #[test]
@@ -333,6 +378,92 @@ fn without_a_remote_there_is_nothing_to_exchange_with() {
     repo.set_config("deploy.remote", "nowhere");
     repo.try_deploy("deploy-sync", &[]).code_is(128).stderr_contains("'deploy.remote' names 'nowhere'");
     repo.deploy("deploy-sync", &["backup"]);
+}
+
+#[test]
+fn where_no_remote_counts_those_are_named_that_there_are() {
+    let team = Team::new();
+    team.pushed("login");
+    team.sandbox.run("git", &["clone", "--quiet", "--bare", "remote.git", "bare.git"]);
+    let bare = team.sandbox.open("bare.git");
+    bare.try_deploy("deploy-sync", &[])
+        .code_is(128)
+        .stderr_contains("fatal: no remote counts here to exchange states with: there is 'origin'\n")
+        .stderr_contains(
+            "hint: in a bare repository none counts by itself: git config deploy.remote <name>\n",
+        )
+        .lacks("git remote add");
+    bare.deploy("deploy-state", &["set", "staged", "login"]).lacks("note: ");
+
+    let ada = &team.ada;
+    ada.git(&["remote", "rename", "origin", "up"]);
+    ada.add_remote("other", &team.remote);
+    ada.try_deploy("deploy-sync", &[])
+        .code_is(128)
+        .stderr_contains("fatal: no remote counts here to exchange states with: there are 'other' and 'up'\n")
+        .stderr_contains("hint: say which one counts: git config deploy.remote <name>\n");
+    let said = ada.deploy("deploy-state", &["set", "staged", "login"]);
+    said.stderr_contains("note: not published: none of the remotes 'other' and 'up' counts\n")
+        .stderr_contains("hint: say which one counts: git config deploy.remote <name>\n");
+    ada.deploy("deploy-state", &["set", "staged", "login"]).lacks("not published");
+    ada.set_config("deploy.remote", ".");
+    ada.deploy("deploy-state", &["set", "deployable", "login"]).lacks("not published");
+    ada.try_deploy("deploy-sync", &[])
+        .code_is(128)
+        .stderr_contains("hint: 'deploy.remote' says that none counts: git config deploy.remote <name>\n");
+}
+
+#[test]
+fn only_what_really_comes_and_goes_is_counted() {
+    let team = Team::new();
+    team.pushed("login");
+    let nothing = "note: nothing to exchange with 'origin'\n";
+    // A decision on what a rebase made leaves the note of the old commits as it was.
+    team.ada.deploy("deploy-state", &["set", "staged", "login"]);
+    team.ada.commit("more.txt", "x\n", "Go on");
+    team.ada.git(&["push", "--quiet", "origin", "master"]);
+    team.ada.deploy("deploy-rebase", &[]);
+    team.ada.git(&["push", "--quiet", "--force", "origin", "login"]);
+    team.ada.deploy("deploy-state", &["set", "deployable", "login"]);
+    team.ada.deploy("deploy-sync", &[]).stderr_is(nothing);
+    let grace = team.remote.clone_to("grace");
+    grace.deploy("deploy-sync", &["-n"]).stderr_is(" Would merge 2 states of 'origin'\n");
+    grace.deploy("deploy-sync", &[]).stderr_is("      Merged 2 states of 'origin'\n");
+    grace.deploy("deploy-sync", &[]).stderr_is(nothing);
+
+    // A note that was taken away goes there once, and comes to others once.
+    team.ada.git(&["notes", "--ref=deploy", "remove", "origin/login"]);
+    team.ada.deploy("deploy-sync", &["-n"]).stderr_is("  Would push 1 state to 'origin'\n");
+    team.ada.deploy("deploy-sync", &[]).stderr_is("      Pushed 1 state to 'origin'\n");
+    team.ada.deploy("deploy-sync", &[]).stderr_is(nothing);
+    grace.deploy("deploy-sync", &[]).stderr_is("      Merged 1 state of 'origin'\n");
+    grace.deploy("deploy-sync", &[]).stderr_is(nothing);
+    assert_eq!(grace.id("refs/notes/deploy"), team.remote.id("refs/notes/deploy"));
+}
+
+#[test]
+fn that_states_were_never_fetched_is_said_once_they_could_have_been() {
+    let team = Team::new();
+    team.pushed("login");
+    team.ada.deploy("deploy-state", &["set", "deployable", "login"]);
+    let grace = team.remote.clone_to("grace");
+    grace.deploy("deploy-init", &["--quiet"]);
+    for arguments in [&["list"][..], &["get", "login"]] {
+        grace
+            .deploy("deploy-state", arguments)
+            .stdout_contains("development")
+            .stderr_contains("note: states of 'origin' were never fetched\n")
+            .stderr_contains("hint: get them with: git deploy-sync\n");
+    }
+    grace.deploy("deploy-sync", &[]);
+    state_is(&grace, "login", "deployable");
+    grace.deploy("deploy-state", &["list"]).lacks("never fetched");
+    // Neither is anything said where there were none when somebody looked.
+    team.remote.git(&["update-ref", "-d", "refs/notes/deploy"]);
+    let eve = team.remote.clone_to("eve");
+    eve.deploy("deploy-state", &["list"]).stderr_contains("never fetched");
+    eve.deploy("deploy-sync", &[]);
+    eve.deploy("deploy-state", &["list"]).lacks("never fetched");
 }
 
 #[test]

@@ -1,0 +1,72 @@
+//! What to do about what keeps a branch from moving, or a note from being read: in the same words wherever it is told.
+
+use git_deploy_core::git::held::{HeldLock, Holder};
+use git_deploy_core::ids::{CommitId, RefName};
+use git_deploy_core::note::NoteError;
+use git_deploy_core::ops::sweep::Advice;
+use git_deploy_core::rebase::Skip;
+
+use crate::core_errors::typed;
+
+/// A word as it can be pasted into a shell, whatever a branch or path is called.
+///
+/// ```
+/// assert_eq!(git_deploy_cli::shell_word("feature/login"), "feature/login");
+/// assert_eq!(git_deploy_cli::shell_word("a;touch 'x'"), r"'a;touch '\''x'\'''");
+/// ```
+pub fn shell_word(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "-_./=:,@%+".contains(letter);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// What the user can do about a branch that a rebase left alone.
+pub fn advice(advice: &Advice, onto: &RefName, branch: &RefName) -> Option<String> {
+    match advice {
+        Advice::Note(commit, error) => Some(mend_note(*commit, error)),
+        Advice::LongNote(commit) => Some(format!("shorten it with: git notes --ref=deploy edit {commit}")),
+        Advice::Further(theirs) => Some(format!("get them with: git merge --ff-only {}", typed(theirs))),
+        Advice::Lock(lock) => Some(unlock(lock)),
+        Advice::Skip(skip) => make_rebasable(skip, onto.short(), branch),
+    }
+}
+
+/// What to do about a note that cannot be read: an editor can do nothing with one that is no text.
+pub(crate) fn mend_note(commit: CommitId, error: &NoteError) -> String {
+    match error {
+        NoteError::TooLarge(_) | NoteError::Object(_) | NoteError::NotUtf8 => {
+            format!("take it away with: git notes --ref=deploy remove {commit}")
+        }
+        NoteError::NoState | NoteError::Line { .. } => {
+            format!("mend it with: git notes --ref=deploy edit {commit}")
+        }
+    }
+}
+
+/// How to go on where a lock file of git stays.
+pub(crate) fn unlock(lock: &HeldLock) -> String {
+    let remove = format!("rm -- {}", shell_word(&lock.path.to_string_lossy()));
+    match &lock.holder {
+        Holder::Process { .. } => "wait until that has ended, then try again".to_owned(),
+        Holder::Nobody => format!("a git that died left the file: remove it with: {remove}"),
+        Holder::Unknown => {
+            format!(
+                "wait until every git that works here has ended; if there is none, remove it with: {remove}"
+            )
+        }
+    }
+}
+
+/// How a branch becomes one that can be rebased.
+pub(crate) fn make_rebasable(skip: &Skip, onto: &str, branch: &RefName) -> Option<String> {
+    let (onto, branch) = (shell_word(onto), typed(branch));
+    match skip {
+        Skip::Merges(_) => Some(format!("make the branch linear with: git rebase {onto} {branch}")),
+        Skip::Unrelated(_) => Some(format!("if it belongs there: git rebase --root --onto {onto} {branch}")),
+        Skip::Unresolved(_) => Some("resolve it, as with 'jj resolve'".to_owned()),
+        Skip::Shallow(_) => Some("get the whole history with: git fetch --unshallow".to_owned()),
+        Skip::Landed | Skip::Failed(_) => None,
+    }
+}

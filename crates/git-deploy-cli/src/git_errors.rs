@@ -1,0 +1,185 @@
+//! What git's errors mean to the user: what it said, without how we called it, and what to do about it.
+
+use git_deploy_core::git::GitError;
+use git_deploy_core::git::broken::BrokenRef;
+use git_deploy_core::git::notes::NOTES_REF;
+use git_deploy_core::git::program::ProgramError;
+use git_deploy_core::git::refs::RefsError;
+use git_deploy_core::ids::CommitId;
+
+use crate::advice::unlock;
+use crate::{CommandError, Exit, shell_word};
+
+impl From<GitError> for CommandError {
+    fn from(error: GitError) -> Self {
+        match error {
+            GitError::Program(error) => error.into(),
+            GitError::Missing { shallow: true, .. } => {
+                Self::new(Exit::Fatal, error).hint("get the whole history with: git fetch --unshallow")
+            }
+            GitError::Promised { .. } => Self::new(Exit::TryAgain, error)
+                .hint("see whether the remote answers that promised it: git fetch"),
+            GitError::Missing { .. }
+            | GitError::Malformed { .. }
+            | GitError::TooLarge { .. }
+            | GitError::Read { .. }
+            | GitError::Kind { .. } => {
+                Self::new(Exit::Fatal, error).hint("look what is wrong with the repository: git fsck")
+            }
+            GitError::Locked { ref lock, .. } | GitError::IndexLocked { ref lock, .. } => {
+                let hint = unlock(lock);
+                Self::new(Exit::TryAgain, error).hint(hint)
+            }
+            GitError::NotesRef { before, .. } => {
+                lead_back(before).into_iter().fold(Self::new(Exit::Fatal, error), Self::hint)
+            }
+            GitError::BrokenRef(ref broken) => {
+                let hints = mend_ref(broken);
+                hints.into_iter().fold(Self::new(Exit::Fatal, error), Self::hint)
+            }
+            GitError::NoRepository => {
+                Self::new(Exit::Fatal, error).hint("go into one, or begin one with: git init")
+            }
+            GitError::Libgit2 { .. } | GitError::Id { .. } | GitError::File { .. } => {
+                with_cause(Self::new(Exit::Fatal, error))
+            }
+        }
+    }
+}
+
+/// How the notes ref comes back to where it was.
+fn lead_back(before: Option<CommitId>) -> Vec<String> {
+    match before {
+        Some(before) => {
+            vec![format!("lead it back to where it was before: git update-ref {NOTES_REF} {before}")]
+        }
+        None => vec![
+            "no reflog says where it was before: 'git fsck' calls that commit dangling".to_owned(),
+            format!("lead it back there: git update-ref {NOTES_REF} <commit>"),
+            format!(
+                "or take it away with 'git update-ref -d {NOTES_REF}', and publish the states from a clone that has them: git deploy-sync"
+            ),
+        ],
+    }
+}
+
+/// How to go on where the file of a ref holds nothing that git could read.
+fn mend_ref(broken: &BrokenRef) -> Vec<String> {
+    let [file, aside] = [&broken.file, &broken.aside].map(|path| shell_word(&path.to_string_lossy()));
+    let name = shell_word(&broken.name);
+    let mut hints = vec![format!("move that file away: mv -- {file} {aside}")];
+    hints.extend(
+        broken
+            .last
+            .map(|last| format!("then lead the ref back to where it was: git update-ref {name} {last}")),
+    );
+    if !broken.name.starts_with("refs/heads/") {
+        hints.push("what was published comes back with: git deploy-sync".to_owned());
+    }
+    hints
+}
+
+impl From<ProgramError> for CommandError {
+    fn from(error: ProgramError) -> Self {
+        match &error {
+            ProgramError::Start(_) => Self::new(Exit::Fatal, error)
+                .hint("git must be installed, and be in a folder that PATH names"),
+            ProgramError::Input(_) => with_cause(Self::new(Exit::Fatal, error)),
+            ProgramError::Failed { command, stderr, .. } => with_cause(program(command, stderr)),
+            ProgramError::Stopped { .. } => Self::try_again(error),
+            ProgramError::Output { command, what } if command.starts_with("git var ") => {
+                let why = format!("git cannot tell who you are in a way that a note can hold: {what}");
+                Self::fatal(why)
+                    .hint(
+                        "look where it is set: git config --show-origin --get-regexp '^(user|committer)\\.'",
+                    )
+                    .hint("set it in UTF-8: git config user.name \"Your Name\"")
+            }
+            ProgramError::Output { .. } => Self::new(Exit::Fatal, error),
+        }
+    }
+}
+
+/// What a git that failed said, without what is ours alone to know: which of its commands we called, and with what.
+fn program(command: &str, stderr: &str) -> CommandError {
+    let lines = || stderr.lines().map(str::trim).filter(|line| !line.is_empty());
+    let hints = lines().filter_map(|line| line.strip_prefix("hint:")).map(str::trim);
+    let bare = |line: &str| {
+        let line = line.trim_start_matches("fatal: ").trim_start_matches("error: ");
+        line.trim_start_matches("prepare: ").to_owned()
+    };
+    let said: Vec<String> = lines().filter(|line| !line.starts_with("hint:")).map(bare).collect();
+    if command.starts_with("git var ") {
+        let why = said.last().map_or("nothing is configured", String::as_str);
+        return CommandError::fatal(format!("git cannot tell who you are: {why}"))
+            .hint("git config --global user.name \"Your Name\"")
+            .hint("git config --global user.email you@example.org");
+    }
+    let called: Vec<&str> = command.split(' ').take(2).collect();
+    let error = match said.is_empty() {
+        true => CommandError::fatal(format!("'{}' failed and said nothing", called.join(" "))),
+        false => CommandError::fatal(format!("'{}' failed: {}", called.join(" "), said.join("\n"))),
+    };
+    hints.filter(|hint| !hint.is_empty()).fold(error, CommandError::hint)
+}
+
+/// Adds what to do about what the system said.
+pub(crate) fn with_cause(error: CommandError) -> CommandError {
+    let message = error.message();
+    let says = |words: &str| message.contains(words);
+    if says("Permission denied") || says("Read-only file system") || says("insufficient permission") {
+        return error.hint("this repository cannot be written by you; what only reads still works");
+    }
+    if says("No space left on device") || says("Disk quota exceeded") {
+        return error.hint("make room, then try again: nothing is left half done");
+    }
+    if says(".lock': File exists") || says("Another git process seems to be running") {
+        return error.at(Exit::TryAgain).hint(
+            "another git works in this repository: wait until it has ended; if none does, remove the lock file",
+        );
+    }
+    error
+}
+
+impl From<RefsError> for CommandError {
+    fn from(error: RefsError) -> Self {
+        match error {
+            RefsError::Moved(_) => Self::new(Exit::TryAgain, error),
+            RefsError::Git(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(command: &str, stderr: &str) -> CommandError {
+        ProgramError::Failed { command: command.to_owned(), status: Some(128), stderr: stderr.to_owned() }
+            .into()
+    }
+
+    #[test]
+    fn what_git_said_is_told_without_how_it_was_called() {
+        let error = failed(
+            "git update-ref --stdin -z -m x",
+            "fatal: prepare: cannot lock ref 'a': it exists\nhint: b\n",
+        );
+        assert_eq!(error.message(), "'git update-ref' failed: cannot lock ref 'a': it exists");
+        assert_eq!((error.exit(), error.hints()), (Exit::Fatal, &["b".to_owned()][..]));
+    }
+
+    #[test]
+    fn somebody_elses_lock_is_nobodys_fault() {
+        let error = failed("git update-ref --stdin", "fatal: Unable to create '/x/a.lock': File exists.\n");
+        assert_eq!(error.exit(), Exit::TryAgain);
+        assert!(error.hints()[0].contains("remove the lock file"), "{error:?}");
+    }
+
+    #[test]
+    fn a_repository_that_cannot_be_written_is_told_so() {
+        let error =
+            failed("git update-ref --stdin", "fatal: Unable to create '/x/a.lock': Permission denied\n");
+        assert!(error.hints()[0].contains("cannot be written by you"), "{error:?}");
+    }
+}

@@ -1,0 +1,73 @@
+//! What an exchange with a remote comes to, before it is made: what really changes on each side, and no more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{SyncError, contains, fetched_notes, texts};
+use crate::git::push::Tracking;
+use crate::git::{GitError, Repository};
+use crate::ids::{CommitId, DeploymentId, RefName};
+use crate::sync;
+
+/// What two sides do not both have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exchange {
+    /// How many notes become others here, appear or go, when the remote's are merged into ours.
+    pub notes_received: usize,
+    /// How many do there, when what comes of that is published.
+    pub notes_published: usize,
+    /// Deployment tags that the remote has and we have not.
+    pub tags_received: Vec<RefName>,
+    /// Deployment tags that we have and the remote has not.
+    pub tags_published: Vec<RefName>,
+}
+
+/// What would be exchanged with a remote, as it was last fetched.
+///
+/// # Errors
+/// When refs or notes cannot be read.
+pub fn preview(repository: &Repository, tracking: &Tracking) -> Result<Exchange, SyncError> {
+    let (notes_received, notes_published) = preview_notes(repository, fetched_notes(repository, tracking)?)?;
+    let our_tags = repository.refs("refs/tags/deployment-")?.into_iter().map(|tag| tag.name);
+    let our_tags: BTreeSet<RefName> =
+        our_tags.filter(|name| DeploymentId::from_tag(name).is_some()).collect();
+    let prefix = tracking.tags();
+    let their_tags: BTreeSet<RefName> = repository
+        .refs(&prefix)?
+        .iter()
+        .filter_map(|tag| tag.name.as_str().strip_prefix(&prefix)?.parse().ok())
+        .map(|id: DeploymentId| id.tag())
+        .collect();
+    Ok(Exchange {
+        notes_received,
+        notes_published,
+        tags_received: their_tags.difference(&our_tags).cloned().collect(),
+        tags_published: our_tags.difference(&their_tags).cloned().collect(),
+    })
+}
+
+/// How many notes the merge would change of ours, and how many the push after it of the remote's.
+fn preview_notes(repository: &Repository, theirs: Option<CommitId>) -> Result<(usize, usize), GitError> {
+    let our_notes = repository.notes()?;
+    let Some(theirs) = theirs else { return Ok((0, our_notes.all()?.len())) };
+    if our_notes.commit == Some(theirs) {
+        return Ok((0, 0));
+    }
+    let (ours, there) = (our_notes.all()?, repository.notes_at(Some(theirs))?.all()?);
+    if contains(repository, our_notes.commit, theirs)? {
+        return Ok((0, differing(&ours, &there)));
+    }
+    if our_notes.commit.map_or(Ok(true), |ours| repository.is_ancestor(ours, theirs))? {
+        return Ok((differing(&ours, &there), 0));
+    }
+    let (mut ours, there) = (texts(repository, &ours)?, texts(repository, &there)?);
+    let received = sync::missing(&ours, &there);
+    let count = received.len();
+    ours.extend(received);
+    Ok((count, differing(&ours, &there)))
+}
+
+/// How many commits have not the same in both.
+fn differing<T: PartialEq>(one: &BTreeMap<CommitId, T>, other: &BTreeMap<CommitId, T>) -> usize {
+    let commits: BTreeSet<&CommitId> = one.keys().chain(other.keys()).collect();
+    commits.into_iter().filter(|commit| one.get(commit) != other.get(commit)).count()
+}

@@ -1,0 +1,59 @@
+//! What a runner says: lines with times for people, objects with times for programs.
+
+use std::cell::RefCell;
+
+use git_deploy_cli::Shell;
+use git_deploy_core::ops::Observer;
+use jiff::{Timestamp, Unit};
+use serde_json::{Value, json};
+
+/// The log of one runner.
+pub(crate) struct Log<'a> {
+    shell: RefCell<&'a mut Shell>,
+    is_json: bool,
+}
+
+impl<'a> Log<'a> {
+    pub(crate) fn new(shell: &'a mut Shell, is_json: bool) -> Self {
+        Self { shell: RefCell::new(shell), is_json }
+    }
+
+    /// Tells an event: the object to a program, the text to people, if there is one that they do not know yet.
+    pub(crate) fn tell(&self, mut event: Value, text: Option<&str>) {
+        let mut shell = self.shell.borrow_mut();
+        if self.is_json {
+            event["time"] = now().into();
+            shell.json(&event);
+        } else if let Some(text) = text {
+            shell.status(now(), text);
+        }
+    }
+
+    /// Tells a line that was written for people. What programs are told by an event they are not told again.
+    pub(crate) fn line(&self, line: &str) {
+        let is_told = ["warning: ", "error: ", "fatal: "].iter().any(|label| line.starts_with(label));
+        if !(self.is_json && is_told) {
+            self.tell(json!({ "event": "line", "text": line }), Some(line));
+        }
+    }
+}
+
+fn now() -> String {
+    let now = Timestamp::now();
+    now.round(Unit::Second).unwrap_or(now).to_string()
+}
+
+impl Observer for Log<'_> {
+    fn step(&self, verb: &str, text: &str) {
+        let step = verb.to_lowercase();
+        self.tell(json!({ "event": "step", "step": step, "text": text }), Some(&format!("{step} {text}")));
+    }
+
+    fn warn(&self, text: &str) {
+        self.tell(json!({ "event": "warning", "text": text }), Some(&format!("warning: {text}")));
+    }
+
+    fn note(&self, text: &str) {
+        self.tell(json!({ "event": "note", "text": text }), Some(text));
+    }
+}

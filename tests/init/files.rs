@@ -1,0 +1,101 @@
+//! The files of the work tree: what is written, and what is left alone.
+
+use std::os::unix::fs::symlink;
+
+use git_deploy_testkit::sandbox;
+
+use crate::files;
+
+#[test]
+fn a_deploy_toml_that_is_tracked_or_changed_stays() {
+    let sandbox = sandbox!();
+    let repo = sandbox.repository("shop");
+    repo.deploy("deploy-init", &[]);
+    repo.git(&["add", "deploy.toml"]);
+    repo.deploy("deploy-init", &["--remove"])
+        .stderr_contains("'deploy.toml' was left, because git tracks it");
+    assert!(repo.path().join("deploy.toml").exists());
+
+    let other = sandbox.repository("other");
+    other.deploy("deploy-init", &["--starter"]);
+    other.write("deploy.toml", "# mine\n");
+    other.write("deploy/more.yaml", "kind: ConfigMap\n");
+    other
+        .deploy("deploy-init", &["--remove"])
+        .stderr_contains("'deploy.toml' was left, because it was changed")
+        .stdout_contains("removed 'deploy/starter.yaml'");
+    assert_eq!(other.read("deploy.toml"), "# mine\n");
+    assert_eq!(other.read("deploy/more.yaml"), "kind: ConfigMap\n");
+}
+
+#[test]
+fn a_deploy_toml_that_is_there_is_left_as_it_is() {
+    let sandbox = sandbox!();
+    let repo = sandbox.repository("shop");
+    repo.write("deploy.toml", "# mine\n");
+    repo.write("deploy/mine.yaml", "kind: ConfigMap\n");
+    repo.deploy("deploy-init", &["--starter"]).stderr_contains("'deploy.toml' is there already");
+    assert_eq!(repo.read("deploy.toml"), "# mine\n");
+    assert!(!repo.path().join("deploy/starter.yaml").exists());
+    repo.deploy("deploy-init", &["--remove"]);
+    assert_eq!(repo.read("deploy.toml"), "# mine\n");
+}
+
+#[test]
+fn a_deploy_toml_that_is_on_base_is_not_written_once_more() {
+    let sandbox = sandbox!();
+    let repo = sandbox.repository("shop");
+    repo.commit("a", "a\n", "Begin");
+    repo.git(&["branch", "old"]);
+    repo.commit("deploy.toml", "", "Deploy");
+    repo.switch("old");
+    repo.deploy("deploy-init", &[]).stderr_contains("'deploy.toml' is on 'master' already");
+    assert!(!repo.path().join("deploy.toml").exists());
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_not_written_through() {
+    let sandbox = sandbox!();
+    let repo = sandbox.repository("shop");
+    symlink(sandbox.root().join("outside"), repo.path().join("deploy.toml")).unwrap();
+    repo.deploy("deploy-init", &[]).stderr_contains("'deploy.toml' is there already");
+    assert!(!sandbox.root().join("outside").exists());
+}
+
+#[test]
+fn what_cannot_be_written_is_one_clear_error() {
+    let sandbox = sandbox!();
+    let repo = sandbox.repository("shop");
+    // A file where a folder must be: also root cannot write there.
+    repo.write(".git/deploy", "in the way\n");
+    let before = files(repo.path());
+    repo.try_deploy("deploy-init", &[]).code_is(128).stderr_contains("fatal: cannot use '");
+    assert_eq!(before, files(repo.path()));
+}
+
+#[test]
+fn where_the_sources_are_is_taken_from_the_remote_without_credentials() {
+    let sandbox = sandbox!();
+    for (name, url, source) in [
+        ("https", "https://ada:secret@git.example.org/team/shop", "https://git.example.org/team/shop"),
+        ("ssh", "git@git.example.org:team/shop.git", "https://git.example.org/team/shop"),
+    ] {
+        let repo = sandbox.repository(name);
+        repo.commit("a", "a\n", "Begin");
+        repo.git(&["remote", "add", "origin", url]);
+        repo.deploy("deploy-init", &[]);
+        let text = repo.read("deploy.toml");
+        assert!(
+            text.contains("\n[build]\n") && text.contains(&format!("\nsource = \"{source}\"\n")),
+            "{text}"
+        );
+        assert!(!text.contains("secret"), "{text}");
+        repo.deploy("deploy-init", &[]).stdout_contains("nothing to do");
+        assert_eq!(repo.read("deploy.toml"), text);
+    }
+    let repo = sandbox.repository("local");
+    repo.commit("a", "a\n", "Begin");
+    repo.git(&["remote", "add", "origin", sandbox.root().to_str().expect("UTF-8")]);
+    repo.deploy("deploy-init", &[]);
+    assert!(repo.read("deploy.toml").contains("\n#source = "));
+}

@@ -1,0 +1,258 @@
+//! `git deploy-queue run`: works the queue off, once or for as long as it is wanted.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use git_deploy_testkit::shop::Shop;
+use git_deploy_testkit::{Output, Repo, Running, sandbox};
+
+/// A manifest that only its branch is to blame for.
+const WRONG: &str = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: web\n";
+
+fn run(shop: &Shop, arguments: &[&str]) -> Output {
+    shop.repo.try_deploy("deploy-queue", &[&["run"], arguments].concat())
+}
+
+fn watch(shop: &Shop) -> Running {
+    let arguments = ["run", "--watch", "--interval=1"];
+    shop.repo.command("git-deploy-queue").args(arguments).start()
+}
+
+/// Tells one that watches to end, as it does then.
+#[track_caller]
+fn ends(mut watching: Running) -> Output {
+    watching.terminate();
+    let output = watching.wait();
+    output.code_is(143);
+    output
+}
+
+/// Lets the remote refuse what lands.
+fn protect_base(shop: &Shop) {
+    shop.authority()
+        .install_hook("update", "case $1 in refs/heads/master) echo protected >&2; exit 1 ;; esac");
+}
+
+/// The branches of the ledger with their results, oldest first.
+fn ledger(repo: &Repo) -> Vec<String> {
+    let format = "--format=%(contents:subject) %(contents)";
+    let tags = repo.git(&["for-each-ref", "--format=%(refname:short)", "refs/tags/deployment-*"]);
+    let line = |tag: &str| {
+        let text = repo.git(&["for-each-ref", format, &format!("refs/tags/{tag}")]).stdout;
+        let value = |key: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(key));
+            line.unwrap_or_default().trim_start_matches("refs/heads/").to_owned()
+        };
+        format!("{} {}", value("Branch: "), value("Result: "))
+    };
+    tags.lines().into_iter().map(line).collect()
+}
+
+#[test]
+fn the_queue_is_worked_off_in_its_order() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        for name in ["login", "cart", "search"] {
+            shop.deployable(name, &format!("{name}.txt"), "new\n");
+        }
+        shop.repo.deploy("deploy-state", &["set", "deployable", "--priority=1", "search"]);
+        run(&shop, &[]).success().stderr_contains("the queue is empty");
+        assert_eq!(ledger(shop.authority()), ["search success", "login success", "cart success"]);
+        assert_eq!(shop.authority().id("master"), shop.authority().id("cart"));
+        shop.is_sound();
+    }
+}
+
+#[test]
+fn an_empty_queue_is_worked_off_at_once() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        run(&shop, &[]).success().stderr_contains("the queue is empty");
+        assert_eq!(ledger(shop.authority()), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn what_fails_or_conflicts_steps_aside_and_the_others_land() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        shop.deployable("first", "shared.txt", "first\n");
+        shop.deployable("conflicts", "shared.txt", "second\n");
+        shop.deployable("wrong", "deploy/secret.yaml", WRONG);
+        shop.deployable("last", "last.txt", "new\n");
+        run(&shop, &[]).code_is(1).stderr_contains("'conflicts'").stderr_contains("'wrong'");
+        assert_eq!(ledger(shop.authority()), ["first success", "wrong failure", "last success"]);
+        let states = ["first", "conflicts", "wrong", "last"].map(|name| shop.state(name));
+        assert_eq!(states, ["deployed", "broken", "staged", "deployed"]);
+        shop.is_sound();
+    }
+}
+
+#[test]
+fn what_is_nobodys_fault_blames_nobody_and_ends_a_single_run() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    protect_base(&shop);
+    run(&shop, &[]).code_is(75).stderr_contains("verified, not landed");
+    shop.authority().remove_hook("update");
+    run(&shop, &[]).success();
+    assert_eq!(ledger(shop.authority()), ["login success"]);
+    shop.is_sound();
+}
+
+#[test]
+fn a_remote_that_does_not_answer_ends_a_single_run() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    shop.repo.set_config("remote.origin.url", "/nowhere/at/all");
+    run(&shop, &[]).code_is(75).stderr_contains("cannot reach remote 'origin'");
+}
+
+#[test]
+fn who_watches_deploys_what_comes_until_told_to_end() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        let mut watching = watch(&shop);
+        watching.wait_for_words("the queue is empty");
+        shop.deployable("login", "login.txt", "hello\n");
+        watching.wait_for_words("Successfully Deployed");
+        shop.deployable("cart", "cart.txt", "hello\n");
+        watching.wait_for_words("deployment-0002: Successfully Deployed");
+        ends(watching).lacks("error: interrupted again");
+        assert_eq!(ledger(shop.authority()), ["login success", "cart success"]);
+        shop.is_sound();
+    }
+}
+
+#[test]
+fn who_watches_is_woken_by_a_signal() {
+    let shop = Shop::with_remote(&sandbox!());
+    let mut watching = watch(&shop);
+    watching.wait_for_words("the queue is empty");
+    watching.wake();
+    // Nothing has changed: only who is woken asks again.
+    watching.wait_for_words("woken by SIGUSR1");
+    shop.deployable("login", "login.txt", "hello\n");
+    watching.wait_for_words("Successfully Deployed");
+    ends(watching);
+}
+
+#[test]
+fn who_watches_keeps_staged_branches_on_base() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.branch("staged", "staged.txt", "x\n");
+    shop.repo.deploy("deploy-state", &["set", "staged", "staged"]);
+    let mut watching = watch(&shop);
+    watching.wait_for_words("the queue is empty");
+    let other = shop.authority().clone_to("other");
+    let base = other.commit("other.txt", "x\n", "Something else");
+    other.git(&["push", "--quiet", "origin", "master"]);
+    watching.wait_for_words("rebased");
+    ends(watching);
+    assert_eq!(shop.authority().id("staged^"), base);
+}
+
+#[test]
+fn trouble_is_waited_out_by_who_watches() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    protect_base(&shop);
+    let mut watching = watch(&shop);
+    watching.wait_for_words("verified, not landed");
+    watching.wait_for_words("tried again in");
+    shop.authority().remove_hook("update");
+    watching.wait_for_words("deployment-0001: Successfully Deployed");
+    ends(watching);
+    shop.is_sound();
+}
+
+#[test]
+fn a_deployment_that_is_killed_is_taken_up_again() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    // The one that has claimed a number ends there, once.
+    let killed = shop.repo.path().with_extension("killed");
+    let hook = format!(
+        "grep -q refs/deploy/attempts/ || exit 0; [ -e '{0}' ] && exit 0; : >'{0}'; process=$$\n\
+         until read -r name </proc/$process/comm && [ \"$name\" = git-deploy ]; do\n  \
+         process=$(sed -n 's/^PPid:[[:space:]]*//p' /proc/$process/status)\ndone\nkill -9 $process",
+        killed.display()
+    );
+    shop.authority().install_hook("post-receive", &hook);
+    let mut watching = watch(&shop);
+    watching.wait_for_file(&killed);
+    watching.wait_for_words("deployment-0001: Successfully Deployed");
+    ends(watching);
+    shop.is_sound();
+}
+
+/// Lets whoever pushes a claim there wait in the middle of it, until there is a file of this name.
+fn hold_the_claim(shop: &Shop) -> (PathBuf, PathBuf) {
+    let [held, goes_on] = ["held", "goes-on"].map(|end| shop.repo.path().with_extension(end));
+    let hook = format!(
+        "trap '' TERM; grep -q refs/deploy/attempts/ || exit 0; : >'{}'; until [ -e '{}' ]; do sleep 0.05; done",
+        held.display(),
+        goes_on.display()
+    );
+    shop.authority().install_hook("post-receive", &hook);
+    (held, goes_on)
+}
+
+#[test]
+fn who_is_told_to_end_ends_between_two_steps_of_a_deployment() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let (held, goes_on) = hold_the_claim(&shop);
+    let mut watching = watch(&shop);
+    watching.wait_for_file(&held);
+    watching.terminate();
+    std::fs::write(&goes_on, "").expect("it can be written");
+    watching.wait().code_is(143).stderr_contains("deployment-0001").lacks("Successfully Deployed");
+    assert_eq!(ledger(shop.authority()), Vec::<String>::new());
+    run(&shop, &[]).success();
+    assert_eq!(ledger(shop.authority()), ["login success"]);
+    shop.is_sound();
+}
+
+#[test]
+fn who_is_told_twice_ends_at_once_and_the_deployment_with_it() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let (held, goes_on) = hold_the_claim(&shop);
+    let mut watching = watch(&shop);
+    watching.wait_for_file(&held);
+    watching.terminate();
+    std::thread::sleep(Duration::from_millis(1200));
+    watching.terminate();
+    let output = watching.wait();
+    assert_eq!(output.signal, Some(15), "{output}");
+    std::fs::write(&goes_on, "").expect("it can be written");
+    run(&shop, &[]).success();
+    assert_eq!(ledger(shop.authority()), ["login success"]);
+    shop.is_sound();
+}
+
+#[test]
+fn a_program_reads_each_event_with_its_time_and_how_it_ended() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let output = run(&shop, &["--json"]);
+    output.success();
+    let events: Vec<serde_json::Value> = output
+        .lines()
+        .iter()
+        .map(|line| serde_json::from_str(line).expect("each line is an object"))
+        .collect();
+    assert!(
+        events.iter().all(|event| event["time"].as_str().is_some_and(|time| time.ends_with('Z'))),
+        "{output}"
+    );
+    let verdict = events.iter().find(|event| event["deployment"] == "deployment-0001").expect("it is told");
+    assert_eq!(verdict["result"], "success");
+    let last = events.last().expect("there is a last one");
+    assert_eq!((last["event"].as_str(), last["exit"].as_u64()), (Some("end"), Some(0)));
+}
+
+#[test]
+fn where_nothing_can_be_deployed_at_all_who_watches_says_why_and_ends() {
+    let sandbox = sandbox!();
+    let repo = sandbox.repository("bare-of-everything");
+    repo.commit("a.txt", "one\n", "Begin");
+    repo.try_deploy("deploy-queue", &["run", "--watch"]).code_is(128).stderr_contains("deploy.toml");
+}
