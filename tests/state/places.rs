@@ -230,6 +230,23 @@ fn configuration_counts_wherever_git_takes_it_from() {
 }
 
 #[test]
+fn what_is_written_to_a_repository_that_a_group_shares_is_shared() {
+    let sandbox = sandbox!();
+    sandbox.run("git", &["init", "--quiet", "--shared=group", "shop"]);
+    let repo = sandbox.open("shop");
+    repo.commit("a.txt", "a\n", "Begin");
+    branch(&repo, "login", "b.txt", "b\n");
+    let set = "umask 077 && git deploy-state set staged login && git deploy-rebase";
+    sandbox.run("sh", &["-c", &format!("cd shop && {set}")]);
+    state_is(&repo, "login", "staged");
+    let listed = sandbox.run("find", &["shop/.git", "!", "-perm", "-g=r", "-printf", "%p %m\n"]);
+    assert_eq!(listed.stdout, "", "nobody else could read these");
+    let listed =
+        sandbox.run("find", &["shop/.git", "-type", "d", "!", "-perm", "-g=rwxs", "-printf", "%p %m\n"]);
+    assert_eq!(listed.stdout, "", "nobody else could write here");
+}
+
+#[test]
 fn a_repository_whose_git_folder_lies_apart_or_behind_a_link_works() {
     let sandbox = sandbox!();
     let repo = staged(&sandbox);

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::refs::RefUpdate;
-use super::{GitError, Repository};
+use super::{GitError, Repository, sharing};
 
 /// How the name of an intent begins that is not locked yet.
 const NEW: &str = "new-";
@@ -276,7 +276,7 @@ impl Repository {
         }
         // What still holds it is a daemon that a git or a hook of the dead run started. Even an orphan could do no more than
         // move refs from exactly where it saw them.
-        let mut new = tempfile::NamedTempFile::new_in(&dir).map_err(GitError::file(&dir))?;
+        let mut new = sharing::new_file_in(&dir)?;
         new.flush().map_err(GitError::file(&path))?;
         let file = new.persist(&path).map_err(|error| GitError::file(&path)(error.error))?;
         match lock_inherited(&file).map_err(GitError::file(&path))? {

@@ -21,6 +21,7 @@ pub mod push;
 pub mod rebase_state;
 pub mod refs;
 pub mod setup;
+pub(crate) mod sharing;
 pub mod sign;
 pub mod verify;
 pub mod version;
@@ -216,6 +217,9 @@ impl Repository {
     }
 
     fn with(backend: Box<dyn Backend>) -> Self {
+        // Who cannot read the configuration is told by whatever needs it first.
+        let configured = backend.config("core.sharedrepository").ok().and_then(|mut values| values.pop());
+        configured.as_deref().into_iter().for_each(sharing::share);
         Self { backend, stop: OnceCell::new(), identity: OnceCell::new() }
     }
 

@@ -7,6 +7,7 @@ use crate::config::Settings;
 use crate::git::notes::{Notes, NotesEdit, notes_ref};
 use crate::git::push::{Pushed, Tracking};
 use crate::git::refs::{Expected, RefUpdate, RefsError, backoff};
+use crate::git::sharing::new_file_in;
 use crate::git::work_tree::{Busy, CheckedOut};
 use crate::git::{GitError, Identity, Repository};
 use crate::ids::{CommitId, ObjectId, RefName};
@@ -388,7 +389,7 @@ impl Journal {
     pub(crate) fn write(&self, path: &Path) -> Result<(), GitError> {
         let dir = path.parent().unwrap_or(path);
         std::fs::create_dir_all(dir).map_err(GitError::file(dir))?;
-        let mut file = tempfile::NamedTempFile::new_in(dir).map_err(GitError::file(dir))?;
+        let mut file = new_file_in(dir)?;
         let write = |file: &mut tempfile::NamedTempFile| {
             std::io::Write::write_all(file, self.to_text().as_bytes())?;
             file.as_file().sync_all()
