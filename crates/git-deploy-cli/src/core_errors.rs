@@ -11,6 +11,7 @@ use git_deploy_core::git::sign::SignError;
 use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::ops::Interrupted;
 use git_deploy_core::ops::approve::ApproveError;
+use git_deploy_core::ops::hold::HoldError;
 use git_deploy_core::ops::hooks::HookError;
 use git_deploy_core::ops::init::InitError;
 use git_deploy_core::ops::receive::ReceiveError;
@@ -255,6 +256,19 @@ fn go_on_after(broken: &Broken) -> Vec<String> {
     vec![kept, restore, give_up]
 }
 
+impl From<HoldError> for CommandError {
+    fn from(error: HoldError) -> Self {
+        match error {
+            HoldError::Config(error) => error.into(),
+            HoldError::Git(error) => error.into(),
+            // Nobody else would see it.
+            HoldError::Sync(error) => Self::from(error).context("nothing was changed"),
+            HoldError::TooLong => Self::new(Exit::No, error),
+            HoldError::Contended => Self::new(Exit::TryAgain, error),
+        }
+    }
+}
+
 impl From<SetError> for CommandError {
     fn from(error: SetError) -> Self {
         match error {
@@ -270,6 +284,8 @@ impl From<SetError> for CommandError {
             SetError::NotRebased { why: Skip::Failed(_), .. } => with_cause(Self::new(Exit::Fatal, error)),
             SetError::MayNotApprove { .. }
             | SetError::Refused { .. }
+            | SetError::NotThere { .. }
+            | SetError::AfterItself { .. }
             | SetError::MessageTooLong(_)
             | SetError::Base(_)
             | SetError::Rendered(_)
@@ -318,6 +334,8 @@ fn refusal_hint(refusal: &SetError) -> Option<String> {
             Some(format!("make a commit first, or set '{}' to the same state", other.short()))
         }
         SetError::Shared { .. }
+        | SetError::NotThere { .. }
+        | SetError::AfterItself { .. }
         | SetError::MessageTooLong(_)
         | SetError::View(_)
         | SetError::Rebase(_)

@@ -23,6 +23,7 @@ impl From<DeployError> for CommandError {
             | DeployError::LostLock(_)
             | DeployError::NotLanded { .. }
             | DeployError::NotClaimed(_)
+            | DeployError::Held(_)
             | DeployError::RolledBack(_)
             | DeployError::NotRecorded { .. } => Self::new(Exit::TryAgain, error),
             DeployError::NotDeployable { .. }
@@ -81,6 +82,7 @@ fn hints(error: &DeployError) -> Vec<String> {
             conflicts(paths).chain([mend]).collect()
         }
         DeployError::CommitNotTaken { paths, .. } => conflicts(paths).collect(),
+        DeployError::Held(_) => vec![RELEASE.to_owned()],
         DeployError::RolledBack(held) => ways_out(held),
         DeployError::TagTaken(id) => vec![
             format!("look at it with: git show {id}"),
@@ -180,9 +182,16 @@ fn conflicts(paths: &[String]) -> impl Iterator<Item = String> {
     paths.iter().map(|path| format!("conflict in {path}"))
 }
 
+/// How what somebody asked for is taken back.
+const RELEASE: &str = "let it go on with: git deploy-queue release";
+
 /// Why the queue is held, in words.
 pub fn why_held(hold: &Hold) -> String {
     match hold {
+        Hold::Asked(hold) => match hold.since {
+            Some(since) => format!("{} (by {}, {since})", hold.reason, hold.by),
+            None => hold.reason.clone(),
+        },
         Hold::RolledBack(held) => format!("{} went back to {}", held.by, held.to),
         Hold::Degraded { environment, by, left } => {
             format!("'{environment}' is degraded since {by} failed, and was {left}")
@@ -193,6 +202,7 @@ pub fn why_held(hold: &Hold) -> String {
 /// What releases a queue that is held.
 pub fn releases(hold: &Hold) -> Vec<String> {
     match hold {
+        Hold::Asked(_) => vec![RELEASE.to_owned()],
         Hold::RolledBack(held) => ways_out(held),
         Hold::Degraded { environment, .. } => vec![
             "deploy a branch that mends it by naming it: git deploy <branch>".to_owned(),

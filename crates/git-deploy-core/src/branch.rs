@@ -79,6 +79,11 @@ impl Branch {
         Self { name, tip, note, status }
     }
 
+    /// Why somebody holds it back, although it may be deployable.
+    pub fn hold(&self) -> Option<&str> {
+        self.note.as_ref()?.hold.as_deref()
+    }
+
     /// The state alone.
     pub fn state(&self) -> State {
         self.status.state()

@@ -66,7 +66,8 @@ impl Candidate {
 
     /// Whether a note still approves it as it did when it was made.
     pub fn is_approved_by(&self, note: &Note) -> bool {
-        note.state == State::Deployable && (self.signed.is_none() || Decided::of(note) == self.signed)
+        let is_free = note.state == State::Deployable && note.hold.is_none();
+        is_free && (self.signed.is_none() || Decided::of(note) == self.signed)
     }
 
     /// A commit that is on base already, which is approved by being there. The caller has found it to be there.

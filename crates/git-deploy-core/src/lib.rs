@@ -11,6 +11,7 @@ pub mod config;
 pub mod deployment;
 pub mod environment;
 pub mod git;
+pub mod hold;
 pub mod ids;
 pub mod interrupt;
 pub mod land;

@@ -20,6 +20,8 @@ pub enum Turn {
     Unchanged,
     /// Nothing can be taken from the queue.
     Nothing,
+    /// Somebody holds the queue.
+    Held,
     /// A deployment landed.
     Landed,
     /// A deployment failed for a fault of its branch, which has left the queue: which one, and why.
@@ -85,7 +87,7 @@ impl Runner {
         if let Turn::Failed(what) = turn {
             self.failed = Some(what.clone());
         }
-        if !matches!(turn, Turn::Unchanged | Turn::Nothing) {
+        if !matches!(turn, Turn::Unchanged | Turn::Nothing | Turn::Held) {
             self.pause = None;
         }
         if !matches!(turn, Turn::Trouble | Turn::Unusable) {
@@ -98,9 +100,9 @@ impl Runner {
         match (turn, self.longest.filter(|_| !is_hopeless)) {
             (Turn::Landed | Turn::Failed(_), _) => Next::Turn,
             (Turn::Unchanged | Turn::Nothing, None) => Next::End(End::WorkedOff),
-            (Turn::Trouble, None) => Next::End(End::Waiting),
+            (Turn::Trouble | Turn::Held, None) => Next::End(End::Waiting),
             (Turn::Unusable, None) => Next::End(End::Unusable),
-            (Turn::Unchanged | Turn::Nothing, Some(longest)) => {
+            (Turn::Unchanged | Turn::Nothing | Turn::Held, Some(longest)) => {
                 Next::Wait(longer(&mut self.pause, SHORTEST, longest))
             }
             (Turn::Trouble | Turn::Unusable, Some(_)) => {
@@ -139,6 +141,7 @@ mod tests {
         assert_eq!(runner.after(&failed("a")), Next::Turn);
         assert_eq!(runner.after(&Turn::Nothing), Next::End(End::WorkedOff));
         assert_eq!(Runner::once().after(&Turn::Trouble), Next::End(End::Waiting));
+        assert_eq!(Runner::once().after(&Turn::Held), Next::End(End::Waiting));
         assert_eq!(Runner::once().after(&Turn::Unusable), Next::End(End::Unusable));
     }
 
@@ -149,6 +152,7 @@ mod tests {
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
         assert_eq!(runner.after(&Turn::Landed), Next::Turn);
         assert_eq!(seconds(runner.after(&Turn::Nothing)), 1);
+        assert_eq!(seconds(runner.after(&Turn::Held)), 2);
     }
 
     #[test]

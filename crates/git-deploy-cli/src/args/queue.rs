@@ -1,6 +1,9 @@
 //! `git deploy-queue`
 
 use super::{Arguments, Common, Output};
+use std::ffi::OsString;
+
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, value_parser};
 
 /// Show what is deployed next, or work it off
@@ -11,7 +14,7 @@ use clap::{Args, Subcommand, value_parser};
 #[command(
     name = "git-deploy-queue",
     bin_name = "git deploy-queue",
-    override_usage = "git deploy-queue [list] [<options>]\n       git deploy-queue run [--watch]",
+    override_usage = "git deploy-queue [list] [<options>]\n       git deploy-queue run [--watch]\n       git deploy-queue hold --reason=<text> [<branch>...]\n       git deploy-queue release [<branch>...]",
     after_help = "Example: who is next?\n    git deploy-queue --porcelain | head -n 1",
     after_long_help = include_str!("manual/queue.txt")
 )]
@@ -37,6 +40,7 @@ impl Queue {
             Some(QueueCommand::Run(run)) => {
                 QueueCommand::Run(RunQueue { json: run.json || self.output.json, ..run })
             }
+            Some(command @ (QueueCommand::Hold(_) | QueueCommand::Release(_))) => command,
             None => QueueCommand::List(self.output),
         }
     }
@@ -49,7 +53,7 @@ impl Arguments for Queue {
 }
 
 /// The subcommands of `git deploy-queue`.
-#[derive(Subcommand, Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Subcommand, Debug, Clone, PartialEq, Eq)]
 pub enum QueueCommand {
     /// List the queue in its order, each branch with what it waits for
     #[command(override_usage = "git deploy-queue list [<options>]")]
@@ -61,6 +65,34 @@ pub enum QueueCommand {
     /// with status 75, and is waited for with '--watch'.
     #[command(override_usage = "git deploy-queue run [--watch] [--interval=<seconds>] [--json]")]
     Run(RunQueue),
+    /// Keep branches, or the whole queue, from being deployed for a while
+    ///
+    /// They stay where they are in the queue, and are rebased as before. Whoever is on the way already goes on.
+    #[command(override_usage = "git deploy-queue hold --reason=<text> [<branch>...]")]
+    Hold(HoldQueue),
+    /// Let branches that are on hold, or the queue, go on
+    #[command(override_usage = "git deploy-queue release [<branch>...]")]
+    Release(ReleaseQueue),
+}
+
+/// What `git deploy-queue hold` holds.
+#[derive(Args, Debug, Clone, PartialEq, Eq)]
+pub struct HoldQueue {
+    /// Which branches to hold; the whole queue if they are left out
+    #[arg(value_name = "branch")]
+    pub branches: Vec<OsString>,
+
+    /// Why, for those who wonder
+    #[arg(long, value_name = "text", allow_hyphen_values = true, value_parser = NonEmptyStringValueParser::new())]
+    pub reason: String,
+}
+
+/// What `git deploy-queue release` lets go on.
+#[derive(Args, Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseQueue {
+    /// Which branches to release; the whole queue if they are left out
+    #[arg(value_name = "branch")]
+    pub branches: Vec<OsString>,
 }
 
 /// How `git deploy-queue run` works.

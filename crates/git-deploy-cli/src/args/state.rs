@@ -20,7 +20,7 @@ use std::ffi::OsString;
     bin_name = "git deploy-state",
     override_usage = "git deploy-state [<options>]\n       \
         git deploy-state get [<options>] [<branch>...]\n       \
-        git deploy-state set [-m <text>] [--priority=<n>] <state> [<branch>...]\n       \
+        git deploy-state set [-m <text>] [--priority=<n>] [--after=<branch>] <state> [<branch>...]\n       \
         git deploy-state list [<options>] [--stale] [--state=<state>]\n       \
         git deploy-state log [--json] [--all | <branch>]",
     after_help = "Example: queue the current branch for deployment:\n    git deploy-state set deployable",
@@ -132,6 +132,10 @@ pub struct Set {
     /// Put it in front of all in the queue that have a lower number; the default is 0
     #[arg(long, value_name = "n", allow_negative_numbers = true, value_parser = whole_number::<i64>)]
     pub priority: Option<i64>,
+
+    /// Deploy it only when another branch is deployed, or gone; nothing between quotes takes that back
+    #[arg(long, value_name = "branch")]
+    pub after: Option<OsString>,
 }
 
 /// `git deploy-state list`

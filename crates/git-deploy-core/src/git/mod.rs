@@ -314,6 +314,24 @@ impl Repository {
         self.write(Kind::Commit, &commit.to_bytes()).map(CommitId)
     }
 
+    /// Writes a commit that holds nothing but a text, and keeps its parents alive.
+    ///
+    /// # Errors
+    /// When the object database cannot be written.
+    pub fn write_record(
+        &self,
+        who: &Identity,
+        parents: Vec<CommitId>,
+        text: &str,
+    ) -> Result<CommitId, GitError> {
+        let who = who.as_str().as_bytes().to_vec();
+        let tree = self.write_tree(Vec::new())?;
+        let message = text.as_bytes().to_vec();
+        let commit =
+            Commit { tree, parents, author: who.clone(), committer: who, extra: Vec::new(), message };
+        self.write_commit(&commit)
+    }
+
     /// Writes a tree.
     ///
     /// # Errors

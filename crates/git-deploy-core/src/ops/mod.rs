@@ -8,6 +8,7 @@ pub mod carry;
 pub mod deploy;
 pub mod fetched;
 pub mod history;
+pub mod hold;
 pub mod hooks;
 pub mod init;
 pub mod receive;

@@ -1,9 +1,11 @@
 //! A user moves branches from one state to another: all of those named, or none.
 
+mod checks;
 mod error;
 mod signed;
+mod wishes;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::branch::Branch;
 use crate::config::Settings;
@@ -14,16 +16,17 @@ use crate::note::Note;
 use crate::ops::Observer;
 use crate::ops::approve::said_of;
 use crate::ops::sync::{self, SyncError};
-use crate::ops::view::View;
-use crate::rebase::{Committer, Engine, MergeTreeEngine, Request, Skip, Verdict};
+use crate::ops::view::{View, ViewError};
 use crate::state::{Move, State, user_move};
 use crate::sync::{next_rev, replacing};
 
 /// The longest message, in bytes, so that a note stays far below what is read of one.
 const MAX_MESSAGE: usize = 8 * 1024;
 
+use checks::Checks;
 pub use error::SetError;
 use signed::Signatures;
+pub use wishes::Wishes;
 
 /// What the user asks for.
 #[derive(Debug, Clone)]
@@ -34,8 +37,10 @@ pub struct SetRequest {
     pub branches: Vec<RefName>,
     /// Why, in the user's words.
     pub message: Option<String>,
-    /// A new place in the queue.
-    pub priority: Option<i64>,
+    /// What is wished for them in the queue.
+    pub wishes: Wishes,
+    /// Whether nothing but wishes may change: branches that are in another state, where they count, are refused.
+    pub stays: bool,
 }
 
 /// One branch that was moved.
@@ -88,7 +93,8 @@ pub fn set_state(
     request: &SetRequest,
     observer: &dyn Observer,
 ) -> Result<Outcome, SetError> {
-    if request.message.as_ref().is_some_and(|message| message.len() > MAX_MESSAGE) {
+    let texts = [request.message.as_ref(), request.wishes.hold.as_ref().and_then(Option::as_ref)];
+    if texts.into_iter().flatten().any(|text| text.len() > MAX_MESSAGE) {
         return Err(SetError::MessageTooLong(request.state));
     }
     hear_the_remote(repository, request, observer)?;
@@ -181,7 +187,7 @@ impl Planned {
 /// about them changes.
 fn plan(view: &View<'_>, request: &SetRequest) -> Result<Planned, SetError> {
     let mut planned = Planned::default();
-    let says_more = request.message.is_some() || request.priority.is_some();
+    let says_more = request.message.is_some() || request.wishes != Wishes::default();
     let rendered = view.rendered_branches()?;
     for (index, name) in request.branches.iter().enumerate() {
         if request.branches[..index].contains(name) {
@@ -193,8 +199,13 @@ fn plan(view: &View<'_>, request: &SetRequest) -> Result<Planned, SetError> {
         if rendered.contains(name) {
             return Err(SetError::Rendered(name.clone()));
         }
-        let (branch, _) = view.branch(name)?;
+        // What waits in the queue is what counts, whatever there is of it here.
+        let counts = if request.stays { view.authority_branch(name)? } else { None };
+        let branch = counts.map_or_else(|| Ok(view.branch(name)?.0), Ok::<_, ViewError>)?;
         let from = branch.state();
+        if request.stays && from != request.state {
+            return Err(SetError::NotThere { branch: name.clone(), state: from, wanted: request.state });
+        }
         let refused = |why| SetError::Refused { branch: name.clone(), to: request.state, why };
         let step = user_move(from, request.state).map_err(refused)?;
         let is_decision = request.state.decision().is_some();
@@ -206,6 +217,9 @@ fn plan(view: &View<'_>, request: &SetRequest) -> Result<Planned, SetError> {
             planned.moved.push((branch, from));
         }
         planned.moved.extend(withdrawn_there(view, name, request.state)?);
+    }
+    if let Some(Some(after)) = &request.wishes.after {
+        wishes::check_order(view, &request.branches, after)?;
     }
     Ok(planned)
 }
@@ -224,51 +238,6 @@ fn withdrawn_there(view: &View<'_>, name: &RefName, to: State) -> Result<Option<
         .filter(|theirs| theirs.tip != ours.tip && line(theirs) != line(&ours));
     let from = theirs.map(|theirs| (theirs.state(), theirs)).filter(|(from, _)| from.is_rebased());
     Ok(from.map(|(from, theirs)| (theirs, from)))
-}
-
-/// The rebase checks of a request. A write that is tried again because another writer was faster asks for the same ones.
-#[derive(Default)]
-struct Checks(HashMap<(CommitId, CommitId), Verdict>);
-
-impl Checks {
-    /// Refuses branches that would not stay staged or deployable.
-    fn check(&mut self, view: &View<'_>, moved: &[(Branch, State)], to: State) -> Result<(), SetError> {
-        let is_checked = |from| user_move(from, to) == Ok(Move::IfRebases);
-        let to_check: Vec<&Branch> =
-            moved.iter().filter(|(_, from)| is_checked(*from)).map(|(branch, _)| branch).collect();
-        if to_check.is_empty() {
-            return Ok(());
-        }
-        let base = view.settings.base_tip(view.repository)?;
-        let requests: Vec<Request> = to_check
-            .iter()
-            .filter(|branch| !self.0.contains_key(&(branch.tip, base)))
-            .map(|branch| Request::onto_base(branch.name.clone(), branch.tip, base))
-            .collect();
-        if !requests.is_empty() {
-            let mut engine = MergeTreeEngine::new(view.repository, Committer::Keep).for_check();
-            let verdicts = engine.rebase(&requests)?;
-            self.0.extend(requests.iter().map(|request| (request.tip, base)).zip(verdicts));
-        }
-        let onto = view.settings.authority(&view.settings.base).short().to_owned();
-        for branch in to_check {
-            self.judge(branch, base, to, &onto)?;
-        }
-        Ok(())
-    }
-
-    fn judge(&self, branch: &Branch, base: CommitId, to: State, onto: &str) -> Result<(), SetError> {
-        let (branch, verdict) = (branch.name.clone(), self.0.get(&(branch.tip, base)));
-        let onto = onto.to_owned();
-        match verdict {
-            None | Some(Verdict::Current | Verdict::Rebased(_)) => Ok(()),
-            Some(Verdict::Broken(conflict)) => {
-                Err(SetError::Conflicts { branch, to, onto, conflict: conflict.clone() })
-            }
-            Some(Verdict::Skipped(Skip::Landed)) => Err(SetError::Empty { branch, to, onto }),
-            Some(Verdict::Skipped(why)) => Err(SetError::NotRebased { branch, to, onto, why: why.clone() }),
-        }
-    }
 }
 
 /// The note on the branch's tip after the decision.
@@ -340,6 +309,8 @@ fn decided(note: Note, branch: &Branch, request: &SetRequest, identity: &Identit
     // What was wished for another branch that was on this commit is no wish for this one.
     let spoke = note.refs.is_empty() || note.refs.contains(&branch.name);
     let stays = spoke && branch.state() == request.state;
+    let note = if spoke { note } else { Note { priority: None, after: None, hold: None, ..note } };
+    let note = request.wishes.written_to(note);
     Note {
         state: request.state,
         refs: vec![branch.name.clone()],
@@ -347,9 +318,6 @@ fn decided(note: Note, branch: &Branch, request: &SetRequest, identity: &Identit
         since: note.since.filter(|_| stays).or(Some(identity.time())),
         by: Some(identity.who().to_owned()).filter(|_| !stays || request.message.is_some()).or(note.by),
         message: request.message.clone().or(note.message.filter(|_| stays)),
-        priority: request.priority.or(note.priority.filter(|_| spoke)),
-        after: note.after.filter(|_| spoke),
-        hold: note.hold.filter(|_| spoke),
         approved: Some(branch.tip),
         approval: None,
         was: None,
@@ -378,7 +346,7 @@ fn share(
         }
         note.refs = others.iter().chain([&branch.name]).cloned().collect();
         note.message = request.message.clone().or(note.message);
-        note.priority = request.priority.or(note.priority);
+        note = request.wishes.written_to(note);
         note.approved = Some(branch.tip);
     } else if request.state == State::Development {
         note.refs = others.to_vec();

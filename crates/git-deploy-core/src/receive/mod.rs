@@ -13,6 +13,7 @@ mod refs;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::attempt::{Attempt, Lock};
+use crate::hold::QueueHold;
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, ObjectId, RefName};
 use crate::ledger::Deployment;
 use crate::note::Note;
@@ -43,6 +44,8 @@ pub enum Guarded {
     Attempt(DeploymentId),
     /// A lock.
     Lock,
+    /// What holds the queue.
+    Hold,
     /// The branch of an environment, which others deploy from.
     Rendered(EnvironmentName),
     /// What a deployment applied: its environment, and its number.
@@ -90,6 +93,9 @@ impl Guarded {
     }
 
     fn of_deploy(rest: &str) -> Option<Self> {
+        if rest == "hold" {
+            return Some(Self::Hold);
+        }
         if let Some(id) = rest.strip_prefix("attempts/") {
             return id.parse().ok().map(Self::Attempt);
         }
@@ -138,6 +144,8 @@ pub struct Push {
     pub attempts: BTreeMap<DeploymentId, Moved<Attempt>>,
     /// Locks.
     pub locks: Vec<Moved<Lock>>,
+    /// What holds the queue.
+    pub holds: Vec<Moved<QueueHold>>,
     /// What deployments applied.
     pub kept: Vec<((EnvironmentName, u64), Moved<ObjectId>)>,
     /// Branches of environments.
@@ -267,7 +275,9 @@ mod tests {
         for lock in ["refs/deploy/lock/base", "refs/deploy/lock/env/demo"] {
             assert_eq!(of(lock), Some(Guarded::Lock));
         }
+        assert_eq!(of("refs/deploy/hold"), Some(Guarded::Hold));
         for odd in [
+            "refs/deploy/hold/x",
             "refs/tags/deployment-1",
             "refs/tags/deployment-0001/x",
             "refs/notes/deploy/x",

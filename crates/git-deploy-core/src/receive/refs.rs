@@ -35,6 +35,11 @@ impl Push {
         for lock in &self.locks {
             refuse(lock.name.as_str(), self.lock_reason(lock));
         }
+        for hold in &self.holds {
+            // Whoever may write beside it may hold the queue, and let it go on.
+            let unreadable = hold.after.as_ref().and_then(|after| after.as_ref().err());
+            refuse(hold.name.as_str(), unreadable.cloned().map(Reason::Unreadable));
+        }
         for ((environment, number), kept) in &self.kept {
             let reason = match (&kept.before, &kept.after) {
                 (_, None) => Some(Reason::Deleted),

@@ -241,9 +241,9 @@ impl Decided {
         Self::of(&Note { state, refs, approval: None, ..self.note.clone() })
     }
 
-    /// The more careful one is larger, of those the newer one; none is lowest.
-    fn rank(&self) -> (Option<Decision>, u64, &str) {
-        (self.made, self.note.rev, &self.text)
+    /// The more careful one is larger, also one that holds, of those the newer one; none is lowest.
+    fn rank(&self) -> (Option<Decision>, bool, u64, &str) {
+        (self.made, self.note.hold.is_some(), self.note.rev, &self.text)
     }
 }
 

@@ -145,7 +145,7 @@ impl Context<'_> {
 
     /// Makes the commit that the attempt's ref leads to.
     pub(super) fn write_attempt(&self, attempt: &Attempt) -> Result<CommitId, DeployError> {
-        Ok(self.write_record(attempt.parents(), &attempt.to_text())?)
+        Ok(self.repository().write_record(&self.identity, attempt.parents(), &attempt.to_text())?)
     }
 
     /// Takes over the deployment that another run left without a verdict: its attempt, and its locks if that run is

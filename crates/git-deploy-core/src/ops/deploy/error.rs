@@ -8,6 +8,7 @@ use crate::environment::NotTaken;
 use crate::git::GitError;
 use crate::git::notes::NotesError;
 use crate::git::work_tree::Busy;
+use crate::hold::QueueHold;
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, IdError, RefName};
 use crate::ops::Interrupted;
 use crate::ops::approve::ApproveError;
@@ -129,6 +130,9 @@ pub enum DeployError {
         /// Why.
         why: String,
     },
+    /// Somebody holds the queue, and all that would land from it.
+    #[error("the queue is held by {}: {}", .0.by, .0.reason)]
+    Held(Box<QueueHold>),
     /// Somebody went back, and what was gone back from is still on base.
     #[error(
         "the queue is held: '{}' was rolled back to {} by {}, and base still has what was rolled back", .0.environment, .0.to, .0.by
@@ -245,6 +249,7 @@ impl DeployError {
             | Self::NotLanded { .. }
             | Self::NotClaimed(_)
             | Self::NotRecorded { .. }
+            | Self::Held(_)
             | Self::RolledBack(_)
             | Self::NotApproved { .. }
             | Self::AttemptNotApproved { .. }

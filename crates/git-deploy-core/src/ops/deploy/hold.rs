@@ -6,13 +6,17 @@ use crate::config::deploy_toml::{DeployToml, Environment, Target};
 use crate::deployment::{Failure, Step};
 use crate::environment::{Driver, Renderer};
 use crate::git::Repository;
+use crate::hold::QueueHold;
 use crate::ids::{DeploymentId, EnvironmentName, RefName};
+use crate::ops::hold::queue_hold;
 use crate::ops::view::{View, ViewError};
 use crate::ops::{Interrupt, Observer};
 
 /// Why nothing is taken from the queue by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hold {
+    /// Somebody asked for it.
+    Asked(QueueHold),
     /// Somebody went back, and base still has what was gone back from.
     RolledBack(RolledBack),
     /// A deployment failed, and the environment stands neither at it nor at what was there before.
@@ -51,7 +55,9 @@ pub fn holds(
 impl Context<'_> {
     /// All that holds the queue.
     pub(super) fn holds(&self) -> Result<Vec<Hold>, DeployError> {
-        let mut holds: Vec<Hold> = self.rolled_back()?.map(Hold::RolledBack).into_iter().collect();
+        let asked = queue_hold(self.repository(), &self.view.settings)?.map(Hold::Asked);
+        let mut holds: Vec<Hold> =
+            asked.into_iter().chain(self.rolled_back()?.map(Hold::RolledBack)).collect();
         let ledger = self.view.ledger()?;
         for environment in self.deploy_toml.environments() {
             let name = &environment.name;

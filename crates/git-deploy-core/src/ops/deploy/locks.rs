@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::{Context, DeployError};
 use crate::attempt::{LOCK_TTL, Lock};
 use crate::git::intent::{boot_id, process_is_alive};
-use crate::git::object::{Commit, Kind, tag_bytes};
+use crate::git::object::{Kind, tag_bytes};
 use crate::git::{GitError, Identity};
 use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
 use crate::land::Change;
@@ -50,7 +50,7 @@ impl Context<'_> {
     /// watches sees that the run is alive.
     pub(super) fn write_lock(&self, run: &str, deployment: &DeploymentId) -> Result<CommitId, GitError> {
         let text = format!("{}renewal: {:016x}\n", self.lock(run, deployment)?.to_text(), fastrand::u64(..));
-        self.write_record(Vec::new(), &text)
+        self.repository().write_record(&self.identity, Vec::new(), &text)
     }
 
     /// What this run writes where it holds something.
@@ -65,16 +65,6 @@ impl Context<'_> {
             deployment: Some(deployment.clone()),
             ttl: LOCK_TTL,
         })
-    }
-
-    /// Makes a commit that holds nothing but a text and keeps its parents alive.
-    pub(super) fn write_record(&self, parents: Vec<CommitId>, text: &str) -> Result<CommitId, GitError> {
-        let who = self.identity.as_str().as_bytes().to_vec();
-        let tree = self.repository().write_tree(Vec::new())?;
-        let message = text.as_bytes().to_vec();
-        let commit =
-            Commit { tree, parents, author: who.clone(), committer: who, extra: Vec::new(), message };
-        self.repository().write_commit(&commit)
     }
 
     /// Whether a lock may be taken by this run.

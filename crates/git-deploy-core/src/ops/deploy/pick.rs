@@ -12,6 +12,7 @@ use crate::land::Change;
 use crate::ledger::next_number;
 use crate::note::{MAX_BYTES, MAX_BYTES_OF_IMAGES, Note};
 use crate::ops::approve;
+use crate::ops::hold::queue_hold;
 use crate::ops::sweep::upstream;
 use crate::ops::transact::Transacted;
 use crate::queue;
@@ -56,6 +57,7 @@ impl Context<'_> {
         request: &DeployRequest,
         dry: bool,
     ) -> Result<Result<Pick, Nothing>, DeployError> {
+        self.check_hold()?;
         let found = self.view.authority_branches()?;
         for error in &found.malformed {
             self.deployer.observer.warn(&error.to_string());
@@ -103,6 +105,7 @@ impl Context<'_> {
         if let Some(branch) =
             name.as_ref().and_then(|name| branches.iter().find(|branch| branch.name == *name))
         {
+            self.check_hold()?;
             return self.pick_branch(branch, request, dry).map(Ok);
         }
         if let Some(name) = name.filter(|name| name.branch_name().is_some())
@@ -117,6 +120,7 @@ impl Context<'_> {
         if let Some(branch) =
             branches.iter().find(|branch| branch.tip == commit && branch.state() == State::Deployable)
         {
+            self.check_hold()?;
             let pick = self.pick_branch(branch, request, dry)?;
             return match pick.candidate.commit() == commit {
                 true => Ok(Ok(pick)),
@@ -138,6 +142,12 @@ impl Context<'_> {
         }))
     }
 
+    /// Nothing that is yet to land is taken while somebody holds the queue; what has landed may be deployed, and gone back from.
+    fn check_hold(&self) -> Result<(), DeployError> {
+        let hold = queue_hold(self.repository(), &self.view.settings)?;
+        hold.map_or(Ok(()), |hold| Err(DeployError::Held(Box::new(hold))))
+    }
+
     /// The commit that a word names which is no branch to deploy. Base is what counts as base; our own branch of that name
     /// may be behind.
     fn commit_named(&self, target: &str) -> Result<CommitId, DeployError> {
@@ -152,7 +162,7 @@ impl Context<'_> {
         if branch.state() != State::Deployable {
             return Err(DeployError::NotDeployable { branch: branch.name.clone(), state: branch.state() });
         }
-        if let Some(why) = branch.note.as_ref().and_then(|note| note.hold.as_ref()) {
+        if let Some(why) = branch.hold() {
             let why = format!("it is on hold: {why}");
             return Err(DeployError::NotTaken { branch: branch.name.clone(), why });
         }

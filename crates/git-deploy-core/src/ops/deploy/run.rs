@@ -24,6 +24,7 @@ use crate::land::Change;
 use crate::ledger::Outcome;
 use crate::note::Note;
 use crate::ops::approve;
+use crate::ops::hold::queue_hold;
 use crate::ops::sync::SyncError;
 use crate::ops::transact::{Transacted, Transactor};
 use crate::ops::view::View;
@@ -441,12 +442,16 @@ pub(super) fn withdrawal(
     let view = View::new(deployer.repository).map_err(|error| SyncError::View(Box::new(error)))?;
     let branch = view.authority_branch(name).map_err(|error| SyncError::View(Box::new(error)))?;
     let short = name.short();
+    if let Some(hold) = queue_hold(deployer.repository, &view.settings)? {
+        return Ok(Some(format!("the queue was held by {}: {}", hold.by, hold.reason)));
+    }
     Ok(match branch {
         None => Some(format!("branch '{short}' was deleted")),
         Some(branch) if branch.tip != candidate => Some(format!("branch '{short}' was moved")),
         Some(branch) if branch.state() != State::Deployable => {
             Some(format!("branch '{short}' was set to {}", branch.state()))
         }
+        Some(branch) if branch.hold().is_some() => Some(format!("branch '{short}' was put on hold")),
         Some(branch) => {
             let unapproved = view.not_approved(&branch).map_err(|error| SyncError::View(Box::new(error)))?;
             unapproved.map(|why| format!("branch '{short}' is not approved: {why}"))

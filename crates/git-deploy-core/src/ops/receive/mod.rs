@@ -22,6 +22,7 @@ use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, IdError, ObjectId, RefName};
 use crate::note::Note;
 use crate::ops::approve::ApproveError;
+use crate::ops::hold;
 use crate::receive::{
     BaseMove, FirstDeployToml, Forward, Guarded, Hotfix, Moved, NoteChange, NotesMove, Push, Refusal,
     RenderedMove, has_landed, is_ambiguous,
@@ -230,6 +231,9 @@ impl Receiver<'_> {
                 push.attempts.insert(id, moved);
             }
             Guarded::Lock => push.locks.push(moved(name, update, |at| self.lock(at))?),
+            Guarded::Hold => {
+                push.holds.push(moved(name, update, |at| hold::read(self.repository, at))?);
+            }
             Guarded::Kept(environment, number) => {
                 let moved = moved(name, update, |at| Ok(self.commit(at)?.map(|_| at)))?;
                 push.kept.push(((environment, number), moved));

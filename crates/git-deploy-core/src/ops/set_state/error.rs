@@ -23,6 +23,24 @@ pub enum SetError {
         /// Why not.
         why: Refused,
     },
+    /// There is nothing to wish for a branch that is in another state.
+    #[error("'{}' is {state}, not {wanted}", .branch.short())]
+    NotThere {
+        /// The branch.
+        branch: RefName,
+        /// Its state.
+        state: State,
+        /// The state that it should be in.
+        wanted: State,
+    },
+    /// It would never be its turn.
+    #[error("cannot deploy '{}' after '{}': it would wait for itself", .branch.short(), .after.short())]
+    AfterItself {
+        /// The branch.
+        branch: RefName,
+        /// The branch that it was to wait for.
+        after: RefName,
+    },
     /// The message would make the note unreadable.
     #[error("cannot set {0}: the message is longer than {MAX_MESSAGE} bytes")]
     MessageTooLong(State),

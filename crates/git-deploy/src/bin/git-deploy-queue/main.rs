@@ -1,6 +1,7 @@
 //! `git deploy-queue`: shows what is deployed next, and works it off.
 
 mod deployment;
+mod hold;
 mod log;
 mod run;
 
@@ -26,6 +27,8 @@ fn main() -> ExitCode {
         match arguments.into_command() {
             QueueCommand::List(output) => list(output, names, shell),
             QueueCommand::Run(arguments) => run::run(arguments, shell),
+            QueueCommand::Hold(arguments) => hold::hold(&arguments.branches, Some(&arguments.reason), shell),
+            QueueCommand::Release(arguments) => hold::hold(&arguments.branches, None, shell),
         }
     })
 }
@@ -180,6 +183,7 @@ fn record(position: usize, place: &Place, held: Held<'_>) -> [String; 5] {
 fn object(position: usize, place: &Place, held: Held<'_>) -> Object {
     let waits = match (&place.waits, held.of(place)) {
         (None, None) => None,
+        (None, Some(Hold::Asked(hold))) => Some(json!({ "hold": hold.reason })),
         (None, Some(Hold::RolledBack(held))) => Some(json!({ "rollback": held.by.to_string() })),
         (None, Some(Hold::Degraded { environment, .. })) => Some(json!({ "degraded": environment.as_str() })),
         (Some(Wait::Held(why)), _) => Some(json!({ "hold": why })),

@@ -13,6 +13,7 @@ use git_deploy_core::deployment::Blame;
 use git_deploy_core::git::{Ref, Repository};
 use git_deploy_core::ids::CommitId;
 use git_deploy_core::ledger::Outcome;
+use git_deploy_core::ops::hold::queue_hold;
 use git_deploy_core::ops::sweep::{Fate, SweepError, sweep_authority};
 use git_deploy_core::ops::{Interrupt, Observer, sync};
 use git_deploy_core::runner::{End, Next, Runner, Turn};
@@ -109,7 +110,10 @@ impl Work<'_> {
         let ended = deploy(|said| self.pass_on(said));
         let ended =
             ended.map_err(|error| CommandError::fatal(format!("cannot run 'git-deploy': {error}")))?;
-        let turn = meaning(&ended)?;
+        let turn = match meaning(&ended)? {
+            Turn::Trouble if queue_hold(&repository, &settings)?.is_some() => Turn::Held,
+            turn => turn,
+        };
         self.idle = Some(stands).filter(|_| turn == Turn::Nothing);
         Ok(turn)
     }

@@ -1,15 +1,15 @@
 //! `git deploy-state set`
 
+use std::ffi::OsStr;
+
 use git_deploy_cli::args::Set;
 use git_deploy_cli::{
-    CommandError, Exit, Shell, ShellObserver, Text, name_remote, push_again, remotes_in_words, shell,
+    CommandError, Exit, Shell, ShellObserver, Text, published, push_again, shell, typed_name,
 };
-use git_deploy_core::config::{NoRemote, counting_remote};
 use git_deploy_core::git::Repository;
 use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::ids::{CommitId, RefName};
-use git_deploy_core::ops::set_state::{Outcome, Publication, SetError, SetRequest, set_state};
-use git_deploy_core::ops::sync::{SyncError, broken_as_fetched};
+use git_deploy_core::ops::set_state::{SetError, SetRequest, Wishes, set_state};
 use git_deploy_core::ops::view::{View, ViewError};
 
 use crate::{describe, named};
@@ -25,7 +25,9 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
     // One that says nothing takes away what was said: it is not written.
     let message =
         arguments.message.map(|message| if message.trim().is_empty() { String::new() } else { message });
-    let request = SetRequest { state, branches, message, priority: arguments.priority };
+    let after = arguments.after.as_ref().map(|word| wished_before(&repository, word)).transpose()?;
+    let wishes = Wishes { priority: arguments.priority, after, hold: None };
+    let request = SetRequest { state, branches, message, wishes, stays: false };
     let outcome = match set_state(&repository, &request, &ShellObserver::new(shell)) {
         Err(error) => return Err(refusal(&repository, &request, error)),
         Ok(outcome) => outcome,
@@ -52,15 +54,35 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
     published(&repository, outcome, shell)
 }
 
+/// The branch that a word names which has to be deployed before; none for a word that names nothing.
+fn wished_before(repository: &Repository, word: &OsStr) -> Result<Option<RefName>, CommandError> {
+    if word.is_empty() {
+        return Ok(None);
+    }
+    let view = View::new(repository)?;
+    let name = view.named_branch(Some(typed_name(word)?))?;
+    // One that is not there would be waited for by nobody.
+    match view.branch_tip(&name)? {
+        Some(_) => Ok(Some(name)),
+        None => Err(ViewError::NoBranch(name).into()),
+    }
+}
+
 /// What is new about a state that stays.
-fn told_anew(request: &SetRequest) -> &'static str {
-    match (&request.message, request.priority) {
-        (Some(message), None) if message.is_empty() => ", without a message",
-        (Some(message), Some(_)) if message.is_empty() => ", without a message, with a new priority",
-        (Some(_), Some(_)) => ", with a new message and priority",
-        (Some(_), None) => ", with a new message",
-        (None, Some(_)) => ", with a new priority",
-        (None, None) => ", decided anew",
+fn told_anew(request: &SetRequest) -> String {
+    let message = request.message.as_deref().map(|message| match message.is_empty() {
+        true => "without a message".to_owned(),
+        false => "with a new message".to_owned(),
+    });
+    let priority = request.wishes.priority.map(|_| "with a new priority".to_owned());
+    let after = request.wishes.after.as_ref().map(|after| match after {
+        Some(after) => format!("after '{}'", after.short()),
+        None => "after no other branch".to_owned(),
+    });
+    let told: Vec<String> = [message, priority, after].into_iter().flatten().collect();
+    match told.is_empty() {
+        true => ", decided anew".to_owned(),
+        false => format!(", {}", told.join(", ")),
     }
 }
 
@@ -97,59 +119,4 @@ fn whose(repository: &Repository, request: &SetRequest, commit: CommitId) -> Opt
         places.iter().any(|place| repository.tip(place).ok().flatten() == Some(commit))
     };
     branches.find(|branch| is_on(branch)).cloned()
-}
-
-/// Says whether others can see it.
-fn published(repository: &Repository, outcome: Outcome, shell: &mut Shell) -> Result<Exit, CommandError> {
-    let is_changed = !outcome.changes.is_empty();
-    match outcome.publication {
-        Publication::NotNeeded if is_changed => {
-            // Whoever has remotes and no word on which counts does not know that nobody else hears of it.
-            if let Err(why @ NoRemote::Several) = counting_remote(repository)? {
-                let remotes = remotes_in_words(repository)?;
-                shell.note(format!("not published: none of the remotes {remotes} counts"));
-                shell.hint(name_remote(why));
-            }
-        }
-        Publication::Done => shell.verbose(1, "published"),
-        Publication::SwitchedOff if is_changed => {
-            shell.note("not published: 'deploy.publish' is false");
-            hint_to_publish(repository, "publish it with: git deploy-sync", shell)?;
-        }
-        Publication::NotPushed(branches) if is_changed => {
-            let names: Vec<&str> = branches.iter().map(RefName::short).collect();
-            let subject = match names.as_slice() {
-                [name] => format!("the last commit of '{name}' is"),
-                names => format!("the last commits of '{}' are", names.join("', '")),
-            };
-            shell.note(format!("not published: {subject} not on the remote"));
-            let when_pushed = "the state is published when the branch is pushed, or with: git deploy-sync";
-            hint_to_publish(repository, when_pushed, shell)?;
-        }
-        Publication::NotNeeded | Publication::SwitchedOff | Publication::NotPushed(_) => {}
-        Publication::Failed(error) => {
-            // Where the remote's states were set back, what to do about that comes first, and publishes it.
-            let later =
-                (!matches!(error, SyncError::Broken(_))).then_some("publish it later with: git deploy-sync");
-            let error = CommandError::from(error)
-                .at(Exit::TryAgain)
-                .context("the state is set, but could not be published");
-            return Err(later.into_iter().fold(error, CommandError::hint));
-        }
-    }
-    Ok(Exit::Done)
-}
-
-/// Says how the state gets to the remote, also where that takes more because its states were set back meanwhile.
-fn hint_to_publish(repository: &Repository, usual: &str, shell: &mut Shell) -> Result<(), CommandError> {
-    let remote = View::new(repository)?.settings.remote;
-    let broken = remote.map_or(Ok(None), |tracking| broken_as_fetched(repository, &tracking))?;
-    let Some(broken) = broken else {
-        shell.hint(usual);
-        return Ok(());
-    };
-    let error = CommandError::from(SyncError::Broken(Box::new(broken)));
-    shell.warn(error.message());
-    error.hints().iter().for_each(|hint| shell.hint(hint));
-    Ok(())
 }

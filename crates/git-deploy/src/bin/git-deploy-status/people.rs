@@ -161,7 +161,9 @@ fn show_queue(overview: &Overview, shell: &mut Shell) {
     shell.line(line.plain(length).joined(next));
     match overview.holds.first() {
         // What mends an environment is said of that environment.
-        Some(hold @ Hold::RolledBack(_)) => releases(hold).iter().for_each(|hint| shell.hint(hint.as_str())),
+        Some(hold @ (Hold::Asked(_) | Hold::RolledBack(_))) => {
+            releases(hold).iter().for_each(|hint| shell.hint(hint.as_str()))
+        }
         Some(Hold::Degraded { .. }) => {}
         None => shell.hint("see all of it with: git deploy-queue"),
     }

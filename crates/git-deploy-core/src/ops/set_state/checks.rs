@@ -1,0 +1,60 @@
+//! Whether branches would stay what they are set to.
+
+use std::collections::HashMap;
+
+use super::SetError;
+use crate::branch::Branch;
+use crate::ids::CommitId;
+use crate::ops::view::View;
+use crate::rebase::{Committer, Engine, MergeTreeEngine, Request, Skip, Verdict};
+use crate::state::{Move, State, user_move};
+
+/// The rebase checks of a request. A write that is tried again because another writer was faster asks for the same ones.
+#[derive(Default)]
+pub(super) struct Checks(HashMap<(CommitId, CommitId), Verdict>);
+
+impl Checks {
+    /// Refuses branches that would not stay staged or deployable.
+    pub(super) fn check(
+        &mut self,
+        view: &View<'_>,
+        moved: &[(Branch, State)],
+        to: State,
+    ) -> Result<(), SetError> {
+        let is_checked = |from| user_move(from, to) == Ok(Move::IfRebases);
+        let to_check: Vec<&Branch> =
+            moved.iter().filter(|(_, from)| is_checked(*from)).map(|(branch, _)| branch).collect();
+        if to_check.is_empty() {
+            return Ok(());
+        }
+        let base = view.settings.base_tip(view.repository)?;
+        let requests: Vec<Request> = to_check
+            .iter()
+            .filter(|branch| !self.0.contains_key(&(branch.tip, base)))
+            .map(|branch| Request::onto_base(branch.name.clone(), branch.tip, base))
+            .collect();
+        if !requests.is_empty() {
+            let mut engine = MergeTreeEngine::new(view.repository, Committer::Keep).for_check();
+            let verdicts = engine.rebase(&requests)?;
+            self.0.extend(requests.iter().map(|request| (request.tip, base)).zip(verdicts));
+        }
+        let onto = view.settings.authority(&view.settings.base).short().to_owned();
+        for branch in to_check {
+            self.judge(branch, base, to, &onto)?;
+        }
+        Ok(())
+    }
+
+    fn judge(&self, branch: &Branch, base: CommitId, to: State, onto: &str) -> Result<(), SetError> {
+        let (branch, verdict) = (branch.name.clone(), self.0.get(&(branch.tip, base)));
+        let onto = onto.to_owned();
+        match verdict {
+            None | Some(Verdict::Current | Verdict::Rebased(_)) => Ok(()),
+            Some(Verdict::Broken(conflict)) => {
+                Err(SetError::Conflicts { branch, to, onto, conflict: conflict.clone() })
+            }
+            Some(Verdict::Skipped(Skip::Landed)) => Err(SetError::Empty { branch, to, onto }),
+            Some(Verdict::Skipped(why)) => Err(SetError::NotRebased { branch, to, onto, why: why.clone() }),
+        }
+    }
+}
