@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use crate::cluster::PATIENCE;
 use crate::{KillSwitch, Output, RefPhase, Run, Sandbox, Victim};
 
 /// A repository, bare or with a work tree. A handle: the directory belongs to the sandbox.
@@ -196,18 +200,22 @@ impl Repo {
     /// No process holds a ref or the index locked, and none that died left a lock behind.
     #[track_caller]
     pub fn has_no_lock_files(&self) {
+        let left = self.locks_left_after(PATIENCE);
+        assert!(left.is_empty(), "{left:?} left");
+    }
+
+    /// The lock files that are still there after that time. One that goes away by itself was held by somebody who lives:
+    /// from 2.47 on git looks after a repository in the background, also after it has told the client that its push is done.
+    #[must_use]
+    pub fn locks_left_after(&self, patience: Duration) -> Vec<PathBuf> {
         let git_directory = self.path.join(self.git(&["rev-parse", "--git-common-dir"]).line());
-        let mut directories = vec![git_directory];
-        while let Some(directory) = directories.pop() {
-            let entries = fs::read_dir(&directory)
-                .unwrap_or_else(|error| panic!("cannot read '{}': {error}", directory.display()));
-            for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
-                assert!(path.extension().is_none_or(|found| found != "lock"), "'{}' is left", path.display());
-                if path.is_dir() && !path.is_symlink() {
-                    directories.push(path);
-                }
-            }
+        let mut locks = lock_files(&git_directory);
+        let begun = Instant::now();
+        while !locks.is_empty() && begun.elapsed() < patience {
+            thread::sleep(Duration::from_millis(20));
+            locks.retain(|lock| lock.exists());
         }
+        locks
     }
 
     /// Installs a hook: a script for sh, without its first line.
@@ -245,4 +253,19 @@ impl Repo {
     ) -> KillSwitch {
         KillSwitch::install(self, n, phase, patterns, victim)
     }
+}
+
+/// All lock files below a directory, in which somebody may be at work.
+fn lock_files(directory: &Path) -> Vec<PathBuf> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Vec::new(),
+        entries => entries.unwrap_or_else(|error| panic!("cannot read '{}': {error}", directory.display())),
+    };
+    let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
+    let locks = paths.flat_map(|path| match path.extension() {
+        Some(extension) if extension == "lock" => vec![path],
+        _ if path.is_dir() && !path.is_symlink() => lock_files(&path),
+        _ => Vec::new(),
+    });
+    locks.collect()
 }

@@ -65,7 +65,7 @@ const CONTEXT: &str = "test";
 const MARKER: &str = "/version?marker=";
 
 /// Nothing that a test waits for takes as long.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The cluster that all tests of a process share, or with [`Options`] one of the test's own, to be harmed. A test
 /// that stands where there can be none is skipped. `cluster!(@ AnyCluster::find())` is whatever cluster there is.
