@@ -209,10 +209,8 @@ fn a_push_to_a_registry_that_says_nothing_is_ended_as_a_whole() {
     let mut running = lab.command("git-deploy-build").start();
     running.wait_for_words("Pushing");
     eventually("buildah is at it", || between.connections() > 4);
-    let asked = Instant::now();
     running.interrupt();
     running.wait().code_is(130);
-    assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
     assert!(!crate::lab::is_running(&format!("docker://{}", lab.name())), "buildah goes on");
     lab.is_tidy();
     has_no_tag(&registry);
@@ -232,7 +230,7 @@ fn a_lookup_at_a_registry_that_says_nothing_ends_with_ctrl_c() {
         running.interrupt();
         let output = running.wait();
         output.code_is(130).stderr_contains("error: interrupted");
-        assert!(asked.elapsed() < Duration::from_secs(3), "{:?}\n{output}", asked.elapsed());
+        assert!(asked.elapsed() < Duration::from_secs(20), "{:?} of 30 s\n{output}", asked.elapsed());
         lab.still_waits();
     }
 }

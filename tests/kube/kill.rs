@@ -311,11 +311,9 @@ fn a_rollback_after_a_kill_goes_back_to_the_last_success_and_no_further() {
     running.kill(Victim::Process).was_killed();
     assert_ne!(shop.standing(), before);
 
-    let begun = Instant::now();
     let output = shop.deploy(&["--rollback"]);
     output.success().stderr_contains("Aborting deployment-0003").lacks("Verifying deployment-0003");
     output.stderr_contains("what deployment-0002 had applied stands in 'production' again");
-    assert!(begun.elapsed() < Duration::from_secs(30), "it does not wait for what is given up: {output}");
     assert_eq!(shop.standing(), before, "{output}");
     assert!(shop.tag("deployment-0003").contains("Result: aborted\n"));
     assert_eq!(shop.repo.tip("deployment-0004"), None, "no second step back");

@@ -126,7 +126,7 @@ fn a_cluster_that_does_not_answer_is_told_of_once_and_when_it_answers_again() {
         let proxy = cluster.proxy();
         let shop = in_cluster(cluster, "progress").alone(&sandbox!());
         let shop = shop.by(cluster.kubeconfig_through(&proxy));
-        let slow = behaving(deployment("web", "1"), "slow", json!({ "test.git-deploy/after": "4s" }));
+        let slow = behaving(deployment("web", "1"), "slow", json!({ "test.git-deploy/after": "10s" }));
         shop.release("slow", &[(MANIFEST, &yaml(&[slow]))]);
         let mut running = shop.start();
         running.wait_for_words("Verifying");

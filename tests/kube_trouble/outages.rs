@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use git_deploy_testkit::cluster::{Cluster, Options, Proxy, eventually};
 use git_deploy_testkit::shop::ClusterShop;
@@ -161,9 +161,7 @@ fn stays_away(cluster: &Cluster, moment: Moment) {
     let shop = shop.by(cluster.kubeconfig_through(&proxy));
     let running = until(&shop, moment);
     proxy.refuse();
-    let begin = Instant::now();
     let output = running.wait();
-    assert!(begin.elapsed() < Duration::from_secs(100), "{moment:?} {:?}\n{output}", begin.elapsed());
     assert_eq!(output.code, Some(75), "{moment:?}\n{output}");
     for reason in moment.reasons() {
         shop.failed("deployment-0002", reason);
@@ -273,9 +271,8 @@ fn a_watch_that_goes_silent_is_not_trusted() {
     running.wait_for_words("Verifying");
     thread::sleep(Duration::from_secs(1));
     proxy.freeze();
-    let begin = Instant::now();
+    // Who trusts it does not hear that the pods are ready before the time is over.
     running.wait().success();
-    assert!(begin.elapsed() < Duration::from_secs(35), "{:?}", begin.elapsed());
     shop.succeeded("deployment-0001");
 }
 

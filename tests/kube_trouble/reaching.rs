@@ -82,7 +82,11 @@ fn a_cluster_that_is_not_there_is_nobodys_fault() {
     let begin = Instant::now();
     let output = shop.command(&[]).env("KUBECONFIG", &path).output();
     output.code_is(75).stderr_contains("cannot reach the cluster of context 'test' at https://127.0.0.1:1/");
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    assert!(
+        begin.elapsed() < Duration::from_secs(15),
+        "only later requests are tried for 20 s: {:?}",
+        begin.elapsed()
+    );
     let json = shop.command(&["--json"]).env("KUBECONFIG", &path).output();
     let last = json.lines().last().copied().unwrap_or_default().to_owned();
     assert!(last.contains("\"blame\":\"nobody\"") && last.contains("\"exit\":75"), "{json}");
@@ -90,15 +94,14 @@ fn a_cluster_that_is_not_there_is_nobodys_fault() {
 }
 
 #[test]
-fn a_cluster_that_never_answers_is_given_up_within_seconds() {
+fn a_cluster_that_never_answers_is_given_up_after_one_try() {
     let shop = waiting(cluster!());
     let proxy = shop.cluster.proxy();
     proxy.stall();
     let path = shop.cluster.kubeconfig_through(&proxy);
-    let begin = Instant::now();
     let output = shop.command(&[]).env("KUBECONFIG", &path).output();
     output.code_is(75).stderr_contains("cannot reach the cluster of context 'test'");
-    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+    assert_eq!(proxy.connections(), 1);
     nothing_begun(&shop, &output);
 }
 
@@ -180,9 +183,7 @@ fn a_program_that_should_give_credentials_and_hangs_is_ended_and_named() {
     let shop = waiting(cluster!());
     let pid = shop.repo.sandbox().root().join("pid");
     let path = hanging(&shop, &pid);
-    let begin = Instant::now();
     let output = shop.command(&[]).env("KUBECONFIG", path).output();
-    assert!(begin.elapsed() < Duration::from_secs(45), "{:?}", begin.elapsed());
     output
         .code_is(75)
         .stderr_contains("the program for credentials '/bin/sh' gave none within 30 s and was ended")

@@ -1,7 +1,6 @@
 //! Notes: anything may become of them but the loss of a verdict, or one that no deployment gave.
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
 
 use git_deploy_testkit::sandbox;
 
@@ -350,13 +349,21 @@ fn of_a_hundred_thousand_notes_only_those_that_change_are_read() {
     let commit = scene.approved();
     let all = fanned(&scene, &blob(&scene, "state: staged\n"), 100_000);
     scene.server.deploy("deploy-init", &["--remove"]);
+    scene.server.set_config("receive.unpackLimit", "100000");
     scene.takes(&["--quiet", &format!("{all}:refs/notes/deploy")]);
+    // Who looks into another folder than that of the commit finds nothing.
+    let objects = scene.server.git_path("objects");
+    for line in scene.server.git(&["ls-tree", &all]).lines() {
+        let (folder, name) = line["040000 tree ".len()..].split_once('\t').expect("a folder");
+        if name != &commit[..2] {
+            let object = objects.join(&folder[..2]).join(&folder[2..]);
+            std::fs::remove_file(object).expect("it is no part of a pack");
+        }
+    }
     scene.server.deploy("deploy-init", &["--server"]);
     scene.repo.git(&["update-ref", "refs/notes/deploy", &all]);
     scene.note(&commit, "state: staged\nrev: 2");
-    let started = Instant::now();
     scene.takes(&["--quiet", "refs/notes/deploy"]);
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
 }
 
 #[test]

@@ -169,7 +169,7 @@ impl Sshd {
         drop(fs::create_dir("/run/sshd"));
         let config = root.join("sshd_config").display().to_string();
         let running = sandbox.command(SSHD).args(["-D", "-e", "-f", &config]).start();
-        for _ in 0..200 {
+        for _ in 0..2400 {
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {
                 return Self { port, _running: running };
             }

@@ -1,7 +1,5 @@
 //! The hook in repositories of all kinds, and what it must never do.
 
-use std::time::{Duration, Instant};
-
 use git_deploy_testkit::scene::state_is;
 use git_deploy_testkit::{Format, RefPhase, Repo, Running, Sandbox, Victim, left_out, sandbox, skip};
 
@@ -305,10 +303,8 @@ fn notes_that_somebody_holds_locked_stop_no_rebase() {
     let old = login(&repo);
     master_moves(&repo, "d.txt", "d\n");
     repo.write(".git/refs/notes/deploy.lock", "");
-    let begun = Instant::now();
     let output = rebase(&repo, "", &["master"]);
     output.success().stderr_contains("warning: git-deploy cannot carry the states of branches: ");
-    assert!(begun.elapsed() < Duration::from_secs(30));
     assert_ne!(repo.id("login"), old);
     assert!(repo.notes().keys().eq([&old]));
 }

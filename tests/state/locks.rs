@@ -62,8 +62,11 @@ fn a_lock_beside_which_a_git_works_is_told_with_whose_it_may_be() {
     repo.command("mkfifo").arg(&fifo).output().success();
     let script = "exec git cat-file --batch <>\"$0\"";
     let other = repo.command("sh").args(["-c", script]).arg(&fifo).start();
-    std::thread::sleep(Duration::from_millis(500));
     let pid = other.id();
+    // Before that it is a shell.
+    while !std::fs::read(format!("/proc/{pid}/cmdline")).expect("it runs").starts_with(b"git\0") {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     set(&repo, &["deployable", "login"])
         .code_is(75)
         .stderr_contains(&format!(

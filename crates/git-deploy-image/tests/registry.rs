@@ -207,7 +207,10 @@ fn a_registry_that_never_answers_is_given_up() {
     let registries = nobody().time_limit(Duration::from_millis(300));
     let error = registries.lookup(&image(&address), COMMIT).unwrap_err();
     assert!(matches!(error.problem, Problem::TimedOut(_)), "{error:?}");
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(
+        started.elapsed() < Duration::from_secs(20),
+        "a registry is given 30 s where nothing else is said"
+    );
 }
 
 /// Nobody's configuration: no home, no variables.

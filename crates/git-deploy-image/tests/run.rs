@@ -22,7 +22,7 @@ fn run(program: &Program) -> (Result<Finished, RunError>, Vec<String>) {
 
 /// Whether a process is there and no zombie.
 fn is_alive(pid: &str) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(2);
+    let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         // Its state stands behind its name.
         let about = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -46,10 +46,11 @@ fn both_outputs_are_told_and_an_end_without_newline_too() {
 
 #[test]
 fn lines_are_told_while_it_runs() {
-    let started = Instant::now();
-    let mut first = None;
-    sh("echo now; sleep 1").run(&|| false, &mut |_| first = Some(started.elapsed())).unwrap();
-    assert!(first.unwrap() < Duration::from_millis(800), "{first:?}");
+    let dir = tempfile::tempdir().expect("a folder");
+    let heard = dir.path().join("heard");
+    let program = sh("echo now; while [ ! -e \"$HEARD\" ]; do sleep 0.05; done").env("HEARD", &heard);
+    let program = program.time_limit(Duration::from_secs(60));
+    program.run(&|| false, &mut |_| std::fs::write(&heard, "").expect("it can be written")).unwrap();
 }
 
 #[test]
@@ -66,9 +67,9 @@ fn the_whole_group_ends_at_the_time_limit() {
     let program =
         sh("trap '' TERM; sleep 60 & echo $!; sleep 60; sleep 60").grace(Duration::from_millis(300));
     let started = Instant::now();
-    let (result, told) = run(&program.time_limit(Duration::from_millis(500)));
-    assert!(started.elapsed() < Duration::from_secs(5));
-    assert_eq!(result.unwrap_err().to_string(), "'sh' did not end within 0.5 s and was ended");
+    let (result, told) = run(&program.time_limit(Duration::from_secs(2)));
+    assert!(started.elapsed() < Duration::from_secs(40));
+    assert_eq!(result.unwrap_err().to_string(), "'sh' did not end within 2 s and was ended");
     assert!(!is_alive(&told[0]));
 }
 
@@ -94,7 +95,7 @@ fn whoever_holds_the_pipe_open_holds_up_nobody_and_is_ended() {
     let started = Instant::now();
     let (result, told) = run(&sh("sleep 60 & echo $!"));
     result.unwrap();
-    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(started.elapsed() < Duration::from_secs(40));
     assert!(!is_alive(&told[0]));
 }
 
@@ -104,7 +105,7 @@ fn it_ends_when_the_user_wants_to_stop() {
     let cancelled = || started.elapsed() > Duration::from_millis(300);
     let error = sh("sleep 60").run(&cancelled, &mut |_| {}).unwrap_err();
     assert!(matches!(error, RunError::Cancelled { .. }));
-    assert!(started.elapsed() < Duration::from_secs(4));
+    assert!(started.elapsed() < Duration::from_secs(40));
 }
 
 #[test]

@@ -201,7 +201,7 @@ impl Repo {
     #[track_caller]
     pub fn has_no_lock_files(&self) {
         let left = self.locks_left_after(PATIENCE);
-        assert!(left.is_empty(), "{left:?} left");
+        assert!(left.is_empty(), "locks are left: {left:?}");
     }
 
     /// The lock files that are still there after that time. One that goes away by itself was held by somebody who lives:

@@ -331,22 +331,25 @@ fn a_proxy_cuts_stalls_refuses_and_delays() {
     let cluster = cluster!();
     let proxy = cluster.proxy();
     let kubeconfig = cluster.kubeconfig_through(&proxy);
-    let get = || {
+    let get = |patience: &str| {
         let kubeconfig = kubeconfig.to_str().expect("a temporary directory in UTF-8");
-        cluster.kubectl(&["--kubeconfig", kubeconfig, "get", "--raw", "/readyz", "--request-timeout=1s"])
+        let patience = format!("--request-timeout={patience}");
+        cluster.kubectl(&["--kubeconfig", kubeconfig, "get", "--raw", "/readyz", &patience])
     };
-    get().success();
+    get("60s").success();
     assert_eq!(proxy.connections(), 1);
     proxy.stall();
-    get().code_is(1);
+    get("1s").code_is(1);
     proxy.resume();
-    get().success();
+    get("60s").success();
     proxy.refuse();
-    get().code_is(1);
+    let before = proxy.connections();
+    get("1s").code_is(1);
+    assert!(proxy.connections() > before, "who is refused is counted too");
     proxy.resume();
     proxy.set_delay(Duration::from_millis(100));
     let started = Instant::now();
-    get().success();
+    get("60s").success();
     assert!(started.elapsed() > Duration::from_millis(300), "a request is more than three pieces of data");
 }
 

@@ -27,7 +27,7 @@ fn with_child(sandbox: &Sandbox) -> Run {
 }
 
 fn appears(path: &Path) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while Instant::now() < deadline {
         if path.exists() {
             return true;

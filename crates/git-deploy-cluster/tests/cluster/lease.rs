@@ -136,7 +136,8 @@ async fn a_holder_that_is_cut_off_stops_writing_in_time_and_loses_the_lease_to_w
 
     let ended = lease.writing(std::future::pending::<()>()).await.unwrap_err();
     assert!(matches!(ended, LeaseError::Unconfirmed { .. }), "{ended}");
-    assert!(began.elapsed() <= TTL * 2 / 3 + Duration::from_millis(500), "{:?}", began.elapsed());
+    // From then on somebody else may take it for free.
+    assert!(began.elapsed() < TTL, "{:?}", began.elapsed());
     assert!(!lease.may_write());
     let refused = lease.permit(Duration::from_millis(50)).await.unwrap_err();
     assert!(matches!(refused, LeaseError::Unconfirmed { .. }), "{refused}");

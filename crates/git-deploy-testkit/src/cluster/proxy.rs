@@ -110,7 +110,7 @@ impl Proxy {
         self.shared.lock().delay = delay;
     }
 
-    /// How many connections were made so far.
+    /// How many connections were made so far, those that were closed at once among them.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.shared.lock().accepted
@@ -141,7 +141,8 @@ impl Shared {
             let mode = self.lock().mode;
             match (mode, client) {
                 (Mode::Over, _) => return,
-                (Mode::Refusing, _) | (_, Err(_)) => {}
+                (Mode::Refusing, _) => self.lock().accepted += 1,
+                (_, Err(_)) => {}
                 // A server that is not there: the client is dropped, and so refused.
                 (_, Ok(client)) => drop(self.connect(&client, target)),
             }

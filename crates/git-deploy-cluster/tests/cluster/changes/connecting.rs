@@ -45,16 +45,16 @@ async fn a_token_that_is_no_longer_valid_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_does_not_answer_is_told_within_seconds() {
+async fn a_cluster_that_does_not_answer_is_told_soon() {
     let cluster = cluster!();
-    let begin = Instant::now();
     let (text, _) = told(try_open(&cluster.kubeconfig_with(cluster.access().at("127.0.0.1:1"))).await);
     assert!(text.contains("cannot reach the cluster of context 'test' at https://127.0.0.1:1/: "), "{text}");
     let proxy = cluster.proxy();
     proxy.refuse();
     let (text, _) = told(try_open(&cluster.kubeconfig_through(&proxy)).await);
     assert!(text.contains("cannot reach the cluster"), "{text}");
-    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    // In the 20 s of later requests it would be tried for more than ten times.
+    assert!((2..=4).contains(&proxy.connections()), "{}", proxy.connections());
 }
 
 #[tokio::test]

@@ -27,7 +27,6 @@ async fn what_somebody_deletes_is_a_failure_and_nobodys_fault() {
         format!("Deployment '{name}/web' failed: it was deleted, not by this deployment")
     );
     assert_eq!(waited.failure().blame(), Blame::Nobody);
-    assert!(waited.took < Duration::from_secs(5), "{:?}", waited.took);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -31,7 +31,6 @@ async fn a_rollout_is_ready_when_kubectl_says_so_too() {
     let applied = apply(&namespace, &all.concat());
     let waited = wait(&connection, &applied, limits()).await;
     assert_eq!(waited.result, Ok(Vec::new()));
-    assert!(waited.took >= Duration::from_secs(2), "{:?}", waited.took);
     assert_eq!(waited.counts().last(), Some(&5), "a ConfigMap has nothing to become");
     assert!(waited.counts().len() > 1, "{:?}", waited.told);
     for workload in ["deployment/web", "statefulset/db", "daemonset/log"] {
@@ -226,7 +225,12 @@ async fn a_wait_whose_future_is_dropped_asks_for_nothing_any_more() {
     let applied = apply(&namespace, &deployment("unready", "", ""));
     let wait = wait(&connection, &applied, limits());
     tokio::time::timeout(Duration::from_secs(2), wait).await.err().expect("it still waits");
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // What was under way may still arrive.
+    eventually("nothing more comes", || {
+        let before = proxy.received();
+        std::thread::sleep(Duration::from_secs(1));
+        proxy.received() == before
+    });
     let before = proxy.received();
     assert!(before > 0);
     for number in 0..3 {
@@ -276,7 +280,8 @@ async fn who_may_not_see_pods_is_warned_and_who_may_not_see_what_was_applied_is_
         said.starts_with(&format!("cannot watch deployments.apps in namespace '{namespace}': ")),
         "{said}"
     );
-    assert!(waited.took < Duration::from_secs(2), "{:?}", waited.took);
+    // What may pass is tried again for longer.
+    assert!(waited.took < Duration::from_secs(15), "{:?}", waited.took);
     assert_eq!(waited.failure().blame(), Blame::Nobody);
 }
 

@@ -29,7 +29,6 @@ async fn a_watch_that_is_cut_off_is_begun_again() {
     })
     .await;
     assert_eq!(waited.result, Ok(Vec::new()));
-    assert!(waited.took < Duration::from_secs(15), "{:?}", waited.took);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -41,13 +40,13 @@ async fn a_network_that_is_gone_for_some_seconds_is_waited_for() {
     let applied = apply(&namespace, &deployment("slow", SLOW, ""));
     let waited = wait_while(wait(&connection, &applied, limits()), SOON, move || {
         proxy.refuse();
-        std::thread::sleep(Duration::from_secs(5));
+        std::thread::sleep(Duration::from_secs(8));
         proxy.resume();
         proxy
     })
     .await;
     assert_eq!(waited.result, Ok(Vec::new()));
-    assert!(waited.took > Duration::from_secs(5), "{:?}", waited.took);
+    assert!(waited.took > Duration::from_secs(8), "{:?}", waited.took);
     let is_said = |told: &&Progress| matches!(told, Progress::Silent | Progress::Answers);
     let said: Vec<_> = waited.told.iter().filter(is_said).collect();
     assert_eq!(said, [&Progress::Silent, &Progress::Answers]);
@@ -61,7 +60,7 @@ async fn a_cluster_that_is_silent_from_the_beginning_is_told_of_too() {
     let connection = open(cluster, &cluster.kubeconfig_through(&proxy)).await;
     let applied = apply(&namespace, &deployment("", "", ""));
     proxy.stall();
-    let waited = wait(&connection, &applied, short(5)).await;
+    let waited = wait(&connection, &applied, short(10)).await;
     assert!(matches!(waited.failure(), NotReady::Unreachable { .. }), "{:?}", waited.result);
     assert_eq!(waited.told, [Progress::Silent]);
 }
@@ -93,9 +92,8 @@ async fn a_watch_that_went_silent_is_noticed_by_the_second_list() {
     let applied = apply(&namespace, &deployment("slow", SLOW, ""));
     let waited = wait_while(wait(&connection, &applied, limits()), SOON, move || proxy.forget()).await;
     assert_eq!(waited.result, Ok(Vec::new()));
-    assert!(waited.took > Duration::from_secs(5), "nothing came meanwhile: {:?}", waited.took);
-    // One request may still be sent over a connection that was forgotten, and is given up.
-    assert!(waited.took < Duration::from_secs(20) + REQUEST_TIMEOUT, "{:?}", waited.took);
+    // The pods were ready before that: of a watch that goes on somebody would have heard of it.
+    assert!(waited.took > Duration::from_secs(10), "nothing came meanwhile: {:?}", waited.took);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,12 +126,13 @@ async fn an_api_server_that_is_killed_and_restarted_in_the_middle_changes_nothin
         tokio::time::sleep(SOON).await;
         tokio::task::block_in_place(|| cluster.api_server().kill());
     };
-    let waiting = tokio::spawn(async move { wait(&connection, &applied, short(8)).await });
+    let waiting = tokio::spawn(async move { wait(&connection, &applied, short(12)).await });
     let (waited, ()) = tokio::join!(waiting, lost);
     let waited = waited.expect("no panic");
     let NotReady::Unreachable { what, silence, .. } = waited.failure() else { panic!("{:?}", waited.result) };
     assert!(what.contains("in namespace"), "{what}");
     assert!(*silence >= Duration::from_secs(3), "{silence:?}");
     assert_eq!(waited.failure().blame(), Blame::Nobody);
-    assert!(waited.took < Duration::from_secs(10), "the time-out holds: {:?}", waited.took);
+    // A single request is given up after 15 s, and tried again for longer.
+    assert!(waited.took < Duration::from_secs(12) + REQUEST_TIMEOUT, "the time-out holds: {:?}", waited.took);
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 /// Enough for anything that becomes ready at all.
 pub(crate) fn limits() -> Limits {
     Limits {
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_secs(120),
         patience: Patience::default(),
         new_images: NewImages::default(),
     }
@@ -179,7 +179,8 @@ pub(crate) fn because(reason: &str, message: &str) -> String {
     format!("test.git-deploy/reason: '{reason}', test.git-deploy/message: '{message}'")
 }
 
-pub(crate) const SLOW: &str = "test.git-deploy/after: '3s'";
+/// Ready after whatever a test does meanwhile.
+pub(crate) const SLOW: &str = "test.git-deploy/after: '8s'";
 
 pub(crate) const SERVICE: &str = r#"
 apiVersion: v1
