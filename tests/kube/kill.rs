@@ -246,7 +246,7 @@ fn who_is_interrupted_while_it_verifies_says_what_stands_and_is_continued() {
     let cluster = cluster!();
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let shop = in_cluster(cluster, "signal").with_remote(&sandbox!());
-        prepare(&shop, &slow());
+        prepare(&shop, &slow().replace("2s", "8s"));
         let mut running = shop.repo.command("git-deploy").start();
         running.wait_for_words("Verifying");
         thread::sleep(Duration::from_millis(300));
@@ -273,10 +273,9 @@ fn what_a_run_left_that_died_is_aborted_and_the_cluster_goes_back() {
         in_cluster(cluster, "abort").alone(&sandbox!()),
         in_cluster(cluster, "abort").with_remote(&sandbox!()),
     ] {
-        let before = prepare(&shop, &slow());
+        let before = prepare(&shop, &unready());
         let mut running = shop.repo.command("git-deploy").start();
         running.wait_for_words("Verifying");
-        thread::sleep(Duration::from_millis(100));
         running.kill(Victim::Process).was_killed();
         assert_ne!(shop.standing(), before);
         let aborted = shop.deploy(&["--abort"]);
