@@ -285,3 +285,22 @@ fn nothing_more_is_said_than_what_is_known_of_states_that_were_given_up() {
         .stderr_contains("hint: what is there cannot be read, so nobody knows what it had: here is 1 state\n")
         .lacks("nothing is lost");
 }
+
+#[test]
+fn a_fetch_that_throws_states_away_is_pointed_out_with_how_to_end_it() {
+    let team = Team::new();
+    let refspec = "+refs/notes/*:refs/notes/*";
+    team.ada.git(&["config", "--add", "remote.origin.fetch", refspec]);
+    let pointed_out = "warning: each 'git fetch' throws away the states that are not published, by \
+                       remote.origin.fetch = +refs/notes/*:refs/notes/*\n";
+    team.ada.deploy("deploy-init", &[]).stderr_contains(pointed_out);
+    team.pushed("login");
+    let set = team.ada.deploy("deploy-state", &["set", "deployable", "login"]);
+    set.stderr_contains(pointed_out);
+    team.ada.deploy("deploy-state", &["list"]).stderr_contains(pointed_out);
+    team.ada.deploy("deploy-sync", &[]).stderr_contains(pointed_out);
+    let hint = set.stderr.lines().find_map(|line| line.strip_prefix("hint: take that out with: "));
+    team.ada.command("sh").args(["-c", hint.expect("it says how to end it")]).output().success();
+    team.ada.deploy("deploy-state", &["list"]).lacks("throws away");
+    assert!(team.ada.git(&["config", "--get-all", "remote.origin.fetch"]).stdout.contains("refs/heads/*"));
+}

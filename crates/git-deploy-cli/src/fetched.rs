@@ -2,8 +2,10 @@
 
 use git_deploy_core::config::NoRemote;
 use git_deploy_core::git::Repository;
+use git_deploy_core::git::notes::NOTES_REF;
+use git_deploy_core::git::push::Tracking;
 use git_deploy_core::ids::RefName;
-use git_deploy_core::ops::fetched::{never_fetched, remote_of, unmerged};
+use git_deploy_core::ops::fetched::{never_fetched, overwriting, remote_of, unmerged};
 use git_deploy_core::ops::view::View;
 
 use crate::{CommandError, Shell, printable, shell_word};
@@ -13,6 +15,7 @@ use crate::{CommandError, Shell, printable, shell_word};
 /// # Errors
 /// When refs cannot be read.
 pub fn note_unmerged(view: &View<'_>, shell: &mut Shell) -> Result<(), CommandError> {
+    warn_of_refspec(view.repository, view.settings.remote.as_ref(), shell)?;
     if let Some(tracking) = never_fetched(view)? {
         shell.note(format!("states of '{}' were never fetched", tracking.remote()));
         shell.hint("get them with: git deploy-sync");
@@ -21,6 +24,27 @@ pub fn note_unmerged(view: &View<'_>, shell: &mut Shell) -> Result<(), CommandEr
         let remote = tracking.remote();
         shell.note(format!("states of '{remote}' were fetched and are not merged: git deploy-sync"));
     }
+    Ok(())
+}
+
+/// Warns where each `git fetch` would throw away what was decided and is not published.
+///
+/// # Errors
+/// When the configuration cannot be read.
+pub fn warn_of_refspec(
+    repository: &Repository,
+    remote: Option<&Tracking>,
+    shell: &mut Shell,
+) -> Result<(), CommandError> {
+    let Some(tracking) = remote else { return Ok(()) };
+    let Some(refspec) = overwriting(repository, tracking)? else { return Ok(()) };
+    let key = shell_word(&format!("remote.{}.fetch", tracking.remote()));
+    shell.warn(format!(
+        "each 'git fetch' throws away the states that are not published, by {key} = {refspec}"
+    ));
+    shell
+        .hint(format!("take that out with: git config --fixed-value --unset {key} {}", shell_word(&refspec)));
+    shell.hint(format!("what was there before stands in: git reflog {NOTES_REF}"));
     Ok(())
 }
 

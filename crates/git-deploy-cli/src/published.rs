@@ -7,7 +7,7 @@ use git_deploy_core::ops::set_state::{Outcome, Publication};
 use git_deploy_core::ops::sync::{SyncError, broken_as_fetched};
 use git_deploy_core::ops::view::View;
 
-use crate::{CommandError, Exit, Shell, name_remote, remotes_in_words};
+use crate::{CommandError, Exit, Shell, name_remote, remotes_in_words, warn_of_refspec};
 
 /// Says whether others can see it.
 ///
@@ -15,6 +15,7 @@ use crate::{CommandError, Exit, Shell, name_remote, remotes_in_words};
 /// When they cannot, or that could not be found out.
 pub fn published(repository: &Repository, outcome: Outcome, shell: &mut Shell) -> Result<Exit, CommandError> {
     let is_changed = !outcome.changes.is_empty();
+    warn_of_refspec(repository, counting_remote(repository)?.ok().as_ref(), shell)?;
     match outcome.publication {
         Publication::NotNeeded if is_changed => {
             // Whoever has remotes and no word on which counts does not know that nobody else hears of it.

@@ -1,7 +1,8 @@
 //! What is known of the remote that counts without asking it.
 
-use crate::git::GitError;
+use crate::git::notes::NOTES_REF;
 use crate::git::push::Tracking;
+use crate::git::{GitError, Repository};
 use crate::ids::RefName;
 use crate::ops::sync;
 use crate::ops::view::View;
@@ -38,4 +39,45 @@ pub fn remote_of<'v>(view: &'v View<'_>, branch: &RefName) -> Result<Option<&'v 
     let Some(tracking) = &view.settings.remote else { return Ok(None) };
     let there = tracking.of(branch).map_or(Ok(None), |name| view.repository.tip(&name))?;
     Ok(there.map(|_| tracking))
+}
+
+/// The refspec by which each `git fetch` writes over our states, and so over those that were not published yet.
+///
+/// # Errors
+/// When the configuration cannot be read.
+pub fn overwriting(repository: &Repository, tracking: &Tracking) -> Result<Option<String>, GitError> {
+    let refspecs = repository.config_all(&format!("remote.{}.fetch", tracking.remote()))?;
+    Ok(refspecs.into_iter().find(|refspec| writes_over(refspec, NOTES_REF)))
+}
+
+/// Whether a refspec of a fetch moves a ref, wherever that stands (`gitrefspecs`).
+fn writes_over(refspec: &str, name: &str) -> bool {
+    let to = refspec.strip_prefix('+').and_then(|refspec| refspec.split_once(':')).map(|(_, to)| to);
+    to.is_some_and(|to| match to.split_once('*') {
+        Some((before, after)) => {
+            name.strip_prefix(before).is_some_and(|rest| rest.ends_with(after) && !rest.is_empty())
+        }
+        None => to == name,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refspec_that_forces_what_it_brings_upon_our_states_is_found() {
+        for over in ["+refs/notes/*:refs/notes/*", "+refs/*:refs/*", "+refs/notes/deploy:refs/notes/deploy"] {
+            assert!(writes_over(over, NOTES_REF), "{over}");
+        }
+        for beside in [
+            "+refs/heads/*:refs/remotes/origin/*",
+            "+refs/notes/deploy*:refs/notes/deploy-remote/origin/deploy*",
+            "refs/notes/*:refs/notes/*",
+            "+refs/notes/commits:refs/notes/commits",
+            "^refs/notes/deploy",
+        ] {
+            assert!(!writes_over(beside, NOTES_REF), "{beside}");
+        }
+    }
 }

@@ -6,7 +6,8 @@ mod told;
 use std::process::ExitCode;
 
 use git_deploy_cli::args::Init;
-use git_deploy_cli::{CommandError, Exit, Shell, run};
+use git_deploy_cli::{CommandError, Exit, Shell, run, warn_of_refspec};
+use git_deploy_core::config::counting_remote;
 use git_deploy_core::git::Repository;
 use git_deploy_core::ops::init::{self, Request};
 
@@ -25,6 +26,7 @@ fn set_up(repository: &Repository, arguments: &Init, shell: &mut Shell) -> Resul
     let request = Request { scripts, requested: &requested, starter: arguments.starter };
     let steps = init::init(repository, request)?;
     told::set_up(&steps, shell);
+    warn_of_refspec(repository, counting_remote(repository)?.ok().as_ref(), shell)?;
     Ok(if steps.iter().any(init::Step::is_in_the_way) { Exit::No } else { Exit::Done })
 }
 

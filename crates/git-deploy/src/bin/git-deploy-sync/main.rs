@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use git_deploy_cli::{
-    CommandError, Exit, Shell, ShellObserver, args, name_remote, printable, remotes_in_words,
+    CommandError, Exit, Shell, ShellObserver, args, name_remote, printable, remotes_in_words, warn_of_refspec,
 };
 use git_deploy_core::config::{NoRemote, counting_remote};
 use git_deploy_core::git::Repository;
@@ -31,6 +31,7 @@ fn sync(arguments: &args::Sync, shell: &mut Shell) -> Result<Exit, CommandError>
         full(&repository, &tracking, arguments.restore, &ShellObserver::new(shell))?
     };
     tell(&exchange, tracking.remote(), arguments.dry_run, shell);
+    warn_of_refspec(&repository, Some(&tracking), shell)?;
     Ok(Exit::Done)
 }
 
