@@ -3,6 +3,7 @@
 #[cfg(feature = "cluster")]
 mod backup;
 mod concurrent;
+mod meanwhile;
 mod set_back;
 mod withdrawal;
 

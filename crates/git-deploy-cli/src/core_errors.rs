@@ -286,6 +286,7 @@ impl From<SetError> for CommandError {
             | SetError::Refused { .. }
             | SetError::NotThere { .. }
             | SetError::AfterItself { .. }
+            | SetError::Unseen { .. }
             | SetError::MessageTooLong(_)
             | SetError::Base(_)
             | SetError::Rendered(_)
@@ -333,6 +334,12 @@ fn refusal_hint(refusal: &SetError) -> Option<String> {
         SetError::Shared { to, other, .. } if *to != State::Development => {
             Some(format!("make a commit first, or set '{}' to the same state", other.short()))
         }
+        SetError::Unseen { was, now, .. } => Some(match was {
+            Some(was) => {
+                format!("look at it, then set it again: git log -p {}..{}", was.brief(), now.brief())
+            }
+            None => format!("look at it, then set it again: git log -p {}", now.brief()),
+        }),
         SetError::Shared { .. }
         | SetError::NotThere { .. }
         | SetError::AfterItself { .. }

@@ -2,6 +2,7 @@
 
 mod checks;
 mod error;
+mod remote;
 mod signed;
 mod wishes;
 
@@ -97,7 +98,9 @@ pub fn set_state(
     if texts.into_iter().flatten().any(|text| text.len() > MAX_MESSAGE) {
         return Err(SetError::MessageTooLong(request.state));
     }
-    hear_the_remote(repository, request, observer)?;
+    let seen = remote::tips(repository, request)?;
+    remote::hear(repository, request, observer)?;
+    remote::check_seen(repository, request, &seen)?;
     let identity = repository.identity()?;
     let mut checks = Checks::default();
     let mut planned = Planned::default();
@@ -123,34 +126,17 @@ pub fn set_state(
         Ok::<_, SetError>(edit)
     })?;
     let publication = publish(repository, &planned, observer)?;
+    let mut on_its_way = planned.on_its_way();
+    if request.state != State::Deployable && matches!(publication, Publication::Done) {
+        on_its_way.extend(remote::begun_meanwhile(repository, &planned.moved)?);
+        on_its_way.dedup();
+    }
     Ok(Outcome {
         changes: planned.changes(request.state),
-        on_its_way: planned.on_its_way(),
+        on_its_way,
         already: planned.already.into_iter().map(|branch| branch.name).collect(),
         publication,
     })
-}
-
-/// Asks the remote for its states first, where the decision will be published there: what others decided meanwhile, or what
-/// this clone was never told, must not be taken for nothing. Where it cannot be reached the decision is made all the same.
-fn hear_the_remote(
-    repository: &Repository,
-    request: &SetRequest,
-    observer: &dyn Observer,
-) -> Result<(), SetError> {
-    let settings = Settings::read(repository)?;
-    let Some(tracking) = settings.remote.as_ref().filter(|_| settings.publish) else {
-        return Ok(());
-    };
-    let mut is_there = false;
-    for branch in &request.branches {
-        is_there |= repository.tip(&settings.authority(branch))?.is_some();
-    }
-    if is_there {
-        // That it cannot be reached is said when the state is published.
-        drop(sync::fetch(repository, tracking, observer));
-    }
-    Ok(())
 }
 
 /// What a request comes to, as the branches stand at one moment.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use git2::{ErrorCode, ObjectType, Oid, ReferenceType};
 
 use super::listing::{self, Entries, Listing};
+use super::program;
 use super::program::Promised;
 use super::{Backend, Paths, Ref, Refs};
 use crate::git::GitError;
@@ -212,7 +213,11 @@ impl Backend for Libgit2 {
     }
 
     fn merge_base(&self, one: ObjectId, two: ObjectId) -> Result<Option<ObjectId>, GitError> {
-        let what = || format!("cannot find what '{one}' and '{two}' have in common");
-        Ok(found(self.repository.merge_base(oid(one)?, oid(two)?), what)?.map(object_id))
+        match self.repository.merge_base(oid(one)?, oid(two)?) {
+            Ok(base) => Ok(Some(object_id(base))),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            // It also reads who made a commit and when, and ends where somebody has written that wrongly. Git does not.
+            Err(_) => program::merge_base(one, two, self.variables()),
+        }
     }
 }

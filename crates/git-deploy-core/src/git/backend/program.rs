@@ -215,6 +215,17 @@ fn parse_id(call: &Call, text: &str) -> Result<ObjectId, GitError> {
     Ok(text.trim_end().parse().map_err(|error| call.unreadable(format!("{error}")))?)
 }
 
+/// The best common ancestor of two commits, as the git program finds it.
+pub(super) fn merge_base(
+    one: ObjectId,
+    two: ObjectId,
+    variables: &Variables,
+) -> Result<Option<ObjectId>, GitError> {
+    let call = git(["merge-base", &one.to_string(), &two.to_string()]).envs(variables);
+    let answer = call.answer()?;
+    answer.map(|id| parse_id(&call, &String::from_utf8_lossy(&id))).transpose()
+}
+
 impl Backend for GitProgram {
     fn paths(&self) -> &Paths {
         &self.paths
@@ -316,9 +327,6 @@ impl Backend for GitProgram {
     }
 
     fn merge_base(&self, one: ObjectId, two: ObjectId) -> Result<Option<ObjectId>, GitError> {
-        let call = git(["merge-base", &one.to_string(), &two.to_string()]);
-        let call = call.envs(self.variables());
-        let answer = call.answer()?;
-        answer.map(|id| parse_id(&call, &String::from_utf8_lossy(&id))).transpose()
+        merge_base(one, two, self.variables())
     }
 }

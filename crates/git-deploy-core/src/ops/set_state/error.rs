@@ -4,7 +4,7 @@ use super::MAX_MESSAGE;
 use crate::approval::NotApproved;
 use crate::git::GitError;
 use crate::git::notes::NotesError;
-use crate::ids::RefName;
+use crate::ids::{CommitId, RefName};
 use crate::ops::approve::ApproveError;
 use crate::ops::view::ViewError;
 use crate::rebase::{Conflict, RebaseError, Skip};
@@ -40,6 +40,18 @@ pub enum SetError {
         branch: RefName,
         /// The branch that it was to wait for.
         after: RefName,
+    },
+    /// Its commits came just now.
+    #[error("cannot set '{}' to {to}: commit '{}' has come just now, and nobody here has seen it", .branch.short(), .now.brief())]
+    Unseen {
+        /// The branch.
+        branch: RefName,
+        /// Its commit before.
+        was: Option<CommitId>,
+        /// Its commit.
+        now: CommitId,
+        /// Where it was to go.
+        to: State,
     },
     /// The message would make the note unreadable.
     #[error("cannot set {0}: the message is longer than {MAX_MESSAGE} bytes")]

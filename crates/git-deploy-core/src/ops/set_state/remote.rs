@@ -1,0 +1,88 @@
+//! What the remote has to say before a decision, and what happened there when it was published.
+
+use super::{SetError, SetRequest};
+use crate::branch::{Branch, Status};
+use crate::config::Settings;
+use crate::deployment::Phase;
+use crate::git::{GitError, Repository};
+use crate::ids::{CommitId, DeploymentId, RefName};
+use crate::ops::Observer;
+use crate::ops::sync;
+use crate::ops::under_way::under_way;
+use crate::ops::view::View;
+use crate::state::State;
+
+/// Asks the remote for its states first, where the decision will be published there: what others decided meanwhile, or what
+/// this clone was never told, must not be taken for nothing. Where it cannot be reached the decision is made all the same.
+pub(super) fn hear(
+    repository: &Repository,
+    request: &SetRequest,
+    observer: &dyn Observer,
+) -> Result<(), SetError> {
+    let settings = Settings::read(repository)?;
+    let Some(tracking) = settings.remote.as_ref().filter(|_| settings.publish) else {
+        return Ok(());
+    };
+    let mut is_there = false;
+    for branch in &request.branches {
+        is_there |= repository.tip(&settings.authority(branch))?.is_some();
+    }
+    if is_there {
+        // That it cannot be reached is said when the state is published.
+        drop(sync::fetch(repository, tracking, observer));
+    }
+    Ok(())
+}
+
+/// The commits of the branches as they are known before anything is fetched.
+pub(super) fn tips(repository: &Repository, request: &SetRequest) -> Result<Vec<Option<CommitId>>, SetError> {
+    let settings = Settings::read(repository)?;
+    let tip = |name: &RefName| match repository.tip(name)? {
+        None => repository.tip(&settings.authority(name)),
+        tip => Ok(tip),
+    };
+    Ok(request.branches.iter().map(tip).collect::<Result<_, GitError>>()?)
+}
+
+/// Refuses commits that came just now: nobody here can have looked at what would be approved. A withdrawal is of whatever is
+/// there.
+pub(super) fn check_seen(
+    repository: &Repository,
+    request: &SetRequest,
+    seen: &[Option<CommitId>],
+) -> Result<(), SetError> {
+    if !request.state.is_rebased() {
+        return Ok(());
+    }
+    for ((branch, was), now) in request.branches.iter().zip(seen).zip(tips(repository, request)?) {
+        if let Some(now) = now.filter(|now| Some(*now) != *was) {
+            return Err(SetError::Unseen { branch: branch.clone(), was: *was, now, to: request.state });
+        }
+    }
+    Ok(())
+}
+
+/// The deployments for which a withdrawal came too late, by what is known when it has come to the remote. (A push that had to
+/// be repeated has fetched what happened meanwhile.)
+pub(super) fn begun_meanwhile(
+    repository: &Repository,
+    moved: &[(Branch, State)],
+) -> Result<Vec<(RefName, DeploymentId)>, SetError> {
+    let queued = moved.iter().filter(|(_, from)| *from == State::Deployable);
+    let names: Vec<&RefName> = queued.map(|(branch, _)| &branch.name).collect();
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let view = View::new(repository)?;
+    // What cannot be read about that is told by whoever looks at the queue.
+    let begun = under_way(&view).into_iter().flatten().filter(|attempt| attempt.phase > Phase::Claimed);
+    let begun = begun.filter_map(|attempt| Some((attempt.branch?, attempt.id)));
+    let mut late: Vec<_> = begun.filter(|(branch, _)| names.contains(&branch)).collect();
+    for name in names {
+        let status = view.authority_branch(name)?.map(|branch| branch.status);
+        if let Some(Status::Deployed { deployment }) = status {
+            late.push((name.clone(), deployment));
+        }
+    }
+    Ok(late)
+}

@@ -1,0 +1,103 @@
+//! What others do on the remote while somebody decides, and what they leave there that not every reader understands.
+
+use git_deploy_testkit::Repo;
+use git_deploy_testkit::scene::state_is;
+
+use crate::Team;
+
+/// A commit that says of nobody and no time that it was made, with the tree of another one, its only parent.
+fn of_nobody(repo: &Repo, parent: &str) -> String {
+    let tree = repo.id(&format!("{parent}^{{tree}}"));
+    let text = format!("tree {tree}\nparent {}\nauthor \ncommitter \n\nx\n", repo.id(parent));
+    let call = ["hash-object", "-t", "commit", "-w", "--stdin", "--literally"];
+    repo.command("git").args(call).stdin(text).output().success().line().to_owned()
+}
+
+#[test]
+fn what_came_just_now_is_approved_by_nobody_who_has_not_seen_it() {
+    let team = Team::new();
+    let bob = team.remote.clone_to("bob");
+    crate::branch(&bob, "login");
+    bob.git(&["push", "--quiet", "origin", "login"]);
+    bob.git(&["switch", "--quiet", "login"]);
+    team.ada.git(&["fetch", "--quiet"]);
+    for state in ["deployable", "staged"] {
+        let was = team.ada.id("origin/login");
+        let more = bob.commit("more.txt", state, "One more thing");
+        bob.git(&["push", "--quiet", "origin", "login"]);
+        team.ada
+            .try_deploy("deploy-state", &["set", state, "login"])
+            .code_is(1)
+            .stderr_contains(&format!("commit '{}' has come just now", &more[..10]))
+            .stderr_contains(&format!("git log -p {}..{}", &was[..10], &more[..10]));
+        state_is(&team.ada, "login", "development");
+        team.ada.deploy("deploy-state", &["set", state, "login"]);
+        state_is(&team.ada, "login", state);
+    }
+    // What is withdrawn is whatever is there.
+    bob.commit("more.txt", "again\n", "And another one");
+    bob.git(&["push", "--quiet", "origin", "login"]);
+    team.ada.deploy("deploy-state", &["set", "development", "login"]);
+}
+
+#[test]
+fn a_commit_of_states_by_nobody_blocks_nobody() {
+    let team = Team::new();
+    team.pushed("login");
+    team.pushed("basket");
+    let bob = team.remote.clone_to("bob");
+    team.ada.deploy("deploy-state", &["set", "deployable", "login"]);
+    bob.deploy("deploy-state", &["set", "staged", "basket"]);
+    let odd = of_nobody(&team.remote, "refs/notes/deploy");
+    team.remote.git(&["update-ref", "refs/notes/deploy", &odd]);
+    team.ada.set_config("deploy.publish", "false");
+    team.ada.deploy("deploy-state", &["set", "staged", "login"]);
+    for repo in [&team.ada, &bob, &team.remote.clone_to("fresh")] {
+        repo.deploy("deploy-sync", &[]);
+        state_is(repo, "login", "staged");
+        state_is(repo, "basket", "staged");
+    }
+}
+
+#[test]
+fn a_commit_of_a_branch_by_nobody_costs_no_other_branch_its_rebase_and_can_be_withdrawn() {
+    let team = Team::new();
+    team.pushed("login");
+    team.pushed("basket");
+    for name in ["login", "basket"] {
+        team.ada.deploy("deploy-state", &["set", "deployable", name]);
+    }
+    let odd = of_nobody(&team.ada, "login");
+    team.ada.git(&["branch", "--force", "login", &odd]);
+    team.ada.git(&["push", "--quiet", "origin", "login"]);
+    team.ada.deploy("deploy-state", &["set", "staged", "login"]);
+    team.ada.git(&["switch", "--quiet", "--detach", "origin/master"]);
+    team.ada.commit("news.txt", "news\n", "Go on");
+    team.ada.git(&["push", "--quiet", "origin", "HEAD:master"]);
+    team.ada.git(&["fetch", "--quiet"]);
+    team.ada.try_deploy("deploy-rebase", &[]).stdout_contains("rebased  basket");
+    team.ada.deploy("deploy-state", &["set", "development", "login"]);
+    state_is(&team.ada, "login", "development");
+}
+
+#[cfg(feature = "cluster")]
+#[test]
+fn who_withdraws_while_the_branch_lands_is_told_so_when_the_withdrawal_was_pushed_again() {
+    use git_deploy_testkit::sandbox;
+    use git_deploy_testkit::shop::Shop;
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "new\n");
+    let bob = shop.authority().clone_to("bob");
+    bob.deploy("deploy-sync", &[]);
+    let (there, once) = (shop.repo.path().display(), bob.path().with_extension("once"));
+    shop.authority().install_hook(
+        "pre-receive",
+        &format!(
+            "[ -e '{0}' ] && exit; touch '{0}'; unset $(git rev-parse --local-env-vars) GIT_QUARANTINE_PATH; \
+             cd '{there}' && git deploy >&2",
+            once.display()
+        ),
+    );
+    let told = bob.try_deploy("deploy-state", &["set", "development", "login"]);
+    told.stderr_contains("that comes too late for deployment-0001, which is on its way with 'login'");
+}
