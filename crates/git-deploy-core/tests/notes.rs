@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 use git_deploy_core::git::Repository;
 use git_deploy_core::git::notes::{Edits, NotesEdit, NotesError};
-use git_deploy_core::git::object::{Kind, TreeEntry};
+use git_deploy_core::git::object::{FILE, FOLDER, Kind, TreeEntry};
 use git_deploy_core::ids::{CommitId, ObjectId};
 use git_deploy_core::note::{MAX_BYTES, Note};
 use git_deploy_core::state::State;
@@ -82,12 +82,12 @@ fn blob(repository: &Repository, text: &str) -> ObjectId {
 }
 
 fn file(name: &str, id: ObjectId) -> TreeEntry {
-    TreeEntry { mode: b"100644".to_vec(), name: name.into(), id }
+    TreeEntry { mode: FILE.into(), name: name.into(), id }
 }
 
 fn folder(repository: &Repository, name: &str, entries: Vec<TreeEntry>) -> TreeEntry {
     let id = repository.write_tree(entries).unwrap();
-    TreeEntry { mode: b"40000".to_vec(), name: name.into(), id }
+    TreeEntry { mode: FOLDER.into(), name: name.into(), id }
 }
 
 /// The tree that git makes of our notes when it does the same to them.
@@ -293,7 +293,7 @@ lab_tests! {
         lab.init(&[]);
         let repository = Repository::open().unwrap();
         let text = blob(&repository, "mine\n");
-        let link = TreeEntry { mode: b"120000".to_vec(), name: b"link".to_vec(), id: text };
+        let link = TreeEntry { mode: b"120000".to_vec().into(), name: b"link".to_vec(), id: text };
         let nested = folder(&repository, "ab", vec![file("inner", text)]);
         let docs = folder(&repository, "docs", vec![file("page", text)]);
         plant(lab, &repository, vec![file("README", text), link, docs, nested]);

@@ -33,13 +33,13 @@ fn write_folder(repository: &Repository, files: &BTreeMap<&str, ObjectId>) -> Re
         match path.split_once('/') {
             Some((folder, rest)) => drop(folders.entry(folder).or_default().insert(rest, *id)),
             None => {
-                entries.push(TreeEntry { mode: FILE.to_vec(), name: path.as_bytes().to_vec(), id: *id });
+                entries.push(TreeEntry { mode: FILE.into(), name: path.as_bytes().to_vec(), id: *id });
             }
         }
     }
     for (folder, files) in folders {
         let id = write_folder(repository, &files)?;
-        entries.push(TreeEntry { mode: FOLDER.to_vec(), name: folder.as_bytes().to_vec(), id });
+        entries.push(TreeEntry { mode: FOLDER.into(), name: folder.as_bytes().to_vec(), id });
     }
     repository.write_tree(entries)
 }

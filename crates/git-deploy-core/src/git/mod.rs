@@ -471,6 +471,6 @@ impl Repository {
                 _ => return Ok(None),
             }
         }
-        Ok(Some(TreeEntry { mode: object::FOLDER.to_vec(), name: Vec::new(), id: tree }))
+        Ok(Some(TreeEntry { mode: object::FOLDER.into(), name: Vec::new(), id: tree }))
     }
 }

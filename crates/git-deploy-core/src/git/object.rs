@@ -4,6 +4,8 @@
 //! as jj's `change-id`, and a message that is not UTF-8. That is why there is a reader of our own for raw objects, and
 //! why it serves both back ends with ids of either length.
 
+use std::borrow::Cow;
+
 use crate::ids::{CommitId, ObjectId};
 
 /// What an object is.
@@ -217,7 +219,7 @@ fn is_file(mode: &[u8]) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeEntry {
     /// Octal digits as git writes them: `100644`, `100755`, `120000`, `160000` or `40000`.
-    pub mode: Vec<u8>,
+    pub mode: Cow<'static, [u8]>,
     /// Its name: any bytes but NUL and `/`.
     pub name: Vec<u8>,
     /// What it is.
@@ -257,6 +259,14 @@ impl RawEntry<'_> {
     pub fn is_file(&self) -> bool {
         is_file(self.mode)
     }
+
+    /// The same entry for whoever keeps it longer than the bytes that it stands in.
+    pub fn to_owned(self) -> TreeEntry {
+        // A mode of its own for each of thousands of entries would take as long as all else.
+        let mode = [FILE, FOLDER].into_iter().find(|known| *known == self.mode);
+        let mode = mode.map_or_else(|| Cow::Owned(self.mode.to_vec()), Cow::Borrowed);
+        TreeEntry { mode, name: self.name.to_vec(), id: self.id }
+    }
 }
 
 /// The entries in the bytes of a tree whose ids have as many bytes as `like`, for whoever needs few of them. The last one is
@@ -288,25 +298,16 @@ fn first_entry(data: &[u8], id_len: usize) -> Option<(RawEntry<'_>, &[u8])> {
 /// # Errors
 /// When it ends in the middle of an entry.
 pub fn parse_tree(data: &[u8], like: ObjectId) -> Result<Vec<TreeEntry>, Malformed> {
-    let owned = |entry: RawEntry<'_>| TreeEntry {
-        mode: entry.mode.to_vec(),
-        name: entry.name.to_vec(),
-        id: entry.id,
-    };
-    raw_entries(data, like).map(|entry| entry.map(owned)).collect()
+    raw_entries(data, like).map(|entry| entry.map(RawEntry::to_owned)).collect()
 }
 
 /// The bytes of a tree; the entries are brought into git's order.
 pub fn tree_bytes(mut entries: Vec<TreeEntry>) -> Vec<u8> {
     // git compares the name of a folder as if it ended with a slash.
-    fn key(entry: &TreeEntry) -> Vec<u8> {
-        let mut key = entry.name.clone();
-        if entry.is_folder() {
-            key.push(b'/');
-        }
-        key
+    fn key(entry: &TreeEntry) -> impl Iterator<Item = u8> {
+        entry.name.iter().copied().chain(entry.is_folder().then_some(b'/'))
     }
-    entries.sort_by_cached_key(key);
+    entries.sort_by(|one, two| key(one).cmp(key(two)));
     let mut data = Vec::new();
     for entry in &entries {
         data.extend_from_slice(&entry.mode);
@@ -398,7 +399,7 @@ mod tests {
     #[test]
     fn a_tree_is_written_in_gits_order() {
         let id: ObjectId = "0123456789abcdef0123456789abcdef01234567".parse().unwrap();
-        let entry = |mode: &[u8], name: &str| TreeEntry { mode: mode.to_vec(), name: name.into(), id };
+        let entry = |mode: &'static [u8], name: &str| TreeEntry { mode: mode.into(), name: name.into(), id };
         let data = tree_bytes(vec![entry(FOLDER, "a"), entry(FILE, "a.b"), entry(FILE, "a0")]);
         let names: Vec<Vec<u8>> =
             parse_tree(&data, id).unwrap().into_iter().map(|entry| entry.name).collect();

@@ -1,6 +1,7 @@
 //! The tree of notes while it is written: opened as far as edits reach, and closed again in the shape that git gives it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::rc::Rc;
 
 use super::{Notes, is_hex};
@@ -110,17 +111,20 @@ impl<'a> Opened<'a> {
         let mut folders: BTreeSet<String> =
             self.others.keys().filter_map(|folder| folder_below(prefix, folder)).collect();
         if has_folders {
-            let names = below(&self.notes, prefix).chain(below(&self.closed, prefix));
+            // Most of them stay as they are.
+            let is_whole = |(name, _): &(&String, &ObjectId)| name.len() == prefix.len() + 2;
+            let whole = |(name, tree): (&String, &ObjectId)| entry(FOLDER, &name[prefix.len()..], *tree);
+            entries.extend(below(&self.closed, prefix).filter(is_whole).map(whole));
+            let parts = below(&self.closed, prefix).filter(|closed| !is_whole(closed));
+            let names = below(&self.notes, prefix).chain(parts);
             folders.extend(names.filter_map(|(name, _)| folder_below(prefix, name)));
+            folders.retain(|folder| !self.closed.contains_key(folder));
         } else if with_notes {
             let note = |(name, id): (&String, &ObjectId)| entry(FILE, &name[prefix.len()..], *id);
             entries.extend(below(&self.notes, prefix).map(note));
         }
         for folder in folders {
-            let tree = match self.closed.get(&folder) {
-                Some(tree) if has_folders => Some(*tree),
-                _ => self.write(&folder, has_folders)?,
-            };
+            let tree = self.write(&folder, has_folders)?;
             entries.extend(tree.map(|tree| entry(FOLDER, &folder[prefix.len()..], tree)));
         }
         if entries.is_empty() {
@@ -131,9 +135,12 @@ impl<'a> Opened<'a> {
 }
 
 /// What begins with a prefix.
-fn below<'m, T>(names: &'m BTreeMap<String, T>, prefix: &str) -> impl Iterator<Item = (&'m String, &'m T)> {
-    let prefix = prefix.to_owned();
-    names.range(prefix.clone()..).take_while(move |(name, _)| name.starts_with(&prefix))
+fn below<'m, T>(
+    names: &'m BTreeMap<String, T>,
+    prefix: &'m str,
+) -> impl Iterator<Item = (&'m String, &'m T)> {
+    let from = (Bound::Included(prefix), Bound::Unbounded);
+    names.range::<str, _>(from).take_while(move |(name, _)| name.starts_with(prefix))
 }
 
 /// The folder right below a prefix in which something stands.
@@ -141,6 +148,6 @@ fn folder_below(prefix: &str, name: &str) -> Option<String> {
     name.get(..prefix.len() + 2).filter(|folder| folder.starts_with(prefix)).map(str::to_owned)
 }
 
-fn entry(mode: &[u8], name: &str, id: ObjectId) -> TreeEntry {
-    TreeEntry { mode: mode.to_vec(), name: name.into(), id }
+fn entry(mode: &'static [u8], name: &str, id: ObjectId) -> TreeEntry {
+    TreeEntry { mode: mode.into(), name: name.into(), id }
 }
