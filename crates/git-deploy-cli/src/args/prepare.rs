@@ -85,18 +85,13 @@ pub fn explainer<A: Arguments>() -> Command {
 }
 
 fn with_negations(command: Command) -> Command {
-    let pairs: Vec<(String, Arg)> = command.get_arguments().filter_map(negation).collect();
-    let mut command = command;
-    for (id, negation) in pairs {
-        let negation_id = negation.get_id().to_string();
-        command = command.mut_arg(id, |arg| arg.overrides_with(negation_id)).arg(negation);
-    }
-    command.mut_subcommands(with_negations)
+    let negations: Vec<Arg> = command.get_arguments().filter_map(negation).collect();
+    command.args(negations).mut_subcommands(with_negations)
 }
 
-/// The argument that takes back a flag, and the id of the flag. `--no-color` has none: `--color` would say
-/// more than that it is taken back.
-fn negation(flag: &Arg) -> Option<(String, Arg)> {
+/// The argument that takes back a flag: the later of the two counts. `--no-color` has none: `--color` would say more than
+/// that it is taken back.
+fn negation(flag: &Arg) -> Option<Arg> {
     let long = flag.get_long().filter(|long| *long != "no-color")?;
     if !matches!(flag.get_action(), ArgAction::SetTrue | ArgAction::Count) {
         return None;
@@ -108,8 +103,8 @@ fn negation(flag: &Arg) -> Option<(String, Arg)> {
         .action(ArgAction::SetTrue)
         .hide(true)
         .global(flag.is_global_set())
-        .overrides_with(id.clone());
-    Some((id, negation))
+        .overrides_with(id);
+    Some(negation)
 }
 
 /// Replaces git's `--end-of-options` by the `--` that the parser knows, where it stands before it.
