@@ -169,6 +169,7 @@ fn transaction(updates: &[RefUpdate], null: ObjectId) -> Vec<u8> {
         };
         input.push_str(&line);
     }
-    input.push_str("prepare\0commit\0");
+    // It prepares by itself; to be told that would be one more time to wake up.
+    input.push_str("commit\0");
     input.into_bytes()
 }
