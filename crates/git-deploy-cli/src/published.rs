@@ -1,11 +1,10 @@
 //! Whether others can see what was decided.
 
-use git_deploy_core::config::{NoRemote, counting_remote};
+use git_deploy_core::config::{NoRemote, Settings, counting_remote};
 use git_deploy_core::git::Repository;
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::set_state::{Outcome, Publication};
 use git_deploy_core::ops::sync::{SyncError, broken_as_fetched};
-use git_deploy_core::ops::view::View;
 
 use crate::{CommandError, Exit, Shell, name_remote, remotes_in_words, warn_of_refspec};
 
@@ -56,7 +55,7 @@ pub fn published(repository: &Repository, outcome: Outcome, shell: &mut Shell) -
 
 /// Says how the state gets to the remote, also where that takes more because its states were set back meanwhile.
 fn hint_to_publish(repository: &Repository, usual: &str, shell: &mut Shell) -> Result<(), CommandError> {
-    let remote = View::new(repository)?.settings.remote;
+    let remote = Settings::read(repository)?.remote;
     let broken = remote.map_or(Ok(None), |tracking| broken_as_fetched(repository, &tracking))?;
     let Some(broken) = broken else {
         shell.hint(usual);
