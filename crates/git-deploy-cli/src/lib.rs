@@ -35,4 +35,4 @@ pub use progress::Progress;
 pub use published::published;
 pub use run::{run, run_with};
 pub use shell::{Shell, Text, printable};
-pub use signals::{Passing, interrupt, woken};
+pub use signals::{Passing, interrupt, interrupt_soon, woken};

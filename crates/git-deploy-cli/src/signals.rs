@@ -3,11 +3,11 @@
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use git_deploy_core::ops::Interrupt;
+use git_deploy_core::ops::{Interrupt, before_a_wait};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::{flag, low_level};
@@ -20,6 +20,9 @@ static INTERRUPT: OnceLock<Interrupt> = OnceLock::new();
 /// The program that is asked to stop when we are; 0 if there is none.
 static PASSED_TO: AtomicI32 = AtomicI32::new(0);
 
+/// What looks out for a second Ctrl-C, until it does so.
+static WATCH: Mutex<Option<Watch>> = Mutex::new(None);
+
 /// How long signals are one and the same Ctrl-C: a terminal sends it to all that it runs, and git passes on to us what it
 /// gets, so that it comes twice.
 const SAME: Duration = Duration::from_secs(1);
@@ -30,11 +33,24 @@ const SAME: Duration = Duration::from_secs(1);
 /// # Errors
 /// When the system takes no handlers.
 pub fn interrupt() -> Result<&'static Interrupt, CommandError> {
+    let interrupt = interrupt_soon()?;
+    watch().map_err(|error| unheard(&error))?;
+    Ok(interrupt)
+}
+
+/// The same for a command that is done in milliseconds, unless it waits for another program: only then it starts the thread
+/// that hears a second Ctrl-C.
+///
+/// # Errors
+/// When the system takes no handlers.
+pub fn interrupt_soon() -> Result<&'static Interrupt, CommandError> {
     if let Some(interrupt) = INTERRUPT.get() {
         return Ok(interrupt);
     }
     let interrupt = INTERRUPT.get_or_init(Interrupt::default);
-    listen(interrupt).map_err(|error| unheard(&error))?;
+    let watch = listen(interrupt).map_err(|error| unheard(&error))?;
+    *unwatched() = Some(watch);
+    before_a_wait(watch_while_it_waits);
     Ok(interrupt)
 }
 
@@ -52,7 +68,16 @@ fn unheard(error: &io::Error) -> CommandError {
     CommandError::fatal(format!("cannot listen for signals: {error}"))
 }
 
-fn listen(interrupt: &'static Interrupt) -> io::Result<()> {
+/// What is needed to look out for a second Ctrl-C.
+struct Watch {
+    /// Gets a byte for each signal.
+    received: UnixStream,
+    interrupt: &'static Interrupt,
+    /// Whether the next signal ends the program.
+    again: Arc<AtomicBool>,
+}
+
+fn listen(interrupt: &'static Interrupt) -> io::Result<Watch> {
     let again = Arc::new(AtomicBool::new(false));
     let (received, sender) = UnixStream::pair()?;
     for signal in [SIGINT, SIGTERM] {
@@ -61,8 +86,28 @@ fn listen(interrupt: &'static Interrupt) -> io::Result<()> {
         flag::register_usize(signal, interrupt.flag(), usize::try_from(signal).unwrap_or(usize::MAX))?;
         low_level::pipe::register(signal, sender.try_clone()?)?;
     }
-    let watch = move || end_at_the_second(received, interrupt, &again);
-    thread::Builder::new().name("signals".to_owned()).spawn(watch).map(drop)
+    Ok(Watch { received, interrupt, again })
+}
+
+fn unwatched() -> MutexGuard<'static, Option<Watch>> {
+    WATCH.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts the thread that ends the program at the second Ctrl-C, if it has not been.
+fn watch() -> io::Result<()> {
+    let Some(watch) = unwatched().take() else { return Ok(()) };
+    let again = Arc::clone(&watch.again);
+    let thread = thread::Builder::new().name("signals".to_owned());
+    let started = thread.spawn(move || end_at_the_second(watch.received, watch.interrupt, &watch.again));
+    if started.is_err() {
+        // Without it, nothing must keep the user from ending the program.
+        again.store(true, Ordering::SeqCst);
+    }
+    started.map(drop)
+}
+
+fn watch_while_it_waits() {
+    drop(watch());
 }
 
 /// Reads a byte for each signal, and ends the program at the first that is another Ctrl-C than the first one.

@@ -15,8 +15,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use duct::Expression;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, waits};
 
 /// A call of git that did not do what it was to do.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +104,9 @@ impl Started {
             feed(stdin, input)?;
             let mut part = [0; 256];
             loop {
+                if !comes_soon(&from) {
+                    waits();
+                }
                 match from.read(&mut part).map_err(ProgramError::Start)? {
                     0 => break,
                     length => stdout.extend_from_slice(&part[..length]),
@@ -116,6 +120,12 @@ impl Started {
         let (status, stderr) = end.map_err(ProgramError::Start)?;
         Ok(Output { status, stdout, stderr })
     }
+}
+
+/// Whether there is something to read, or an end, as soon as from a git that waits for nobody: no hook, no lock, no disk.
+fn comes_soon(from: &ChildStdout) -> bool {
+    let soon = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+    poll(&mut [PollFd::new(from, PollFlags::IN)], Some(&soon)).is_ok_and(|ready| ready > 0)
 }
 
 /// Writes all of the input, and its end.
@@ -219,6 +229,7 @@ impl Call {
     /// # Errors
     /// When it cannot be started.
     pub fn output(&self) -> Result<Output, ProgramError> {
+        waits();
         let is_short = self.input.as_ref().is_none_or(|input| input.len() <= PIPE_CAPACITY);
         match &self.stop {
             None if is_short || self.input_is_file => self.run_at_once(),

@@ -20,7 +20,7 @@ pub mod transact;
 pub mod under_way;
 pub mod view;
 
-pub use crate::interrupt::{Interrupt, Interrupted};
+pub use crate::interrupt::{Interrupt, Interrupted, before_a_wait};
 
 /// Told what happens on the way, by the operations that take long.
 pub trait Observer {

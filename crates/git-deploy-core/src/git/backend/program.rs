@@ -13,6 +13,7 @@ use crate::git::object::{Kind, Object};
 use crate::git::program::{Call, ProgramError, git};
 use crate::git::refs::backoff;
 use crate::ids::{ObjectId, RefName};
+use crate::interrupt::waits;
 
 /// How often an object is tried to be written.
 const WRITE_TRIES: u32 = 4;
@@ -156,6 +157,8 @@ struct Reader {
 
 impl Reader {
     fn start(variables: &Variables) -> Result<Self, ProgramError> {
+        // What a remote has promised is fetched when it is asked for.
+        waits();
         let mut child = Command::new("git")
             .args(["cat-file", "--batch-command"])
             .env("LC_ALL", "C")

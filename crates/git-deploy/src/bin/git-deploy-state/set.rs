@@ -17,7 +17,7 @@ use crate::{describe, named};
 /// Moves branches to another state, all of them or none.
 pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandError> {
     // What is begun is ended: a state is set or it is not.
-    let interrupt = git_deploy_cli::interrupt()?;
+    let interrupt = git_deploy_cli::interrupt_soon()?;
     let repository = Repository::open()?;
     repository.stop_on(interrupt);
     let branches = named(&View::new(&repository)?, &arguments.branches)?;
