@@ -182,15 +182,15 @@ fn a_deployment_that_is_killed_is_taken_up_again() {
     shop.is_sound();
 }
 
-/// Lets whoever pushes a claim there wait in the middle of it, until there is a file of this name.
-fn hold_the_claim(shop: &Shop) -> (PathBuf, PathBuf) {
-    let [held, goes_on] = ["held", "goes-on"].map(|end| shop.repo.path().with_extension(end));
-    let hook = format!(
-        "trap '' TERM; grep -q refs/deploy/attempts/ || exit 0; : >'{}'; until [ -e '{}' ]; do sleep 0.05; done",
+/// Lets whoever makes a claim there wait for that hook, until there is the second of these files.
+fn hold_the_claim(repo: &Repo, hook: &str) -> (PathBuf, PathBuf) {
+    let [held, goes_on] = ["held", "goes-on"].map(|end| repo.path().with_extension(end));
+    let script = format!(
+        "trap '' TERM; [ \"${{1:-committed}}\" = committed ] || exit 0; grep -q refs/deploy/attempts/ || exit 0; : >'{}'; until [ -e '{}' ]; do sleep 0.05; done",
         held.display(),
         goes_on.display()
     );
-    shop.authority().install_hook("post-receive", &hook);
+    repo.install_hook(hook, &script);
     (held, goes_on)
 }
 
@@ -198,7 +198,7 @@ fn hold_the_claim(shop: &Shop) -> (PathBuf, PathBuf) {
 fn who_is_told_to_end_ends_between_two_steps_of_a_deployment() {
     let shop = Shop::with_remote(&sandbox!());
     shop.deployable("login", "login.txt", "hello\n");
-    let (held, goes_on) = hold_the_claim(&shop);
+    let (held, goes_on) = hold_the_claim(shop.authority(), "post-receive");
     let mut watching = watch(&shop);
     watching.wait_for_file(&held);
     watching.terminate();
@@ -212,9 +212,10 @@ fn who_is_told_to_end_ends_between_two_steps_of_a_deployment() {
 
 #[test]
 fn who_is_told_twice_ends_at_once_and_the_deployment_with_it() {
-    let shop = Shop::with_remote(&sandbox!());
+    // Who is told to end waits two seconds for a remote, and for its own git as long as that takes.
+    let shop = Shop::alone(&sandbox!());
     shop.deployable("login", "login.txt", "hello\n");
-    let (held, goes_on) = hold_the_claim(&shop);
+    let (held, goes_on) = hold_the_claim(&shop.repo, "reference-transaction");
     let mut watching = watch(&shop);
     watching.wait_for_file(&held);
     watching.terminate();
