@@ -187,8 +187,9 @@ fn a_first_deployment_that_fails_is_removed_where_that_is_asked_for() {
 #[test]
 fn pods_that_do_not_become_ready_in_time_are_a_time_out() {
     let cluster = cluster!();
-    let shop = impatient(cluster).setting("timeout = \"3s\"").with_remote(&sandbox!());
+    let shop = impatient(cluster).with_remote(&sandbox!());
     open(&shop);
+    shop.set_timeout("3s");
     let before = shop.standing();
     let web = behaving(deployment("web", "2"), "unready", json!({}));
     shop.release("slow", &[(MANIFEST, &release_with(web))]);
@@ -202,8 +203,9 @@ fn pods_that_do_not_become_ready_in_time_are_a_time_out() {
 #[test]
 fn pods_that_no_node_can_take_are_nobodys_fault() {
     let cluster = cluster!();
-    let shop = impatient(cluster).setting("timeout = \"4s\"").with_remote(&sandbox!());
+    let shop = impatient(cluster).with_remote(&sandbox!());
     open(&shop);
+    shop.set_timeout("10s");
     let before = shop.standing();
     let mut web = deployment("web", "2");
     let container = &mut web["spec"]["template"]["spec"]["containers"][0];

@@ -118,7 +118,7 @@ const CACHE: &str = "cache.example.org/redis:7";
 
 #[test]
 fn an_image_of_others_that_is_new_and_cannot_be_pulled_is_the_branchs_failure_and_the_next_is_deployed() {
-    let shop = in_cluster(cluster!(), "new").setting("timeout = \"6s\"").with_remote(&sandbox!());
+    let shop = in_cluster(cluster!(), "new").setting("timeout = \"20s\"").with_remote(&sandbox!());
     release(&shop, "one", &[deployment("web", "1")]);
     shop.deploy(&[]).success();
     release(&shop, "two", &[deployment("web", "1"), refused("cache", CACHE)]);
@@ -141,9 +141,10 @@ fn an_image_of_others_that_is_new_and_cannot_be_pulled_is_the_branchs_failure_an
 
 #[test]
 fn an_image_that_was_there_before_or_is_on_base_and_cannot_be_pulled_now_is_nobodys_fault() {
-    let shop = in_cluster(cluster!(), "old").setting("timeout = \"6s\"").with_remote(&sandbox!());
+    let shop = in_cluster(cluster!(), "old").with_remote(&sandbox!());
     release(&shop, "one", &[with_image("cache", CACHE)]);
     shop.deploy(&[]).success();
+    shop.set_timeout("6s");
     release(&shop, "two", &[refused("cache", CACHE)]);
     is_not_pulled(&shop, "two", "deployment-0002", "deployable", "nobody");
     shop.repo.deploy("deploy-state", &["set", "development", "two"]);
@@ -157,11 +158,11 @@ fn an_image_that_was_there_before_or_is_on_base_and_cannot_be_pulled_now_is_nobo
 #[test]
 fn an_image_of_others_that_is_new_is_nobodys_fault_while_other_images_cannot_be_pulled_or_a_node_has_trouble()
 {
-    let shop =
-        in_cluster(cluster!(), "away").setting("timeout = \"6s\"").setting(OWN).with_remote(&sandbox!());
+    let shop = in_cluster(cluster!(), "away").setting(OWN).with_remote(&sandbox!());
     let own = "docker.io/littleman-co/shop-web";
     release(&shop, "one", &[with_image("web", own)]);
     shop.deploy(&[]).success();
+    shop.set_timeout("6s");
     // First by name in the same pod, and first in the list.
     let mut beside = refused("web", own);
     let containers = &mut beside["spec"]["template"]["spec"]["containers"];

@@ -255,12 +255,14 @@ fn after_a_job_that_says_so_going_back_is_safe() {
 #[test]
 fn a_job_that_still_runs_is_waited_for_and_no_second_one_runs_beside_it() {
     let cluster = cluster!();
-    let shop = shop(cluster).setting("timeout = \"7s\"").with_remote(&sandbox!());
+    let shop = shop(cluster).with_remote(&sandbox!());
     open(&shop);
-    release(&shop, "next", "1\n", &[slow("10s"), deployment("web", "2")]);
+    shop.set_timeout("4s");
+    release(&shop, "next", "1\n", &[slow("25s"), deployment("web", "2")]);
     shop.deploy(&[]).code_is(70);
     let running = job(&shop);
     assert!(!has_ended(&running), "{running:#}");
+    shop.set_timeout("10m");
     let retry = format!("--retry-job={}", name(&running));
     again(&shop, "next", &["next", &retry]).success();
     let ended = job(&shop);
@@ -447,15 +449,17 @@ fn a_job_in_another_namespace_is_recorded_and_let_go_whenever_it_ends() {
     let cluster = cluster!();
     let (own, other) = (cluster.namespace("jobs").create(), cluster.namespace("other").create());
     let allowed = format!("allow-namespaces = [\"{own}\", \"{other}\"]");
-    let shop = shop(cluster).into_namespace(own).setting("timeout = \"4s\"").setting(&allowed);
+    let shop = shop(cluster).into_namespace(own).setting(&allowed);
     let shop = shop.with_remote(&sandbox!());
     open(&shop);
-    let mut migration = slow("12s");
+    shop.set_timeout("4s");
+    let mut migration = slow("40s");
     migration["metadata"]["namespace"] = json!(other.name());
     release(&shop, "next", "1\n", &[migration, deployment("web", "2")]);
     shop.deploy(&[]).code_is(70);
     let job = || other.list("jobs").remove(0);
     assert_eq!(recorded(&shop, &job()), "started forward-only deployment-0002");
+    shop.set_timeout("10m");
     let good = |version| [config_map("colours", version), deployment("web", "1")];
     // Nothing of the set is there any more but the job, which still runs.
     release(&shop, "more", "0\n", &good("2"));
@@ -472,11 +476,13 @@ fn a_job_in_another_namespace_is_recorded_and_let_go_whenever_it_ends() {
 #[test]
 fn a_job_that_ends_when_its_branch_is_given_up_is_recorded_by_whoever_deploys_next() {
     let cluster = cluster!();
-    let shop = shop(cluster).setting("timeout = \"5s\"").with_remote(&sandbox!());
+    let shop = shop(cluster).with_remote(&sandbox!());
     open(&shop);
-    release(&shop, "next", "1\n", &[slow("7s"), deployment("web", "2")]);
+    shop.set_timeout("4s");
+    release(&shop, "next", "1\n", &[slow("20s"), deployment("web", "2")]);
     shop.deploy(&[]).code_is(70);
     assert_eq!(recorded(&shop, &job(&shop)), "started forward-only deployment-0002");
+    shop.set_timeout("10m");
     eventually("it has ended", || has_ended(&job(&shop)));
     release(&shop, "other", "0\n", &[config_map("colours", "2"), deployment("web", "1")]);
     shop.deploy(&["other"]).success();

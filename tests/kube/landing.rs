@@ -110,7 +110,7 @@ fn what_is_ready_while_the_remote_is_gone_is_verified_and_landed_by_the_next_run
 #[test]
 fn what_fails_while_the_remote_is_gone_goes_back_and_the_verdict_is_pushed_by_the_next_run() {
     let cluster = cluster!();
-    let shop = in_cluster(cluster, "landing").setting("timeout = \"4s\"").with_remote(&sandbox!());
+    let shop = in_cluster(cluster, "landing").setting("timeout = \"15s\"").with_remote(&sandbox!());
     let running = met_while_it_verifies(&shop, &release("unready", json!({})));
     let (here, away) = (shop.authority().path().to_owned(), shop.authority().path().with_extension("away"));
     fs::rename(&here, &away).unwrap();

@@ -167,6 +167,17 @@ impl ClusterShop<'_> {
         self.repo.deploy("deploy-state", &["set", "deployable", name]);
     }
 
+    /// Says on base how long a deployment may take from now on: what has to be ready before gets all the time that it needs.
+    pub fn set_timeout(&self, timeout: &str) {
+        let deploy_toml = self.repo.read("deploy.toml");
+        let others = deploy_toml.lines().filter(|line| !line.starts_with("timeout = "));
+        let lines = others.flat_map(|line| match line.starts_with("manifests = ") {
+            true => vec![line.to_owned(), format!("timeout = \"{timeout}\"")],
+            false => vec![line.to_owned()],
+        });
+        self.on_master("deploy.toml", &(lines.collect::<Vec<_>>().join("\n") + "\n"));
+    }
+
     /// The same shop, deployed with that kubeconfig from now on.
     #[must_use]
     pub fn by(self, kubeconfig: PathBuf) -> Self {
