@@ -258,3 +258,29 @@ fn where_nothing_can_be_deployed_at_all_who_watches_says_why_and_ends() {
     repo.commit("a.txt", "one\n", "Begin");
     repo.try_deploy("deploy-queue", &["run", "--watch"]).code_is(128).stderr_contains("deploy.toml");
 }
+
+#[test]
+fn what_happens_is_told_to_the_commands_that_are_configured() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("good", "good.txt", "new\n");
+    shop.deployable("wrong", "deploy/secret.yaml", WRONG);
+    let heard = shop.repo.path().with_extension("heard");
+    shop.repo.git(&["config", "--add", "deploy.onEvent", &format!("cat >>'{}'", heard.display())]);
+    shop.repo.git(&["config", "--add", "deploy.onEvent", "echo no network >&2; exit 7"]);
+    run(&shop, &[])
+        .code_is(1)
+        .stderr_contains(
+            "warning: deploy.onEvent 'echo no network >&2; exit 7': 'sh' failed with exit status 7",
+        )
+        .stderr_contains("no network");
+    let heard = std::fs::read_to_string(heard).unwrap();
+    let events: Vec<&str> = heard.lines().collect();
+    assert_eq!(events.len(), 3, "{heard}");
+    assert!(events[0].contains("\"result\":\"success\"") && events[0].contains("\"time\":"), "{heard}");
+    assert!(
+        events[1].contains("refs/heads/wrong") && events[1].contains("\"result\":\"failure\""),
+        "{heard}"
+    );
+    assert!(events[2].contains("\"event\":\"end\""), "{heard}");
+    shop.is_sound();
+}

@@ -3,29 +3,44 @@
 use std::cell::RefCell;
 
 use git_deploy_cli::Shell;
-use git_deploy_core::ops::Observer;
+use git_deploy_core::ops::{Interrupt, Observer};
 use jiff::{Timestamp, Unit};
 use serde_json::{Value, json};
+
+use crate::on_event::OnEvent;
 
 /// The log of one runner.
 pub(crate) struct Log<'a> {
     shell: RefCell<&'a mut Shell>,
     is_json: bool,
+    on_event: OnEvent,
+    interrupt: &'a Interrupt,
 }
 
 impl<'a> Log<'a> {
-    pub(crate) fn new(shell: &'a mut Shell, is_json: bool) -> Self {
-        Self { shell: RefCell::new(shell), is_json }
+    pub(crate) fn new(
+        shell: &'a mut Shell,
+        is_json: bool,
+        on_event: OnEvent,
+        interrupt: &'a Interrupt,
+    ) -> Self {
+        Self { shell: RefCell::new(shell), is_json, on_event, interrupt }
     }
 
     /// Tells an event: the object to a program, the text to people, if there is one that they do not know yet.
     pub(crate) fn tell(&self, mut event: Value, text: Option<&str>) {
+        event["time"] = now().into();
         let mut shell = self.shell.borrow_mut();
         if self.is_json {
-            event["time"] = now().into();
             shell.json(&event);
         } else if let Some(text) = text {
             shell.status(now(), text);
+        }
+        // The last word is also for whoever asked it to end.
+        let is_end = event["event"] == "end";
+        let is_cancelled = || !is_end && self.interrupt.check().is_err();
+        for problem in self.on_event.tell(&event, &is_cancelled) {
+            shell.warn(problem);
         }
     }
 

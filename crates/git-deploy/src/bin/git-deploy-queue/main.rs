@@ -3,6 +3,7 @@
 mod deployment;
 mod hold;
 mod log;
+mod on_event;
 mod run;
 
 use std::process::ExitCode;

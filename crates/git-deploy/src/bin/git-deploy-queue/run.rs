@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use crate::deployment::{Ended, Said, deploy};
 use crate::log::Log;
+use crate::on_event::OnEvent;
 
 /// How often it is looked whether the user asked to stop, while nothing is done.
 const LOOK: Duration = Duration::from_millis(200);
@@ -32,7 +33,8 @@ pub(crate) fn run(arguments: RunQueue, shell: &mut Shell) -> Result<Exit, Comman
         true => Runner::watching(Duration::from_secs(arguments.interval)),
         false => Runner::once(),
     };
-    let log = Log::new(shell, arguments.json);
+    let on_event = OnEvent::configured(&Repository::open()?)?;
+    let log = Log::new(shell, arguments.json, on_event, interrupt);
     let woken = git_deploy_cli::woken()?;
     let mut work = Work { log: &log, interrupt, woken, swept: None, idle: None, failed: false };
     let ended = work.until_it_ends(policy);
