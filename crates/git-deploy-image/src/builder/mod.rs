@@ -21,6 +21,7 @@ use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::thread;
 use std::time::Duration;
 
 use crate::run::Line;
@@ -33,6 +34,10 @@ pub use error::{Action, BuildError, Failure, NoBuilder};
 /// How often an image is built that is gone before it has a name: of several who build the same at once one can take it away
 /// from the others.
 const TRIES: usize = 3;
+/// How often is pushed what others push at the same time.
+const PUSH_TRIES: u32 = 4;
+/// How long to wait before that, longer each time.
+const PUSH_PAUSE: Duration = Duration::from_millis(500);
 
 /// A program that builds images. Displays as its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -282,7 +287,17 @@ impl Tool {
             }
         };
         let mut pushing = Watch { cancelled: watch.cancelled, tell: &mut tell };
-        let said = call.run_in(&workspace, &push, &mut pushing)?;
+        let mut tries = 1;
+        let said = loop {
+            match call.run_in(&workspace, &push, &mut pushing) {
+                // The registry takes what two bring at once for there before it is: it is a moment later.
+                Err(error) if tries < PUSH_TRIES && error.to_string().contains("blob unknown") => {
+                    thread::sleep(PUSH_PAUSE * tries);
+                    tries += 1;
+                }
+                said => break said?,
+            }
+        };
         let written = fs::read_to_string(&digest).ok();
         let digest = written.as_deref().map(str::trim).or_else(|| commands::digest_in_output(&said));
         digest
