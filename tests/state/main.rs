@@ -9,6 +9,7 @@ mod history;
 mod locks;
 mod places;
 mod showing;
+mod shared;
 mod stale;
 mod surroundings;
 

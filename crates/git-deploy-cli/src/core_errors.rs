@@ -293,7 +293,8 @@ impl From<SetError> for CommandError {
             | SetError::Empty { .. }
             | SetError::Conflicts { .. }
             | SetError::NotRebased { .. }
-            | SetError::Shared { .. } => {
+            | SetError::Shared { .. }
+            | SetError::SharedWords { .. } => {
                 let mut text = error.to_string();
                 if let SetError::Conflicts { conflict, .. } = &error {
                     text += &format!(": commit '{}' does not apply", conflict.commit.brief());
@@ -340,6 +341,10 @@ fn refusal_hint(refusal: &SetError) -> Option<String> {
             }
             None => format!("look at it, then set it again: git log -p {}", now.brief()),
         }),
+        SetError::SharedWords { other, .. } => Some(format!(
+            "make a commit first, name '{}' as well, or leave the words and wishes out",
+            other.short()
+        )),
         SetError::Shared { .. }
         | SetError::NotThere { .. }
         | SetError::AfterItself { .. }

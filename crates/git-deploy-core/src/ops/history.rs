@@ -12,6 +12,7 @@ use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, ObjectId, RefName};
 use crate::note::Note;
 use crate::ops::view::{View, ViewError};
+use crate::record::one_line;
 use crate::state::State;
 
 /// A branch went from one state to another.
@@ -274,6 +275,13 @@ impl History<'_> {
             return Ok(());
         }
         let after = edit.after.as_ref();
+        let names = |note: &Note| note.refs.iter().any(|name| Some(name) == branch.as_ref());
+        let has_left = edit.before.as_ref().is_some_and(names)
+            && after.is_some_and(|note| !note.refs.is_empty() && !names(note));
+        let message = match after {
+            _ if has_left => said(&commit.message),
+            after => after.and_then(|note| note.reason.clone().or_else(|| note.message.clone())),
+        };
         found.push(Transition {
             time: since.or_else(|| Timestamp::from_second(seconds(commit)).ok()),
             by: by.unwrap_or_else(|| who(commit)),
@@ -281,7 +289,7 @@ impl History<'_> {
             from,
             to,
             commit: edit.commit,
-            message: after.and_then(|note| note.reason.clone().or_else(|| note.message.clone())),
+            message,
             conflicts: after.map(|note| note.conflicts.clone()).unwrap_or_default(),
         });
         Ok(())
@@ -306,6 +314,14 @@ impl History<'_> {
         let old = notes.bytes(from)?.and_then(|text| Note::parse(&text).ok());
         Ok(state_of(old.as_ref(), branch))
     }
+}
+
+/// What somebody has said who set branches: what stands between the first line of the action and the branches that it moved.
+fn said(message: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(message);
+    let (words, moved) = text.split_once("\n\n")?.1.rsplit_once("\n\n")?;
+    let is_ours = text.starts_with("set ") && moved.lines().all(|line| line.starts_with("refs/heads/"));
+    Some(one_line(words)).filter(|words| is_ours && !words.is_empty())
 }
 
 /// The state that a note gives a branch.

@@ -3,6 +3,7 @@
 mod checks;
 mod error;
 mod remote;
+mod shared;
 mod signed;
 mod wishes;
 
@@ -16,9 +17,10 @@ use crate::ids::{CommitId, DeploymentId, RefName};
 use crate::note::Note;
 use crate::ops::Observer;
 use crate::ops::approve::said_of;
+use crate::ops::copied;
 use crate::ops::sync::{self, SyncError};
 use crate::ops::view::{View, ViewError};
-use crate::state::{Move, State, user_move};
+use crate::state::{Decision, Move, State, user_move};
 use crate::sync::{next_rev, replacing};
 
 /// The longest message, in bytes, so that a note stays far below what is read of one.
@@ -195,8 +197,9 @@ fn plan(view: &View<'_>, request: &SetRequest) -> Result<Planned, SetError> {
         let refused = |why| SetError::Refused { branch: name.clone(), to: request.state, why };
         let step = user_move(from, request.state).map_err(refused)?;
         let is_decision = request.state.decision().is_some();
-        // What is the claim of somebody who may not approve is yet to be decided.
-        let stands = step == Move::Already && view.not_approved(&branch)?.is_none();
+        // What is the claim of somebody who may not approve, or a note that counts for nothing yet, is still to be decided.
+        let is_plain = view.not_approved(&branch)?.is_none() && !could_come_to_count(view, &branch)?;
+        let stands = step == Move::Already && is_plain;
         if stands && !(says_more && is_decision) {
             planned.already.push(branch);
         } else {
@@ -208,6 +211,16 @@ fn plan(view: &View<'_>, request: &SetRequest) -> Result<Planned, SetError> {
         wishes::check_order(view, &request.branches, after)?;
     }
     Ok(planned)
+}
+
+/// Whether a note on a branch's tip counts for nothing as things are, and could count for this branch as soon as others are
+/// gone: who says that it is in development means that, too.
+fn could_come_to_count(view: &View<'_>, branch: &Branch) -> Result<bool, SetError> {
+    if branch.note.is_some() {
+        return Ok(false);
+    }
+    let note = view.notes.get(branch.tip)?.filter(|note| note.speaks_for(&branch.name, true));
+    Ok(note.is_some_and(|note| note.decision().is_some_and(|made| made != Decision::Development)))
 }
 
 /// The remote's commit of a branch that is to be withdrawn, where ours is another: what is queued is the remote's, and who
@@ -254,7 +267,7 @@ fn new_note(
     let is_moved = |name: &RefName| note.state != request.state && request.branches.contains(name);
     let moves_all = request.state != State::Development && others.iter().all(is_moved);
     let decided = match others.is_empty() || note.state == State::Development || moves_all {
-        false => share(note, &others, branch, request, identity, rev)?,
+        false => shared::share(note, &others, branch, request, identity, rev)?,
         true => {
             let decided = decided(note, branch, request, identity);
             Note { rev, onto: stands_on(view, branch, &decided)?, ..decided }
@@ -276,6 +289,10 @@ fn others(view: &View<'_>, note: &Note, branch: &Branch) -> Result<Vec<RefName>,
     for name in others {
         if view.branch_tip(&name)?.is_some() {
             there.push(name);
+    // And of several for none, as it is read.
+    if note.refs.is_empty() && others.len() > 1 {
+        return Ok(Vec::new());
+    }
         }
     }
     Ok(there)
@@ -293,7 +310,10 @@ fn stands_on(view: &View<'_>, branch: &Branch, decided: &Note) -> Result<Option<
 /// A decision about a commit whose note speaks for nobody else.
 fn decided(note: Note, branch: &Branch, request: &SetRequest, identity: &Identity) -> Note {
     // What was wished for another branch that was on this commit is no wish for this one.
-    let spoke = note.refs.is_empty() || note.refs.contains(&branch.name);
+    let spoke = match note.refs.is_empty() {
+        true => branch.note.is_some(),
+        false => note.refs.contains(&branch.name),
+    };
     let stays = spoke && branch.state() == request.state;
     let note = if spoke { note } else { Note { priority: None, after: None, hold: None, ..note } };
     let note = request.wishes.written_to(note);
@@ -313,38 +333,6 @@ fn decided(note: Note, branch: &Branch, request: &SetRequest, identity: &Identit
         conflicts: Vec::new(),
         ..note
     }
-}
-
-/// A decision about a commit whose note speaks for other branches too: one more may join them, and one may leave.
-fn share(
-    mut note: Note,
-    others: &[RefName],
-    branch: &Branch,
-    request: &SetRequest,
-    identity: &Identity,
-    rev: u64,
-) -> Result<Note, SetError> {
-    if request.state == note.state {
-        if !note.refs.contains(&branch.name) {
-            // What was said of the others was not said of this one, nor by whoever brings it.
-            note.by = Some(identity.who().to_owned());
-            note.message = None;
-        }
-        note.refs = others.iter().chain([&branch.name]).cloned().collect();
-        note.message = request.message.clone().or(note.message);
-        note = request.wishes.written_to(note);
-        note.approved = Some(branch.tip);
-    } else if request.state == State::Development {
-        note.refs = others.to_vec();
-    } else {
-        let (branch, to) = (branch.name.clone(), request.state);
-        let other = others.first().unwrap_or(&branch).clone();
-        return Err(SetError::Shared { branch, to, other, state: note.state });
-    }
-    note.rev = rev;
-    // It was made for other branches than these.
-    note.approval = None;
-    Ok(note)
 }
 
 /// What the remote made of a branch by rebasing it: the tip there and the note on it, if that is another one of the same

@@ -108,6 +108,20 @@ pub enum SetError {
         /// Its state.
         state: State,
     },
+    /// The commit's note speaks for another branch too, of which something else was said.
+    #[error(
+        "cannot set '{}' to {to} with other words or wishes: its commit is also the tip of '{}', and one note speaks for both",
+        .branch.short(),
+        .other.short()
+    )]
+    SharedWords {
+        /// The branch.
+        branch: RefName,
+        /// Where it was to go.
+        to: State,
+        /// The other branch.
+        other: RefName,
+    },
     /// Base does not let the user approve.
     #[error("cannot approve '{}': {why}", .branch.short())]
     MayNotApprove {
