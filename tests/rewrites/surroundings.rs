@@ -160,6 +160,28 @@ fn what_git_copies_by_itself_is_pointed_out_where_nobody_has_approved_it() {
 }
 
 #[test]
+#[test]
+fn what_git_copies_of_a_commit_that_was_approved_itself_approves_nothing() {
+    let repo = shop(&sandbox!());
+    let old = login(&repo);
+    repo.set_config("notes.rewriteRef", "refs/notes/*");
+    for words in ["Other words", "Again others"] {
+        let output = repo.git(&["commit", "--quiet", "--amend", "--message", words]);
+        state_is(&repo, "login", "development");
+        assert_eq!(
+            output.stderr.contains("'login' is in development now"),
+            words == "Other words",
+            "{output}"
+        );
+    }
+    // Nor does a rebase make it one of ours.
+    master_moves(&repo, "d.txt", "d\n");
+    rebase(&repo, "", &["master"]).success();
+    state_is(&repo, "login", "development");
+    repo.git(&["reset", "--quiet", "--hard", &old]);
+    state_is(&repo, "login", "deployable");
+}
+
 fn commits_that_were_decided_about_before_keep_that() {
     let repo = shop(&sandbox!());
     let old = login(&repo);

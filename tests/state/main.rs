@@ -2,14 +2,15 @@
 
 mod bad_notes;
 mod branches;
+mod copied;
 mod deciding;
 mod escapes;
 mod full_disk;
 mod history;
 mod locks;
 mod places;
-mod showing;
 mod shared;
+mod showing;
 mod stale;
 mod surroundings;
 

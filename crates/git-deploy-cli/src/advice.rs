@@ -36,11 +36,16 @@ pub fn advice(advice: &Advice, onto: &RefName, branch: &RefName) -> Option<Strin
 /// What to do about a note that cannot be read: an editor can do nothing with one that is no text.
 pub(crate) fn mend_note(commit: CommitId, error: &NoteError) -> String {
     match error {
-        NoteError::TooLarge(_) | NoteError::Object(_) | NoteError::NotUtf8 => {
+        NoteError::TooLarge(_) | NoteError::Object(_) | NoteError::NotUtf8 | NoteError::Nul => {
             format!("take it away with: git notes --ref=deploy remove {commit}")
         }
         NoteError::NoState | NoteError::Line { .. } => {
             format!("mend it with: git notes --ref=deploy edit {commit}")
+        }
+        NoteError::Copied(_) => {
+            "decide anew with 'git deploy-state set', and take the notes of git-deploy out of \
+             'notes.rewriteRef', or unset that"
+                .to_owned()
         }
     }
 }

@@ -162,13 +162,17 @@ impl Note {
     /// Reads the bytes of a note.
     ///
     /// # Errors
-    /// When it is too large, is not UTF-8, has no state or more than one, an unknown state, a key twice that may
+    /// When it is too large, is no text, has no state or more than one, an unknown state, a key twice that may
     /// stand only once, or a value that is not of its key's form.
     pub fn parse(bytes: &[u8]) -> Result<Self, NoteError> {
         if bytes.len() > MAX_BYTES {
             return Err(NoteError::TooLarge(bytes.len() as u64));
         }
         let text = std::str::from_utf8(bytes).map_err(|_| NoteError::NotUtf8)?;
+        // Git takes what has such a byte for no text either.
+        if text.contains('\0') {
+            return Err(NoteError::Nul);
+        }
         let mut reader = Reader::default();
         for (index, line) in text.lines().enumerate() {
             reader.line(line).map_err(|fault| NoteError::Line { line: index + 1, fault })?;
@@ -234,6 +238,12 @@ pub enum NoteError {
     /// Not text.
     #[error("it is not UTF-8")]
     NotUtf8,
+    /// Not text either.
+    #[error("it has a NUL byte, and is no text")]
+    Nul,
+    /// It stands where nobody has decided anything, as git copies notes by `notes.rewriteRef`.
+    #[error("it was made for commit '{0}', and copied here")]
+    Copied(CommitId),
     /// No line with the state.
     #[error("it has no line 'state: ...'")]
     NoState,
@@ -437,6 +447,9 @@ mod tests {
         assert!(matches!(note("state: staged\nref: refs/heads/a b"), Err(NoteError::Line { line: 2, .. })));
         assert!(matches!(note(&"x".repeat(MAX_BYTES + 1)), Err(NoteError::TooLarge(_))));
         assert_eq!(Note::parse(b"state: staged\nby: \xff").unwrap_err(), NoteError::NotUtf8);
+        for no_text in ["state: deployable\n\0\x01", "state: deployable\0", "\0state: deployable"] {
+            assert_eq!(note(no_text).unwrap_err(), NoteError::Nul);
+        }
     }
 
     #[test]

@@ -93,6 +93,15 @@ pub fn decide_alike(one: &Note, other: &Note) -> bool {
     Decided::of(one).text == Decided::of(other).text
 }
 
+/// Whether the notes on two commits say that these are of one line of rebases.
+pub fn is_one_line(one: (CommitId, &Note), other: (CommitId, &Note)) -> bool {
+    let roots = |(commit, note): (CommitId, &Note)| {
+        let also = note.unknown.iter().filter_map(|line| also_root(line));
+        also.chain(note.root).chain([commit]).collect::<BTreeSet<CommitId>>()
+    };
+    !roots(one).is_disjoint(&roots(other))
+}
+
 /// Writes the decisions of each line into all its notes.
 fn carry(known: &mut BTreeMap<CommitId, Known>) {
     let mut lines = Lines::default();

@@ -5,6 +5,7 @@
 
 pub mod approve;
 pub mod carry;
+mod copied;
 pub mod deploy;
 pub mod fetched;
 pub mod history;

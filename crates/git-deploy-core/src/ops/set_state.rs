@@ -254,9 +254,14 @@ fn new_note(
         Some(note) => Some(note),
         None => notes.get(branch.tip)?,
     };
-    let note = standing.unwrap_or_else(|| Note::new(State::Development));
+    // Nothing of what was made for another commit holds here, but it was seen.
+    let copied = match &standing {
+        Some(note) => copied::fault(notes, branch.tip, note)?.is_some(),
+        None => false,
+    };
+    let note = standing.clone().filter(|_| !copied).unwrap_or_else(|| Note::new(State::Development));
     let theirs = rebased_there(view, notes, branch, note.line(branch.tip))?.map(|(_, theirs)| theirs);
-    let mut seen: Vec<Note> = [Some(note.clone()), theirs].into_iter().flatten().collect();
+    let mut seen: Vec<Note> = standing.into_iter().chain(theirs).collect();
     let rev = next_rev(&seen);
     // Who signs overrules all that has come to here, also what stands in notes that were taken away or written over.
     if request.state == State::Deployable && view.rules()?.is_some() {

@@ -1,5 +1,8 @@
 //! What is known at one moment: branches with their states, the queue, the ledger.
 
+mod named;
+mod stray;
+
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,6 +17,7 @@ use crate::ids::{CommitId, DeploymentId, IdError, RefName};
 use crate::ledger::{Deployment, Ledger, Outcome, TagError};
 use crate::note::Note;
 use crate::ops::approve::{self, ApproveError, Rules};
+use crate::ops::copied;
 use crate::queue::{self, Place};
 use crate::state::State;
 
@@ -221,12 +225,16 @@ impl<'a> View<'a> {
             (Err(ViewError::Notes(error @ NotesError::Note { .. })), Some(tip)) => {
                 Ok((Branch::derive(name.clone(), tip, None, false, None), Some(error)))
             }
-            (branch, _) => Ok((branch?.0, None)),
+            (branch, _) => {
+                let branch = branch?.0;
+                let copied = self.copied(&branch)?;
+                Ok((branch, copied))
+            }
         }
     }
 
     fn derive_one(&self, name: &RefName, tip: CommitId) -> Result<Branch, ViewError> {
-        let note = if *name == self.settings.base { None } else { self.notes.get(tip)? };
+        let note = if *name == self.settings.base { None } else { copied::own_note(&self.notes, tip)? };
         // Only a note that names no branch depends on who else is there, and asking costs a walk over all refs.
         let unnamed = note.as_ref().is_some_and(|note| note.refs.is_empty());
         let others = unnamed && self.heads_on(tip)?.iter().any(|other| other != name);
@@ -242,6 +250,15 @@ impl<'a> View<'a> {
             None => self.repository.tip(&self.settings.authority(name)),
             tip => Ok(tip),
         }
+    /// The note on a branch's tip, if it counts for nothing because it was made for another commit.
+    fn copied(&self, branch: &Branch) -> Result<Option<NotesError>, NotesError> {
+        if branch.note.is_some() || branch.name == self.settings.base {
+            return Ok(None);
+        }
+        let note = self.notes.get(branch.tip)?;
+        note.map_or(Ok(None), |note| copied::fault(&self.notes, branch.tip, &note))
+    }
+
     }
 
     /// The branches that count whose tip is this commit.
@@ -329,7 +346,8 @@ impl<'a> View<'a> {
         let mut found = Branches::default();
         for (name, head) in heads {
             let tip = CommitId(head.target);
-            let note = match blobs.get(&tip).map(|blob| self.notes.read(tip, *blob)).transpose() {
+            let note = blobs.get(&tip).map(|blob| self.notes.read(tip, *blob)).transpose();
+            let note = match note.and_then(|note| copied::checked(&self.notes, tip, note)) {
                 Ok(note) => note,
                 Err(error @ NotesError::Note { .. }) => {
                     found.malformed.push(error);
@@ -430,64 +448,4 @@ impl<'a> View<'a> {
         })?;
         Ok((places, found.malformed))
     }
-
-    /// The branch that is checked out here; `None` if the head is detached.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn current_branch(&self) -> Result<Option<RefName>, GitError> {
-        self.repository.symbolic_target("HEAD")
-    }
-
-    /// The branch that a user means by a word (`login`, `refs/heads/login`, `@`), or by saying nothing.
-    ///
-    /// # Errors
-    /// When the word is no name, or no branch is checked out where that is asked for.
-    pub fn named_branch(&self, word: Option<&str>) -> Result<RefName, ViewError> {
-        let current = || match self.current_branch()? {
-            Some(name) if self.repository.tip(&name)?.is_none() => Err(ViewError::Unborn(name)),
-            Some(name) if name.branch_name().is_some() => Ok(name),
-            _ => match self.repository.head_not_utf8()? {
-                Some(name) => Err(ViewError::NotUtf8(String::from_utf8_lossy(&name).into_owned())),
-                None => Err(ViewError::Detached),
-            },
-        };
-        match word {
-            None | Some("HEAD" | "@") => current(),
-            Some(word) => {
-                let short = word.strip_prefix("refs/heads/").unwrap_or(word);
-                RefName::branch(short).map_err(|why| ViewError::NotABranch { word: word.to_owned(), why })
-            }
-        }
-    }
-
-    /// What was written by hand into git's default notes, where nobody looks for states: the state that it names, where
-    /// the branch is in another one.
-    ///
-    /// # Errors
-    /// When these notes cannot be read.
-    pub fn stray_note(&self, branch: &Branch) -> Result<Option<State>, GitError> {
-        let Some(tip) = self.default_notes()? else { return Ok(None) };
-        // Others' notes: what is wrong with them keeps nobody from a state.
-        let Ok(notes) = self.repository.notes_at(Some(tip)) else { return Ok(None) };
-        let text = notes.bytes(branch.tip)?.unwrap_or_default();
-        let first = String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned();
-        let state = first.split_once(':').filter(|(key, _)| key.trim() == "state");
-        let state =
-            state.and_then(|(_, word)| word.split("//").next().unwrap_or_default().trim().parse().ok());
-        Ok(state.filter(|state| *state != branch.state()))
-    }
-
-    fn default_notes(&self) -> Result<Option<CommitId>, GitError> {
-        if let Some(tip) = self.default_notes.get() {
-            return Ok(*tip);
-        }
-        let tip = self.repository.tip(&default_notes_ref())?;
-        Ok(*self.default_notes.get_or_init(|| tip))
-    }
-}
-
-/// Where `git notes` writes when it is not told otherwise.
-fn default_notes_ref() -> RefName {
-    RefName::new("refs/notes/commits").unwrap_or_else(|_| unreachable!("it is a valid name"))
 }

@@ -16,6 +16,7 @@ use crate::git::rebase_state::BranchMove;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, RefName};
 use crate::note::Note;
+use crate::ops::copied::own_note;
 use crate::ops::hooks::HookError;
 use crate::ops::sweep;
 use crate::ops::view::View;
@@ -158,7 +159,6 @@ pub fn carry(repository: &Repository, action: Action, rewrites: &[Rewrite]) -> R
             Err(End::Left(why)) if is_copied(&view.notes, &subject.step)? => {
                 said.copied.extend(subject.left(why));
             }
-            Err(End::Left(why)) if !subject.is_known(&view.notes)? => said.left.extend(subject.left(why)),
             Err(End::Left(_)) => {}
             Err(End::Failed(error)) => return Err(error),
         }
@@ -170,6 +170,8 @@ pub fn carry(repository: &Repository, action: Action, rewrites: &[Rewrite]) -> R
 }
 
 /// What an amend has rewritten, where a manager of hooks has kept for itself what git tells (pre-commit gives this hook
+            // What shows that it was made for another commit counts for nothing.
+            Err(End::Left(why)) if !subject.is_known(&view.notes)? => said.left.extend(subject.left(why)),
 /// nothing to read): the commit that the branch was at before. What a rebase moves stands in its own files.
 fn untold(repository: &Repository, action: Action) -> Result<Option<Rewrite>, GitError> {
     if action != Action::Amend {
@@ -243,7 +245,7 @@ struct Subject {
 
 impl Subject {
     fn of(view: &View<'_>, step: BranchMove) -> Result<Option<Self>, HookError> {
-        let Some(note) = view.notes.get(step.old)? else { return Ok(None) };
+        let Some(note) = own_note(&view.notes, step.old)? else { return Ok(None) };
         // Who else is there matters only to a note that names nobody.
         let alone =
             note.refs.is_empty() && view.heads_on(step.old)?.iter().all(|other| *other == step.branch);
@@ -253,7 +255,7 @@ impl Subject {
 
     /// Whether somebody has decided about the new tip before.
     fn is_known(&self, notes: &Notes<'_>) -> Result<bool, NotesError> {
-        Ok(notes.get(self.step.new)?.is_some_and(|note| note.speaks_for(&self.step.branch, self.alone)))
+        Ok(own_note(notes, self.step.new)?.is_some_and(|note| note.speaks_for(&self.step.branch, self.alone)))
     }
 
     /// What stayed behind. Whoever was in development still is.
@@ -379,7 +381,8 @@ fn edit(
     let (mut edit, mut lines) = (NotesEdit::default(), String::new());
     for (subject @ Subject { step, alone, .. }, onto) in kept {
         // Read again: somebody may have decided something meanwhile.
-        let Some(note) = notes.get(step.old)?.filter(|note| note.speaks_for(&step.branch, *alone)) else {
+        let note = own_note(notes, step.old)?.filter(|note| note.speaks_for(&step.branch, *alone));
+        let Some(note) = note else {
             continue;
         };
         let mut carried = note.carried(step.old, *onto, &[]);

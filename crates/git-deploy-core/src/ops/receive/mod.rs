@@ -17,11 +17,12 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use crate::attempt::Attempt;
 use crate::config::deploy_toml::{DeployToml, Environment, Target};
 use crate::deployment::Phase;
-use crate::git::notes::notes_ref;
+use crate::git::notes::{NotesError, notes_ref};
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, IdError, ObjectId, RefName};
 use crate::note::Note;
 use crate::ops::approve::ApproveError;
+use crate::ops::copied;
 use crate::ops::hold;
 use crate::receive::{
     BaseMove, FirstDeployToml, Forward, Guarded, Hotfix, Moved, NoteChange, NotesMove, Push, Refusal,
@@ -396,7 +397,7 @@ impl Receiver<'_> {
         Ok(found)
     }
 
-    /// The notes on some commits, as far as they can be read.
+    /// The notes on some commits, as far as they can be read and were made for these.
     fn notes(
         &self,
         at: Option<CommitId>,
@@ -408,9 +409,16 @@ impl Receiver<'_> {
         }
         let notes = self.repository.notes_at(at)?;
         for commit in commits {
-            if let Some(note) = changed_notes::note(self.repository, &notes, *commit)? {
-                found
-                    .extend(note.ok().and_then(|bytes| Note::parse(&bytes).ok()).map(|note| (*commit, note)));
+            let note = changed_notes::note(self.repository, &notes, *commit)?;
+            let note = note.and_then(|note| Note::parse(&note.ok()?).ok());
+            let counts = |note: &Note| match copied::fault(&notes, *commit, note) {
+                Err(NotesError::Git(error)) => Err(error),
+                fault => Ok(matches!(fault, Ok(None))),
+            };
+            if let Some(note) = note
+                && counts(&note)?
+            {
+                found.insert(*commit, note);
             }
         }
         Ok(found)

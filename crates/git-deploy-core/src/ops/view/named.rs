@@ -1,0 +1,45 @@
+//! Which branch a user means.
+
+use super::{View, ViewError};
+use crate::git::GitError;
+use crate::ids::RefName;
+
+impl View<'_> {
+    /// The branch that is checked out here; `None` if the head is detached.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn current_branch(&self) -> Result<Option<RefName>, GitError> {
+        self.repository.symbolic_target("HEAD")
+    }
+
+    /// The branch that a user means by a word (`login`, `refs/heads/login`, `@`), or by saying nothing.
+    ///
+    /// # Errors
+    /// When the word is no name, or no branch is checked out where that is asked for.
+    pub fn named_branch(&self, word: Option<&str>) -> Result<RefName, ViewError> {
+        let current = || match self.current_branch()? {
+            Some(name) if self.repository.tip(&name)?.is_none() => Err(ViewError::Unborn(name)),
+            Some(name) if name.branch_name().is_some() => Ok(name),
+            _ => match self.repository.head_not_utf8()? {
+                Some(name) => Err(ViewError::NotUtf8(String::from_utf8_lossy(&name).into_owned())),
+                None => Err(ViewError::Detached),
+            },
+        };
+        match word {
+            None | Some("HEAD" | "@") => current(),
+            Some(word) => {
+                let short = word.strip_prefix("refs/heads/").unwrap_or(word);
+                // A branch may also be called so itself.
+                let whole = RefName::branch(word).ok().filter(|_| short != word);
+                if let Some(whole) = whole
+                    && RefName::branch(short).map_or(Ok(None), |name| self.branch_tip(&name))?.is_none()
+                    && self.branch_tip(&whole)?.is_some()
+                {
+                    return Ok(whole);
+                }
+                RefName::branch(short).map_err(|why| ViewError::NotABranch { word: word.to_owned(), why })
+            }
+        }
+    }
+}
