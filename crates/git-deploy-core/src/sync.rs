@@ -32,7 +32,7 @@ mod histories;
 mod tests;
 
 use decisions::{Decided, Decisions};
-pub use decisions::{active, next_rev, replacing};
+pub use decisions::{active, forgetting, next_rev, replacing};
 
 /// The bytes of notes by the commits they stand on.
 pub type NoteTexts = BTreeMap<CommitId, Vec<u8>>;

@@ -21,7 +21,7 @@ use crate::ops::copied;
 use crate::ops::sync::{self, SyncError};
 use crate::ops::view::{View, ViewError};
 use crate::state::{Decision, Move, State, user_move};
-use crate::sync::{next_rev, replacing};
+use crate::sync::{forgetting, next_rev, replacing};
 
 /// The longest message, in bytes, so that a note stays far below what is read of one.
 const MAX_MESSAGE: usize = 8 * 1024;
@@ -289,15 +289,15 @@ fn others(view: &View<'_>, note: &Note, branch: &Branch) -> Result<Vec<RefName>,
         true if note.state == State::Development => Vec::new(),
         true => view.heads_on(branch.tip)?,
     };
+    // And of several for none, as it is read.
+    if note.refs.is_empty() && others.len() > 1 {
+        return Ok(Vec::new());
+    }
     others.retain(|name| *name != branch.name);
     let mut there = Vec::new();
     for name in others {
         if view.branch_tip(&name)?.is_some() {
             there.push(name);
-    // And of several for none, as it is read.
-    if note.refs.is_empty() && others.len() > 1 {
-        return Ok(Vec::new());
-    }
         }
     }
     Ok(there)
@@ -368,6 +368,11 @@ fn carry(view: &View<'_>, notes: &Notes<'_>, edit: &mut NotesEdit, branch: &Bran
     }
     if line.is_empty() {
         return Ok(());
+    }
+    for text in line.values_mut() {
+        if let Ok(earlier) = Note::parse(text) {
+            *text = forgetting(earlier, &note).to_string().into_bytes();
+        }
     }
     line.insert(branch.tip, text);
     let merged = crate::sync::missing(&line, &BTreeMap::new());

@@ -11,9 +11,9 @@ use crate::note::HIGHEST_REV;
 use crate::note::Note;
 use crate::state::{Decision, State};
 
-/// How many decisions a note names as replaced: thousands would leave no room for anything else. One that is forgotten can
-/// come back beside the others, and holds then if it is more careful.
-const MOST_REPLACED: usize = 1000;
+/// How many decisions a note names as replaced, of 23 bytes each: more would leave no room for what a deployment adds. One that
+/// is forgotten can come back beside the others, and holds then if it is more careful.
+const MOST_REPLACED: usize = 400;
 
 /// What a note says that says nothing.
 const NOTHING: &str = "state: development\n";
@@ -40,6 +40,16 @@ pub fn replacing<'n>(note: Note, seen: impl IntoIterator<Item = &'n Note>) -> No
     replaces.truncate(MOST_REPLACED);
     replaces.sort();
     Note { replaces, beside: Vec::new(), ..note }
+}
+
+/// An earlier note of the same line beside the newest decision: what that has forgotten because it was too much does not come
+/// back from there.
+pub fn forgetting(earlier: Note, newest: &Note) -> Note {
+    if newest.replaces.len() < MOST_REPLACED {
+        return earlier;
+    }
+    let replaces = earlier.replaces.into_iter().filter(|id| newest.replaces.contains(id)).collect();
+    Note { replaces, ..earlier }
 }
 
 /// What was decided about a commit, with what was found out about it.

@@ -273,6 +273,24 @@ fn a_note_never_becomes_too_large_to_be_read() {
 }
 
 #[test]
+fn a_branch_that_is_decided_about_ever_again_keeps_a_note_that_can_be_deployed() {
+    let mut note = Note::new(State::Staged);
+    for rev in 1..=1500 {
+        note = replacing(Note { rev, ..note.clone() }, [&note]);
+        assert!(note.replaces.len() >= usize::try_from(rev - 1).unwrap().min(400));
+    }
+    // The one before is never forgotten.
+    let last = active(&Note { replaces: Vec::new(), ..note.clone() })[0].0;
+    let next = replacing(Note { rev: 1501, ..note.clone() }, [&note]);
+    assert!(next.replaces.contains(&last));
+    assert!(next.to_string().len() < 10 * 1024, "{}", next.to_string().len());
+    // Nor does it come back from what was rebased to it.
+    let earlier = Note { replaces: vec![commit('1').to_string()[..12].parse().unwrap()], ..note };
+    assert_eq!(forgetting(earlier.clone(), &next).replaces, []);
+    assert_eq!(forgetting(earlier.clone(), &Note::new(State::Staged)), earlier);
+}
+
+#[test]
 fn two_lines_that_rebased_to_the_same_commit_are_one_from_then_on() {
     let one = clone_of(&[('c', "state: staged; rev: 1; root: @a")]);
     let two = clone_of(&[('c', "state: staged; rev: 1; root: @b")]);
