@@ -275,3 +275,25 @@ fn the_list_of_states_says_who_since_and_why_apart() {
         .stderr_contains("Set login: still staged, with a new message\n");
     repo.deploy("deploy-state", &["list", "--state=broken"]).stderr_is("note: no branch is broken\n");
 }
+
+#[test]
+fn a_branch_that_was_merged_by_hand_lets_the_others_pass() {
+    let repo = shop(&sandbox!());
+    for name in ["y", "z"] {
+        branch(&repo, name);
+    }
+    repo.deploy("deploy-state", &["set", "deployable", "--priority=1", "y"]);
+    repo.deploy("deploy-state", &["set", "deployable", "z"]);
+    repo.switch("master");
+    repo.git(&["merge", "--quiet", "--ff-only", "y"]);
+    let queue = repo.deploy("deploy-queue", &[]);
+    assert!(queue.lines()[0].ends_with("has nothing that 'master' has not"), "{queue}");
+    assert!(queue.lines()[1].ends_with("next"), "{queue}");
+    queue.stderr_contains("hint: nothing of it is left to deploy: git deploy-state set development y\n");
+    let porcelain = repo.deploy("deploy-queue", &["--porcelain"]);
+    assert!(
+        porcelain.lines()[0].ends_with(" held") && porcelain.lines()[1].ends_with(" next"),
+        "{porcelain}"
+    );
+    repo.deploy("deploy-queue", &["--json"]).stdout_contains("\"waits\":{\"landed\":\"refs/heads/master\"}");
+}

@@ -32,6 +32,8 @@ pub enum Wait {
     Held(String),
     /// Nobody who may has approved it.
     Unapproved(NotApproved),
+    /// It has nothing that this branch, which is base, has not: it was merged by other means.
+    Landed(RefName),
     /// Another branch has to be deployed before.
     After(String),
     /// Another one is before it.
@@ -42,19 +44,18 @@ pub enum Wait {
 ///
 /// The caller passes the authority refs without base, symbolic refs and the branches of `rendered` environments.
 pub fn order(branches: &[Branch]) -> Vec<Place> {
-    let all_approved = |_: &Branch, _| Ok::<_, std::convert::Infallible>(None);
-    let Ok(places) = order_approved(branches, all_approved);
+    let Ok(places) = order_judged(branches, |_, _| Ok::<_, std::convert::Infallible>(None));
     places
 }
 
-/// The same where an approval has to hold. `unapproved` says why that of a branch does not, and is told whether it would be
-/// deployed next; it is asked in the order of the queue.
+/// The same where more has to hold, such as an approval. `judge` says why a branch cannot be taken that waits for nothing else,
+/// and is told whether it would be deployed next; it is asked in the order of the queue.
 ///
 /// # Errors
 /// When that could not be found out.
-pub fn order_approved<E>(
+pub fn order_judged<E>(
     branches: &[Branch],
-    mut unapproved: impl FnMut(&Branch, bool) -> Result<Option<NotApproved>, E>,
+    mut judge: impl FnMut(&Branch, bool) -> Result<Option<Wait>, E>,
 ) -> Result<Vec<Place>, E> {
     let mut places: Vec<Place> = branches.iter().filter_map(|branch| place(branch, branches)).collect();
     places.sort_by_key(|place| {
@@ -67,7 +68,7 @@ pub fn order_approved<E>(
         if place.waits.is_none()
             && let Some(branch) = branches.iter().find(|branch| branch.name == place.branch)
         {
-            place.waits = unapproved(branch, head.is_none())?.map(Wait::Unapproved);
+            place.waits = judge(branch, head.is_none())?;
         }
         if place.waits.is_none() {
             match &head {
@@ -158,9 +159,9 @@ mod tests {
     fn a_branch_that_is_not_approved_lets_the_next_one_pass_and_those_behind_are_not_asked_closely() {
         let branches = ["a", "b", "c"].map(|name| branch(name, '1', ""));
         let mut asked = Vec::new();
-        let places = order_approved(&branches, |branch, is_next| {
+        let places = order_judged(&branches, |branch, is_next| {
             asked.push((branch.name.short().to_owned(), is_next));
-            Ok::<_, ()>((branch.name.short() == "a").then_some(NotApproved::Unsigned))
+            Ok::<_, ()>((branch.name.short() == "a").then_some(Wait::Unapproved(NotApproved::Unsigned)))
         });
         let places = places.unwrap();
         assert_eq!(head(&places).unwrap().branch.short(), "b");

@@ -18,7 +18,7 @@ use crate::ledger::{Deployment, Ledger, Outcome, TagError};
 use crate::note::Note;
 use crate::ops::approve::{self, ApproveError, Rules};
 use crate::ops::copied;
-use crate::queue::{self, Place};
+use crate::queue::{self, Place, Wait};
 use crate::state::State;
 
 /// A repository as it stands, with the configuration that counts in it.
@@ -441,11 +441,20 @@ impl<'a> View<'a> {
     /// When refs or notes cannot be read.
     pub fn queue(&self) -> Result<(Vec<Place>, Vec<NotesError>), ViewError> {
         let found = self.authority_branches()?;
-        // Each question about an approval starts programs: whoever is behind the next one is asked when its turn comes.
-        let places = queue::order_approved(&found.branches, |branch, is_next| match is_next {
-            true => self.not_approved(branch),
-            false => self.looks_unapproved(branch),
+        let places = queue::order_judged(&found.branches, |branch, is_next| {
+            if self.has_landed(branch.tip)? {
+                return Ok(Some(Wait::Landed(self.settings.base.clone())));
+            }
+            // Each question about an approval starts programs: whoever is behind the next one is asked when its turn comes.
+            let unapproved =
+                if is_next { self.not_approved(branch)? } else { self.looks_unapproved(branch)? };
+            Ok::<_, ViewError>(unapproved.map(Wait::Unapproved))
         })?;
+    /// Whether base has a commit, by whatever means it came there.
+    fn has_landed(&self, tip: CommitId) -> Result<bool, GitError> {
+        self.base_tip()?.map_or(Ok(false), |base_tip| self.repository.is_ancestor(tip, base_tip))
+    }
+
         Ok((places, found.malformed))
     }
 }

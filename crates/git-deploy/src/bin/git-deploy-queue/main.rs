@@ -11,7 +11,8 @@ use std::process::ExitCode;
 use git_deploy_cli::args::{self, Format, Output, QueueCommand};
 use git_deploy_cli::shell::{Object, Table};
 use git_deploy_cli::{
-    CommandError, Exit, Onlooker, Shell, Text, note_unmerged, releases, shell, warn_of_notes, why_held,
+    CommandError, Exit, Onlooker, Shell, Text, note_unmerged, releases, shell, shell_word, warn_of_notes,
+    why_held,
 };
 use git_deploy_core::deployment::Phase;
 use git_deploy_core::git::Repository;
@@ -46,10 +47,17 @@ fn list(output: Output, names: bool, shell: &mut Shell) -> Result<Exit, CommandE
         .filter(|place| Some(&place.branch) == passes.as_ref())
         .for_each(|place| place.waits = None);
     let held = Held { by: holds.first(), passes: passes.as_ref() };
+    let landed: Vec<String> = places.iter().filter_map(landed).map(shell_word).collect();
     let places = places.iter().enumerate().map(|(index, place)| (index + 1, place));
     match output.format() {
         Format::Human => {
             print(places, held, names, shell);
+            if !landed.is_empty() {
+                let landed = landed.join(" ");
+                shell.hint(format!(
+                    "nothing of it is left to deploy: git deploy-state set development {landed}"
+                ));
+            }
             note_holds(&holds, passes.as_ref(), shell);
             note_under_way(&view, shell);
         }
@@ -156,6 +164,11 @@ fn print<'a>(
     table.print(shell);
 }
 
+/// The branch of a place that waits for nothing that could come.
+fn landed(place: &Place) -> Option<&str> {
+    matches!(place.waits, Some(Wait::Landed(_))).then(|| place.branch.short())
+}
+
 fn waits(place: &Place, held: Held<'_>) -> Text {
     match (&place.waits, held.of(place), held.passes) {
         (None, Some(_), Some(first)) => {
@@ -165,6 +178,9 @@ fn waits(place: &Place, held: Held<'_>) -> Text {
         (None, None, _) => Text::new().styled(shell::GOOD, "next"),
         (Some(Wait::Held(why)), ..) => Text::new().styled(shell::HINT, format!("held: {why}")),
         (Some(Wait::Unapproved(why)), ..) => Text::new().styled(shell::HINT, format!("not approved: {why}")),
+        (Some(Wait::Landed(base)), ..) => {
+            Text::new().styled(shell::HINT, format!("has nothing that '{}' has not", base.short()))
+        }
         (Some(Wait::After(name)), ..) => Text::from(format!("waits until '{name}' is deployed")),
         (Some(Wait::Behind(name)), ..) => Text::from(format!("behind '{}'", name.short())),
     }
@@ -174,7 +190,7 @@ fn record(position: usize, place: &Place, held: Held<'_>) -> [String; 5] {
     let since = place.since.map(|since| since.to_string()).unwrap_or_default();
     let waits = match (&place.waits, held.of(place)) {
         (None, None) => "next",
-        (None, Some(_)) | (Some(Wait::Held(_) | Wait::Unapproved(_)), _) => "held",
+        (None, Some(_)) | (Some(Wait::Held(_) | Wait::Unapproved(_) | Wait::Landed(_)), _) => "held",
         (Some(Wait::After(_)), _) => "after",
         (Some(Wait::Behind(_)), _) => "behind",
     };
@@ -189,6 +205,7 @@ fn object(position: usize, place: &Place, held: Held<'_>) -> Object {
         (None, Some(Hold::Degraded { environment, .. })) => Some(json!({ "degraded": environment.as_str() })),
         (Some(Wait::Held(why)), _) => Some(json!({ "hold": why })),
         (Some(Wait::Unapproved(why)), _) => Some(json!({ "approval": why.to_string() })),
+        (Some(Wait::Landed(base)), _) => Some(json!({ "landed": base.as_str() })),
         (Some(Wait::After(name)), _) => Some(json!({ "after": name })),
         (Some(Wait::Behind(name)), _) => Some(json!({ "behind": name.as_str() })),
     };
