@@ -75,6 +75,15 @@ fn is_carried(repo: &Repo, old: &str, output: &Output) {
     assert_eq!(values(repo, &new, "onto"), [repo.git(&["merge-base", "master", "login"]).line()]);
 }
 
+/// Why a branch is left that git by itself would not have got past this commit.
+fn resolved(commit: &str, path: &str) -> String {
+    format!(
+        "its rebase was not one that git does by itself, but resolved by hand, with options, or without a commit that base has \
+         but for white space: commit '{}' does not apply: conflict in '{path}'",
+        &commit[..10]
+    )
+}
+
 /// `login` stands on another commit, which nobody has approved, and the user is told so and why.
 #[track_caller]
 fn is_left(repo: &Repo, old: &str, output: &Output, why: &str) {

@@ -3,7 +3,7 @@
 use git_deploy_testkit::sandbox;
 use git_deploy_testkit::scene::state_is;
 
-use crate::{is_carried, is_left, lines, login, master_moves, rebase, shop, values};
+use crate::{is_carried, is_left, lines, login, master_moves, rebase, resolved, shop, values};
 
 #[test]
 fn a_clean_rebase_on_a_base_that_moved_keeps_the_state() {
@@ -47,7 +47,7 @@ fn a_conflict_that_was_resolved_by_hand_leaves_the_state() {
     repo.git(&["add", "a.txt"]);
     let output = repo.git(&["rebase", "--continue"]);
     let first = repo.id(&format!("{old}^"));
-    is_left(&repo, &old, &output, &format!("commit '{}' does not apply: conflict in 'a.txt'", &first[..10]));
+    is_left(&repo, &old, &output, &resolved(&first, "a.txt"));
 }
 
 #[test]
@@ -59,7 +59,8 @@ fn a_conflict_of_the_other_kind_of_rebase_leaves_the_state_too() {
     repo.write("a.txt", lines("a").replace("a2", "two, zwei"));
     repo.git(&["add", "a.txt"]);
     let output = repo.git(&["rebase", "--continue"]);
-    is_left(&repo, &old, &output, "commit '");
+    let first = repo.id(&format!("{old}^"));
+    is_left(&repo, &old, &output, &resolved(&first, "a.txt"));
 }
 
 #[test]
@@ -94,7 +95,7 @@ fn a_commit_that_base_has_but_for_whitespace_is_none_that_base_has() {
     assert_eq!(repo.read("code.py"), format!("{code}land()\n"));
     repo.git(&["log", "--format=%s", "master..login"]).stdout_is("Something else\n");
     let approved = repo.id(&format!("{old}^"));
-    let why = format!("commit '{}' does not apply: conflict in 'code.py'", &approved[..10]);
+    let why = resolved(&approved, "code.py");
     is_left(&repo, &old, &output, &why);
 }
 
@@ -224,7 +225,8 @@ fn a_rebase_that_forgives_whitespace_leaves_the_state_where_that_mattered() {
     let old = login(&repo);
     master_moves(&repo, "a.txt", &lines("a").replace("a2", "  a2"));
     let output = rebase(&repo, "", &["-X", "ignore-all-space", "master"]);
-    is_left(&repo, &old, &output, "commit '");
+    let first = repo.id(&format!("{old}^"));
+    is_left(&repo, &old, &output, &resolved(&first, "a.txt"));
 }
 
 #[test]
@@ -280,7 +282,9 @@ fn a_branch_that_was_broken_is_what_it_was_before_once_it_rebases() {
         .stderr_contains(
             "note: 'login' is in development now: it was broken, and does not stand on 'master'\n",
         )
-        .stderr_contains("git deploy-state set deployable login\n");
+        // To set it now would be refused.
+        .stderr_contains("hint: mend it with: git rebase master login\n");
+    assert!(!output.stderr.contains("deploy-state set"), "{output}");
     repo.git(&["reset", "--quiet", "--hard", &old]);
     // Base takes back what was in the way.
     repo.switch("master");

@@ -118,7 +118,8 @@ fn commits_of_base_that_are_only_here_count_as_the_branchs() {
     let (_, repo, old) = cloned(&sandbox!());
     master_moves(&repo, "d.txt", "d\n");
     let output = rebase(&repo, "", &["master"]);
-    is_left(&repo, &old, &output, "it has more commits beyond base than before");
+    let why = "stands on commits of 'master' that 'origin/master', the base that counts, has not";
+    is_left(&repo, &old, &output, why);
 }
 
 #[test]
@@ -160,7 +161,6 @@ fn what_git_copies_by_itself_is_pointed_out_where_nobody_has_approved_it() {
 }
 
 #[test]
-#[test]
 fn what_git_copies_of_a_commit_that_was_approved_itself_approves_nothing() {
     let repo = shop(&sandbox!());
     let old = login(&repo);
@@ -182,6 +182,7 @@ fn what_git_copies_of_a_commit_that_was_approved_itself_approves_nothing() {
     state_is(&repo, "login", "deployable");
 }
 
+#[test]
 fn commits_that_were_decided_about_before_keep_that() {
     let repo = shop(&sandbox!());
     let old = login(&repo);

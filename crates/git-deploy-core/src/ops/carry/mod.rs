@@ -111,6 +111,13 @@ pub enum Why {
     Conflict(Conflict),
     /// Our own rebase would have dropped a commit that is still there.
     Dropped(CommitId),
+    /// It stands on commits of our own base which the base that counts has not.
+    Unpushed {
+        /// The base that we have.
+        ours: RefName,
+        /// The base that counts.
+        counts: RefName,
+    },
     /// Our own rebase would have made something else.
     Differs(Difference),
     /// The new commit has a note of another branch.
@@ -123,7 +130,15 @@ impl fmt::Display for Why {
             Self::Deployed => f.write_str("what it has now was not"),
             Self::NotOn(base) => write!(f, "does not stand on '{}'", base.short()),
             Self::Skipped(skip) => skip.fmt(f),
-            Self::Conflict(conflict) => conflict.fmt(f),
+            Self::Conflict(conflict) => {
+                let how =
+                    "resolved by hand, with options, or without a commit that base has but for white space";
+                write!(f, "its rebase was not one that git does by itself, but {how}: {conflict}")
+            }
+            Self::Unpushed { ours, counts } => {
+                let (ours, counts) = (ours.short(), counts.short());
+                write!(f, "stands on commits of '{ours}' that '{counts}', the base that counts, has not")
+            }
             Self::Dropped(commit) => write!(f, "base has commit '{}' already", commit.brief()),
             Self::Differs(difference) => difference.fmt(f),
             Self::Clash(text) => f.write_str(text),
@@ -156,6 +171,8 @@ pub fn carry(repository: &Repository, action: Action, rewrites: &[Rewrite]) -> R
     for subject in subjects {
         match judge.judge(&subject) {
             Ok(onto) => kept.push((subject, onto)),
+            // What shows that it was made for another commit counts for nothing.
+            Err(End::Left(why)) if !subject.is_known(&view.notes)? => said.left.extend(subject.left(why)),
             Err(End::Left(why)) if is_copied(&view.notes, &subject.step)? => {
                 said.copied.extend(subject.left(why));
             }
@@ -170,8 +187,6 @@ pub fn carry(repository: &Repository, action: Action, rewrites: &[Rewrite]) -> R
 }
 
 /// What an amend has rewritten, where a manager of hooks has kept for itself what git tells (pre-commit gives this hook
-            // What shows that it was made for another commit counts for nothing.
-            Err(End::Left(why)) if !subject.is_known(&view.notes)? => said.left.extend(subject.left(why)),
 /// nothing to read): the commit that the branch was at before. What a rebase moves stands in its own files.
 fn untold(repository: &Repository, action: Action) -> Result<Option<Rewrite>, GitError> {
     if action != Action::Amend {
@@ -312,11 +327,26 @@ impl Judge<'_> {
         let before = replayed.len() + dropped.len();
         let found = self.series(step.new, onto, before + 1)?;
         let why = match dropped.first() {
-            None => difference(&replayed, &found).map(Why::Differs),
+            None => {
+                difference(&replayed, &found).map_or(Ok(None), |why| self.said(why, step.new).map(Some))?
+            }
             Some(_) if found.len() < before => Some(Why::Differs(Difference::Fewer)),
             Some(commit) => Some(Why::Dropped(*commit)),
         };
         why.map_or(Ok(onto), |why| Err(End::Left(why)))
+    }
+
+    /// What a difference comes from: commits of a base that is not pushed look like the branch's own.
+    fn said(&self, difference: Difference, tip: CommitId) -> Result<Why, GitError> {
+        let (settings, repository) = (&self.view.settings, self.view.repository);
+        let (ours, counts) = (settings.base.clone(), settings.authority(&settings.base));
+        let is_unpushed = match repository.tip(&ours)?.filter(|_| difference == Difference::More) {
+            Some(local) => {
+                !repository.is_ancestor(local, self.base_tip)? && repository.is_ancestor(local, tip)?
+            }
+            None => false,
+        };
+        Ok(if is_unpushed { Why::Unpushed { ours, counts } } else { Why::Differs(difference) })
     }
 
     /// Where a branch leaves base, or what it was last rebased on where base no longer has that.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use git_deploy_cli::{CommandError, Shell, shell_word, warn_of_note};
 use git_deploy_core::ops::Observer;
-use git_deploy_core::ops::carry::{Carry, Left as LeftBehind};
+use git_deploy_core::ops::carry::{Carry, Left as LeftBehind, Why};
 use git_deploy_core::ops::hooks::{Left, LeftApproved, PostMerge, PrePush, TagChange, Warning};
 use git_deploy_core::ops::sync::SyncError;
 use git_deploy_core::state::{Decision, State};
@@ -160,7 +160,11 @@ pub(crate) fn post_rewrite(said: &Carry, shell: &mut Shell) {
     for LeftBehind { branch, state, decision, why } in said.left.iter().take(MANY) {
         let branch = branch.short();
         shell.note(format!("'{branch}' is in development now: it was {state}, and {why}"));
-        if let Some(decision @ (Decision::Deployable | Decision::Staged)) = decision {
+        if let Why::NotOn(base) = why {
+            // It would be refused as long as it is broken.
+            let (base, branch) = (shell_word(base.short()), shell_word(branch));
+            shell.hint(format!("mend it with: git rebase {base} {branch}"));
+        } else if let Some(decision @ (Decision::Deployable | Decision::Staged)) = decision {
             let (state, branch) = (State::from(*decision), shell_word(branch));
             shell.hint(format!("if it is ready as it is now: git deploy-state set {state} {branch}"));
         }
