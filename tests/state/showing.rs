@@ -162,3 +162,24 @@ fn branches_of_rendered_environments_and_symbolic_refs_are_not_listed() {
     repo.deploy("deploy-state", &["list", "--porcelain"])
         .stdout_is(&format!("development {commit} refs/heads/login\n"));
 }
+
+#[test]
+fn branches_that_git_itself_would_not_make_are_told_and_one_that_looks_like_a_ref_is_found() {
+    let repo = shop(&sandbox!());
+    for name in ["HEAD", "-dash", "refs/heads/x"] {
+        repo.git(&["update-ref", &format!("refs/heads/{name}"), "master"]);
+    }
+    let list = repo.deploy("deploy-state", &["list"]);
+    for name in ["HEAD", "-dash"] {
+        list.stderr_contains(&format!("note: branch '{name}' is left out: git allows no such name"))
+            .stderr_contains(&format!(
+                "hint: give its commits another name: git branch <new name> refs/heads/{name}\n"
+            ));
+    }
+    list.stdout_contains("refs/heads/x");
+    repo.deploy("deploy-state", &["get", "refs/heads/x"]).stdout_is("development\n");
+    // Of two that could be meant it is the one that git takes.
+    repo.git(&["branch", "x", "master"]);
+    repo.deploy("deploy-state", &["get", "--json", "refs/heads/x"])
+        .stdout_contains("\"ref\":\"refs/heads/x\"");
+}

@@ -46,6 +46,15 @@ pub struct Branches {
     pub malformed: Vec<NotesError>,
     /// How many branches there are besides whose names are not UTF-8: they can have no state.
     pub not_utf8: usize,
+    /// The names of branches that git itself would not make, such as `HEAD`: they can have no state either.
+    pub odd: Vec<String>,
+}
+
+/// The branches that count, and those that can have no state: their names, and how many have none that is UTF-8.
+struct Heads {
+    named: Vec<(RefName, Ref)>,
+    odd: Vec<String>,
+    not_utf8: usize,
 }
 
 /// Where the tip of a branch was read.
@@ -241,15 +250,6 @@ impl<'a> View<'a> {
         self.derive(name.clone(), tip, note, others)
     }
 
-    /// The tip of one branch: ours, else the remote's.
-    ///
-    /// # Errors
-    /// When refs cannot be read.
-    pub fn branch_tip(&self, name: &RefName) -> Result<Option<CommitId>, GitError> {
-        match self.repository.tip(name)? {
-            None => self.repository.tip(&self.settings.authority(name)),
-            tip => Ok(tip),
-        }
     /// The note on a branch's tip, if it counts for nothing because it was made for another commit.
     fn copied(&self, branch: &Branch) -> Result<Option<NotesError>, NotesError> {
         if branch.note.is_some() || branch.name == self.settings.base {
@@ -259,6 +259,15 @@ impl<'a> View<'a> {
         note.map_or(Ok(None), |note| copied::fault(&self.notes, branch.tip, &note))
     }
 
+    /// The tip of one branch: ours, else the remote's.
+    ///
+    /// # Errors
+    /// When refs cannot be read.
+    pub fn branch_tip(&self, name: &RefName) -> Result<Option<CommitId>, GitError> {
+        match self.repository.tip(name)? {
+            None => self.repository.tip(&self.settings.authority(name)),
+            tip => Ok(tip),
+        }
     }
 
     /// The branches that count whose tip is this commit.
@@ -275,24 +284,26 @@ impl<'a> View<'a> {
     /// When refs cannot be read.
     pub fn heads_by_tip(&self) -> Result<HashMap<CommitId, Vec<RefName>>, GitError> {
         let mut found: HashMap<CommitId, Vec<RefName>> = HashMap::new();
-        for (name, head) in self.authority_heads()?.0 {
+        for (name, head) in self.authority_heads()?.named {
             found.entry(CommitId(head.target)).or_default().push(name);
         }
         Ok(found)
     }
 
-    /// The branches that count, under the names that they have there, and how many we cannot name.
-    fn authority_heads(&self) -> Result<(Vec<(RefName, Ref)>, usize), GitError> {
+    /// The branches that count, under the names that they have there.
+    fn authority_heads(&self) -> Result<Heads, GitError> {
         let prefix = self.settings.authority_prefix();
-        let mut heads = Vec::new();
+        let (mut named, mut odd) = (Vec::new(), Vec::new());
         let refs = self.repository.all_refs(&prefix)?;
         for head in refs.named {
             let short = head.name.as_str().strip_prefix(&prefix).unwrap_or_default();
-            if let (Ok(name), false) = (RefName::branch(short), head.symbolic) {
-                heads.push((name, head));
+            match RefName::branch(short) {
+                _ if head.symbolic => {}
+                Ok(name) => named.push((name, head)),
+                Err(_) => odd.push(short.to_owned()),
             }
         }
-        Ok((heads, refs.not_utf8))
+        Ok(Heads { named, odd, not_utf8: refs.not_utf8 })
     }
 
     /// The branches that count: without base, symbolic refs and the branches of `rendered` environments.
@@ -300,8 +311,8 @@ impl<'a> View<'a> {
     /// # Errors
     /// When refs or notes cannot be read; a malformed note is reported beside the branches.
     pub fn authority_branches(&self) -> Result<Branches, ViewError> {
-        let (heads, not_utf8) = self.authority_heads()?;
-        Ok(Branches { not_utf8, ..self.derive_all(heads, |_, _| true)? })
+        let Heads { named, odd, not_utf8 } = self.authority_heads()?;
+        Ok(Branches { not_utf8, odd, ..self.derive_all(named, |_, _| true)? })
     }
 
     /// Our own branches, without base, symbolic refs and the branches of `rendered` environments.
@@ -435,6 +446,11 @@ impl<'a> View<'a> {
         Ok(looks.and_then(Result::err))
     }
 
+    /// Whether base has a commit, by whatever means it came there.
+    fn has_landed(&self, tip: CommitId) -> Result<bool, GitError> {
+        self.base_tip()?.map_or(Ok(false), |base_tip| self.repository.is_ancestor(tip, base_tip))
+    }
+
     /// The queue, and what could not be read on the way.
     ///
     /// # Errors
@@ -450,11 +466,6 @@ impl<'a> View<'a> {
                 if is_next { self.not_approved(branch)? } else { self.looks_unapproved(branch)? };
             Ok::<_, ViewError>(unapproved.map(Wait::Unapproved))
         })?;
-    /// Whether base has a commit, by whatever means it came there.
-    fn has_landed(&self, tip: CommitId) -> Result<bool, GitError> {
-        self.base_tip()?.map_or(Ok(false), |base_tip| self.repository.is_ancestor(tip, base_tip))
-    }
-
         Ok((places, found.malformed))
     }
 }

@@ -33,7 +33,8 @@ pub(crate) fn list(arguments: &List, shell: &mut Shell) -> Result<Exit, CommandE
     match arguments.output.format() {
         Format::Human => {
             // Where there are others that can have no state, that is said instead.
-            let is_empty = branches.is_empty() && (all.not_utf8 == 0 || !wanted.is_empty());
+            let none_left_out = all.not_utf8 == 0 && all.odd.is_empty();
+            let is_empty = branches.is_empty() && (none_left_out || !wanted.is_empty());
             if is_empty {
                 note_nothing(&view, wanted, shell);
             }
@@ -47,6 +48,7 @@ pub(crate) fn list(arguments: &List, shell: &mut Shell) -> Result<Exit, CommandE
     }
     warn_of_notes(&view, &all.malformed, shell)?;
     note_left_out(all.not_utf8, shell);
+    note_odd(&all.odd, shell);
     for branch in branches {
         describe::warn_of_stray_note(&view, branch, shell)?;
     }
@@ -76,6 +78,17 @@ fn note_left_out(count: usize, shell: &mut Shell) {
         )),
     }
     shell.hint("rename what is to be deployed: git branch -m <branch> <new name>");
+}
+
+/// Says which branches are in no list because git itself would not make them.
+fn note_odd(odd: &[String], shell: &mut Shell) {
+    for name in odd {
+        shell.note(format!(
+            "branch '{name}' is left out: git allows no such name, so that it can have no state"
+        ));
+        let full = shell_word(&format!("refs/heads/{name}"));
+        shell.hint(format!("give its commits another name: git branch <new name> {full}"));
+    }
 }
 
 fn print(branches: &[&Branch], unapproved: &HashMap<&RefName, NotApproved>, shell: &mut Shell) {
