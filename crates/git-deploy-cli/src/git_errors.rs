@@ -130,8 +130,8 @@ pub(crate) fn with_cause(error: CommandError) -> CommandError {
     if says("Permission denied") || says("Read-only file system") || says("insufficient permission") {
         return error.hint("this repository cannot be written by you; what only reads still works");
     }
-    if says("No space left on device") || says("Disk quota exceeded") {
-        return error.hint("make room, then try again: nothing is left half done");
+    if ["No space left on device", "Disk quota exceeded", "Out of diskspace"].into_iter().any(says) {
+        return error.hint("make room, then try again");
     }
     if says(".lock': File exists") || says("Another git process seems to be running") {
         return error.at(Exit::TryAgain).hint(

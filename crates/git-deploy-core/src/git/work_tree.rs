@@ -3,7 +3,9 @@
 //! A work tree is touched only when its branch is moved by us, nothing in it is changed, and no rebase, merge or bisect
 //! is under way in it.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod half;
+
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -135,7 +137,8 @@ impl Repository {
     /// begun.
     ///
     /// # Errors
-    /// When something in the work tree is in the way: then nothing was changed.
+    /// When something in the work tree is in the way: then nothing was changed. Or when there is no room for its files:
+    /// [`Repository::follow_back`] takes away those that were written.
     pub fn follow(&self, place: &CheckedOut, old: CommitId, new: CommitId) -> Result<(), GitError> {
         let _intent = place.git_dir.as_deref().map(|git_dir| self.intend_index(git_dir)).transpose()?;
         self.wait_for_index(place);
@@ -145,6 +148,19 @@ impl Repository {
             }
             None => error,
         })
+    }
+
+    /// Takes back what [`Repository::follow`] did before it failed: index and files are those of `old` again. Returns false,
+    /// having changed nothing, where somebody has worked on them.
+    ///
+    /// # Errors
+    /// When git cannot say what stands there, or a file cannot be taken away.
+    pub fn follow_back(&self, place: &CheckedOut, old: CommitId, new: CommitId) -> Result<bool, GitError> {
+        let Some(added) = place.half_way(old, new)? else { return Ok(false) };
+        // That makes the room for what comes then.
+        added.iter().try_for_each(|path| place.take_away(path))?;
+        let _intent = place.git_dir.as_deref().map(|git_dir| self.intend_index(git_dir)).transpose()?;
+        place.become_those_of(old)
     }
 
     /// The lock file on the index of a work tree, if there is one.
@@ -269,10 +285,16 @@ impl CheckedOut {
         let call = self.git(["read-tree", "-m", "-u", "--no-recurse-submodules"]);
         let call = call.args([old.to_string(), new.to_string()]);
         let output = call.output()?;
-        if output.status.success() || self.finish_following(old, new)? {
+        // Whatever keeps this from being ended, git has said it.
+        if output.status.success() || self.end(old, new).unwrap_or_default() {
             return Ok(());
         }
         Err(call.failed(&output).into())
+    }
+
+    /// Ends what was broken off after some files had been written and before the index was. Returns false where it cannot.
+    fn end(&self, old: CommitId, new: CommitId) -> Result<bool, GitError> {
+        Ok(self.half_way(old, new)?.is_some() && self.become_those_of(new)?)
     }
 
     /// `read-tree` trusts the index about which files are unchanged, so that is brought up to date first.
@@ -288,48 +310,6 @@ impl CheckedOut {
     pub fn index_is(&self, commit: CommitId) -> Result<bool, GitError> {
         let call = self.git(["diff-index", "--cached", "--quiet", "--ignore-submodules=none"]);
         Ok(call.args([commit.to_string().as_str(), "--"]).yes()?)
-    }
-
-    /// Ends what was broken off after some files had been written and before the index was. Returns false, having changed
-    /// nothing, where a file is neither as it was nor as it is to be: somebody has worked on it.
-    fn finish_following(&self, old: CommitId, new: CommitId) -> Result<bool, GitError> {
-        let Some(git_dir) = &self.git_dir else { return Ok(false) };
-        if !self.index_is(old)? {
-            return Ok(false);
-        }
-        let scratch = tempfile::tempdir_in(git_dir).map_err(GitError::file(git_dir))?;
-        let index = scratch.path().join("index");
-        let of_new = |call: Call| call.env("GIT_INDEX_FILE", &index);
-        of_new(self.git(["read-tree"])).arg(new.to_string()).run()?;
-        of_new(self.git(["update-index", "-q", "--refresh"])).output()?;
-        let was = self.changed(&|call| call)?;
-        let is_to_be = self.changed(&of_new)?;
-        let differs = |path: &Vec<u8>, from: &BTreeMap<Vec<u8>, Option<u8>>| from.get(path) != Some(&None);
-        let mut paths = was.keys().chain(is_to_be.keys());
-        if paths.any(|path| differs(path, &was) && differs(path, &is_to_be) && self.is_there(path)) {
-            return Ok(false);
-        }
-        let call = self.git(["read-tree", "--reset", "-u", "--no-recurse-submodules"]);
-        Ok(call.arg(new.to_string()).output()?.status.success())
-    }
-
-    fn is_there(&self, path: &[u8]) -> bool {
-        self.path.join(path_from(path)).symlink_metadata().is_ok()
-    }
-
-    /// The paths of an index, each with how the file differs from it, if it does.
-    fn changed(&self, of_index: &dyn Fn(Call) -> Call) -> Result<BTreeMap<Vec<u8>, Option<u8>>, GitError> {
-        let listed = of_index(self.git(["ls-files", "-z"])).run()?;
-        let words = |bytes: &[u8]| -> Vec<Vec<u8>> {
-            bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect()
-        };
-        let mut paths: BTreeMap<Vec<u8>, Option<u8>> =
-            words(&listed).into_iter().map(|path| (path, None)).collect();
-        let differing = ["diff-files", "--name-status", "-z", "--ignore-submodules=all"];
-        for pair in words(&of_index(self.git(differing)).run()?).chunks_exact(2) {
-            paths.insert(pair[1].clone(), pair[0].first().copied());
-        }
-        Ok(paths)
     }
 }
 

@@ -327,10 +327,12 @@ impl Transactor<'_> {
                     else {
                         continue;
                     };
+                    // So that what is told here can be done, also where files were written in part.
+                    let _ = self.repository.follow_back(&checked_out, CommitId(old), CommitId(new));
                     // The ref has moved: what comes after it must not wait for somebody's files.
                     self.observer.warn(&format!(
                         "'{}' stands at {new}, and its work tree '{}' could not follow from {old}: {error}; \
-                         move what is in the way aside, then: git read-tree -m -u {old} HEAD",
+                         commit nothing there, move what is in the way aside or make room, then: git read-tree -m -u {old} HEAD",
                         change.name.short(),
                         checked_out.path.display(),
                     ));

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use super::plan::Plan;
-use super::{Fate, Outcome, SweepError, notes, undo};
+use super::{Fate, Outcome, SweepError, brief, notes, undo};
 use crate::git::intent::RunLock;
 use crate::git::refs::{Expected, RefUpdate, RefsError};
 use crate::git::work_tree::{Busy, CheckedOut};
@@ -223,7 +223,7 @@ impl<'a> Mover<'a> {
     }
 
     /// Moves branches: first all that are not checked out, then those that are, one by one with their work trees.
-    pub(super) fn move_all(&self, moves: &[Move]) -> Result<Stayed, GitError> {
+    pub(super) fn move_all(&self, moves: &[Move]) -> Result<Stayed, SweepError> {
         let (held, free): (Vec<Move>, Vec<Move>) =
             moves.iter().cloned().partition(|step| self.places(&step.branch).next().is_some());
         let mut stayed = self.move_free(free)?;
@@ -280,21 +280,31 @@ impl<'a> Mover<'a> {
     }
 
     /// Lets the work trees of a branch that has moved follow. If one cannot, because somebody began to work in it just now,
-    /// the branch goes back, so that its files fit to it; why is returned.
-    pub(super) fn follow(&self, step: &Move) -> Result<Option<Fate>, GitError> {
+    /// or there is no room, the branch goes back, so that its files fit to it; why is returned.
+    pub(super) fn follow(&self, step: &Move) -> Result<Option<Fate>, SweepError> {
         for place in self.places(&step.branch) {
             let Err(error) = self.repository.follow(place, step.old, step.new) else { continue };
-            let back = Move { branch: step.branch.clone(), old: step.new, new: step.old };
-            if place.index_is(step.old)? && self.move_free(vec![back])?.is_empty() {
-                return Ok(Some(Fate::failed("its work tree could not follow: ", &error)));
+            // Where somebody has worked the files stay as they are.
+            let _ = self.repository.follow_back(place, step.old, step.new);
+            let tree = place.path.display().to_string();
+            if !place.index_is(step.old)? {
+                self.observer.warn(&format!(
+                    "'{}' stands at {}, and its work tree '{tree}' could not follow from {}: {}; what is staged there \
+                     takes back what base has: look with 'git status' before you commit",
+                    step.branch.short(),
+                    step.new,
+                    step.old,
+                    brief(&error)
+                ));
+                continue;
             }
-            self.observer.warn(&format!(
-                "'{}' stands at {}, and its work tree '{}' could not follow from {}: {error}",
-                step.branch.short(),
-                step.new,
-                place.path.display(),
-                step.old
-            ));
+            let back = Move { branch: step.branch.clone(), old: step.new, new: step.old };
+            let stayed = self.move_free(vec![back])?;
+            if !stayed.is_empty() && self.repository.tip(&step.branch)? == Some(step.new) {
+                let branch = step.branch.short().to_owned();
+                return Err(SweepError::Behind { branch, old: step.old, new: step.new, tree, error });
+            }
+            return Ok(Some(Fate::failed("its work tree could not follow: ", &error)));
         }
         Ok(None)
     }

@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use crate::config::{ConfigError, deploy_toml_of};
 use crate::git::held::HeldLock;
 use crate::git::notes::NotesError;
+use crate::git::program::ProgramError;
 use crate::git::work_tree::Busy;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, RefName};
@@ -67,6 +68,8 @@ pub enum Fate {
         reason: String,
         /// What the user can do about it.
         advice: Option<Box<Advice>>,
+        /// Whether that is because something failed, where it could have moved.
+        failed: bool,
     },
 }
 
@@ -90,17 +93,29 @@ fn locked(lock: Option<&HeldLock>) -> Option<Box<Advice>> {
     lock.cloned().map(|lock| Box::new(Advice::Lock(lock)))
 }
 
+/// An error in one line, without how git was called: of many files that cannot be written the first is enough.
+fn brief(error: &GitError) -> String {
+    let said = match error {
+        GitError::Program(ProgramError::Failed { stderr, .. }) if !stderr.trim().is_empty() => stderr.clone(),
+        error => error.to_string(),
+    };
+    let line = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    line.trim_start_matches("error: ").trim_start_matches("fatal: ").to_owned()
+}
+
 impl Fate {
     fn skipped(reason: impl Into<String>) -> Self {
-        Self::Skipped { reason: reason.into(), advice: None }
+        Self::Skipped { reason: reason.into(), advice: None, failed: false }
     }
 
     fn busy(busy: &Busy) -> Self {
-        Self::Skipped { reason: busy.to_string(), advice: locked(busy.lock()) }
+        Self::Skipped { reason: busy.to_string(), advice: locked(busy.lock()), failed: false }
     }
 
     fn failed(what: &str, error: &GitError) -> Self {
-        Self::Skipped { reason: format!("{what}{error}"), advice: locked(error.lock()) }
+        let advice = locked(error.lock());
+        // Whoever holds a lock is only early.
+        Self::Skipped { reason: format!("{what}{}", brief(error)), failed: advice.is_none(), advice }
     }
 
     /// The word for it in what programs read.
@@ -150,6 +165,11 @@ impl Sweep {
     pub fn any_broken(&self) -> bool {
         self.outcomes.iter().any(|outcome| matches!(outcome.fate, Fate::Broken { .. }))
     }
+
+    /// Whether a branch could have moved, and something failed.
+    pub fn any_failed(&self) -> bool {
+        self.outcomes.iter().any(|outcome| matches!(outcome.fate, Fate::Skipped { failed: true, .. }))
+    }
 }
 
 /// Why branches could not be rebased.
@@ -173,6 +193,23 @@ pub enum SweepError {
     /// A record cannot be read.
     #[error("cannot undo: '{0}' is no record of a rebase")]
     Record(RefName),
+    /// A work tree did not follow its branch, and the branch cannot be moved back.
+    #[error(
+        "'{branch}' stands at {new}, and its work tree '{tree}' could not follow from {old}: {}",
+        brief(.error)
+    )]
+    Behind {
+        /// The branch.
+        branch: String,
+        /// Where its work tree stands.
+        old: CommitId,
+        /// Where it stands itself.
+        new: CommitId,
+        /// The folder.
+        tree: String,
+        /// Why.
+        error: GitError,
+    },
     /// Branches could not be read.
     #[error(transparent)]
     View(#[from] ViewError),

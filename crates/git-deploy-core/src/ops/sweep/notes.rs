@@ -55,6 +55,7 @@ pub(super) fn forbidden(
     let bytes = written(notes, plan, base_tip)?.map_or(0, |written| written.note.to_string().len());
     let from = plan.subject.from();
     Ok((bytes > MAX_BYTES).then(|| Fate::Skipped {
+        failed: false,
         reason: format!(
             "the note on commit '{from}' is too long: with what a rebase adds it would have {bytes} bytes, and at most \
              {MAX_BYTES} are read"

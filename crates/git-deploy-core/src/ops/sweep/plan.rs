@@ -205,7 +205,8 @@ impl Plan {
 }
 
 fn skipped(skip: &Skip) -> Fate {
-    Fate::Skipped { reason: skip.to_string(), advice: Some(Box::new(Advice::Skip(skip.clone()))) }
+    let advice = Some(Box::new(Advice::Skip(skip.clone())));
+    Fate::Skipped { reason: skip.to_string(), advice, failed: false }
 }
 
 /// Why a branch is broken on a base that it was tried on before.

@@ -141,7 +141,8 @@ impl Selector<'_, '_> {
         let state = branch.state();
         let kept = state.is_rebased() || state == State::Broken;
         let skipped = |reason: &str, advice: Option<Advice>| {
-            let fate = Fate::Skipped { reason: reason.to_owned(), advice: advice.map(Box::new) };
+            let fate =
+                Fate::Skipped { reason: reason.to_owned(), advice: advice.map(Box::new), failed: false };
             let (old, new) = (branch.tip, branch.tip);
             Ok(Selected::Known(Outcome { branch: branch.name.clone(), old, new, fate }))
         };

@@ -25,7 +25,11 @@ fn rebase(arguments: &args::Rebase, shell: &mut Shell) -> Result<Exit, CommandEr
         sweep(&repository, &request, &ShellObserver::new(shell), interrupt)?
     };
     report::report(&View::new(&repository)?, &swept, arguments.output.format(), shell)?;
-    Ok(if swept.any_broken() { Exit::No } else { Exit::Done })
+    Ok(match () {
+        () if swept.any_failed() => Exit::Fatal,
+        () if swept.any_broken() => Exit::No,
+        () => Exit::Done,
+    })
 }
 
 /// The branches that the user named.

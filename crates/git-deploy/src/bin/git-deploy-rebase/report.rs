@@ -47,6 +47,7 @@ fn verdict(fate: &Fate) -> Text {
     let style = match fate {
         Fate::Current | Fate::Rebased | Fate::Restored => shell::GOOD,
         Fate::Broken { .. } => shell::BAD,
+        Fate::Skipped { failed: true, .. } => shell::BAD,
         Fate::Skipped { .. } => shell::WARNING,
     };
     Text::new().styled(style, fate.word())
@@ -76,6 +77,9 @@ fn hints(view: &View<'_>, sweep: &Sweep, shell: &mut Shell) -> Result<(), Comman
                 shell.hint(format!("then: {next}"));
             }
         }
+    }
+    if sweep.any_failed() {
+        shell.hint("make room on the disk, or get the right to write there, then try again: nothing of these was moved");
     }
     for outcome in &sweep.outcomes {
         if let Fate::Skipped { advice: Some(told), .. } = &outcome.fate
