@@ -63,3 +63,48 @@ fn a_branch_whose_work_tree_has_no_room_to_follow_stays_with_it() {
         assert!(line.ends_with(" 128 stays 0"), "{line}\n{run}");
     }
 }
+
+/// Judges on a disk that cannot be written, and tries to rebase there.
+const READ_ONLY: &str = r#"
+mount -o remount,ro "$0" || exit 98
+git deploy-rebase --check --porcelain || exit 97
+git deploy-rebase
+code=$?
+mount -o remount,rw "$0"
+exit $code
+"#;
+
+#[test]
+fn what_cannot_be_written_is_judged_all_the_same_and_no_verdict_is_a_failure() {
+    let sandbox = sandbox!();
+    let repo = shop(&sandbox);
+    for name in ["login", "search"] {
+        branch(&repo, name, name, "x\n");
+        set(&repo, "staged", name);
+    }
+    repo.commit("d.txt", "d\n", "Go on");
+    let Some(run) = on_a_small_disk(&sandbox, &repo, READ_ONLY) else {
+        skip!("mounts are not allowed here");
+    };
+    run.code_is(128).stderr_contains("Read-only file system");
+    assert_eq!(run.stderr.matches("Read-only file system").count(), 1, "{run}");
+    assert_eq!(run.stdout.lines().filter(|line| line.starts_with("rebased ")).count(), 2, "{run}");
+}
+
+#[test]
+fn a_check_leaves_no_object_behind() {
+    let repo = shop(&sandbox!());
+    branch(&repo, "login", "c.txt", "c\n");
+    set(&repo, "staged", "login");
+    // Both sides have changed something, so that git merges.
+    repo.commit("d.txt", "d\n", "Go on");
+    let objects = || repo.git(&["count-objects", "-v"]).stdout.clone();
+    let before = objects();
+    let checked = repo.deploy("deploy-rebase", &["--check", "--porcelain"]);
+    checked.stdout_contains("rebased ");
+    assert_eq!(objects(), before);
+    // What it said is what comes of it.
+    let new = checked.line().split(' ').nth(2).expect("the new tip").to_owned();
+    repo.deploy("deploy-rebase", &[]);
+    assert_eq!(repo.id("login"), new);
+}

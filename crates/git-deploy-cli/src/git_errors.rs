@@ -5,6 +5,7 @@ use git_deploy_core::git::broken::BrokenRef;
 use git_deploy_core::git::notes::NOTES_REF;
 use git_deploy_core::git::program::ProgramError;
 use git_deploy_core::git::refs::RefsError;
+use git_deploy_core::git::trouble::Trouble;
 use git_deploy_core::ids::CommitId;
 
 use crate::advice::unlock;
@@ -127,11 +128,12 @@ fn program(command: &str, stderr: &str) -> CommandError {
 pub(crate) fn with_cause(error: CommandError) -> CommandError {
     let message = error.message();
     let says = |words: &str| message.contains(words);
-    if says("Permission denied") || says("Read-only file system") || says("insufficient permission") {
-        return error.hint("this repository cannot be written by you; what only reads still works");
-    }
-    if ["No space left on device", "Disk quota exceeded", "Out of diskspace"].into_iter().any(says) {
-        return error.hint("make room, then try again");
+    match Trouble::of(&message) {
+        Some(Trouble::Denied) => {
+            return error.hint("this repository cannot be written by you; what only reads still works");
+        }
+        Some(Trouble::NoRoom) => return error.hint("make room, then try again"),
+        None => {}
     }
     if says(".lock': File exists") || says("Another git process seems to be running") {
         return error.at(Exit::TryAgain).hint(

@@ -1,4 +1,5 @@
-//! A look at what a rebase would make, where nothing may be written: as on a server while a push waits.
+//! A look at what a rebase would make, where nothing may be written: as on a server while a push waits, or of a disk that is
+//! read-only.
 //!
 //! New objects go to a folder of their own, and what git writes to otherwise, which is its quarantine then, is only read.
 //! Beside them stand the `.gitattributes` of one commit: of a bare repository `git merge-tree` knows none.
@@ -13,7 +14,7 @@ use tempfile::TempDir;
 
 use super::backend::{GitProgram, Paths, Variables};
 use super::object::Kind;
-use super::program::git;
+use super::program::{Call, git};
 use super::{GitError, Repository};
 use crate::ids::{CommitId, ObjectId};
 
@@ -45,6 +46,20 @@ impl Repository {
         }
         let paths = Paths { work_tree: Some(aside.tree()), ..self.paths().clone() };
         Ok(Self::with(Box::new(GitProgram::aside(paths, self.null_id(), aside))))
+    }
+
+    /// The same repository and work tree, in which new objects are seen by nobody else, and go away with this value.
+    ///
+    /// # Errors
+    /// When there is no place for them.
+    pub fn with_objects_aside(&self) -> Result<Self, GitError> {
+        let aside = Aside::new(&self.paths().common_dir)?;
+        Ok(Self::with(Box::new(GitProgram::aside(self.paths().clone(), self.null_id(), aside))))
+    }
+
+    /// A call of git that sees the objects that were written here.
+    pub(crate) fn git<const N: usize>(&self, args: [&str; N]) -> Call {
+        git(args).envs(self.backend.variables())
     }
 }
 

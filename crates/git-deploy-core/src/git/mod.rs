@@ -23,6 +23,7 @@ pub mod refs;
 pub mod setup;
 pub(crate) mod sharing;
 pub mod sign;
+pub mod trouble;
 pub mod verify;
 pub mod version;
 pub mod work_tree;

@@ -11,6 +11,7 @@ use crate::git::merge_tree::{MergeTree, Merged};
 use crate::git::object::quote_path;
 use crate::git::program::ProgramError;
 use crate::git::sign::{SignError, Signer};
+use crate::git::trouble::Trouble;
 use crate::git::version::Version;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, ObjectId};
@@ -71,7 +72,7 @@ impl<'a> MergeTreeEngine<'a> {
         if found < Version::OLDEST {
             return Err(Failure::TooOld(found));
         }
-        let listed = history::list(request.upstream, request.tip)?;
+        let listed = history::list(self.repository, request.upstream, request.tip)?;
         if let Some(commit) = history::unresolved(self.repository, request.tip, &listed)? {
             return Ok(Verdict::Skipped(Skip::Unresolved(commit)));
         }
@@ -87,13 +88,14 @@ impl<'a> MergeTreeEngine<'a> {
             Plan::Unrelated(root) => return self.unrelated(root),
             Plan::Pick(steps) => steps,
         };
-        let known = already_upstream(&steps, &suspects(&steps, &listed))?;
+        let known = already_upstream(self.repository, &steps, &suspects(&steps, &listed))?;
         self.replay(request, &steps, &known)
     }
 
     /// Whether a clone without the beginning of history has nothing that a branch and what it is rebased on have in common.
     fn is_cut_off(&self, request: &Request) -> Result<bool, GitError> {
-        Ok(self.repository.is_shallow() && !history::are_related(request.upstream, request.tip)?)
+        Ok(self.repository.is_shallow()
+            && !history::are_related(self.repository, request.upstream, request.tip)?)
     }
 
     /// A commit without parents, unless it is only that they are not here.
@@ -205,13 +207,17 @@ impl<'a> MergeTreeEngine<'a> {
 }
 
 /// The commits that need not be picked. Nothing is compared where git's marks found nothing.
-fn already_upstream(steps: &[Step], upstream: &[CommitId]) -> Result<HashSet<CommitId>, GitError> {
+fn already_upstream(
+    repository: &Repository,
+    steps: &[Step],
+    upstream: &[CommitId],
+) -> Result<HashSet<CommitId>, GitError> {
     if upstream.is_empty() {
         return Ok(HashSet::new());
     }
     let own = steps.iter().filter(|step| step.suspected).map(|step| step.commit);
     let compared: Vec<CommitId> = upstream.iter().copied().chain(own).collect();
-    Ok(upstream_already(steps, upstream, &history::exact_patches(&compared)?))
+    Ok(upstream_already(steps, upstream, &history::exact_patches(repository, &compared)?))
 }
 
 /// A reason as it can stand in one line of output or of a note, whatever a program said in many. gpg's status is not
@@ -230,6 +236,8 @@ impl Engine for MergeTreeEngine<'_> {
             Err(Failure::Git(error @ GitError::Missing { shallow: true, .. })) => {
                 Ok(Verdict::Skipped(Skip::Shallow(error.to_string())))
             }
+            // The next branch would fare no better, and none is judged by that.
+            Err(Failure::Git(error)) if Trouble::of(&error.to_string()).is_some() => Err(error.into()),
             Err(failure) => Ok(Verdict::Skipped(Skip::Failed(one_line(&failure.to_string())))),
         };
         requests.iter().map(judge).collect()

@@ -26,15 +26,19 @@ pub(super) fn unresolved(
 }
 
 /// Whether two commits have one in common that they come from, as far as history is here.
-pub(super) fn are_related(one: CommitId, two: CommitId) -> Result<bool, GitError> {
-    Ok(git(["merge-base"]).args([one, two].map(|commit| commit.to_string())).yes()?)
+pub(super) fn are_related(repository: &Repository, one: CommitId, two: CommitId) -> Result<bool, GitError> {
+    Ok(repository.git(["merge-base"]).args([one, two].map(|commit| commit.to_string())).yes()?)
 }
 
 /// The commits of `upstream...tip`, parents before children, with what git takes for the same patch marked: the marks
 /// by which `git rebase` decides what it need not pick.
-pub(super) fn list(upstream: CommitId, tip: CommitId) -> Result<Vec<Listed>, GitError> {
+pub(super) fn list(
+    repository: &Repository,
+    upstream: CommitId,
+    tip: CommitId,
+) -> Result<Vec<Listed>, GitError> {
     let args = ["rev-list", "--left-right", "--cherry-mark", "--parents", "--topo-order", "--reverse"];
-    let call = git(args).arg(format!("{upstream}...{tip}"));
+    let call = repository.git(args).arg(format!("{upstream}...{tip}"));
     let printed = call.text()?;
     let listed: Option<Vec<Listed>> = printed.lines().map(read_line).collect();
     Ok(listed.ok_or_else(|| call.unreadable("a line that is no list of commits"))?)
@@ -51,10 +55,13 @@ fn read_line(line: &str) -> Option<Listed> {
 /// What each of these commits changes, whitespace included, boiled down to an id. A commit that changes nothing has none.
 ///
 /// Only commits that git's own, cheaper comparison found equal but for whitespace come here.
-pub(super) fn exact_patches(commits: &[CommitId]) -> Result<HashMap<CommitId, String>, GitError> {
+pub(super) fn exact_patches(
+    repository: &Repository,
+    commits: &[CommitId],
+) -> Result<HashMap<CommitId, String>, GitError> {
     let options = ["--full-index", "--unified=3", "--no-renames", "--no-ext-diff", "--no-textconv"];
     let ids: String = commits.iter().map(|commit| format!("{commit}\n")).collect();
-    let diff = git(["diff-tree", "--stdin", "--root", "--patch", "--ignore-submodules=none"]);
+    let diff = repository.git(["diff-tree", "--stdin", "--root", "--patch", "--ignore-submodules=none"]);
     let call = git(["patch-id", "--verbatim"]).input(diff.args(options).input(ids).run()?);
     let mut patches = HashMap::new();
     for line in call.text()?.lines() {

@@ -33,7 +33,7 @@ pub fn sweep_authority(
         return sweep(repository, &SweepRequest::default(), observer, interrupt);
     }
     for _ in 0..TRIES {
-        let judge = Judge { view: View::new(repository)?, check: false, observer, interrupt };
+        let judge = Judge { view: View::new(repository)?, scratch: None, observer, interrupt };
         let plans = judge.judge_authority()?;
         interrupt.check()?;
         if let Some(outcomes) = push(&judge, &plans)? {

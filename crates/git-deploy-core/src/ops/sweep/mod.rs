@@ -1,6 +1,6 @@
 //! A sweep: branches that are to be kept on base are brought there, each with its state.
 //!
-//! Judge (new commits land in the object database, nothing else changes), check (work trees, the hook `pre-rebase`),
+//! Judge (new commits land in the object database, if only the verdicts are wanted aside from it; nothing else changes), check (work trees, the hook `pre-rebase`),
 //! execute: one notes commit that covers all new tips, a record by which the sweep can be undone, then the branches. At a
 //! crash between any two steps each tip has its note; the old tips keep theirs. Only local branches are moved, first onto
 //! what the remote made of them.
@@ -253,7 +253,8 @@ pub fn sweep(
     interrupt: &Interrupt,
 ) -> Result<Sweep, SweepError> {
     if request.check {
-        let judge = Judge { view: View::new(repository)?, check: true, observer, interrupt };
+        let scratch = Some(repository.with_objects_aside()?);
+        let judge = Judge { view: View::new(repository)?, scratch, observer, interrupt };
         let (plans, outcomes) = judge.judge(request)?;
         return Ok(judge.sweep(plans.iter().map(Plan::outcome).chain(outcomes)));
     }
@@ -262,7 +263,7 @@ pub fn sweep(
     if let Some(tracking) = &settings.remote {
         sync::merge_notes(repository, tracking)?;
     }
-    let judge = Judge { view: View::new(repository)?, check: false, observer, interrupt };
+    let judge = Judge { view: View::new(repository)?, scratch: None, observer, interrupt };
     let (plans, outcomes) = judge.judge(request)?;
     interrupt.check()?;
     let base_tip = judge.view.settings.base_tip(repository)?;
@@ -301,7 +302,8 @@ const BATCH: usize = 8;
 /// Finds out what is to become of branches.
 struct Judge<'a> {
     view: View<'a>,
-    check: bool,
+    /// Where the new commits go, if only the verdicts are wanted.
+    scratch: Option<Repository>,
     observer: &'a dyn Observer,
     interrupt: &'a Interrupt,
 }
@@ -379,8 +381,10 @@ impl Judge<'_> {
             let asked: Vec<(usize, Request)> =
                 asked.filter_map(|(index, plan)| Some((index, request(plan)?))).collect();
             if !asked.is_empty() {
-                let engine = MergeTreeEngine::new(self.view.repository, committer.clone());
-                let engine = if self.check { engine.for_check() } else { engine };
+                let engine = match &self.scratch {
+                    Some(scratch) => MergeTreeEngine::new(scratch, committer.clone()).for_check(),
+                    None => MergeTreeEngine::new(self.view.repository, committer.clone()),
+                };
                 verdicts.extend(self.ask_engine(engine, &asked)?);
             }
         }
