@@ -394,3 +394,52 @@ fn the_highest_number_that_a_note_can_have_ends_no_line_of_decisions() {
         repo.deploy("deploy-state", &["get", "login"]).stdout_is(&format!("{state}\n"));
     }
 }
+
+/// Runs a command as somebody who may only do what the rights of files say.
+fn as_nobody_special(repo: &Repo, arguments: &[&str]) -> git_deploy_testkit::Output {
+    let is_root = repo.sandbox().run("id", &["-u"]).line() == "0";
+    let bounded = ["--bounding-set=-dac_override,-dac_read_search", "git"];
+    match is_root {
+        true => repo.command("setpriv").args(bounded).args(arguments).output(),
+        false => repo.command("git").args(arguments).output(),
+    }
+}
+
+#[test]
+fn what_may_not_be_read_is_not_taken_for_lost() {
+    use std::os::unix::fs::PermissionsExt;
+    let (repo, _) = prepared();
+    let object = |id: &str| format!("objects/{}/{}", &id[..2], &id[2..]);
+    let note = repo.git(&["notes", "--ref=deploy", "list", "good"]).line().to_owned();
+    let mut paths = vec![object(&note), object(&repo.id("refs/notes/deploy")), "objects".to_owned()];
+    if !Format::of_run().reftable {
+        paths.push("refs/notes/deploy".to_owned());
+    }
+    for path in paths {
+        let file = repo.git_path(&path);
+        let rights = std::fs::metadata(&file).expect("it is there").permissions();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0)).expect("it is ours");
+        let outputs = [&["deploy-state", "get", "good"][..], &["deploy-state", "set", "deployable", "good"]]
+            .map(|arguments| as_nobody_special(&repo, arguments));
+        std::fs::set_permissions(&file, rights).expect("it is ours");
+        for output in outputs {
+            output.code_is(128).stderr_contains("ermission denied").stderr_contains(&path);
+            for advice in ["remove", "update-ref", "missing", "malformed", "only reads"] {
+                assert!(!output.stderr.contains(advice), "{path}: {output}");
+            }
+        }
+        state_is(&repo, "good", "staged");
+    }
+}
+
+#[test]
+fn objects_that_lie_nowhere_are_not_taken_for_lost() {
+    let (repo, _) = prepared();
+    let output = repo
+        .command("git-deploy-state")
+        .args(["get", "good"])
+        .env("GIT_OBJECT_DIRECTORY", "/nonexistent")
+        .output();
+    output.code_is(128).stderr_contains("/nonexistent").stderr_contains("No such file");
+    assert!(!output.stderr.contains("update-ref"), "{output}");
+}

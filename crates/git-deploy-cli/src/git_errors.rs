@@ -27,7 +27,9 @@ impl From<GitError> for CommandError {
             | GitError::Kind { .. } => {
                 Self::new(Exit::Fatal, error).hint("look what is wrong with the repository: git fsck")
             }
-            GitError::Locked { ref lock, .. } | GitError::IndexLocked { ref lock, .. } => {
+            GitError::Locked { ref lock, .. }
+            | GitError::IndexLocked { ref lock, .. }
+            | GitError::ConfigLocked(ref lock) => {
                 let hint = unlock(lock);
                 Self::new(Exit::TryAgain, error).hint(hint)
             }
@@ -37,6 +39,12 @@ impl From<GitError> for CommandError {
             GitError::BrokenRef(ref broken) => {
                 let hints = mend_ref(broken);
                 hints.into_iter().fold(Self::new(Exit::Fatal, error), Self::hint)
+            }
+            GitError::Unreadable { ref path, .. } => {
+                let path = shell_word(&path.to_string_lossy());
+                Self::new(Exit::Fatal, error).hint(format!(
+                    "nothing is lost by that: see whose it is and who may read it: ls -ld {path}"
+                ))
             }
             GitError::NoRepository => {
                 Self::new(Exit::Fatal, error).hint("go into one, or begin one with: git init")

@@ -1,10 +1,11 @@
 //! Files of refs that hold no object id, as a machine leaves them that lost its power, or a full disk.
 //!
 //! Git neither reads nor moves nor deletes such a ref, and a fetch fails in words that blame the other side. They are
-//! looked for only where something has failed.
+//! looked for only where something has failed, as are files of git's that we have no right to read: what is in them is not
+//! lost.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::intent::TABLES;
@@ -36,6 +37,9 @@ impl std::fmt::Display for BrokenRef {
 impl Repository {
     /// An error about refs whose names begin like that: with the file that is broken, if it is for that.
     pub(super) fn with_broken_ref(&self, prefix: &str, error: GitError) -> GitError {
+        if let Some(denied) = denied(self.paths().common_dir.join(prefix)) {
+            return denied;
+        }
         self.broken_ref(prefix).map_or(error, |broken| GitError::BrokenRef(Box::new(broken)))
     }
 
@@ -54,6 +58,35 @@ impl Repository {
         Some(BrokenRef { name, file, aside, last })
     }
 
+    /// What was found of an object. One that was not found, and may be in what cannot be read, is not missing.
+    pub(super) fn looked_for<T>(
+        &self,
+        id: ObjectId,
+        found: Result<Option<T>, GitError>,
+    ) -> Result<Option<T>, GitError> {
+        match found {
+            Ok(Some(found)) => Ok(Some(found)),
+            not_found => self.unreadable(id).map_or(not_found, Err),
+        }
+    }
+
+    /// The file or folder of the object database in which an object may be, and that cannot be read.
+    fn unreadable(&self, id: ObjectId) -> Option<GitError> {
+        let named = std::env::var_os("GIT_OBJECT_DIRECTORY").map(PathBuf::from);
+        let objects = named.unwrap_or_else(|| self.paths().common_dir.join("objects"));
+        if let Err(error) = fs::read_dir(&objects) {
+            return Some(GitError::Unreadable { path: objects, error });
+        }
+        let id = id.to_string();
+        let (folder, file) = id.split_at(2);
+        let packs = objects.join("pack");
+        let packed = fs::read_dir(&packs).into_iter().flatten().flatten().map(|entry| entry.path());
+        let is_pack =
+            |path: &PathBuf| path.extension().is_some_and(|found| found == "pack" || found == "idx");
+        let packed: Vec<PathBuf> = packed.filter(is_pack).collect();
+        [objects.join(folder).join(file), packs].into_iter().chain(packed).find_map(denied)
+    }
+
     /// The commit that a ref led to before it led to `now`, as its reflog says.
     pub(super) fn before(&self, name: &str, now: CommitId) -> Option<CommitId> {
         let at = |back: u8| {
@@ -63,6 +96,12 @@ impl Repository {
         };
         at(0).or_else(|| at(1))
     }
+}
+
+/// The error of reading a file or folder that we have no right to read.
+fn denied(path: PathBuf) -> Option<GitError> {
+    let error = File::open(&path).err()?;
+    (error.kind() == ErrorKind::PermissionDenied).then_some(GitError::Unreadable { path, error })
 }
 
 /// The first file below a folder whose path begins like that and that holds no object id.

@@ -29,7 +29,7 @@ pub mod version;
 pub mod work_tree;
 
 use std::cell::OnceCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use backend::{Paths, Ref, Refs};
 pub use identity::Identity;
@@ -144,6 +144,17 @@ pub enum GitError {
         /// The file.
         lock: Box<HeldLock>,
     },
+    /// Git's configuration cannot be written because of a lock file.
+    #[error("cannot lock the configuration: {0}")]
+    ConfigLocked(Box<HeldLock>),
+    /// A file or folder of git's may hold what is looked for, and cannot be read.
+    #[error("cannot read '{}': {error}", .path.display())]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
     /// A file beside git's own could not be read or written.
     #[error("cannot use '{path}': {error}")]
     File {
@@ -163,7 +174,9 @@ impl GitError {
     #[must_use]
     pub fn lock(&self) -> Option<&HeldLock> {
         match self {
-            Self::Locked { lock, .. } | Self::IndexLocked { lock, .. } => Some(lock),
+            Self::Locked { lock, .. } | Self::IndexLocked { lock, .. } | Self::ConfigLocked(lock) => {
+                Some(lock)
+            }
             _ => None,
         }
     }
@@ -249,7 +262,7 @@ impl Repository {
     /// # Errors
     /// When the object database cannot be read.
     pub fn find(&self, id: ObjectId) -> Result<Option<Object>, GitError> {
-        self.backend.read(id)
+        self.looked_for(id, self.backend.read(id))
     }
 
     /// Reads the bytes of an object that must be there.
@@ -269,7 +282,7 @@ impl Repository {
     /// # Errors
     /// When it is missing, of another kind, or larger than `most` bytes.
     pub fn read_at_most(&self, id: ObjectId, kind: Kind, most: usize) -> Result<Vec<u8>, GitError> {
-        match self.backend.size(id)? {
+        match self.looked_for(id, self.backend.size(id))? {
             Some((found, _)) if found != kind => Err(GitError::Kind { id, wanted: kind.as_str() }),
             Some((_, size)) if size > most as u64 => Err(GitError::TooLarge { id, size, most }),
             Some(_) => self.read(id, kind),
