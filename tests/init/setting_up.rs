@@ -199,3 +199,27 @@ fn outside_of_a_repository_there_is_nothing_to_set_up() {
     output.code_is(128).stderr_contains("fatal: not a git repository").stderr_contains("hint: ");
     assert!(!sandbox.root().join("deploy.toml").exists());
 }
+
+#[test]
+fn where_the_configuration_is_locked_nothing_is_begun() {
+    let repo = sandbox!().repository("shop");
+    repo.commit("a", "a\n", "Begin");
+    let fresh = files(repo.path());
+    let lock = repo.git_path("config.lock");
+    let is_locked = |arguments: &[&str], before| {
+        fs::write(&lock, "").unwrap();
+        repo.try_deploy("deploy-init", arguments)
+            .code_is(75)
+            .stderr_contains(&format!(
+                "cannot lock the configuration: '{}' has been there for",
+                lock.display()
+            ))
+            .stderr_contains("hint: ");
+        fs::remove_file(&lock).unwrap();
+        assert_eq!(files(repo.path()), before);
+    };
+    is_locked(&[], fresh);
+    repo.deploy("deploy-init", &[]);
+    is_locked(&["--remove"], files(repo.path()));
+    repo.deploy("deploy-init", &["--remove"]);
+}

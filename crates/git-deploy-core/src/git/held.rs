@@ -9,9 +9,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::Repository;
 use super::intent::TABLES;
 use super::refs::RefUpdate;
+use super::{GitError, Repository};
 use crate::ids::RefName;
 
 /// Where Linux says which processes there are.
@@ -92,6 +92,15 @@ impl Repository {
             Some((name, shared.into_iter().find_map(|path| self.held_file(path))?))
         };
         updates.iter().find_map(lock_of).or_else(lock_of_all)
+    }
+
+    /// Makes sure that nobody holds this repository's configuration, before anything is begun that ends with writing it.
+    ///
+    /// # Errors
+    /// When a lock file is there.
+    pub fn config_is_free(&self) -> Result<(), GitError> {
+        let held = self.held_file(self.paths().common_dir.join("config.lock"));
+        held.map_or(Ok(()), |lock| Err(GitError::ConfigLocked(Box::new(lock))))
     }
 
     /// What is known of a lock file, if it is there.

@@ -176,6 +176,15 @@ enum Action {
     },
 }
 
+impl Action {
+    fn is_configuration(&self) -> bool {
+        match self {
+            Self::Configure { .. } | Self::Replace { .. } | Self::Unconfigure { .. } => true,
+            Self::Write { .. } | Self::Remove { .. } => false,
+        }
+    }
+}
+
 /// What is to be done and what is to be told.
 #[derive(Default)]
 struct Plan {
@@ -319,6 +328,9 @@ fn fetch_refspec(tracking: &Tracking) -> String {
 fn execute(repository: &Repository, record: &mut Record, tasks: Vec<Task>) -> Result<(), InitError> {
     if tasks.is_empty() {
         return Ok(());
+    }
+    if tasks.iter().any(|task| task.action.is_configuration()) {
+        repository.config_is_free()?;
     }
     for Task { entry, action } in &tasks {
         if let Action::Write { path, .. } = action {

@@ -33,6 +33,9 @@ pub enum Undone {
 /// When something cannot be read or removed. Doing it again goes on from there.
 pub fn remove(repository: &Repository, scripts: &[Script]) -> Result<Vec<Undone>, InitError> {
     let record = read_record(repository)?;
+    if record.entries.iter().any(|entry| matches!(entry, Entry::Config { .. })) {
+        repository.config_is_free()?;
+    }
     let mut undone = Vec::new();
     remove_hooks(repository, scripts, &record, &mut undone)?;
     // Written in the order in which nothing is ever half there; so it goes backwards.
