@@ -328,6 +328,11 @@ fn notes_that_somebody_holds_locked_stop_no_rebase() {
     repo.write(".git/refs/notes/deploy.lock", "");
     let output = rebase(&repo, "", &["master"]);
     output.success().stderr_contains("warning: git-deploy cannot carry the states of branches: ");
+    output
+        .stderr_contains(
+            "note: 'login' is in development now: it was deployable, and that could not be carried\n",
+        )
+        .stderr_contains("hint: if it is ready as it is now: git deploy-state set deployable login\n");
     assert_ne!(repo.id("login"), old);
     assert!(repo.notes().keys().eq([&old]));
 }

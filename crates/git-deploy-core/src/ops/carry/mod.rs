@@ -81,6 +81,8 @@ pub struct Carry {
     /// The same, of branches whose new tip git itself has given the note of the old one (`notes.rewriteRef`), so that they
     /// are not in development.
     pub copied: Vec<Left>,
+    /// The states that hold on, and could not be written, with the reason.
+    pub unwritten: Option<(HookError, Vec<Left>)>,
     /// Notes that cannot be read.
     pub malformed: Vec<NotesError>,
 }
@@ -122,6 +124,8 @@ pub enum Why {
     Differs(Difference),
     /// The new commit has a note of another branch.
     Clash(String),
+    /// It could not be written.
+    Unwritten,
 }
 
 impl fmt::Display for Why {
@@ -142,6 +146,7 @@ impl fmt::Display for Why {
             Self::Dropped(commit) => write!(f, "base has commit '{}' already", commit.brief()),
             Self::Differs(difference) => difference.fmt(f),
             Self::Clash(text) => f.write_str(text),
+            Self::Unwritten => f.write_str("that could not be carried"),
         }
     }
 }
@@ -149,7 +154,7 @@ impl fmt::Display for Why {
 /// Carries the states of the branches that git has just rewritten, as far as they still hold.
 ///
 /// # Errors
-/// When that cannot be found out, or not be written: then no state was carried.
+/// When that cannot be found out: then no state was carried.
 pub fn carry(repository: &Repository, action: Action, rewrites: &[Rewrite]) -> Result<Carry, HookError> {
     if repository.tip(&notes_ref())?.is_none() {
         return Ok(Carry::default());
@@ -181,7 +186,13 @@ pub fn carry(repository: &Repository, action: Action, rewrites: &[Rewrite]) -> R
         }
     }
     if !kept.is_empty() {
-        said.left.extend(write(repository, action, &kept)?);
+        match write(repository, action, &kept) {
+            Ok(left) => said.left.extend(left),
+            Err(error) => {
+                let left = kept.iter().filter_map(|(subject, _)| subject.left(Why::Unwritten));
+                said.unwritten = Some((error, left.collect()));
+            }
+        }
     }
     Ok(said)
 }

@@ -94,8 +94,8 @@ fn post_rewrite(arguments: &[OsString], shell: &mut Shell) -> Result<Exit, Comma
     });
     match carried {
         None => {}
-        Some(Ok(said)) => told::post_rewrite(&said, shell),
-        Some(Err(error)) => told::failure("git-deploy cannot carry the states of branches", error, shell),
+        Some(Ok(said)) => told::post_rewrite(said, shell),
+        Some(Err(error)) => told::failure(told::NOT_CARRIED, error, shell),
     }
     Ok(Exit::Done)
 }

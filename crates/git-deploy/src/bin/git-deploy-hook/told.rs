@@ -147,17 +147,29 @@ pub(crate) fn post_merge(said: &PostMerge, shell: &mut Shell) {
     }
 }
 
-pub(crate) fn post_rewrite(said: &Carry, shell: &mut Shell) {
-    for error in said.malformed.iter().take(MANY) {
+/// What failed where a rewrite was told to us.
+pub(crate) const NOT_CARRIED: &str = "git-deploy cannot carry the states of branches";
+
+pub(crate) fn post_rewrite(said: Carry, shell: &mut Shell) {
+    let Carry { left, copied, malformed, unwritten } = said;
+    let (error, unwritten) = unwritten.map_or_else(Default::default, |(error, left)| (Some(error), left));
+    error.into_iter().for_each(|error| failure(NOT_CARRIED, error, shell));
+    left_behind(&unwritten, shell);
+    for error in malformed.iter().take(MANY) {
         warn_of_note(error, shell);
     }
-    for LeftBehind { branch, state, why, .. } in said.copied.iter().take(MANY) {
+    for LeftBehind { branch, state, why, .. } in copied.iter().take(MANY) {
         let branch = branch.short();
         shell.warn(format!("'{branch}' is {state}, which git has copied from its old commits, and {why}"));
         shell.hint(format!("if it is not ready: git deploy-state set development {}", shell_word(branch)));
         shell.hint("take the notes of git-deploy out of 'notes.rewriteRef', or unset that");
     }
-    for LeftBehind { branch, state, decision, why } in said.left.iter().take(MANY) {
+    left_behind(&left, shell);
+}
+
+/// Tells of states that stayed on old commits.
+fn left_behind(left: &[LeftBehind], shell: &mut Shell) {
+    for LeftBehind { branch, state, decision, why } in left.iter().take(MANY) {
         let branch = branch.short();
         shell.note(format!("'{branch}' is in development now: it was {state}, and {why}"));
         if let Why::NotOn(base) = why {
@@ -169,11 +181,8 @@ pub(crate) fn post_rewrite(said: &Carry, shell: &mut Shell) {
             shell.hint(format!("if it is ready as it is now: git deploy-state set {state} {branch}"));
         }
     }
-    if said.left.len() > MANY {
-        shell.note(format!(
-            "and {} more; see them all: git deploy-state list --stale",
-            said.left.len() - MANY
-        ));
+    if left.len() > MANY {
+        shell.note(format!("and {} more; see them all: git deploy-state list --stale", left.len() - MANY));
     }
 }
 
