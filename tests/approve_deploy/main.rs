@@ -1,5 +1,7 @@
 //! What is deployed where base says who may approve: `git deploy` asks the same as the queue, and asks again.
 
+mod ended;
+
 use git_deploy_testkit::keys::{APPROVE, Key};
 use git_deploy_testkit::shop::Shop;
 use git_deploy_testkit::{Repo, Sandbox, sandbox};

@@ -121,6 +121,25 @@ fn what_was_withdrawn_is_not_approved_by_the_old_note() {
 }
 
 #[test]
+fn what_was_withdrawn_on_a_copy_is_withdrawn_where_it_was_approved() {
+    let sandbox = sandbox!();
+    let (scene, ada) = guarded(&sandbox);
+    let approved = signed(&scene, &ada);
+    let tree = format!("{approved}^{{tree}}");
+    let other = scene.repo.git(&["commit-tree", &tree, "-p", "master", "-m", "The same"]).line().to_owned();
+    let copied = scene.repo.notes()[&approved].clone();
+    publishes(&scene, &other, &copied);
+    for (to, more) in [(&other, true), (&approved, false)] {
+        scene.repo.git(&["branch", "--force", "login", to]);
+        scene.takes(&["+login"]);
+        if more {
+            scene.repo.deploy("deploy-state", &["set", "development", "login"]);
+        }
+    }
+    refuses_claim(&scene, &approved, "is not approved: its approval was withdrawn by decision 2");
+}
+
+#[test]
 fn what_a_rebase_made_of_it_goes_on_its_way_and_the_look_at_it_leaves_no_object() {
     let sandbox = sandbox!();
     let (scene, ada) = guarded(&sandbox);

@@ -400,6 +400,7 @@ impl From<ReceiveError> for CommandError {
         let error = match error {
             ReceiveError::Git(error) => error.into(),
             ReceiveError::Approve(error) => error.into(),
+            ReceiveError::Notes(error) => error.into(),
             ReceiveError::NoBase(_) => Self::new(Exit::Fatal, error).hint(
                 "whoever runs the server names the branch, in its repository: git config deploy.base <branch>",
             ),

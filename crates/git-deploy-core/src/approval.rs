@@ -9,8 +9,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::git::notes::NOTES_REF;
 use crate::git::sign::Format;
-use crate::ids::{CommitId, DecisionId, RefName};
+use crate::ids::{CommitId, DecisionId, DeploymentId, RefName};
 use crate::note::Note;
 use crate::state::{Decision, State};
 
@@ -164,6 +165,12 @@ pub enum NotApproved {
     /// The decision was followed by another one.
     #[error("its approval was withdrawn by decision {0}")]
     Superseded(u64),
+    /// What was approved has landed already.
+    #[error("its approval was used up by {0}")]
+    Landed(DeploymentId),
+    /// The history of the notes ends before it was made.
+    #[error("the history of '{NOTES_REF}' is cut off here: cannot tell whether it was withdrawn")]
+    CutOff,
     /// The commit that was approved is not here.
     #[error("the approved commit '{}' is not here, so that it cannot be compared with it", .0.brief())]
     Gone(CommitId),

@@ -43,6 +43,23 @@ impl Repository {
     }
 }
 
+impl Repository {
+    /// Whether this clone has only the end of the history of a commit: it is a shallow one, and that ends at its boundary.
+    ///
+    /// # Errors
+    /// When git cannot walk there.
+    pub fn is_cut_off(&self, tip: CommitId) -> Result<bool, GitError> {
+        if !self.is_shallow() {
+            return Ok(false);
+        }
+        let path = self.paths().common_dir.join("shallow");
+        let boundary = std::fs::read_to_string(&path).map_err(GitError::file(&path))?;
+        let first = git(["rev-list", "--max-parents=0"]).arg(tip.to_string()).arg("--").text()?;
+        let is_there = |commit: &str| boundary.lines().any(|line| line == commit);
+        Ok(first.lines().any(is_there))
+    }
+}
+
 /// How deep the folders of a notes tree are looked into; git makes the third level for millions of notes.
 const FAN_OUT: usize = 3;
 
@@ -55,6 +72,19 @@ pub fn versions_of_notes(notes: Option<CommitId>, commits: &[CommitId]) -> Resul
     let paths = commits.iter().flat_map(|commit| (0..=FAN_OUT).map(|depth| path_of_note(*commit, depth)));
     let call = git(["--literal-pathspecs", "rev-list", "--objects", "--no-object-names", "--full-history"]);
     let call = call.arg(notes.to_string()).arg("--").args(paths);
+    let text = call.text()?;
+    let ids: Option<Vec<ObjectId>> = text.lines().map(|line| line.trim().parse().ok()).collect();
+    Ok(ids.ok_or_else(|| call.unreadable("a line that is no object"))?)
+}
+
+/// All that notes ever were, as the history of a notes ref has it, whatever they stood on: blobs.
+///
+/// # Errors
+/// When git cannot walk there.
+pub fn all_versions_of_notes(notes: CommitId) -> Result<Vec<ObjectId>, GitError> {
+    let call = git(["rev-list", "--objects", "--no-object-names", "--filter=object:type=blob"]);
+    // By this filter the commit itself is printed, too, because it was named.
+    let call = call.arg("--filter-provided-objects").arg(notes.to_string()).arg("--");
     let text = call.text()?;
     let ids: Option<Vec<ObjectId>> = text.lines().map(|line| line.trim().parse().ok()).collect();
     Ok(ids.ok_or_else(|| call.unreadable("a line that is no object"))?)

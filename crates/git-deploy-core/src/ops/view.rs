@@ -16,9 +16,10 @@ use crate::git::{GitError, Ref, Repository};
 use crate::ids::{CommitId, DeploymentId, IdError, RefName};
 use crate::ledger::{Deployment, Ledger, Outcome, TagError};
 use crate::note::Note;
-use crate::ops::approve::{self, ApproveError, Rules};
+use crate::ops::approve::{self, ApproveError, Past, Rules};
 use crate::ops::copied;
 use crate::queue::{self, Place, Wait};
+use crate::receive::has_landed;
 use crate::state::State;
 
 /// A repository as it stands, with the configuration that counts in it.
@@ -164,6 +165,11 @@ impl<'a> View<'a> {
             }
         }
         Ok(ledger)
+    }
+
+    /// Whether a deployment has landed.
+    pub(super) fn has_landed(&self) -> impl Fn(&DeploymentId) -> Result<bool, GitError> {
+        |id| Ok(self.ledger()?.find(id).is_some_and(has_landed))
     }
 
     /// The deployment that landed a branch's tip, if that is on base now. `noted`: the tip's note speaks for the branch by
@@ -432,7 +438,9 @@ impl<'a> View<'a> {
         }
         let (Some(rules), Some(base_tip)) = (self.rules()?, self.base_tip()?) else { return Ok(None) };
         let Some(note) = &branch.note else { return Ok(Some(NotApproved::Unsigned)) };
-        let judged = approve::judge(self.repository, rules, base_tip, (&branch.name, branch.tip), note)?;
+        let (past, of) =
+            (Past { notes: &self.notes, has_landed: &self.has_landed() }, (&branch.name, branch.tip));
+        let judged = approve::judge(self.repository, rules, &past, base_tip, of, note)?;
         Ok(judged.err())
     }
 
@@ -447,7 +455,7 @@ impl<'a> View<'a> {
     }
 
     /// Whether base has a commit, by whatever means it came there.
-    fn has_landed(&self, tip: CommitId) -> Result<bool, GitError> {
+    fn is_on_base(&self, tip: CommitId) -> Result<bool, GitError> {
         self.base_tip()?.map_or(Ok(false), |base_tip| self.repository.is_ancestor(tip, base_tip))
     }
 
@@ -458,7 +466,7 @@ impl<'a> View<'a> {
     pub fn queue(&self) -> Result<(Vec<Place>, Vec<NotesError>), ViewError> {
         let found = self.authority_branches()?;
         let places = queue::order_judged(&found.branches, |branch, is_next| {
-            if self.has_landed(branch.tip)? {
+            if self.is_on_base(branch.tip)? {
                 return Ok(Some(Wait::Landed(self.settings.base.clone())));
             }
             // Each question about an approval starts programs: whoever is behind the next one is asked when its turn comes.

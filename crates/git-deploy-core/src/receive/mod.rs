@@ -210,6 +210,9 @@ pub struct Known {
     pub on_base: BTreeSet<CommitId>,
     /// Commits that have landed before the push, where a note that comes to say so names another deployment.
     pub landed: BTreeSet<CommitId>,
+    /// What landed commits were rebased from, where a note that comes to say deployed names their deployment: what was
+    /// decided is used up in all the line.
+    pub used_up: BTreeSet<CommitId>,
     /// Commits that have landed, and whose notes would say something else of what was decided: somebody decided so where
     /// that was not known.
     pub late: BTreeSet<CommitId>,

@@ -129,7 +129,9 @@ impl Push {
     fn unfounded(&self, commit: CommitId, before: &Note, after: &Note) -> Option<String> {
         let becomes_deployed = after.state == State::Deployed && before.state != State::Deployed;
         // It may name a later deployment of what has landed.
-        if becomes_deployed && !self.is_landed(commit, after) && !self.known.landed.contains(&commit) {
+        let known = [&self.known.landed, &self.known.used_up];
+        let is_known = known.iter().any(|known| known.contains(&commit));
+        if becomes_deployed && !self.is_landed(commit, after) && !is_known {
             return Some("state: deployed".to_owned());
         }
         if (&before.deployment, before.result) == (&after.deployment, after.result) {
@@ -151,6 +153,12 @@ impl Push {
     pub fn is_landed(&self, commit: CommitId, note: &Note) -> bool {
         let verdict = note.deployment.as_ref().and_then(|id| self.verdict(id));
         verdict.is_some_and(|verdict| verdict.commit == commit && has_landed(verdict))
+    }
+
+    /// The commit that the deployment which a note names has landed.
+    pub fn landed_by(&self, note: &Note) -> Option<CommitId> {
+        let verdict = self.verdict(note.deployment.as_ref()?).filter(|verdict| has_landed(verdict))?;
+        Some(verdict.commit)
     }
 
     /// The note of a candidate that would go on its way by this change, as far as that was claimed and approved.

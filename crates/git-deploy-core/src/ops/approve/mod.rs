@@ -4,23 +4,21 @@
 //! that is approved with it, and nothing else: the commits of the branch are compared with what our own rebase makes of
 //! the approved ones, however often, and by whom, they were rebased on the way.
 
+mod ended;
 pub(super) mod kept;
-
-use std::collections::BTreeSet;
 
 use crate::approval::{Decided, NAMESPACE, NotApproved, Signature};
 use crate::config::deploy_toml::{Approve, DeployToml};
-use crate::git::log;
-use crate::git::notes::{FAR, Notes};
 use crate::git::object::{Commit, Kind};
 use crate::git::sign::{Format, SignError, Signer};
 use crate::git::verify::{self, AllowedSigners, VerifyError};
 use crate::git::{GitError, Repository};
-use crate::ids::{CommitId, DecisionId, RefName};
+use crate::ids::{CommitId, RefName};
 use crate::note::Note;
 use crate::rebase::{Committer, Engine, MergeTreeEngine, RebaseError, Request, Verdict};
-use crate::state::Decision;
-use crate::sync::active;
+
+pub use ended::Past;
+pub(super) use ended::said_of;
 
 /// The longest list of signers that is read, in bytes.
 const MAX_LIST: usize = 1024 * 1024;
@@ -134,24 +132,25 @@ fn list(
 pub fn judge(
     repository: &Repository,
     rules: &Rules,
+    past: &Past<'_>,
     base_tip: CommitId,
     (branch, tip): (&RefName, CommitId),
     note: &Note,
 ) -> Result<Result<Decided, NotApproved>, ApproveError> {
     match rules.signed(note)? {
-        Ok(decided) => covers(repository, &repository.notes()?, decided, base_tip, (branch, tip), note),
+        Ok(decided) => covers(repository, past, decided, base_tip, (branch, tip), note),
         Err(why) => Ok(Err(why)),
     }
 }
 
-/// Whether what was signed in a note covers the tip of a branch: the other half of the question. `notes` have the history
-/// of later decisions.
+/// Whether what was signed in a note covers the tip of a branch: the other half of the question. `past` has what became
+/// of it since.
 ///
 /// # Errors
 /// When it could not be found out.
 pub fn covers(
     repository: &Repository,
-    notes: &Notes<'_>,
+    past: &Past<'_>,
     decided: Decided,
     base_tip: CommitId,
     (branch, tip): (&RefName, CommitId),
@@ -160,8 +159,8 @@ pub fn covers(
     if !decided.refs.contains(branch) {
         return Ok(Err(NotApproved::Unsigned));
     }
-    if let Some(rev) = superseded(repository, notes, &decided, tip, note)? {
-        return Ok(Err(NotApproved::Superseded(rev)));
+    if let Some(why) = past.ended(repository, &decided, tip, note)? {
+        return Ok(Err(why));
     }
     Ok(carried(repository, decided.commit, branch, tip, base_tip)?.map(|()| decided))
 }
@@ -219,68 +218,6 @@ fn content(commit: Commit) -> Commit {
     let mut commit = Commit { parents: Vec::new(), committer: Vec::new(), ..commit };
     commit.extra.retain(|header| !header.starts_with(b"gpgsig"));
     commit
-}
-
-/// The number of a decision that the approved one does not replace, and that is more careful or newer, as the history of the
-/// notes has it. Whoever can write notes can write the older ones again, but not into the past.
-fn superseded(
-    repository: &Repository,
-    notes: &Notes<'_>,
-    decided: &Decided,
-    tip: CommitId,
-    note: &Note,
-) -> Result<Option<u64>, ApproveError> {
-    let line = line(notes, tip, note, decided.commit);
-    let signed: BTreeSet<DecisionId> = active(note)
-        .into_iter()
-        .filter(|(_, made)| made.approval == note.approval && Decided::of(made).as_ref() == Some(decided))
-        .map(|(id, _)| id)
-        .chain(decided.replaces.iter().copied())
-        .collect();
-    let versions = versions(repository, notes, &line)?;
-    let made = versions.iter().flat_map(active).filter(|(id, _)| !signed.contains(id));
-    let holds = |made: &Note| made.rev > decided.rev || made.decision() != Some(Decision::Deployable);
-    Ok(made.filter(|(_, made)| holds(made)).map(|(_, made)| made.rev).max())
-}
-
-/// The commits that the one of a note was rebased from, as far as notes tell.
-fn line(notes: &Notes<'_>, tip: CommitId, note: &Note, approved: CommitId) -> Vec<CommitId> {
-    let mut line = vec![tip];
-    let mut from = note.rebased_from;
-    while let Some(commit) = from.filter(|commit| !line.contains(commit) && line.len() < FAR) {
-        line.push(commit);
-        from = notes.get(commit).ok().flatten().and_then(|note| note.rebased_from);
-    }
-    for commit in [Some(approved), note.root].into_iter().flatten() {
-        if !line.contains(&commit) {
-            line.push(commit);
-        }
-    }
-    line
-}
-
-/// All that the notes on some commits ever said, as far as it can be read.
-fn versions(repository: &Repository, notes: &Notes<'_>, commits: &[CommitId]) -> Result<Vec<Note>, GitError> {
-    let mut versions = Vec::new();
-    for blob in log::versions_of_notes(notes.commit, commits)? {
-        let object = repository.find(blob)?.filter(|object| object.kind == Kind::Blob);
-        versions.extend(object.and_then(|object| Note::parse(&object.data).ok()));
-    }
-    Ok(versions)
-}
-
-/// All that was ever said in notes on a commit, and on those that it was rebased from.
-///
-/// # Errors
-/// When the history of the notes cannot be read.
-pub(super) fn said_of(
-    repository: &Repository,
-    notes: &Notes<'_>,
-    tip: CommitId,
-    note: &Note,
-) -> Result<Vec<Note>, GitError> {
-    let approved = note.approved.unwrap_or(tip);
-    versions(repository, notes, &line(notes, tip, note, approved))
 }
 
 /// Signs the decision in a note, with the user's own key.

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 
 use super::run::Run;
-use super::verdict::{Finding, entry, failed_note, landed_note, noted_commits, recorded};
+use super::verdict::{
+    Finding, entry, failed_note, landed_note, noted_commits, recorded, taken_back, used_up,
+};
 use super::{Context, DeployError, Verdict};
 use crate::attempt::{Attempt, base_lock};
 use crate::deployment::{Blame, Close, Event, Phase};
@@ -69,12 +71,17 @@ impl Run<'_> {
                 message: format!("{}: successfully deployed", attempt.id),
                 ..NotesEdit::default()
             };
-            edit.set(attempt.candidate, &landed_note(notes.get(attempt.candidate)?, &attempt, lands));
+            let landed = landed_note(notes.get(attempt.candidate)?, &attempt, lands);
+            edit.set(attempt.candidate, &landed);
             if attempt.approved != attempt.candidate {
                 edit.set(
                     attempt.approved,
                     &recorded(notes.get(attempt.approved)?, &attempt, Outcome::Success),
                 );
+            }
+            if lands {
+                let line = notes.rebased_from(&landed)?;
+                used_up(&line, &attempt).iter().for_each(|(commit, note)| edit.set(*commit, note));
             }
             Ok(edit)
         };
@@ -393,6 +400,13 @@ fn failure_notes(
         edit.set(commit, &failed);
         let mut line = notes.rebased_from(&failed)?;
         line.retain(|before, _| !edit.edits.contains_key(before));
+        for (before, text) in &mut line {
+            let landed = Note::parse(text).ok();
+            if let Some(back) = landed.and_then(|note| taken_back(&note, attempt)) {
+                edit.set(*before, &back);
+                *text = back.to_string().into_bytes();
+            }
+        }
         line.insert(commit, failed.to_string().into_bytes());
         let ended = crate::sync::missing(&line, &NoteTexts::new());
         edit.edits.extend(ended.into_iter().map(|(commit, text)| (commit, Some(text))));

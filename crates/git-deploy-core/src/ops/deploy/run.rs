@@ -23,7 +23,7 @@ use crate::ids::{CommitId, DeploymentId, RefName};
 use crate::land::Change;
 use crate::ledger::Outcome;
 use crate::note::Note;
-use crate::ops::approve;
+use crate::ops::approve::{self, Past};
 use crate::ops::hold::queue_hold;
 use crate::ops::sync::SyncError;
 use crate::ops::transact::{Transacted, Transactor};
@@ -110,7 +110,10 @@ impl<'a> Run<'a> {
             return Ok(Some("its commit is of no branch, and not on base".to_owned()));
         };
         let judged = match view.notes.get(candidate)? {
-            Some(note) => approve::judge(repository, rules, base_tip, (branch, candidate), &note)?,
+            Some(note) => {
+                let past = Past { notes: &view.notes, has_landed: &view.has_landed() };
+                approve::judge(repository, rules, &past, base_tip, (branch, candidate), &note)?
+            }
             None => Err(NotApproved::Unsigned),
         };
         Ok(judged.err().map(|why| why.to_string()))

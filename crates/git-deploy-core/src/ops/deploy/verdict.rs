@@ -5,8 +5,8 @@ use crate::deployment::Close;
 use crate::ids::CommitId;
 use crate::ledger::{Deployment, Outcome};
 use crate::note::Note;
-use crate::state::State;
-use crate::sync::{decide_alike, next_rev, replacing};
+use crate::state::{Decision, State};
+use crate::sync::{NoteTexts, decide_alike, next_rev, replacing};
 
 /// Who found the verdict, and when.
 pub(super) struct Finding<'a> {
@@ -68,15 +68,7 @@ pub(super) fn failed_note(
     seen: &[&Note],
     finding: &Finding<'_>,
 ) -> Note {
-    let mut note = note;
-    // Without a remote the notes of the landing stand before base moves: if it did not, they are taken back.
-    if let Some(note) = note.as_mut().filter(|note| {
-        note.state == State::Deployed
-            && attempt.branch.is_some()
-            && note.deployment.as_ref() == Some(&attempt.id)
-    }) {
-        note.state = note.was.take().map_or(State::Development, State::from);
-    }
+    let note = note.map(|note| taken_back(&note, attempt).unwrap_or(note));
     let mut note = recorded(note, attempt, close.outcome);
     // A later decision of the user stands: only what was deployable can be taken out of the queue.
     let queued = note.state == State::Deployable;
@@ -94,6 +86,27 @@ pub(super) fn failed_note(
         note = replacing(note, seen.iter().copied());
     }
     note
+}
+
+/// The note as it was before a landing that did not come about, if it speaks of that: without a remote the notes stand before
+/// base moves.
+pub(super) fn taken_back(note: &Note, attempt: &Attempt) -> Option<Note> {
+    let speaks_of_it = note.state == State::Deployed
+        && attempt.branch.is_some()
+        && note.deployment.as_ref() == Some(&attempt.id);
+    let state = note.decision().map_or(State::Development, State::from);
+    speaks_of_it.then(|| Note { state, was: None, ..note.clone() })
+}
+
+/// The notes on what a candidate was rebased from after it has landed: its decision is used up there, too, so that nobody who
+/// sets the branch back finds it queued again.
+pub(super) fn used_up(line: &NoteTexts, attempt: &Attempt) -> Vec<(CommitId, Note)> {
+    let notes = line.iter().filter_map(|(commit, text)| Some((*commit, Note::parse(text).ok()?)));
+    let queued = notes.filter(|(_, note)| {
+        attempt.branch.as_ref().is_some_and(|branch| note.speaks_for(branch, true))
+            && note.decision() == Some(Decision::Deployable)
+    });
+    queued.map(|(commit, note)| (commit, landed_note(Some(note), attempt, true))).collect()
 }
 
 /// A note with what became of the deployment.

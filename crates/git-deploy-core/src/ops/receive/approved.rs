@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::{ReceiveError, Receiver, changed_notes};
 use crate::git::notes::notes_ref;
 use crate::git::{GitError, Repository};
-use crate::ids::{CommitId, ObjectId};
+use crate::ids::{CommitId, DeploymentId, ObjectId};
 use crate::note::Note;
-use crate::ops::approve::{self, Rules};
-use crate::receive::{Push, ToApprove};
+use crate::ops::approve::{self, Past, Rules};
+use crate::receive::{Push, ToApprove, has_landed};
 use crate::state::State;
 
 /// Candidates of a push that are not approved: why not. Where base lets everybody approve nothing is looked at.
@@ -39,6 +39,13 @@ pub(super) fn unsigned(
 }
 
 impl Receiver<'_> {
+    /// Whether a deployment had landed before the push.
+    fn has_landed(&self, id: &DeploymentId) -> Result<bool, GitError> {
+        let tag = self.standing.tip(&id.tag())?;
+        let verdict = tag.map(|tag| self.deployment(id, tag)).transpose()?.and_then(Result::ok);
+        Ok(verdict.as_ref().is_some_and(has_landed))
+    }
+
     /// Which approved commits that a push lets go are those of branches that would be deployable after it: what was made of
     /// them by rebases could not be compared with them any more. `tips` are the refs that the push moves.
     pub(super) fn read_needed(
@@ -85,7 +92,8 @@ fn not_approved(
     let notes = pushed.map_or_else(stands, |pushed| Ok(Some(pushed)))?;
     let covers = |repository: &Repository| {
         let notes = repository.notes_at(notes)?;
-        approve::covers(repository, &notes, decided.clone(), base_tip, (branch, *commit), note)
+        let past = Past { notes: &notes, has_landed: &|id| receiver.has_landed(id) };
+        approve::covers(repository, &past, decided.clone(), base_tip, (branch, *commit), note)
     };
     let covers = if decided.commit == *commit {
         covers(receiver.repository)

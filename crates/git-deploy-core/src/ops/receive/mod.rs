@@ -51,6 +51,9 @@ pub enum ReceiveError {
     /// It could not be found out whether a candidate is approved.
     #[error(transparent)]
     Approve(#[from] ApproveError),
+    /// A note could not be read.
+    #[error(transparent)]
+    Notes(#[from] NotesError),
     /// Git failed.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -362,8 +365,12 @@ impl Receiver<'_> {
         push.known.has_base = base.is_some();
         push.known.on_base = self.on_base(base, asked)?;
         push.known.unsigned = approved::unsigned(self, push)?;
-        let mut changes = push.notes.iter().flat_map(|notes| notes.changes.iter().flatten());
-        if changes.any(|change| is_deployed_otherwise(push, change)) {
+        let otherwise = deployed_otherwise(push);
+        let landed: Vec<CommitId> = otherwise.iter().filter_map(|(_, note)| push.landed_by(note)).collect();
+        for note in self.notes(after, &landed)?.values() {
+            push.known.used_up.extend(self.repository.notes_at(after)?.rebased_from(note)?.into_keys());
+        }
+        if !otherwise.iter().all(|(commit, _)| push.known.used_up.contains(commit)) {
             push.known.landed = self.landed()?;
         }
         push.known.late = late::decisions(self.repository, push)?;
@@ -441,12 +448,16 @@ fn brings_deployments(push: &Push) -> bool {
         || push.kept.iter().any(|(_, moved)| moved.before.is_none())
 }
 
-/// Whether a note comes to call its commit deployed, and names another deployment than the one that landed it.
-fn is_deployed_otherwise(push: &Push, change: &NoteChange) -> bool {
+/// The notes that come to call their commits deployed, and name another deployment than one that landed these.
+fn deployed_otherwise(push: &Push) -> Vec<(CommitId, Note)> {
     let is_deployed = |note: &Note| note.state == State::Deployed;
-    let after = change.note_after().and_then(Result::ok).filter(is_deployed);
-    after.is_some_and(|after| !push.is_landed(change.commit, &after))
-        && !change.note_before().is_some_and(|before| is_deployed(&before))
+    let otherwise = |change: &NoteChange| {
+        let after = change.note_after()?.ok().filter(is_deployed)?;
+        let stood = change.note_before().is_some_and(|before| is_deployed(&before));
+        (!stood && !push.is_landed(change.commit, &after)).then_some((change.commit, after))
+    };
+    let changes = push.notes.iter().flat_map(|notes| notes.changes.iter().flatten());
+    changes.filter_map(otherwise).collect()
 }
 
 /// The deployments that a push names.

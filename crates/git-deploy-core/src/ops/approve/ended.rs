@@ -1,0 +1,124 @@
+//! Whether an approval was ended: withdrawn, or used up by a landing, as the history of the notes has it.
+//!
+//! Whoever can write notes can write the older ones again, on any commit, and can take a line of rebases apart, but cannot
+//! write into the past. So all of that is asked for what took the place of the decision, wherever it stood then.
+
+use std::collections::BTreeSet;
+
+use crate::approval::{Decided, NotApproved};
+use crate::git::log;
+use crate::git::notes::{FAR, Notes};
+use crate::git::{GitError, Repository};
+use crate::ids::{CommitId, DecisionId, DeploymentId, ObjectId};
+use crate::note::Note;
+use crate::state::{Decision, State};
+use crate::sync::active;
+
+/// What became of decisions since they were made.
+pub struct Past<'a> {
+    /// The notes, with their history.
+    pub notes: &'a Notes<'a>,
+    /// Whether a deployment has landed, as the ledger has it: a note alone may say anything.
+    pub has_landed: &'a dyn Fn(&DeploymentId) -> Result<bool, GitError>,
+}
+
+impl Past<'_> {
+    /// Why the approved decision in a note holds no more, if it does not.
+    pub(super) fn ended(
+        &self,
+        repository: &Repository,
+        decided: &Decided,
+        tip: CommitId,
+        note: &Note,
+    ) -> Result<Option<NotApproved>, GitError> {
+        let Some(notes) = self.notes.commit else { return Ok(None) };
+        if repository.is_cut_off(notes)? {
+            return Ok(Some(NotApproved::CutOff));
+        }
+        let mut made = active(note);
+        made.retain(|(_, made)| {
+            made.approval == note.approval && Decided::of(made).as_ref() == Some(decided)
+        });
+        let on_line = versions(repository, self.notes, &line(self.notes, tip, note, decided.commit))?;
+        let names_it = |said: &Note| said.refs.iter().any(|name| decided.refs.contains(name));
+        let anywhere = read(repository, log::all_versions_of_notes(notes)?, names_it)?;
+        let known: Vec<(DecisionId, Note)> = anywhere.iter().flat_map(active).collect();
+        let is_it = |other: &Note| made.iter().any(|(_, made)| is_same(made, other));
+        let its: BTreeSet<DecisionId> =
+            known.iter().filter(|(_, other)| is_it(other)).map(|(id, _)| *id).collect();
+        let signed: BTreeSet<DecisionId> =
+            made.iter().map(|(id, _)| *id).chain(decided.replaces.iter().copied()).collect();
+        let replaces_it = |said: &&Note| said.replaces.iter().any(|id| its.contains(id));
+        let later = on_line.iter().chain(anywhere.iter().filter(replaces_it));
+        let later = later.flat_map(active).filter(|(id, _)| !signed.contains(id));
+        let holds = |made: &Note| made.rev > decided.rev || made.decision() != Some(Decision::Deployable);
+        if let Some(rev) = later.filter(|(_, made)| holds(made)).map(|(_, made)| made.rev).max() {
+            return Ok(Some(NotApproved::Superseded(rev)));
+        }
+        let landed = anywhere.iter().filter(|said| said.state == State::Deployed);
+        for said in landed.filter(|said| active(said).iter().any(|(_, made)| is_it(made))) {
+            if let Some(id) = &said.deployment
+                && (self.has_landed)(id)?
+            {
+                return Ok(Some(NotApproved::Landed(id.clone())));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether two notes with the keys of a decision alone have the same one: it may have been copied without its signature, or
+/// with other words beside that.
+fn is_same(one: &Note, other: &Note) -> bool {
+    let unsigned = |note: &Note| Note { approved: None, approval: None, ..note.clone() };
+    (one.approval.is_some() && one.approval == other.approval) || unsigned(one) == unsigned(other)
+}
+
+/// The commits that the one of a note was rebased from, as far as notes tell.
+fn line(notes: &Notes<'_>, tip: CommitId, note: &Note, approved: CommitId) -> Vec<CommitId> {
+    let mut line = vec![tip];
+    let mut from = note.rebased_from;
+    while let Some(commit) = from.filter(|commit| !line.contains(commit) && line.len() < FAR) {
+        line.push(commit);
+        from = notes.get(commit).ok().flatten().and_then(|note| note.rebased_from);
+    }
+    for commit in [Some(approved), note.root].into_iter().flatten() {
+        if !line.contains(&commit) {
+            line.push(commit);
+        }
+    }
+    line
+}
+
+/// All that the notes on some commits ever said, as far as it can be read.
+fn versions(repository: &Repository, notes: &Notes<'_>, commits: &[CommitId]) -> Result<Vec<Note>, GitError> {
+    read(repository, log::versions_of_notes(notes.commit, commits)?, |_| true)
+}
+
+/// The notes among some objects that are wanted.
+fn read(
+    repository: &Repository,
+    objects: Vec<ObjectId>,
+    is_wanted: impl Fn(&Note) -> bool,
+) -> Result<Vec<Note>, GitError> {
+    let mut found = Vec::new();
+    for id in objects {
+        let note = repository.note_bytes(id)?.ok().and_then(|bytes| Note::parse(&bytes).ok());
+        found.extend(note.filter(&is_wanted));
+    }
+    Ok(found)
+}
+
+/// All that was ever said in notes on a commit, and on those that it was rebased from.
+///
+/// # Errors
+/// When the history of the notes cannot be read.
+pub(in crate::ops) fn said_of(
+    repository: &Repository,
+    notes: &Notes<'_>,
+    tip: CommitId,
+    note: &Note,
+) -> Result<Vec<Note>, GitError> {
+    let approved = note.approved.unwrap_or(tip);
+    versions(repository, notes, &line(notes, tip, note, approved))
+}

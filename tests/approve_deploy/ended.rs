@@ -1,0 +1,131 @@
+//! An approval ends for good, wherever its note was written besides, and whatever is written afterwards.
+
+use git_deploy_testkit::sandbox;
+use git_deploy_testkit::shop::Shop;
+
+use super::{both, guarded, write_note};
+
+/// Moves a branch to a commit, as a push by force does.
+fn moves(shop: &Shop, branch: &str, commit: &str) {
+    shop.repo.git(&["branch", "--force", branch, commit]);
+    if shop.remote.is_some() {
+        shop.repo.git(&["push", "--quiet", "--force", "origin", branch]);
+    }
+}
+
+/// Publishes the notes as they stand here.
+fn publishes(shop: &Shop) {
+    shop.repo.git(&["push", "--quiet", "--force", "origin", "refs/notes/deploy"]);
+}
+
+/// A note without the lines that begin so.
+fn without(note: &str, key: &str) -> String {
+    note.lines().filter(|line| !line.starts_with(key)).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn a_withdrawal_on_a_commit_that_got_a_copy_of_the_note_ends_the_approval() {
+    let copies: [fn(&str) -> String; 3] = [
+        str::to_owned,
+        |note| without(note, "appro"),
+        |note| without(note, "by: ") + "by: Mallory <mallory@example.org>\n",
+    ];
+    for copy in copies {
+        let shop = Shop::with_remote(&sandbox!());
+        guarded(&shop);
+        let approved = shop.deployable("login", "login.txt", "hello\n");
+        let copied = copy(&shop.repo.notes()[&approved]);
+        let tree = format!("{approved}^{{tree}}");
+        let other =
+            shop.repo.git(&["commit-tree", &tree, "-p", "master", "-m", "The same"]).line().to_owned();
+        write_note(&shop.repo, &other, &copied);
+        publishes(&shop);
+        moves(&shop, "login", &other);
+        shop.repo.deploy("deploy-state", &["set", "development", "login"]);
+        moves(&shop, "login", &approved);
+        assert_eq!(shop.state("login"), "deployable");
+        shop.deploy(&["login"]).code_is(1).stderr_contains("its approval was withdrawn by decision 2");
+        // Who may approves it again.
+        shop.repo.deploy("deploy-state", &["set", "deployable", "login"]);
+        shop.deploy(&[]).success();
+        assert_eq!(shop.state("login"), "deployed");
+    }
+}
+
+#[test]
+fn what_has_landed_is_queued_by_no_commit_that_it_was_rebased_from() {
+    for is_guarded in [false, true] {
+        for shop in both() {
+            is_guarded.then(|| guarded(&shop));
+            shop.deployable("one", "one.txt", "hello\n");
+            let approved = shop.deployable("two", "two.txt", "hello\n");
+            let signed = shop.repo.notes()[&approved].clone();
+            shop.on_master("base.txt", "1\n");
+            for name in ["one", "two"] {
+                shop.deploy(&[]).success();
+                assert_eq!(shop.state(name), "deployed");
+            }
+            shop.repo.deploy("deploy-state", &["list"]).lacks("deployable");
+            moves(&shop, "two", &approved);
+            assert_eq!(shop.state("two"), "development");
+            shop.deploy(&["two"]).code_is(1).stderr_contains("'two' is in development");
+            if is_guarded {
+                write_note(&shop.repo, &approved, &signed);
+                shop.deploy(&["two"])
+                    .code_is(1)
+                    .stderr_contains("its approval was used up by deployment-0002");
+            }
+            shop.is_sound();
+        }
+    }
+}
+
+#[test]
+fn a_shallow_clone_that_cannot_tell_what_was_withdrawn_deploys_nothing() {
+    let shop = Shop::with_remote(&sandbox!());
+    guarded(&shop);
+    let approved = shop.deployable("login", "login.txt", "hello\n");
+    let signed = shop.repo.notes()[&approved].clone();
+    shop.repo.deploy("deploy-state", &["set", "development", "login"]);
+    for more in ["priority: 1\n", "priority: 2\n", ""] {
+        write_note(&shop.repo, &approved, &format!("{signed}{more}"));
+    }
+    publishes(&shop);
+    let url = format!("file://{}", shop.authority().path().display());
+    let runner = shop.authority().clone_to("runner");
+    runner.set_config("remote.origin.url", &url);
+    runner.try_deploy("deploy", &["login"]).code_is(1).stderr_contains("withdrawn by decision 2");
+    runner.git(&["fetch", "--quiet", "--depth=2"]);
+    runner
+        .try_deploy("deploy", &[])
+        .code_is(128)
+        .stderr_contains("the history of 'refs/notes/deploy' is cut off in this clone")
+        .stderr_contains("cannot tell whether an approval was withdrawn")
+        .stderr_contains("hint: get the whole history with: git fetch --unshallow origin\n");
+    runner
+        .deploy("deploy-state", &["get", "login"])
+        .stderr_contains("is cut off here: cannot tell whether it was withdrawn");
+    runner.git(&["fetch", "--quiet", "--unshallow", "origin"]);
+    runner.try_deploy("deploy", &["login"]).code_is(1).stderr_contains("withdrawn by decision 2");
+    shop.is_sound();
+}
+
+#[test]
+fn a_branch_that_is_cut_off_from_base_is_refused_before_the_claim() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let url = format!("file://{}", shop.authority().path().display());
+    let runner = shop.authority().clone_to("runner");
+    runner.set_config("remote.origin.url", &url);
+    runner.git(&["fetch", "--quiet", "--depth=1"]);
+    runner
+        .try_deploy("deploy", &[])
+        .code_is(128)
+        .stderr_contains("the history of 'refs/heads/login' is cut off in this clone")
+        .stderr_contains("hint: get the whole history with: git fetch --unshallow origin\n");
+    assert!(!shop.authority().refs().keys().any(|name| name.contains("attempts")));
+    runner.git(&["fetch", "--quiet", "--unshallow", "origin"]);
+    runner.deploy("deploy", &[]);
+    shop.repo.deploy("deploy-sync", &[]);
+    assert_eq!(shop.state("login"), "deployed");
+}
