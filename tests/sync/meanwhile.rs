@@ -80,6 +80,29 @@ fn a_commit_of_a_branch_by_nobody_costs_no_other_branch_its_rebase_and_can_be_wi
     state_is(&team.ada, "login", "development");
 }
 
+#[test]
+fn what_only_a_note_calls_a_rebase_is_not_followed() {
+    let team = Team::new();
+    let ours = team.pushed("login");
+    team.ada.deploy("deploy-state", &["set", "deployable", "login"]);
+    let mallory = team.remote.clone_to("mallory");
+    mallory.deploy("deploy-sync", &[]);
+    let note = mallory.notes()[&ours].clone();
+    mallory.git(&["switch", "--quiet", "--detach", "origin/master"]);
+    let evil = mallory.commit("evil.txt", "evil\n", "Look harmless");
+    let forged = format!("{note}rebased-from: {ours}\nroot: {ours}\n");
+    let add = ["notes", "--ref=deploy", "add", "-F", "-", &evil];
+    mallory.command("git").args(add).stdin(forged).output().success();
+    mallory.git(&["push", "--quiet", "--force", "origin", "HEAD:login", "refs/notes/deploy"]);
+    team.ada.deploy("deploy-sync", &[]);
+    team.ada
+        .deploy("deploy-rebase", &["login"])
+        .stdout_contains("'origin/login' is said to be a rebase of it, and is none")
+        .stderr_contains("look at what is there: git log -p login..origin/login\n");
+    team.ada.deploy("deploy-state", &["list"]).lacks("git deploy-rebase login");
+    assert_eq!(team.ada.id("login"), ours);
+}
+
 #[cfg(feature = "cluster")]
 #[test]
 fn who_withdraws_while_the_branch_lands_is_told_so_when_the_withdrawal_was_pushed_again() {

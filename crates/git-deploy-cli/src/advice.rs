@@ -28,6 +28,9 @@ pub fn advice(advice: &Advice, onto: &RefName, branch: &RefName) -> Option<Strin
         Advice::Note(commit, error) => Some(mend_note(*commit, error)),
         Advice::LongNote(commit) => Some(format!("shorten it with: git notes --ref=deploy edit {commit}")),
         Advice::Further(theirs) => Some(format!("get them with: git merge --ff-only {}", typed(theirs))),
+        Advice::Other(theirs) => {
+            Some(format!("look at what is there: git log -p {}..{}", typed(branch), typed(theirs)))
+        }
         Advice::Lock(lock) => Some(unlock(lock)),
         Advice::Skip(skip) => make_rebasable(skip, onto.short(), branch),
     }

@@ -179,16 +179,30 @@ fn carried(
     if repository.find(approved.0)?.is_none() {
         return Ok(Err(NotApproved::Gone(approved)));
     }
-    let differs = Ok(Err(NotApproved::Differs(approved)));
-    let Some(onto) = repository.merge_base(tip, base_tip)? else { return differs };
-    let request = Request { name: branch.clone(), tip: approved, upstream: onto, onto };
+    let is_carried = is_rebase_of(repository, approved, branch, tip, base_tip)?;
+    Ok(if is_carried { Ok(()) } else { Err(NotApproved::Differs(approved)) })
+}
+
+/// Whether a tip is what our rebase makes of another commit of the branch, where the tip stands on base.
+///
+/// # Errors
+/// When the rebase could not be tried.
+pub(in crate::ops) fn is_rebase_of(
+    repository: &Repository,
+    commit: CommitId,
+    branch: &RefName,
+    tip: CommitId,
+    base_tip: CommitId,
+) -> Result<bool, RebaseError> {
+    let Some(onto) = repository.merge_base(tip, base_tip)? else { return Ok(false) };
+    let request = Request { name: branch.clone(), tip: commit, upstream: onto, onto };
     let mut engine = MergeTreeEngine::new(repository, Committer::Keep).for_check();
     let made = match engine.rebase(&[request])?.pop() {
         Some(Verdict::Rebased(rebased)) => rebased.tip,
-        Some(Verdict::Current) => approved,
-        _ => return differs,
+        Some(Verdict::Current) => commit,
+        _ => return Ok(false),
     };
-    if same_commits(repository, made, tip, onto)? { Ok(Ok(())) } else { differs }
+    Ok(same_commits(repository, made, tip, onto)?)
 }
 
 /// Whether two lines of commits that stand on the same one are the same but for who committed them and when.

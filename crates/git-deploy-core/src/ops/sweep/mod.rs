@@ -82,6 +82,8 @@ pub enum Advice {
     LongNote(CommitId),
     /// Get the further commits that this ref has.
     Further(RefName),
+    /// Look at what this ref has in place of the branch.
+    Other(RefName),
     /// Wait for who holds a lock, or take it away.
     Lock(HeldLock),
     /// Make the branch one that can be rebased.

@@ -10,8 +10,10 @@ use crate::git::GitError;
 use crate::git::notes::{Notes, NotesError};
 use crate::ids::{CommitId, RefName};
 use crate::note::{Note, NoteError};
+use crate::ops::approve;
 use crate::ops::sync;
 use crate::ops::view::View;
+use crate::rebase::RebaseError;
 use crate::state::State;
 
 /// How many commits of a branch, or rebases of a commit, are looked at to find out what the remote made of it.
@@ -55,7 +57,8 @@ pub fn standing(view: &View<'_>, branch: &Branch) -> Result<Standing, SweepError
     Ok(match selector.theirs(branch)? {
         Theirs::Nothing => Standing::Apart,
         Theirs::Ahead => Standing::Behind,
-        Theirs::Rebased(_) => Standing::RebasedThere,
+        Theirs::Rebased(followed) if selector.is_rebase(branch, followed)? => Standing::RebasedThere,
+        Theirs::Rebased(_) => Standing::Apart,
         Theirs::Original => Standing::RebasedHere,
     })
 }
@@ -137,7 +140,7 @@ struct Selector<'v, 'a> {
 }
 
 impl Selector<'_, '_> {
-    fn look_at(&self, branch: Branch, named: bool) -> Result<Selected, GitError> {
+    fn look_at(&self, branch: Branch, named: bool) -> Result<Selected, SweepError> {
         let state = branch.state();
         let kept = state.is_rebased() || state == State::Broken;
         let skipped = |reason: &str, advice: Option<Advice>| {
@@ -157,6 +160,11 @@ impl Selector<'_, '_> {
                 let remote = self.view.settings.authority(&branch.name);
                 let reason = format!("'{}' has further commits", remote.short());
                 return skipped(&reason, Some(Advice::Further(remote)));
+            }
+            Theirs::Rebased(followed) if !self.is_rebase(&branch, followed)? => {
+                let remote = self.view.settings.authority(&branch.name);
+                let reason = format!("'{}' is said to be a rebase of it, and is none", remote.short());
+                return skipped(&reason, Some(Advice::Other(remote)));
             }
             Theirs::Rebased(followed) => Some(followed),
             Theirs::Nothing | Theirs::Original | Theirs::Ahead => None,
@@ -213,6 +221,12 @@ impl Selector<'_, '_> {
             Some(upstream) => Theirs::Rebased(Followed { upstream, onto: theirs }),
             None => Theirs::Nothing,
         })
+    }
+
+    /// Whether what a note of the remote says to be a rebase is one: notes can be written by everybody who can push.
+    fn is_rebase(&self, branch: &Branch, followed: Followed) -> Result<bool, RebaseError> {
+        let (from, to) = (followed.upstream, followed.onto);
+        approve::is_rebase_of(self.view.repository, from, &branch.name, to, self.base_tip)
     }
 
     /// A commit, what it was rebased from, what that was rebased from, and so on.
