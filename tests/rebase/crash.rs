@@ -130,6 +130,26 @@ fn a_work_tree_that_somebody_went_on_in_after_a_crash_keeps_that_and_gets_its_br
 }
 
 #[test]
+fn a_new_file_is_ended_where_it_was_begun_by_us_and_kept_where_it_is_somebodys() {
+    for (written, is_ours) in [("", true), ("d", true), ("d\nmine\n", false)] {
+        let repo = prepared();
+        let old = repo.id("two");
+        let switch =
+            repo.kill_at_transaction_of(&["refs/heads/two"], 1, RefPhase::Committed, Victim::Process);
+        repo.command("git-deploy-rebase").pid_file(switch.pid_file()).output().was_killed();
+        switch.remove();
+        repo.write("d.txt", written);
+        if is_ours {
+            the_next_run_ends_it(&repo);
+            assert_eq!(repo.read("d.txt"), "d\n");
+        } else {
+            rebase(&repo, &[]).success().stdout_contains("d.txt");
+            assert_eq!((repo.id("two"), repo.read("d.txt")), (old, written.to_owned()));
+        }
+    }
+}
+
+#[test]
 fn a_branch_that_somebody_moves_meanwhile_is_left_to_them() {
     let repo = prepared();
     let other = repo.id("master~2");

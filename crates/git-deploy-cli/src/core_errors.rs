@@ -373,7 +373,7 @@ impl From<SweepError> for CommandError {
                 let hint = format!("look at it with: git log -1 {record}");
                 Self::new(Exit::Fatal, error).hint(hint)
             }
-            SweepError::Behind { .. } => with_cause(Self::new(Exit::Fatal, error)).hint(
+            SweepError::Behind(_) => with_cause(Self::new(Exit::Fatal, error)).hint(
                 "commit nothing there before the next 'git deploy-rebase', which ends this or takes it back",
             ),
             SweepError::View(error) => error.into(),

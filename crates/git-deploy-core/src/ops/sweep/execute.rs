@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use super::plan::Plan;
-use super::{Fate, Outcome, SweepError, brief, notes, undo};
+use super::{Behind, Fate, Outcome, SweepError, brief, notes, undo};
 use crate::git::intent::RunLock;
 use crate::git::refs::{Expected, RefUpdate, RefsError};
 use crate::git::work_tree::{Busy, CheckedOut};
@@ -302,7 +302,8 @@ impl<'a> Mover<'a> {
             let stayed = self.move_free(vec![back])?;
             if !stayed.is_empty() && self.repository.tip(&step.branch)? == Some(step.new) {
                 let branch = step.branch.short().to_owned();
-                return Err(SweepError::Behind { branch, old: step.old, new: step.new, tree, error });
+                let behind = Behind { branch, old: step.old, new: step.new, tree, error };
+                return Err(SweepError::Behind(Box::new(behind)));
             }
             return Ok(Some(Fate::failed("its work tree could not follow: ", &error)));
         }

@@ -174,6 +174,22 @@ impl Sweep {
     }
 }
 
+/// A branch that stands elsewhere than its work tree.
+#[derive(Debug, thiserror::Error)]
+#[error("'{branch}' stands at {new}, and its work tree '{tree}' could not follow from {old}: {}", brief(.error))]
+pub struct Behind {
+    /// The branch.
+    pub branch: String,
+    /// Where its work tree stands.
+    pub old: CommitId,
+    /// Where it stands itself.
+    pub new: CommitId,
+    /// The folder.
+    pub tree: String,
+    /// Why.
+    pub error: GitError,
+}
+
 /// Why branches could not be rebased.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
@@ -196,22 +212,8 @@ pub enum SweepError {
     #[error("cannot undo: '{0}' is no record of a rebase")]
     Record(RefName),
     /// A work tree did not follow its branch, and the branch cannot be moved back.
-    #[error(
-        "'{branch}' stands at {new}, and its work tree '{tree}' could not follow from {old}: {}",
-        brief(.error)
-    )]
-    Behind {
-        /// The branch.
-        branch: String,
-        /// Where its work tree stands.
-        old: CommitId,
-        /// Where it stands itself.
-        new: CommitId,
-        /// The folder.
-        tree: String,
-        /// Why.
-        error: GitError,
-    },
+    #[error(transparent)]
+    Behind(Box<Behind>),
     /// Branches could not be read.
     #[error(transparent)]
     View(#[from] ViewError),

@@ -79,7 +79,9 @@ fn hints(view: &View<'_>, sweep: &Sweep, shell: &mut Shell) -> Result<(), Comman
         }
     }
     if sweep.any_failed() {
-        shell.hint("make room on the disk, or get the right to write there, then try again: nothing of these was moved");
+        shell.hint(
+            "mend that, as by making room on the disk, then try again: branch and files are what they were",
+        );
     }
     for outcome in &sweep.outcomes {
         if let Fate::Skipped { advice: Some(told), .. } = &outcome.fate
