@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use git_deploy_core::config::{ConfigError, InsteadOfBase};
 use git_deploy_core::git::notes::{NOTES_REF, NotesError};
 use git_deploy_core::git::sign::SignError;
+use git_deploy_core::git::trouble::Trouble;
 use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::ops::Interrupted;
 use git_deploy_core::ops::approve::ApproveError;
@@ -390,7 +391,16 @@ impl From<InitError> for CommandError {
             InitError::Config(error) => error.into(),
             InitError::NoServer => Self::new(Exit::Fatal, error)
                 .hint("go into the bare repository of the server, and there: git deploy-init --server"),
-            InitError::Git(error) => error.into(),
+            InitError::Git(error) => {
+                let is_full = Trouble::of(&error.to_string()) == Some(Trouble::NoRoom);
+                let error = Self::from(error);
+                match is_full {
+                    true => {
+                        error.hint("what was written or removed before that stays so, and is not done again")
+                    }
+                    false => error,
+                }
+            }
         }
     }
 }
