@@ -98,7 +98,7 @@ fn a_check_leaves_no_object_behind() {
     set(&repo, "staged", "login");
     // Both sides have changed something, so that git merges.
     repo.commit("d.txt", "d\n", "Go on");
-    let objects = || repo.git(&["count-objects", "-v"]).stdout.clone();
+    let objects = || repo.git(&["count-objects", "-v"]).stdout;
     let before = objects();
     let checked = repo.deploy("deploy-rebase", &["--check", "--porcelain"]);
     checked.stdout_contains("rebased ");

@@ -418,7 +418,7 @@ fn what_may_not_be_read_is_not_taken_for_lost() {
     for path in paths {
         let file = repo.git_path(&path);
         let rights = std::fs::metadata(&file).expect("it is there").permissions();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0)).expect("it is ours");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o000)).expect("it is ours");
         let outputs = [&["deploy-state", "get", "good"][..], &["deploy-state", "set", "deployable", "good"]]
             .map(|arguments| as_nobody_special(&repo, arguments));
         std::fs::set_permissions(&file, rights).expect("it is ours");
