@@ -438,10 +438,9 @@ impl<'a> View<'a> {
         }
         let (Some(rules), Some(base_tip)) = (self.rules()?, self.base_tip()?) else { return Ok(None) };
         let Some(note) = &branch.note else { return Ok(Some(NotApproved::Unsigned)) };
-        let (past, of) =
-            (Past { notes: &self.notes, has_landed: &self.has_landed() }, (&branch.name, branch.tip));
-        let judged = approve::judge(self.repository, rules, &past, base_tip, of, note)?;
-        Ok(judged.err())
+        let past = Past { notes: &self.notes, has_landed: &self.has_landed() };
+        let of = (&branch.name, branch.tip);
+        Ok(approve::judge(self.repository, rules, &past, base_tip, of, note)?.err())
     }
 
     /// The same as far as it shows without starting a program, for many branches.
