@@ -80,3 +80,54 @@ fn what_has_landed_is_queued_by_no_commit_that_it_was_rebased_from() {
         }
     }
 }
+
+#[test]
+fn a_shallow_clone_that_cannot_tell_what_was_withdrawn_deploys_nothing() {
+    let shop = Shop::with_remote(&sandbox!());
+    guarded(&shop);
+    let approved = shop.deployable("login", "login.txt", "hello\n");
+    let signed = shop.repo.notes()[&approved].clone();
+    shop.repo.deploy("deploy-state", &["set", "development", "login"]);
+    for more in ["priority: 1\n", "priority: 2\n", ""] {
+        write_note(&shop.repo, &approved, &format!("{signed}{more}"));
+    }
+    publishes(&shop);
+    let url = format!("file://{}", shop.authority().path().display());
+    let runner = shop.authority().clone_to("runner");
+    runner.set_config("remote.origin.url", &url);
+    runner.deploy("deploy-init", &[]);
+    runner.try_deploy("deploy", &["login"]).code_is(1).stderr_contains("withdrawn by decision 2");
+    runner.git(&["fetch", "--quiet", "--depth=2"]);
+    runner
+        .try_deploy("deploy", &[])
+        .code_is(128)
+        .stderr_contains("the history of 'refs/notes/deploy' is cut off in this clone")
+        .stderr_contains("cannot tell whether an approval was withdrawn")
+        .stderr_contains("hint: get the whole history with: git fetch --unshallow origin\n");
+    runner
+        .deploy("deploy-state", &["get", "login"])
+        .stderr_contains("is cut off here: cannot tell whether it was withdrawn");
+    runner.git(&["fetch", "--quiet", "--unshallow", "origin"]);
+    runner.try_deploy("deploy", &["login"]).code_is(1).stderr_contains("withdrawn by decision 2");
+    shop.is_sound();
+}
+
+#[test]
+fn a_branch_that_is_cut_off_from_base_is_refused_before_the_claim() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let url = format!("file://{}", shop.authority().path().display());
+    let runner = shop.authority().clone_to("runner");
+    runner.set_config("remote.origin.url", &url);
+    runner.git(&["fetch", "--quiet", "--depth=1"]);
+    runner
+        .try_deploy("deploy", &[])
+        .code_is(128)
+        .stderr_contains("the history of 'refs/heads/login' is cut off in this clone")
+        .stderr_contains("hint: get the whole history with: git fetch --unshallow origin\n");
+    assert!(!shop.authority().refs().keys().any(|name| name.contains("attempts")));
+    runner.git(&["fetch", "--quiet", "--unshallow", "origin"]);
+    runner.deploy("deploy", &[]);
+    shop.repo.deploy("deploy-sync", &[]);
+    assert_eq!(shop.state("login"), "deployed");
+}

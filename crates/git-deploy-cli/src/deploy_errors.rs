@@ -11,7 +11,7 @@ use git_deploy_core::state::State;
 
 use crate::advice::unlock;
 use crate::core_errors::typed;
-use crate::{CommandError, Exit};
+use crate::{CommandError, Exit, shell_word};
 
 impl From<DeployError> for CommandError {
     /// The exit code that says whose turn it is, and hints.
@@ -42,7 +42,8 @@ impl From<DeployError> for CommandError {
             | DeployError::TooLate(_)
             | DeployError::Ended(_) => Self::new(Exit::No, error),
             DeployError::Plan(ref failure) => Self::new(exit_of(failure), error),
-            DeployError::NoTarget(_)
+            DeployError::CutOff { .. }
+            | DeployError::NoTarget(_)
             | DeployError::NoEnvironment { .. }
             | DeployError::RenderedOnBase { .. }
             | DeployError::TagTaken(_)
@@ -109,6 +110,10 @@ fn before_the_claim(error: &DeployError) -> Option<String> {
             State::Deployed | State::Deployable => return None,
         },
         DeployError::NotApproved { branch, why } => return approve_again(branch, why),
+        DeployError::CutOff { remote, .. } => {
+            let remote = remote.as_deref().map(|remote| format!(" {}", shell_word(remote)));
+            format!("get the whole history with: git fetch --unshallow{}", remote.unwrap_or_default())
+        }
         DeployError::BaseBusy { why, .. } => why
             .lock()
             .map(unlock)

@@ -79,6 +79,16 @@ pub enum DeployError {
         /// Why it is not approved.
         why: String,
     },
+    /// A shallow clone does not have what has to be looked at.
+    #[error("the history of '{of}' is cut off in this clone: cannot tell {what}")]
+    CutOff {
+        /// The ref.
+        of: RefName,
+        /// What cannot be told.
+        what: String,
+        /// Where the rest of it is.
+        remote: Option<String>,
+    },
     /// There is no such branch or commit.
     #[error("'{0}' is neither a branch nor a commit")]
     NoTarget(String),
@@ -253,6 +263,7 @@ impl DeployError {
             | Self::RolledBack(_)
             | Self::NotApproved { .. }
             | Self::AttemptNotApproved { .. }
+            | Self::CutOff { .. }
             | Self::RenderedOnBase { .. }
             | Self::TagTaken(_)
             | Self::Forbidden(_)

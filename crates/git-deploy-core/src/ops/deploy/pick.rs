@@ -5,7 +5,7 @@ use crate::approval::{Decided, NotApproved};
 use crate::branch::Branch;
 use crate::candidate::{Candidate, NoCandidate};
 use crate::config::deploy_toml::Environment;
-use crate::git::notes::{Notes, NotesEdit};
+use crate::git::notes::{Notes, NotesEdit, notes_ref};
 use crate::git::object::quote_path;
 use crate::ids::{CommitId, DeploymentId, RefName};
 use crate::land::Change;
@@ -166,6 +166,11 @@ impl Context<'_> {
             let why = format!("it is on hold: {why}");
             return Err(DeployError::NotTaken { branch: branch.name.clone(), why });
         }
+        if self.rules.is_some()
+            && let Some(notes) = self.view.notes.commit
+        {
+            self.check_whole(notes_ref(), notes, "whether an approval was withdrawn")?;
+        }
         // Nothing is done for a branch that nobody approved, not even a rebase.
         let signed = self.signed(branch)?;
         if let Some(why) = branch.note.as_ref().and_then(|note| too_long(note, branch.tip)) {
@@ -182,6 +187,12 @@ impl Context<'_> {
                 return Err(DeployError::NotTaken { branch: branch.name.clone(), why: skip.to_string() });
             }
         };
+        // As git sees it the branch is beside base then, and base is moved forward only.
+        if !self.repository().is_ancestor(self.base_tip, tip)? {
+            let what =
+                format!("whether '{}' stands on '{}'", branch.name.short(), self.view.settings.base.short());
+            self.check_whole(branch.name.clone(), tip, &what)?;
+        }
         self.check_work_trees(branch, tip)?;
         let of = (&branch.name, tip);
         let (repository, base_tip) = (self.repository(), self.base_tip);
@@ -194,6 +205,15 @@ impl Context<'_> {
             NoCandidate::NotSigned { branch, why } => DeployError::NotApproved { branch, why },
         })?;
         Ok(Pick { environment: self.environment_for(request, tip)?, candidate, dropped, rollback: None })
+    }
+
+    /// What a shallow clone does not have nobody can look at.
+    fn check_whole(&self, of: RefName, tip: CommitId, what: &str) -> Result<(), DeployError> {
+        if !self.repository().is_cut_off(tip)? {
+            return Ok(());
+        }
+        let remote = self.view.settings.remote.as_ref().map(|tracking| tracking.remote().to_owned());
+        Err(DeployError::CutOff { of, what: what.to_owned(), remote })
     }
 
     /// What somebody who may has signed of a branch; none where base asks for no signature.
