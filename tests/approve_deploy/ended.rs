@@ -131,3 +131,27 @@ fn a_branch_that_is_cut_off_from_base_is_refused_before_the_claim() {
     shop.repo.deploy("deploy-sync", &[]);
     assert_eq!(shop.state("login"), "deployed");
 }
+
+#[test]
+fn whoever_takes_up_what_was_withdrawn_meanwhile_is_told_by_whom_and_why() {
+    let shop = Shop::with_remote(&sandbox!());
+    guarded(&shop);
+    shop.deployable("login", "login.txt", "hello\n");
+    shop.authority().install_hook("update", "case $1 in refs/heads/master) exit 1 ;; esac");
+    shop.deploy(&[]).code_is(75);
+    shop.authority().remove_hook("update");
+    let set = ["set", "development", "--message=a hole", "login"];
+    shop.repo
+        .deploy("deploy-state", &set)
+        .stderr_contains("that comes too late for deployment-0001, which is on its way with 'login'")
+        .stderr_contains("hint: that is so for a run that is at work; one that was stopped goes no further");
+    let by = shop.repo.notes()[&shop.repo.id("login")].clone();
+    let by = by.lines().find_map(|line| line.strip_prefix("by: ")).unwrap().to_owned();
+    let why = format!("deployment-0001 goes no further: 'login' was set to development by {by}: a hole\n");
+    for arguments in [&["--continue"][..], &[]] {
+        shop.deploy(arguments).code_is(1).stderr_contains(&why).stderr_contains("git deploy --abort");
+    }
+    shop.deploy(&["--abort"]).code_is(1).stdout_contains("aborted").lacks("is staged");
+    assert_eq!(shop.state("login"), "development");
+    shop.is_sound();
+}

@@ -43,6 +43,7 @@ use crate::ops::sync;
 use crate::ops::transact::Transactor;
 use crate::ops::view::View;
 use crate::ops::{Interrupt, Observer};
+use crate::state::State;
 
 pub use diff::{Diff, DiffRequest, DryRun};
 pub use error::DeployError;
@@ -154,6 +155,8 @@ pub struct Verdict {
     pub hint: Option<String>,
     /// The deployment that stands there again, where somebody asked to go back and that was done by giving this one up.
     pub stands_again: Option<DeploymentId>,
+    /// The state that the branch is in now; none where that is not known.
+    pub state: Option<State>,
     /// Whether the ledger's entry is only here, because the remote could not be reached.
     pub only_here: bool,
     /// Whether an earlier run has told it already.
@@ -209,6 +212,7 @@ impl Verdict {
             timed_out: attempt.timed_out,
             hint: None,
             stands_again: None,
+            state: None,
             only_here: false,
             was_told: false,
             again: false,

@@ -28,7 +28,7 @@ use crate::ops::hold::queue_hold;
 use crate::ops::sync::SyncError;
 use crate::ops::transact::{Transacted, Transactor};
 use crate::ops::view::View;
-use crate::state::State;
+use crate::state::{Decision, State};
 
 /// A claimed deployment on its way.
 pub(super) struct Run<'a> {
@@ -109,7 +109,11 @@ impl<'a> Run<'a> {
         let Some(branch) = &attempt.branch else {
             return Ok(Some("its commit is of no branch, and not on base".to_owned()));
         };
-        let judged = match view.notes.get(candidate)? {
+        let note = view.notes.get(candidate)?;
+        if let Some(why) = note.as_ref().and_then(|note| taken_back(branch, note)) {
+            return Ok(Some(why));
+        }
+        let judged = match note {
             Some(note) => {
                 let past = Past { notes: &view.notes, has_landed: &view.has_landed() };
                 approve::judge(repository, rules, &past, base_tip, (branch, candidate), &note)?
@@ -247,6 +251,11 @@ impl<'a> Run<'a> {
     pub(super) fn verdict(self, outcome: Outcome, close: Option<Close>, only_here: bool) -> Verdict {
         let again = close.as_ref().is_some_and(|close| close.again);
         let hint = close.as_ref().and_then(|close| close.hint.clone());
+        // What it became by the verdict, unless somebody has decided something else.
+        let branch = self.attempt().branch.as_ref().filter(|_| !only_here);
+        let view = View::new(self.deployer.repository).ok();
+        let branch = view.zip(branch).and_then(|(view, branch)| view.authority_branch(branch).ok().flatten());
+        let state = branch.map(|branch| branch.state());
         let attempt = Attempt {
             blame: close.as_ref().map(|close| close.blame),
             timed_out: close.as_ref().is_some_and(|close| close.timed_out),
@@ -254,7 +263,7 @@ impl<'a> Run<'a> {
             reason: close.map(|close| close.reason),
             ..self.claimed.attempt
         };
-        Verdict { only_here, again, hint, ..Verdict::of(attempt, outcome) }
+        Verdict { only_here, again, hint, state, ..Verdict::of(attempt, outcome) }
     }
 
     /// Finds the images of the candidate, which were made before it got its number. What hinders that now is nobody's fault,
@@ -434,6 +443,16 @@ impl<'a> Run<'a> {
         }
         Ok(changes)
     }
+}
+
+/// Who took a branch out of the queue again, and why, if somebody did.
+fn taken_back(branch: &RefName, note: &Note) -> Option<String> {
+    let made =
+        note.decision().filter(|made| *made != Decision::Deployable && note.speaks_for(branch, true))?;
+    let by = note.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+    let why = note.message.as_ref().or(note.reason.as_ref()).map(|why| format!(": {why}"));
+    let (short, to) = (branch.short(), State::from(made));
+    Some(format!("'{short}' was set to {to}{by}{}", why.unwrap_or_default()))
 }
 
 /// Whether an approval is gone: the branch has moved, or its state has changed.

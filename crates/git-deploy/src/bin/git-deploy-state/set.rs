@@ -48,6 +48,12 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
             name.short()
         ));
     }
+    let view = View::new(&repository)?;
+    if !outcome.on_its_way.is_empty() && view.rules()?.is_some() {
+        shell.hint(
+            "that is so for a run that is at work; one that was stopped goes no further: git deploy --abort",
+        );
+    }
     for name in &outcome.already {
         shell.note(format!("'{}' is {state} already", name.short()));
     }

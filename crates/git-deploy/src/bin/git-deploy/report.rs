@@ -5,6 +5,7 @@ use git_deploy_cli::{CommandError, Exit, Text, plan, shell, shell_word, ways_out
 use git_deploy_core::deployment::Blame;
 use git_deploy_core::ledger::Outcome;
 use git_deploy_core::ops::deploy::{DryRun, Ending, Nothing, Report, RolledBack, Verdict};
+use git_deploy_core::state::State;
 use serde_json::{Value, json};
 
 use crate::observer::Events;
@@ -122,6 +123,8 @@ fn what_next(verdict: &Verdict) -> Option<String> {
     let (word, is_left) = (shell_word(short), verdict.left.is_some());
     match (verdict.outcome, verdict.blame?) {
         (Outcome::Success, _) | (Outcome::Aborted, Blame::Nobody) => None,
+        // Somebody has decided something else meanwhile.
+        (_, Blame::Branch) if verdict.state.is_some_and(|state| state != State::Staged) => None,
         (_, Blame::Branch) => {
             let then = format!(
                 "'{short}' is staged: mend it with a new commit, then: git deploy-state set deployable {word}"
