@@ -27,6 +27,10 @@ fn a_branch_on_hold_lets_others_pass_and_keeps_its_place() {
             shop.deployable(name, &format!("{name}.txt"), "new\n");
         }
         hold(&shop.repo, "until Monday", &["first"]).success().stderr_contains("Held first: until Monday\n");
+        shop.repo
+            .deploy("deploy-state", &["set", "deployable", "first"])
+            .stderr_contains("'first' is deployable already, and on hold: until Monday\n")
+            .stderr_contains("hint: have it deployed in its turn with: git deploy-queue release first\n");
         queue(&shop.repo, &[]).stdout_contains("held: until Monday").stdout_contains("behind 'second'");
         shop.deploy(&["first"]).code_is(1).stderr_contains("'first': it is on hold: until Monday");
         shop.deploy(&[]).success().stdout_contains("deployment-0001: Successfully Deployed");

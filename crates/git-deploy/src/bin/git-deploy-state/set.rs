@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use git_deploy_cli::args::Set;
 use git_deploy_cli::{
-    CommandError, Exit, Shell, ShellObserver, Text, published, push_again, shell, typed_name,
+    CommandError, Exit, Shell, ShellObserver, Text, published, push_again, shell, shell_word, typed_name,
 };
 use git_deploy_core::git::Repository;
 use git_deploy_core::git::notes::NotesError;
@@ -55,7 +55,15 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
         );
     }
     for name in &outcome.already {
-        shell.note(format!("'{}' is {state} already", name.short()));
+        let already = format!("'{}' is {state} already", name.short());
+        match view.listed_branch(name)?.0.hold() {
+            Some(why) => {
+                shell.note(format!("{already}, and on hold: {why}"));
+                let word = shell_word(name.short());
+                shell.hint(format!("have it deployed in its turn with: git deploy-queue release {word}"));
+            }
+            None => shell.note(already),
+        }
     }
     published(&repository, outcome, shell)
 }
