@@ -162,7 +162,7 @@ fn show_queue(overview: &Overview, shell: &mut Shell) {
     match overview.holds.first() {
         // What mends an environment is said of that environment.
         Some(hold @ (Hold::Asked(_) | Hold::RolledBack(_))) => {
-            releases(hold).iter().for_each(|hint| shell.hint(hint.as_str()))
+            releases(hold).iter().for_each(|hint| shell.hint(hint.as_str()));
         }
         Some(Hold::Degraded { .. }) => {}
         None => shell.hint("see all of it with: git deploy-queue"),
