@@ -35,14 +35,18 @@ fn a_signature_of_another_branch_commit_or_decision_is_worth_nothing() {
         (signed.replace("heads/good", "heads/evil"), "does not hold"),
         (signed.replace("ref: ", "ref: refs/heads/evil\nref: "), "does not hold"),
     ] {
-        write_note(&shop.repo, &evil, &format!("{text}priority: 9\n"));
+        write_note(&shop.repo, &evil, &format!("{text}priority: 9\nrebased-from: {good}\n"));
         waits(&shop.repo, "evil", why);
     }
-    // The whole note, as it is, on other commits of that very branch.
+    // The whole note, as it is, on other commits of that very branch: it counts only where it says that they were rebased.
     shop.repo.git(&["branch", "--force", "good", "evil"]);
     write_note(&shop.repo, &evil, &signed);
+    let get = shop.repo.deploy("deploy-state", &["get", "good"]);
+    get.stdout_is("development\n").stderr_contains("and copied here");
+    let rebased = format!("{signed}rebased-from: {good}\n");
+    write_note(&shop.repo, &evil, &rebased);
     waits(&shop.repo, "good", "it is not what a rebase makes of the approved commit");
-    write_note(&shop.repo, &evil, &signed.replace("rev: 1", "rev: 2"));
+    write_note(&shop.repo, &evil, &rebased.replace("rev: 1", "rev: 2"));
     waits(&shop.repo, "good", "does not hold");
 }
 

@@ -211,7 +211,8 @@ fn another_committer_of_the_same_commits_changes_nothing() {
     let amended = shop.repo.id("login");
     shop.repo.switch("master");
     assert_ne!(amended, commit);
-    crate::write_note(&shop.repo, &amended, &note(&shop.repo, &commit));
+    let carried = format!("{}rebased-from: {commit}\n", note(&shop.repo, &commit));
+    crate::write_note(&shop.repo, &amended, &carried);
     shop.is_next("login");
 }
 
