@@ -1,7 +1,7 @@
 //! What a run says when it has ended.
 
 use git_deploy_cli::shell::Object;
-use git_deploy_cli::{CommandError, Exit, Text, plan, shell, shell_word, ways_out};
+use git_deploy_cli::{CommandError, Exit, Shell, Text, plan, shell, shell_word, ways_out};
 use git_deploy_core::deployment::Blame;
 use git_deploy_core::ledger::Outcome;
 use git_deploy_core::ops::deploy::{DryRun, Ending, Nothing, Report, RolledBack, Verdict};
@@ -21,6 +21,8 @@ pub(crate) fn finished(report: &Report, events: &Events<'_>) -> Exit {
             } else {
                 say(verdict, events);
             }
+            // What is not written yet was told to nobody.
+            events.shell(Shell::flush);
             exit
         }
     }
