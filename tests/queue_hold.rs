@@ -1,6 +1,6 @@
 //! `git deploy-queue hold` and `release`, and what waits for another branch: who is deployed when, by somebody's wish.
 
-use git_deploy_testkit::keys::{APPROVE, Key};
+use git_deploy_testkit::keys::Key;
 use git_deploy_testkit::shop::Shop;
 use git_deploy_testkit::{Output, Repo, sandbox};
 
@@ -208,12 +208,7 @@ fn a_server_takes_holds_and_refuses_what_is_none() {
 #[test]
 fn where_approvals_are_signed_who_may_approve_holds_and_releases() {
     let shop = Shop::with_remote(&sandbox!());
-    let ada = Key::new(shop.repo.sandbox(), "ada");
-    ada.signs_in(&shop.repo);
-    let toml = format!("{}{APPROVE}", shop.repo.read("deploy.toml"));
-    let list = ada.line("ada@example.org", "");
-    shop.repo.commit_files(&[("deploy.toml", &toml), ("approvers", &list)], "Say who may approve");
-    shop.push(&["master"]);
+    shop.guard();
     shop.deployable("login", "login.txt", "new\n");
     let other = shop.authority().clone_to("other");
     other.deploy("deploy-sync", &[]);

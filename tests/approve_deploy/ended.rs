@@ -3,7 +3,7 @@
 use git_deploy_testkit::sandbox;
 use git_deploy_testkit::shop::Shop;
 
-use super::{both, guarded, write_note};
+use super::{both, write_note};
 
 /// Moves a branch to a commit, as a push by force does.
 fn moves(shop: &Shop, branch: &str, commit: &str) {
@@ -32,7 +32,7 @@ fn a_withdrawal_on_a_commit_that_got_a_copy_of_the_note_ends_the_approval() {
     ];
     for copy in copies {
         let shop = Shop::with_remote(&sandbox!());
-        guarded(&shop);
+        shop.guard();
         let approved = shop.deployable("login", "login.txt", "hello\n");
         let copied = copy(&shop.repo.notes()[&approved]);
         let tree = format!("{approved}^{{tree}}");
@@ -56,7 +56,7 @@ fn a_withdrawal_on_a_commit_that_got_a_copy_of_the_note_ends_the_approval() {
 fn what_has_landed_is_queued_by_no_commit_that_it_was_rebased_from() {
     for is_guarded in [false, true] {
         for shop in both() {
-            is_guarded.then(|| guarded(&shop));
+            is_guarded.then(|| shop.guard());
             shop.deployable("one", "one.txt", "hello\n");
             let approved = shop.deployable("two", "two.txt", "hello\n");
             let signed = shop.repo.notes()[&approved].clone();
@@ -84,7 +84,7 @@ fn what_has_landed_is_queued_by_no_commit_that_it_was_rebased_from() {
 #[test]
 fn a_shallow_clone_that_cannot_tell_what_was_withdrawn_deploys_nothing() {
     let shop = Shop::with_remote(&sandbox!());
-    guarded(&shop);
+    shop.guard();
     let approved = shop.deployable("login", "login.txt", "hello\n");
     let signed = shop.repo.notes()[&approved].clone();
     shop.repo.deploy("deploy-state", &["set", "development", "login"]);
@@ -135,7 +135,7 @@ fn a_branch_that_is_cut_off_from_base_is_refused_before_the_claim() {
 #[test]
 fn whoever_takes_up_what_was_withdrawn_meanwhile_is_told_by_whom_and_why() {
     let shop = Shop::with_remote(&sandbox!());
-    guarded(&shop);
+    shop.guard();
     shop.deployable("login", "login.txt", "hello\n");
     shop.authority().install_hook("update", "case $1 in refs/heads/master) exit 1 ;; esac");
     shop.deploy(&[]).code_is(75);

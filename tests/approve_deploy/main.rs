@@ -2,20 +2,9 @@
 
 mod ended;
 
-use git_deploy_testkit::keys::{APPROVE, Key};
+use git_deploy_testkit::keys::Key;
 use git_deploy_testkit::shop::Shop;
 use git_deploy_testkit::{Repo, Sandbox, sandbox};
-
-/// A shop whose base lets one key approve, which is that of its user.
-fn guarded(shop: &Shop) -> Key {
-    let ada = Key::new(shop.repo.sandbox(), "ada");
-    ada.signs_in(&shop.repo);
-    let toml = format!("{}{APPROVE}", shop.repo.read("deploy.toml"));
-    let list = ada.line("ada@example.org", "");
-    shop.repo.commit_files(&[("deploy.toml", &toml), ("approvers", &list)], "Say who may approve");
-    shop.push(&["master"]);
-    ada
-}
 
 fn both() -> [Shop; 2] {
     let (one, other): (Sandbox, Sandbox) = (sandbox!(), sandbox!());
@@ -41,7 +30,7 @@ fn write_note(repo: &Repo, commit: &str, text: &str) {
 #[test]
 fn who_is_not_approved_is_not_taken_and_blocks_nobody() {
     for shop in both() {
-        guarded(&shop);
+        shop.guard();
         shop.branch("evil", "evil.txt", "x\n");
         claim(&shop, "evil", "priority: 9\n");
         shop.deploy(&[])
@@ -68,7 +57,7 @@ fn who_is_not_approved_is_not_taken_and_blocks_nobody() {
 #[test]
 fn an_approval_is_carried_by_the_runner_from_landing_to_landing() {
     for shop in both() {
-        guarded(&shop);
+        shop.guard();
         let names = ["one", "two", "three", "four"];
         for name in names {
             shop.deployable(name, &format!("{name}.txt"), "hello\n");
@@ -87,7 +76,7 @@ fn an_approval_is_carried_by_the_runner_from_landing_to_landing() {
 #[test]
 fn a_fresh_runner_compares_with_commits_that_no_branch_has_any_more() {
     let shop = Shop::with_remote(&sandbox!());
-    guarded(&shop);
+    shop.guard();
     shop.deployable("one", "one.txt", "hello\n");
     let approved = shop.deployable("two", "two.txt", "hello\n");
     shop.deploy(&[]).success();
@@ -103,7 +92,7 @@ fn a_fresh_runner_compares_with_commits_that_no_branch_has_any_more() {
 #[test]
 fn a_branch_that_somebody_else_rebased_is_compared_with_what_was_approved() {
     let shop = Shop::with_remote(&sandbox!());
-    guarded(&shop);
+    shop.guard();
     let approved = shop.deployable("login", "login.txt", "hello\n");
     shop.on_master("base.txt", "1\n");
     // An honest rebase, with a change.
@@ -134,7 +123,7 @@ fn a_branch_that_somebody_else_rebased_is_compared_with_what_was_approved() {
 #[test]
 fn an_attempt_that_nobody_may_have_begun_is_not_continued() {
     for shop in both() {
-        guarded(&shop);
+        shop.guard();
         let evil = shop.branch("evil", "evil.txt", "x\n");
         shop.deployable("login", "login.txt", "hello\n");
         let base = shop.authority().id("master");
@@ -168,7 +157,7 @@ fn an_attempt_that_nobody_may_have_begun_is_not_continued() {
 #[test]
 fn a_deployment_that_another_run_began_is_continued_by_one_that_verifies_for_itself() {
     let shop = Shop::with_remote(&sandbox!());
-    guarded(&shop);
+    shop.guard();
     shop.deployable("login", "login.txt", "hello\n");
     shop.on_master("base.txt", "1\n");
     shop.authority().install_hook("update", "case $1 in refs/heads/master) exit 1 ;; esac");
@@ -185,7 +174,7 @@ fn a_deployment_that_another_run_began_is_continued_by_one_that_verifies_for_its
 #[test]
 fn who_was_taken_from_the_list_while_it_was_claimed_does_not_land() {
     let shop = Shop::with_remote(&sandbox!());
-    guarded(&shop);
+    shop.guard();
     shop.deployable("login", "login.txt", "hello\n");
     let eve = Key::new(shop.repo.sandbox(), "eve");
     shop.repo.commit("approvers", &eve.line("eve@example.org", ""), "Eve it is now");
@@ -201,7 +190,7 @@ fn who_was_taken_from_the_list_while_it_was_claimed_does_not_land() {
 #[test]
 fn a_failure_ends_the_approval_of_all_that_the_candidate_was_made_from() {
     for shop in both() {
-        guarded(&shop);
+        shop.guard();
         let approved = shop.deployable("bad", "deploy/bad.yaml", "kind: Nonsense\n");
         let signed = shop.repo.notes()[&approved].clone();
         for name in ["one", "two"] {

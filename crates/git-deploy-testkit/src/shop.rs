@@ -5,6 +5,7 @@ mod in_cluster;
 
 pub use in_cluster::{ClusterShop, Opening, SET, in_cluster};
 
+use crate::keys::{APPROVE, Key};
 use crate::{Output, Repo, Sandbox};
 
 /// What the shop's `deploy.toml` says.
@@ -85,6 +86,17 @@ impl Shop {
     #[must_use]
     pub fn both(one: &Sandbox, other: &Sandbox) -> [Self; 2] {
         [Self::alone(one), Self::with_remote(other)]
+    }
+
+    /// Lets base take the approvals of one key alone, which is that of its user.
+    pub fn guard(&self) -> Key {
+        let ada = Key::new(self.repo.sandbox(), "ada");
+        ada.signs_in(&self.repo);
+        let toml = format!("{}{APPROVE}", self.repo.read("deploy.toml"));
+        let list = ada.line("ada@example.org", "");
+        self.repo.commit_files(&[("deploy.toml", &toml), ("approvers", &list)], "Say who may approve");
+        self.push(&["master"]);
+        ada
     }
 
     /// Where the refs are that count.
