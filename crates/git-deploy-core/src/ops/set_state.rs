@@ -100,9 +100,7 @@ pub fn set_state(
     if texts.into_iter().flatten().any(|text| text.len() > MAX_MESSAGE) {
         return Err(SetError::MessageTooLong(request.state));
     }
-    let seen = remote::tips(repository, request)?;
     remote::hear(repository, request, observer)?;
-    remote::check_seen(repository, request, &seen)?;
     let identity = repository.identity()?;
     let mut checks = Checks::default();
     let mut planned = Planned::default();

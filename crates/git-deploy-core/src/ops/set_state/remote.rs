@@ -5,7 +5,7 @@ use crate::branch::{Branch, Status};
 use crate::config::Settings;
 use crate::deployment::Phase;
 use crate::git::{GitError, Repository};
-use crate::ids::{CommitId, DeploymentId, RefName};
+use crate::ids::{DeploymentId, RefName};
 use crate::ops::Observer;
 use crate::ops::sync;
 use crate::ops::under_way::under_way;
@@ -14,6 +14,9 @@ use crate::state::State;
 
 /// Asks the remote for its states first, where the decision will be published there: what others decided meanwhile, or what
 /// this clone was never told, must not be taken for nothing. Where it cannot be reached the decision is made all the same.
+///
+/// # Errors
+/// When that brings commits that would be approved: nobody here can have looked at them. A withdrawal is of whatever is there.
 pub(super) fn hear(
     repository: &Repository,
     request: &SetRequest,
@@ -23,40 +26,25 @@ pub(super) fn hear(
     let Some(tracking) = settings.remote.as_ref().filter(|_| settings.publish) else {
         return Ok(());
     };
+    let there = |name: &RefName| repository.tip(&settings.authority(name));
     let mut is_there = false;
     for branch in &request.branches {
-        is_there |= repository.tip(&settings.authority(branch))?.is_some();
+        is_there |= there(branch)?.is_some();
     }
-    if is_there {
-        // That it cannot be reached is said when the state is published.
-        drop(sync::fetch(repository, tracking, observer));
+    if !is_there {
+        return Ok(());
     }
-    Ok(())
-}
-
-/// The commits of the branches as they are known before anything is fetched.
-pub(super) fn tips(repository: &Repository, request: &SetRequest) -> Result<Vec<Option<CommitId>>, SetError> {
-    let settings = Settings::read(repository)?;
-    let tip = |name: &RefName| match repository.tip(name)? {
-        None => repository.tip(&settings.authority(name)),
-        tip => Ok(tip),
-    };
-    Ok(request.branches.iter().map(tip).collect::<Result<_, GitError>>()?)
-}
-
-/// Refuses commits that came just now: nobody here can have looked at what would be approved. A withdrawal is of whatever is
-/// there.
-pub(super) fn check_seen(
-    repository: &Repository,
-    request: &SetRequest,
-    seen: &[Option<CommitId>],
-) -> Result<(), SetError> {
+    let tip = |name: &RefName| repository.tip(name)?.map_or_else(|| there(name), |tip| Ok(Some(tip)));
+    let tips = || request.branches.iter().map(tip).collect::<Result<Vec<_>, GitError>>();
+    let seen = tips()?;
+    // That it cannot be reached is said when the state is published.
+    drop(sync::fetch(repository, tracking, observer));
     if !request.state.is_rebased() {
         return Ok(());
     }
-    for ((branch, was), now) in request.branches.iter().zip(seen).zip(tips(repository, request)?) {
-        if let Some(now) = now.filter(|now| Some(*now) != *was) {
-            return Err(SetError::Unseen { branch: branch.clone(), was: *was, now, to: request.state });
+    for ((branch, was), now) in request.branches.iter().zip(seen).zip(tips()?) {
+        if let Some(now) = now.filter(|now| Some(*now) != was) {
+            return Err(SetError::Unseen { branch: branch.clone(), was, now, to: request.state });
         }
     }
     Ok(())
