@@ -411,9 +411,13 @@ fn what_may_not_be_read_is_not_taken_for_lost() {
     let (repo, _) = prepared();
     let object = |id: &str| format!("objects/{}/{}", &id[..2], &id[2..]);
     let note = repo.git(&["notes", "--ref=deploy", "list", "good"]).line().to_owned();
-    let mut paths = vec![object(&note), object(&repo.id("refs/notes/deploy")), "objects".to_owned()];
+    let mut paths = vec![object(&note), object(&repo.id("refs/notes/deploy"))];
     if !Format::of_run().reftable {
         paths.push("refs/notes/deploy".to_owned());
+    }
+    // Git itself takes that for no repository, and says no more of it.
+    if Format::of_run() == Format::default() {
+        paths.push("objects".to_owned());
     }
     for path in paths {
         let file = repo.git_path(&path);
@@ -434,6 +438,9 @@ fn what_may_not_be_read_is_not_taken_for_lost() {
 
 #[test]
 fn objects_that_lie_nowhere_are_not_taken_for_lost() {
+    if Format::of_run() != Format::default() {
+        left_out!("git itself takes that for no repository, and says no more of it");
+    }
     let (repo, _) = prepared();
     let output = repo
         .command("git-deploy-state")
