@@ -1,12 +1,12 @@
 //! Holding the queue, and letting it go on.
 
 use crate::config::{ConfigError, Settings};
-use crate::git::object::Kind;
+use crate::git::object::{Commit, Kind};
 use crate::git::push::Pushed;
 use crate::git::refs::RefsError;
 use crate::git::{GitError, Repository};
 use crate::hold::{MAX_REASON, QueueHold, hold_ref};
-use crate::ids::{CommitId, ObjectId};
+use crate::ids::ObjectId;
 use crate::land::Change;
 use crate::ops::Observer;
 use crate::ops::sync::{self, SyncError};
@@ -58,10 +58,10 @@ pub(in crate::ops) fn read(
     at: ObjectId,
 ) -> Result<Result<QueueHold, String>, GitError> {
     match repository.read_at_most(at, Kind::Commit, 2 * MAX_REASON) {
-        Ok(_) => {
-            let text = repository.commit(CommitId(at))?.message_text();
-            Ok(QueueHold::parse(&text).map_err(|error| error.to_string()))
-        }
+        Ok(bytes) => Ok(match Commit::parse(&bytes) {
+            Ok(commit) => QueueHold::parse(&commit.message_text()).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }),
         Err(error @ (GitError::Kind { .. } | GitError::TooLarge { .. })) => Ok(Err(error.to_string())),
         Err(error) => Err(error),
     }
