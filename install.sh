@@ -10,11 +10,12 @@ unset CDPATH
 
 usage() {
     cat <<'USAGE'
-usage: ./install.sh [--prefix <dir>] [--demo | --uninstall]
+usage: ./install.sh [--prefix <dir>] [--debug] [--demo | --uninstall]
 
 Builds git-deploy and installs programs, man pages, completions and hook templates. Needs no root.
 
   --prefix <dir>  where to; ~/.local if left out
+  --debug         do not optimize: it is built in less time and runs slower
   --demo          install, then show the whole line in a fresh sample repository
   --uninstall     remove exactly what was installed
   -h, --help      this text
@@ -35,6 +36,7 @@ done
 source_dir=$(cd "$(dirname "$script")" && pwd)
 prefix=
 action=install
+profile=release
 scratch=
 
 say() { printf '%s\n' "$*"; }
@@ -173,13 +175,13 @@ stage_all() {
     mkdir -p "$stage/bin" "$stage/share/man/man1" "$stage/share/git-deploy/hooks"
     say "building; the first time this takes some minutes"
     cd "$source_dir"
-    cargo build --release --locked -p git-deploy --message-format=json-render-diagnostics >"$scratch/build.json"
+    cargo build --profile "$profile" --locked -p git-deploy --message-format=json-render-diagnostics >"$scratch/build.json"
     # Cargo says where it put the programs; that depends on the user's configuration.
     sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' "$scratch/build.json" >"$scratch/programs"
     [ -s "$scratch/programs" ] || fail "cargo built no program"
     while IFS= read -r program; do cp "$program" "$stage/bin/"; done <"$scratch/programs"
-    cargo run --release --locked -p xtask -- man "$stage/share/man/man1"
-    cargo run --release --locked -p xtask -- completions "$scratch/completions"
+    cargo run --profile "$profile" --locked -p xtask -- man "$stage/share/man/man1"
+    cargo run --profile "$profile" --locked -p xtask -- completions "$scratch/completions"
     stage_completions
     for hook in hooks/*; do
         if [ -f "$hook" ]; then cp "$hook" "$stage/share/git-deploy/hooks/"; fi
@@ -485,6 +487,7 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     --prefix=*) choose_prefix "${1#--prefix=}" ;;
+    --debug) profile=dev ;;
     --demo) choose demo ;;
     --uninstall) choose uninstall ;;
     -h | --help)

@@ -61,8 +61,11 @@ fn a_wait_that_ends_well_says_so_if_it_was_spoken_of_and_a_program_reads_the_sam
     shop.release("slower", &[(MANIFEST, &yaml(&[slow("2")]))]);
     let output = shop.deploy(&["--json"]);
     output.success().stdout_contains(r#"{"event":"step","step":"waiting","text":"0 of 1 ready after "#);
+    // What is soon over is not spoken of; how soon that is here, the machine says.
     shop.release("quick", &[(MANIFEST, &yaml(&[deployment("web", "3")]))]);
-    shop.deploy(&[]).success().lacks("Waiting ").lacks("Ready ");
+    let output = shop.deploy(&[]);
+    output.success();
+    assert_eq!(output.stderr.contains("Waiting "), output.stderr.contains("Ready "), "{output}");
 }
 
 #[test]

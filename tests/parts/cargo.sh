@@ -32,7 +32,8 @@ read_results() {
     ' "$1"
 }
 
-# run_cargo_test <log> <argument of cargo test>...
+# run_cargo_test <log> <argument of cargo test>...: always with --workspace, because with the features of other packages
+# everything would be built again.
 run_cargo_test() {
     local log=$1 status=0 counted=0 kind fact
     shift

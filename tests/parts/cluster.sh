@@ -23,11 +23,11 @@ scenarios() {
 }
 
 # The same for the crates that have tests of their own.
-crates() {
-    local crate
-    for crate in crates/*; do
-        if [ "$crate" = crates/git-deploy ]; then continue; fi
-        if uses_clusters "$crate"; then printf '%s\n' "${crate#crates/}"; fi
+tests_of_crates() {
+    local path name
+    for path in crates/*/tests/*; do
+        name=${path##*/}
+        if uses_clusters "$path"; then printf '%s\n' "${name%.rs}"; fi
     done
 }
 
@@ -55,10 +55,7 @@ build_programs() {
 part() {
     local name arguments=()
     build_programs cluster "$1" || return 0
-    while read -r name; do arguments+=(--test "$name"); done < <(scenarios uses_clusters)
-    run_cargo_test "$1/scenarios.log" -p git-deploy "${arguments[@]}"
-    arguments=()
-    while read -r name; do arguments+=(-p "$name"); done < <(crates)
-    if [ ${#arguments[@]} -gt 0 ]; then run_cargo_test "$1/crates.log" "${arguments[@]}"; fi
+    while read -r name; do arguments+=(--test "$name"); done < <(scenarios uses_clusters && tests_of_crates)
+    run_cargo_test "$1/cluster.log" --workspace "${arguments[@]}"
     unset GIT_DEPLOY_TEST_CLUSTER
 }

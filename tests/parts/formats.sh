@@ -11,5 +11,5 @@ scenarios_in() {
     shift 2
     for name; do arguments+=(--test "$name"); done
     printf -- '-- %s, format: %s\n' "$(git --version)" "${format:-default}"
-    GIT_DEPLOY_TEST_FORMAT=$format GIT_DEPLOY_TEST_CLUSTER='' run_cargo_test "$log" -p git-deploy "${arguments[@]}"
+    GIT_DEPLOY_TEST_FORMAT=$format GIT_DEPLOY_TEST_CLUSTER='' run_cargo_test "$log" --workspace "${arguments[@]}"
 }

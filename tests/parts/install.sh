@@ -10,10 +10,13 @@ check() {
     if "$@"; then passed 1; else failed "install: $name" "see above"; fi
 }
 
+# Without optimizing, of which most is built by then: a release takes minutes that show nothing more here.
+install() { ./install.sh --prefix "$prefix" --debug "$@"; }
+
 installs_twice_with_equal_result() {
-    ./install.sh --prefix "$prefix" || return
+    install || return
     snapshot >"$scratch/first"
-    ./install.sh --prefix "$prefix" || return
+    install || return
     snapshot >"$scratch/second"
     diff "$scratch/first" "$scratch/second"
 }
@@ -25,7 +28,7 @@ git_shows_the_man_page() {
 }
 
 demo_tells_its_three_stories() {
-    TMPDIR=$scratch ./install.sh --prefix "$prefix" --demo | tee "$scratch/demo" || return
+    TMPDIR=$scratch install --demo | tee "$scratch/demo" || return
     local word
     for word in deployment-0001 broken 'Failed Deployment' staged; do
         grep -q "$word" "$scratch/demo" || { printf "the demo lacks '%s'\n" "$word" && return 1; }
@@ -105,8 +108,6 @@ what_is_missing_is_named_with_its_commands() {
 part() {
     scratch=$1
     prefix=$scratch/prefix
-    # What is installed is the same but for its speed; to link it as a release takes minutes that show nothing more here.
-    export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
     check "arguments that make no sense are refused" arguments_that_make_no_sense_are_refused
     check "what is missing is named" what_is_missing_is_named_with_its_commands
     # What was there before is not ours to remove.

@@ -30,6 +30,6 @@ part() {
     install_node_packages
     build_programs node "$1" || return 0
     while read -r name; do arguments+=(--test "$name"); done < <(scenarios uses_nodes)
-    run_cargo_test "$1/node.log" -p git-deploy "${arguments[@]}"
+    run_cargo_test "$1/node.log" --workspace "${arguments[@]}"
     unset GIT_DEPLOY_TEST_CLUSTER
 }
