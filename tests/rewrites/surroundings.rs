@@ -295,6 +295,8 @@ fn rewrites_in_many_work_trees_at_once_lose_no_state() {
     const MANY: usize = 8;
     let sandbox = sandbox!();
     let repo = shop(&sandbox);
+    // Where refs are kept in tables git itself waits a tenth of a second for others who move one.
+    repo.git(&["config", "reftable.lockTimeout", "60000"]);
     let trees: Vec<Repo> = (0..MANY)
         .map(|number| {
             let name = format!("tree{number}");
