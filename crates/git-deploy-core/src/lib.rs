@@ -16,6 +16,7 @@ pub mod ids;
 pub mod interrupt;
 pub mod land;
 pub mod ledger;
+pub mod machine;
 pub mod note;
 pub mod ops;
 pub mod queue;

@@ -2,6 +2,7 @@
 
 use crate::git::program::git;
 use crate::git::{GitError, Repository};
+use crate::machine;
 
 /// Name, mail and moment, as they stand in a commit: `Ada <ada@example.org> 1763640000 +0100`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +54,8 @@ impl Repository {
         let (seconds, offset) = (now.when().seconds(), now.when().offset_minutes());
         let sign = if offset < 0 { '-' } else { '+' };
         let (hours, minutes) = (offset.abs() / 60, offset.abs() % 60);
-        Ok(Identity::parse(&format!("{name} <{mail}> {seconds} {sign}{hours:02}{minutes:02}")))
+        let identity = Identity::parse(&format!("{name} <{mail}> {seconds} {sign}{hours:02}{minutes:02}"));
+        Ok(identity.map(|identity| identity.now()))
     }
 }
 
@@ -81,7 +83,7 @@ impl Identity {
 
     /// The same person at this moment.
     fn now(&self) -> Self {
-        let seconds = jiff::Timestamp::now().as_second();
+        let seconds = machine::now().as_second();
         let zone = self.text[self.who..].split_whitespace().nth(1).unwrap_or("+0000");
         Self { text: format!("{} {seconds} {zone}", self.who()), who: self.who, seconds }
     }

@@ -14,6 +14,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::refs::RefUpdate;
 use super::{GitError, Repository, sharing};
+use crate::machine;
 
 /// How the name of an intent begins that is not locked yet.
 const NEW: &str = "new-";
@@ -89,7 +90,7 @@ impl Repository {
     pub(super) fn begin_intent(&self) -> Result<Intent, GitError> {
         let dir = self.intents_dir();
         std::fs::create_dir_all(&dir).map_err(GitError::file(&dir))?;
-        let path = dir.join(format!("{NEW}{}-{:016x}", std::process::id(), fastrand::u64(..)));
+        let path = dir.join(format!("{NEW}{}-{:016x}", machine::pid(), fastrand::u64(..)));
         let file =
             OpenOptions::new().create_new(true).write(true).open(&path).map_err(GitError::file(&path))?;
         lock_inherited(&file).map_err(GitError::file(&path))?;
@@ -187,7 +188,7 @@ impl Repository {
             return Ok(false);
         }
         let before: Vec<Option<SystemTime>> = dead.iter().map(|(path, _)| age(path)).collect();
-        std::thread::sleep(STILL);
+        machine::sleep(STILL);
         let mut cleared = false;
         for ((path, new), before) in dead.into_iter().zip(before) {
             if is_ours(path, new) && age(path) == before {
@@ -268,11 +269,11 @@ impl Repository {
             }
             // An orphan ends with the step that it is in; a run that is alive stays.
             let holder = std::fs::read_to_string(&path).unwrap_or_default().trim().to_owned();
-            let alive = holder.parse().is_ok_and(process_is_alive);
+            let alive = holder.parse().is_ok_and(machine::is_alive);
             if alive && tries > 0 {
                 return Ok(Err(holder));
             }
-            std::thread::sleep(Duration::from_millis(200));
+            machine::sleep(Duration::from_millis(200));
         }
         // What still holds it is a daemon that a git or a hook of the dead run started. Even an orphan could do no more than
         // move refs from exactly where it saw them.
@@ -288,18 +289,6 @@ impl Repository {
 
 /// Writes into a lock file that is held who holds it.
 fn held(mut file: File, path: &Path) -> Result<RunLock, GitError> {
-    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(GitError::file(path))?;
+    file.set_len(0).and_then(|()| writeln!(file, "{}", machine::pid())).map_err(GitError::file(path))?;
     Ok(RunLock { _file: file })
-}
-
-/// Whether a process of this machine is there. One that belongs to somebody else counts.
-pub fn process_is_alive(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
-}
-
-/// How the kernel names this boot of the machine; empty where it does not.
-pub fn boot_id() -> String {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    id.trim().to_owned()
 }

@@ -222,6 +222,17 @@ impl Repository {
         }
     }
 
+    /// Opens the bare repository in a folder, whatever the environment says, by libgit2. The git program, which is called for
+    /// some of what it does, looks into the current folder all the same: for a machine whose git knows better
+    /// ([`crate::machine`]).
+    ///
+    /// # Errors
+    /// When there is none that libgit2 can open.
+    pub fn open_at(path: &Path) -> Result<Self, GitError> {
+        let opened = Libgit2::open_at(path).ok().flatten().ok_or(GitError::NoRepository)?;
+        Ok(Self::with(Box::new(opened)))
+    }
+
     /// Opens it with the back end that calls the git program, whatever libgit2 could do.
     ///
     /// # Errors

@@ -177,7 +177,7 @@ impl Repository {
             };
             match mover.update(&[notes.update_to(commit)]) {
                 Ok(()) => return Ok(Some(commit)),
-                Err(RefsError::Moved(_)) => std::thread::sleep(backoff(tries)),
+                Err(RefsError::Moved(_)) => crate::machine::sleep(backoff(tries)),
                 Err(RefsError::Git(error)) => return Err(NotesError::Git(error).into()),
             }
         }

@@ -18,6 +18,7 @@ use duct::Expression;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::interrupt::{Interrupt, waits};
+use crate::machine;
 
 /// A call of git that did not do what it was to do.
 #[derive(Debug, thiserror::Error)]
@@ -88,9 +89,15 @@ pub struct Call {
 /// A git that runs beside us: it starts and ends, each in half a millisecond, while we do something else. Dropped, it finds
 /// that it has no input, and ends.
 #[must_use]
-pub struct Started {
-    pipes: Receiver<(ChildStdin, ChildStdout)>,
-    end: JoinHandle<std::io::Result<(ExitStatus, Vec<u8>)>>,
+pub struct Started(Beside);
+
+enum Beside {
+    Process {
+        pipes: Receiver<(ChildStdin, ChildStdout)>,
+        end: JoinHandle<std::io::Result<(ExitStatus, Vec<u8>)>>,
+    },
+    /// On a machine that is not the real one it runs when it is finished.
+    Simulated(Box<Call>),
 }
 
 impl Started {
@@ -99,8 +106,12 @@ impl Started {
     /// # Errors
     /// When it cannot be started, or what it prints cannot be read.
     pub fn finish(self, input: &[u8], done: &[u8]) -> Result<Output, ProgramError> {
+        let (pipes, end) = match self.0 {
+            Beside::Process { pipes, end } => (pipes, end),
+            Beside::Simulated(call) => return call.input(input).output(),
+        };
         let mut stdout = Vec::new();
-        if let Ok((stdin, mut from)) = self.pipes.recv() {
+        if let Ok((stdin, mut from)) = pipes.recv() {
             feed(stdin, input)?;
             let mut part = [0; 256];
             loop {
@@ -116,7 +127,7 @@ impl Started {
                 }
             }
         }
-        let end = self.end.join().unwrap_or_else(|panic| resume_unwind(panic));
+        let end = end.join().unwrap_or_else(|panic| resume_unwind(panic));
         let (status, stderr) = end.map_err(ProgramError::Start)?;
         Ok(Output { status, stdout, stderr })
     }
@@ -218,6 +229,16 @@ impl Call {
         self
     }
 
+    /// The words behind `git`.
+    pub fn words(&self) -> &[OsString] {
+        &self.args
+    }
+
+    /// What it is given to read.
+    pub fn bytes(&self) -> &[u8] {
+        self.input.as_deref().unwrap_or_default()
+    }
+
     /// The command line, for messages.
     pub fn command_line(&self) -> String {
         let words = self.args.iter().map(|arg| arg.to_string_lossy());
@@ -229,6 +250,9 @@ impl Call {
     /// # Errors
     /// When it cannot be started.
     pub fn output(&self) -> Result<Output, ProgramError> {
+        if let Some(simulated) = machine::git(self) {
+            return simulated;
+        }
         waits();
         let is_short = self.input.as_ref().is_none_or(|input| input.len() <= PIPE_CAPACITY);
         match &self.stop {
@@ -268,6 +292,9 @@ impl Call {
     /// # Errors
     /// When there can be no thread for it. That it cannot be started is found out when it is finished.
     pub fn start(&self) -> Result<Started, ProgramError> {
+        if machine::is_simulated() {
+            return Ok(Started(Beside::Simulated(Box::new(self.clone()))));
+        }
         let mut command = self.command();
         let (give, pipes) = mpsc::channel();
         let beside = move || {
@@ -281,7 +308,7 @@ impl Call {
             Ok((child.wait()?, said))
         };
         let end = thread::Builder::new().name("git".to_owned()).spawn(beside).map_err(ProgramError::Start)?;
-        Ok(Started { pipes, end })
+        Ok(Started(Beside::Process { pipes, end }))
     }
 
     fn command(&self) -> Command {

@@ -4,13 +4,13 @@
 //! expects, so that what somebody else did meanwhile is never lost. A transaction is all or nothing for concurrent
 //! readers, but *not* across a crash: what must survive one is ordered by the caller, one transaction a step.
 
-use std::thread;
 use std::time::Duration;
 
 use crate::git::intent::Intent;
 use crate::git::program::{Call, ProgramError, Started, git};
 use crate::git::{GitError, Repository};
 use crate::ids::{ObjectId, RefName};
+use crate::machine;
 
 /// What a ref must be for an update to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl Mover<'_> {
                     None => call.failed(&output).into(),
                 });
             }
-            thread::sleep(backoff(tries));
+            machine::sleep(backoff(tries));
             output = call.start()?.finish(&transaction(&updates, null), DONE)?;
         }
     }

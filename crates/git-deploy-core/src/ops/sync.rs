@@ -15,6 +15,7 @@ use crate::git::push::{Lease, PushRef, Pushed, Refusals, Tracking};
 use crate::git::refs::{Expected, RefUpdate, RefsError, backoff};
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
+use crate::machine;
 use crate::ops::Observer;
 use crate::ops::approve::kept;
 use crate::ops::view::{View, ViewError};
@@ -120,7 +121,7 @@ pub fn fetch_only(repository: &Repository, tracking: &Tracking) -> Result<(), Sy
         if tries == FETCH_TRIES {
             return Err(error.into());
         }
-        std::thread::sleep(backoff(tries));
+        machine::sleep(backoff(tries));
     }
     Ok(())
 }
@@ -328,13 +329,13 @@ fn publish_notes_alone(
                 fetch(repository, tracking, observer)?;
                 let moved = fetched_notes(repository, tracking)? != theirs;
                 if !moved && refusals.is_passing() && tries <= PASSING_TRIES {
-                    std::thread::sleep(PASSING_PAUSE);
+                    machine::sleep(PASSING_PAUSE);
                     continue;
                 }
                 if !moved {
                     return Err(SyncError::Refused { remote: tracking.remote().to_owned(), refusals });
                 }
-                std::thread::sleep(backoff(tries));
+                machine::sleep(backoff(tries));
             }
         }
     }

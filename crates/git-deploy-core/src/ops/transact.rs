@@ -12,6 +12,7 @@ use crate::git::work_tree::{Busy, CheckedOut};
 use crate::git::{GitError, Identity, Repository};
 use crate::ids::{CommitId, ObjectId, RefName};
 use crate::land::Change;
+use crate::machine;
 use crate::ops::Observer;
 use crate::ops::sync::{self, SyncError};
 
@@ -97,7 +98,7 @@ impl Transactor<'_> {
             };
             match outcome {
                 Transacted::Moved(moved) if moved.iter().all(|name| *name == notes_ref()) => {
-                    std::thread::sleep(backoff(tries));
+                    machine::sleep(backoff(tries));
                 }
                 outcome => return Ok(outcome),
             }
@@ -109,7 +110,7 @@ impl Transactor<'_> {
     fn push(&self, tracking: &Tracking, list: &[Change]) -> Result<Transacted, SyncError> {
         for pause in PASSING_PAUSES {
             match self.push_once(tracking, list)? {
-                (Transacted::Refused(_), true) => std::thread::sleep(pause),
+                (Transacted::Refused(_), true) => machine::sleep(pause),
                 (outcome, _) => return Ok(outcome),
             }
         }

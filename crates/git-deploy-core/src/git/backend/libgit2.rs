@@ -1,5 +1,6 @@
 //! Objects and refs in process, with libgit2.
 
+use std::path::Path;
 use std::rc::Rc;
 
 use git2::{ErrorCode, ObjectType, Oid, ReferenceType};
@@ -24,7 +25,16 @@ impl Libgit2 {
     /// Opens the repository that the environment and the current folder name; `None` if it is one that libgit2 cannot
     /// read.
     pub(in crate::git) fn open() -> Result<Option<Self>, git2::Error> {
-        let repository = match git2::Repository::open_from_env() {
+        Self::opened(git2::Repository::open_from_env())
+    }
+
+    /// Opens the repository in that folder, in the same way.
+    pub(in crate::git) fn open_at(path: &Path) -> Result<Option<Self>, git2::Error> {
+        Self::opened(git2::Repository::open_bare(path))
+    }
+
+    fn opened(found: Result<git2::Repository, git2::Error>) -> Result<Option<Self>, git2::Error> {
+        let repository = match found {
             Ok(repository) => repository,
             // A bad value that git itself understands, an extension that libgit2 does not know, an owner that it
             // judges otherwise: the git program decides.
@@ -39,7 +49,7 @@ impl Libgit2 {
         let paths = Paths {
             git_dir: repository.path().to_owned(),
             common_dir: repository.commondir().to_owned(),
-            work_tree: repository.workdir().map(std::path::Path::to_owned),
+            work_tree: repository.workdir().map(Path::to_owned),
         };
         Ok(Some(Self { repository, paths, config: Listing::default(), promisor: Promised::default() }))
     }

@@ -1,7 +1,7 @@
 //! Keeping what a run holds while something takes long, and judging who holds what.
 
 use std::cell::{Cell, RefCell};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::run::Run;
 use super::{Context, DeployError};
@@ -9,6 +9,7 @@ use crate::attempt::{LOCK_TTL, Lock};
 use crate::deployment::{Failure, Phase, Step};
 use crate::environment::{Custody, Pulse};
 use crate::ids::DeploymentId;
+use crate::machine;
 
 /// How often locks in git are renewed: three times within the time that they may stay unchanged.
 const RENEWAL: Duration = Duration::from_secs(LOCK_TTL / 3);
@@ -16,7 +17,7 @@ const RENEWAL: Duration = Duration::from_secs(LOCK_TTL / 3);
 /// Renews the locks of a run, and hears the user's wish to stop.
 pub(super) struct Heart<'r, 'a> {
     run: RefCell<&'r mut Run<'a>>,
-    renewed: Cell<Instant>,
+    renewed: Cell<Duration>,
     warned: Cell<bool>,
     stopped: RefCell<Option<DeployError>>,
 }
@@ -25,7 +26,7 @@ impl<'r, 'a> Heart<'r, 'a> {
     pub(super) fn new(run: &'r mut Run<'a>) -> Self {
         Self {
             run: RefCell::new(run),
-            renewed: Cell::new(Instant::now()),
+            renewed: Cell::new(machine::uptime()),
             warned: Cell::new(false),
             stopped: RefCell::new(None),
         }
@@ -39,10 +40,10 @@ impl<'r, 'a> Heart<'r, 'a> {
     fn renew(&self) -> Result<(), DeployError> {
         let mut run = self.run.borrow_mut();
         run.check_interrupt()?;
-        if self.renewed.get().elapsed() < RENEWAL {
+        if machine::uptime() < self.renewed.get() + RENEWAL {
             return Ok(());
         }
-        self.renewed.set(Instant::now());
+        self.renewed.set(machine::uptime());
         let attempt = run.attempt().clone();
         match run.record(attempt, Vec::new()) {
             // A remote that is away takes the lock from nobody: the environment's own is what fences, and whatever is

@@ -4,16 +4,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use rustix::time::{ClockId, clock_gettime};
-
 use super::{Context, DeployError};
 use crate::attempt::{LOCK_TTL, Lock};
-use crate::git::intent::{boot_id, process_is_alive};
 use crate::git::object::{Kind, tag_bytes};
 use crate::git::{GitError, Identity};
 use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
 use crate::land::Change;
 use crate::ledger::Deployment;
+use crate::machine;
 
 /// Whether a lock may be taken.
 pub(super) enum Availability {
@@ -33,16 +31,12 @@ pub(super) fn new_run() -> String {
 fn boot() -> String {
     let space = std::fs::read_link("/proc/self/ns/pid").ok();
     let space = space.map(|space| space.display().to_string()).unwrap_or_default();
-    format!("{} {space}", boot_id()).trim().to_owned()
+    format!("{} {space}", machine::boot()).trim().to_owned()
 }
 
 /// Whether a holder is a process of this boot that is gone: nobody needs to have watched it.
 pub(super) fn process_is_gone(lock: &Lock) -> bool {
-    !lock.boot.is_empty() && lock.boot == boot() && !process_is_alive(lock.pid)
-}
-
-fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+    !lock.boot.is_empty() && lock.boot == boot() && !machine::is_alive(lock.pid)
 }
 
 impl Context<'_> {
@@ -58,10 +52,10 @@ impl Context<'_> {
         Ok(Lock {
             run: run.to_owned(),
             by: self.identity.who().to_owned(),
-            host: host(),
+            host: machine::host(),
             boot: boot(),
             clone: self.clone_id()?,
-            pid: std::process::id(),
+            pid: machine::pid(),
             deployment: Some(deployment.clone()),
             ttl: LOCK_TTL,
         })
@@ -124,7 +118,7 @@ impl Context<'_> {
     /// Whether we have seen this very value of a lock for twice the time that it may stay unchanged, by a clock that only
     /// this boot of this machine has. Times of day are never compared.
     fn was_watched(&self, place: &str, held: &str, lock: &Lock) -> Result<bool, DeployError> {
-        let now = clock_gettime(ClockId::Monotonic).tv_sec;
+        let now = i64::try_from(machine::uptime().as_secs()).unwrap_or(i64::MAX);
         let path = self.repository().deploy_dir().join("watched").join(place.replace('/', "_"));
         let seen = std::fs::read_to_string(&path).unwrap_or_default();
         let mut lines = seen.lines();
