@@ -1,0 +1,353 @@
+//! A machine of the simulation: a clone, a clock, and the git program, played by libgit2.
+
+use std::cell::Cell;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Output};
+use std::sync::Arc;
+use std::time::Duration;
+
+use git_deploy_core::git::program::{Call, ProgramError};
+use git_deploy_core::machine::Machine;
+use git2::{ErrorCode, Oid, Repository, Sort};
+
+use crate::Planted;
+use crate::refs::{self, Move};
+use crate::world::World;
+
+/// When the simulation begins.
+const EPOCH: i64 = 1_790_000_000;
+
+/// A machine, for the thread that is on it.
+pub(crate) struct Host {
+    pub(crate) world: Arc<World>,
+    pub(crate) me: usize,
+    pub(crate) name: String,
+    pub(crate) clone: PathBuf,
+    pub(crate) repository: Repository,
+    pub(crate) remote: Repository,
+    pub(crate) pid: Cell<u32>,
+    pub(crate) planted: Option<Planted>,
+}
+
+/// What a call of git does.
+type Answer = Result<Output, git2::Error>;
+
+fn done(stdout: impl Into<Vec<u8>>) -> Output {
+    Output { status: ExitStatus::default(), stdout: stdout.into(), stderr: Vec::new() }
+}
+
+fn failed(code: i32, stdout: impl Into<Vec<u8>>, stderr: &str) -> Output {
+    Output { status: ExitStatus::from_raw(code << 8), stdout: stdout.into(), stderr: stderr.into() }
+}
+
+const UNREACHABLE: &str = "fatal: Could not read from remote repository.\n";
+
+impl Host {
+    /// How long it is away from one step to the next, at most that many milliseconds.
+    fn takes(&self, most: u64) {
+        let time = self.world.pick(1..most);
+        self.world.step(self.me, Duration::from_millis(time));
+    }
+
+    fn answer(&self, words: &[String], bytes: &[u8]) -> Answer {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match *words.first().unwrap_or(&"") {
+            "update-ref" => self.update_refs(bytes),
+            "fetch" => self.fetch(&words),
+            "push" => self.push(&words),
+            "ls-remote" => self.ls_remote(words[words.len() - 1]),
+            "rev-list" if words.contains(&"--no-commit-header") => self.log(&words),
+            "rev-list" if words.contains(&"--cherry-mark") => self.both_sides(words[words.len() - 1]),
+            "diff-tree" => self.patch_ids(bytes),
+            // That is what the simulated diff prints already.
+            "patch-id" => Ok(done(bytes)),
+            "merge-base" => self.merge_base(words[1], words[2]),
+            // Nobody's reflog is kept here.
+            "rev-list" if words.contains(&"--walk-reflogs") => Ok(done("")),
+            "rev-parse" if words.contains(&"--verify") => self.rev_parse(words[words.len() - 1]),
+            "merge-tree" => self.merge_tree(&words),
+            "worktree" => Ok(done(format!("worktree {}\0bare\0\0", self.clone.display()))),
+            // Nobody signs.
+            "config" => Ok(failed(1, "", "")),
+            "version" => Ok(done("git version 2.47.0\n")),
+            "symbolic-ref" => Ok(done("refs/heads/master\n")),
+            _ => panic!("the simulation has no 'git {}'", words.join(" ")),
+        }
+    }
+
+    fn update_refs(&self, input: &[u8]) -> Answer {
+        self.takes(20);
+        let moves = refs::transaction(input);
+        for Move { name, old, .. } in &moves {
+            if refs::resolve(&self.repository, name)? != *old {
+                return Ok(failed(128, "", &format!("fatal: cannot lock ref '{name}'\n")));
+            }
+        }
+        for (index, a_move) in moves.iter().enumerate() {
+            // A transaction is not atomic for those who are killed in it.
+            if index > 0 && self.pid.get() != 0 && self.world.happens(|faults| faults.death) {
+                self.world.tell(self.me, "dies while refs are moved");
+                self.world.doom(self.me);
+                self.takes(2);
+            }
+            refs::apply(&self.repository, a_move)?;
+        }
+        Ok(done("start: ok\ncommit: ok\n"))
+    }
+
+    fn fetch(&self, words: &[&str]) -> Answer {
+        self.takes(800);
+        if self.world.is_cut(self.me) {
+            return Ok(failed(128, "", UNREACHABLE));
+        }
+        for spec in words.iter().filter_map(|word| word.strip_prefix('+')) {
+            let (from, to) = spec.split_once(':').unwrap_or((spec, ""));
+            let (from, to) = (from.trim_end_matches('*'), to.trim_end_matches('*'));
+            let theirs = refs::below(&self.remote, from)?;
+            for (name, id) in &theirs {
+                let here = format!("{to}{}", &name[from.len()..]);
+                refs::apply(&self.repository, &Move { name: here, old: None, new: Some(*id) })?;
+            }
+            for (name, _) in refs::below(&self.repository, to)? {
+                let there = format!("{from}{}", &name[to.len()..]);
+                if !theirs.iter().any(|(name, _)| *name == there) {
+                    refs::apply(&self.repository, &Move { name, old: None, new: None })?;
+                }
+            }
+        }
+        Ok(done(""))
+    }
+
+    fn ls_remote(&self, name: &str) -> Answer {
+        self.takes(300);
+        if self.world.is_cut(self.me) {
+            return Ok(failed(128, "", UNREACHABLE));
+        }
+        let id = refs::resolve(&self.remote, name)?;
+        Ok(done(id.map(|id| format!("{id}\t{name}\n")).unwrap_or_default()))
+    }
+
+    fn push(&self, words: &[&str]) -> Answer {
+        self.takes(800);
+        if self.world.is_cut(self.me) {
+            return Ok(failed(128, "", UNREACHABLE));
+        }
+        let leases: Vec<(&str, &str)> = words
+            .iter()
+            .filter_map(|word| word.strip_prefix("--force-with-lease=")?.split_once(':'))
+            .collect();
+        let specs = words.iter().skip_while(|word| **word != "--end-of-options").skip(2);
+        let mut moves = Vec::new();
+        let mut said = String::new();
+        for (new, name) in specs.filter_map(|spec| spec.split_once(':')) {
+            let id = |text: &str| Some(text).filter(|text| !text.is_empty()).map(Oid::from_str).transpose();
+            let (new, there) = (id(new)?, refs::resolve(&self.remote, name)?);
+            let lease =
+                leases.iter().find(|(leased, _)| *leased == name).map(|(_, old)| id(old)).transpose()?;
+            let why = match (lease, there, new) {
+                (Some(expected), there, _) if expected != there && there != new => Some("stale info"),
+                (Some(_), ..) | (None, None, _) | (None, Some(_), None) => None,
+                (None, Some(there), Some(new)) if there == new => None,
+                (None, Some(_), _) if name.starts_with("refs/tags/") => Some("already exists"),
+                (None, Some(there), Some(new)) if self.remote.graph_descendant_of(new, there)? => None,
+                (None, Some(_), Some(_)) => Some("non-fast-forward"),
+            };
+            if let Some(why) = why {
+                said.push_str(&format!("!\t{}:{name}\t[rejected] ({why})\n", words[0]));
+            }
+            moves.push(Move { name: name.to_owned(), old: there, new });
+        }
+        if !said.is_empty() {
+            let others = moves.iter().filter(|a_move| !said.contains(&format!(":{}\t", a_move.name)));
+            let others =
+                others.map(|a_move| format!("!\tx:{}\t[rejected] (atomic push failed)\n", a_move.name));
+            let others: String = others.collect();
+            said.push_str(&others);
+            return Ok(failed(1, said, "error: failed to push some refs\n"));
+        }
+        let is_whole = self.takes_over(&mut moves)?;
+        self.world.promises(|promises, _| promises.looks_at_ledger(&self.remote));
+        if !is_whole {
+            return Ok(failed(128, "", UNREACHABLE));
+        }
+        if self.world.happens(|faults| faults.lost_answer) {
+            self.world.tell(self.me, "never hears that this was taken");
+            return Ok(failed(128, "", UNREACHABLE));
+        }
+        for Move { name, new, .. } in moves {
+            if let Some(short) = name.strip_prefix("refs/heads/") {
+                let name = format!("refs/remotes/origin/{short}");
+                refs::apply(&self.repository, &Move { name, old: None, new })?;
+            }
+        }
+        Ok(done("Done\n"))
+    }
+
+    /// What the remote does with a push that it takes. Returns whether it came to its end.
+    fn takes_over(&self, moves: &mut [Move]) -> Result<bool, git2::Error> {
+        let is_torn = self.planted == Some(Planted::TornPush);
+        if is_torn {
+            moves.sort_by_key(|a_move| !a_move.name.starts_with("refs/tags/"));
+        }
+        for (index, a_move) in moves.iter().enumerate().filter(|(_, a_move)| a_move.old != a_move.new) {
+            if is_torn && index > 0 && self.world.happens(|faults| faults.lost_answer) {
+                self.world.tell(self.me, "ends in the middle of a push");
+                return Ok(false);
+            }
+            self.world.tell(self.me, &format!("pushes {a_move}"));
+            self.world.promises(|promises, now| promises.moves(&self.remote, a_move, now));
+            refs::apply(&self.remote, a_move)?;
+        }
+        Ok(true)
+    }
+
+    fn log(&self, words: &[&str]) -> Answer {
+        let mut walk = self.repository.revwalk()?;
+        walk.set_sorting(Sort::TOPOLOGICAL)?;
+        for word in words.iter().skip(1).filter(|word| !word.starts_with('-')) {
+            match word.strip_prefix('^') {
+                Some(from) => walk.hide(Oid::from_str(from)?)?,
+                None => walk.push(Oid::from_str(word)?)?,
+            }
+        }
+        let mut printed = String::new();
+        for id in walk {
+            let commit = self.repository.find_commit(id?)?;
+            let parents: Vec<String> = commit.parent_ids().map(|id| id.to_string()).collect();
+            let message = String::from_utf8_lossy(commit.message_bytes()).into_owned();
+            printed.push_str(&format!(
+                "{} {} {}\n{message}\0\n",
+                commit.id(),
+                commit.tree_id(),
+                parents.join(" ")
+            ));
+        }
+        Ok(done(printed))
+    }
+
+    /// What only one of two sides has, parents before children, and which of it both have as the same patch.
+    fn both_sides(&self, range: &str) -> Answer {
+        let (left, right) = range.split_once("...").unwrap_or((range, range));
+        let (left, right) = (Oid::from_str(left)?, Oid::from_str(right)?);
+        let (theirs, ours) = (self.only(left, right)?, self.only(right, left)?);
+        let (mut patches, mut of_ours) = (Vec::new(), Vec::new());
+        if !ours.is_empty() {
+            patches = self.patches(&theirs)?;
+            of_ours = self.patches(&ours)?;
+        }
+        let mut printed = String::new();
+        let sides = [("<", &theirs, &patches, &of_ours), (">", &ours, &of_ours, &patches)];
+        for (mark, commits, patches, others) in sides {
+            for (index, id) in commits.iter().enumerate() {
+                let same = patches.get(index).is_some_and(|patch| patch.is_some() && others.contains(patch));
+                let commit = self.repository.find_commit(*id)?;
+                let parents: String = commit.parent_ids().map(|id| format!(" {id}")).collect();
+                printed.push_str(&format!("{}{id}{parents}\n", if same { "=" } else { mark }));
+            }
+        }
+        Ok(done(printed))
+    }
+
+    fn only(&self, these: Oid, not: Oid) -> Result<Vec<Oid>, git2::Error> {
+        let mut walk = self.repository.revwalk()?;
+        walk.set_sorting(Sort::TOPOLOGICAL | Sort::REVERSE)?;
+        walk.push(these)?;
+        walk.hide(not)?;
+        walk.collect()
+    }
+
+    fn patches(&self, commits: &[Oid]) -> Result<Vec<Option<Oid>>, git2::Error> {
+        let patch = |id: &Oid| {
+            let commit = self.repository.find_commit(*id)?;
+            let Ok(parent) = commit.parent(0) else { return Ok(None) };
+            let (old, new) = (parent.tree()?, commit.tree()?);
+            self.repository.diff_tree_to_tree(Some(&old), Some(&new), None)?.patchid(None).map(Some)
+        };
+        commits.iter().map(patch).collect()
+    }
+
+    fn patch_ids(&self, input: &[u8]) -> Answer {
+        let text = String::from_utf8_lossy(input);
+        let commits: Vec<Oid> = text.lines().map(Oid::from_str).collect::<Result<_, _>>()?;
+        let patches = self.patches(&commits)?;
+        let lines =
+            commits.iter().zip(patches).filter_map(|(commit, patch)| Some(format!("{} {commit}\n", patch?)));
+        Ok(done(lines.collect::<String>()))
+    }
+
+    fn merge_base(&self, one: &str, two: &str) -> Answer {
+        match self.repository.merge_base(Oid::from_str(one)?, Oid::from_str(two)?) {
+            Ok(base) => Ok(done(format!("{base}\n"))),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(failed(1, "", "")),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn rev_parse(&self, word: &str) -> Answer {
+        let word = word.trim_end_matches("^{commit}");
+        match self.repository.revparse_single(word) {
+            Ok(found) => Ok(done(format!("{}\n", found.id()))),
+            Err(error) if matches!(error.code(), ErrorCode::NotFound | ErrorCode::InvalidSpec) => {
+                Ok(failed(1, "", ""))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn merge_tree(&self, words: &[&str]) -> Answer {
+        self.takes(20);
+        let base = words.iter().find_map(|word| word.strip_prefix("--merge-base=")).unwrap_or_default();
+        let [ours, theirs] = [words[words.len() - 2], words[words.len() - 1]];
+        let tree = |id: &str| self.repository.find_commit(Oid::from_str(id)?)?.tree();
+        let mut merged = self.repository.merge_trees(&tree(base)?, &tree(ours)?, &tree(theirs)?, None)?;
+        if !merged.has_conflicts() {
+            return Ok(done(format!("{}\0", merged.write_tree_to(&self.repository)?)));
+        }
+        let mut printed = format!("{}\0", tree(ours)?.id()).into_bytes();
+        for conflict in merged.conflicts()? {
+            let conflict = conflict?;
+            let path = conflict.our.or(conflict.their).or(conflict.ancestor).map(|entry| entry.path);
+            printed.extend(path.unwrap_or_default());
+            printed.push(0);
+        }
+        Ok(failed(1, printed, ""))
+    }
+}
+
+impl Machine for Host {
+    fn git(&self, call: &Call) -> Result<Output, ProgramError> {
+        let words: Vec<String> =
+            call.words().iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        self.answer(&words, call.bytes()).map_err(|error| ProgramError::Output {
+            command: call.command_line(),
+            what: format!("the simulated git: {error}"),
+        })
+    }
+
+    fn now(&self) -> jiff::Timestamp {
+        let seconds = i64::try_from(self.world.now().as_secs()).unwrap_or_default();
+        jiff::Timestamp::from_second(EPOCH + seconds + self.world.skew(self.me)).unwrap_or_default()
+    }
+
+    fn uptime(&self) -> Duration {
+        let pace = if self.planted == Some(Planted::Impatience) { 60 } else { 1 };
+        self.world.now() * pace + Duration::from_secs(100 + self.me as u64 * 1000)
+    }
+
+    fn sleep(&self, time: Duration) {
+        self.world.step(self.me, time);
+    }
+
+    fn host(&self) -> String {
+        self.name.clone()
+    }
+
+    fn pid(&self) -> u32 {
+        self.pid.get()
+    }
+
+    fn is_alive(&self, pid: u32) -> bool {
+        self.world.is_alive(self.me, pid)
+    }
+}

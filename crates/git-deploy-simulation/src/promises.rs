@@ -1,0 +1,241 @@
+//! What must hold whatever happens, judged by what the remote sees and what people wished.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use git2::{ObjectType, Oid, Repository};
+
+use crate::refs::{self, Move};
+
+/// What is wrong with a branch, which only its deployment finds out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Nothing.
+    Good,
+    /// What it deploys never becomes ready.
+    Fails,
+    /// It changes what others change, too: the first of them lands, the others are broken.
+    Conflicts,
+}
+
+/// What people wished of a branch.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    pub(crate) kind: Kind,
+    /// The versions of it that somebody has approved.
+    approved: Vec<u32>,
+    /// Since when all can see that it is approved; none as long as, or since, it is not.
+    queued: Option<Duration>,
+    landed: Option<u32>,
+}
+
+/// What must hold, and what is known for that.
+#[derive(Debug, Default)]
+pub(crate) struct Promises {
+    wishes: BTreeMap<String, Wish>,
+    /// Who changes the environment, and for which deployment.
+    at_work: Option<(usize, String)>,
+    broken: Option<String>,
+}
+
+impl Promises {
+    /// The first that was broken.
+    pub(crate) fn broken(&self) -> Option<String> {
+        self.broken.clone()
+    }
+
+    pub(crate) fn breaks(&mut self, what: String) {
+        self.broken.get_or_insert(what);
+    }
+
+    /// Somebody is about to approve a version of a branch.
+    pub(crate) fn approves(&mut self, name: &str, kind: Kind, version: u32) {
+        let wish = self.wishes.entry(name.to_owned()).or_insert(Wish {
+            kind,
+            approved: Vec::new(),
+            queued: None,
+            landed: None,
+        });
+        wish.approved.push(version);
+    }
+
+    /// Everybody can see that it was approved.
+    pub(crate) fn is_queued(&mut self, name: &str, now: Duration) {
+        if let Some(wish) = self.wishes.get_mut(name) {
+            wish.queued = Some(now);
+        }
+    }
+
+    /// Everybody can see that it is approved no more.
+    pub(crate) fn is_withdrawn(&mut self, name: &str) {
+        if let Some(wish) = self.wishes.get_mut(name) {
+            wish.queued = None;
+            wish.approved.clear();
+        }
+    }
+
+    /// It is approved no more, or a deployment was faster: both is right.
+    pub(crate) fn is_unsure(&mut self, name: &str) {
+        if let Some(wish) = self.wishes.get_mut(name) {
+            wish.queued = None;
+        }
+    }
+
+    /// Whether it has landed.
+    pub(crate) fn has_landed(&self, name: &str) -> bool {
+        self.wishes.get(name).is_some_and(|wish| wish.landed.is_some())
+    }
+
+    /// Branches that are to have left the queue in the end, and how.
+    pub(crate) fn wishes(&self) -> impl Iterator<Item = (&String, Kind, bool, bool)> {
+        self.wishes.iter().map(|(name, wish)| {
+            (name, wish.kind, !wish.approved.is_empty() && wish.queued.is_some(), wish.landed.is_some())
+        })
+    }
+
+    /// Somebody begins to change the environment. Who has stood still may do so until it finds out that others went on.
+    pub(crate) fn works(&mut self, who: usize, deployment: &str, stood_still: impl Fn(usize) -> bool) {
+        if let Some((other, theirs)) = &self.at_work
+            && *other != who
+            && !stood_still(*other)
+            && !stood_still(who)
+        {
+            let what = format!("{deployment} changes the environment while {theirs} does");
+            self.breaks(what);
+        }
+        self.at_work = Some((who, deployment.to_owned()));
+    }
+
+    /// Somebody is done with it, or dead.
+    pub(crate) fn rests(&mut self, who: usize) {
+        self.at_work.take_if(|(other, _)| *other == who);
+    }
+
+    /// A ref of the remote moves.
+    pub(crate) fn moves(&mut self, remote: &Repository, a_move: &Move, now: Duration) {
+        if let Err(error) = self.judge(remote, a_move, now) {
+            self.breaks(format!("{a_move} cannot be judged: {error}"));
+        }
+    }
+
+    /// The ledger speaks of nothing that is not so: looked at where nobody is in the middle of a push.
+    pub(crate) fn looks_at_ledger(&mut self, remote: &Repository) {
+        match untrue(remote) {
+            Ok(None) => {}
+            Ok(Some(untrue)) => self.breaks(untrue),
+            Err(error) => self.breaks(format!("the ledger cannot be read: {error}")),
+        }
+    }
+
+    fn judge(&mut self, remote: &Repository, a_move: &Move, now: Duration) -> Result<(), git2::Error> {
+        let Move { name, old, new } = a_move;
+        match (name.as_str(), old, new) {
+            ("refs/heads/master", Some(old), Some(new)) => self.judge_base(remote, *old, *new)?,
+            ("refs/heads/master", _, None) => self.breaks("base was deleted".to_owned()),
+            (name, Some(_), _) if name.starts_with("refs/tags/") => {
+                self.breaks(format!("the ledger was written over: {a_move}"));
+            }
+            (name, None, Some(new)) if name.starts_with("refs/deploy/attempts/") => {
+                self.judge_claim(remote, name, *new, now)?;
+            }
+            (name, Some(_), None) if name.starts_with("refs/deploy/attempts/") => {
+                self.breaks(format!("a number was given back: {a_move}"));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Base only moves forward, by what was approved, and each branch lands once.
+    fn judge_base(&mut self, remote: &Repository, old: Oid, new: Oid) -> Result<(), git2::Error> {
+        if !remote.graph_descendant_of(new, old)? {
+            self.breaks(format!("base moved back from {old} to {new}"));
+        }
+        let files = |commit: Oid| files(remote, commit);
+        let (before, after) = (files(old)?, files(new)?);
+        for path in before.keys().filter(|path| !after.contains_key(*path)) {
+            self.breaks(format!("'{path}' was lost from base"));
+        }
+        for (path, text) in after.iter().filter(|(path, text)| before.get(*path) != Some(*text)) {
+            let Some(name) = path.strip_suffix(".yaml") else { continue };
+            let version = text.trim().rsplit(' ').next().and_then(|word| word.parse().ok());
+            let broken = match (self.wishes.get_mut(name), version) {
+                (Some(wish), Some(version)) if wish.approved.contains(&version) => {
+                    // Who commits once more and approves that has it landed once more.
+                    let again = wish.landed.replace(version) == Some(version);
+                    match (again, wish.kind) {
+                        (true, _) => Some("landed twice"),
+                        (false, Kind::Fails) => Some("landed, though it does not work"),
+                        _ => None,
+                    }
+                }
+                _ => Some("landed, though nobody had approved that"),
+            };
+            if let Some(broken) = broken {
+                self.breaks(format!("'{name}' {broken} (version {version:?})"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A deployment begins when those before it have ended, and with the head of the queue.
+    fn judge_claim(
+        &mut self,
+        remote: &Repository,
+        name: &str,
+        new: Oid,
+        now: Duration,
+    ) -> Result<(), git2::Error> {
+        for (other, _) in refs::below(remote, "refs/deploy/attempts/")? {
+            let number = other.rsplit('/').next().unwrap_or_default();
+            if other != name && refs::resolve(remote, &format!("refs/tags/{number}"))?.is_none() {
+                self.breaks(format!("{name} begins, and {number} has no verdict"));
+            }
+        }
+        let commit = remote.find_commit(new)?;
+        let message = String::from_utf8_lossy(commit.message_bytes()).into_owned();
+        let branch = message.lines().find_map(|line| line.strip_prefix("branch: refs/heads/"));
+        let Some(branch) = branch else { return Ok(()) };
+        let Some(since) = self.wishes.get(branch).map(|wish| wish.queued.unwrap_or(now)) else {
+            self.breaks(format!("{name} is of '{branch}', which nobody wished for"));
+            return Ok(());
+        };
+        let first = self.wishes.iter().find(|(_, wish)| {
+            wish.kind == Kind::Good
+                && wish.landed.is_none()
+                && wish.queued.is_some_and(|queued| queued < since)
+        });
+        if let Some((first, _)) = first {
+            self.breaks(format!("{name} is of '{branch}', and '{first}' was before it"));
+        }
+        Ok(())
+    }
+}
+
+/// A success of the ledger whose commit base does not have.
+fn untrue(remote: &Repository) -> Result<Option<String>, git2::Error> {
+    let Some(base) = refs::resolve(remote, "refs/heads/master")? else { return Ok(None) };
+    for (name, id) in refs::below(remote, "refs/tags/")? {
+        let tag = remote.find_tag(id)?;
+        let is_success = tag.message()?.is_some_and(|text| text.starts_with("Successfully"));
+        let target = tag.target_id();
+        if is_success && target != base && !remote.graph_descendant_of(base, target)? {
+            return Ok(Some(format!("{name} speaks of a success, and base has not its commit")));
+        }
+    }
+    Ok(None)
+}
+
+/// What is to be deployed, by path.
+fn files(repository: &Repository, commit: Oid) -> Result<BTreeMap<String, String>, git2::Error> {
+    let tree = repository.find_commit(commit)?.tree()?;
+    let Some(folder) = tree.get_name("deploy") else { return Ok(BTreeMap::new()) };
+    let folder = repository.find_tree(folder.id())?;
+    let mut files = BTreeMap::new();
+    for entry in folder.iter().filter(|entry| entry.kind() == Some(ObjectType::Blob)) {
+        let blob = repository.find_blob(entry.id())?;
+        let text = String::from_utf8_lossy(blob.content()).into_owned();
+        files.insert(entry.name().unwrap_or_default().to_owned(), text);
+    }
+    Ok(files)
+}

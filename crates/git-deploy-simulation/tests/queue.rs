@@ -1,0 +1,38 @@
+//! Some stories of runners, people and faults; many more are `cargo xtask torture queue`.
+
+use git_deploy_simulation::{Faults, Planted, Scenario, simulate};
+
+fn is_kept(scenario: Scenario) {
+    let story = simulate(scenario);
+    assert!(story.outcome.is_ok(), "{:?} {scenario:?}\n{}", story.outcome, story.lines.join("\n"));
+}
+
+#[test]
+fn one_runner_lands_what_is_good_where_nothing_goes_wrong() {
+    is_kept(Scenario { seed: 1, runners: 1, branches: 5, faults: Faults::NONE, planted: None });
+}
+
+#[test]
+fn one_seed_gives_one_story() {
+    let scenario = Scenario { seed: 5, runners: 3, branches: 4, faults: Faults::MANY, planted: None };
+    let [one, two] = [simulate(scenario), simulate(scenario)];
+    assert_eq!(one.lines, two.lines);
+}
+
+#[test]
+fn three_runners_keep_their_promises_whatever_goes_wrong() {
+    for seed in 0..30 {
+        is_kept(Scenario { seed, runners: 3, branches: 6, faults: Faults::MANY, planted: None });
+    }
+}
+
+#[test]
+fn what_is_planted_is_found() {
+    for planted in [Planted::Impatience, Planted::TornPush] {
+        let found = (0..40).find_map(|seed| {
+            let planted = Some(planted);
+            simulate(Scenario { seed, runners: 3, branches: 4, faults: Faults::MANY, planted }).outcome.err()
+        });
+        assert!(found.is_some(), "{planted:?} was not found");
+    }
+}
