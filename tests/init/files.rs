@@ -58,8 +58,35 @@ fn a_link_that_leads_nowhere_is_not_written_through() {
     let sandbox = sandbox!();
     let repo = sandbox.repository("shop");
     symlink(sandbox.root().join("outside"), repo.path().join("deploy.toml")).unwrap();
-    repo.deploy("deploy-init", &[]).stderr_contains("'deploy.toml' is there already");
+    repo.try_deploy("deploy-init", &[])
+        .code_is(1)
+        .stderr_contains("nothing can be deployed with it: it is a link that leads nowhere")
+        .stderr_contains("hint: move it away, then set up again: mv -i deploy.toml deploy.toml.own");
     assert!(!sandbox.root().join("outside").exists());
+}
+
+#[test]
+fn a_deploy_toml_with_a_mistake_is_told_with_its_place() {
+    let sandbox = sandbox!();
+    let repo = sandbox.repository("shop");
+    repo.write("deploy.toml", "\n[biuld]\n");
+    repo.try_deploy("deploy-init", &[])
+        .code_is(1)
+        .stderr_contains("nothing can be deployed with it: deploy.toml:2:2: unknown")
+        .lacks("nothing to do");
+    assert_eq!(repo.read("deploy.toml"), "\n[biuld]\n");
+}
+
+#[test]
+fn what_was_written_in_another_work_tree_is_left_and_told() {
+    let sandbox = sandbox!();
+    let repo = sandbox.repository("shop");
+    repo.commit("a", "a\n", "Begin");
+    repo.git(&["worktree", "add", "--quiet", "../login"]);
+    repo.command("git").args(["-C", "../login", "deploy-init"]).output().success();
+    repo.deploy("deploy-init", &["--remove"])
+        .stderr_contains("login/deploy.toml' was left, because it is in another work tree");
+    assert!(repo.path().join("../login/deploy.toml").exists());
 }
 
 #[test]

@@ -111,6 +111,46 @@ fn a_hook_that_calls_ours_and_may_not_be_executed_is_told() {
 }
 
 #[test]
+fn a_foreign_hook_that_git_passes_over_is_told_so_with_its_line() {
+    let repo = sandbox!().repository("shop");
+    repo.commit("a.txt", "one\n", "Begin");
+    repo.write(".git/hooks/pre-push", "#!/bin/sh\necho mine\n");
+    let told = repo.try_deploy("deploy-init", &[]);
+    if !repo.sandbox().runs_configured_hooks() {
+        told.stderr_contains("hint: put this line behind the first one of '.git/hooks/pre-push':\n")
+            .stderr_contains("hint: and let it be executed, or git does not run it:\n")
+            .stdout_contains("chmod +x .git/hooks/pre-push\n");
+    }
+}
+
+#[test]
+fn a_folder_in_place_of_a_hook_is_told_with_how_it_goes_away() {
+    let repo = sandbox!().repository("shop");
+    repo.commit("a.txt", "one\n", "Begin");
+    fs::create_dir_all(repo.path().join(".git/hooks/pre-push")).expect("nothing is there");
+    let told = repo.try_deploy("deploy-init", &[]);
+    told.code_is(1).stderr_contains("it is a folder, which git cannot run");
+    let command = told.stdout.lines().find(|line| line.starts_with("mv ")).expect("it is printed");
+    repo.command("sh").args(["-c", command]).output().success();
+    assert!(repo.path().join(".git/hooks/pre-push").is_file());
+}
+
+#[test]
+fn hooks_of_ours_that_the_project_has_for_everybody_stay() {
+    let repo = sandbox!().repository("shop");
+    repo.set_config("core.hooksPath", ".hooks");
+    repo.deploy("deploy-init", &[]);
+    repo.git(&["add", ".hooks/pre-push"]);
+    repo.git(&["commit", "--quiet", "--no-verify", "-m", "Share a hook"]);
+    repo.deploy("deploy-init", &["--remove"])
+        .stdout_contains("removed hook '.hooks/post-merge'")
+        .stderr_contains(
+            "note: '.hooks/pre-push' was left, because git tracks it\nhint: git rm .hooks/pre-push\n",
+        );
+    assert!(repo.path().join(".hooks/pre-push").exists());
+}
+
+#[test]
 fn where_a_shared_folder_has_no_such_hook_one_is_to_be_written() {
     let sandbox = sandbox!();
     let repo = sandbox.repository("shop");

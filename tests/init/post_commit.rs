@@ -61,6 +61,22 @@ fn without_a_branch_or_a_state_nothing_is_said_and_nothing_is_stopped() {
 }
 
 #[test]
+fn a_request_that_a_foreign_hook_is_in_the_way_of_is_kept_until_it_is_taken_back() {
+    let sandbox = sandbox!();
+    let repo = sandbox.repository("shop");
+    repo.set_config("core.hooksPath", ".husky/_");
+    let asked = repo.try_deploy("deploy-init", &["--post-commit"]);
+    if !sandbox.runs_configured_hooks() {
+        asked.stdout_contains("git-deploy-hook post-commit");
+        repo.try_deploy("deploy-init", &[]).code_is(1).stdout_contains("git-deploy-hook post-commit");
+    }
+    repo.git(&["config", "--unset", "core.hooksPath"]);
+    repo.deploy("deploy-init", &[]).stdout_contains("installed hook '.git/hooks/post-commit'");
+    repo.deploy("deploy-init", &["--remove"]);
+    repo.deploy("deploy-init", &[]).lacks("post-commit");
+}
+
+#[test]
 fn it_is_installed_on_request_alone_kept_up_and_removed() {
     let sandbox = sandbox!();
     let repo = sandbox.repository("shop");

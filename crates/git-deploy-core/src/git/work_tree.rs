@@ -124,6 +124,16 @@ impl Repository {
         Ok(found)
     }
 
+    /// The folders of all work trees of this repository, as git lists them.
+    ///
+    /// # Errors
+    /// When git cannot list them.
+    pub fn work_trees(&self) -> Result<Vec<PathBuf>, GitError> {
+        let printed = git(["worktree", "list", "--porcelain", "-z"]).run()?;
+        let lines = records(&printed).into_iter().flatten();
+        Ok(lines.filter_map(|line| line.strip_prefix(b"worktree ")).map(path_from).collect())
+    }
+
     /// The folder of the first work tree, if that is the one we are in: git itself guesses it from where the repository
     /// lies, wrongly for a submodule and wherever `core.worktree` or `GIT_WORK_TREE` names another.
     fn own_work_tree(&self, index: usize) -> Option<&Path> {

@@ -18,7 +18,7 @@ pub struct DeployTomlError {
 
 impl DeployTomlError {
     /// For a file of so many bytes, of which none is read.
-    pub(in crate::config) fn too_large(bytes: u64) -> Self {
+    pub(crate) fn too_large(bytes: u64) -> Self {
         Self { line: 1, column: 1, problem: Box::new(Problem::TooLarge(bytes)) }
     }
 }

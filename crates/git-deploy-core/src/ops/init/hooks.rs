@@ -94,6 +94,8 @@ pub struct Foreign {
     pub link: Option<PathBuf>,
     /// How ours comes to run beside it.
     pub way: Way,
+    /// Whether git passes over it, as it may not be executed.
+    pub may_not_run: bool,
 }
 
 /// How our hook comes to run beside one of somebody else.
@@ -107,6 +109,8 @@ pub enum Way {
     Mode,
     /// It runs nothing itself, as it leads nowhere, and has to be taken away.
     Nothing,
+    /// It is a folder, on which git fails, and has to be moved away.
+    Folder,
 }
 
 /// Decides about all hooks.
@@ -138,12 +142,21 @@ pub(super) fn plan(
         let top = repository.paths().work_tree.as_deref();
         let (path, step) = Decision { script, shared, top, record }.at(path)?;
         let is_there = matches!(step, HookStep::Upgraded | HookStep::Stands | HookStep::Calls)
-            || record.has_configured(&script.key("command"));
-        if script.on_request && !request.requested.contains(&script.name) && !is_there {
+            || record.has_configured(&script.key("command"))
+            || record.has_requested(script.name);
+        let is_requested = script.on_request && request.requested.contains(&script.name);
+        if script.on_request && !is_requested && !is_there {
             continue;
         }
+        // Where one of somebody else is in the way there is nothing else yet to know that by.
+        if is_requested && !record.has_requested(script.name) {
+            let entry = Some(Entry::Requested { hook: script.name.to_owned() });
+            plan.tasks.push(Task { entry, action: Action::Remember });
+        }
         let step = match step {
-            HookStep::Foreign(_) if Version::of_git().map_err(GitError::from)? >= CONFIGURED_HOOKS => {
+            HookStep::Foreign(Foreign { way, .. })
+                if way != Way::Folder && Version::of_git().map_err(GitError::from)? >= CONFIGURED_HOOKS =>
+            {
                 remove_leftovers(script, &path, record, plan)?;
                 HookStep::Configured(configure(repository, script, record, plan)?)
             }
@@ -230,6 +243,7 @@ impl Decision<'_> {
         let (place, way) = match (manager, &link, found) {
             (Some(manager), ..) => (manager.place(&path, self.top), Way::Line),
             (None, Some(target), None) if *target == path => (path.clone(), Way::Nothing),
+            (None, _, None) if path.is_dir() => (path.clone(), Way::Folder),
             (None, Some(target), Some(found)) if is_for_sh(&found.bytes) && self.is_inside(target, &path) => {
                 (target.clone(), Way::Line)
             }
@@ -237,12 +251,19 @@ impl Decision<'_> {
             (None, _, Some(_)) => (path.clone(), Way::Script),
             (None, _, None) => (path.clone(), Way::Line),
         };
-        (path, HookStep::Foreign(Foreign { manager, place, shared: self.shared, link, way }))
+        let may_not_run = found.is_some_and(|found| !found.executable);
+        (path, HookStep::Foreign(Foreign { manager, place, shared: self.shared, link, way, may_not_run }))
     }
 
     fn may_not_run(&self, path: PathBuf) -> (PathBuf, HookStep) {
-        let foreign =
-            Foreign { manager: None, place: path.clone(), shared: self.shared, link: None, way: Way::Mode };
+        let foreign = Foreign {
+            manager: None,
+            place: path.clone(),
+            shared: self.shared,
+            link: None,
+            way: Way::Mode,
+            may_not_run: true,
+        };
         (path, HookStep::Foreign(foreign))
     }
 

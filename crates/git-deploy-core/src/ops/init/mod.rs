@@ -4,6 +4,7 @@
 //! changes nothing, and whatever was done, also before a crash, can be undone. What is not ours is never changed.
 
 mod base;
+mod fault;
 mod hooks;
 mod managers;
 mod record;
@@ -23,6 +24,7 @@ use base::Found;
 use record::{Entry, Record};
 
 pub use base::Head;
+pub use fault::Fault;
 pub use hooks::{Foreign, HookStep, Place, Script, Way};
 pub use managers::Manager;
 pub use remove::{Undone, remove};
@@ -69,7 +71,7 @@ impl Request<'_> {
 }
 
 /// What was done, or found done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Step {
     /// A file was written, at this path of the work tree.
     Wrote(String),
@@ -77,6 +79,8 @@ pub enum Step {
     Stands(String),
     /// Something else is there already, and was left alone.
     Kept(String),
+    /// The same, and nobody can deploy with it.
+    Faulty(String, Fault),
     /// Base has this file already, though it is not checked out here.
     OnBase(String, RefName),
     /// Nothing was written, as there is no work tree.
@@ -118,6 +122,7 @@ impl Step {
             }
             Self::Stands(_)
             | Self::Kept(_)
+            | Self::Faulty(..)
             | Self::OnBase(..)
             | Self::NoWorkTree
             | Self::HooksOff(_)
@@ -130,7 +135,7 @@ impl Step {
     /// Whether something is left for the user to do, without which git-deploy does not work as it should.
     pub fn is_in_the_way(&self) -> bool {
         match self {
-            Self::HooksOff(_) | Self::NoBase(_) => true,
+            Self::HooksOff(_) | Self::NoBase(_) | Self::Faulty(..) => true,
             Self::Hook(_, _, step) => matches!(step, HookStep::Foreign(_)),
             Self::Wrote(_)
             | Self::Stands(_)
@@ -174,13 +179,15 @@ enum Action {
     Remove {
         path: PathBuf,
     },
+    /// Nothing but what is recorded.
+    Remember,
 }
 
 impl Action {
     fn is_configuration(&self) -> bool {
         match self {
             Self::Configure { .. } | Self::Replace { .. } | Self::Unconfigure { .. } => true,
-            Self::Write { .. } | Self::Remove { .. } => false,
+            Self::Write { .. } | Self::Remove { .. } | Self::Remember => false,
         }
     }
 }
@@ -245,6 +252,12 @@ fn plan_files(
         let length = template::hash_length(repository.object_count()?, repository.is_shallow());
         let source = source_of(repository, settings)?;
         plan_file(&top, DEPLOY_TOML, template::deploy_toml(length, source.as_deref()), record, plan)?;
+        if matches!(plan.steps.last(), Some(Step::Kept(_)))
+            && let Err(fault) = Fault::of(&top.join(DEPLOY_TOML))
+        {
+            plan.steps.pop();
+            plan.steps.push(Step::Faulty(DEPLOY_TOML.to_owned(), fault));
+        }
     }
     // A project that has manifests already has nothing to begin with.
     let (folder, file) = STARTER;
@@ -273,9 +286,7 @@ fn plan_file(
 ) -> Result<(), InitError> {
     let path = top.join(name);
     if is_there(&path) {
-        // What is no file, or cannot be read, is left alone like anything else that is not ours.
-        let found = read_file(&path).ok().flatten().map(|found| digest(&found.bytes)).transpose()?;
-        let ours = found.is_some_and(|found| record.knows_file(&found, name));
+        let ours = remove::is_recorded(&path, name, record)?;
         plan.steps.push(if ours { Step::Stands(name.to_owned()) } else { Step::Kept(name.to_owned()) });
         return Ok(());
     }
@@ -353,6 +364,7 @@ fn execute(repository: &Repository, record: &mut Record, tasks: Vec<Task>) -> Re
             Action::Replace { key, value } => repository.replace_config(&key, &value)?,
             Action::Unconfigure { key, value } => repository.remove_config(&key, &value)?,
             Action::Remove { path } => remove_file(&path)?,
+            Action::Remember => {}
         }
     }
     Ok(())

@@ -24,6 +24,8 @@ pub(super) enum Entry {
     Folder { path: String },
     /// A value in the repository's own configuration.
     Config { key: String, value: String },
+    /// A hook that is installed on request alone was requested.
+    Requested { hook: String },
 }
 
 impl Entry {
@@ -32,6 +34,7 @@ impl Entry {
         match kind {
             "place" => return Some(Self::Place { path: rest.to_owned() }),
             "folder" => return Some(Self::Folder { path: rest.to_owned() }),
+            "requested" => return Some(Self::Requested { hook: rest.to_owned() }),
             _ => {}
         }
         let (one, two) = rest.split_once('\t')?;
@@ -53,6 +56,7 @@ impl fmt::Display for Entry {
             Self::File { digest, path } => write!(f, "file {digest}\t{path}"),
             Self::Folder { path } => write!(f, "folder {path}"),
             Self::Config { key, value } => write!(f, "config {key}\t{value}"),
+            Self::Requested { hook } => write!(f, "requested {hook}"),
         }
     }
 }
@@ -89,7 +93,7 @@ impl Record {
                     }
                     Err(_) => !is_copy,
                 },
-                Entry::File { .. } | Entry::Config { .. } => true,
+                Entry::File { .. } | Entry::Config { .. } | Entry::Requested { .. } => true,
             });
         }
         self.add(Entry::Place { path: git_folder.to_string_lossy().into_owned() });
@@ -113,8 +117,13 @@ impl Record {
     pub(super) fn hooks(&self) -> impl Iterator<Item = PathBuf> {
         self.entries.iter().filter_map(|entry| match entry {
             Entry::Hook { path, .. } => Some(PathBuf::from(path)),
-            Entry::Place { .. } | Entry::File { .. } | Entry::Folder { .. } | Entry::Config { .. } => None,
+            _ => None,
         })
+    }
+
+    /// Whether that hook was requested.
+    pub(super) fn has_requested(&self, hook: &str) -> bool {
+        self.entries.contains(&Entry::Requested { hook: hook.to_owned() })
     }
 
     /// Whether any value of a key was configured by us.
@@ -162,8 +171,9 @@ mod tests {
         record.add(Entry::File { digest: text("cd"), path: text("deploy.toml") });
         record.add(Entry::Folder { path: text("/a b/hooks") });
         record.add(Entry::Config { key: text("remote.a b.fetch"), value: text("+refs/x y:z") });
+        record.add(Entry::Requested { hook: text("post-commit") });
         record.add(Entry::Folder { path: text("/a b/hooks") });
-        assert_eq!(record.entries.len(), 4);
+        assert_eq!(record.entries.len(), 5);
         assert_eq!(Record::parse(&record.to_string()), record);
     }
 

@@ -25,6 +25,8 @@ pub enum Undone {
     Tracked(String),
     /// A file of the work tree was left: it was changed.
     Changed(String),
+    /// A file was left that stands in another work tree of this repository.
+    Elsewhere(PathBuf),
 }
 
 /// Undoes what was set up. Returns nothing if nothing was.
@@ -48,7 +50,7 @@ pub fn remove(repository: &Repository, scripts: &[Script]) -> Result<Vec<Undone>
                 }
             }
             Entry::File { path, .. } => remove_work_tree_file(repository, &record, path, &mut undone)?,
-            Entry::Place { .. } | Entry::Hook { .. } | Entry::Folder { .. } => {}
+            Entry::Place { .. } | Entry::Hook { .. } | Entry::Folder { .. } | Entry::Requested { .. } => {}
         }
     }
     // Written outermost last, so that the innermost goes first.
@@ -83,9 +85,17 @@ fn remove_hooks(
         paths.iter().flat_map(|path| [beside(path, "legacy"), beside(path, "old")]).collect();
     paths.extend(moved);
     for path in paths {
-        if hooks::is_ours(&path, scripts, record)? {
-            remove_file(&path)?;
-            undone.push(Undone::Hook(path));
+        if !hooks::is_ours(&path, scripts, record)? {
+            continue;
+        }
+        // `core.hooksPath` may name a folder whose hooks the project has for everybody.
+        let below = places.work_tree.as_ref().and_then(|top| path.strip_prefix(top).ok()?.to_str());
+        match below.filter(|_| !path.starts_with(&places.common_dir)) {
+            Some(name) if repository.is_tracked(name)? => undone.push(Undone::Tracked(name.to_owned())),
+            _ => {
+                remove_file(&path)?;
+                undone.push(Undone::Hook(path));
+            }
         }
     }
     let folder = match repository.hooks_folder()? {
@@ -113,18 +123,19 @@ fn remove_work_tree_file(
     name: &str,
     undone: &mut Vec<Undone>,
 ) -> Result<(), InitError> {
-    let Some(top) = repository.paths().work_tree.as_ref() else { return Ok(()) };
-    let path = top.join(name);
-    if !is_there(&path) {
-        return Ok(());
+    let top = repository.paths().work_tree.as_ref();
+    // What stands in other work trees is for those to decide who work there, and nothing knows of it after this.
+    for other in repository.work_trees()?.into_iter().filter(|other| Some(other) != top) {
+        let path = other.join(name);
+        let told = Undone::Elsewhere(path.clone());
+        if is_recorded(&path, name, record)? && !undone.contains(&told) {
+            undone.push(told);
+        }
     }
+    let Some(path) = top.map(|top| top.join(name)).filter(|path| is_there(path)) else { return Ok(()) };
     let told = if repository.is_tracked(name)? {
         Undone::Tracked(name.to_owned())
-    } else if read_file(&path)?
-        .map(|found| digest(&found.bytes))
-        .transpose()?
-        .is_some_and(|found| record.knows_file(&found, name))
-    {
+    } else if is_recorded(&path, name, record)? {
         remove_file(&path)?;
         Undone::File(name.to_owned())
     } else {
@@ -134,4 +145,10 @@ fn remove_work_tree_file(
         undone.push(told);
     }
     Ok(())
+}
+
+/// Whether a file is there that we have written under that name, unchanged. What is no file, or cannot be read, is none.
+pub(super) fn is_recorded(path: &Path, name: &str, record: &Record) -> Result<bool, InitError> {
+    let found = read_file(path).ok().flatten().map(|found| digest(&found.bytes)).transpose()?;
+    Ok(found.is_some_and(|found| record.knows_file(&found, name)))
 }

@@ -4,7 +4,9 @@ use std::path::{Display, Path};
 
 use git_deploy_cli::{Shell, Text, shell_word};
 use git_deploy_core::config::DEPLOY_TOML;
-use git_deploy_core::ops::init::{Foreign, Head, HookStep, Manager, STARTER, Setting, Step, Undone, Way};
+use git_deploy_core::ops::init::{
+    Fault, Foreign, Head, HookStep, Manager, STARTER, Setting, Step, Undone, Way,
+};
 
 use crate::scripts;
 
@@ -31,6 +33,17 @@ fn tell(step: &Step, shell: &mut Shell) {
         Step::Wrote(path) => told(shell, format!("wrote '{path}'")),
         Step::Stands(path) => shell.verbose(1, format!("'{path}' is there")),
         Step::Kept(path) => shell.note(format!("'{path}' is there already and was left as it is")),
+        Step::Faulty(path, fault) => {
+            shell.warn(format!("'{path}' was left as it is, and nothing can be deployed with it: {fault}"));
+            shell.hint(match fault {
+                Fault::Mistake(_) => "mend it there, and commit that".to_owned(),
+                Fault::Unreadable(_) => format!("see whose it is and who may read it: ls -ld {}", shell_word(path)),
+                Fault::Folder | Fault::Link(_) => {
+                    let path = shell_word(path);
+                    format!("move it away, then set up again: mv -i {path} {path}.own && git deploy-init")
+                }
+            });
+        }
         Step::OnBase(path, base) => shell.note(format!("'{path}' is on '{}' already", base.short())),
         Step::NoWorkTree => shell.note(format!(
             "no '{DEPLOY_TOML}' was written, as this repository has no work tree: run 'git deploy-init' in a clone"
@@ -109,6 +122,7 @@ fn left(name: &str, path: &Path, foreign: &Foreign, shell: &mut Shell) {
         Some(manager) => format!("it belongs to {}", called(manager)),
         None if foreign.way == Way::Nothing => "it is a link that leads nowhere".to_owned(),
         None if foreign.way == Way::Mode => "it may not be executed, so that git does not run it".to_owned(),
+        None if foreign.way == Way::Folder => "it is a folder, which git cannot run".to_owned(),
         None if foreign.shared && !path.exists() => "its folder serves other repositories too".to_owned(),
         None => match &foreign.link {
             Some(target) => format!("it is a link to '{}'", short(target)),
@@ -120,11 +134,16 @@ fn left(name: &str, path: &Path, foreign: &Foreign, shell: &mut Shell) {
         Way::Line => (where_to(foreign), scripts::line(name)),
         Way::Script => ("have a script in its place run both:".to_owned(), in_its_place(name, path)),
         Way::Mode => ("let it be executed:".to_owned(), format!("chmod +x {}", typed(path))),
+        Way::Folder => {
+            let hook = typed(path);
+            let command = format!("mv -i {hook} {hook}.own && git deploy-init");
+            ("move it away, then set up again:".to_owned(), command)
+        }
         Way::Nothing => {
             ("take it away, then set up again:".to_owned(), format!("rm {} && git deploy-init", typed(path)))
         }
     };
-    let lines = [first].into_iter().chain(further(name, foreign));
+    let lines = [first].into_iter().chain(further(name, foreign)).chain(executed(path, foreign));
     for (what, line) in lines {
         if shell.is_quiet() {
             shell.warn(format!("{what} {line}"));
@@ -170,11 +189,18 @@ fn further(name: &str, foreign: &Foreign) -> Option<(String, String)> {
     (foreign.manager == Some(Manager::Lefthook)).then(|| (what.to_owned(), line))
 }
 
+/// Git passes over a hook that may not be executed, and so over our line in it.
+fn executed(path: &Path, foreign: &Foreign) -> Option<(String, String)> {
+    let what = "and let it be executed, or git does not run it:";
+    (foreign.may_not_run && foreign.way == Way::Line)
+        .then(|| (what.to_owned(), format!("chmod +x {}", typed(path))))
+}
+
 /// What moves a hook, link or not, beside its place and puts a script there that runs ours and then it.
 fn in_its_place(name: &str, path: &Path) -> String {
     let (hook, line) = (typed(path), shell_word(&scripts::line(name)));
     format!(
-        "mv -i {hook} {hook}.own && printf '%s\\n' '#!/bin/sh' {line} 'exec \"$0.own\" \"$@\"' >{hook} && chmod +x {hook}"
+        "mv -i {hook} {hook}.own && printf '%s\\n' '#!/bin/sh' {line} '[ ! -x \"$0.own\" ] || exec \"$0.own\" \"$@\"' >{hook} && chmod +x {hook}"
     )
 }
 
@@ -216,11 +242,16 @@ pub(crate) fn removed(undone: &[Undone], shell: &mut Shell) {
             )),
             Undone::Tracked(path) => {
                 shell.note(format!("'{path}' was left, because git tracks it"));
-                shell.hint(format!("git rm {path}"));
+                shell.hint(format!("git rm {}", shell_word(path)));
             }
             Undone::Changed(path) => {
                 shell.note(format!("'{path}' was left, because it was changed"));
                 shell.hint(format!("rm {path}"));
+            }
+            Undone::Elsewhere(path) => {
+                let path = path.display().to_string();
+                shell.note(format!("'{path}' was left, because it is in another work tree"));
+                shell.hint(format!("unless that is to keep it: rm {}", shell_word(&path)));
             }
         }
     }
