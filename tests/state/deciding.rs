@@ -68,6 +68,17 @@ fn a_branch_that_conflicts_is_refused_with_the_paths_and_what_to_do() {
     state_is(&repo, "login", "development");
     assert_eq!(repo.notes().len(), 0);
     assert_eq!(repo.git(&["status", "--porcelain"]).stdout, "");
+
+    // All that would be refused are told at once.
+    repo.git(&["branch", "empty", "master"]);
+    repo.git(&["branch", "profile", "login"]);
+    set(&repo, &["deployable", "login", "empty", "profile"])
+        .code_is(1)
+        .stderr_contains("error: cannot set 'login' to deployable: it cannot be rebased")
+        .stderr_contains("error: cannot set 'empty' to deployable: it has no commits")
+        .stderr_contains("error: cannot set 'profile' to deployable: it cannot be rebased")
+        .stderr_contains("hint: mend it with 'git rebase master profile', then set it again\n");
+    assert_eq!(repo.notes().len(), 0);
 }
 
 #[test]

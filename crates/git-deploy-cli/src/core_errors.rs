@@ -283,6 +283,7 @@ impl From<SetError> for CommandError {
             SetError::Approve(error) => error.into(),
             // It is not known whether it could be.
             SetError::NotRebased { why: Skip::Failed(_), .. } => with_cause(Self::new(Exit::Fatal, error)),
+            SetError::Several(errors) => Self::several(errors.into_iter().map(Self::from).collect()),
             SetError::MayNotApprove { .. }
             | SetError::Refused { .. }
             | SetError::NotThere { .. }
@@ -346,7 +347,9 @@ fn refusal_hint(refusal: &SetError) -> Option<String> {
             "make a commit first, name '{}' as well, or leave the words and wishes out",
             other.short()
         )),
-        SetError::Shared { .. }
+        // Each of them has its own.
+        SetError::Several(_)
+        | SetError::Shared { .. }
         | SetError::NotThere { .. }
         | SetError::AfterItself { .. }
         | SetError::MessageTooLong(_)

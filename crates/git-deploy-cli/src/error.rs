@@ -54,6 +54,19 @@ impl CommandError {
         }
     }
 
+    /// All of them in one, each with its own words and hints. The exit code is that of the first which is no mere no.
+    pub(crate) fn several(errors: Vec<Self>) -> Self {
+        let exit = errors.iter().map(Self::exit).find(|exit| *exit != Exit::No).unwrap_or(Exit::No);
+        let messages: Vec<String> = errors.iter().map(Self::message).collect();
+        let mut all = Self::new(exit, anyhow::Error::msg(messages.join("\n")));
+        for hint in errors.into_iter().flat_map(|error| error.hints) {
+            if !all.hints.contains(&hint) {
+                all.hints.push(hint);
+            }
+        }
+        all
+    }
+
     /// The same with another exit code.
     #[must_use]
     pub fn at(mut self, exit: Exit) -> Self {

@@ -39,10 +39,14 @@ impl Checks {
             self.0.extend(requests.iter().map(|request| (request.tip, base)).zip(verdicts));
         }
         let onto = view.settings.authority(&view.settings.base).short().to_owned();
-        for branch in to_check {
-            self.judge(branch, base, to, &onto)?;
+        // All of them are told at once: whoever mends one by one sets them again as often.
+        let mut refused: Vec<SetError> =
+            to_check.into_iter().filter_map(|branch| self.judge(branch, base, to, &onto).err()).collect();
+        match refused.len() {
+            0 => Ok(()),
+            1 => Err(refused.remove(0)),
+            _ => Err(SetError::Several(refused)),
         }
-        Ok(())
     }
 
     fn judge(&self, branch: &Branch, base: CommitId, to: State, onto: &str) -> Result<(), SetError> {

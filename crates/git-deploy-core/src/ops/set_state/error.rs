@@ -96,6 +96,9 @@ pub enum SetError {
         /// Why not.
         why: Skip,
     },
+    /// This is so for several branches, and none of them stays what it was to be.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Several(Vec<SetError>),
     /// The commit's note speaks for another branch in another state.
     #[error("cannot set '{}' to {to}: its commit is also the tip of '{}', which is {state}", .branch.short(), .other.short())]
     Shared {
@@ -145,6 +148,17 @@ pub enum SetError {
     /// Git failed.
     #[error(transparent)]
     Git(#[from] GitError),
+}
+
+impl SetError {
+    /// The branches that cannot be rebased cleanly.
+    pub fn conflicting(&self) -> Vec<&RefName> {
+        match self {
+            Self::Conflicts { branch, .. } => vec![branch],
+            Self::Several(errors) => errors.iter().flat_map(Self::conflicting).collect(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 impl From<crate::config::ConfigError> for SetError {

@@ -102,12 +102,8 @@ fn told_anew(request: &SetRequest) -> String {
 
 /// A branch that the remote has and that was mended here must get there, too.
 fn refusal(repository: &Repository, request: &SetRequest, error: SetError) -> CommandError {
-    let next = match &error {
-        SetError::Conflicts { branch, .. } => {
-            View::new(repository).ok().and_then(|view| push_again(&view, branch).ok().flatten())
-        }
-        _ => None,
-    };
+    let again = |branch| View::new(repository).ok().and_then(|view| push_again(&view, branch).ok().flatten());
+    let next: Vec<String> = error.conflicting().into_iter().filter_map(again).collect();
     let unreadable = match &error {
         SetError::View(ViewError::Notes(NotesError::Note { commit, .. }))
         | SetError::Notes(NotesError::Note { commit, .. }) => whose(repository, request, *commit),
@@ -118,10 +114,7 @@ fn refusal(repository: &Repository, request: &SetRequest, error: SetError) -> Co
         // Nobody knows what would be lost by writing over it.
         error = error.context(format!("cannot set '{}' to {}", branch.short(), request.state));
     }
-    match next {
-        Some(next) => error.hint(format!("and push it: {next}")),
-        None => error,
-    }
+    next.into_iter().fold(error, |error, next| error.hint(format!("and push it: {next}")))
 }
 
 /// The branch of a request that stands on a commit, here or where it counts.
