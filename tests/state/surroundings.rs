@@ -20,13 +20,32 @@ fn a_detached_head_and_an_unborn_branch_are_told_apart() {
         .try_deploy("deploy-state", &[])
         .code_is(128)
         .stderr_contains("fatal: branch 'master' has no commits yet");
-    empty.deploy("deploy-state", &["list"]).stdout_is("");
+    empty
+        .deploy("deploy-state", &["list"])
+        .stdout_is("")
+        .stderr_is("note: there is no branch yet\nhint: commit something first\n");
     sandbox
         .command("git")
         .args(["deploy-state", "get"])
         .output()
         .code_is(128)
         .stderr_contains("fatal: not a git repository (or any of the folders above)\n");
+    sandbox
+        .command("git")
+        .args(["deploy-state", "get"])
+        .env("GIT_DIR", "/nonexistent")
+        .output()
+        .code_is(128)
+        .stderr_contains("fatal: not a git repository: '/nonexistent', which GIT_DIR names\n");
+    repo.git(&["worktree", "add", "--quiet", "--detach", "../tree"]);
+    std::fs::remove_dir_all(repo.path().join(".git/worktrees/tree")).expect("it was just made");
+    repo.command("git")
+        .args(["-C", "../tree", "deploy-state", "list"])
+        .output()
+        .code_is(128)
+        .stderr_contains(
+            "tree', which is not there\nhint: where the repository has moved to: git worktree repair ",
+        );
 }
 
 #[test]
@@ -39,6 +58,9 @@ fn a_missing_base_is_told_with_what_to_configure() {
         .stderr_contains("fatal: base branch 'trunk' is not there")
         .stderr_contains("hint: name the branch that everything lands on: git config deploy.base <branch>");
     state_is(&repo, "login", "development");
+    repo.deploy("deploy-state", &["list", "--porcelain"])
+        .stdout_contains(" refs/heads/login")
+        .stderr_contains("warning: base branch 'trunk' is not there\nhint: name the branch");
     // What `git -c` says counts as well.
     repo.command("git")
         .args(["-c", "deploy.base=master", "deploy-state", "set", "deployable", "login"])

@@ -3,6 +3,7 @@
 use git_deploy_core::git::GitError;
 use git_deploy_core::git::broken::BrokenRef;
 use git_deploy_core::git::notes::NOTES_REF;
+use git_deploy_core::git::nowhere::Nowhere;
 use git_deploy_core::git::program::ProgramError;
 use git_deploy_core::git::refs::RefsError;
 use git_deploy_core::git::trouble::Trouble;
@@ -33,6 +34,16 @@ impl From<GitError> for CommandError {
                 let hint = unlock(lock);
                 Self::new(Exit::TryAgain, error).hint(hint)
             }
+            GitError::RefBelow(ref found) => {
+                let below = shell_word(found.below.as_str());
+                Self::new(Exit::Fatal, error).hint(format!(
+                    "give that another name: git update-ref refs/notes/<name> {below} && git update-ref -d {below}"
+                ))
+            }
+            GitError::Nowhere(ref nowhere) => {
+                let hints = find_repository(nowhere);
+                hints.into_iter().fold(Self::new(Exit::Fatal, error), Self::hint)
+            }
             GitError::NotesRef { before, .. } => {
                 lead_back(before).into_iter().fold(Self::new(Exit::Fatal, error), Self::hint)
             }
@@ -52,6 +63,28 @@ impl From<GitError> for CommandError {
             GitError::Libgit2 { .. } | GitError::Id { .. } | GitError::File { .. } => {
                 with_cause(Self::new(Exit::Fatal, error))
             }
+        }
+    }
+}
+
+/// What to do about what names a repository that is not there.
+fn find_repository(nowhere: &Nowhere) -> Vec<String> {
+    match nowhere {
+        Nowhere::Named(_) => {
+            vec!["have it name the folder '.git' of one, or go into one and: unset GIT_DIR".to_owned()]
+        }
+        Nowhere::Led { file, target }
+            if target.parent().is_some_and(|found| found.ends_with("worktrees")) =>
+        {
+            let top = shell_word(&file.parent().unwrap_or(file).to_string_lossy());
+            vec![
+                format!("where the repository has moved to: git worktree repair {top}"),
+                "where it knows this work tree no more: git worktree prune, and make another with 'git worktree add'"
+                    .to_owned(),
+            ]
+        }
+        Nowhere::Led { .. } => {
+            vec!["write into that file where the repository is: gitdir: <folder>".to_owned()]
         }
     }
 }
@@ -120,6 +153,11 @@ fn program(command: &str, stderr: &str) -> CommandError {
     let said: Vec<String> = lines().filter(|line| !line.starts_with("hint:")).map(bare).collect();
     if command.starts_with("git var ") {
         let why = said.last().map_or("nothing is configured", String::as_str);
+        if why.starts_with("invalid date") {
+            return CommandError::fatal(format!("git cannot tell when this is: {why}")).hint(
+                "GIT_COMMITTER_DATE says so: unset GIT_COMMITTER_DATE, or have it hold a date that git reads",
+            );
+        }
         return CommandError::fatal(format!("git cannot tell who you are: {why}"))
             .hint("git config --global user.name \"Your Name\"")
             .hint("git config --global user.email you@example.org");
@@ -177,6 +215,16 @@ mod tests {
         );
         assert_eq!(error.message(), "'git update-ref' failed: cannot lock ref 'a': it exists");
         assert_eq!((error.exit(), error.hints()), (Exit::Fatal, &["b".to_owned()][..]));
+    }
+
+    #[test]
+    fn a_date_that_is_none_is_not_taken_for_a_name_that_is_missing() {
+        let asked = |said| failed("git var GIT_COMMITTER_IDENT", said);
+        let error = asked("fatal: invalid date format: garbage\n");
+        assert_eq!(error.message(), "git cannot tell when this is: invalid date format: garbage");
+        assert!(error.hints()[0].contains("unset GIT_COMMITTER_DATE"), "{error:?}");
+        let error = asked("fatal: empty ident name (for <>) not allowed\n");
+        assert!(error.message().starts_with("git cannot tell who you are: "), "{error:?}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod intent;
 pub mod log;
 pub mod merge_tree;
 pub mod notes;
+pub mod nowhere;
 pub mod object;
 pub mod program;
 pub mod push;
@@ -37,8 +38,10 @@ pub use identity::Identity;
 use self::backend::{Backend, GitProgram, Libgit2};
 use self::broken::BrokenRef;
 use self::held::HeldLock;
+use self::nowhere::Nowhere;
 use self::object::{Commit, Kind, Malformed, Object, TreeEntry};
 use self::program::{ProgramError, git};
+use self::refs::RefBelow;
 use crate::ids::{CommitId, IdError, ObjectId, RefName};
 use crate::interrupt::Interrupt;
 
@@ -48,6 +51,9 @@ pub enum GitError {
     /// There is no repository here.
     #[error("not a git repository (or any of the folders above)")]
     NoRepository,
+    /// What names a repository names none.
+    #[error(transparent)]
+    Nowhere(Nowhere),
     /// libgit2 failed.
     #[error("{what}: {}", .error.message())]
     Libgit2 {
@@ -136,6 +142,9 @@ pub enum GitError {
         /// The file.
         lock: Box<HeldLock>,
     },
+    /// A ref cannot be made because of another one.
+    #[error(transparent)]
+    RefBelow(Box<RefBelow>),
     /// The index of a work tree cannot be written because of a lock file.
     #[error("cannot lock the index of '{tree}': {lock}")]
     IndexLocked {
@@ -218,7 +227,7 @@ impl Repository {
             Ok(Some(libgit2)) if may_be_refused(&libgit2) => Self::open_with_program(),
             Ok(Some(libgit2)) => Ok(Self::with(Box::new(libgit2))),
             Ok(None) => Self::open_with_program(),
-            Err(_) => Err(GitError::NoRepository),
+            Err(_) => Err(nowhere::explain(GitError::NoRepository)),
         }
     }
 
@@ -238,7 +247,7 @@ impl Repository {
     /// # Errors
     /// When git finds no repository.
     pub fn open_with_program() -> Result<Self, GitError> {
-        Ok(Self::with(Box::new(GitProgram::open()?)))
+        Ok(Self::with(Box::new(GitProgram::open().map_err(nowhere::explain)?)))
     }
 
     fn with(backend: Box<dyn Backend>) -> Self {

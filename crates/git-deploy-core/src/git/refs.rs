@@ -61,6 +61,16 @@ impl From<ProgramError> for RefsError {
     }
 }
 
+/// A ref whose name begins with that of another one, which so cannot be made: each name is a file or a folder.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot make ref '{name}': '{below}' is there")]
+pub struct RefBelow {
+    /// The ref that is wanted.
+    pub name: RefName,
+    /// The one that is there.
+    pub below: RefName,
+}
+
 /// How often a transaction is tried whose refs stand as expected but are locked by another process.
 const LOCKED_TRIES: u32 = 6;
 
@@ -123,10 +133,12 @@ impl Mover<'_> {
             }
             tries += 1;
             if tries == LOCKED_TRIES && !repository.clear_dead_locks()? || tries > LOCKED_TRIES {
-                return Err(match repository.held_lock(&updates) {
-                    Some((name, lock)) => GitError::Locked { name, lock: Box::new(lock) }.into(),
-                    None => call.failed(&output).into(),
-                });
+                if let Some((name, lock)) = repository.held_lock(&updates) {
+                    return Err(GitError::Locked { name, lock: Box::new(lock) }.into());
+                }
+                let below = repository.ref_below(&updates)?;
+                return Err(below
+                    .map_or_else(|| call.failed(&output).into(), |below| GitError::RefBelow(below).into()));
             }
             machine::sleep(backoff(tries));
             output = call.start()?.finish(&transaction(&updates, null), DONE)?;
@@ -135,6 +147,16 @@ impl Mover<'_> {
 }
 
 impl Repository {
+    /// What is in the way of a ref that is to be made.
+    fn ref_below(&self, updates: &[RefUpdate]) -> Result<Option<Box<RefBelow>>, GitError> {
+        for RefUpdate { name, .. } in updates.iter().filter(|update| update.old == Expected::Absent) {
+            if let Some(found) = self.refs(&format!("{name}/"))?.into_iter().next() {
+                return Ok(Some(Box::new(RefBelow { name: name.clone(), below: found.name })));
+            }
+        }
+        Ok(None)
+    }
+
     /// Those that are still to be made: which of the many reasons it was is not read from the message, but from what stands
     /// there now. Some may have moved before git ended.
     fn left_of(&self, updates: Vec<RefUpdate>) -> Result<Vec<RefUpdate>, RefsError> {

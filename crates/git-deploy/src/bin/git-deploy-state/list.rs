@@ -7,6 +7,7 @@ use git_deploy_cli::shell::Table;
 use git_deploy_cli::{CommandError, Exit, Shell, Text, note_unmerged, shell, shell_word, warn_of_notes};
 use git_deploy_core::approval::NotApproved;
 use git_deploy_core::branch::Branch;
+use git_deploy_core::config::{ConfigError, InsteadOfBase};
 use git_deploy_core::git::Repository;
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::sweep::{Standing, standing};
@@ -30,12 +31,13 @@ pub(crate) fn list(arguments: &List, shell: &mut Shell) -> Result<Exit, CommandE
     for branch in &branches {
         unapproved.extend(view.looks_unapproved(branch)?.map(|why| (&branch.name, why)));
     }
+    let lacks_all = tell_of_base(&view, shell)?;
     match arguments.output.format() {
         Format::Human => {
             // Where there are others that can have no state, that is said instead.
             let none_left_out = all.not_utf8 == 0 && all.odd.is_empty();
             let is_empty = branches.is_empty() && (none_left_out || !wanted.is_empty());
-            if is_empty {
+            if is_empty && !lacks_all {
                 note_nothing(&view, wanted, shell);
             }
             print(&branches, &unapproved, shell);
@@ -55,6 +57,23 @@ pub(crate) fn list(arguments: &List, shell: &mut Shell) -> Result<Exit, CommandE
     note_local_differences(&view, &all.branches, shell)?;
     note_unmerged(&view, shell)?;
     Ok(Exit::Done)
+}
+
+/// Says so where base is not there, by which it is judged what has landed. Returns whether no branch is there at all.
+fn tell_of_base(view: &View<'_>, shell: &mut Shell) -> Result<bool, CommandError> {
+    let missing = match view.settings.base_tip(view.repository) {
+        Ok(_) => return Ok(false),
+        Err(error @ ConfigError::NoBase { .. }) => error,
+        Err(error) => return Err(error.into()),
+    };
+    let lacks_all = matches!(missing, ConfigError::NoBase { instead: InsteadOfBase::NoCommits, .. });
+    let missing = CommandError::from(missing);
+    match lacks_all {
+        true => shell.note("there is no branch yet"),
+        false => shell.warn(missing.message()),
+    }
+    missing.hints().iter().for_each(|hint| shell.hint(hint));
+    Ok(lacks_all)
 }
 
 fn note_nothing(view: &View<'_>, wanted: &[State], shell: &mut Shell) {
