@@ -38,7 +38,10 @@ fn hostile(repo: &Repo) -> String {
     let lines = format!(
         "reason: {TEXT}\nconflict: \"{TEXT}\"\npriority: 1\nafter: {TEXT}\nhold: {TEXT}\nimage: {TEXT}\nodd{TEXT}: {TEXT}\n"
     );
-    let note = repo.notes().remove(&tip).expect("it was just written") + &lines.replace('\r', " ");
+    let written = repo.notes().remove(&tip).expect("it was just written");
+    let words = written.lines().filter(|line| line.starts_with("by: ") || line.starts_with("message: "));
+    assert_eq!(words.filter(|line| !line.contains(char::is_control)).count(), 2, "{written:?}");
+    let note = written + &lines.replace('\r', " ");
     repo.git(&["notes", "--ref=deploy", "add", "--force", "--message", &note, &tip]);
     tip
 }

@@ -52,6 +52,11 @@ pub(crate) fn one_line(text: &str) -> String {
     words.join(" ")
 }
 
+/// A text of somebody's own without control characters, but for those that part words and lines.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control() || "\t\r\n".contains(*letter)).collect()
+}
+
 /// A text that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {

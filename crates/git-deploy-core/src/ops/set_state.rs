@@ -20,6 +20,7 @@ use crate::ops::approve::said_of;
 use crate::ops::copied;
 use crate::ops::sync::{self, SyncError};
 use crate::ops::view::{View, ViewError};
+use crate::record::plain;
 use crate::state::{Decision, Move, State, user_move};
 use crate::sync::{forgetting, next_rev, replacing};
 
@@ -44,6 +45,15 @@ pub struct SetRequest {
     pub wishes: Wishes,
     /// Whether nothing but wishes may change: branches that are in another state, where they count, are refused.
     pub stays: bool,
+}
+
+impl SetRequest {
+    /// The same without what would move a terminal's cursor: `git log` shows notes as they are.
+    fn in_plain_words(&self) -> Self {
+        let message = self.message.as_deref().map(plain);
+        let hold = self.wishes.hold.as_ref().map(|hold| hold.as_deref().map(plain));
+        Self { message, wishes: Wishes { hold, ..self.wishes.clone() }, ..self.clone() }
+    }
 }
 
 /// One branch that was moved.
@@ -100,6 +110,7 @@ pub fn set_state(
     if texts.into_iter().flatten().any(|text| text.len() > MAX_MESSAGE) {
         return Err(SetError::MessageTooLong(request.state));
     }
+    let request = &request.in_plain_words();
     remote::hear(repository, request, observer)?;
     let identity = repository.identity()?;
     let mut checks = Checks::default();
@@ -325,7 +336,7 @@ fn decided(note: Note, branch: &Branch, request: &SetRequest, identity: &Identit
         refs: vec![branch.name.clone()],
         // Who only says more about a branch does not send it to the end of the queue.
         since: note.since.filter(|_| stays).or(Some(identity.time())),
-        by: Some(identity.who().to_owned()).filter(|_| !stays || request.message.is_some()).or(note.by),
+        by: Some(plain(identity.who())).filter(|_| !stays || request.message.is_some()).or(note.by),
         message: request.message.clone().or(note.message.filter(|_| stays)),
         approved: Some(branch.tip),
         approval: None,

@@ -5,6 +5,7 @@ use crate::branch::Branch;
 use crate::git::Identity;
 use crate::ids::RefName;
 use crate::note::Note;
+use crate::record::plain;
 use crate::state::State;
 
 /// A decision about a commit whose note speaks for other branches too: one more may join them, and one may leave.
@@ -25,7 +26,7 @@ pub(super) fn share(
         }
         if !note.refs.contains(&branch.name) {
             // What was said of the others was not said of this one, nor by whoever brings it.
-            note.by = Some(identity.who().to_owned());
+            note.by = Some(plain(identity.who()));
             note.message = None;
         }
         note.refs = others.iter().chain([&branch.name]).cloned().collect();
