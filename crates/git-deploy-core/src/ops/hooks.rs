@@ -3,6 +3,8 @@
 //! A hook runs in the middle of somebody's work: it reads as little as it can, in this process, and says what it has to
 //! say. The one thing that it ever refuses, to move or delete a deployment tag, needs nothing but git's own words.
 
+mod elsewhere;
+
 use crate::branch::{Branch, Status};
 use crate::config::ConfigError;
 use crate::git::chains::Chains;
@@ -16,6 +18,8 @@ use crate::ops::sync::{self, SyncError};
 use crate::ops::view::{View, ViewError};
 use crate::rebase::RebaseError;
 use crate::state::State;
+
+pub use elsewhere::Unpublished;
 
 /// The beginning of the names of deployment tags.
 const DEPLOYMENT_TAGS: &str = "refs/tags/deployment-";
@@ -112,6 +116,8 @@ pub struct PrePush {
     pub warnings: Vec<Warning>,
     /// Whether states had to be published, and how that went.
     pub published: Option<Result<(), SyncError>>,
+    /// Why states were not to be published, where one would think so.
+    pub unpublished: Option<Unpublished>,
 }
 
 /// Looks at what is pushed, and publishes the states of branches if it goes to the remote that counts.
@@ -126,7 +132,8 @@ pub fn pre_push(
 ) -> Result<PrePush, HookError> {
     let view = View::new(repository)?;
     let Some(tracking) = view.settings.remote.clone().filter(|tracking| tracking.remote() == remote) else {
-        return Ok(PrePush::default());
+        let unpublished = elsewhere::unpublished(&view, remote, pushed)?;
+        return Ok(PrePush { unpublished, ..PrePush::default() });
     };
     let fetched = repository.notes_at(sync::fetched_notes(repository, &tracking).unwrap_or_default())?;
     let push = Push { view: &view, fetched };

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use git_deploy_cli::{CommandError, Shell, shell_word, warn_of_note};
 use git_deploy_core::ops::Observer;
 use git_deploy_core::ops::carry::{Carry, Left as LeftBehind, Why};
-use git_deploy_core::ops::hooks::{Left, LeftApproved, PostMerge, PrePush, TagChange, Warning};
+use git_deploy_core::ops::hooks::{Left, LeftApproved, PostMerge, PrePush, TagChange, Unpublished, Warning};
 use git_deploy_core::ops::sync::SyncError;
 use git_deploy_core::state::{Decision, State};
 
@@ -79,6 +79,18 @@ pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
                 follow(shell);
             }
             Warning::Note(error) => warn_of_note(error, shell),
+        }
+    }
+    match said.unpublished {
+        None => {}
+        Some(Unpublished::Unnamed(name)) => {
+            shell
+                .note(format!("the states of branches were not published: this push does not name '{name}'"));
+            shell.hint("publish them with: git deploy-sync");
+        }
+        Some(Unpublished::NoRemote) => {
+            shell.note("the states of branches stay here: no remote is configured that they could go to");
+            shell.hint(format!("if that is the one: git remote add origin {}", shell_word(remote)));
         }
     }
     match said.published {

@@ -1,5 +1,7 @@
 //! Our hooks in real `git push`, `git merge` and `git pull`.
 
+mod merging;
+
 use std::fs;
 
 use git_deploy_testkit::{Repo, Sandbox, sandbox};
@@ -152,6 +154,27 @@ fn states_go_only_to_the_remote_that_counts() {
     repo.commit_empty("Go on");
     repo.git(&["push", "--quiet", "fork", "master"]).is_silent();
     assert!(fork.tip("refs/notes/deploy").is_some() && bare.tip("refs/notes/deploy").is_none());
+}
+
+#[test]
+fn a_push_to_a_place_without_a_name_says_that_states_stay_here() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    note(&repo, "HEAD", "state: staged");
+    let place = bare.path().display().to_string();
+    let push = |branch: &str| repo.git(&["push", "--quiet", &place, &format!("master:{branch}")]);
+    push("one").stderr_is(
+        "note: the states of branches were not published: this push does not name 'origin'\n\
+         hint: publish them with: git deploy-sync\n",
+    );
+    repo.git(&["push", "--quiet", &sandbox.bare("other.git").path().display().to_string(), "master"])
+        .is_silent();
+    repo.deploy("deploy-sync", &[]);
+    push("two").is_silent();
+    repo.git(&["remote", "remove", "origin"]);
+    push("three")
+        .stderr_contains("note: the states of branches stay here: no remote is configured")
+        .stderr_contains("hint: if that is the one: git remote add origin ");
 }
 
 #[test]
@@ -363,123 +386,6 @@ fn a_clone_in_which_git_deploy_is_not_installed_is_not_blocked() {
     let push = repo.command("git").args(["push", "--quiet", "origin", "master"]).env("PATH", path);
     push.output().success().is_silent();
     assert_eq!(bare.id("master"), repo.id("master"));
-}
-
-#[test]
-fn a_merge_tells_which_branches_are_behind_base_and_which_have_landed() {
-    let sandbox = sandbox!();
-    let repo = sandbox.repository("shop");
-    repo.commit("a", "a\n", "Begin");
-    repo.deploy("deploy-init", &[]);
-    for (branch, state) in
-        [("ready", "deployable"), ("nearly", "staged"), ("odd", "broken"), ("mine", "development")]
-    {
-        repo.git(&["checkout", "--quiet", "-b", branch, "master"]);
-        let tip = repo.commit(branch, "x\n", branch);
-        note(
-            &repo,
-            &tip,
-            &format!(
-                "state: {state}\nref: refs/heads/{branch}\n{}",
-                if state == "broken" { "conflict: a" } else { "" }
-            ),
-        );
-    }
-    repo.git(&["checkout", "--quiet", "-b", "done", "master"]);
-    let done = repo.commit("done", "x\n", "done");
-    tag_deployment(&repo, "deployment-0001", &done, "done");
-    repo.switch("master");
-    let output = repo.git(&["merge", "--quiet", "--ff-only", "done"]);
-    output.stdout_is("").stderr_is(
-        "note: 'done' has landed as 'deployment-0001'\n\
-         note: 'nearly' is staged and behind 'master'\n\
-         note: 'odd' is broken: it cannot be rebased on 'master' (a conflicts)\n\
-         note: 'ready' is deployable and behind 'master'\n\
-         hint: git deploy-rebase\n\
-         hint: what has landed is no longer needed: git branch -d done\n",
-    );
-    repo.git(&["branch", "-d", "done"]);
-}
-
-#[test]
-fn a_pull_after_which_nothing_is_behind_says_nothing() {
-    let sandbox = sandbox!();
-    let (bare, repo) = shop(&sandbox);
-    note(&repo, "HEAD", "state: development");
-    let other = bare.clone_to("other");
-    other.commit("b", "b\n", "Go on");
-    other.git(&["push", "--quiet", "origin", "master"]);
-    let output = repo.git(&["pull", "--quiet"]);
-    output.is_silent();
-    repo.branch("login");
-    let tip = repo.commit("c", "c\n", "Log in");
-    note(&repo, &tip, "state: deployable\nref: refs/heads/login");
-    other.commit("d", "d\n", "Further");
-    other.git(&["push", "--quiet", "origin", "master"]);
-    repo.switch("master");
-    repo.git(&["pull", "--quiet"]).stderr_contains("note: 'login' is deployable and behind 'origin/master'");
-}
-
-#[test]
-fn of_many_kept_branches_a_merge_tells_those_alone_that_do_not_contain_base() {
-    let sandbox = sandbox!();
-    let (_bare, repo) = shop(&sandbox);
-    repo.commit("b", "b\n", "Go on");
-    repo.git(&["push", "--quiet", "origin", "master"]);
-    // Base may come into a branch by a merge, too: then it is no chain of its own commits.
-    let kept = [("long", "", 40), ("short", "", 1), ("behind", "~", 2), ("merged", "~", 1)];
-    for (branch, back, commits) in kept {
-        repo.git(&["checkout", "--quiet", "-b", branch, &format!("master{back}")]);
-        (0..commits).for_each(|number| drop(repo.commit(branch, &format!("{number}\n"), "Change it")));
-        repo.git(&["merge", "--quiet", "--no-edit", if branch == "merged" { "master" } else { "HEAD" }]);
-        note(&repo, "HEAD", &format!("state: staged\nref: refs/heads/{branch}"));
-    }
-    let told = "note: 'behind' is staged and behind 'origin/master'\nhint: git deploy-rebase\n";
-    repo.command("git-deploy-hook").args(["post-merge", "0"]).output().success().stderr_is(told);
-}
-
-#[test]
-fn what_landed_is_told_by_the_merge_that_brought_it_and_never_again() {
-    let sandbox = sandbox!();
-    let (bare, repo) = shop(&sandbox);
-    repo.branch("login");
-    let tip = repo.commit("b", "b\n", "Log in");
-    note(&repo, &tip, "state: deployed\nref: refs/heads/login");
-    repo.git(&["push", "--quiet", "origin", "login", "login:master"]);
-    tag_deployment(&repo, "deployment-0001", &tip, "login");
-    repo.switch("master");
-    let other = bare.clone_to("other");
-    let go_on = |file: &str| {
-        other.commit(file, "x\n", "Go on");
-        other.git(&["push", "--quiet", "origin", "master"]);
-    };
-    go_on("c");
-    repo.git(&["pull", "--quiet"]).stderr_contains("note: 'login' has landed as 'deployment-0001'");
-    go_on("d");
-    repo.git(&["pull", "--quiet"]).is_silent();
-    // Nor by a merge that has nothing to do with it.
-    repo.git(&["branch", "old", "HEAD~3"]);
-    repo.git(&["checkout", "--quiet", "-b", "side", "old"]);
-    repo.commit("e", "e\n", "Aside");
-    repo.switch("old");
-    repo.git(&["merge", "--quiet", "side"]).is_silent();
-}
-
-#[test]
-fn many_branches_are_told_in_few_lines() {
-    let sandbox = sandbox!();
-    let repo = sandbox.repository("shop");
-    repo.commit("a", "a\n", "Begin");
-    let tip = repo.id("HEAD");
-    for number in 0..30 {
-        repo.git(&["branch", &format!("b{number}")]);
-    }
-    let refs: String = (0..30).map(|number| format!("ref: refs/heads/b{number}\n")).collect();
-    note(&repo, &tip, &format!("state: staged\n{refs}"));
-    repo.commit("a", "b\n", "Go on");
-    let output = repo.command("git-deploy-hook").args(["post-merge", "0"]).output();
-    output.success().stderr_contains("note: and 20 more");
-    assert!(output.stderr.lines().count() < 15, "{output}");
 }
 
 #[test]
