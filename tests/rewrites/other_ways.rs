@@ -107,7 +107,21 @@ fn commits_in_which_jj_keeps_a_conflict_are_not_queued() {
     assert!(repo.git(&["cat-file", "commit", "early"]).stdout.contains("\nchange-id kkkk\n"));
 }
 
-/// It knows no hook either, and rewrites the notes like any branch.
+/// It knows no hook either, and rewrites the notes like any branch; those speak of the commits that were.
+#[test]
+fn git_filter_branch_leaves_all_states_with_what_it_keeps() {
+    let repo = shop(&sandbox!());
+    let old = login(&repo);
+    let filter = ["filter-branch", "--env-filter", "GIT_AUTHOR_NAME=Bob", "--", "--all"];
+    repo.command("git").args(filter).env("FILTER_BRANCH_SQUELCH_WARNING", "1").output().success();
+    assert_ne!(repo.id("login"), old);
+    state_is(&repo, "login", "development");
+    assert!(repo.notes().keys().eq([&old]));
+    repo.git(&["reset", "--quiet", "--hard", "refs/original/refs/heads/login"]);
+    state_is(&repo, "login", "deployable");
+}
+
+/// The same.
 #[test]
 fn git_filter_repo_leaves_all_states() {
     if Format::of_run().sha256 {
