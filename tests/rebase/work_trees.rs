@@ -99,8 +99,13 @@ fn a_branch_whose_work_tree_is_gone_is_left_alone() {
     let linked = repo.sandbox().root().join("linked");
     repo.git(&["worktree", "add", "--quiet", linked.to_str().unwrap(), "login"]);
     fs::remove_dir_all(&linked).unwrap();
-    rebase(&repo, &[]).success().stdout_contains("is not there");
+    rebase(&repo, &[])
+        .success()
+        .stdout_contains("is not there")
+        .stderr_contains("hint: 'login': if it is gone for good: git worktree prune; ");
     assert_eq!(repo.id("login"), old);
+    repo.git(&["worktree", "prune"]);
+    rebase(&repo, &[]).success().stdout_contains("rebased");
 }
 
 #[test]

@@ -32,6 +32,10 @@ pub fn advice(advice: &Advice, onto: &RefName, branch: &RefName) -> Option<Strin
             Some(format!("look at what is there: git log -p {}..{}", typed(branch), typed(theirs)))
         }
         Advice::Lock(lock) => Some(unlock(lock)),
+        Advice::WorkTree => Some(
+            "if it is gone for good: git worktree prune; if it was moved: git worktree repair <folder>"
+                .to_owned(),
+        ),
         Advice::Skip(skip) => make_rebasable(skip, onto.short(), branch),
     }
 }

@@ -86,6 +86,8 @@ pub enum Advice {
     Other(RefName),
     /// Wait for who holds a lock, or take it away.
     Lock(HeldLock),
+    /// Have git forget the work tree that is not there, or tell it where that is now.
+    WorkTree,
     /// Make the branch one that can be rebased.
     Skip(Skip),
 }
@@ -111,7 +113,11 @@ impl Fate {
     }
 
     fn busy(busy: &Busy) -> Self {
-        Self::Skipped { reason: busy.to_string(), advice: locked(busy.lock()), failed: false }
+        let advice = match busy {
+            Busy::Gone(_) => Some(Box::new(Advice::WorkTree)),
+            busy => locked(busy.lock()),
+        };
+        Self::Skipped { reason: busy.to_string(), advice, failed: false }
     }
 
     fn failed(what: &str, error: &GitError) -> Self {
