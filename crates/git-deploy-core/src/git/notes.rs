@@ -6,6 +6,7 @@
 
 mod many;
 mod opened;
+mod placed;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -19,6 +20,8 @@ use crate::note::{MAX_BYTES, Note, NoteError};
 use crate::sync::NoteTexts;
 
 use opened::Opened;
+
+pub use placed::NoteBlob;
 
 /// The name of the notes ref.
 pub const NOTES_REF: &str = "refs/notes/deploy";
@@ -62,7 +65,7 @@ pub enum NotesError {
 }
 
 /// A note that was read: the blob, and its bytes.
-type ReadNote = (ObjectId, Vec<u8>);
+type ReadNote = (NoteBlob, Vec<u8>);
 
 /// The notes as they stood at one moment. A copy knows what was read by the others.
 #[derive(Clone)]
@@ -108,21 +111,6 @@ impl Repository {
     pub fn notes_at(&self, commit: Option<CommitId>) -> Result<Notes<'_>, GitError> {
         let tree = commit.map(|commit| self.commit(commit).map(|commit| commit.tree)).transpose()?;
         Ok(Notes { repository: self, commit, tree, opened: Rc::default(), last: Rc::default() })
-    }
-
-    /// The bytes of a blob that stands for a note. Inside: what is wrong with it, where it is nothing that could be one; of
-    /// a blob that is too large only the size is read, and one that is lost costs nobody the other notes.
-    ///
-    /// # Errors
-    /// When git cannot be asked.
-    pub fn note_bytes(&self, blob: ObjectId) -> Result<Result<Vec<u8>, NoteError>, GitError> {
-        match self.read_at_most(blob, Kind::Blob, MAX_BYTES) {
-            Err(GitError::TooLarge { size, .. }) => Ok(Err(NoteError::TooLarge(size))),
-            Err(error @ (GitError::Kind { .. } | GitError::Missing { .. } | GitError::Read { .. })) => {
-                Ok(Err(NoteError::Object(error.to_string())))
-            }
-            bytes => bytes.map(Ok),
-        }
     }
 
     /// Writes notes as one commit, whatever others write meanwhile.
@@ -208,16 +196,16 @@ impl NotesEdit {
 }
 
 impl Notes<'_> {
-    /// The blob that is the note on a commit.
-    fn blob(&self, commit: CommitId) -> Result<Option<ObjectId>, GitError> {
+    /// What is the note on a commit.
+    fn blob(&self, commit: CommitId) -> Result<Option<NoteBlob>, GitError> {
         let hex = commit.to_string();
         let mut rest = hex.as_str();
-        let mut tree = self.tree;
+        let (mut tree, mut found) = (self.tree, None);
         while let Some(id) = tree {
             let entries = self.open(id)?;
             let find = |name: &str| find(&entries, name);
             if let Some(entry) = find(rest).filter(|entry| entry.is_file()) {
-                return Ok(Some(entry.id));
+                NoteBlob::place(&mut found, entry.id);
             }
             if rest.len() <= 2 {
                 break;
@@ -225,14 +213,14 @@ impl Notes<'_> {
             tree = find(&rest[..2]).filter(|entry| entry.is_folder()).map(|entry| entry.id);
             rest = &rest[2..];
         }
-        Ok(None)
+        Ok(found)
     }
 
     /// The note on a commit whose blob is known.
     ///
     /// # Errors
     /// When it is malformed, or cannot be read.
-    pub fn read(&self, commit: CommitId, blob: ObjectId) -> Result<Note, NotesError> {
+    pub fn read(&self, commit: CommitId, blob: NoteBlob) -> Result<Note, NotesError> {
         let malformed = |error| NotesError::Note { commit, error };
         let mut last = self.last.borrow_mut();
         let known = last.take().filter(|(known, _)| *known == blob).map(|(_, bytes)| bytes);
@@ -296,11 +284,11 @@ impl Notes<'_> {
         Ok(line)
     }
 
-    /// All notes: which blob stands on which commit. Whatever else is in the tree is passed over.
+    /// All notes: what stands on which commit. Whatever else is in the tree is passed over.
     ///
     /// # Errors
     /// When a tree cannot be read.
-    pub fn all(&self) -> Result<BTreeMap<CommitId, ObjectId>, GitError> {
+    pub fn all(&self) -> Result<BTreeMap<CommitId, NoteBlob>, GitError> {
         let mut found = BTreeMap::new();
         if let Some(tree) = self.tree {
             self.collect(tree, "", &mut found)?;
@@ -312,12 +300,12 @@ impl Notes<'_> {
         &self,
         tree: ObjectId,
         prefix: &str,
-        found: &mut BTreeMap<CommitId, ObjectId>,
+        found: &mut BTreeMap<CommitId, NoteBlob>,
     ) -> Result<(), GitError> {
         let (folders, others): (Vec<_>, Vec<_>) =
             self.repository.tree(tree)?.into_iter().partition(TreeEntry::is_folder);
         let files = others.into_iter().filter(TreeEntry::is_file);
-        // The same id at two depths: the upper one is what a look-up finds.
+        // The upper ones first, as a look-up finds them.
         for entry in files.chain(folders) {
             let Ok(name) = std::str::from_utf8(&entry.name) else { continue };
             let path = format!("{prefix}{name}");
@@ -326,7 +314,7 @@ impl Notes<'_> {
                     self.collect(entry.id, &path, found)?;
                 }
             } else if let Ok(commit) = path.parse() {
-                found.entry(commit).or_insert(entry.id);
+                NoteBlob::put(found.entry(commit).or_insert_with(|| entry.id.into()), entry.id);
             }
         }
         Ok(())

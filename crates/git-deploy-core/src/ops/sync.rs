@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::attempt::Attempt;
 use crate::deployment::Phase;
-use crate::git::notes::{NotesEdit, NotesError, notes_ref};
+use crate::git::notes::{NoteBlob, NotesEdit, NotesError, notes_ref};
 use crate::git::push::{Lease, PushRef, Pushed, Refusals, Tracking};
 use crate::git::refs::{Expected, RefUpdate, RefsError, backoff};
 use crate::git::{GitError, Repository};
@@ -197,9 +197,9 @@ fn contains(repository: &Repository, ours: Option<CommitId>, theirs: CommitId) -
 /// Reads the texts of notes. What is no note, a blob that is too large among them, is left where it is.
 fn texts(
     repository: &Repository,
-    blobs: &BTreeMap<CommitId, ObjectId>,
+    blobs: &BTreeMap<CommitId, NoteBlob>,
 ) -> Result<BTreeMap<CommitId, Vec<u8>>, GitError> {
-    let text = |(commit, blob): (&CommitId, &ObjectId)| match repository.note_bytes(*blob) {
+    let text = |(commit, blob): (&CommitId, &NoteBlob)| match repository.note_bytes(*blob) {
         Ok(Ok(bytes)) => Some(Ok((*commit, bytes))),
         Ok(Err(_)) => None,
         Err(error) => Some(Err(error)),

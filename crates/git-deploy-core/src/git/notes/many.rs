@@ -2,18 +2,18 @@
 
 use std::collections::HashMap;
 
-use super::Notes;
+use super::{NoteBlob, Notes};
 use crate::git::GitError;
 use crate::git::object::{self, Kind};
 use crate::ids::{CommitId, ObjectId, hex_byte, is_hex_of};
 
 impl Notes<'_> {
-    /// Which blobs are the notes on these commits, for whoever asks for many: each tree is gone through once, and none in
+    /// What are the notes on these commits, for whoever asks for many: each tree is gone through once, and none in
     /// which no note of theirs can be.
     ///
     /// # Errors
     /// When a tree cannot be read.
-    pub fn blobs_on(&self, mut commits: Vec<CommitId>) -> Result<HashMap<CommitId, ObjectId>, GitError> {
+    pub fn blobs_on(&self, mut commits: Vec<CommitId>) -> Result<HashMap<CommitId, NoteBlob>, GitError> {
         commits.sort_unstable();
         let mut found = HashMap::with_capacity(commits.len());
         if let Some(tree) = self.tree {
@@ -28,7 +28,7 @@ impl Notes<'_> {
         tree: ObjectId,
         depth: usize,
         commits: &[CommitId],
-        found: &mut HashMap<CommitId, ObjectId>,
+        found: &mut HashMap<CommitId, NoteBlob>,
     ) -> Result<(), GitError> {
         let data = self.repository.read(tree, Kind::Tree)?;
         let mut folders = Vec::new();
@@ -40,12 +40,14 @@ impl Notes<'_> {
             }
             if entry.is_file() {
                 let commit = below.iter().find(|one| is_hex_of(entry.name, &one.0.as_bytes()[depth..]));
-                commit.map(|commit| found.entry(*commit).or_insert(entry.id));
+                if let Some(commit) = commit {
+                    found.entry(*commit).or_insert_with(|| entry.id.into()).put(entry.id);
+                }
             } else if entry.is_folder() && entry.name.len() == 2 && depth + 1 < tree.as_bytes().len() {
                 folders.push((entry.id, below));
             }
         }
-        // The same id at two depths: the upper one is what any look-up finds.
+        // The upper ones first, as any look-up finds them.
         folders.into_iter().try_for_each(|(folder, below)| self.look_for(folder, depth + 1, below, found))
     }
 }

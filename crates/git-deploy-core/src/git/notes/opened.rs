@@ -42,8 +42,13 @@ impl<'a> Opened<'a> {
                     self.closed.insert(format!("{prefix}{name}"), entry.id);
                 }
                 Some(name) if entry.is_file() && name.len() == rest => {
-                    // A second one, further down, is not what a look-up finds.
-                    self.notes.entry(format!("{prefix}{name}")).or_insert(entry.id);
+                    let name = format!("{prefix}{name}");
+                    // Of two that stand for one note none may be lost.
+                    let blob = match self.notes.get(&name) {
+                        Some(upper) => self.source.repository.joined_note(*upper, entry.id)?,
+                        None => entry.id,
+                    };
+                    self.notes.insert(name, blob);
                 }
                 _ => self.others.entry(prefix.to_owned()).or_default().push(entry.clone()),
             }
