@@ -274,7 +274,12 @@ fn the_branch_of_an_environment_moves_only_forward_to_what_was_applied() {
     let sandbox = sandbox!();
     let scene = Scene::new(&sandbox);
     let (branch, commit) = ("refs/heads/rendered/demo", scene.approved());
-    scene.refuses(&["master:refs/heads/rendered"], "keeps such names free");
+    for odd in ["refs/heads/rendered", "refs/heads/rendered/demo/x"] {
+        scene.refuses(&[&format!("master:{odd}")], "keeps such names free");
+        // One that came before the rule is not there for ever.
+        scene.server.git(&["update-ref", odd, "master"]);
+        scene.takes(&[&format!(":{odd}")]);
+    }
     let claim = scene.verified("deployment-0001", &commit);
     let kept = |at: &str| format!("+{at}:refs/deploy/rendered/demo/0001");
     scene.refuses(&[&format!("master:{branch}")], "has applied this");

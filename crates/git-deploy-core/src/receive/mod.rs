@@ -67,6 +67,13 @@ pub fn is_ambiguous(name: &str) -> bool {
     rests.any(|rest| rest.starts_with("refs/") || rest == "HEAD")
 }
 
+/// Whether of two refs one would have to stand in a folder that is called like the other: git takes only one of them.
+pub fn is_in_the_way(one: &str, other: &str) -> bool {
+    let is_below =
+        |name: &str, other: &str| name.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'));
+    is_below(one, other) || is_below(other, one)
+}
+
 impl Guarded {
     /// What the ref of this name is; none if it is nothing of ours.
     pub fn of(name: &str, base: &RefName) -> Option<Self> {

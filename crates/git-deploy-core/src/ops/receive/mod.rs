@@ -26,7 +26,7 @@ use crate::ops::copied;
 use crate::ops::hold;
 use crate::receive::{
     BaseMove, FirstDeployToml, Forward, Guarded, Hotfix, Moved, NoteChange, NotesMove, Push, Refusal,
-    RenderedMove, has_landed, is_ambiguous,
+    RenderedMove, has_landed, is_ambiguous, is_in_the_way,
 };
 use crate::state::State;
 
@@ -185,8 +185,8 @@ impl Receiver<'_> {
             if branch == update.name {
                 return Ok(Some(Guarded::Rendered(environment)));
             }
-            // Beside such a ref the branch could not be made.
-            if branch.strip_prefix(&update.name).is_some_and(|rest| rest.starts_with('/')) {
+            // Beside such a ref the branch could not be made. One that was there before can be taken away.
+            if update.after.is_some() && is_in_the_way(&branch, &update.name) {
                 return Ok(Some(Guarded::Odd));
             }
         }
