@@ -359,6 +359,33 @@ fn a_clone_that_lacks_trees_says_so_where_nobody_sends_them() {
 }
 
 #[test]
+fn a_clone_that_lacks_files_is_not_taken_for_one_with_nothing_to_rebase() {
+    let sandbox = sandbox!();
+    let remote = shared(&sandbox);
+    let repo = sandbox.open("shop");
+    // Whether base has the same already is seen in the files alone.
+    repo.commit("b.txt", "another\n", "Go on");
+    repo.git(&["push", "--quiet", "origin", "master"]);
+    sandbox
+        .run("git", &["clone", "--quiet", "--no-checkout", "--filter=blob:none", &url(&remote), "partial"]);
+    let partial = sandbox.open("partial");
+    partial.deploy("deploy-sync", &[]);
+    state_is(&partial, "login", "staged");
+    partial.git(&["branch", "--quiet", "login", "origin/login"]);
+    let path = remote.path().to_str().unwrap().to_owned();
+    sandbox.run("mv", &[&path, &format!("{path}.gone")]);
+    for (command, arguments) in
+        [("deploy-rebase", &["login"][..]), ("deploy-state", &["set", "deployable", "login"][..])]
+    {
+        partial
+            .try_deploy(command, arguments)
+            .code_is(75)
+            .stderr_contains("is not in this partial clone, and could not be fetched: ")
+            .stderr_contains("hint: see whether the remote answers that promised it: git fetch\n");
+    }
+}
+
+#[test]
 fn a_clone_without_the_beginning_works_or_says_how_to_get_it() {
     let sandbox = sandbox!();
     let remote = shared(&sandbox);

@@ -1,6 +1,9 @@
 //! What keeps anything from being read or written, whatever it is: known by the words of the system, which git and libgit2 pass
 //! on.
 
+use super::GitError;
+use super::program::ProgramError;
+
 /// What the system denies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
@@ -12,6 +15,9 @@ pub enum Trouble {
 
 const DENIED: [&str; 3] = ["Permission denied", "Read-only file system", "insufficient permission"];
 const NO_ROOM: [&str; 3] = ["No space left on device", "Disk quota exceeded", "Out of diskspace"];
+
+/// How the line ends in which git names an object that it could not fetch.
+const NOT_SENT: &str = " from promisor remote";
 
 impl Trouble {
     /// What an error says that the system denies, if it does.
@@ -25,9 +31,42 @@ impl Trouble {
     }
 }
 
+/// Why a git failed that could not fetch what a remote has promised to a partial clone; none where it failed otherwise.
+pub(super) fn not_sent(stderr: &str) -> Option<String> {
+    let line = stderr.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    stderr.contains(NOT_SENT).then(|| line.trim_start_matches("fatal: ").to_owned())
+}
+
+/// An error as what it is where a git that was asked for something else could not fetch an object that was promised.
+pub fn promised(error: GitError) -> GitError {
+    let said = match &error {
+        GitError::Program(ProgramError::Failed { stderr, .. }) => stderr,
+        _ => return error,
+    };
+    let named = |line: &str| line.trim().strip_suffix(NOT_SENT)?.rsplit_once(' ')?.1.parse().ok();
+    match (said.lines().find_map(named), not_sent(said)) {
+        (Some(id), Some(why)) => GitError::Promised { id, why },
+        _ => error,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_promised_and_is_not_sent_is_told_from_other_failures() {
+        let failed = |stderr: &str| {
+            let (command, stderr) = ("git rev-list".to_owned(), stderr.to_owned());
+            promised(ProgramError::Failed { command, status: Some(128), stderr }.into()).to_string()
+        };
+        let id = "0ff3bbb9c8bba2291654cd64067fa417ff54c508";
+        assert_eq!(
+            failed(&format!("fatal: no such host\n\nfatal: could not fetch {id} from promisor remote\n")),
+            format!("object '{id}' is not in this partial clone, and could not be fetched: no such host")
+        );
+        assert!(failed("fatal: bad object\n").starts_with("'git rev-list' failed"));
+    }
 
     #[test]
     fn trouble_is_told_by_the_words_of_the_system() {

@@ -11,7 +11,7 @@ use crate::git::merge_tree::{MergeTree, Merged};
 use crate::git::object::quote_path;
 use crate::git::program::ProgramError;
 use crate::git::sign::{SignError, Signer};
-use crate::git::trouble::Trouble;
+use crate::git::trouble::{self, Trouble};
 use crate::git::version::Version;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, ObjectId};
@@ -81,8 +81,7 @@ impl<'a> MergeTreeEngine<'a> {
             Plan::Current => return Ok(Verdict::Current),
             // What is cut off cannot be told from what the branch added.
             Plan::Merges(_) | Plan::Unrelated(_) if self.is_cut_off(request)? => {
-                let lacks = "this is a shallow clone, without the commit that it and base have in common";
-                return Ok(Verdict::Skipped(Skip::Shallow(lacks.to_owned())));
+                return Ok(Verdict::Skipped(Skip::cut_off()));
             }
             Plan::Merges(merge) => return Ok(Verdict::Skipped(Skip::Merges(merge))),
             Plan::Unrelated(root) => return self.unrelated(root),
@@ -236,8 +235,12 @@ impl Engine for MergeTreeEngine<'_> {
             Err(Failure::Git(error @ GitError::Missing { shallow: true, .. })) => {
                 Ok(Verdict::Skipped(Skip::Shallow(error.to_string())))
             }
-            // The next branch would fare no better, and none is judged by that.
-            Err(Failure::Git(error)) if Trouble::of(&error.to_string()).is_some() => Err(error.into()),
+            Err(Failure::Git(error)) => match trouble::promised(error) {
+                // The next branch would fare no better, and none is judged by that.
+                error @ GitError::Promised { .. } => Err(error.into()),
+                error if Trouble::of(&error.to_string()).is_some() => Err(error.into()),
+                error => Ok(Verdict::Skipped(Skip::Failed(one_line(&error.to_string())))),
+            },
             Err(failure) => Ok(Verdict::Skipped(Skip::Failed(one_line(&failure.to_string())))),
         };
         requests.iter().map(judge).collect()

@@ -114,6 +114,15 @@ pub enum Skip {
     Shallow(String),
 }
 
+impl Skip {
+    /// It and base have nothing in common in this clone, which may only lack the beginning of both.
+    pub fn cut_off() -> Self {
+        Self::Shallow(
+            "this is a shallow clone, without the commit that it and base have in common".to_owned(),
+        )
+    }
+}
+
 impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

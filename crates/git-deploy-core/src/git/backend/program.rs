@@ -12,6 +12,7 @@ use crate::git::aside::Aside;
 use crate::git::object::{Kind, Object};
 use crate::git::program::{Call, ProgramError, git};
 use crate::git::refs::backoff;
+use crate::git::trouble::not_sent;
 use crate::ids::{ObjectId, RefName};
 use crate::interrupt::waits;
 
@@ -122,13 +123,11 @@ fn ask(
 
 /// What is wrong with an object that cannot be read: git's exit code is the same for all that can be.
 fn promised(id: ObjectId, said: ProgramError) -> GitError {
-    match &said {
-        ProgramError::Failed { stderr, .. } if stderr.contains("from promisor remote") => {
-            let line = stderr.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-            GitError::Promised { id, why: line.trim_start_matches("fatal: ").to_owned() }
-        }
-        _ => said.into(),
-    }
+    let why = match &said {
+        ProgramError::Failed { stderr, .. } => not_sent(stderr),
+        _ => None,
+    };
+    why.map_or_else(|| said.into(), |why| GitError::Promised { id, why })
 }
 
 fn read(

@@ -206,7 +206,7 @@ impl Plan {
 
 fn skipped(skip: &Skip) -> Fate {
     let advice = Some(Box::new(Advice::Skip(skip.clone())));
-    Fate::Skipped { reason: skip.to_string(), advice, failed: false }
+    Fate::Skipped { reason: skip.to_string(), advice, failed: matches!(skip, Skip::Failed(_)) }
 }
 
 /// Why a branch is broken on a base that it was tried on before.
