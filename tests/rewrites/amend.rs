@@ -3,7 +3,7 @@
 use git_deploy_testkit::scene::state_is;
 use git_deploy_testkit::{Output, Repo, sandbox};
 
-use crate::{is_carried, is_left, lines, login, shop};
+use crate::{is_carried, is_left, lines, login, master_moves, shop};
 
 fn amend(repo: &Repo, arguments: &[&str]) -> Output {
     let output = repo.try_git(&[&["commit", "--quiet", "--amend"], arguments].concat());
@@ -36,6 +36,43 @@ fn an_amend_of_the_message_leaves_the_state() {
     let output = amend(&repo, &["--message", "Second, in other words"]);
     let new = repo.id("login");
     is_left(&repo, &old, &output, &format!("commit '{}' has another message", &new[..10]));
+}
+
+#[test]
+fn what_the_remote_has_still_is_said_with_what_was_left() {
+    let sandbox = sandbox!();
+    let repo = shop(&sandbox);
+    repo.add_remote("origin", &sandbox.bare("origin.git"));
+    repo.git(&["push", "--quiet", "origin", "master"]);
+    login(&repo);
+    repo.git(&["push", "--quiet", "origin", "login"]);
+    amend(&repo, &["--message", "Second, in other words"])
+        .stderr_contains(" has another message; on 'origin' it is as it was, and deployable\n")
+        .stderr_contains("hint: to replace it there: git push --force-with-lease origin login\n");
+    repo.deploy("deploy-queue", &[]).stdout_contains("login");
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    // Nobody has pushed that.
+    amend(&repo, &["--message", "Third words"]).stderr_contains("is in development now").lacks("on 'origin'");
+}
+
+#[test]
+fn what_a_shallow_clone_cannot_judge_is_said_to_be_that() {
+    let sandbox = sandbox!();
+    let (origin, repo) = (sandbox.bare("origin.git"), shop(&sandbox));
+    repo.add_remote("origin", &origin);
+    repo.git(&["push", "--quiet", "origin", "master"]);
+    login(&repo);
+    master_moves(&repo, "c.txt", "c\n");
+    repo.git(&["push", "--quiet", "origin", "master", "login"]);
+    let url = format!("file://{}", origin.path().display());
+    sandbox.run("git", &["clone", "--quiet", "--depth=1", "--no-single-branch", &url, "shallow"]);
+    let shallow = sandbox.open("shallow");
+    shallow.deploy("deploy-init", &[]);
+    shallow.deploy("deploy-sync", &[]);
+    shallow.switch("login");
+    amend(&shallow, &["--no-edit", "--date=2001-02-03T04:05:06Z"])
+        .stderr_contains("it was deployable, and it could not be rebased: this is a shallow clone")
+        .stderr_contains("hint: get the whole history with: git fetch --unshallow\n");
 }
 
 #[test]

@@ -152,3 +152,32 @@ fn git_filter_repo_leaves_all_states() {
     assert!(repo.notes().keys().eq([&old]));
     state_is(&repo, "login", "development");
 }
+
+#[test]
+fn a_merge_by_which_a_branch_leaves_the_queue_says_so_and_what_to_do() {
+    let sandbox = sandbox!();
+    let repo = sandbox.repository("shop");
+    repo.commit("a", "a\n", "Begin");
+    repo.deploy("deploy-init", &[]);
+    repo.branch("login");
+    repo.commit("b", "b\n", "Log in");
+    repo.deploy("deploy-state", &["set", "deployable"]);
+    repo.branch("more");
+    repo.commit("c", "c\n", "More");
+    repo.switch("login");
+    let told = "note: 'login' is in development now: deployable was the commit before this merge\n";
+    repo.git(&["merge", "--quiet", "--ff-only", "more"])
+        .stderr_is(&format!("{told}hint: when it is ready again: git deploy-state set deployable login\n"));
+    repo.git(&["reset", "--quiet", "--hard", "ORIG_HEAD"]);
+
+    repo.switch("master");
+    repo.commit("d", "d\n", "Meanwhile");
+    repo.switch("login");
+    let instead = "git reset --merge ORIG_HEAD && git deploy-rebase login";
+    repo.git(&["merge", "--quiet", "--no-edit", "master"])
+        .stderr_is(&format!("{told}hint: instead of the merge: {instead}\n"));
+    repo.try_deploy("deploy-state", &["set", "deployable"]).code_is(1);
+    sandbox.run("sh", &["-c", &format!("cd shop && {instead}")]);
+    repo.deploy("deploy-state", &[]).stdout_is("deployable\n");
+    assert_eq!(repo.git(&["merge-base", "master", "login"]).line(), repo.id("master"));
+}

@@ -3,7 +3,7 @@
 use crate::git::notes::NOTES_REF;
 use crate::git::push::Tracking;
 use crate::git::{GitError, Repository};
-use crate::ids::RefName;
+use crate::ids::{CommitId, RefName};
 use crate::ops::sync;
 use crate::ops::view::View;
 
@@ -39,6 +39,21 @@ pub fn remote_of<'v>(view: &'v View<'_>, branch: &RefName) -> Result<Option<&'v 
     let Some(tracking) = &view.settings.remote else { return Ok(None) };
     let there = tracking.of(branch).map_or(Ok(None), |name| view.repository.tip(&name))?;
     Ok(there.map(|_| tracking))
+}
+
+/// The remote on which a branch stood at a commit when it was last fetched: what is decided about that counts there until
+/// somebody pushes.
+///
+/// # Errors
+/// When refs cannot be read.
+pub fn still_at<'v>(
+    view: &'v View<'_>,
+    branch: &RefName,
+    commit: CommitId,
+) -> Result<Option<&'v Tracking>, GitError> {
+    let Some(tracking) = &view.settings.remote else { return Ok(None) };
+    let there = tracking.of(branch).map_or(Ok(None), |name| view.repository.tip(&name))?;
+    Ok(there.filter(|there| *there == commit).map(|_| tracking))
 }
 
 /// The refspec by which each `git fetch` writes over our states, and so over those that were not published yet.

@@ -280,23 +280,26 @@ pub struct PostMerge {
     pub base: RefName,
     /// The branches that there is something to say about, by name.
     pub branches: Vec<Left>,
+    /// The branch that the merge went into, if that has left an approved commit.
+    pub left: Option<LeftApproved>,
     /// Notes that cannot be read.
     pub malformed: Vec<NotesError>,
 }
 
-/// Looks which of our branches are behind base or on it.
+/// Looks which of our branches are behind base or on it, and whether the one that is checked out has left the queue.
 ///
 /// # Errors
 /// When branches or notes cannot be read.
 pub fn post_merge(repository: &Repository) -> Result<PostMerge, HookError> {
     let view = View::new(repository)?;
     let base = view.settings.authority(&view.settings.base);
-    let mut said = PostMerge { base, branches: Vec::new(), malformed: Vec::new() };
+    let mut said = PostMerge { base, branches: Vec::new(), left: None, malformed: Vec::new() };
     // No state was ever set here: nothing can be staged, and nothing has landed.
     if view.notes.commit.is_none() {
         return Ok(said);
     }
     let Some(base_tip) = repository.tip(&said.base)? else { return Ok(said) };
+    said.left = left_by_merge(&view, base_tip)?;
     let merged = merged(&view)?;
     // A branch that stands on base is not behind it, can be rebased, and has not landed: of many all are mostly so.
     let mut chains = Chains::on(repository, base_tip);
@@ -325,6 +328,25 @@ fn merged(view: &View<'_>) -> Result<Vec<CommitId>, HookError> {
     Ok([vec![tip], view.repository.commit(tip)?.parents].concat())
 }
 
+/// Whether the merge has brought a branch that was approved to a commit that nobody has decided about.
+fn left_by_merge(view: &View<'_>, base_tip: CommitId) -> Result<Option<LeftApproved>, HookError> {
+    let (repository, branch) = (view.repository, view.current_branch()?);
+    let Some(branch) = branch.filter(|branch| *branch != view.settings.base) else { return Ok(None) };
+    let (Some(before), Some(tip)) = (repository.find_commit("ORIG_HEAD")?, repository.tip(&branch)?) else {
+        return Ok(None);
+    };
+    // A squash moves nothing, and what is on base now has landed.
+    let has_moved = before != tip && repository.is_ancestor(before, tip)?;
+    if !has_moved || repository.is_ancestor(tip, base_tip)? {
+        return Ok(None);
+    }
+    match left_approved(view, branch, before, tip) {
+        // Told where all branches are looked at.
+        Err(HookError::Notes(NotesError::Note { .. })) => Ok(None),
+        left => left,
+    }
+}
+
 /// Whether the merge brought a commit here. One that was here before was told when it came.
 fn came_with_merge(repository: &Repository, tip: CommitId) -> Result<bool, GitError> {
     let contains = |revision: &str| match repository.find_commit(revision)? {
@@ -341,6 +363,27 @@ pub struct LeftApproved {
     pub branch: RefName,
     /// What it was.
     pub was: State,
+    /// Whether it is a merge, which nothing rebases.
+    pub is_merge: bool,
+}
+
+/// Whether a branch that was staged or deployable has come to a commit that nobody has decided about.
+fn left_approved(
+    view: &View<'_>,
+    branch: RefName,
+    before: CommitId,
+    tip: CommitId,
+) -> Result<Option<LeftApproved>, HookError> {
+    let state = |commit| -> Result<Option<State>, NotesError> {
+        let note = view.notes.get(commit)?;
+        Ok(note.filter(|note| note.speaks_for(&branch, true)).map(|note| note.state))
+    };
+    let Some(was) = state(before)?.filter(|was| was.is_rebased()) else { return Ok(None) };
+    if state(tip)?.is_some() {
+        return Ok(None);
+    }
+    let is_merge = view.repository.commit(tip)?.parents.len() > 1;
+    Ok(Some(LeftApproved { branch, was, is_merge }))
 }
 
 /// Looks whether the commit that was just made stands on one that was staged or deployable. One in its place (`git commit
@@ -356,14 +399,8 @@ pub fn post_commit(repository: &Repository) -> Result<Option<LeftApproved>, Hook
     }
     let Some(branch) = view.current_branch()? else { return Ok(None) };
     let Some(tip) = repository.tip(&branch)? else { return Ok(None) };
-    let state = |commit| -> Result<Option<State>, HookError> {
-        let note = view.notes.get(commit).map_err(ViewError::from)?;
-        Ok(note.filter(|note| note.speaks_for(&branch, true)).map(|note| note.state))
-    };
     let before = repository.commit(tip)?.parents.first().copied();
-    let was = before.map(state).transpose()?.flatten().filter(|was| was.is_rebased());
-    let stays = state(tip)?.is_some();
-    Ok(was.filter(|_| !stays).map(|was| LeftApproved { branch: branch.clone(), was }))
+    before.map_or(Ok(None), |before| left_approved(&view, branch, before, tip))
 }
 
 /// The hooks that githooks(5) knows. One that we have nothing to do in does nothing, so that scripts of a newer version

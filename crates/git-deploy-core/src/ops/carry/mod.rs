@@ -17,6 +17,7 @@ use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, RefName};
 use crate::note::Note;
 use crate::ops::copied::own_note;
+use crate::ops::fetched;
 use crate::ops::hooks::HookError;
 use crate::ops::sweep;
 use crate::ops::view::View;
@@ -98,6 +99,8 @@ pub struct Left {
     pub decision: Option<Decision>,
     /// Why.
     pub why: Why,
+    /// The remote that has the old commits still, as far as is known without asking it: there the state counts.
+    pub remote: Option<String>,
 }
 
 /// Why a state is not carried.
@@ -174,7 +177,7 @@ pub fn carry(repository: &Repository, action: Action, rewrites: &[Rewrite]) -> R
     };
     let mut kept = Vec::new();
     for subject in subjects {
-        match judge.judge(&subject) {
+        match judge.judge(&subject).map_err(End::of_cut_off) {
             Ok(onto) => kept.push((subject, onto)),
             // What shows that it was made for another commit counts for nothing.
             Err(End::Left(why)) if !subject.is_known(&view.notes)? => said.left.extend(subject.left(why)),
@@ -267,6 +270,8 @@ struct Subject {
     note: Note,
     /// Whether no other branch stands where it stood.
     alone: bool,
+    /// The remote on which it stands there still.
+    remote: Option<String>,
 }
 
 impl Subject {
@@ -276,7 +281,9 @@ impl Subject {
         let alone =
             note.refs.is_empty() && view.heads_on(step.old)?.iter().all(|other| *other == step.branch);
         let speaks = note.speaks_for(&step.branch, alone);
-        Ok(speaks.then_some(Self { step, note, alone }))
+        let remote = fetched::still_at(view, &step.branch, step.old)?;
+        let remote = remote.map(|tracking| tracking.remote().to_owned());
+        Ok(speaks.then_some(Self { step, note, alone, remote }))
     }
 
     /// Whether somebody has decided about the new tip before.
@@ -287,7 +294,8 @@ impl Subject {
     /// What stayed behind. Whoever was in development still is.
     fn left(&self, why: Why) -> Option<Left> {
         let (branch, state) = (self.step.branch.clone(), self.note.state);
-        let left = Left { branch, state, decision: self.note.decision(), why };
+        let remote = self.remote.clone().filter(|_| state.is_rebased());
+        let left = Left { branch, state, decision: self.note.decision(), why, remote };
         (state != State::Development).then_some(left)
     }
 }
@@ -303,6 +311,18 @@ struct Judge<'a> {
 enum End {
     Left(Why),
     Failed(HookError),
+}
+
+impl End {
+    /// What a shallow clone cannot judge is left.
+    fn of_cut_off(self) -> Self {
+        match self {
+            Self::Failed(HookError::Git(error @ GitError::Missing { shallow: true, .. })) => {
+                Self::Left(Why::Skipped(Skip::Shallow(error.to_string())))
+            }
+            end => end,
+        }
+    }
 }
 
 impl<E: Into<HookError>> From<E> for End {
@@ -372,6 +392,7 @@ impl Judge<'_> {
             (Some(base), Some(upstream)) if !repository.is_ancestor(base, upstream)? => Ok(base),
             (Some(base), None) => Ok(base),
             (_, Some(upstream)) => Ok(upstream),
+            (None, None) if repository.is_shallow() => Err(End::Left(Why::Skipped(Skip::cut_off()))),
             (None, None) => Err(End::Left(Why::Skipped(Skip::Unrelated(tip)))),
         }
     }

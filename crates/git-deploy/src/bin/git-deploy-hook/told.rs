@@ -7,6 +7,7 @@ use git_deploy_core::ops::Observer;
 use git_deploy_core::ops::carry::{Carry, Left as LeftBehind, Why};
 use git_deploy_core::ops::hooks::{Left, LeftApproved, PostMerge, PrePush, TagChange, Unpublished, Warning};
 use git_deploy_core::ops::sync::SyncError;
+use git_deploy_core::rebase::Skip;
 use git_deploy_core::state::{Decision, State};
 
 /// How many branches are told of one by one.
@@ -146,6 +147,7 @@ pub(crate) fn post_merge(said: &PostMerge, shell: &mut Shell) {
     if said.branches.len() > MANY {
         shell.note(format!("and {} more; see them all: git deploy-state list", said.branches.len() - MANY));
     }
+    said.left.iter().for_each(|left| left_approved(left, "this merge", shell));
     if said.branches.iter().any(|left| !matches!(left, Left::Landed(..))) {
         shell.hint("git deploy-rebase");
     }
@@ -181,9 +183,19 @@ pub(crate) fn post_rewrite(said: Carry, shell: &mut Shell) {
 
 /// Tells of states that stayed on old commits.
 fn left_behind(left: &[LeftBehind], shell: &mut Shell) {
-    for LeftBehind { branch, state, decision, why } in left.iter().take(MANY) {
+    for LeftBehind { branch, state, decision, why, remote } in left.iter().take(MANY) {
         let branch = branch.short();
-        shell.note(format!("'{branch}' is in development now: it was {state}, and {why}"));
+        let told = format!("'{branch}' is in development now: it was {state}, and {why}");
+        match remote {
+            Some(remote) => {
+                shell.note(format!("{told}; on '{remote}' it is as it was, and {state}"));
+                shell.hint(format!("to replace it there: {}", push_again(remote, branch)));
+            }
+            None => shell.note(told),
+        }
+        if let Why::Skipped(Skip::Shallow(_)) = why {
+            shell.hint("get the whole history with: git fetch --unshallow");
+        }
         if let Why::NotOn(base) = why {
             // It would be refused as long as it is broken.
             let (base, branch) = (shell_word(base.short()), shell_word(branch));
@@ -199,10 +211,19 @@ fn left_behind(left: &[LeftBehind], shell: &mut Shell) {
 }
 
 pub(crate) fn post_commit(left: &LeftApproved, shell: &mut Shell) {
-    let LeftApproved { branch, was } = left;
-    let branch = branch.short();
-    shell.note(format!("'{branch}' is in development now: {was} was the commit before this one"));
-    shell.hint(format!("when it is ready again: git deploy-state set {was} {}", shell_word(branch)));
+    left_approved(left, "this one", shell);
+}
+
+/// Tells of a branch that has left an approved commit.
+fn left_approved(LeftApproved { branch, was, is_merge }: &LeftApproved, by: &str, shell: &mut Shell) {
+    let (branch, word) = (branch.short(), shell_word(branch.short()));
+    shell.note(format!("'{branch}' is in development now: {was} was the commit before {by}"));
+    if *is_merge {
+        // Nobody can set it again as it is.
+        shell.hint(format!("instead of the merge: git reset --merge ORIG_HEAD && git deploy-rebase {word}"));
+    } else {
+        shell.hint(format!("when it is ready again: git deploy-state set {was} {word}"));
+    }
 }
 
 fn conflicts(paths: &[String]) -> String {
