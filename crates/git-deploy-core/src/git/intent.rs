@@ -27,6 +27,8 @@ pub(super) const TABLES: &str = "reftable";
 
 /// How soon after its intent a lock file is made that says nothing of who made it: that of an index, which git holds for
 /// whole checkouts, of the packed refs, of tables of refs or of a head. One that is made later may be held by somebody who lives.
+/// No longer for tables: the lock of their list is called alike for everybody, and stays empty and unchanged for as long as git
+/// prepares a transaction, which may be the fetch of very many refs. Whoever took it away meanwhile could lose what is written.
 const AT_ONCE: Duration = Duration::from_secs(3);
 
 /// How old an intent must be that is not declared and that nobody holds, for its process to have died over it.
