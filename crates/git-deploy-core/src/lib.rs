@@ -10,6 +10,7 @@ pub mod candidate;
 pub mod config;
 pub mod deployment;
 pub mod environment;
+pub mod forecast;
 pub mod git;
 pub mod hold;
 pub mod ids;
