@@ -297,3 +297,145 @@ fn a_branch_that_was_merged_by_hand_lets_the_others_pass() {
     );
     repo.deploy("deploy-queue", &["--json"]).stdout_contains("\"waits\":{\"landed\":\"refs/heads/master\"}");
 }
+
+/// Puts deployments into the ledger that succeeded, and took so many minutes each.
+fn took(repo: &Repo, minutes: &[u32]) {
+    let commit = repo.id("master");
+    for (number, minutes) in (1..).zip(minutes) {
+        let message = format!(
+            "Successfully Deployed\n\nEnvironment: demo\nCommit: {commit}\nBranch: earlier\n\
+             Started: 2026-11-19T12:00:00Z\nFinished: 2026-11-19T12:{minutes:02}:00Z\nResult: success\n"
+        );
+        repo.git(&["tag", "-a", "-m", &message, &format!("deployment-{number:04}")]);
+    }
+}
+
+#[test]
+fn when_branches_land_is_told_by_how_long_deployments_took() {
+    let shop = Shop::alone(&sandbox!());
+    shop.deployable("a", "a.txt", "x\n");
+    shop.deployable("b", "b.txt", "x\n");
+    shop.repo.deploy("deploy-queue", &[]).lacks("lands");
+    shop.repo.deploy("deploy-queue", &["show", "a"]).stdout_contains(
+        "  nobody can tell when it lands: nothing was deployed successfully yet\n  never deployed\n",
+    );
+    took(&shop.repo, &[19, 59, 20]);
+    let list = shop.repo.deploy("deploy-queue", &[]);
+    list.stdout_contains("  lands about 1");
+    assert!(list.lines()[0].ends_with("Z, in 20 min"), "{list}");
+    assert!(list.lines()[1].ends_with(", in 40 min"), "{list}");
+    shop.repo.deploy("deploy-queue", &["--porcelain"]).lacks("lands");
+    shop.repo
+        .deploy("deploy-queue", &["--json"])
+        .stdout_contains("\"expected\":{\"starts\":\"2026-11-20T")
+        .stdout_contains("\"seconds\":1200,\"basis\":3}");
+    shop.repo
+        .deploy("deploy-queue", &["show", "b"])
+        .stdout_contains(", in 40 min: it takes 20 min, as the last 3 deployments\n");
+    shop.repo.deploy("deploy-queue", &["hold", "--reason=sale"]);
+    shop.repo.deploy("deploy-queue", &[]).lacks("lands");
+    shop.repo
+        .deploy("deploy-queue", &["--json"])
+        .stdout_contains("\"expected\":{\"unknown\":\"the queue is held\"}");
+}
+
+#[test]
+fn scripts_are_told_who_is_next() {
+    let repo = shop(&sandbox!());
+    repo.try_deploy("deploy-queue", &["next"]).code_is(1).stderr_contains("note: the queue is empty\n");
+    let commit = branch(&repo, "login");
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    repo.deploy("deploy-queue", &["next"]).stdout_is(&format!("login {commit}\n"));
+    let list = repo.deploy("deploy-queue", &["--porcelain"]).stdout;
+    repo.deploy("deploy-queue", &["next", "--porcelain"]).stdout_is(&list);
+    add_to_note(&repo, "login", "hold: sale\n");
+    repo.try_deploy("deploy-queue", &["next"])
+        .code_is(1)
+        .stdout_is("")
+        .stderr_contains("nobody can be taken");
+}
+
+#[test]
+fn why_a_branch_does_not_move_is_told_with_all_that_keeps_it() {
+    let repo = shop(&sandbox!());
+    for name in ["api", "web", "late"] {
+        branch(&repo, name);
+        repo.deploy("deploy-state", &["set", "deployable", name]);
+    }
+    branch(&repo, "idea");
+    add_to_note(&repo, "web", "after: api\nhold: sale\n");
+    repo.deploy("deploy-queue", &["show", "web"])
+        .stdout_contains("web: deployable, place 2 of 3 in the queue, since 2026-11-20T")
+        .stdout_contains("\n  held: sale\n  waits until 'api' is deployed\n  behind 'api'\n")
+        .stderr_contains("hint: let it go on with: git deploy-queue release web\n")
+        .stderr_contains("hint: let it go on without that: git deploy-state set deployable --after= web\n");
+    repo.deploy("deploy-queue", &["show", "--json", "web"])
+        .stdout_contains("\"position\":2,\"behind\":[\"refs/heads/api\"]")
+        .stdout_contains("\"waits\":[{\"hold\":\"sale\"},{\"after\":\"api\"}]");
+    repo.switch("late");
+    repo.deploy("deploy-queue", &["show"])
+        .stdout_contains("late: deployable, place 3 of 3")
+        .stdout_contains("  behind 'api'\n");
+    repo.deploy("deploy-queue", &["show", "idea"])
+        .stdout_is("idea: development\n  never deployed\n")
+        .stderr_contains("queue it with: git deploy-state set deployable idea\n");
+}
+
+#[test]
+fn what_became_of_a_branch_is_told_also_when_it_is_gone() {
+    let shop = Shop::with_remote(&sandbox!());
+    let repo = &shop.repo;
+    let begun = shop.deployable("login", "login.txt", "hello\n");
+    let approved = shop.on_master("other.txt", "x\n");
+    assert_ne!(begun, approved);
+    shop.deploy(&[]).success();
+    let landed = repo.id("master");
+    assert_ne!(begun, landed);
+    repo.deploy("deploy-queue", &["show", "login"])
+        .stdout_contains("login: deployed, landed with deployment-0001\n  deployment-0001  success  demo");
+    shop.authority().git(&["branch", "--delete", "--force", "login"]);
+    repo.git(&["fetch", "--quiet", "--prune"]);
+    repo.git(&["branch", "--delete", "--force", "login"]);
+    // By its name, by what was approved, by what landed, and by what its landing brought.
+    for word in ["login", &begun, &landed] {
+        let said = repo.deploy("deploy-queue", &["show", word]);
+        said.stdout_contains("login: gone, landed with deployment-0001\n").stdout_contains("on 'master'");
+    }
+    repo.deploy("deploy-queue", &["show", "--json", "login"])
+        .stdout_contains("\"ref\":\"refs/heads/login\",\"commit\":null,\"state\":null")
+        .stdout_contains(&format!("\"approved\":\"{begun}\",\"landed\":\"on-base\""));
+    repo.git(&["revert", "--no-edit", &landed]);
+    shop.push(&["master"]);
+    repo.deploy("deploy-queue", &["show", "login"]).stdout_contains("and taken back since\n");
+    repo.try_deploy("deploy-queue", &["show", "logni", "login", "master"])
+        .code_is(1)
+        .stdout_contains("login: gone")
+        .stderr_contains("error: nothing is known of 'logni'")
+        .stderr_contains("hint: did you mean 'login'?\n")
+        .stderr_contains("error: 'master' is the base that branches land on\n");
+}
+
+#[test]
+fn nobody_waits_for_a_branch_that_was_merged_by_hand() {
+    let shop = Shop::alone(&sandbox!());
+    let repo = &shop.repo;
+    shop.deployable("y", "y.txt", "x\n");
+    shop.branch("idea", "idea.txt", "x\n");
+    repo.git(&["branch", "fresh"]);
+    shop.deployable("z", "z.txt", "x\n");
+    let next = |after: &str| {
+        repo.deploy("deploy-state", &["set", "deployable", &format!("--after={after}"), "z"]);
+        let lines = repo.deploy("deploy-queue", &["--porcelain"]).stdout;
+        lines.lines().find(|line| line.contains("/z ")).unwrap_or_default().ends_with(" next")
+    };
+    assert!(!next("y"));
+    repo.git(&["merge", "--quiet", "--ff-only", "y"]);
+    assert!(next("y"));
+    assert!(!next("idea"));
+    repo.git(&["merge", "--quiet", "--no-edit", "idea"]);
+    assert!(next("idea"));
+    // One that has brought nothing yet is yet to come.
+    assert!(!next("fresh"));
+    assert!(next("y"));
+    shop.deploy(&[]).success().stderr_contains("cannot deploy 'y': it has nothing that 'master' has not");
+}

@@ -12,11 +12,13 @@ use git_deploy_core::git::trouble::Trouble;
 use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::ops::Interrupted;
 use git_deploy_core::ops::approve::ApproveError;
+use git_deploy_core::ops::deploy::DeployError;
 use git_deploy_core::ops::hold::HoldError;
 use git_deploy_core::ops::hooks::HookError;
 use git_deploy_core::ops::init::InitError;
 use git_deploy_core::ops::receive::ReceiveError;
 use git_deploy_core::ops::set_state::SetError;
+use git_deploy_core::ops::story::StoryError;
 use git_deploy_core::ops::sweep::SweepError;
 use git_deploy_core::ops::sync::{Break, Broken, SyncError};
 use git_deploy_core::ops::view::{View, ViewError};
@@ -266,6 +268,23 @@ impl From<HoldError> for CommandError {
             HoldError::Sync(error) => Self::from(error).context("nothing was changed"),
             HoldError::TooLong => Self::new(Exit::No, error),
             HoldError::Contended => Self::new(Exit::TryAgain, error),
+        }
+    }
+}
+
+impl From<StoryError> for CommandError {
+    fn from(error: StoryError) -> Self {
+        match error {
+            StoryError::NotKnown { ref near, .. } => {
+                let near = near.as_deref().map(|near| format!("did you mean '{near}'?"));
+                let hint =
+                    near.unwrap_or_else(|| "see all that was deployed with: git deploy-log".to_owned());
+                Self::new(Exit::No, error).hint(hint)
+            }
+            StoryError::Base(_) => Self::new(Exit::No, error).hint("name a branch, or a commit of one"),
+            StoryError::View(error) => error.into(),
+            StoryError::UnderWay(error) => DeployError::from(error).into(),
+            StoryError::Git(error) => error.into(),
         }
     }
 }

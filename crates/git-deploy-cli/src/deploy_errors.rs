@@ -148,7 +148,7 @@ fn before_the_claim(error: &DeployError) -> Option<String> {
 }
 
 /// What makes an approval hold, where another one of the same branch would.
-pub(crate) fn approve_again(branch: &RefName, why: &NotApproved) -> Option<String> {
+pub fn approve_again(branch: &RefName, why: &NotApproved) -> Option<String> {
     match why {
         NotApproved::Unverified(_) => None,
         NotApproved::CutOff => Some("get the whole history with: git fetch --unshallow".to_owned()),

@@ -100,6 +100,11 @@ impl Deployment {
         self.rollback.as_ref().unwrap_or(&self.id)
     }
 
+    /// Whether it brought its commit onto base.
+    pub fn landed(&self) -> bool {
+        self.id.environment.is_none() && self.outcome == Outcome::Success && self.rollback.is_none()
+    }
+
     /// What a failure left in the environment, where that was not brought back to what stood there before.
     pub fn left(&self) -> Option<&str> {
         self.left.as_deref()

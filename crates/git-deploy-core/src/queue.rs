@@ -2,6 +2,9 @@
 //!
 //! A pure function of what every clone knows, so that all of them see the same queue.
 
+use std::collections::HashMap;
+use std::fmt;
+
 use jiff::Timestamp;
 
 use crate::approval::NotApproved;
@@ -40,35 +43,55 @@ pub enum Wait {
     Behind(RefName),
 }
 
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held(why) => write!(f, "held: {why}"),
+            Self::Unapproved(why) => write!(f, "not approved: {why}"),
+            Self::Landed(base) => write!(f, "has nothing that '{}' has not", base.short()),
+            Self::After(name) => write!(f, "waits until '{name}' is deployed"),
+            Self::Behind(first) => write!(f, "behind '{}'", first.short()),
+        }
+    }
+}
+
+/// What has to be asked about branches besides what their notes say.
+pub trait Judge {
+    /// Why it cannot be answered.
+    type Error;
+
+    /// Whether base has what a branch brings by other means than a deployment. Asked of a branch that another one waits for.
+    ///
+    /// # Errors
+    /// When that could not be found out.
+    fn has_landed(&mut self, branch: &Branch) -> Result<bool, Self::Error>;
+
+    /// Why a branch cannot be taken that waits for nothing else. It is asked in the order of the queue, and told whether the
+    /// branch would be deployed next.
+    ///
+    /// # Errors
+    /// When that could not be found out.
+    fn waits(&mut self, branch: &Branch, is_next: bool) -> Result<Option<Wait>, Self::Error>;
+}
+
 /// Puts the deployable ones among the branches into order: by priority, then since when, then by commit.
 ///
 /// The caller passes the authority refs without base, symbolic refs and the branches of `rendered` environments.
-pub fn order(branches: &[Branch]) -> Vec<Place> {
-    let Ok(places) = order_judged(branches, |_, _| Ok::<_, std::convert::Infallible>(None));
-    places
-}
-
-/// The same where more has to hold, such as an approval. `judge` says why a branch cannot be taken that waits for nothing else,
-/// and is told whether it would be deployed next; it is asked in the order of the queue.
 ///
 /// # Errors
-/// When that could not be found out.
-pub fn order_judged<E>(
-    branches: &[Branch],
-    mut judge: impl FnMut(&Branch, bool) -> Result<Option<Wait>, E>,
-) -> Result<Vec<Place>, E> {
-    let mut places: Vec<Place> = branches.iter().filter_map(|branch| place(branch, branches)).collect();
-    places.sort_by_key(|place| {
-        // A note without a date says nothing of its turn: it comes after those that do.
-        let since = place.since.unwrap_or(Timestamp::MAX);
-        (std::cmp::Reverse(place.priority), since, place.tip, place.branch.clone())
-    });
+/// Those of the judge.
+pub fn order<J: Judge>(branches: &[Branch], judge: &mut J) -> Result<Vec<Place>, J::Error> {
+    let mut queued: Vec<(Place, &Branch)> =
+        branches.iter().filter_map(|branch| Some((place(branch)?, branch))).collect();
+    queued.sort_by(|(one, _), (other, _)| turn(one).cmp(&turn(other)));
+    let by_name: HashMap<&str, &Branch> =
+        branches.iter().map(|branch| (branch.name.short(), branch)).collect();
+    let mut places = Vec::with_capacity(queued.len());
     let mut head: Option<RefName> = None;
-    for place in &mut places {
-        if place.waits.is_none()
-            && let Some(branch) = branches.iter().find(|branch| branch.name == place.branch)
-        {
-            place.waits = judge(branch, head.is_none())?;
+    for (mut place, branch) in queued {
+        place.waits = own_waits(branch, |name| by_name.get(name).copied(), judge)?.into_iter().next();
+        if place.waits.is_none() {
+            place.waits = judge.waits(branch, head.is_none())?;
         }
         if place.waits.is_none() {
             match &head {
@@ -76,8 +99,38 @@ pub fn order_judged<E>(
                 None => head = Some(place.branch.clone()),
             }
         }
+        places.push(place);
     }
     Ok(places)
+}
+
+/// All that the note of a queued branch has it wait for, the weightiest first. `find` finds the branches that count by their
+/// short names.
+///
+/// # Errors
+/// Those of the judge.
+pub fn own_waits<'b, J: Judge>(
+    branch: &Branch,
+    find: impl Fn(&str) -> Option<&'b Branch>,
+    judge: &mut J,
+) -> Result<Vec<Wait>, J::Error> {
+    let Some(note) = &branch.note else { return Ok(Vec::new()) };
+    let mut waits: Vec<Wait> = note.hold.clone().map(Wait::Held).into_iter().collect();
+    if let Some(name) = &note.after
+        && let Some(other) = find(name)
+        && !matches!(other.status, Status::Deployed { .. })
+        && !judge.has_landed(other)?
+    {
+        waits.push(Wait::After(name.clone()));
+    }
+    Ok(waits)
+}
+
+/// What the order goes by.
+fn turn(place: &Place) -> impl Ord + '_ {
+    // A note without a date says nothing of its turn: it comes after those that do.
+    let since = place.since.unwrap_or(Timestamp::MAX);
+    (std::cmp::Reverse(place.priority), since, place.tip, &place.branch)
 }
 
 /// The place that is deployed next.
@@ -85,21 +138,16 @@ pub fn head(places: &[Place]) -> Option<&Place> {
     places.iter().find(|place| place.waits.is_none())
 }
 
-fn place(branch: &Branch, all: &[Branch]) -> Option<Place> {
+fn place(branch: &Branch) -> Option<Place> {
     let Status::Deployable = branch.status else { return None };
     let note = branch.note.as_ref()?;
-    let held = note.hold.clone().map(Wait::Held);
-    let pending = |name: &str| {
-        all.iter().any(|other| other.name.short() == name && !matches!(other.status, Status::Deployed { .. }))
-    };
-    let after = note.after.clone().filter(|name| pending(name)).map(Wait::After);
     Some(Place {
         branch: branch.name.clone(),
         tip: branch.tip,
         since: note.since,
         by: note.by.clone(),
         priority: note.priority.unwrap_or(0),
-        waits: held.or(after),
+        waits: None,
     })
 }
 
@@ -112,6 +160,33 @@ mod tests {
         let tip = tip.to_string().repeat(40).parse().unwrap();
         let note = Note::parse(format!("state: deployable\n{keys}").as_bytes()).unwrap();
         Branch::derive(RefName::branch(name).unwrap(), tip, Some(note), false, None)
+    }
+
+    /// Says what it was made to say, and remembers what it was asked.
+    #[derive(Default)]
+    struct Judged {
+        landed: &'static str,
+        unapproved: &'static str,
+        asked: Vec<(String, bool)>,
+    }
+
+    impl Judge for Judged {
+        type Error = std::convert::Infallible;
+
+        fn has_landed(&mut self, branch: &Branch) -> Result<bool, Self::Error> {
+            Ok(branch.name.short() == self.landed)
+        }
+
+        fn waits(&mut self, branch: &Branch, is_next: bool) -> Result<Option<Wait>, Self::Error> {
+            let name = branch.name.short();
+            self.asked.push((name.to_owned(), is_next));
+            Ok((name == self.unapproved).then_some(Wait::Unapproved(NotApproved::Unsigned)))
+        }
+    }
+
+    fn order(branches: &[Branch]) -> Vec<Place> {
+        let Ok(places) = super::order(branches, &mut Judged::default());
+        places
     }
 
     fn names(branches: &[Branch]) -> Vec<String> {
@@ -146,6 +221,24 @@ mod tests {
     }
 
     #[test]
+    fn a_branch_does_not_wait_for_one_that_base_has_already() {
+        let mut api = branch("api", '2', "");
+        api.status = Status::Staged;
+        let branches = [branch("web", '1', "after: api"), api];
+        assert_eq!(order(&branches)[0].waits, Some(Wait::After("api".into())));
+        let Ok(places) = super::order(&branches, &mut Judged { landed: "api", ..Judged::default() });
+        assert_eq!(places[0].waits, None);
+    }
+
+    #[test]
+    fn all_that_a_branch_waits_for_is_told_the_weightiest_first() {
+        let (web, api) = (branch("web", '1', "after: api\nhold: sale"), branch("api", '2', ""));
+        let Ok(waits) = own_waits(&web, |_| Some(&api), &mut Judged::default());
+        assert_eq!(waits, [Wait::Held("sale".into()), Wait::After("api".into())]);
+        assert_eq!(order(&[web, api])[0].waits.as_ref(), waits.first());
+    }
+
+    #[test]
     fn a_held_branch_lets_the_next_one_pass() {
         let branches =
             [branch("held", '1', "priority: 9\nhold: holiday"), branch("a", '2', ""), branch("b", '3', "")];
@@ -158,14 +251,10 @@ mod tests {
     #[test]
     fn a_branch_that_is_not_approved_lets_the_next_one_pass_and_those_behind_are_not_asked_closely() {
         let branches = ["a", "b", "c"].map(|name| branch(name, '1', ""));
-        let mut asked = Vec::new();
-        let places = order_judged(&branches, |branch, is_next| {
-            asked.push((branch.name.short().to_owned(), is_next));
-            Ok::<_, ()>((branch.name.short() == "a").then_some(Wait::Unapproved(NotApproved::Unsigned)))
-        });
-        let places = places.unwrap();
+        let mut judge = Judged { unapproved: "a", ..Judged::default() };
+        let Ok(places) = super::order(&branches, &mut judge);
         assert_eq!(head(&places).unwrap().branch.short(), "b");
         assert_eq!(places[0].waits, Some(Wait::Unapproved(NotApproved::Unsigned)));
-        assert_eq!(asked, [("a".into(), true), ("b".into(), true), ("c".into(), false)]);
+        assert_eq!(judge.asked, [("a".into(), true), ("b".into(), true), ("c".into(), false)]);
     }
 }

@@ -9,13 +9,14 @@ use clap::{Args, Subcommand, value_parser};
 /// Show what is deployed next, or work it off
 ///
 /// Lists the branches that are deployable, in the order in which they will be deployed: by priority, then by
-/// the time since when they have been waiting, then by commit. With 'run' they are deployed, one after the other.
+/// the time since when they have been waiting, then by commit. With 'run' they are deployed, one after the other; 'show' says
+/// what became of one of them.
 #[derive(clap::Parser, Debug)]
 #[command(
     name = "git-deploy-queue",
     bin_name = "git deploy-queue",
-    override_usage = "git deploy-queue [list] [<options>]\n       git deploy-queue run [--watch]\n       git deploy-queue hold --reason=<text> [<branch>...]\n       git deploy-queue release [<branch>...]",
-    after_help = "Example: who is next?\n    git deploy-queue --porcelain | head -n 1",
+    override_usage = "git deploy-queue [list] [<options>]\n       git deploy-queue next [<options>]\n       git deploy-queue show [--json] [<branch>|<commit>...]\n       git deploy-queue run [--watch]\n       git deploy-queue hold --reason=<text> [<branch>...]\n       git deploy-queue release [<branch>...]",
+    after_help = "Example: why is my branch not deployed yet?\n    git deploy-queue show",
     after_long_help = include_str!("manual/queue.txt")
 )]
 pub struct Queue {
@@ -37,6 +38,10 @@ impl Queue {
     pub fn into_command(self) -> QueueCommand {
         match self.command {
             Some(QueueCommand::List(output)) => QueueCommand::List(output.or(self.output)),
+            Some(QueueCommand::Next(output)) => QueueCommand::Next(output.or(self.output)),
+            Some(QueueCommand::Show(show)) => {
+                QueueCommand::Show(ShowQueue { json: show.json || self.output.json, ..show })
+            }
             Some(QueueCommand::Run(run)) => {
                 QueueCommand::Run(RunQueue { json: run.json || self.output.json, ..run })
             }
@@ -58,6 +63,16 @@ pub enum QueueCommand {
     /// List the queue in its order, each branch with what it waits for
     #[command(override_usage = "git deploy-queue list [<options>]")]
     List(Output),
+    /// Print the branch that is deployed next, and its commit
+    ///
+    /// Prints nothing, says why, and ends with status 1 where nobody can be taken from the queue.
+    #[command(override_usage = "git deploy-queue next [<options>]")]
+    Next(Output),
+    /// Show where branches stand in the queue, when they will land, and what became of them
+    ///
+    /// A branch that is gone is found by what the ledger has of it, a commit by the branch that it belongs to.
+    #[command(override_usage = "git deploy-queue show [--json] [<branch>|<commit>...]")]
+    Show(ShowQueue),
     /// Deploy what is deployable, one branch after the other
     ///
     /// Branches that are staged or deployable are rebased whenever base has moved. What fails for a fault of its own becomes
@@ -73,6 +88,18 @@ pub enum QueueCommand {
     /// Let branches that are on hold, or the queue, go on
     #[command(override_usage = "git deploy-queue release [<branch>...]")]
     Release(ReleaseQueue),
+}
+
+/// What `git deploy-queue show` shows.
+#[derive(Args, Debug, Clone, PartialEq, Eq)]
+pub struct ShowQueue {
+    /// Whom to show; the current branch if they are left out
+    #[arg(value_name = "branch|commit")]
+    pub subjects: Vec<OsString>,
+
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `git deploy-queue hold` holds.

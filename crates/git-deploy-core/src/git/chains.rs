@@ -10,21 +10,20 @@ use crate::ids::CommitId;
 const LOOKED_AT: usize = 32;
 
 /// Chains of commits, each the only parent of the next, and whether they begin right on `base`.
-pub(crate) struct Chains<'a> {
-    repository: &'a Repository,
+pub(crate) struct Chains {
     base: CommitId,
     /// What is known already: many branches share most of their commits.
     known: HashMap<CommitId, bool>,
 }
 
-impl<'a> Chains<'a> {
-    pub(crate) fn on(repository: &'a Repository, base: CommitId) -> Self {
-        Self { repository, base, known: HashMap::new() }
+impl Chains {
+    pub(crate) fn on(base: CommitId) -> Self {
+        Self { base, known: HashMap::new() }
     }
 
     /// Whether a chain that begins on `base` ends in this commit, which is not `base` itself. `false` also where that is not told
     /// by few commits, or one of them cannot be read.
-    pub(crate) fn reach(&mut self, tip: CommitId) -> bool {
+    pub(crate) fn reach(&mut self, repository: &Repository, tip: CommitId) -> bool {
         if tip == self.base {
             return false;
         }
@@ -38,7 +37,7 @@ impl<'a> Chains<'a> {
             }
             chain.push(commit);
             // What jj keeps a conflict in is yet to be looked at.
-            let read = self.repository.commit(commit).ok().filter(|commit| !commit.is_unresolved());
+            let read = repository.commit(commit).ok().filter(|commit| !commit.is_unresolved());
             match read.map(|commit| commit.parents).as_deref() {
                 Some([parent]) if chain.len() < LOOKED_AT => commit = *parent,
                 _ => break false,

@@ -302,8 +302,9 @@ pub fn post_merge(repository: &Repository) -> Result<PostMerge, HookError> {
     said.left = left_by_merge(&view, base_tip)?;
     let merged = merged(&view)?;
     // A branch that stands on base is not behind it, can be rebased, and has not landed: of many all are mostly so.
-    let mut chains = Chains::on(repository, base_tip);
-    let found = view.local_branches_where(|_, tip| merged.contains(&tip) || !chains.reach(tip))?;
+    let mut chains = Chains::on(base_tip);
+    let found =
+        view.local_branches_where(|_, tip| merged.contains(&tip) || !chains.reach(repository, tip))?;
     said.malformed = found.malformed;
     for Branch { name, tip, status, .. } in found.branches {
         let left = match status {

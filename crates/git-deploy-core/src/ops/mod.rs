@@ -4,6 +4,7 @@
 //! every step. None of them prints: what is worth telling is returned, or given to an [`Observer`] on the way.
 
 pub mod approve;
+mod brought;
 pub mod carry;
 mod copied;
 pub mod deploy;
@@ -12,9 +13,11 @@ pub mod history;
 pub mod hold;
 pub mod hooks;
 pub mod init;
+pub mod outlook;
 pub mod receive;
 pub mod set_state;
 pub mod stale;
+pub mod story;
 pub mod sweep;
 pub mod sync;
 pub mod transact;

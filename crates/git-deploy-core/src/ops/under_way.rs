@@ -40,14 +40,27 @@ pub fn under_way(view: &View<'_>) -> Result<Vec<Attempt>, UnderWayError> {
     let open = attempts(view)?.into_iter().filter(|(id, _)| !tagged.contains(id));
     let mut under_way = Vec::new();
     for (id, at) in open {
-        let name = id.attempt();
-        let text = view.repository.commit(at)?.message_text();
-        let attempt = Attempt::parse(id, &text).map_err(|error| UnderWayError::Record { name, error })?;
+        let attempt = read(view, id, at)?;
         if attempt.phase != Phase::Finished {
             under_way.push(attempt);
         }
     }
     Ok(under_way)
+}
+
+/// An attempt as it stands where it counts.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn attempt(view: &View<'_>, id: &DeploymentId) -> Result<Option<Attempt>, UnderWayError> {
+    let at = view.repository.resolve(&view.settings.authority(&id.attempt()))?;
+    at.map(|at| read(view, id.clone(), CommitId(at))).transpose()
+}
+
+fn read(view: &View<'_>, id: DeploymentId, at: CommitId) -> Result<Attempt, UnderWayError> {
+    let name = id.attempt();
+    let text = view.repository.commit(at)?.message_text();
+    Attempt::parse(id, &text).map_err(|error| UnderWayError::Record { name, error })
 }
 
 /// All attempts, by name, with what their refs lead to where they count.

@@ -1,28 +1,31 @@
 //! What is known at one moment: branches with their states, the queue, the ledger.
 
 mod named;
+mod queued;
 mod stray;
+mod tags;
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use crate::approval::NotApproved;
 use crate::branch::Branch;
 use crate::config::deploy_toml::{DeployToml, Target};
 use crate::config::{ConfigError, Settings, deploy_toml_of};
+use crate::git::chains::Chains;
 use crate::git::notes::{Notes, NotesError};
-use crate::git::object::{Kind, parse_tag};
 use crate::git::{GitError, Ref, Repository};
-use crate::ids::{CommitId, DeploymentId, IdError, RefName};
-use crate::ledger::{Deployment, Ledger, Outcome, TagError};
+use crate::ids::{CommitId, DeploymentId, IdError, ObjectId, RefName};
+use crate::ledger::Ledger;
 use crate::note::Note;
 use crate::ops::approve::{self, ApproveError, Past, Rules};
 use crate::ops::copied;
-use crate::queue::{self, Place, Wait};
 use crate::receive::has_landed;
 use crate::state::State;
 
-/// A repository as it stands, with the configuration that counts in it.
+/// A repository as it stands, with the configuration that counts in it. A copy knows what was read by the others.
+#[derive(Clone)]
 pub struct View<'a> {
     /// The repository.
     pub repository: &'a Repository,
@@ -30,12 +33,22 @@ pub struct View<'a> {
     pub settings: Settings,
     /// The notes.
     pub notes: Notes<'a>,
-    ledger: OnceCell<Ledger>,
-    base_tip: OnceCell<Option<CommitId>>,
-    deploy_toml: OnceCell<Option<DeployToml>>,
-    rules: OnceCell<Option<Rules>>,
+    tags: Rc<OnceCell<BTreeMap<DeploymentId, ObjectId>>>,
+    ledger: Rc<OnceCell<Ledger>>,
+    landings: Rc<OnceCell<HashMap<CommitId, Vec<Landing>>>>,
+    base_tip: Rc<OnceCell<Option<CommitId>>>,
+    /// What is known of the branches that stand right on base.
+    on_base: Rc<RefCell<Option<Chains>>>,
+    deploy_toml: Rc<OnceCell<Option<DeployToml>>>,
+    rules: Rc<OnceCell<Option<Rules>>>,
     /// Where git's default notes stand, which mostly are not there.
-    default_notes: OnceCell<Option<CommitId>>,
+    default_notes: Rc<OnceCell<Option<CommitId>>>,
+}
+
+/// A deployment that landed.
+struct Landing {
+    id: DeploymentId,
+    branch: Option<RefName>,
 }
 
 /// Branches and what could not be read about some of them.
@@ -119,52 +132,15 @@ impl<'a> View<'a> {
             repository,
             settings: Settings::read(repository)?,
             notes,
-            ledger: OnceCell::new(),
-            base_tip: OnceCell::new(),
-            deploy_toml: OnceCell::new(),
-            rules: OnceCell::new(),
-            default_notes: OnceCell::new(),
+            tags: Rc::default(),
+            ledger: Rc::default(),
+            landings: Rc::default(),
+            base_tip: Rc::default(),
+            on_base: Rc::default(),
+            deploy_toml: Rc::default(),
+            rules: Rc::default(),
+            default_notes: Rc::default(),
         })
-    }
-
-    /// All deployments, those that were tagged here and those that were fetched.
-    ///
-    /// # Errors
-    /// When tags cannot be read.
-    pub fn ledger(&self) -> Result<&Ledger, GitError> {
-        if let Some(ledger) = self.ledger.get() {
-            return Ok(ledger);
-        }
-        let ledger = self.read_ledger()?;
-        Ok(self.ledger.get_or_init(|| ledger))
-    }
-
-    fn read_ledger(&self) -> Result<Ledger, GitError> {
-        let mut tags = BTreeMap::new();
-        let fetched = self.settings.remote.as_ref().map(|tracking| tracking.tags());
-        // What the remote has counts: a verdict that was kept here while it was away may have been overtaken there.
-        for place in std::iter::once("refs/tags/").chain(fetched.as_deref()) {
-            for tag in self.repository.refs(&format!("{place}deployment-"))? {
-                let id =
-                    tag.name.as_str().strip_prefix(place).and_then(|name| name.parse::<DeploymentId>().ok());
-                tags.extend(id.map(|id| (id, tag.target)));
-            }
-        }
-        let mut ledger = Ledger::default();
-        for (id, target) in tags {
-            let read = match self.repository.find(target)? {
-                Some(object) if object.kind == Kind::Tag => match parse_tag(&object.data) {
-                    Ok((_, message)) => Deployment::parse(id, &message),
-                    Err(error) => Err(TagError { tag: id, what: error.to_string() }),
-                },
-                _ => Err(TagError { tag: id, what: "it is not an annotated tag".to_owned() }),
-            };
-            match read {
-                Ok(deployment) => ledger.deployments.push(deployment),
-                Err(error) => ledger.unreadable.push(error),
-            }
-        }
-        Ok(ledger)
     }
 
     /// Whether a deployment has landed.
@@ -176,23 +152,32 @@ impl<'a> View<'a> {
     /// name, be it the one that was deployed or another with the same tip.
     fn landed(&self, branch: &RefName, tip: CommitId, noted: bool) -> Result<Option<DeploymentId>, GitError> {
         let Some(base_tip) = self.base_tip()? else { return Ok(None) };
-        // For one branch the walk through history is cheaper than a long ledger; for many the ledger is there already.
-        if self.ledger.get().is_none() && !self.repository.is_ancestor(tip, base_tip)? {
+        // What stands on base has not landed: most of those that are kept there need no ledger. For one of the others the
+        // walk through history is cheaper than a long ledger; for many the ledger is there already.
+        if self.stands_on_base(tip)?
+            || self.ledger.get().is_none() && !self.repository.is_ancestor(tip, base_tip)?
+        {
             return Ok(None);
         }
-        let landed = self.ledger()?.deployments.iter().rev().find(|deployment| {
-            deployment.id.environment.is_none()
-                && deployment.outcome == Outcome::Success
-                && deployment.rollback.is_none()
-                && deployment.commit == tip
-                && (noted || deployment.branch.as_ref() == Some(branch))
-        });
-        match landed {
-            Some(deployment) if self.repository.is_ancestor(tip, base_tip)? => {
-                Ok(Some(deployment.id.clone()))
-            }
+        let landings = self.landings()?.get(&tip);
+        let mut latest_first = landings.into_iter().flatten().rev();
+        match latest_first.find(|landing| noted || landing.branch.as_ref() == Some(branch)) {
+            Some(landing) if self.repository.is_ancestor(tip, base_tip)? => Ok(Some(landing.id.clone())),
             _ => Ok(None),
         }
+    }
+
+    /// The deployments that landed, oldest first, by their commits.
+    fn landings(&self) -> Result<&HashMap<CommitId, Vec<Landing>>, GitError> {
+        if let Some(landings) = self.landings.get() {
+            return Ok(landings);
+        }
+        let mut landings: HashMap<CommitId, Vec<Landing>> = HashMap::new();
+        for deployment in self.ledger()?.deployments.iter().filter(|deployment| deployment.landed()) {
+            let landing = Landing { id: deployment.id.clone(), branch: deployment.branch.clone() };
+            landings.entry(deployment.commit).or_default().push(landing);
+        }
+        Ok(self.landings.get_or_init(|| landings))
     }
 
     fn derive(
@@ -358,7 +343,13 @@ impl<'a> View<'a> {
         }
         let rendered = self.rendered_branches()?;
         heads.retain(|(name, _)| !rendered.contains(name));
-        self.ledger()?;
+        let mut stand_elsewhere = 0;
+        for (_, head) in &heads {
+            stand_elsewhere += u32::from(!self.stands_on_base(CommitId(head.target))?);
+        }
+        if stand_elsewhere > 1 {
+            self.ledger()?;
+        }
         let blobs = self.notes.blobs_on(heads.iter().map(|(_, head)| CommitId(head.target)).collect())?;
         let mut found = Branches::default();
         for (name, head) in heads {
@@ -379,7 +370,7 @@ impl<'a> View<'a> {
     }
 
     /// The tip of base, if it is there.
-    fn base_tip(&self) -> Result<Option<CommitId>, GitError> {
+    pub(super) fn base_tip(&self) -> Result<Option<CommitId>, GitError> {
         if let Some(base_tip) = self.base_tip.get() {
             return Ok(*base_tip);
         }
@@ -389,7 +380,7 @@ impl<'a> View<'a> {
 
     /// Base's `deploy.toml`. One that cannot be read says nothing: who deploys is told so, who only looks is not kept from
     /// it.
-    fn deploy_toml(&self) -> Result<Option<&DeployToml>, ViewError> {
+    pub(super) fn deploy_toml(&self) -> Result<Option<&DeployToml>, ViewError> {
         if let Some(deploy_toml) = self.deploy_toml.get() {
             return Ok(deploy_toml.as_ref());
         }
@@ -451,28 +442,5 @@ impl<'a> View<'a> {
         let rules = self.rules()?.filter(|_| branch.state() == State::Deployable);
         let looks = rules.zip(branch.note.as_ref()).map(|(rules, note)| rules.looks_signed(note));
         Ok(looks.and_then(Result::err))
-    }
-
-    /// Whether base has a commit, by whatever means it came there.
-    fn is_on_base(&self, tip: CommitId) -> Result<bool, GitError> {
-        self.base_tip()?.map_or(Ok(false), |base_tip| self.repository.is_ancestor(tip, base_tip))
-    }
-
-    /// The queue, and what could not be read on the way.
-    ///
-    /// # Errors
-    /// When refs or notes cannot be read.
-    pub fn queue(&self) -> Result<(Vec<Place>, Vec<NotesError>), ViewError> {
-        let found = self.authority_branches()?;
-        let places = queue::order_judged(&found.branches, |branch, is_next| {
-            if self.is_on_base(branch.tip)? {
-                return Ok(Some(Wait::Landed(self.settings.base.clone())));
-            }
-            // Each question about an approval starts programs: whoever is behind the next one is asked when its turn comes.
-            let unapproved =
-                if is_next { self.not_approved(branch)? } else { self.looks_unapproved(branch)? };
-            Ok::<_, ViewError>(unapproved.map(Wait::Unapproved))
-        })?;
-        Ok((places, found.malformed))
     }
 }

@@ -65,7 +65,7 @@ impl<'a> MergeTreeEngine<'a> {
     }
 
     fn judge(&mut self, request: &Request) -> Result<Verdict, Failure> {
-        if request.upstream == request.onto && Chains::on(self.repository, request.onto).reach(request.tip) {
+        if request.upstream == request.onto && Chains::on(request.onto).reach(self.repository, request.tip) {
             return Ok(Verdict::Current);
         }
         let found = Version::of_git().map_err(GitError::from)?;

@@ -210,6 +210,7 @@ mod tests {
         assert_eq!(sandbox.completed("git deploy-sync up"), ["upstream"]);
         assert_eq!(sandbox.completed("git deploy lo"), ["login"]);
         assert_eq!(sandbox.completed("git deploy-diff lo"), ["login"]);
+        assert_eq!(sandbox.completed("git deploy-queue show lo"), ["login"]);
         assert_eq!(sandbox.completed("git deploy-status --env=s"), ["staging"]);
         assert_eq!(sandbox.completed("git deploy --env="), ["staging", "production"]);
         assert_eq!(sandbox.completed("git deploy-hook "), Vec::<String>::new());

@@ -14,7 +14,7 @@ use crate::land::{Change, Claim};
 use crate::ops::approve::kept;
 use crate::ops::sweep::on_top_of;
 use crate::ops::transact::Transacted;
-use crate::ops::under_way::attempts;
+use crate::ops::under_way::{self, attempts};
 
 /// A number that is ours, and the lock that goes with it.
 #[must_use]
@@ -174,10 +174,7 @@ impl Context<'_> {
 
     /// An attempt as it stands where it counts.
     pub(super) fn attempt(&self, id: &DeploymentId) -> Result<Option<Attempt>, DeployError> {
-        let name = id.attempt();
-        let Some(at) = self.transactor().resolve(&name)? else { return Ok(None) };
-        let text = self.repository().commit(CommitId(at))?.message_text();
-        Attempt::parse(id.clone(), &text).map(Some).map_err(|error| DeployError::Record { name, error })
+        Ok(under_way::attempt(&self.view, id)?)
     }
 
     fn take_over(&self, attempt: Attempt, attempt_at: ObjectId) -> Result<Claimed, DeployError> {

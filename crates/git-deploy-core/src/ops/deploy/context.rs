@@ -55,17 +55,21 @@ impl Deployer<'_> {
 
 impl<'a> Context<'a> {
     pub(super) fn new(deployer: &'a Deployer<'a>) -> Result<Self, DeployError> {
-        Self::of(deployer, deployer.repository.identity()?)
+        Self::of(deployer, View::new(deployer.repository)?, deployer.repository.identity()?)
     }
 
     /// For whoever only looks: that can be done by somebody of whom git knows no name.
     pub(super) fn to_look(deployer: &'a Deployer<'a>) -> Result<Self, DeployError> {
-        let identity = deployer.repository.identity();
-        Self::of(deployer, identity.unwrap_or_else(|_| Identity::of_nobody()))
+        Self::to_look_at(deployer, View::new(deployer.repository)?)
     }
 
-    fn of(deployer: &'a Deployer<'a>, identity: Identity) -> Result<Self, DeployError> {
-        let view = View::new(deployer.repository)?;
+    /// The same with what somebody has read already.
+    pub(super) fn to_look_at(deployer: &'a Deployer<'a>, view: View<'a>) -> Result<Self, DeployError> {
+        let identity = deployer.repository.identity();
+        Self::of(deployer, view, identity.unwrap_or_else(|_| Identity::of_nobody()))
+    }
+
+    fn of(deployer: &'a Deployer<'a>, view: View<'a>, identity: Identity) -> Result<Self, DeployError> {
         let base_tip = view.settings.base_tip(deployer.repository)?;
         let at = view.settings.base.short().to_owned();
         let deploy_toml = deploy_toml_of(deployer.repository, base_tip, &at)?

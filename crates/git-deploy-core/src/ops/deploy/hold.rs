@@ -5,9 +5,9 @@ use crate::config::ConfigError;
 use crate::config::deploy_toml::{DeployToml, Environment, Target};
 use crate::deployment::{Failure, Step};
 use crate::environment::{Driver, Renderer};
-use crate::git::Repository;
 use crate::hold::QueueHold;
 use crate::ids::{DeploymentId, EnvironmentName, RefName};
+use crate::ledger::Outcome;
 use crate::ops::hold::queue_hold;
 use crate::ops::view::{View, ViewError};
 use crate::ops::{Interrupt, Observer};
@@ -35,12 +35,12 @@ pub enum Hold {
 /// # Errors
 /// When git cannot be read.
 pub fn holds(
-    repository: &Repository,
+    view: &View<'_>,
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<(Vec<Hold>, Option<RefName>), DeployError> {
-    let deployer = Deployer { repository, site: &Nowhere, observer, interrupt };
-    match Context::to_look(&deployer) {
+    let deployer = Deployer { repository: view.repository, site: &Nowhere, observer, interrupt };
+    match Context::to_look_at(&deployer, view.clone()) {
         Ok(context) => {
             let holds = context.holds()?;
             let passes = context.passes(&holds)?;
@@ -58,21 +58,28 @@ impl Context<'_> {
         let asked = queue_hold(self.repository(), &self.view.settings)?.map(Hold::Asked);
         let mut holds: Vec<Hold> =
             asked.into_iter().chain(self.rolled_back()?.map(Hold::RolledBack)).collect();
-        let ledger = self.view.ledger()?;
         for environment in self.deploy_toml.environments() {
-            let name = &environment.name;
-            // A first deployment that failed is left to be looked at: there is nothing that it stands in the way of.
             let is_asked = matches!(environment.target, Target::Cluster { .. });
-            if !is_asked || ledger.latest_success(name).is_none() {
-                continue;
-            }
-            let failed = ledger.left(name);
-            holds.extend(failed.and_then(|failed| {
-                let (by, left) = (failed.id.clone(), failed.left()?.to_owned());
-                Some(Hold::Degraded { environment: name.clone(), by, left })
-            }));
+            holds.extend(if is_asked { self.degraded(&environment.name)? } else { None });
         }
         Ok(holds)
+    }
+
+    /// That the latest deployment since the last success that has left something there holds the queue.
+    fn degraded(&self, environment: &EnvironmentName) -> Result<Option<Hold>, DeployError> {
+        let mut degraded = None;
+        for deployment in self.view.newest_first(environment)? {
+            let deployment = deployment?;
+            if deployment.outcome == Outcome::Success {
+                return Ok(degraded);
+            }
+            if let (None, Some(left)) = (&degraded, deployment.left()) {
+                let (environment, left) = (environment.clone(), left.to_owned());
+                degraded = Some(Hold::Degraded { environment, by: deployment.id, left });
+            }
+        }
+        // A first deployment that failed is left to be looked at: there is nothing that it stands in the way of.
+        Ok(None)
     }
 
     /// The branch that the next deployment takes from the queue although that is held: what takes back what was rolled back.

@@ -62,8 +62,14 @@ impl Context<'_> {
         for error in &found.malformed {
             self.deployer.observer.warn(&error.to_string());
         }
-        let mut places = queue::order(&found.branches);
+        let mut places = self.view.order_unapproved(&found.branches)?;
         let nothing = if places.is_empty() { Nothing::QueueEmpty } else { Nothing::NoneTaken };
+        for place in &places {
+            if let Some(landed @ queue::Wait::Landed(_)) = &place.waits {
+                let (branch, why) = (place.branch.clone(), format!("it {landed}"));
+                self.deployer.observer.warn(&DeployError::NotTaken { branch, why }.to_string());
+            }
+        }
         // Those that are behind the head may become it; the others wait for something else.
         places.retain(|place| matches!(place.waits, None | Some(queue::Wait::Behind(_))));
         let held = if places.is_empty() { None } else { self.rolled_back()? };

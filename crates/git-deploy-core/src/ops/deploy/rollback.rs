@@ -10,7 +10,7 @@ use crate::config::deploy_toml::Environment;
 use crate::git::GitError;
 use crate::ids::{CommitId, DeploymentId, EnvironmentName};
 use crate::ledger::{Deployment, Outcome};
-use crate::revert::Brought;
+use crate::ops::brought::Stretch;
 
 /// Somebody went back, and what was gone back from is still on base.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,12 +23,6 @@ pub struct RolledBack {
     pub by: DeploymentId,
     /// The commits that were rolled back, newest first, as git takes them: `<before>..<commit>`, or one commit.
     pub commits: Vec<String>,
-}
-
-/// A deployment that was rolled back, and the commit that it began from.
-struct Undone {
-    before: Option<CommitId>,
-    commit: CommitId,
 }
 
 impl Deployer<'_> {
@@ -126,11 +120,15 @@ impl Context<'_> {
     /// What holds the queue: a way back from commits that base still has. Naming a branch is a person's decision and goes on.
     pub(super) fn rolled_back(&self) -> Result<Option<RolledBack>, DeployError> {
         let environment = self.deploy_toml.landing_environment();
-        let Some(latest) = self.view.ledger()?.latest_success(&environment.name) else { return Ok(None) };
+        let is_success = |read: &Result<Deployment, GitError>| {
+            read.as_ref().map_or(true, |deployment| deployment.outcome == Outcome::Success)
+        };
+        let latest = self.view.newest_first(&environment.name)?.find(is_success).transpose()?;
+        let Some(latest) = latest else { return Ok(None) };
         let Some(to) = &latest.rollback else { return Ok(None) };
         let mut commits = Vec::new();
-        for undone in self.undone(environment, latest, to)? {
-            if self.brings(&undone, self.base_tip)? {
+        for undone in self.undone(environment, &latest, to)? {
+            if undone.is_in(&self.view, self.base_tip)? {
                 let commit = undone.commit.brief();
                 commits.push(match undone.before {
                     Some(before) => format!("{}..{commit}", before.brief()),
@@ -148,7 +146,7 @@ impl Context<'_> {
         let Some(latest) = self.view.ledger()?.latest_success(&environment.name) else { return Ok(false) };
         let Some(to) = &latest.rollback else { return Ok(false) };
         for undone in self.undone(environment, latest, to)? {
-            if self.brings(&undone, tip)? {
+            if undone.is_in(&self.view, tip)? {
                 return Ok(true);
             }
         }
@@ -161,7 +159,7 @@ impl Context<'_> {
         environment: &Environment,
         latest: &Deployment,
         to: &DeploymentId,
-    ) -> Result<Vec<Undone>, DeployError> {
+    ) -> Result<Vec<Stretch>, DeployError> {
         let between = |deployment: &&Deployment| {
             deployment.rollback.is_none()
                 && deployment.id.number > to.number
@@ -170,39 +168,7 @@ impl Context<'_> {
         let ledger = self.view.ledger()?;
         let mut between: Vec<&Deployment> = ledger.successes(&environment.name).filter(between).collect();
         between.sort_by_key(|deployment| std::cmp::Reverse(deployment.id.number));
-        between.into_iter().map(|deployment| self.undone_of(deployment)).collect()
-    }
-
-    /// A deployment brought what came between base as it was then and its commit; where a commit of base itself was named,
-    /// what came since the deployment before.
-    fn undone_of(&self, deployment: &Deployment) -> Result<Undone, DeployError> {
-        let commit = deployment.commit;
-        let base = self.attempt(&deployment.id)?.map(|attempt| attempt.base);
-        let previous = match &deployment.previous {
-            Some(id) => self.view.ledger()?.find(id).map(|previous| previous.commit),
-            None => None,
-        };
-        for before in [base, previous].into_iter().flatten() {
-            if before != commit && self.repository().is_ancestor(before, commit)? {
-                return Ok(Undone { before: Some(before), commit });
-            }
-        }
-        Ok(Undone { before: None, commit })
-    }
-
-    fn brings(&self, undone: &Undone, tip: CommitId) -> Result<bool, DeployError> {
-        let (repository, commit) = (self.repository(), undone.commit);
-        if !repository.is_ancestor(commit, tip)? {
-            return Ok(false);
-        }
-        let mut commits = repository.log(undone.before, commit)?;
-        if undone.before.is_none() {
-            commits.retain(|logged| logged.id == commit);
-        }
-        let before = undone.before.map(|before| repository.commit(before)).transpose()?;
-        let after = repository.log(Some(commit), tip)?;
-        let brought = Brought { commits: &commits, before: before.map(|commit| commit.tree), after: &after };
-        Ok(!brought.is_taken_back())
+        between.into_iter().map(|deployment| Ok(Stretch::of(&self.view, deployment)?)).collect()
     }
 }
 

@@ -1,0 +1,120 @@
+//! The queue, and why those in it wait.
+
+use super::{View, ViewError};
+use crate::branch::Branch;
+use crate::git::GitError;
+use crate::git::chains::Chains;
+use crate::git::notes::NotesError;
+use crate::ids::CommitId;
+use crate::queue::{self, Judge, Place, Wait};
+use crate::state::State;
+
+/// What base has to say about branches.
+struct OfBase<'v, 'a>(&'v View<'a>);
+
+/// What base and those who may approve have to say about them.
+struct OfApprovers<'v, 'a>(OfBase<'v, 'a>);
+
+impl Judge for OfBase<'_, '_> {
+    type Error = ViewError;
+
+    fn has_landed(&mut self, branch: &Branch) -> Result<bool, ViewError> {
+        Ok(self.0.was_merged(branch)?)
+    }
+
+    fn waits(&mut self, branch: &Branch, _: bool) -> Result<Option<Wait>, ViewError> {
+        let is_there = self.0.is_on_base(branch.tip)?;
+        Ok(is_there.then(|| Wait::Landed(self.0.settings.base.clone())))
+    }
+}
+
+impl Judge for OfApprovers<'_, '_> {
+    type Error = ViewError;
+
+    fn has_landed(&mut self, branch: &Branch) -> Result<bool, ViewError> {
+        self.0.has_landed(branch)
+    }
+
+    fn waits(&mut self, branch: &Branch, is_next: bool) -> Result<Option<Wait>, ViewError> {
+        if let Some(landed) = self.0.waits(branch, is_next)? {
+            return Ok(Some(landed));
+        }
+        let view = self.0.0;
+        // Each question about an approval starts programs: whoever is behind the next one is asked when its turn comes.
+        let unapproved = if is_next { view.not_approved(branch)? } else { view.looks_unapproved(branch)? };
+        Ok(unapproved.map(Wait::Unapproved))
+    }
+}
+
+impl View<'_> {
+    /// The queue, and what could not be read on the way.
+    ///
+    /// # Errors
+    /// When refs or notes cannot be read.
+    pub fn queue(&self) -> Result<(Vec<Place>, Vec<NotesError>), ViewError> {
+        let found = self.authority_branches()?;
+        Ok((self.order(&found.branches)?, found.malformed))
+    }
+
+    /// The queue of these branches, as all see it.
+    ///
+    /// # Errors
+    /// When it cannot be told what base has, or who is approved.
+    pub fn order(&self, branches: &[Branch]) -> Result<Vec<Place>, ViewError> {
+        queue::order(branches, &mut OfApprovers(OfBase(self)))
+    }
+
+    /// The same for whoever looks at approvals himself.
+    pub(in crate::ops) fn order_unapproved(&self, branches: &[Branch]) -> Result<Vec<Place>, ViewError> {
+        queue::order(branches, &mut OfBase(self))
+    }
+
+    /// All that a queued branch waits for but its turn, the weightiest first. `branches` are those that count.
+    ///
+    /// # Errors
+    /// When it cannot be told what base has, or whether it is approved.
+    pub fn waits(&self, branch: &Branch, branches: &[Branch]) -> Result<Vec<Wait>, ViewError> {
+        if branch.state() != State::Deployable {
+            return Ok(Vec::new());
+        }
+        let mut judge = OfApprovers(OfBase(self));
+        let find = |name: &str| branches.iter().find(|other| other.name.short() == name);
+        let mut waits = queue::own_waits(branch, find, &mut judge)?;
+        waits.extend(judge.waits(branch, true)?);
+        Ok(waits)
+    }
+
+    /// Whether base has a commit, by whatever means it came there.
+    pub(in crate::ops) fn is_on_base(&self, tip: CommitId) -> Result<bool, GitError> {
+        let Some(base_tip) = self.base_tip()? else { return Ok(false) };
+        Ok(!self.stands_on_base(tip)? && self.repository.is_ancestor(tip, base_tip)?)
+    }
+
+    /// Whether a commit comes right after base, and is therefore not on it. Quickly told for those that are kept there;
+    /// `false` also where it takes longer.
+    pub(super) fn stands_on_base(&self, tip: CommitId) -> Result<bool, GitError> {
+        let Some(base_tip) = self.base_tip()? else { return Ok(false) };
+        let mut known = self.on_base.borrow_mut();
+        Ok(known.get_or_insert_with(|| Chains::on(base_tip)).reach(self.repository, tip))
+    }
+
+    /// Whether base has got what a branch brings by other means than a deployment.
+    ///
+    /// A branch that nobody has decided about and that stands where base itself has been has brought nothing: it was made
+    /// there, and its commits are yet to come. Somebody can have decided only about one with commits of its own.
+    fn was_merged(&self, branch: &Branch) -> Result<bool, GitError> {
+        let Some(base_tip) = self.base_tip()?.filter(|_| branch.name != self.settings.base) else {
+            return Ok(false);
+        };
+        if !self.repository.is_ancestor(branch.tip, base_tip)? {
+            return Ok(false);
+        }
+        if branch.state() != State::Development {
+            return Ok(true);
+        }
+        let since = self.repository.log(Some(branch.tip), base_tip)?;
+        let parent = |commit: CommitId| since.iter().find(|logged| logged.id == commit)?.parent;
+        let line = std::iter::successors(Some(base_tip), |commit| parent(*commit));
+        Ok(!line.into_iter().any(|commit| commit == branch.tip))
+    }
+}

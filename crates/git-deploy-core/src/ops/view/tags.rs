@@ -1,0 +1,82 @@
+//! The deployments that have a tag.
+
+use std::collections::BTreeMap;
+
+use super::View;
+use crate::git::GitError;
+use crate::git::object::{Kind, parse_tag};
+use crate::ids::{DeploymentId, EnvironmentName, ObjectId};
+use crate::ledger::{Deployment, Ledger, TagError};
+
+impl View<'_> {
+    /// All deployments, those that were tagged here and those that were fetched.
+    ///
+    /// # Errors
+    /// When tags cannot be read.
+    pub fn ledger(&self) -> Result<&Ledger, GitError> {
+        if let Some(ledger) = self.ledger.get() {
+            return Ok(ledger);
+        }
+        let mut ledger = Ledger::default();
+        for (id, target) in self.tags()? {
+            match self.deployment(id.clone(), *target)? {
+                Ok(deployment) => ledger.deployments.push(deployment),
+                Err(error) => ledger.unreadable.push(error),
+            }
+        }
+        Ok(self.ledger.get_or_init(|| ledger))
+    }
+
+    /// The deployments to an environment, newest first. A tag is read when its turn comes, so that whoever wants only the
+    /// latest need not wait for a long ledger. What cannot be read as a deployment is passed over.
+    ///
+    /// # Errors
+    /// When tags cannot be listed; inside, when one cannot be read.
+    pub fn newest_first<'v>(
+        &'v self,
+        environment: &'v EnvironmentName,
+    ) -> Result<impl Iterator<Item = Result<Deployment, GitError>> + 'v, GitError> {
+        // Both names that they can have: which environment lands may have changed.
+        let is_named = |id: &DeploymentId| id.environment.as_ref().is_none_or(|of| of == environment);
+        let mut tags: Vec<_> = self.tags()?.iter().filter(|(id, _)| is_named(id)).collect();
+        tags.sort_by_key(|(id, _)| std::cmp::Reverse(id.number));
+        Ok(tags.into_iter().filter_map(move |(id, target)| match self.deployment(id.clone(), *target) {
+            Ok(deployment) => {
+                deployment.ok().filter(|deployment| deployment.environment == *environment).map(Ok)
+            }
+            Err(error) => Some(Err(error)),
+        }))
+    }
+
+    /// The tags with the names of deployments, and what they lead to. What the remote has counts: a verdict that was kept
+    /// here while it was away may have been overtaken there.
+    fn tags(&self) -> Result<&BTreeMap<DeploymentId, ObjectId>, GitError> {
+        if let Some(tags) = self.tags.get() {
+            return Ok(tags);
+        }
+        let mut tags = BTreeMap::new();
+        let fetched = self.settings.remote.as_ref().map(|tracking| tracking.tags());
+        for place in std::iter::once("refs/tags/").chain(fetched.as_deref()) {
+            for tag in self.repository.refs(&format!("{place}deployment-"))? {
+                let id =
+                    tag.name.as_str().strip_prefix(place).and_then(|name| name.parse::<DeploymentId>().ok());
+                tags.extend(id.map(|id| (id, tag.target)));
+            }
+        }
+        Ok(self.tags.get_or_init(|| tags))
+    }
+
+    fn deployment(
+        &self,
+        id: DeploymentId,
+        target: ObjectId,
+    ) -> Result<Result<Deployment, TagError>, GitError> {
+        Ok(match self.repository.find(target)? {
+            Some(object) if object.kind == Kind::Tag => match parse_tag(&object.data) {
+                Ok((_, message)) => Deployment::parse(id, &message),
+                Err(error) => Err(TagError { tag: id, what: error.to_string() }),
+            },
+            _ => Err(TagError { tag: id, what: "it is not an annotated tag".to_owned() }),
+        })
+    }
+}

@@ -1,0 +1,85 @@
+//! What there is to see of the queue.
+
+use git_deploy_cli::{CommandError, Onlooker, Shell};
+use git_deploy_core::attempt::Attempt;
+use git_deploy_core::forecast::{Expected, Unknown};
+use git_deploy_core::ids::RefName;
+use git_deploy_core::ops::deploy::{Hold, holds};
+use git_deploy_core::ops::outlook::{expected, now};
+use git_deploy_core::ops::under_way::under_way;
+use git_deploy_core::ops::view::{Branches, View};
+use git_deploy_core::queue::{Place, head};
+use jiff::Timestamp;
+
+use crate::Held;
+
+/// The queue at one moment.
+pub(crate) struct Seen {
+    /// The branches that count.
+    pub(crate) branches: Branches,
+    /// Those in the queue, in its order.
+    pub(crate) places: Vec<Place>,
+    /// What holds it.
+    pub(crate) holds: Vec<Hold>,
+    /// The branch that is taken nevertheless.
+    pub(crate) passes: Option<RefName>,
+}
+
+/// When those in it will land.
+pub(crate) struct Forecast {
+    /// What has no verdict yet.
+    pub(crate) under_way: Vec<Attempt>,
+    /// When each of the queue lands.
+    pub(crate) expected: Vec<Expected>,
+    /// The present.
+    pub(crate) now: Timestamp,
+}
+
+impl Seen {
+    /// Looks at it. What cannot be read about what holds the queue hides no queue.
+    pub(crate) fn look(view: &View<'_>, shell: &mut Shell) -> Result<Self, CommandError> {
+        let branches = view.authority_branches()?;
+        let mut places = view.order(&branches.branches)?;
+        let interrupt = git_deploy_cli::interrupt()?;
+        let (holds, passes) = holds(view, &Onlooker::new(shell), interrupt).unwrap_or_else(|error| {
+            shell.warn(format!("cannot tell whether the queue is held: {error}"));
+            (Vec::new(), None)
+        });
+        // Whoever is taken nevertheless waits for nobody.
+        places
+            .iter_mut()
+            .filter(|place| Some(&place.branch) == passes.as_ref())
+            .for_each(|place| place.waits = None);
+        Ok(Self { branches, places, holds, passes })
+    }
+
+    /// What holds it.
+    pub(crate) fn held(&self) -> Held<'_> {
+        Held { by: self.holds.first(), passes: self.passes.as_ref() }
+    }
+
+    /// Who is taken next, and the place in the queue.
+    pub(crate) fn next(&self) -> Option<(usize, &Place)> {
+        let next = match (&self.passes, self.holds.is_empty()) {
+            (Some(passes), _) => self.places.iter().find(|place| place.branch == *passes),
+            (None, true) => head(&self.places),
+            (None, false) => None,
+        };
+        let next = next?;
+        Some((self.places.iter().position(|place| place.branch == next.branch)? + 1, next))
+    }
+
+    /// When those in it land. What cannot be read about that hides no queue.
+    pub(crate) fn forecast(&self, view: &View<'_>, shell: &mut Shell) -> Forecast {
+        let under_way = under_way(view).unwrap_or_else(|error| {
+            shell.warn(format!("cannot tell what is under way: {error}"));
+            Vec::new()
+        });
+        let held = (!self.holds.is_empty(), self.passes.as_ref());
+        let expected = expected(view, &self.places, &under_way, held).unwrap_or_else(|error| {
+            shell.warn(format!("cannot tell when branches land: {error}"));
+            vec![Expected::Unknown(Unknown::NoPast); self.places.len()]
+        });
+        Forecast { under_way, expected, now: now(view.repository) }
+    }
+}
