@@ -27,6 +27,13 @@ const STATE_LIMIT: f64 = 1.0;
 const WRITE_LIMIT: f64 = 1.5;
 /// All states must be listed in this many times what `git notes show` takes for all of them.
 const LIST_LIMIT: f64 = 0.02;
+/// Who is next must be told in this many times what git takes to read the notes of all in the queue and the tips that they stand
+/// on, in one process that does nothing else.
+const QUEUE_LIMIT: f64 = 4.0;
+/// And in this time.
+const QUEUE_TIME_LIMIT: Duration = Duration::from_millis(50);
+/// How many deployments there are in the ledger.
+const DEPLOYMENTS: u32 = 1_000;
 /// A hook with nothing to say must be done in this time.
 const HOOK_LIMIT: Duration = Duration::from_millis(20);
 /// What reading a state takes in memory at the most notes, as many times what it takes at the fewest.
@@ -43,8 +50,9 @@ pub(crate) fn run(in_cluster: bool) -> Result<()> {
 fn small(binaries: &Path) -> Result<bool> {
     let mut figures = Figures { within: true };
     let mut memory = Vec::new();
+    queue(binaries, &mut figures)?;
     for notes in NOTES {
-        let bench = Bench::new(binaries, notes)?;
+        let bench = Bench::new(binaries, &history(notes, "staged", 0))?;
         let one = bench.git(&["notes", "--ref=deploy", "show", "b7"]);
         let [ours, git] = bench.in_turn([bench.ours("git-deploy-state", &["get", "b7"]), one])?;
         figures.compare(notes, "git deploy-state get", ours, ("git notes show", git), STATE_LIMIT)?;
@@ -89,6 +97,20 @@ fn small(binaries: &Path) -> Result<bool> {
         figures.tell(&figure, largest as f64 <= least as f64 * MEMORY_LIMIT)?;
     }
     Ok(figures.within)
+}
+
+/// Who is next in a long queue, with a long ledger, in a clone whose remote has both.
+fn queue(binaries: &Path, figures: &mut Figures) -> Result<()> {
+    let bench = Bench::new(binaries, &history(BRANCHES, "deployable", DEPLOYMENTS))?;
+    let read = ["log", "--no-walk=unsorted", "--remotes", "--notes=deploy", "--format=%N"];
+    let ours = |args: &[&str]| bench.ours("git-deploy-queue", args);
+    let [next, list, git] = bench.in_turn([ours(&["next"]), ours(&[]), bench.git(&read)])?;
+    let peer = ("git log --notes of all branches", git);
+    figures.compare(BRANCHES, "git deploy-queue next", next, peer, QUEUE_LIMIT)?;
+    let figure = format!("git deploy-queue next {} ms (limit {} ms)", ms(next), ms(QUEUE_TIME_LIMIT));
+    figures.tell(&format!("{BRANCHES:>6} queued: {figure}"), next < QUEUE_TIME_LIMIT)?;
+    figures.tell(&format!("{BRANCHES:>6} queued: git deploy-queue {} ms", ms(list)), true)?;
+    Ok(())
 }
 
 /// What was measured, and whether all of it is within its limit.
@@ -170,13 +192,13 @@ impl Timed {
 }
 
 impl Bench {
-    fn new(binaries: &Path, notes: u32) -> Result<Self> {
+    fn new(binaries: &Path, history: &str) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let mut bench = Self { dir, binaries: binaries.to_owned(), tip: String::new() };
         let work = bench.work();
         std::fs::create_dir(&work)?;
         bench.run_git(&["init", "--quiet", "--initial-branch=master"], "")?;
-        bench.run_git(&["fast-import", "--quiet"], &history(notes))?;
+        bench.run_git(&["fast-import", "--quiet"], history)?;
         let remote = bench.dir.path().join("remote.git");
         let remote = remote.to_str().context("the temporary directory is not UTF-8")?;
         bench.run_git(&["clone", "--quiet", "--bare", ".", remote], "")?;
@@ -259,8 +281,9 @@ impl Bench {
     }
 }
 
-/// A history for `git fast-import`: as many commits with notes, and branches on the first of them.
-fn history(notes: u32) -> String {
+/// A history for `git fast-import`: as many commits with notes that say this state, branches on the first of them, and so many
+/// deployments.
+fn history(notes: u32, state: &str, deployments: u32) -> String {
     let who = "A <a@example.org> 1763640000 +0000";
     let mut stream = String::new();
     let mut commit = |name: &str, mark: u32, from: &str| {
@@ -271,7 +294,11 @@ fn history(notes: u32) -> String {
             message.len()
         )
     };
-    let mut written = commit("refs/heads/master", 1, "");
+    let deploy_toml = match deployments {
+        0 => String::new(),
+        _ => format!("M 100644 inline deploy.toml\ndata {}\n{DEPLOY_TOML}\n", DEPLOY_TOML.len()),
+    };
+    let mut written = commit("refs/heads/master", 1, &deploy_toml);
     for index in 0..notes {
         let name =
             if index < BRANCHES { format!("refs/heads/b{index}") } else { "refs/heads/more".to_owned() };
@@ -280,9 +307,28 @@ fn history(notes: u32) -> String {
     }
     written = written.and(write!(stream, "commit refs/notes/deploy\ncommitter {who}\ndata 5\nnotes\n"));
     for index in 0..notes {
-        let note = format!("state: staged\nref: refs/heads/b{index}\nsince: 2026-11-20T12:00:00Z\nrev: 1\n");
+        let note = format!("state: {state}\nref: refs/heads/b{index}\nsince: 2026-11-20T12:00:00Z\nrev: 1\n");
         written = written.and(write!(stream, "N inline :{}\ndata {}\n{note}", index + 2, note.len()));
+    }
+    for number in 1..=deployments {
+        let verdict = format!(
+            "Successfully Deployed\n\nEnvironment: demo\nCommit: {:040x}\nBranch: earlier{number}\n\
+             Started: 2026-11-19T12:00:00Z\nFinished: 2026-11-19T12:05:00Z\nResult: success\n",
+            number
+        );
+        written = written.and(write!(
+            stream,
+            "tag deployment-{number:04}\nfrom :1\ntagger {who}\ndata {}\n{verdict}\n",
+            verdict.len()
+        ));
     }
     assert!(written.is_ok(), "writing to a string cannot fail");
     stream
 }
+
+/// What base says of where to.
+const DEPLOY_TOML: &str = r#"[environment.demo]
+kind = "rendered"
+branch = "rendered/demo"
+manifests = ["deploy"]
+"#;
