@@ -11,6 +11,7 @@ mod approve;
 mod check;
 mod environments;
 mod error;
+mod freeze;
 mod keys;
 mod of_base;
 mod raw;
@@ -23,8 +24,11 @@ use std::time::Duration;
 
 pub(super) use check::parse_duration;
 pub use error::{DeployTomlError, Problem, nearest};
+pub use freeze::{Freeze, Frozen};
 
 use error::Locator;
+
+use jiff::Timestamp;
 
 use crate::ids::EnvironmentName;
 
@@ -112,6 +116,13 @@ impl DeployToml {
         self.environments.iter().find(|environment| environment.name.as_str() == name)
     }
 
+    /// The environments that a candidate has to stand in before it comes to this one, the nearest first.
+    #[must_use]
+    pub fn before(&self, environment: &Environment) -> Vec<&Environment> {
+        let of = |after: &Option<EnvironmentName>| self.environment(after.as_ref()?.as_str());
+        std::iter::successors(of(&environment.after), |before| of(&before.after)).collect()
+    }
+
     /// Checks the rules named in the environments' `lint` tables against those that exist.
     ///
     /// The rules live where manifests are understood, which this file does not know; so their owner asks.
@@ -194,6 +205,10 @@ pub struct Environment {
     pub source: Source,
     /// A candidate comes here only when it stands in that environment.
     pub after: Option<EnvironmentName>,
+    /// Whether somebody has to approve what was verified in that environment before it comes here.
+    pub approval: bool,
+    /// When nothing is deployed here.
+    pub freeze: Vec<Freeze>,
     /// Whether a success here lands the candidate on base.
     pub lands: bool,
     /// What happens to objects that are no longer in the manifests.
@@ -217,6 +232,12 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// Whether nothing is to be deployed here at a moment, and until when.
+    #[must_use]
+    pub fn frozen(&self, now: Timestamp) -> Option<Frozen> {
+        freeze::frozen(&self.freeze, now)
+    }
+
     /// The namespace that objects without one get.
     #[must_use]
     pub fn kube_namespace(&self) -> Option<&str> {

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
+use toml::Spanned;
+
 use super::check::{self, Checked, refuse};
 use super::error::{DeployTomlError, Locator, Problem, nearest};
+use super::freeze;
 use super::raw::{RawEnvironment, Text};
 use crate::ids::EnvironmentName;
 
@@ -48,6 +51,8 @@ fn embedded_default() -> Environment {
         target: Target::Rendered { branch: DEFAULT_RENDERED_BRANCH.to_owned(), kube_namespace: None },
         source: default_source(),
         after: None,
+        approval: false,
+        freeze: Vec::new(),
         lands: true,
         prune: Prune::Now,
         lint: BTreeMap::new(),
@@ -71,11 +76,14 @@ fn environment(name: &Text, mut raw: RawEnvironment, locator: &Locator<'_>) -> C
     let after_span = raw.after.as_ref().map(Text::span);
     let lands = raw.lands.as_ref().map(|lands| (*lands.get_ref(), lands.span()));
     let target = target(name, &mut raw, locator)?;
+    let approval = approval(raw.approval.as_ref(), raw.after.as_ref(), locator)?;
     let environment = Environment {
         name: environment_name,
         target,
         source: source(&mut raw, locator)?,
         after: raw.after.map(|after| self::environment_name(&after, locator)).transpose()?,
+        approval,
+        freeze: raw.freeze.into_iter().map(|raw| freeze::freeze(raw, locator)).collect::<Checked<_>>()?,
         lands: lands.as_ref().is_some_and(|(lands, _)| *lands),
         prune: raw.prune.map(|text| check::prune(&text, locator)).transpose()?.unwrap_or_default(),
         lint: lint(raw.lint, locator)?,
@@ -95,6 +103,17 @@ fn environment(name: &Text, mut raw: RawEnvironment, locator: &Locator<'_>) -> C
         config_hash: raw.config_hash.unwrap_or(true),
     };
     Ok(Located { environment, name_span: name.span(), after_span, lands, branch_span })
+}
+
+/// What is approved is what stands in the environment before, so that there must be one.
+fn approval(raw: Option<&Spanned<bool>>, after: Option<&Text>, locator: &Locator<'_>) -> Checked<bool> {
+    match raw {
+        Some(approval) if *approval.get_ref() && after.is_none() => {
+            let why = "'approval' needs 'after': it is given for what was verified in another environment";
+            Err(locator.error(approval.span(), Problem::Contradiction(why.to_owned())))
+        }
+        approval => Ok(approval.is_some_and(|approval| *approval.get_ref())),
+    }
 }
 
 fn duration(key: &str, text: Option<Text>, locator: &Locator<'_>) -> Checked<Option<Duration>> {

@@ -65,13 +65,15 @@ static IMAGE: [Key; 2] = [required("name", Shape::Text), required("context", Sha
 
 static REGISTRY: [Key; 2] = [optional("address", Shape::Text), optional("load", Shape::Texts)];
 
-static ENVIRONMENT: [Key; 17] = [
+static ENVIRONMENT: [Key; 19] = [
     optional("kind", Shape::Text),
     optional("context", Shape::Text),
     optional("kube-namespace", Shape::Text),
     optional("manifests", Shape::Texts),
     optional("render", Shape::Texts),
     optional("after", Shape::Text),
+    optional("approval", Shape::Flag),
+    optional("freeze", Shape::Tables(&FREEZE)),
     optional("lands", Shape::Flag),
     optional("prune", Shape::Text),
     optional("branch", Shape::Text),
@@ -83,6 +85,13 @@ static ENVIRONMENT: [Key; 17] = [
     optional("crash-grace", Shape::Text),
     optional("first-failure", Shape::Text),
     optional("config-hash", Shape::Flag),
+];
+
+static FREEZE: [Key; 4] = [
+    required("from", Shape::Text),
+    required("to", Shape::Text),
+    required("time-zone", Shape::Text),
+    optional("reason", Shape::Text),
 ];
 
 static REBASE: [Key; 1] = [optional("committer", Shape::Text)];

@@ -76,6 +76,8 @@ pub(super) struct RawEnvironment {
     pub(super) manifests: Option<Spanned<Vec<Text>>>,
     pub(super) render: Option<Spanned<Vec<String>>>,
     pub(super) after: Option<Text>,
+    pub(super) approval: Option<Spanned<bool>>,
+    pub(super) freeze: Vec<RawFreeze>,
     pub(super) lands: Option<Spanned<bool>>,
     pub(super) prune: Option<Text>,
     pub(super) branch: Option<Text>,
@@ -87,6 +89,15 @@ pub(super) struct RawEnvironment {
     pub(super) crash_grace: Option<Text>,
     pub(super) first_failure: Option<Text>,
     pub(super) config_hash: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct RawFreeze {
+    pub(super) from: Text,
+    pub(super) to: Text,
+    pub(super) time_zone: Text,
+    pub(super) reason: Option<Text>,
 }
 
 /// Deserialises a document whose keys and types are known to be right.

@@ -42,6 +42,7 @@ context = "production"
 kube-namespace = "shop"
 manifests = ["deploy/production", "deploy/common.yaml"]
 after = "staging"
+approval = true
 lands = true
 prune = "1h30m"
 timeout = "7m"
@@ -124,6 +125,7 @@ fn every_documented_key_of_an_environment_is_read() {
     let paths = ["deploy/production", "deploy/common.yaml"].map(|path| TreePath(path.to_owned()));
     assert_eq!(production.source, Source::Manifests(paths.to_vec()));
     assert_eq!(production.after.as_ref().unwrap().as_str(), "staging");
+    assert!(production.approval);
     assert_eq!(production.prune, Prune::After(Duration::from_secs(5_400)));
     assert_eq!(
         (production.timeout, production.crash_grace),
@@ -287,6 +289,8 @@ fn an_environment_name_must_be_a_dns_label() {
 
 #[test]
 fn after_must_name_another_environment() {
+    let alone = cluster_error("approval = true");
+    assert!(alone.contains(":4:12: 'approval' needs 'after'"), "{alone}");
     let a = rendered("staging", "lands = true");
     assert_eq!(
         error_of(&format!("{a}{}", rendered("demo", "after = \"stagging\""))),
