@@ -30,6 +30,27 @@ fn a_deployment_builds_what_is_missing_and_deploys_it_by_its_digest() {
 }
 
 #[test]
+fn what_goes_on_to_the_next_environment_has_the_images_that_were_verified() {
+    let registry = registry!();
+    let builds = deployable(&sandbox!(), &registry);
+    let staging = "[environment.staging]\nkind = \"rendered\"\nmanifests = [\"deploy\"]\n\
+                   [environment.demo]\nafter = \"staging\"\nlands = true\n";
+    builds.change("deploy.toml", |text| text.replace("[environment.demo]\n", staging));
+    builds.branch("login", "web/index.html", "login\n");
+    builds.run("deploy", &[]).success().stderr_contains("Building");
+    let image = |tag: &str| {
+        let tag = builds.repo.git(&["cat-file", "tag", tag]).stdout;
+        tag.lines().find(|line| line.starts_with("Image: ")).map(str::to_owned)
+    };
+    let verified = image("deployment-staging-0001").expect("an image");
+    // Nobody is asked for what is known.
+    registry.stop();
+    builds.run("deploy", &[]).success().lacks("Building");
+    assert_eq!(image("deployment-0001"), Some(verified.clone()));
+    assert!(builds.rendered().contains(verified.trim_start_matches("Image: ")), "{}", builds.rendered());
+}
+
+#[test]
 fn an_image_that_cannot_be_built_is_the_branchs_verdict_and_a_registry_that_is_away_is_none() {
     let registry = registry!();
     let builds = deployable(&sandbox!(), &registry);

@@ -4,8 +4,8 @@ use git_deploy_core::approval::NotApproved;
 use git_deploy_core::config::ConfigError;
 use git_deploy_core::config::deploy_toml::nearest;
 use git_deploy_core::deployment::{Blame, Failure};
-use git_deploy_core::ids::RefName;
-use git_deploy_core::ops::deploy::{DeployError, Hold, RolledBack};
+use git_deploy_core::ids::{EnvironmentName, RefName};
+use git_deploy_core::ops::deploy::{DeployError, Hold, RolledBack, in_words};
 use git_deploy_core::ops::view::ViewError;
 use git_deploy_core::state::State;
 
@@ -25,6 +25,9 @@ impl From<DeployError> for CommandError {
             | DeployError::NotClaimed(_)
             | DeployError::Held(_)
             | DeployError::RolledBack(_)
+            | DeployError::Unpromoted(_)
+            | DeployError::Frozen { .. }
+            | DeployError::Promote(_)
             | DeployError::NotRecorded { .. } => Self::new(Exit::TryAgain, error),
             DeployError::NotDeployable { .. }
             | DeployError::NotApproved { .. }
@@ -35,6 +38,7 @@ impl From<DeployError> for CommandError {
             | DeployError::CommitNotTaken { .. }
             | DeployError::NotRebased { .. }
             | DeployError::NotYet { .. }
+            | DeployError::NothingToApprove { .. }
             | DeployError::Older { .. }
             | DeployError::NoWayBack { .. }
             | DeployError::BaseBusy { .. }
@@ -45,6 +49,7 @@ impl From<DeployError> for CommandError {
             DeployError::CutOff { .. }
             | DeployError::NoTarget(_)
             | DeployError::NoEnvironment { .. }
+            | DeployError::NothingToSkip { .. }
             | DeployError::RenderedOnBase { .. }
             | DeployError::TagTaken(_)
             | DeployError::Forbidden(_)
@@ -136,6 +141,13 @@ fn before_the_claim(error: &DeployError) -> Option<String> {
             "go back with: git deploy --rollback; or revert on a branch of its own what is to go back, and deploy that"
                 .to_owned()
         }
+        DeployError::Unpromoted(waits) => approve_for(waits.branch.as_ref(), &waits.environment),
+        DeployError::Frozen { .. } => PAST_A_FREEZE.to_owned(),
+        DeployError::NothingToSkip { name, known, .. } => {
+            let near = nearest(name, known).map(|near| format!("did you mean '{near}'? "));
+            format!("{}what can be skipped: {}", near.unwrap_or_default(), known.join(", "))
+        }
+        DeployError::NothingToApprove { .. } => "see what stands where with: git deploy-status".to_owned(),
         DeployError::NoWayBack { .. } => "see what there was with: git deploy-log".to_owned(),
         DeployError::NotYet { after, .. } => format!("deploy it there first: git deploy --env={after}"),
         DeployError::CommitNotApproved(_) => "set its branch deployable, or name a commit on base".to_owned(),
@@ -189,6 +201,15 @@ fn conflicts(paths: &[String]) -> impl Iterator<Item = String> {
     paths.iter().map(|path| format!("conflict in {path}"))
 }
 
+/// How what waits between two environments goes on.
+fn approve_for(branch: Option<&RefName>, environment: &EnvironmentName) -> String {
+    let branch = branch.map(|branch| format!(" {}", typed(branch))).unwrap_or_default();
+    format!("somebody approves it with: git deploy-queue approve --env={environment}{branch}")
+}
+
+/// How somebody deploys nevertheless.
+const PAST_A_FREEZE: &str = "it goes on by itself then; what cannot wait goes past that with: git deploy --skip=freeze --reason=<why>";
+
 /// How what somebody asked for is taken back.
 const RELEASE: &str = "let it go on with: git deploy-queue release";
 
@@ -200,6 +221,12 @@ pub fn why_held(hold: &Hold) -> String {
             None => hold.reason.clone(),
         },
         Hold::RolledBack(held) => format!("{} went back to {}", held.by, held.to),
+        Hold::Unpromoted { environment, branch, deployment } => {
+            format!("'{}' waits for approval to go to '{environment}' ({deployment})", branch.short())
+        }
+        Hold::Frozen { environment, branch, frozen } => {
+            format!("'{}' waits: nothing is deployed to '{environment}'{}", branch.short(), in_words(frozen))
+        }
         Hold::Degraded { environment, by, left } => {
             format!("'{environment}' is degraded since {by} failed, and was {left}")
         }
@@ -211,6 +238,8 @@ pub fn releases(hold: &Hold) -> Vec<String> {
     match hold {
         Hold::Asked(_) => vec![RELEASE.to_owned()],
         Hold::RolledBack(held) => ways_out(held),
+        Hold::Unpromoted { environment, branch, .. } => vec![approve_for(Some(branch), environment)],
+        Hold::Frozen { .. } => vec![PAST_A_FREEZE.to_owned()],
         Hold::Degraded { environment, .. } => vec![
             "deploy a branch that mends it by naming it: git deploy <branch>".to_owned(),
             format!(

@@ -3,6 +3,7 @@
 use anstyle::Style;
 use git_deploy_core::environment::{Effect, ObjectName, Plan, PlannedObject};
 use git_deploy_core::ids::{DeploymentId, RefName};
+use git_deploy_core::ledger::Skip;
 
 use crate::shell::{self, Object, Shell, Text};
 
@@ -45,6 +46,11 @@ pub fn origin(branch: Option<&RefName>, rollback: Option<&DeploymentId>) -> Stri
         (None, Some(of)) => format!(", back to {of}"),
         (None, None) => String::new(),
     }
+}
+
+/// What was skipped on the way to a deployment, and why.
+pub fn skipped(skip: &Skip) -> String {
+    format!("skipped {}: {}", skip.what.join(", "), skip.reason)
 }
 
 /// Prints each object and what becomes of it.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::deployment::{Blame, Phase};
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, IdError, RefName};
-use crate::ledger::Outcome;
+use crate::ledger::{Outcome, Skip};
 use crate::record::{Lines, Record, RecordError};
 
 /// A deployment that was begun. Everything that is claimed ends with a tag.
@@ -53,12 +53,16 @@ pub struct Attempt {
     pub rollback: Option<DeploymentId>,
     /// What the environment's cluster is known by, once it was asked.
     pub cluster: Option<String>,
+    /// What somebody skipped that should have come first.
+    pub skip: Option<Skip>,
+    /// Who approved that it goes on from the environment before.
+    pub approved_by: Option<String>,
     /// Lines with keys that this version does not know; whoever takes the deployment over keeps them.
     pub unknown: Vec<String>,
 }
 
 /// The keys that this version knows.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 22] = [
     "phase",
     "environment",
     "branch",
@@ -78,7 +82,13 @@ const KEYS: [&str; 19] = [
     "timed-out",
     "rollback",
     "cluster",
+    "skipped",
+    "skip-reason",
+    "approved-by",
 ];
+
+/// The keys of what was skipped.
+const SKIP: [&str; 2] = ["skipped", "skip-reason"];
 
 impl Attempt {
     /// The text of the commit on `refs/deploy/attempts/<id>`.
@@ -103,6 +113,8 @@ impl Attempt {
         record.maybe("timed-out", self.timed_out.then_some(true));
         record.maybe("rollback", self.rollback.as_ref());
         record.maybe("cluster", self.cluster.as_ref());
+        Skip::write(self.skip.as_ref(), &mut record, SKIP);
+        record.maybe("approved-by", self.approved_by.as_ref());
         record.verbatim(&self.unknown);
         record.finish()
     }
@@ -135,6 +147,8 @@ impl Attempt {
             timed_out: lines.maybe("timed-out")?.unwrap_or(false),
             rollback: lines.maybe("rollback")?,
             cluster: lines.maybe("cluster")?,
+            skip: Skip::read(&lines, SKIP)?,
+            approved_by: lines.maybe("approved-by")?,
             unknown: lines.others(&KEYS),
             id,
         })
@@ -262,6 +276,8 @@ mod tests {
             timed_out: true,
             rollback: Some("deployment-0005".parse().unwrap()),
             cluster: Some("b7e6".into()),
+            skip: Some(Skip { what: vec!["staging".into()], reason: "the shop is down".into() }),
+            approved_by: Some("Eve <eve@example.org>".into()),
             unknown: Vec::new(),
         }
     }

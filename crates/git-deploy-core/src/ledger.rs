@@ -63,6 +63,35 @@ impl FromStr for Outcome {
     }
 }
 
+/// What somebody went past that should have come first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skip {
+    /// Environments, and `freeze` for the time at which nothing was to be deployed.
+    pub what: Vec<String>,
+    /// Why, in their words.
+    pub reason: String,
+}
+
+impl Skip {
+    /// Writes it into a record under these keys.
+    pub(crate) fn write(skip: Option<&Self>, record: &mut Record, [what, reason]: [&str; 2]) {
+        if let Some(skip) = skip {
+            record.all(what, &skip.what);
+            record.line(reason, &skip.reason);
+        }
+    }
+
+    /// Reads it again.
+    pub(crate) fn read(lines: &Lines<'_>, keys: [&'static str; 2]) -> Result<Option<Self>, RecordError> {
+        let what: Vec<String> = lines.all(keys[0])?;
+        let reason = lines.maybe(keys[1])?.unwrap_or_default();
+        Ok((!what.is_empty()).then_some(Self { what, reason }))
+    }
+}
+
+/// The trailers of it.
+const SKIP: [&str; 2] = ["Skipped", "Skip-Reason"];
+
 /// One entry of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deployment {
@@ -92,6 +121,10 @@ pub struct Deployment {
     pub rollback: Option<DeploymentId>,
     /// UID of the ApplySet's parent in the cluster; none without a cluster.
     pub cluster: Option<String>,
+    /// What was skipped on the way there.
+    pub skip: Option<Skip>,
+    /// Who approved that it goes on from the environment before.
+    pub approved_by: Option<String>,
 }
 
 impl Deployment {
@@ -125,6 +158,8 @@ impl Deployment {
         record.maybe("Previous", self.previous.as_ref());
         record.maybe("Rollback", self.rollback.as_ref());
         record.maybe("Cluster", self.cluster.as_ref());
+        Skip::write(self.skip.as_ref(), &mut record, SKIP);
+        record.maybe("Approved-By", self.approved_by.as_ref());
         record.finish()
     }
 
@@ -155,6 +190,8 @@ impl Deployment {
             previous: trailers.maybe("Previous")?,
             rollback: trailers.maybe("Rollback")?,
             cluster: trailers.maybe("Cluster")?,
+            skip: Skip::read(trailers, SKIP)?,
+            approved_by: trailers.maybe("Approved-By")?,
         })
     }
 }
@@ -255,6 +292,11 @@ mod tests {
             previous: Some("deployment-0001".parse().unwrap()),
             rollback: None,
             cluster: None,
+            skip: Some(Skip {
+                what: vec!["staging".into(), "freeze".into()],
+                reason: "the shop is down".into(),
+            }),
+            approved_by: Some("Ada <ada@example.org>".into()),
         }
     }
 

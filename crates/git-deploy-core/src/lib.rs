@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod machine;
 pub mod note;
 pub mod ops;
+pub mod promotion;
 pub mod queue;
 pub mod rebase;
 pub mod receive;

@@ -22,7 +22,7 @@ pub enum Turn {
     Nothing,
     /// Somebody holds the queue.
     Held,
-    /// A deployment landed.
+    /// A deployment succeeded: it landed, or its branch goes on to the next environment.
     Landed,
     /// A deployment failed for a fault of its branch, which has left the queue: which one, and why.
     Failed(String),

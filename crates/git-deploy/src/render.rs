@@ -50,7 +50,7 @@ fn of_git(error: impl Into<GitError>) -> Failure {
 
 impl Renderer for PlainYaml<'_> {
     fn prepare(&self, commit: CommitId, images: Images<'_>, pulse: &dyn Pulse) -> Result<Made, Failure> {
-        if images == Images::Made && self.images.is_open(self.base, commit) {
+        if matches!(images, Images::Made | Images::Verified(_)) && self.images.is_open(self.base, commit) {
             // What the rules forbid needs no images: rendering it will say so.
             match self.render(commit) {
                 Err(failure) if failure.blame == Blame::Branch => return Ok(Made::Nothing),

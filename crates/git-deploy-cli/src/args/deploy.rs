@@ -4,6 +4,8 @@ use super::{Arguments, Common};
 use crate::{CommandError, printable};
 use std::ffi::OsString;
 
+use clap::builder::NonEmptyStringValueParser;
+
 /// Words that are commands of their own: `git deploy-state`, not `git deploy state`.
 const COMMANDS: [&str; 11] =
     ["state", "rebase", "queue", "init", "log", "sync", "build", "hook", "check", "diff", "status"];
@@ -27,6 +29,7 @@ const COMMANDS: [&str; 11] =
     name = "git-deploy",
     bin_name = "git deploy",
     override_usage = "git deploy [<options>] [--env=<environment>] [<branch> | <commit>]\n       \
+        git deploy --skip=<environment> --reason=<text> [--env=<environment>] [<branch> | <commit>]\n       \
         git deploy --rollback[=<deployment>] [--env=<environment>]\n       \
         git deploy --continue\n       git deploy --abort",
     after_help = "Example: deploy the branch 'login' to production:\n    git deploy --env=production login",
@@ -67,6 +70,27 @@ pub struct Deploy {
         conflicts_with_all = ["target", "resume", "abort"]
     )]
     pub rollback: Option<String>,
+
+    /// Go past what should come first, as nobody does without need: an environment that comes before, where this commit does
+    /// not stand, or 'freeze', the time at which nothing is to be deployed. It is recorded, and shown by git-deploy-log(1)
+    /// and git-deploy-status(1); may be given several times
+    #[arg(
+        long,
+        value_name = "environment",
+        requires = "reason",
+        conflicts_with_all = ["rollback", "resume", "abort"]
+    )]
+    pub skip: Vec<String>,
+
+    /// Why something is skipped, for those who wonder
+    #[arg(
+        long,
+        value_name = "text",
+        requires = "skip",
+        allow_hyphen_values = true,
+        value_parser = NonEmptyStringValueParser::new()
+    )]
+    pub reason: Option<String>,
 
     /// Take over fields and objects that somebody else manages; objects of another set never
     #[arg(long, conflicts_with = "abort")]
@@ -132,7 +156,7 @@ impl Arguments for Deploy {
 }
 
 /// Options whose value may be the next argument; all may be abbreviated.
-const WITH_VALUE: [&str; 3] = ["--env", "--builder", "--retry-job"];
+const WITH_VALUE: [&str; 5] = ["--env", "--builder", "--retry-job", "--skip", "--reason"];
 
 /// What is no option, and no value of one; whether it stands before `--`, where it could have been one.
 fn words(arguments: &[OsString]) -> impl Iterator<Item = (&OsString, bool)> {

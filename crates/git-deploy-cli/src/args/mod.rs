@@ -28,7 +28,7 @@ pub use init::Init;
 pub use log::Log;
 pub use output::{Format, Output};
 pub use prepare::{accept_end_of_options, described, explainer, parser};
-pub use queue::{Queue, QueueCommand, RunQueue, ShowQueue};
+pub use queue::{ApproveQueue, Queue, QueueCommand, RunQueue, ShowQueue};
 pub use rebase::Rebase;
 pub use state::{Get, List, Set, State, StateCommand, StateLog};
 pub use status::Status;

@@ -15,7 +15,7 @@ use clap::{Args, Subcommand, value_parser};
 #[command(
     name = "git-deploy-queue",
     bin_name = "git deploy-queue",
-    override_usage = "git deploy-queue [list] [<options>]\n       git deploy-queue next [<options>]\n       git deploy-queue show [--json] [<branch>|<commit>...]\n       git deploy-queue run [--watch]\n       git deploy-queue hold --reason=<text> [<branch>...]\n       git deploy-queue release [<branch>...]",
+    override_usage = "git deploy-queue [list] [<options>]\n       git deploy-queue next [<options>]\n       git deploy-queue show [--json] [<branch>|<commit>...]\n       git deploy-queue run [--watch]\n       git deploy-queue hold --reason=<text> [<branch>...]\n       git deploy-queue release [<branch>...]\n       git deploy-queue approve [--withdraw] [--env=<environment>] [<branch>]",
     after_help = "Example: why is my branch not deployed yet?\n    git deploy-queue show",
     after_long_help = include_str!("manual/queue.txt")
 )]
@@ -45,7 +45,9 @@ impl Queue {
             Some(QueueCommand::Run(run)) => {
                 QueueCommand::Run(RunQueue { json: run.json || self.output.json, ..run })
             }
-            Some(command @ (QueueCommand::Hold(_) | QueueCommand::Release(_))) => command,
+            Some(command @ (QueueCommand::Hold(_) | QueueCommand::Release(_) | QueueCommand::Approve(_))) => {
+                command
+            }
             None => QueueCommand::List(self.output),
         }
     }
@@ -88,6 +90,28 @@ pub enum QueueCommand {
     /// Let branches that are on hold, or the queue, go on
     #[command(override_usage = "git deploy-queue release [<branch>...]")]
     Release(ReleaseQueue),
+    /// Approve that what stands in one environment goes on to the next one
+    ///
+    /// Where an environment says 'approval = true', what was verified in the environment before waits for that, and those
+    /// behind it wait with it. It counts for exactly that commit.
+    #[command(override_usage = "git deploy-queue approve [--env=<environment>] [--withdraw] [<branch>]")]
+    Approve(ApproveQueue),
+}
+
+/// What `git deploy-queue approve` approves.
+#[derive(Args, Debug, Clone, PartialEq, Eq)]
+pub struct ApproveQueue {
+    /// The branch that may go on; if it is left out, whatever waits
+    #[arg(value_name = "branch", conflicts_with = "withdraw")]
+    pub branch: Option<OsString>,
+
+    /// Where it may go to; if it is left out, the first environment that something waits for
+    #[arg(long, value_name = "environment")]
+    pub env: Option<String>,
+
+    /// Take the approval back that there is
+    #[arg(long)]
+    pub withdraw: bool,
 }
 
 /// What `git deploy-queue show` shows.

@@ -53,6 +53,9 @@ pub enum Images<'a> {
     Made,
     /// What is there is named with its digest; whoever only looks makes nothing.
     Named,
+    /// Those that were verified in another environment, as `name:tag@digest`; what is not among them is made. Another digest
+    /// than the verified one is refused.
+    Verified(&'a [String]),
     /// Nothing is asked or made: a run before has written down these, as `name:tag@digest`, and applied them.
     Recorded(&'a [String]),
 }

@@ -10,6 +10,7 @@ use crate::ids::ObjectId;
 use crate::land::Change;
 use crate::ops::Observer;
 use crate::ops::sync::{self, SyncError};
+use crate::record::RecordError;
 
 /// How often it is tried again when somebody else holds or releases the queue at the same moment.
 const TRIES: u32 = 5;
@@ -57,9 +58,22 @@ pub(in crate::ops) fn read(
     repository: &Repository,
     at: ObjectId,
 ) -> Result<Result<QueueHold, String>, GitError> {
-    match repository.read_at_most(at, Kind::Commit, 2 * MAX_REASON) {
+    read_record(repository, at, 2 * MAX_REASON, QueueHold::parse)
+}
+
+/// Reads the text of a commit of at most so many bytes.
+///
+/// # Errors
+/// When objects cannot be read; the inner error says what is wrong with it.
+pub(in crate::ops) fn read_record<T>(
+    repository: &Repository,
+    at: ObjectId,
+    most: usize,
+    parse: impl FnOnce(&str) -> Result<T, RecordError>,
+) -> Result<Result<T, String>, GitError> {
+    match repository.read_at_most(at, Kind::Commit, most) {
         Ok(bytes) => Ok(match Commit::parse(&bytes) {
-            Ok(commit) => QueueHold::parse(&commit.message_text()).map_err(|error| error.to_string()),
+            Ok(commit) => parse(&commit.message_text()).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         }),
         Err(error @ (GitError::Kind { .. } | GitError::TooLarge { .. })) => Ok(Err(error.to_string())),
@@ -90,7 +104,7 @@ pub fn hold_queue(
             (None, Some(before)) => Change::delete(hold_ref(), before),
             (Some(reason), _) => Change::update(hold_ref(), before, write(repository, reason)?),
         };
-        if move_ref(repository, &settings, &change, observer)? {
+        if move_ref(repository, &settings, &change, "deploy: hold", observer)? {
             return Ok(held);
         }
     }
@@ -107,15 +121,19 @@ fn write(repository: &Repository, reason: &str) -> Result<ObjectId, GitError> {
     Ok(repository.write_record(&identity, Vec::new(), &hold.to_text())?.0)
 }
 
-/// Moves the ref where it counts; false if it no longer stands where it was seen.
-fn move_ref(
+/// Moves a ref where it counts; false if it no longer stands where it was seen.
+///
+/// # Errors
+/// When the remote cannot be asked, or refuses.
+pub(in crate::ops) fn move_ref(
     repository: &Repository,
     settings: &Settings,
     change: &Change,
+    message: &str,
     observer: &dyn Observer,
-) -> Result<bool, HoldError> {
+) -> Result<bool, SyncError> {
     let Some(tracking) = &settings.remote else {
-        return match repository.update_refs(&[change.as_update()], "deploy: hold") {
+        return match repository.update_refs(&[change.as_update()], message) {
             Ok(()) => Ok(true),
             Err(RefsError::Moved(_)) => Ok(false),
             Err(RefsError::Git(error)) => Err(error.into()),
@@ -127,10 +145,10 @@ fn move_ref(
         Pushed::Refused(refusals) => {
             sync::fetch(repository, tracking, observer)?;
             match change.old.holds(repository.resolve(&settings.authority(&change.name))?) {
-                true => Err(SyncError::Refused { remote: remote(), refusals }.into()),
+                true => Err(SyncError::Refused { remote: remote(), refusals }),
                 false => Ok(false),
             }
         }
-        Pushed::Unreachable(why) => Err(SyncError::Unreachable { remote: remote(), why }.into()),
+        Pushed::Unreachable(why) => Err(SyncError::Unreachable { remote: remote(), why }),
     }
 }

@@ -14,6 +14,7 @@ pub mod hold;
 pub mod hooks;
 pub mod init;
 pub mod outlook;
+pub mod promote;
 pub mod receive;
 pub mod set_state;
 pub mod stale;

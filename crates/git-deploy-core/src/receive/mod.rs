@@ -17,6 +17,7 @@ use crate::hold::QueueHold;
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, ObjectId, RefName};
 use crate::ledger::Deployment;
 use crate::note::Note;
+use crate::promotion::Promotion;
 
 pub use base::{BaseMove, FirstDeployToml, Hotfix};
 pub use notes::{NoteChange, NoteText, NotesMove, ToApprove, has_landed};
@@ -46,6 +47,8 @@ pub enum Guarded {
     Lock,
     /// What holds the queue.
     Hold,
+    /// The approval to go on to an environment.
+    Promotion,
     /// The branch of an environment, which others deploy from.
     Rendered(EnvironmentName),
     /// What a deployment applied: its environment, and its number.
@@ -114,6 +117,9 @@ impl Guarded {
         if let Some(commit) = rest.strip_prefix("approved/") {
             return commit.parse().ok().map(Self::Approved);
         }
+        if let Some(environment) = rest.strip_prefix("promotion/") {
+            return EnvironmentName::new(environment).ok().map(|_| Self::Promotion);
+        }
         let environment = rest.strip_prefix("lock/env/").map(EnvironmentName::new);
         (rest == "lock/base" || environment.is_some_and(|name| name.is_ok())).then_some(Self::Lock)
     }
@@ -153,6 +159,8 @@ pub struct Push {
     pub locks: Vec<Moved<Lock>>,
     /// What holds the queue.
     pub holds: Vec<Moved<QueueHold>>,
+    /// Approvals to go on to an environment.
+    pub promotions: Vec<Moved<Promotion>>,
     /// What deployments applied.
     pub kept: Vec<((EnvironmentName, u64), Moved<ObjectId>)>,
     /// Branches of environments.
@@ -286,8 +294,10 @@ mod tests {
             assert_eq!(of(lock), Some(Guarded::Lock));
         }
         assert_eq!(of("refs/deploy/hold"), Some(Guarded::Hold));
+        assert_eq!(of("refs/deploy/promotion/live"), Some(Guarded::Promotion));
         for odd in [
             "refs/deploy/hold/x",
+            "refs/deploy/promotion/live/x",
             "refs/tags/deployment-1",
             "refs/tags/deployment-0001/x",
             "refs/notes/deploy/x",

@@ -40,6 +40,11 @@ impl Push {
             let unreadable = hold.after.as_ref().and_then(|after| after.as_ref().err());
             refuse(hold.name.as_str(), unreadable.cloned().map(Reason::Unreadable));
         }
+        for promotion in &self.promotions {
+            // It is judged by whoever deploys, by the rules of base.
+            let unreadable = promotion.after.as_ref().and_then(|after| after.as_ref().err());
+            refuse(promotion.name.as_str(), unreadable.cloned().map(Reason::Unreadable));
+        }
         for ((environment, number), kept) in &self.kept {
             let reason = match (&kept.before, &kept.after) {
                 (_, None) => Some(Reason::Deleted),
@@ -291,6 +296,8 @@ fn changed(before: &Attempt, after: &Attempt) -> Option<&'static str> {
         ("base", before.base == after.base),
         ("beginning", before.started == after.started),
         ("way back", before.rollback == after.rollback),
+        ("skipping", before.skip == after.skip),
+        ("approval", before.approved_by == after.approved_by),
     ];
     kept.into_iter().find(|(_, is_kept)| !is_kept).map(|(what, _)| what)
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use git_deploy_core::config::deploy_toml::DeployToml;
-use git_deploy_core::deployment::Failure;
+use git_deploy_core::deployment::{Failure, Step};
 use git_deploy_core::environment::{Images, Made, Pulse};
 use git_deploy_core::git::Repository;
 use git_deploy_core::ids::CommitId;
@@ -60,9 +60,22 @@ impl<'o> Known<'o> {
         let (means, observer) = (self.means, self.observer);
         let maker = Maker { repository, means, observer, tell: &tell, cancelled: &cancelled };
         let plan = Plan::of(repository, commit).map_err(Error::into_failure)?;
+        let made = || {
+            let made = if self.looks_only { maker.look_only(&plan) } else { maker.make(&plan) };
+            made.map_err(Error::into_failure)
+        };
         let found = match wanted {
-            Images::Made if self.looks_only => maker.look_only(&plan).map_err(Error::into_failure)?,
-            Images::Made => maker.make(&plan).map_err(Error::into_failure)?,
+            Images::Made => made()?,
+            Images::Verified(pinned) => {
+                let verified = recorded(&plan, pinned);
+                if verified.iter().all(|image| image.digest.is_some()) {
+                    verified
+                } else {
+                    let made = made()?;
+                    is_as_verified(&verified, &made)?;
+                    made
+                }
+            }
             Images::Recorded(pinned) => recorded(&plan, pinned),
             Images::Named => match maker.find(&plan) {
                 Ok(found) => found,
@@ -93,6 +106,21 @@ pub fn goes_somewhere(base: &DeployToml) -> bool {
     base.registry.address.is_some() || base.registry.load.is_some()
 }
 
+/// What was verified in one environment is what goes to the next one, and not what somebody has put in its place since.
+fn is_as_verified(verified: &[Image], made: &[Image]) -> Result<(), Failure> {
+    let other = verified.iter().find_map(|verified| {
+        let digest = verified.digest.as_ref()?;
+        let now = made.iter().find(|made| made.name == verified.name)?;
+        (now.digest.as_ref() != Some(digest)).then_some((verified, now))
+    });
+    other.map_or(Ok(()), |(verified, now)| {
+        let why =
+            format!("image '{}' is not what was verified before: '{}'", now.pinned(), verified.pinned());
+        let hint = "somebody has put another image in its place: a new commit gets images of its own";
+        Err(Failure::of_nobody(Step::Build, why).fatal().hint(Some(hint)))
+    })
+}
+
 /// The images of a commit that stand in a list of names with digests.
 fn recorded(plan: &Plan, pinned: &[String]) -> Vec<Image> {
     let pinned = |name: &ImageName| {
@@ -103,4 +131,27 @@ fn recorded(plan: &Plan, pinned: &[String]) -> Vec<Image> {
     let image =
         |name: &ImageName| Image { name: name.clone(), digest: pinned(name), made: ImageMade::Before };
     plan.images.iter().map(|image_of| image(&image_of.name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use git_deploy_image::ImageRepository;
+
+    use super::*;
+
+    fn image(digit: Option<&str>) -> Image {
+        let digest = digit.map(|digit| format!("sha256:{}", digit.repeat(64)).parse().unwrap());
+        let repository = ImageRepository::new(None, "littleman-co", "shop", "web").unwrap();
+        Image { name: repository.tagged("0123456").unwrap(), digest, made: ImageMade::Before }
+    }
+
+    #[test]
+    fn another_digest_than_the_verified_one_is_refused_and_one_that_nobody_knew_is_taken() {
+        let said = is_as_verified(&[image(Some("1"))], &[image(Some("2"))]).unwrap_err();
+        assert!(said.fatal && said.reason.contains("is not what was verified before"), "{said}");
+        assert!(is_as_verified(&[image(Some("1"))], &[image(None)]).is_err());
+        for verified in [Some("1"), None] {
+            assert!(is_as_verified(&[image(verified)], &[image(Some("1"))]).is_ok());
+        }
+    }
 }

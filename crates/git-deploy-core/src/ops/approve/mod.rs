@@ -15,6 +15,7 @@ use crate::git::verify::{self, AllowedSigners, VerifyError};
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, RefName};
 use crate::note::Note;
+use crate::promotion::Promotion;
 use crate::rebase::{Committer, Engine, MergeTreeEngine, RebaseError, Request, Verdict};
 
 pub use ended::Past;
@@ -77,17 +78,34 @@ impl Rules {
             Ok(signed) => signed,
             Err(why) => return Ok(Err(why)),
         };
-        let (text, armour) = (decided.statement(), signature.armour());
+        Ok(self.verified(&decided.statement(), &signature)?.map(|()| decided))
+    }
+
+    /// Whether somebody who may approve has signed that what stands in one environment goes on to another.
+    ///
+    /// # Errors
+    /// When git's configuration cannot be read.
+    pub fn promoted(&self, promotion: &Promotion) -> Result<Result<(), NotApproved>, GitError> {
+        match promotion.signature.as_ref().map(|text| text.parse()) {
+            None => Ok(Err(NotApproved::Unsigned)),
+            Some(Err(())) => Ok(Err(NotApproved::Unreadable)),
+            Some(Ok(signature)) => self.verified(&promotion.statement(), &signature),
+        }
+    }
+
+    /// Whether a text is signed by somebody who may approve.
+    fn verified(&self, text: &str, signature: &Signature) -> Result<Result<(), NotApproved>, GitError> {
+        let armour = signature.armour();
         let verdict = match (signature.format, &self.signers) {
-            (Format::Ssh, Some(Ok(signers))) => verify::by_ssh(signers, NAMESPACE, &text, &armour),
+            (Format::Ssh, Some(Ok(signers))) => verify::by_ssh(signers, NAMESPACE, text, &armour),
             (Format::Ssh, Some(Err(why))) => return Ok(Err(NotApproved::Rules(why.clone()))),
             (Format::OpenPgp, _) if !self.fingerprints.is_empty() => {
-                verify::by_gpg(&self.fingerprints, &text, &armour)
+                verify::by_gpg(&self.fingerprints, text, &armour)
             }
             _ => Ok(Err("it is signed with another kind of key than base asks for".to_owned())),
         };
         match verdict {
-            Ok(verdict) => Ok(verdict.map(|_| decided).map_err(NotApproved::Invalid)),
+            Ok(verdict) => Ok(verdict.map(drop).map_err(NotApproved::Invalid)),
             Err(VerifyError::Git(error)) => Err(error),
             // Another branch may be signed with what is there.
             Err(error @ (VerifyError::File(_) | VerifyError::Start { .. })) => {
@@ -255,13 +273,34 @@ impl Approver {
     /// When it cannot be signed. What is refused is the user's key.
     pub fn sign(&self, note: Note) -> Result<Result<Note, NotApproved>, ApproveError> {
         let Some(decided) = Decided::of(&note) else { return Ok(Err(NotApproved::Unreadable)) };
-        let armour = self.signer.sign(decided.statement().into_bytes())?;
-        let signature = Signature::of_armour(self.signer.format(), &String::from_utf8_lossy(&armour));
-        let Some(signature) = signature.map(|signature| signature.replacing(decided.replaces)) else {
-            let why = "'gpg.format' must be 'ssh' or 'openpgp'".to_owned();
-            return Ok(Err(NotApproved::Invalid(why)));
+        let signature = match self.signature(&decided.statement())? {
+            Ok(signature) => signature.replacing(decided.replaces),
+            Err(why) => return Ok(Err(why)),
         };
         let note = Note { approval: Some(signature.to_string()), ..note };
         Ok(self.rules.signed(&note)?.map(|_| note))
+    }
+
+    /// The approval to go on with a signature that the rules accept.
+    ///
+    /// # Errors
+    /// When it cannot be signed. What is refused is the user's key.
+    pub fn sign_promotion(
+        &self,
+        promotion: Promotion,
+    ) -> Result<Result<Promotion, NotApproved>, ApproveError> {
+        let signature = match self.signature(&promotion.statement())? {
+            Ok(signature) => Some(signature.to_string()),
+            Err(why) => return Ok(Err(why)),
+        };
+        let promotion = Promotion { signature, ..promotion };
+        Ok(self.rules.promoted(&promotion)?.map(|()| promotion))
+    }
+
+    fn signature(&self, text: &str) -> Result<Result<Signature, NotApproved>, ApproveError> {
+        let armour = self.signer.sign(text.as_bytes().to_vec())?;
+        let signature = Signature::of_armour(self.signer.format(), &String::from_utf8_lossy(&armour));
+        let why = || NotApproved::Invalid("'gpg.format' must be 'ssh' or 'openpgp'".to_owned());
+        Ok(signature.ok_or_else(why))
     }
 }

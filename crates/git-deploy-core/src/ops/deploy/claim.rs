@@ -130,7 +130,7 @@ impl Context<'_> {
             by: self.identity.who().to_owned(),
             run,
             phase: Phase::Claimed,
-            images: Vec::new(),
+            images: pick.passage.images.clone(),
             rendered: None,
             outcome: None,
             blame: None,
@@ -139,6 +139,8 @@ impl Context<'_> {
             timed_out: false,
             rollback: pick.rollback.clone(),
             cluster: None,
+            skip: pick.passage.skip.clone(),
+            approved_by: pick.passage.approved_by.clone(),
             unknown: Vec::new(),
         })
     }

@@ -41,6 +41,11 @@ pub(super) struct Begun<'c> {
     pub(super) refused: Option<Failure>,
 }
 
+/// What is wanted of images, of which these were verified in the environment before.
+pub(super) fn images_of(verified: &[String]) -> Images<'_> {
+    if verified.is_empty() { Images::Made } else { Images::Verified(verified) }
+}
+
 impl Deployer<'_> {
     /// Whether there is the environment that was asked for, for where there was nothing to take there. What is known of
     /// the remote is not asked for again.
@@ -123,7 +128,7 @@ impl<'a> Context<'a> {
 
     fn make_images(&self, pick: &Pick) -> Result<Made, Failure> {
         let renderer = self.renderer_for(&pick.environment, pick.rollback.as_ref())?;
-        renderer.prepare(pick.candidate.commit(), Images::Made, self.deployer.interrupt)
+        renderer.prepare(pick.candidate.commit(), images_of(&pick.passage.images), self.deployer.interrupt)
     }
 
     /// Why what was picked is no longer what would be picked now, if it is so: making images takes long.

@@ -3,6 +3,7 @@
 use super::rollback::RolledBack;
 use crate::approval::NotApproved;
 use crate::config::ConfigError;
+use crate::config::deploy_toml::Frozen;
 use crate::deployment::{Blame, Failure, Phase};
 use crate::environment::NotTaken;
 use crate::git::GitError;
@@ -12,6 +13,7 @@ use crate::hold::QueueHold;
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, IdError, RefName};
 use crate::ops::Interrupted;
 use crate::ops::approve::ApproveError;
+use crate::ops::promote::PromoteError;
 use crate::ops::sync::SyncError;
 use crate::ops::view::ViewError;
 use crate::rebase::RebaseError;
@@ -168,6 +170,38 @@ pub enum DeployError {
         /// The candidate.
         commit: CommitId,
     },
+    /// Nobody has approved that the candidate goes on from the environment before.
+    #[error("{0}")]
+    Unpromoted(Box<Unpromoted>),
+    /// Nothing is deployed there for a while.
+    #[error("nothing is deployed to '{environment}'{}", in_words(.frozen))]
+    Frozen {
+        /// Where to.
+        environment: EnvironmentName,
+        /// The branch that waits for it.
+        branch: Option<RefName>,
+        /// Until when, and why.
+        frozen: Frozen,
+    },
+    /// Somebody wants to skip what is not in the way.
+    #[error("there is no '{name}' to skip before '{environment}'")]
+    NothingToSkip {
+        /// What was to be skipped.
+        name: String,
+        /// Where to.
+        environment: EnvironmentName,
+        /// What can be skipped.
+        known: Vec<String>,
+    },
+    /// There is nothing that could be approved to go on.
+    #[error("nothing to approve: {why}")]
+    NothingToApprove {
+        /// Why.
+        why: String,
+    },
+    /// An approval could not be written.
+    #[error(transparent)]
+    Promote(PromoteError),
     /// Base is checked out with changes, and would move.
     #[error("cannot deploy: base '{}' is checked out, and {why}", .base.short())]
     BaseBusy {
@@ -260,6 +294,9 @@ impl DeployError {
             | Self::NotClaimed(_)
             | Self::NotRecorded { .. }
             | Self::Held(_)
+            | Self::Unpromoted(_)
+            | Self::Frozen { .. }
+            | Self::Promote(_)
             | Self::RolledBack(_)
             | Self::NotApproved { .. }
             | Self::AttemptNotApproved { .. }
@@ -277,6 +314,8 @@ impl DeployError {
             | Self::CommitNotTaken { .. }
             | Self::NotRebased { .. }
             | Self::NotYet { .. }
+            | Self::NothingToSkip { .. }
+            | Self::NothingToApprove { .. }
             | Self::Older { .. }
             | Self::NoWayBack { .. }
             | Self::NothingUnderWay
@@ -286,6 +325,45 @@ impl DeployError {
             | Self::NoEnvironment { .. }
             | Self::Interrupted { .. }
             | Self::Id(_) => None,
+        }
+    }
+}
+
+/// A candidate that waits for somebody to approve that it goes on from one environment to the next.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} waits for approval to go to '{environment}' ({deployment}){}", subject(.branch.as_ref(), *.commit), .why.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
+pub struct Unpromoted {
+    /// Where to.
+    pub environment: EnvironmentName,
+    /// The branch.
+    pub branch: Option<RefName>,
+    /// The candidate.
+    pub commit: CommitId,
+    /// The deployment that verified it in the environment before.
+    pub deployment: DeploymentId,
+    /// Why an approval that there is does not count.
+    pub why: Option<String>,
+}
+
+/// What somebody wanted to deploy.
+fn subject(branch: Option<&RefName>, commit: CommitId) -> String {
+    branch.map_or_else(|| format!("commit {}", commit.brief()), |branch| format!("'{}'", branch.short()))
+}
+
+/// Until when nothing is deployed, and why.
+pub fn in_words(frozen: &Frozen) -> String {
+    let until = frozen.until.map(|until| format!(" until {until}")).unwrap_or_default();
+    let why = frozen.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("{until}{why}")
+}
+
+impl From<PromoteError> for DeployError {
+    fn from(error: PromoteError) -> Self {
+        match error {
+            PromoteError::Sync(error) => Self::Sync(error),
+            PromoteError::Git(error) => Self::Git(error),
+            PromoteError::Id(error) => Self::Id(error),
+            error @ PromoteError::Contended => Self::Promote(error),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! asked for no more than that has what was asked for, and one step further would skip what is good.
 
 use super::pick::Pick;
+use super::row::Passage;
 use super::run::Run;
 use super::{Context, DeployError, DeployRequest, Deployer, Rollback, Verdict};
 use crate::attempt::Attempt;
@@ -112,7 +113,8 @@ impl Context<'_> {
                 )?
             {
                 let (candidate, rollback) = (Candidate::of_attempt(&attempt), attempt.rollback);
-                let pick = Pick { candidate, environment, dropped: Vec::new(), rollback };
+                let passage = Passage::default();
+                let pick = Pick { candidate, environment, dropped: Vec::new(), rollback, passage };
                 return Ok(Some((id, Ending::Finished, pick)));
             }
             let ended = if is_given_up { "given up" } else { "finished" };
@@ -140,6 +142,7 @@ impl Context<'_> {
             environment: environment.clone(),
             dropped: Vec::new(),
             rollback: Some(stands),
+            passage: Passage::default(),
         }))
     }
 }

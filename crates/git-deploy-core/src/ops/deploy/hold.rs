@@ -2,7 +2,7 @@
 
 use super::{Context, DeployError, DeployRequest, Deployer, Errand, RolledBack, Site};
 use crate::config::ConfigError;
-use crate::config::deploy_toml::{DeployToml, Environment, Target};
+use crate::config::deploy_toml::{DeployToml, Environment, Frozen, Target};
 use crate::deployment::{Failure, Step};
 use crate::environment::{Driver, Renderer};
 use crate::hold::QueueHold;
@@ -27,6 +27,24 @@ pub enum Hold {
         by: DeploymentId,
         /// What it left.
         left: String,
+    },
+    /// The head of the queue waits for somebody to approve that it goes on.
+    Unpromoted {
+        /// Where to.
+        environment: EnvironmentName,
+        /// The head.
+        branch: RefName,
+        /// The deployment that verified it in the environment before.
+        deployment: DeploymentId,
+    },
+    /// The head of the queue waits until something may be deployed again where it goes.
+    Frozen {
+        /// Where to.
+        environment: EnvironmentName,
+        /// The head.
+        branch: RefName,
+        /// Until when, and why.
+        frozen: Frozen,
     },
 }
 
@@ -61,6 +79,10 @@ impl Context<'_> {
         for environment in self.deploy_toml.environments() {
             let is_asked = matches!(environment.target, Target::Cluster { .. });
             holds.extend(if is_asked { self.degraded(&environment.name)? } else { None });
+        }
+        // Who waits on its way is asked for nothing as long as nobody is taken.
+        if holds.is_empty() {
+            holds.extend(self.waits_in_the_row()?);
         }
         Ok(holds)
     }
@@ -98,7 +120,7 @@ impl Context<'_> {
 }
 
 /// For what can be answered without asking any environment.
-struct Nowhere;
+pub(super) struct Nowhere;
 
 impl Nowhere {
     fn refused() -> Failure {

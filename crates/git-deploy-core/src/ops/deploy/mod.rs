@@ -6,7 +6,7 @@
 //! wherever this one was stopped.
 //!
 //! - `context` is what is known when a step begins, `standing` what git knows of an environment;
-//! - `pick` and `rollback` find what is deployed, `claim` gets it a number or takes over what was left behind;
+//! - `pick` and `rollback` find what is deployed, `row` where to and what is in the way there, `promote` approves that way, `claim` gets it a number or takes over what was left behind;
 //! - `run` goes through the phases, `keeping` keeps alive meanwhile what `locks` has taken, `finish` lands it or
 //!   goes back, with what `verdict` writes into notes and ledger; `untold` is for a verdict that nobody was told,
 //!   `giving_up` for what is open while somebody wants to go back;
@@ -24,7 +24,9 @@ mod hold;
 mod keeping;
 mod locks;
 mod pick;
+mod promote;
 mod rollback;
+mod row;
 mod run;
 mod standing;
 mod status;
@@ -37,7 +39,7 @@ use crate::deployment::{Blame, Event, Failure};
 use crate::environment::{Driver, Renderer};
 use crate::git::Repository;
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
-use crate::ledger::Outcome;
+use crate::ledger::{Outcome, Skip};
 use crate::ops::sweep::{Fate, sweep_authority};
 use crate::ops::sync;
 use crate::ops::transact::Transactor;
@@ -46,10 +48,11 @@ use crate::ops::{Interrupt, Observer};
 use crate::state::State;
 
 pub use diff::{Diff, DiffRequest, DryRun};
-pub use error::DeployError;
+pub use error::{DeployError, Unpromoted, in_words};
 pub use former::{Remains, Whereabouts};
 pub use giving_up::Ending;
 pub use hold::{Hold, holds};
+pub use promote::{PromoteRequest, Promoted, promote};
 pub use rollback::RolledBack;
 pub use status::{EnvironmentStatus, Health, Overview, UnderWay};
 
@@ -65,6 +68,8 @@ pub struct DeployRequest {
     pub environment: Option<String>,
     /// Going back to an earlier deployment instead.
     pub rollback: Option<Rollback>,
+    /// What is gone past that should come first: environments, or the time at which nothing is deployed.
+    pub skip: Option<Skip>,
 }
 
 /// Which deployment to go back to.
@@ -143,6 +148,8 @@ pub struct Verdict {
     pub images: Vec<String>,
     /// The earlier deployment that was applied again, if somebody asked to go back.
     pub rollback: Option<DeploymentId>,
+    /// What was skipped on the way there.
+    pub skip: Option<Box<Skip>>,
     /// Whose fault, if it did not succeed.
     pub blame: Option<Blame>,
     /// Why, if it did not succeed.
@@ -206,6 +213,7 @@ impl Verdict {
             commit: attempt.candidate,
             images: attempt.images,
             rollback: attempt.rollback,
+            skip: attempt.skip.map(Box::new),
             blame: attempt.blame,
             reason: attempt.reason,
             left: attempt.left,

@@ -1,12 +1,12 @@
 //! Which commit is deployed next, and where to. What is found out here needs no number and changes nothing but notes.
 
+use super::row::Passage;
 use super::{Context, DeployError, DeployRequest, Nothing};
 use crate::approval::{Decided, NotApproved};
 use crate::branch::Branch;
 use crate::candidate::{Candidate, NoCandidate};
 use crate::config::deploy_toml::Environment;
 use crate::git::notes::{Notes, NotesEdit, notes_ref};
-use crate::git::object::quote_path;
 use crate::ids::{CommitId, DeploymentId, RefName};
 use crate::land::Change;
 use crate::ledger::next_number;
@@ -29,6 +29,8 @@ pub(super) struct Pick {
     pub(super) dropped: Vec<CommitId>,
     /// The earlier deployment whose bytes are applied again.
     pub(super) rollback: Option<DeploymentId>,
+    /// How it comes there.
+    pub(super) passage: Passage,
 }
 
 /// The most bytes that the note of a branch may have which is deployed, less its images. A run adds where the commit comes
@@ -90,6 +92,8 @@ impl Context<'_> {
                 Err(error @ (DeployError::NotTaken { .. } | DeployError::NotApproved { .. })) => {
                     self.deployer.observer.warn(&error.to_string());
                 }
+                // It keeps its place, and those behind it wait with it; but not whoever takes back what was rolled back.
+                Err(DeployError::Unpromoted(_) | DeployError::Frozen { .. }) if held.is_some() => {}
                 Err(error) => return Err(error),
             }
         }
@@ -136,7 +140,7 @@ impl Context<'_> {
         if !self.repository().is_ancestor(commit, self.base_tip)? {
             return Err(DeployError::CommitNotApproved(commit));
         }
-        let environment = self.environment_for(request, commit)?;
+        let (environment, passage) = self.way(request, (None, commit), dry)?;
         if let Some(stands) = self.stands_there(&environment, commit)? {
             return Ok(Err(stands));
         }
@@ -145,6 +149,7 @@ impl Context<'_> {
             environment,
             dropped: Vec::new(),
             rollback: None,
+            passage,
         }))
     }
 
@@ -210,7 +215,8 @@ impl Context<'_> {
             NoCandidate::NotApproved { branch, state } => DeployError::NotDeployable { branch, state },
             NoCandidate::NotSigned { branch, why } => DeployError::NotApproved { branch, why },
         })?;
-        Ok(Pick { environment: self.environment_for(request, tip)?, candidate, dropped, rollback: None })
+        let (environment, passage) = self.way(request, (Some(&branch.name), tip), dry)?;
+        Ok(Pick { environment, candidate, dropped, rollback: None, passage })
     }
 
     /// What a shallow clone does not have nobody can look at.
@@ -300,49 +306,6 @@ impl Context<'_> {
         }
     }
 
-    /// The environment of that name.
-    pub(super) fn named_environment(&self, name: &str) -> Result<&Environment, DeployError> {
-        let known = self.deploy_toml.environments().iter();
-        self.deploy_toml.environment(name).ok_or_else(|| DeployError::NoEnvironment {
-            name: quote_path(name.as_bytes()),
-            known: known.map(|environment| environment.name.to_string()).collect(),
-        })
-    }
-
-    /// The environment that the user named, else the first along `after` where this commit is not the latest success.
-    fn environment_for(&self, request: &DeployRequest, commit: CommitId) -> Result<Environment, DeployError> {
-        let environment = match &request.environment {
-            Some(name) => self.named_environment(name)?,
-            None => self.next_environment(commit)?,
-        };
-        if let Some(after) = &environment.after
-            && let Some(before) = self.deploy_toml.environment(after.as_str())
-            && !self.stands(before, commit)?
-        {
-            let (environment, after) = (environment.name.clone(), after.clone());
-            return Err(DeployError::NotYet { environment, after, commit });
-        }
-        Ok(environment.clone())
-    }
-
-    /// The first environment along `after` where this commit is not the latest success.
-    pub(super) fn next_environment(&self, commit: CommitId) -> Result<&Environment, DeployError> {
-        let landing = self.deploy_toml.landing_environment();
-        let mut line = vec![landing];
-        // Only what leads to landing is gone through by itself.
-        while let Some(before) =
-            line[0].after.as_ref().and_then(|name| self.deploy_toml.environment(name.as_str()))
-        {
-            line.insert(0, before);
-        }
-        for environment in line {
-            if !self.stands(environment, commit)? {
-                return Ok(environment);
-            }
-        }
-        Ok(landing)
-    }
-
     /// A commit of base that stands in the environment is not deployed again by naming it, and one that is older than what
     /// stands there not at all: going back is asked for in another way.
     fn stands_there(
@@ -359,15 +322,6 @@ impl Context<'_> {
             return Err(DeployError::Older { commit, environment, deployment });
         }
         Ok(None)
-    }
-
-    /// Whether exactly this commit is an environment's latest success.
-    fn stands(&self, environment: &Environment, commit: CommitId) -> Result<bool, DeployError> {
-        Ok(self
-            .view
-            .ledger()?
-            .latest_success(&environment.name)
-            .is_some_and(|latest| latest.commit == commit))
     }
 
     /// The number that a deployment would get now: the highest that is known plus one, be it of a tag or of a claim.

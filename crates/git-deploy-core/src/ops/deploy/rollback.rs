@@ -4,6 +4,7 @@
 //! comes next from it stands on base and would bring it again.
 
 use super::pick::Pick;
+use super::row::Passage;
 use super::{Context, DeployError, DeployRequest, Deployer, Rollback};
 use crate::candidate::Candidate;
 use crate::config::deploy_toml::Environment;
@@ -53,7 +54,13 @@ impl Context<'_> {
             return Err(no_way(&environment, &why));
         }
         let candidate = Candidate::deployed_before(&to, self.base_tip);
-        Ok(Pick { candidate, environment, dropped: Vec::new(), rollback: Some(of) })
+        Ok(Pick {
+            candidate,
+            environment,
+            dropped: Vec::new(),
+            rollback: Some(of),
+            passage: Passage::default(),
+        })
     }
 
     /// The environment that is named, by itself or by the deployment; else the one that lands.

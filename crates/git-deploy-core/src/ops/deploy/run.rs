@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::claim::Claimed;
+use super::context::images_of;
 use super::finish::leave;
 use super::keeping::{Heart, Keeper};
 use super::{Context, DeployError, Deployer, Errand, Verdict};
@@ -272,10 +273,10 @@ impl<'a> Run<'a> {
         let (context, commit) = (self.context, self.attempt().candidate);
         let rollback = self.attempt().rollback.clone();
         // What was applied by then stays what it was, whatever a registry says now, or does not say.
-        let recorded = self.attempt().rendered.map(|_| self.attempt().images.clone());
+        let (recorded, is_applied) = (self.attempt().images.clone(), self.attempt().rendered.is_some());
         let prepared = self.with_driver(|_, work| {
             let renderer = context.renderer_for(environment, rollback.as_ref())?;
-            let images = recorded.as_deref().map_or(Images::Made, Images::Recorded);
+            let images = if is_applied { Images::Recorded(&recorded) } else { images_of(&recorded) };
             renderer.prepare(commit, images, work.pulse)
         })?;
         match prepared {
@@ -340,6 +341,9 @@ impl<'a> Run<'a> {
         }
         self.deployer.fetch().map_err(|error| self.not_recorded(error.to_string()))?;
         self.check_interrupt()?;
+        if let Some(why) = self.demoted()? {
+            return Ok(Some(why));
+        }
         let withdrawn = RefCell::new(None);
         let (deployer, attempt) = (self.deployer, self.attempt().clone());
         let edit = |notes: &Notes<'_>| {
@@ -359,6 +363,9 @@ impl<'a> Run<'a> {
 
     /// Why the approval is gone, if it is.
     fn withdrawn(&self) -> Result<Option<String>, DeployError> {
+        if let Some(why) = self.demoted()? {
+            return Ok(Some(why));
+        }
         let Some(branch) = &self.attempt().branch else { return Ok(None) };
         Ok(withdrawal(self.deployer, branch, self.attempt().candidate)?)
     }

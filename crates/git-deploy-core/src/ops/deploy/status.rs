@@ -1,9 +1,11 @@
 //! What stands in each environment, what runs there, and who changes it just now.
 
+use jiff::Timestamp;
+
 use super::former::Former;
 use super::{Context, DeployError, Deployer, Errand, Hold, Remains, Whereabouts};
 use crate::attempt::{Attempt, Lock, environment_lock};
-use crate::config::deploy_toml::{Environment, Target};
+use crate::config::deploy_toml::{Environment, Frozen, Target};
 use crate::deployment::{Failure, Phase};
 use crate::environment::{Rendered, Renderer as _, Status};
 use crate::git::notes::NotesError;
@@ -83,6 +85,8 @@ pub struct EnvironmentStatus {
     pub failed: Option<Deployment>,
     /// Where that stands, and where deploy.toml leads to, if these are not the same place.
     pub moved: Option<(Whereabouts, Whereabouts)>,
+    /// Whether nothing is deployed there just now, until when, and why.
+    pub frozen: Option<Frozen>,
     /// What has no verdict yet.
     pub under_way: Vec<UnderWay>,
     /// What the environment itself says, or why it could not be asked.
@@ -189,6 +193,7 @@ impl Context<'_> {
         Ok(EnvironmentStatus {
             name: environment.name.clone(),
             lands: environment.lands,
+            frozen: environment.frozen(Timestamp::now()),
             is_cluster: matches!(environment.target, Target::Cluster { .. }),
             asked: self.ask(environment, moved.as_ref(), stands.as_ref()),
             moved: self.places(environment, moved.as_ref()),

@@ -37,6 +37,8 @@ pub(super) fn entry(
         previous: attempt.previous.clone(),
         rollback: attempt.rollback.clone(),
         cluster: attempt.cluster.clone(),
+        skip: attempt.skip.clone(),
+        approved_by: attempt.approved_by.clone(),
     }
 }
 

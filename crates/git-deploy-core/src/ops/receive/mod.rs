@@ -23,7 +23,7 @@ use crate::ids::{CommitId, DeploymentId, EnvironmentName, IdError, ObjectId, Ref
 use crate::note::Note;
 use crate::ops::approve::ApproveError;
 use crate::ops::copied;
-use crate::ops::hold;
+use crate::ops::{hold, promote};
 use crate::receive::{
     BaseMove, FirstDeployToml, Forward, Guarded, Hotfix, Moved, NoteChange, NotesMove, Push, Refusal,
     RenderedMove, has_landed, is_ambiguous, is_in_the_way,
@@ -237,6 +237,9 @@ impl Receiver<'_> {
             Guarded::Lock => push.locks.push(moved(name, update, |at| self.lock(at))?),
             Guarded::Hold => {
                 push.holds.push(moved(name, update, |at| hold::read(self.repository, at))?);
+            }
+            Guarded::Promotion => {
+                push.promotions.push(moved(name, update, |at| promote::read(self.repository, at))?);
             }
             Guarded::Kept(environment, number) => {
                 let moved = moved(name, update, |at| Ok(self.commit(at)?.map(|_| at)))?;

@@ -58,7 +58,14 @@ fn say_nothing_is_there(environment: Option<&str>, all: &[Deployment], shell: &m
 fn print(deployments: &[&Deployment], is_whole: bool, shell: &mut Shell) {
     let reason = |deployment: &Deployment| {
         let reason = deployment.reason.as_deref().unwrap_or_default();
-        if is_whole { reason.to_owned() } else { shell::brief(reason) }
+        let skipped = deployment.skip.as_ref().map(plan::skipped);
+        let words: Vec<&str> = [skipped.as_deref(), Some(reason)]
+            .into_iter()
+            .flatten()
+            .filter(|word| !word.is_empty())
+            .collect();
+        let words = words.join("; ");
+        if is_whole { words } else { shell::brief(&words) }
     };
     let mut table = Table::new();
     for deployment in deployments {
@@ -101,6 +108,7 @@ fn record(deployment: &Deployment) -> [String; 6] {
 
 fn object(deployment: &Deployment) -> Object {
     let images: Vec<Object> = deployment.images.iter().map(|image| plan::image(image)).collect();
+    let skip = deployment.skip.as_ref();
     let keys = ["tag", "result", "environment", "commit", "finished"];
     let fields = keys.into_iter().zip(record(deployment));
     fields
@@ -111,5 +119,8 @@ fn object(deployment: &Deployment) -> Object {
         .with_known("previous", deployment.previous.as_ref().map(ToString::to_string))
         .with_known("rollback", deployment.rollback.as_ref().map(ToString::to_string))
         .with_known("left", deployment.left())
+        .with_known("skipped", skip.map(|skip| &skip.what[..]))
+        .with_known("skip-reason", skip.map(|skip| skip.reason.as_str()))
+        .with_known("approved-by", deployment.approved_by.as_deref())
         .with_known("images", (!images.is_empty()).then_some(images))
 }

@@ -1,5 +1,6 @@
 //! `git deploy-queue`: shows what is deployed next, and works it off.
 
+mod approve;
 mod deployment;
 mod hold;
 mod log;
@@ -22,7 +23,7 @@ use git_deploy_core::deployment::Phase;
 use git_deploy_core::forecast::Expected;
 use git_deploy_core::git::Repository;
 use git_deploy_core::ids::RefName;
-use git_deploy_core::ops::deploy::Hold;
+use git_deploy_core::ops::deploy::{Hold, in_words};
 use git_deploy_core::ops::view::View;
 use git_deploy_core::queue::{Place, Wait};
 use jiff::Timestamp;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
             QueueCommand::Show(arguments) => show::show(&arguments, names, shell),
             QueueCommand::Run(arguments) => run::run(arguments, shell),
             QueueCommand::Hold(arguments) => hold::hold(&arguments.branches, Some(&arguments.reason), shell),
+            QueueCommand::Approve(arguments) => approve::approve(&arguments, shell),
             QueueCommand::Release(arguments) => hold::hold(&arguments.branches, None, shell),
         }
     })
@@ -166,6 +168,11 @@ fn waits(place: &Place, held: Held<'_>) -> Text {
         (None, Some(_), Some(first)) => {
             Text::new().styled(shell::HINT, format!("held, '{}' goes first", first.short()))
         }
+        (None, Some(Hold::Unpromoted { environment, .. }), None) => {
+            Text::new().styled(shell::HINT, format!("waits for approval to go to {environment}"))
+        }
+        (None, Some(Hold::Frozen { environment, frozen, .. }), None) => Text::new()
+            .styled(shell::HINT, format!("waits: nothing is deployed to {environment}{}", in_words(frozen))),
         (None, Some(_), None) => Text::new().styled(shell::HINT, "would be next, the queue is held"),
         (None, None, _) => Text::new().styled(shell::GOOD, "next"),
         (Some(wait @ (Wait::Held(_) | Wait::Unapproved(_) | Wait::Landed(_))), ..) => {
@@ -217,5 +224,15 @@ fn hold_object(hold: &Hold) -> Value {
         Hold::Asked(hold) => json!({ "hold": hold.reason }),
         Hold::RolledBack(held) => json!({ "rollback": held.by.to_string() }),
         Hold::Degraded { environment, .. } => json!({ "degraded": environment.as_str() }),
+        Hold::Unpromoted { environment, deployment, .. } => json!({
+            "promotion": { "environment": environment.as_str(), "deployment": deployment.to_string() },
+        }),
+        Hold::Frozen { environment, frozen, .. } => json!({
+            "freeze": {
+                "environment": environment.as_str(),
+                "until": frozen.until.map(|until| until.to_string()),
+                "reason": frozen.reason,
+            },
+        }),
     }
 }

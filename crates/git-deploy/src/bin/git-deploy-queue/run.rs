@@ -116,7 +116,9 @@ impl Work<'_> {
             Turn::Trouble if queue_hold(&repository, &settings)?.is_some() => Turn::Held,
             turn => turn,
         };
-        self.idle = Some(stands).filter(|_| turn == Turn::Nothing);
+        // Time alone ends a freeze; nothing else goes on before something has changed.
+        let is_idle = turn == Turn::Nothing || waits(&ended) == Some("approval");
+        self.idle = Some(stands).filter(|_| is_idle);
         Ok(turn)
     }
 
@@ -206,9 +208,15 @@ fn meaning(ended: &Ended) -> Result<Turn, CommandError> {
         Some(Exit::TimedOut) if field("blame").as_deref() == Some(Blame::Branch.as_str()) => failed(),
         Some(Exit::Fatal) => return Err(CommandError::fatal(reason())),
         Some(Exit::Usage) => return Err(CommandError::usage(reason())),
+        Some(Exit::TryAgain) if waits(ended).is_some() => Turn::Held,
         // A deployment that died is taken up again.
         _ => Turn::Trouble,
     })
+}
+
+/// What the head of the queue waits for on its way from one environment to the next.
+fn waits(ended: &Ended) -> Option<&str> {
+    ended.verdict.as_ref()?["waits"].as_str()
 }
 
 /// An event of a deployment in words; none where these stand on its standard error, too.

@@ -6,7 +6,7 @@ use git_deploy_cli::{Shell, Text, plan, releases, shell, why_held};
 use git_deploy_core::deployment::Phase;
 use git_deploy_core::environment::{Author, Status, Workload};
 use git_deploy_core::ids::DeploymentId;
-use git_deploy_core::ops::deploy::{EnvironmentStatus, Health, Hold, Overview, Remains, UnderWay};
+use git_deploy_core::ops::deploy::{EnvironmentStatus, Health, Hold, Overview, Remains, UnderWay, in_words};
 
 use crate::remains;
 
@@ -39,6 +39,17 @@ fn show_environment(environment: &EnvironmentStatus, diffs: bool, shell: &mut Sh
     };
     let line = Text::new().styled(shell::NAME, &environment.name).plain(": ");
     shell.line(line.styled(style, health.as_str().replace('-', " ")).joined(stands(environment)));
+    let stood = environment.stands.as_ref();
+    if let Some(skip) = stood.and_then(|stands| stands.skip.as_ref()) {
+        shell.line(Text::from("  ").styled(shell::BAD, plan::skipped(skip)));
+    }
+    if let Some(by) = stood.and_then(|stands| stands.approved_by.as_ref()) {
+        shell.line(Text::from("  ").plain(format!("approved by {by}")));
+    }
+    if let Some(frozen) = &environment.frozen {
+        let frozen = format!("nothing is deployed here{}", in_words(frozen));
+        shell.line(Text::from("  ").styled(shell::HINT, frozen));
+    }
     if let Some((stands, leads)) = &environment.moved {
         let (stands, leads) = stands.apart_from(leads);
         let stands = Text::from("  ").styled(shell::BAD, format!("stands in {stands}"));
@@ -154,6 +165,9 @@ fn show_queue(overview: &Overview, shell: &mut Shell) {
         length => format!("{length} branches"),
     };
     let next = match (overview.holds.first(), overview.head()) {
+        (Some(hold @ (Hold::Unpromoted { .. } | Hold::Frozen { .. })), _) => {
+            Text::from(", ").styled(shell::HINT, why_held(hold))
+        }
         (Some(hold), _) => Text::from(", ").styled(shell::BAD, format!("held since {}", why_held(hold))),
         (None, Some(place)) => Text::from(", next is ").styled(shell::NAME, place.branch.short()),
         (None, None) => Text::from(", none of them can go on"),
@@ -161,7 +175,9 @@ fn show_queue(overview: &Overview, shell: &mut Shell) {
     shell.line(line.plain(length).joined(next));
     match overview.holds.first() {
         // What mends an environment is said of that environment.
-        Some(hold @ (Hold::Asked(_) | Hold::RolledBack(_))) => {
+        Some(
+            hold @ (Hold::Asked(_) | Hold::RolledBack(_) | Hold::Unpromoted { .. } | Hold::Frozen { .. }),
+        ) => {
             releases(hold).iter().for_each(|hint| shell.hint(hint.as_str()));
         }
         Some(Hold::Degraded { .. }) => {}

@@ -2,6 +2,7 @@
 
 use git_deploy_cli::shell::Object;
 use git_deploy_cli::{Shell, plan};
+use git_deploy_core::config::deploy_toml::Frozen;
 use git_deploy_core::environment::{Drift, Left, Workload};
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ledger::Deployment;
@@ -36,6 +37,14 @@ fn environment_records(environment: &EnvironmentStatus, nul: bool, shell: &mut S
     ];
     let head = ["environment", name, environment.health().as_str()];
     shell.record(head.into_iter().chain(fields.iter().map(String::as_str)), nul);
+    if let (Some(stands), Some(skip)) = (stands, stands.and_then(|stands| stands.skip.as_ref())) {
+        let id = stands.id.to_string();
+        skip.what.iter().for_each(|what| shell.record(["skipped", name, &id, what, &skip.reason], nul));
+    }
+    if let Some(frozen) = &environment.frozen {
+        let until = frozen.until.map(|until| until.to_string()).unwrap_or_default();
+        shell.record(["frozen", name, &until, frozen.reason.as_deref().unwrap_or_default()], nul);
+    }
     for under_way in &environment.under_way {
         let attempt = &under_way.attempt;
         let branch = attempt.branch.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -98,6 +107,7 @@ fn environment_object(environment: &EnvironmentStatus) -> Object {
         })
     });
     let rollback = stands.and_then(|stands| stands.rollback.as_ref());
+    let skip = stands.and_then(|stands| stands.skip.as_ref());
     Object::new()
         .with("environment", environment.name.as_str())
         .with("health", environment.health().as_str())
@@ -115,10 +125,20 @@ fn environment_object(environment: &EnvironmentStatus) -> Object {
         .with_known("holder", holder)
         .with_known("says", status.says.as_deref())
         .with_known("left", environment.left())
+        .with_known("skipped", skip.map(|skip| &skip.what[..]))
+        .with_known("skip-reason", skip.map(|skip| skip.reason.as_str()))
+        .with_known("approved-by", stands.and_then(|stands| stands.approved_by.as_deref()))
+        .with_known("frozen", environment.frozen.as_ref().map(frozen_object))
         .with_known("stands-in", environment.moved.as_ref().map(|(stands, _)| place_object(stands)))
         .with_known("leads-to", environment.moved.as_ref().map(|(_, leads)| place_object(leads)))
         .with_known("forward-only", status.forward_only.as_deref())
         .with_known("problem", asked.err().map(ToString::to_string))
+}
+
+fn frozen_object(frozen: &Frozen) -> Object {
+    Object::new()
+        .with("until", frozen.until.map(|until| until.to_string()))
+        .with_known("reason", frozen.reason.as_deref())
 }
 
 fn place_object(place: &Whereabouts) -> Object {

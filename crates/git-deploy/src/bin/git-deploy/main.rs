@@ -10,10 +10,12 @@ use git_deploy::site::{DriverOptions, Sites};
 use git_deploy_cli::args::Deploy;
 use git_deploy_cli::{CommandError, Exit, Shell, printable, typed_name};
 use git_deploy_core::git::Repository;
+use git_deploy_core::ledger::Skip;
 use git_deploy_core::ops::Interrupt;
 use git_deploy_core::ops::deploy::{DeployError, DeployRequest, Deployer, Report, Rollback};
 
 use observer::Events;
+use report::Why;
 
 fn main() -> ExitCode {
     git_deploy_cli::run::<Deploy>(|args, shell| deploy(&args, shell))
@@ -21,7 +23,7 @@ fn main() -> ExitCode {
 
 fn deploy(args: &Deploy, shell: &mut Shell) -> Result<Exit, CommandError> {
     let events = Events::new(shell, args.json);
-    let (blame, error) = match begin(args) {
+    let (why, error) = match begin(args) {
         Ok((repository, request, means, interrupt)) => {
             let options = DriverOptions {
                 force_conflicts: args.force_conflicts,
@@ -33,13 +35,13 @@ fn deploy(args: &Deploy, shell: &mut Shell) -> Result<Exit, CommandError> {
             let deployer = Deployer { repository: &repository, site: &site, observer: &events, interrupt };
             match act(args, &request, &deployer, &events) {
                 Ok(exit) => return Ok(exit),
-                Err(error) => (error.blame(), error.into()),
+                Err(error) => (Why::of(&error), error.into()),
             }
         }
-        Err(error) => (None, error),
+        Err(error) => (Why::default(), error),
     };
     // Whoever reads `--json` gets a last line whatever happens.
-    report::failed(&error, blame, &events);
+    report::failed(&error, why, &events);
     Err(error)
 }
 
@@ -48,10 +50,20 @@ fn begin(args: &Deploy) -> Result<(Repository, DeployRequest, Means, &'static In
     let repository = Repository::open()?;
     let target = args.target.as_deref().map(typed_name).transpose()?.map(str::to_owned);
     repository.stop_on(interrupt);
-    let request = DeployRequest { target, environment: args.env.clone(), rollback: rollback(args)? };
+    let request =
+        DeployRequest { target, environment: args.env.clone(), rollback: rollback(args)?, skip: skip(args)? };
     let means = Means::of(args.builder.as_deref(), args.common.verbose);
     let means = means.map_err(|error| CommandError::usage(error.to_string()))?;
     Ok((repository, request, means, interrupt))
+}
+
+/// What the user wants to go past, and why.
+fn skip(args: &Deploy) -> Result<Option<Skip>, CommandError> {
+    let Some(reason) = args.reason.as_deref().map(str::trim) else { return Ok(None) };
+    if reason.is_empty() {
+        return Err(CommandError::usage("the reason says nothing").hint("say why: --reason=<text>"));
+    }
+    Ok(Some(Skip { what: args.skip.clone(), reason: reason.to_owned() }))
 }
 
 /// Which deployment the user wants to go back to.

@@ -4,7 +4,7 @@ use git_deploy_cli::shell::Object;
 use git_deploy_cli::{CommandError, Exit, Shell, Text, plan, shell, shell_word, ways_out};
 use git_deploy_core::deployment::Blame;
 use git_deploy_core::ledger::Outcome;
-use git_deploy_core::ops::deploy::{DryRun, Ending, Nothing, Report, RolledBack, Verdict};
+use git_deploy_core::ops::deploy::{DeployError, DryRun, Ending, Nothing, Report, RolledBack, Verdict};
 use git_deploy_core::state::State;
 use serde_json::{Value, json};
 
@@ -54,14 +54,33 @@ fn nothing_to_deploy(nothing: &Nothing, events: &Events<'_>) -> Exit {
     Exit::Done
 }
 
+/// What a program can know of why there is no verdict.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Why {
+    blame: Option<Blame>,
+    waits: Option<&'static str>,
+}
+
+impl Why {
+    pub(crate) fn of(error: &DeployError) -> Self {
+        let waits = match error {
+            DeployError::Unpromoted(_) => Some("approval"),
+            DeployError::Frozen { .. } => Some("freeze"),
+            _ => None,
+        };
+        Self { blame: error.blame(), waits }
+    }
+}
+
 /// The last line of `--json` where there is no verdict.
-pub(crate) fn failed(error: &CommandError, blame: Option<Blame>, events: &Events<'_>) {
+pub(crate) fn failed(error: &CommandError, why: Why, events: &Events<'_>) {
     if events.is_json() {
         events.object(&json!({
             "event": "verdict",
             "result": "error",
             "reason": error.message(),
-            "blame": blame.map(Blame::as_str),
+            "blame": why.blame.map(Blame::as_str),
+            "waits": why.waits,
             "exit": error.exit().code(),
         }));
     }
@@ -89,6 +108,8 @@ fn verdict_object(verdict: &Verdict, exit: Exit) -> Value {
         "commit": verdict.commit.to_string(),
         "images": images,
         "rollback": verdict.rollback.as_ref().map(ToString::to_string),
+        "skipped": verdict.skip.as_ref().map(|skip| &skip.what),
+        "skip_reason": verdict.skip.as_ref().map(|skip| &skip.reason),
         "blame": verdict.blame.map(Blame::as_str),
         "reason": verdict.reason,
         "stands_again": verdict.stands_again.as_ref().map(ToString::to_string),
@@ -111,6 +132,7 @@ fn say(verdict: &Verdict, events: &Events<'_>) {
     }
     events.shell(|shell| {
         shell.line(line);
+        verdict.skip.iter().for_each(|skip| shell.note(plan::skipped(skip)));
         if let Some(stands) = &verdict.stands_again {
             shell.note(format!("what {stands} had applied stands in '{}' again", verdict.environment));
         }

@@ -1,0 +1,143 @@
+//! Approving that what stands in one environment goes on to the next one.
+
+use super::hold::Nowhere;
+use super::{Context, DeployError, Deployer};
+use crate::config::deploy_toml::Environment;
+use crate::git::Repository;
+use crate::ids::RefName;
+use crate::ledger::Deployment;
+use crate::ops::approve::Approver;
+use crate::ops::promote::write;
+use crate::ops::{Interrupt, Observer};
+use crate::promotion::Promotion;
+use crate::state::State;
+
+/// What is to be approved.
+#[derive(Debug, Clone, Default)]
+pub struct PromoteRequest {
+    /// The branch; none: whichever waits.
+    pub branch: Option<RefName>,
+    /// The environment that it is to go to; none: the first that asks for an approval, and where what stands before does not
+    /// stand yet.
+    pub environment: Option<String>,
+    /// Whether the approval is taken back instead.
+    pub withdraw: bool,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Promoted {
+    /// It is approved, and what of.
+    Approved(Promotion, Option<RefName>),
+    /// It was approved already.
+    Already(Promotion, Option<RefName>),
+    /// It was taken back.
+    Withdrawn(Promotion),
+    /// There was nothing to take back.
+    NothingWithdrawn,
+}
+
+/// Approves what stands in the environment before another one to go on there, or takes that back.
+///
+/// # Errors
+/// When nothing waits for it, this user may not, or it cannot be written where it counts.
+pub fn promote(
+    repository: &Repository,
+    request: &PromoteRequest,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Promoted, DeployError> {
+    let deployer = Deployer { repository, site: &Nowhere, observer, interrupt };
+    deployer.fetch()?;
+    let context = Context::new(&deployer)?;
+    let environment = context.to_be_approved(request)?;
+    let settings = &context.view.settings;
+    if request.withdraw {
+        let withdrawn = write(repository, settings, &environment.name, None, observer)?;
+        return Ok(withdrawn.map_or(Promoted::NothingWithdrawn, Promoted::Withdrawn));
+    }
+    let stood = context.waiting(environment, request.branch.as_ref())?;
+    let promotion = Promotion {
+        environment: environment.name.clone(),
+        deployment: stood.id.clone(),
+        commit: stood.commit,
+        by: context.identity.who().to_owned(),
+        since: context.identity.time(),
+        signature: None,
+    };
+    let promotion = match &context.rules {
+        None => promotion,
+        Some(rules) => Approver::new(repository, rules.clone())?
+            .sign_promotion(promotion)?
+            .map_err(|why| nothing(format!("you may not approve: {why}")))?,
+    };
+    if context.promoted(environment, stood.commit, Some(&stood.id))?.is_ok() {
+        return Ok(Promoted::Already(promotion, stood.branch.clone()));
+    }
+    write(repository, settings, &environment.name, Some(&promotion), observer)?;
+    Ok(Promoted::Approved(promotion, stood.branch.clone()))
+}
+
+fn nothing(why: String) -> DeployError {
+    DeployError::NothingToApprove { why }
+}
+
+impl Context<'_> {
+    /// The environment that an approval is about.
+    fn to_be_approved(&self, request: &PromoteRequest) -> Result<&Environment, DeployError> {
+        if let Some(name) = &request.environment {
+            let named = self.named_environment(name)?;
+            let why = || nothing(format!("environment '{name}' asks for no approval in base's deploy.toml"));
+            return Some(named).filter(|named| named.approval).ok_or_else(why);
+        }
+        let asking: Vec<&Environment> =
+            self.deploy_toml.environments().iter().filter(|environment| environment.approval).collect();
+        for environment in &asking {
+            if let Some(stood) = self.stands_before(environment)?
+                && self.stands(environment, stood.commit)?.is_none()
+            {
+                return Ok(environment);
+            }
+        }
+        let first = asking.first().copied();
+        first.ok_or_else(|| nothing("no environment asks for an approval in base's deploy.toml".to_owned()))
+    }
+
+    /// What stands in the environment before.
+    fn stands_before(&self, environment: &Environment) -> Result<Option<&Deployment>, DeployError> {
+        let Some(before) = &environment.after else { return Ok(None) };
+        Ok(self.view.ledger()?.latest_success(before))
+    }
+
+    /// The deployment that waits for the approval.
+    fn waiting(
+        &self,
+        environment: &Environment,
+        branch: Option<&RefName>,
+    ) -> Result<&Deployment, DeployError> {
+        let name = &environment.name;
+        let Some(stood) = self.stands_before(environment)? else {
+            return Err(nothing(format!("nothing was deployed yet that could go to '{name}'")));
+        };
+        let (id, before) = (&stood.id, &stood.environment);
+        let of = |branch: &RefName| format!("'{}'", branch.short());
+        let what = stood.branch.as_ref().map_or_else(|| stood.commit.brief(), of);
+        if branch.is_some_and(|branch| stood.branch.as_ref() != Some(branch)) {
+            let asked = branch.map(of).unwrap_or_default();
+            return Err(nothing(format!("{asked} does not stand in '{before}', where {what} does ({id})")));
+        }
+        if self.stands(environment, stood.commit)?.is_some() {
+            return Err(nothing(format!("{what} stands in '{name}' already")));
+        }
+        if let Some(branch) = &stood.branch {
+            let found = self.view.authority_branch(branch)?;
+            let is_waiting = |found: &crate::branch::Branch| {
+                found.tip == stood.commit && found.state() == State::Deployable
+            };
+            if !found.as_ref().is_some_and(is_waiting) {
+                return Err(nothing(format!("{what} is not any more what {id} brought to '{before}'")));
+            }
+        }
+        Ok(stood)
+    }
+}

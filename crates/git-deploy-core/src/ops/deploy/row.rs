@@ -1,0 +1,240 @@
+//! Environments in a row: where a commit goes next, and what has to be so before it goes there.
+//!
+//! It has to stand in the environment before, exactly this commit; where base asks for it, somebody has approved what stands
+//! there; and the environment must not be frozen. Whoever has to go past that says so, and why, and that is recorded.
+
+use jiff::Timestamp;
+
+use super::run::Run;
+use super::{Context, DeployError, DeployRequest, Hold, Unpromoted};
+use crate::config::deploy_toml::Environment;
+use crate::git::object::quote_path;
+use crate::ids::{CommitId, DeploymentId, RefName};
+use crate::ledger::{Deployment, Skip};
+use crate::ops::promote::promotion;
+use crate::queue;
+
+/// What a window in which nothing is deployed is called by whoever skips it.
+const FREEZE: &str = "freeze";
+
+/// How a commit comes to an environment.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Passage {
+    /// What was in the way and is skipped.
+    pub(super) skip: Option<Skip>,
+    /// Who approved what stands in the environment before.
+    pub(super) approved_by: Option<String>,
+    /// The images, as they were verified there.
+    pub(super) images: Vec<String>,
+}
+
+impl Context<'_> {
+    /// Where a commit goes: the environment that the user named, else the next one. Who only looks is warned of what would be
+    /// in the way by then.
+    pub(super) fn way(
+        &self,
+        request: &DeployRequest,
+        of: (Option<&RefName>, CommitId),
+        dry: bool,
+    ) -> Result<(Environment, Passage), DeployError> {
+        let commit = of.1;
+        let wanted = request.skip.as_ref();
+        let environment = match &request.environment {
+            Some(name) => self.named_environment(name)?,
+            None => self.next_environment_but(commit, wanted)?,
+        };
+        // What the user named may be further on in the row.
+        let named = request
+            .environment
+            .as_ref()
+            .map_or_else(|| self.deploy_toml.landing_environment(), |_| environment);
+        self.check_skip(named, wanted)?;
+        let is_wanted = |name: &str| wanted.is_some_and(|skip| skip.what.iter().any(|what| what == name));
+        let (mut skipped, mut stood) = (Vec::new(), None);
+        for before in self.deploy_toml.before(environment) {
+            stood = self.stands(before, commit)?;
+            if stood.is_some() {
+                break;
+            }
+            let after = before.name.clone();
+            if !is_wanted(after.as_str()) {
+                return Err(DeployError::NotYet { environment: environment.name.clone(), after, commit });
+            }
+            skipped.push(after.to_string());
+        }
+        // A commit of base that stands there is not deployed again.
+        if of.0.is_none() && self.stands(environment, commit)?.is_some() {
+            return Ok((environment.clone(), Passage::default()));
+        }
+        let in_the_way = |error: DeployError| match dry {
+            true => {
+                self.deployer.observer.warn(&error.to_string());
+                Ok(())
+            }
+            false => Err(error),
+        };
+        // What is approved is what stands in the environment before: with that its approval is skipped.
+        let mut approved_by = None;
+        if let Some(stood) = stood.filter(|_| environment.approval && skipped.is_empty()) {
+            match self.promoted(environment, commit, Some(&stood.id))? {
+                Ok(by) => approved_by = Some(by),
+                Err(why) => in_the_way(waits(environment, of, &stood.id, why))?,
+            }
+        }
+        match environment.frozen(Timestamp::now()) {
+            Some(_) if is_wanted(FREEZE) => skipped.push(FREEZE.to_owned()),
+            Some(frozen) => {
+                let environment = environment.name.clone();
+                in_the_way(DeployError::Frozen { environment, branch: of.0.cloned(), frozen })?;
+            }
+            None => {}
+        }
+        let skip = wanted.filter(|_| !skipped.is_empty());
+        let skip = skip.map(|skip| Skip { what: skipped, reason: skip.reason.clone() });
+        let images = stood.map(|stood| stood.images.clone()).unwrap_or_default();
+        Ok((environment.clone(), Passage { skip, approved_by, images }))
+    }
+
+    /// Whether somebody may, and did, approve that a commit goes to an environment, and who; else why an approval that there
+    /// is does not count. `deployment` is what verified it, where that is still known.
+    pub(super) fn promoted(
+        &self,
+        environment: &Environment,
+        commit: CommitId,
+        deployment: Option<&DeploymentId>,
+    ) -> Result<Result<String, Option<String>>, DeployError> {
+        let found = promotion(self.repository(), &self.view.settings, &environment.name)?;
+        let found = found.filter(|found| {
+            found.environment == environment.name
+                && found.commit == commit
+                && deployment.is_none_or(|deployment| *deployment == found.deployment)
+        });
+        let Some(found) = found else { return Ok(Err(None)) };
+        let judged = self.rules.as_ref().map(|rules| rules.promoted(&found)).transpose()?;
+        Ok(match judged {
+            Some(Err(why)) => Err(Some(why.to_string())),
+            Some(Ok(())) | None => Ok(found.by),
+        })
+    }
+
+    /// What the head of the queue waits for on its way from one environment to the next; those behind it wait with it, because
+    /// it stands in the environment before.
+    pub(super) fn waits_in_the_row(&self) -> Result<Option<Hold>, DeployError> {
+        let landing = self.deploy_toml.landing_environment();
+        let mut row = self.deploy_toml.before(landing).into_iter().chain([landing]);
+        if !row.any(|environment| environment.approval || !environment.freeze.is_empty()) {
+            return Ok(None);
+        }
+        let (places, _) = self.view.queue()?;
+        let Some(head) = queue::head(&places) else { return Ok(None) };
+        // What is rebased first begins anew.
+        if !self.repository().is_ancestor(self.base_tip, head.tip)? {
+            return Ok(None);
+        }
+        let branch = head.branch.clone();
+        match self.way(&DeployRequest::default(), (Some(&branch), head.tip), false) {
+            Ok(_) | Err(DeployError::NotYet { .. }) => Ok(None),
+            Err(DeployError::Unpromoted(waits)) => {
+                let Unpromoted { environment, deployment, .. } = *waits;
+                Ok(Some(Hold::Unpromoted { environment, branch, deployment }))
+            }
+            Err(DeployError::Frozen { environment, frozen, .. }) => {
+                Ok(Some(Hold::Frozen { environment, branch, frozen }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The environment of that name.
+    pub(super) fn named_environment(&self, name: &str) -> Result<&Environment, DeployError> {
+        let known = self.deploy_toml.environments().iter();
+        self.deploy_toml.environment(name).ok_or_else(|| DeployError::NoEnvironment {
+            name: quote_path(name.as_bytes()),
+            known: known.map(|environment| environment.name.to_string()).collect(),
+        })
+    }
+
+    /// The first environment along `after` where this commit is not the latest success.
+    pub(super) fn next_environment(&self, commit: CommitId) -> Result<&Environment, DeployError> {
+        self.next_environment_but(commit, None)
+    }
+
+    /// The same without those that are skipped.
+    fn next_environment_but(
+        &self,
+        commit: CommitId,
+        skip: Option<&Skip>,
+    ) -> Result<&Environment, DeployError> {
+        let landing = self.deploy_toml.landing_environment();
+        // Only what leads to landing is gone through by itself.
+        for environment in self.deploy_toml.before(landing).into_iter().rev() {
+            let is_skipped =
+                skip.is_some_and(|skip| skip.what.iter().any(|what| what == environment.name.as_str()));
+            if !is_skipped && self.stands(environment, commit)?.is_none() {
+                return Ok(environment);
+            }
+        }
+        Ok(landing)
+    }
+
+    /// The deployment by which exactly this commit stands in an environment as its latest success.
+    pub(super) fn stands(
+        &self,
+        environment: &Environment,
+        commit: CommitId,
+    ) -> Result<Option<&Deployment>, DeployError> {
+        let latest = self.view.ledger()?.latest_success(&environment.name);
+        Ok(latest.filter(|latest| latest.commit == commit))
+    }
+
+    /// Only what can be in the way is skipped: whoever mistypes it must not believe that it was.
+    fn check_skip(&self, environment: &Environment, skip: Option<&Skip>) -> Result<(), DeployError> {
+        let before = self.deploy_toml.before(environment);
+        let mut known: Vec<String> = before.iter().rev().map(|before| before.name.to_string()).collect();
+        known.push(FREEZE.to_owned());
+        let unknown = skip.and_then(|skip| skip.what.iter().find(|what| !known.contains(what)));
+        match unknown {
+            None => Ok(()),
+            Some(unknown) => {
+                let (name, environment) = (quote_path(unknown.as_bytes()), environment.name.clone());
+                Err(DeployError::NothingToSkip { name, environment, known })
+            }
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Why it may not go on any more from the environment before, if it is so: what was approved there was withdrawn.
+    pub(super) fn demoted(&self) -> Result<Option<String>, DeployError> {
+        let (attempt, environment) = (self.attempt(), &self.claimed.environment);
+        let is_skipped =
+            |skip: &Skip| environment.after.iter().any(|after| skip.what.contains(&after.to_string()));
+        if !environment.approval
+            || attempt.rollback.is_some()
+            || attempt.skip.as_ref().is_some_and(is_skipped)
+        {
+            return Ok(None);
+        }
+        let promoted = self.context.promoted(environment, attempt.candidate, None)?;
+        let name = &environment.name;
+        Ok(promoted.err().map(|why| match why {
+            None => format!("the approval to go to '{name}' was withdrawn"),
+            Some(why) => format!("the approval to go to '{name}' does not count: {why}"),
+        }))
+    }
+}
+
+fn waits(
+    environment: &Environment,
+    (branch, commit): (Option<&RefName>, CommitId),
+    deployment: &DeploymentId,
+    why: Option<String>,
+) -> DeployError {
+    DeployError::Unpromoted(Box::new(Unpromoted {
+        environment: environment.name.clone(),
+        branch: branch.cloned(),
+        commit,
+        deployment: deployment.clone(),
+        why,
+    }))
+}

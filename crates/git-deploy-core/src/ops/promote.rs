@@ -1,0 +1,98 @@
+//! Approving what was verified in one environment to go on to the next, and taking that back: what is read and written.
+
+use crate::config::Settings;
+use crate::git::{GitError, Repository};
+use crate::ids::{EnvironmentName, IdError, ObjectId};
+use crate::land::Change;
+use crate::ops::Observer;
+use crate::ops::hold::{move_ref, read_record};
+use crate::ops::sync::{self, SyncError};
+use crate::promotion::{MAX_BYTES, Promotion, promotion_ref};
+
+/// How often it is tried again when somebody else approves at the same moment.
+const TRIES: u32 = 5;
+
+/// The approval to go on to an environment, as it was last fetched. One that cannot be read is none.
+///
+/// # Errors
+/// When refs or objects cannot be read.
+pub fn promotion(
+    repository: &Repository,
+    settings: &Settings,
+    environment: &EnvironmentName,
+) -> Result<Option<Promotion>, GitError> {
+    let found = standing(repository, settings, environment)?;
+    Ok(found.and_then(|(_, promotion)| promotion))
+}
+
+fn standing(
+    repository: &Repository,
+    settings: &Settings,
+    environment: &EnvironmentName,
+) -> Result<Option<(ObjectId, Option<Promotion>)>, GitError> {
+    let Ok(name) = promotion_ref(environment) else { return Ok(None) };
+    let Some(at) = repository.resolve(&settings.authority(&name))? else { return Ok(None) };
+    Ok(Some((at, read(repository, at)?.ok())))
+}
+
+/// Reads what a ref leads to that approves.
+///
+/// # Errors
+/// When objects cannot be read; the inner error says what is wrong with it.
+pub(in crate::ops) fn read(
+    repository: &Repository,
+    at: ObjectId,
+) -> Result<Result<Promotion, String>, GitError> {
+    read_record(repository, at, MAX_BYTES, Promotion::parse)
+}
+
+/// Why an approval was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum PromoteError {
+    /// The remote cannot be asked, or refuses.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The ref has no name.
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// The ref moved every time.
+    #[error("somebody else approved or withdrew at the same time, again and again")]
+    Contended,
+}
+
+/// Writes an approval to go on to an environment where it counts, or takes it back where there is none to write. Returns what
+/// stood there before.
+///
+/// # Errors
+/// When the remote does not take it: what nobody else sees approves nothing.
+pub(in crate::ops) fn write(
+    repository: &Repository,
+    settings: &Settings,
+    environment: &EnvironmentName,
+    wanted: Option<&Promotion>,
+    observer: &dyn Observer,
+) -> Result<Option<Promotion>, PromoteError> {
+    let name = promotion_ref(environment)?;
+    for _ in 0..TRIES {
+        if let Some(tracking) = &settings.remote {
+            sync::fetch(repository, tracking, observer)?;
+        }
+        let (before, stood) = standing(repository, settings, environment)?.unzip();
+        let change = match (wanted, before) {
+            (None, None) => return Ok(None),
+            (None, Some(before)) => Change::delete(name.clone(), before),
+            (Some(wanted), before) => {
+                let identity = repository.identity()?;
+                let written = repository.write_record(&identity, vec![wanted.commit], &wanted.to_text())?;
+                Change::update(name.clone(), before, written.0)
+            }
+        };
+        if move_ref(repository, settings, &change, "deploy: promotion", observer)? {
+            return Ok(stood.flatten());
+        }
+    }
+    Err(PromoteError::Contended)
+}
