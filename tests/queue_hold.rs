@@ -245,6 +245,8 @@ fn what_comes_after_another_branch_waits_until_that_is_deployed_or_gone() {
         queue(&shop.repo, &[])
             .stdout_contains("waits until 'api' is deployed")
             .stdout_contains("behind 'docs'");
+        // Also where somebody names it.
+        shop.deploy(&["web"]).code_is(1).stderr_contains("'web': it waits until 'api' is deployed");
         queue(&shop.repo, &["run"]).success();
         let landed = shop.authority().git(&["log", "--reverse", "--format=%s", "master"]).stdout;
         assert!(landed.ends_with("Change docs.txt\nChange api.txt\nChange web.txt\n"), "{landed}");

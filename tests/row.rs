@@ -68,7 +68,7 @@ fn no_environment_is_skipped_but_for_a_reason_that_is_recorded() {
     shop.deployable("hotfix", "hotfix.txt", "x\n");
     shop.deploy(&["--env=demo", "hotfix"])
         .code_is(1)
-        .stderr_contains("was not deployed to 'staging'")
+        .stderr_contains("does not stand in 'staging' as its latest success")
         .stderr_contains("hint: deploy it there first: git deploy --env=staging");
     shop.deploy(&["--skip=staging", "hotfix"]).code_is(129);
     shop.deploy(&["--skip=staging", "--reason= ", "hotfix"]).code_is(129);

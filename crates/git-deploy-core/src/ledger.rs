@@ -63,6 +63,9 @@ impl FromStr for Outcome {
     }
 }
 
+/// What a window in which nothing is deployed is called by whoever skips it.
+pub const FREEZE: &str = "freeze";
+
 /// What somebody went past that should have come first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skip {

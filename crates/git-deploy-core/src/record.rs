@@ -15,9 +15,9 @@ impl Record {
         Self(format!("{subject}\n\n"))
     }
 
-    /// Adds a line. A value is one line: what would end it becomes a space.
+    /// Adds a line. A value is one line: what would end it becomes a space. It has no other control characters.
     pub(crate) fn line(&mut self, key: &str, value: impl Display) {
-        self.0.push_str(&format!("{key}: {}\n", one_line(&value.to_string())));
+        self.0.push_str(&format!("{key}: {}\n", one_line(&plain(&value.to_string()))));
     }
 
     /// Adds a line if there is a value.

@@ -103,11 +103,16 @@ pub fn simulate(scenario: Scenario) -> Story {
 /// All that somebody does: a process after the other.
 fn life(world: &Arc<World>, me: usize, name: &str, scenario: Scenario) {
     fastrand::seed(scenario.seed.wrapping_add(me as u64 + 1));
-    let told = catch_unwind(AssertUnwindSafe(|| world.enter(me)));
-    if told.is_err() {
+    if catch_unwind(AssertUnwindSafe(|| world.enter(me))).is_err() {
         return world.leave(me);
     }
-    let clone = make_clone(&world.root, name).unwrap_or_else(|error| panic!("no clone: {error}"));
+    let clone = match make_clone(&world.root, name) {
+        Ok(clone) => clone,
+        Err(error) => {
+            world.promises(|promises, _| promises.breaks(format!("{name} has no clone: {error}")));
+            return world.leave(me);
+        }
+    };
     loop {
         let ended = catch_unwind(AssertUnwindSafe(|| {
             let host = Rc::new(Host {

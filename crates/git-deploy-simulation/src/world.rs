@@ -203,11 +203,7 @@ impl World {
     /// Adds to the story.
     pub(crate) fn tell(&self, me: usize, text: &str) {
         let mut state = self.lock();
-        let line = format!("{:>9.3} {}: {text}", state.now.as_secs_f64(), state.tasks[me].name);
-        if state.story.len() == STORY {
-            state.story.pop_front();
-        }
-        state.story.push_back(line);
+        state.say(me, text);
     }
 
     /// Looks at what was promised, or writes down what counts for that.
@@ -310,7 +306,10 @@ impl State {
     }
 
     fn say(&mut self, task: usize, text: &str) {
-        let line = format!("{:>9.3} {} {text}", self.now.as_secs_f64(), self.tasks[task].name);
+        let line = format!("{:>9.3} {}: {text}", self.now.as_secs_f64(), self.tasks[task].name);
+        if self.story.len() == STORY {
+            self.story.pop_front();
+        }
         self.story.push_back(line);
     }
 }

@@ -28,11 +28,17 @@ fn three_runners_keep_their_promises_whatever_goes_wrong() {
 
 #[test]
 fn what_is_planted_is_found() {
-    for planted in [Planted::Impatience, Planted::TornPush] {
-        let found = (0..40).find_map(|seed| {
-            let planted = Some(planted);
-            simulate(Scenario { seed, runners: 3, branches: 4, faults: Faults::MANY, planted }).outcome.err()
+    for (planted, broken) in [
+        (Planted::Impatience, "changes the environment while"),
+        (Planted::TornPush, "speaks of a success, and base has not its commit"),
+    ] {
+        let scenario =
+            |seed, planted| Scenario { seed, runners: 3, branches: 4, faults: Faults::MANY, planted };
+        let seed = (0..60).find(|seed| {
+            let outcome = simulate(scenario(*seed, Some(planted))).outcome;
+            outcome.is_err_and(|why| why.contains(broken))
         });
-        assert!(found.is_some(), "{planted:?} was not found");
+        let seed = seed.unwrap_or_else(|| panic!("{planted:?} was not found"));
+        is_kept(scenario(seed, None));
     }
 }

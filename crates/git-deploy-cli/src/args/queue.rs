@@ -15,7 +15,7 @@ use clap::{Args, Subcommand, value_parser};
 #[command(
     name = "git-deploy-queue",
     bin_name = "git deploy-queue",
-    override_usage = "git deploy-queue [list] [<options>]\n       git deploy-queue next [<options>]\n       git deploy-queue show [--json] [<branch>|<commit>...]\n       git deploy-queue run [--watch]\n       git deploy-queue hold --reason=<text> [<branch>...]\n       git deploy-queue release [<branch>...]\n       git deploy-queue approve [--withdraw] [--env=<environment>] [<branch>]",
+    override_usage = "git deploy-queue [list] [<options>]\n       git deploy-queue next [<options>]\n       git deploy-queue show [--json] [<branch>|<commit>...]\n       git deploy-queue run [--watch]\n       git deploy-queue hold --reason=<text> [<branch>...]\n       git deploy-queue release [<branch>...]\n       git deploy-queue approve [--env=<environment>] [--withdraw | <branch>]",
     after_help = "Example: why is my branch not deployed yet?\n    git deploy-queue show",
     after_long_help = include_str!("manual/queue.txt")
 )]
@@ -94,7 +94,7 @@ pub enum QueueCommand {
     ///
     /// Where an environment says 'approval = true', what was verified in the environment before waits for that, and those
     /// behind it wait with it. It counts for exactly that commit.
-    #[command(override_usage = "git deploy-queue approve [--env=<environment>] [--withdraw] [<branch>]")]
+    #[command(override_usage = "git deploy-queue approve [--env=<environment>] [--withdraw | <branch>]")]
     Approve(ApproveQueue),
 }
 

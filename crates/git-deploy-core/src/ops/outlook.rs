@@ -9,13 +9,14 @@ use crate::forecast::{BASIS, Expected, Known, Past, Running, forecast};
 use crate::git::{GitError, Repository};
 use crate::ids::RefName;
 use crate::ledger::Deployment;
+use crate::machine;
 use crate::ops::view::{View, ViewError};
 use crate::queue::Place;
 
 /// The present, as deployments are dated.
 pub fn now(repository: &Repository) -> Timestamp {
     // Who only looks need not be anybody.
-    repository.identity().map_or_else(|_| Timestamp::now(), |identity| identity.time())
+    repository.identity().map_or_else(|_| machine::now(), |identity| identity.time())
 }
 
 /// When each branch of the queue lands, in its order. `held`: the queue is held, but for the branch that passes.

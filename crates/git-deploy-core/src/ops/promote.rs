@@ -35,6 +35,18 @@ fn standing(
     Ok(Some((at, read(repository, at)?.ok())))
 }
 
+/// Where the approval to go on to an environment stands, as it was last fetched.
+///
+/// # Errors
+/// When refs cannot be read.
+pub(in crate::ops) fn stands_at(
+    repository: &Repository,
+    settings: &Settings,
+    environment: &EnvironmentName,
+) -> Result<Option<ObjectId>, GitError> {
+    promotion_ref(environment).map_or(Ok(None), |name| repository.resolve(&settings.authority(&name)))
+}
+
 /// Reads what a ref leads to that approves.
 ///
 /// # Errors
@@ -58,13 +70,13 @@ pub enum PromoteError {
     /// The ref has no name.
     #[error(transparent)]
     Id(#[from] IdError),
-    /// The ref moved every time.
-    #[error("somebody else approved or withdrew at the same time, again and again")]
+    /// The ref moved meanwhile.
+    #[error("somebody else approved or withdrew at the same time: look at what waits now")]
     Contended,
 }
 
-/// Writes an approval to go on to an environment where it counts, or takes it back where there is none to write. Returns what
-/// stood there before.
+/// Writes an approval to go on to an environment where it counts, or takes it back where there is none to write. It takes the
+/// place of what was `seen` when it was decided, and of nothing else. Returns what stood there before.
 ///
 /// # Errors
 /// When the remote does not take it: what nobody else sees approves nothing.
@@ -72,7 +84,7 @@ pub(in crate::ops) fn write(
     repository: &Repository,
     settings: &Settings,
     environment: &EnvironmentName,
-    wanted: Option<&Promotion>,
+    (seen, wanted): (Option<ObjectId>, Option<&Promotion>),
     observer: &dyn Observer,
 ) -> Result<Option<Promotion>, PromoteError> {
     let name = promotion_ref(environment)?;
@@ -81,6 +93,9 @@ pub(in crate::ops) fn write(
             sync::fetch(repository, tracking, observer)?;
         }
         let (before, stood) = standing(repository, settings, environment)?.unzip();
+        if before != seen {
+            return Err(PromoteError::Contended);
+        }
         let change = match (wanted, before) {
             (None, None) => return Ok(None),
             (None, Some(before)) => Change::delete(name.clone(), before),

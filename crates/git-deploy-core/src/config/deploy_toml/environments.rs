@@ -11,6 +11,7 @@ use super::error::{DeployTomlError, Locator, Problem, nearest};
 use super::freeze;
 use super::raw::{RawEnvironment, Text};
 use crate::ids::EnvironmentName;
+use crate::ledger::FREEZE;
 
 use super::{
     DEFAULT_CRASH_GRACE, DEFAULT_MANIFESTS, DEFAULT_RENDERED_BRANCH, DEFAULT_TIMEOUT, Environment,
@@ -121,6 +122,10 @@ fn duration(key: &str, text: Option<Text>, locator: &Locator<'_>) -> Checked<Opt
 }
 
 fn environment_name(text: &Text, locator: &Locator<'_>) -> Checked<EnvironmentName> {
+    if text.get_ref() == FREEZE {
+        let why = "is what a window is called in which nothing is deployed: choose another name";
+        return Err(refuse("environment name", text, why, locator));
+    }
     EnvironmentName::new(text.get_ref().as_str()).map_err(|_| {
         let why = "must be a DNS label: at most 63 of a-z, 0-9 and '-', no '-' at either end";
         refuse("environment name", text, why, locator)

@@ -76,7 +76,7 @@ impl Freeze {
     /// When it is over, if it is in force at a moment.
     fn until(&self, now: Timestamp) -> Option<Timestamp> {
         let open = |from: DateTime, to: DateTime| {
-            let (from, to) = (self.moment(from)?, self.moment(to)?);
+            let (from, to) = (self.moment(from), self.moment(to));
             (from <= now && now < to).then_some(to)
         };
         match self.window {
@@ -96,8 +96,10 @@ impl Freeze {
 
     /// The moment at which a clock of the time zone shows that. What it leaps over is later by what it leaps, and what it
     /// shows twice is the first of both.
-    fn moment(&self, shown: DateTime) -> Option<Timestamp> {
-        self.time_zone.to_ambiguous_timestamp(shown).compatible().ok()
+    /// What comes after all moments is the last of them.
+    fn moment(&self, shown: DateTime) -> Timestamp {
+        let beyond = if shown.year() < 0 { Timestamp::MIN } else { Timestamp::MAX };
+        self.time_zone.to_ambiguous_timestamp(shown).compatible().unwrap_or(beyond)
     }
 }
 
@@ -223,6 +225,8 @@ mod tests {
         assert_eq!(until(&holidays, "2026-12-20T23:00:00Z"), "2027-01-04T05:00:00Z");
         assert_eq!(until(&holidays, "2027-01-04T05:00:00Z"), "no");
         assert_eq!(until(&holidays, "2027-12-24T12:00:00Z"), "no");
+        let for_ever = [["2026-12-20", "9999-12-31", "America/New_York"]];
+        assert_eq!(until(&for_ever, "2026-12-21T00:00:00Z"), "9999-12-30T22:00:00.999999999Z");
     }
 
     #[test]

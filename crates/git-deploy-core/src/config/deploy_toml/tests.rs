@@ -285,6 +285,8 @@ fn an_environment_name_must_be_a_dns_label() {
         assert!(error.contains("invalid environment name") && error.contains("DNS label"), "{error}");
     }
     assert!(parsed(&rendered(&"a".repeat(63), "")).environments().len() == 1);
+    // By that word somebody skips another thing.
+    assert!(error_of(&rendered("freeze", "")).contains("choose another name"));
 }
 
 #[test]

@@ -78,14 +78,14 @@ impl Rules {
             Ok(signed) => signed,
             Err(why) => return Ok(Err(why)),
         };
-        Ok(self.verified(&decided.statement(), &signature)?.map(|()| decided))
+        Ok(self.verified(&decided.statement(), &signature)?.map(|_| decided))
     }
 
     /// Whether somebody who may approve has signed that what stands in one environment goes on to another.
     ///
     /// # Errors
     /// When git's configuration cannot be read.
-    pub fn promoted(&self, promotion: &Promotion) -> Result<Result<(), NotApproved>, GitError> {
+    pub fn promoted(&self, promotion: &Promotion) -> Result<Result<String, NotApproved>, GitError> {
         match promotion.signature.as_ref().map(|text| text.parse()) {
             None => Ok(Err(NotApproved::Unsigned)),
             Some(Err(())) => Ok(Err(NotApproved::Unreadable)),
@@ -93,8 +93,8 @@ impl Rules {
         }
     }
 
-    /// Whether a text is signed by somebody who may approve.
-    fn verified(&self, text: &str, signature: &Signature) -> Result<Result<(), NotApproved>, GitError> {
+    /// Whether a text is signed by somebody who may approve, and who that is.
+    fn verified(&self, text: &str, signature: &Signature) -> Result<Result<String, NotApproved>, GitError> {
         let armour = signature.armour();
         let verdict = match (signature.format, &self.signers) {
             (Format::Ssh, Some(Ok(signers))) => verify::by_ssh(signers, NAMESPACE, text, &armour),
@@ -105,7 +105,7 @@ impl Rules {
             _ => Ok(Err("it is signed with another kind of key than base asks for".to_owned())),
         };
         match verdict {
-            Ok(verdict) => Ok(verdict.map(drop).map_err(NotApproved::Invalid)),
+            Ok(verdict) => Ok(verdict.map_err(NotApproved::Invalid)),
             Err(VerifyError::Git(error)) => Err(error),
             // Another branch may be signed with what is there.
             Err(error @ (VerifyError::File(_) | VerifyError::Start { .. })) => {
@@ -294,7 +294,7 @@ impl Approver {
             Err(why) => return Ok(Err(why)),
         };
         let promotion = Promotion { signature, ..promotion };
-        Ok(self.rules.promoted(&promotion)?.map(|()| promotion))
+        Ok(self.rules.promoted(&promotion)?.map(|_| promotion))
     }
 
     fn signature(&self, text: &str) -> Result<Result<Signature, NotApproved>, ApproveError> {

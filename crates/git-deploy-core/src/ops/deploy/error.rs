@@ -161,7 +161,9 @@ pub enum DeployError {
         paths: Vec<String>,
     },
     /// The candidate does not stand in the environment that comes before.
-    #[error("cannot deploy to '{environment}': commit '{commit}' was not deployed to '{after}' successfully")]
+    #[error(
+        "cannot deploy to '{environment}': commit '{commit}' does not stand in '{after}' as its latest success"
+    )]
     NotYet {
         /// Where to.
         environment: EnvironmentName,

@@ -127,7 +127,11 @@ impl Run<'_> {
         let branch = self.attempt().branch.as_ref();
         let branch = branch.map(|branch| context.view.authority_branch(branch)).transpose()?.flatten();
         let rebases = match branch.filter(|branch| branch.state() == State::Deployable) {
-            Some(branch) => context.rebases(&branch)?,
+            // Elsewhere it would begin anew in the environment before, or wait for somebody, and stand here meanwhile.
+            Some(branch) => {
+                let (environment, skip) = (&self.claimed.environment, self.attempt().skip.as_ref());
+                context.goes_straight_to(environment, skip) && context.rebases(&branch)?
+            }
             None => false,
         };
         Ok(Event::BaseMoved { rebases })

@@ -177,6 +177,10 @@ impl Context<'_> {
             let why = format!("it is on hold: {why}");
             return Err(DeployError::NotTaken { branch: branch.name.clone(), why });
         }
+        if let Some(after) = self.view.comes_after(branch)? {
+            let why = format!("it waits until '{after}' is deployed");
+            return Err(DeployError::NotTaken { branch: branch.name.clone(), why });
+        }
         if self.rules.is_some()
             && let Some(notes) = self.view.notes.commit
         {

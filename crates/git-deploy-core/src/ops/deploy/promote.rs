@@ -7,7 +7,7 @@ use crate::git::Repository;
 use crate::ids::RefName;
 use crate::ledger::Deployment;
 use crate::ops::approve::Approver;
-use crate::ops::promote::write;
+use crate::ops::promote::{stands_at, write};
 use crate::ops::{Interrupt, Observer};
 use crate::promotion::Promotion;
 use crate::state::State;
@@ -52,8 +52,9 @@ pub fn promote(
     let context = Context::new(&deployer)?;
     let environment = context.to_be_approved(request)?;
     let settings = &context.view.settings;
+    let seen = stands_at(repository, settings, &environment.name)?;
     if request.withdraw {
-        let withdrawn = write(repository, settings, &environment.name, None, observer)?;
+        let withdrawn = write(repository, settings, &environment.name, (seen, None), observer)?;
         return Ok(withdrawn.map_or(Promoted::NothingWithdrawn, Promoted::Withdrawn));
     }
     let stood = context.waiting(environment, request.branch.as_ref())?;
@@ -74,7 +75,7 @@ pub fn promote(
     if context.promoted(environment, stood.commit, Some(&stood.id))?.is_ok() {
         return Ok(Promoted::Already(promotion, stood.branch.clone()));
     }
-    write(repository, settings, &environment.name, Some(&promotion), observer)?;
+    write(repository, settings, &environment.name, (seen, Some(&promotion)), observer)?;
     Ok(Promoted::Approved(promotion, stood.branch.clone()))
 }
 
@@ -93,10 +94,10 @@ impl Context<'_> {
         let asking: Vec<&Environment> =
             self.deploy_toml.environments().iter().filter(|environment| environment.approval).collect();
         for environment in &asking {
-            if let Some(stood) = self.stands_before(environment)?
-                && self.stands(environment, stood.commit)?.is_none()
-            {
-                return Ok(environment);
+            match self.waiting(environment, None) {
+                Ok(_) => return Ok(environment),
+                Err(DeployError::NothingToApprove { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         let first = asking.first().copied();
@@ -129,7 +130,9 @@ impl Context<'_> {
         if self.stands(environment, stood.commit)?.is_some() {
             return Err(nothing(format!("{what} stands in '{name}' already")));
         }
-        if let Some(branch) = &stood.branch {
+        // What has landed can go on to where it has not been yet, whatever became of its branch.
+        let has_landed = self.repository().is_ancestor(stood.commit, self.base_tip)?;
+        if let Some(branch) = stood.branch.as_ref().filter(|_| !has_landed) {
             let found = self.view.authority_branch(branch)?;
             let is_waiting = |found: &crate::branch::Branch| {
                 found.tip == stood.commit && found.state() == State::Deployable

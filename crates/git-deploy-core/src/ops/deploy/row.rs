@@ -3,19 +3,15 @@
 //! It has to stand in the environment before, exactly this commit; where base asks for it, somebody has approved what stands
 //! there; and the environment must not be frozen. Whoever has to go past that says so, and why, and that is recorded.
 
-use jiff::Timestamp;
-
 use super::run::Run;
-use super::{Context, DeployError, DeployRequest, Hold, Unpromoted};
+use super::{Context, DeployError, DeployRequest, Hold, Unpromoted, in_words};
 use crate::config::deploy_toml::Environment;
 use crate::git::object::quote_path;
 use crate::ids::{CommitId, DeploymentId, RefName};
-use crate::ledger::{Deployment, Skip};
+use crate::ledger::{Deployment, FREEZE, Skip};
+use crate::machine;
 use crate::ops::promote::promotion;
 use crate::queue;
-
-/// What a window in which nothing is deployed is called by whoever skips it.
-const FREEZE: &str = "freeze";
 
 /// How a commit comes to an environment.
 #[derive(Debug, Clone, Default)]
@@ -81,7 +77,7 @@ impl Context<'_> {
                 Err(why) => in_the_way(waits(environment, of, &stood.id, why))?,
             }
         }
-        match environment.frozen(Timestamp::now()) {
+        match environment.frozen(machine::now()) {
             Some(_) if is_wanted(FREEZE) => skipped.push(FREEZE.to_owned()),
             Some(frozen) => {
                 let environment = environment.name.clone();
@@ -113,7 +109,9 @@ impl Context<'_> {
         let judged = self.rules.as_ref().map(|rules| rules.promoted(&found)).transpose()?;
         Ok(match judged {
             Some(Err(why)) => Err(Some(why.to_string())),
-            Some(Ok(())) | None => Ok(found.by),
+            // What a record says of who wrote it is not signed.
+            Some(Ok(who)) => Ok(who),
+            None => Ok(found.by),
         })
     }
 
@@ -177,6 +175,15 @@ impl Context<'_> {
         Ok(landing)
     }
 
+    /// Whether a commit that is new could go to an environment at once, as this one could.
+    pub(super) fn goes_straight_to(&self, environment: &Environment, skip: Option<&Skip>) -> bool {
+        let is_skipped =
+            |what: &str| skip.is_some_and(|skip| skip.what.iter().any(|skipped| skipped == what));
+        let before = self.deploy_toml.before(environment);
+        before.iter().all(|before| is_skipped(before.name.as_str()))
+            && (is_skipped(FREEZE) || environment.frozen(machine::now()).is_none())
+    }
+
     /// The deployment by which exactly this commit stands in an environment as its latest success.
     pub(super) fn stands(
         &self,
@@ -204,6 +211,35 @@ impl Context<'_> {
 }
 
 impl Run<'_> {
+    /// The images that were verified in the environment before, as the ledger has them: what an attempt says that has changed
+    /// nothing yet can be written by whoever can push.
+    pub(super) fn verified_before(&self) -> Result<Vec<String>, DeployError> {
+        let attempt = self.attempt();
+        if attempt.rollback.is_some() {
+            return Ok(Vec::new());
+        }
+        for before in self.context.deploy_toml.before(&self.claimed.environment) {
+            if let Some(stood) = self.context.stands(before, attempt.candidate)? {
+                return Ok(stood.images.clone());
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Why it may not begin any more: the environment is frozen by now, or what [`Run::demoted`] says.
+    pub(super) fn may_not_begin(&self) -> Result<Option<String>, DeployError> {
+        let (attempt, environment) = (self.attempt(), &self.claimed.environment);
+        let is_skipped =
+            attempt.skip.as_ref().is_some_and(|skip| skip.what.iter().any(|what| what == FREEZE));
+        let frozen = environment.frozen(machine::now()).filter(|_| !is_skipped && attempt.rollback.is_none());
+        match frozen {
+            Some(frozen) => {
+                Ok(Some(format!("nothing is deployed to '{}'{}", environment.name, in_words(&frozen))))
+            }
+            None => self.demoted(),
+        }
+    }
+
     /// Why it may not go on any more from the environment before, if it is so: what was approved there was withdrawn.
     pub(super) fn demoted(&self) -> Result<Option<String>, DeployError> {
         let (attempt, environment) = (self.attempt(), &self.claimed.environment);

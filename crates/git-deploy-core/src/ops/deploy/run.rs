@@ -107,6 +107,9 @@ impl<'a> Run<'a> {
         {
             return Ok(None);
         }
+        if let Some(why) = self.demoted()? {
+            return Ok(Some(why));
+        }
         let Some(branch) = &attempt.branch else {
             return Ok(Some("its commit is of no branch, and not on base".to_owned()));
         };
@@ -274,9 +277,10 @@ impl<'a> Run<'a> {
         let rollback = self.attempt().rollback.clone();
         // What was applied by then stays what it was, whatever a registry says now, or does not say.
         let (recorded, is_applied) = (self.attempt().images.clone(), self.attempt().rendered.is_some());
+        let verified = self.verified_before()?;
         let prepared = self.with_driver(|_, work| {
             let renderer = context.renderer_for(environment, rollback.as_ref())?;
-            let images = if is_applied { Images::Recorded(&recorded) } else { images_of(&recorded) };
+            let images = if is_applied { Images::Recorded(&recorded) } else { images_of(&verified) };
             renderer.prepare(commit, images, work.pulse)
         })?;
         match prepared {
@@ -296,7 +300,10 @@ impl<'a> Run<'a> {
         let (context, base) = (self.context, self.attempt().base);
         let rollback = self.attempt().rollback.clone();
         // Before images are asked for: whoever is no longer to be deployed waits for no registry.
-        if let Some(reason) = self.withdrawn()?.filter(|_| self.attempt().phase == Phase::Claimed) {
+        if self.attempt().phase == Phase::Claimed
+            && let Some(reason) =
+                self.may_not_begin()?.map_or_else(|| self.withdrawn(), |why| Ok(Some(why)))?
+        {
             return Ok(Event::Withdrawn(reason));
         }
         if let Err(failure) = self.prepare_images(&environment)? {
@@ -341,7 +348,7 @@ impl<'a> Run<'a> {
         }
         self.deployer.fetch().map_err(|error| self.not_recorded(error.to_string()))?;
         self.check_interrupt()?;
-        if let Some(why) = self.demoted()? {
+        if let Some(why) = self.may_not_begin()? {
             return Ok(Some(why));
         }
         let withdrawn = RefCell::new(None);

@@ -1,7 +1,5 @@
 //! What stands in each environment, what runs there, and who changes it just now.
 
-use jiff::Timestamp;
-
 use super::former::Former;
 use super::{Context, DeployError, Deployer, Errand, Hold, Remains, Whereabouts};
 use crate::attempt::{Attempt, Lock, environment_lock};
@@ -11,6 +9,7 @@ use crate::environment::{Rendered, Renderer as _, Status};
 use crate::git::notes::NotesError;
 use crate::ids::EnvironmentName;
 use crate::ledger::{Deployment, Outcome, TagError};
+use crate::machine;
 use crate::ops::under_way::{UnderWayError, under_way};
 use crate::queue::{self, Place};
 
@@ -193,7 +192,7 @@ impl Context<'_> {
         Ok(EnvironmentStatus {
             name: environment.name.clone(),
             lands: environment.lands,
-            frozen: environment.frozen(Timestamp::now()),
+            frozen: environment.frozen(machine::now()),
             is_cluster: matches!(environment.target, Target::Cluster { .. }),
             asked: self.ask(environment, moved.as_ref(), stands.as_ref()),
             moved: self.places(environment, moved.as_ref()),

@@ -1,11 +1,13 @@
 //! The queue, and why those in it wait.
 
+use std::collections::HashMap;
+
 use super::{View, ViewError};
 use crate::branch::Branch;
 use crate::git::GitError;
 use crate::git::chains::Chains;
 use crate::git::notes::NotesError;
-use crate::ids::CommitId;
+use crate::ids::{CommitId, RefName};
 use crate::queue::{self, Judge, Place, Wait};
 use crate::state::State;
 
@@ -69,6 +71,17 @@ impl View<'_> {
         queue::order(branches, &mut OfBase(self))
     }
 
+    /// The branch that this one is to be deployed after, as long as that is not deployed.
+    ///
+    /// # Errors
+    /// When that one cannot be read, or it cannot be told what base has.
+    pub(in crate::ops) fn comes_after(&self, branch: &Branch) -> Result<Option<String>, ViewError> {
+        let after = branch.note.as_ref().and_then(|note| RefName::branch(note.after.as_ref()?).ok());
+        let other = after.map(|after| self.authority_branch(&after)).transpose()?.flatten();
+        let waits = queue::own_waits(branch, |_| other.as_ref(), &mut OfBase(self))?;
+        Ok(waits.into_iter().find_map(|wait| if let Wait::After(name) = wait { Some(name) } else { None }))
+    }
+
     /// All that a queued branch waits for but its turn, the weightiest first. `branches` are those that count.
     ///
     /// # Errors
@@ -113,8 +126,9 @@ impl View<'_> {
             return Ok(true);
         }
         let since = self.repository.log(Some(branch.tip), base_tip)?;
-        let parent = |commit: CommitId| since.iter().find(|logged| logged.id == commit)?.parent;
-        let line = std::iter::successors(Some(base_tip), |commit| parent(*commit));
+        let parents: HashMap<CommitId, Option<CommitId>> =
+            since.iter().map(|logged| (logged.id, logged.parent)).collect();
+        let line = std::iter::successors(Some(base_tip), |commit| *parents.get(commit)?);
         Ok(!line.into_iter().any(|commit| commit == branch.tip))
     }
 }

@@ -9,6 +9,7 @@ use git_deploy_core::ops::hooks::{Left, LeftApproved, PostMerge, PrePush, TagCha
 use git_deploy_core::ops::sync::SyncError;
 use git_deploy_core::rebase::Skip;
 use git_deploy_core::state::{Decision, State};
+use git_deploy_image::without_credentials;
 
 /// How many branches are told of one by one.
 const MANY: usize = 10;
@@ -91,7 +92,10 @@ pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
         }
         Some(Unpublished::NoRemote) => {
             shell.note("the states of branches stay here: no remote is configured that they could go to");
-            shell.hint(format!("if that is the one: git remote add origin {}", shell_word(remote)));
+            // A password that somebody pushes with is nothing for a log, or for the configuration.
+            let is_harmless = without_credentials(remote) == remote;
+            let address = if is_harmless { shell_word(remote) } else { "<address>".into() };
+            shell.hint(format!("if that is the one: git remote add origin {address}"));
         }
     }
     match said.published {
