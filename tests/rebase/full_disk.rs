@@ -33,7 +33,7 @@ for pages in $(seq 0 4 400); do
     moved=stays
     [ "$(git rev-parse login)" = "$old" ] || moved=moved
     echo "$pages $code $moved $(git status --porcelain | wc -l)"
-    grep -qi 'no space left\|out of diskspace\|unable to write\|reftable: .* I/O error' ../../said || { cat ../../said >&2; exit 97; }
+    grep -qi 'no space left\|out of diskspace\|unable to write\|couldn.t write\|reftable: .* I/O error' ../../said || { cat ../../said >&2; exit 97; }
     grep -q 'hint: .*room' ../../said || { cat ../../said >&2; exit 96; }
 done
 git deploy-rebase >&2 || exit 95
