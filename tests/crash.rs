@@ -97,7 +97,7 @@ fn a_run_that_dies_at_any_moment_is_finished_by_the_next() {
     shop(false).repo.command("git-deploy").output().success();
     let longest = begun.elapsed();
     let kills =
-        std::env::var("GIT_DEPLOY_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(100);
+        std::env::var("GIT_DEPLOY_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(50);
     for n in 0..kills {
         let shop = shop(n % 4 == 3);
         let moment = longest.mul_f64(fraction(n));

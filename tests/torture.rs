@@ -15,12 +15,12 @@ fn writers_lose_nothing_while_others_tidy_up_and_write_beside_them() {
 
 #[test]
 fn writers_that_die_lose_nothing_and_hinder_nobody() {
-    torture::kill_writers(&sandbox!(), 60, |_| ());
+    torture::kill_writers(&sandbox!(), 30, |_| ());
 }
 
 #[test]
 fn sweeps_that_die_lose_nothing_and_hinder_nobody() {
-    torture::kill_sweeps(&sandbox!(), 30, |_| ());
+    torture::kill_sweeps(&sandbox!(), 15, |_| ());
 }
 
 #[test]

@@ -16,7 +16,7 @@ part() {
     *) failed newest-git "it cannot be built" && return ;;
     esac
     PATH=$programs:$PATH
-    scenarios_in '' "$1/newest.log" state rebase hooks init rewrites
+    scenarios_in '' "$1/newest.log" state hooks init rewrites
     scenarios_in sha256,reftable "$1/both.log" \
         state rebase sync hooks init queue landing deploy log races torture rewrites approve receive
     PATH=$path

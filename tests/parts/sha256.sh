@@ -6,4 +6,4 @@
 source tests/parts/formats.sh
 
 # What depends most on what the older git can do; the rest is run with the newest.
-part() { scenarios_in sha256 "$1/sha256.log" state rebase sync landing receive; }
+part() { scenarios_in sha256 "$1/sha256.log" state rebase sync landing; }

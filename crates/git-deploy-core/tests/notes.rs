@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by a panic")]
 
-#[path = "rebase/lab.rs"]
+#[path = "engine/lab.rs"]
 #[expect(dead_code, reason = "the tests of the rebase do more in it")]
 mod lab;
 
