@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::{MANIFEST, behaving, config_map, deployment, migration, service, yaml};
 
 /// How often a shop's deployment is killed.
-const KILLS: u32 = 25;
+const KILLS: u32 = 15;
 
 type Standing = BTreeMap<String, Value>;
 
@@ -163,7 +163,7 @@ fn a_run_that_dies_on_its_way_back_is_followed_by_one_that_goes_on_back() {
 
 #[test]
 fn a_release_that_fails_is_gone_back_from_at_whatever_moments_runs_die() {
-    const KILLS: u32 = 12;
+    const KILLS: u32 = 8;
     let cluster = cluster!();
     let shop = in_cluster(cluster, "fails").setting("crash-grace = \"1s\"").with_remote(&sandbox!());
     shop.release("good", &[(MANIFEST, &good())]);
