@@ -26,7 +26,10 @@ install_node_packages() {
 }
 
 part() {
-    local name arguments=()
+    # Pods really run there, and the time that they have is the deployments': no more at once than there are cores.
+    local name arguments=() RUST_TEST_THREADS
+    RUST_TEST_THREADS=$(getconf _NPROCESSORS_ONLN)
+    export RUST_TEST_THREADS
     install_node_packages
     build_programs node "$1" || return 0
     while read -r name; do arguments+=(--test "$name"); done < <(scenarios uses_nodes)
