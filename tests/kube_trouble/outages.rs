@@ -154,8 +154,10 @@ fn a_cluster_that_stays_away_ends_a_deployment_in_every_phase_and_the_next_one_f
 }
 
 fn stays_away(cluster: &Cluster, moment: Moment) {
-    let shop = open_with(&sandbox!(), cluster, "timeout = \"15s\"");
+    let shop = open(&sandbox!(), cluster);
     shop.deploy_more("one", &first());
+    // Only what is to give up is in a hurry.
+    shop.set_timeout("15s");
     shop.release_more("two", &second(moment));
     let proxy = slow_way(&shop, cluster, moment);
     let shop = shop.by(cluster.kubeconfig_through(&proxy));
@@ -174,6 +176,7 @@ fn stays_away(cluster: &Cluster, moment: Moment) {
     }
     proxy.resume();
     let_go(&shop);
+    shop.set_timeout("2m");
     // What could not be gone back from would fail again: somebody brings what mends it.
     let mending = match moment {
         Moment::Back => {
@@ -314,7 +317,7 @@ fn a_silence_is_told_in_every_phase_and_that_it_is_over() {
 fn a_time_out_is_told_apart_from_a_failure() {
     let shop = open(&sandbox!(), cluster!());
     shop.deploy_more("one", &deployment("web", "1", &Pods::Ready));
-    set(&shop, "timeout = \"40s\"", "timeout = \"4s\"");
+    shop.set_timeout("4s");
     shop.release_more("two", &deployment("web", "2", &Pods::Unready));
     let output = shop.deploy(&[]);
     output.code_is(70).stdout_contains("not ready after 4 s");

@@ -26,7 +26,7 @@ pub(crate) fn open_in<'c>(
     project: &str,
     lines: &str,
 ) -> ClusterShop<'c> {
-    let timeout = if lines.contains("timeout = ") { "" } else { "timeout = \"40s\"" };
+    let timeout = if lines.contains("timeout = ") { "" } else { "timeout = \"2m\"" };
     in_cluster(cluster, project)
         .into_namespace(namespace)
         .project(project)

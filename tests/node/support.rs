@@ -50,7 +50,7 @@ impl<'cluster> Web<'cluster> {
         let store = Store::new(sandbox.root().join("store")).registries(&insecure);
         let registry = cluster.registry();
         let opening = in_cluster(cluster, "shop")
-            .setting("timeout = \"30s\"\ncrash-grace = \"5s\"")
+            .setting("timeout = \"2m\"\ncrash-grace = \"5s\"")
             .setting(&format!(
                 "[registry]\naddress = \"{registry}\"\n[[image]]\nname = \"web\"\ncontext = \"web\""
             ))
