@@ -153,8 +153,10 @@ impl<'a> View<'a> {
     fn landed(&self, branch: &RefName, tip: CommitId, noted: bool) -> Result<Option<DeploymentId>, GitError> {
         let Some(base_tip) = self.base_tip()? else { return Ok(None) };
         // What stands on base has not landed: most of those that are kept there need no ledger. For one of the others the
-        // walk through history is cheaper than a long ledger; for many the ledger is there already.
+        // walk through history is cheaper than a long ledger; for many the ledger is there already. One that is empty is not
+        // worth a walk, which goes through all that a branch has and base has not.
         if self.stands_on_base(tip)?
+            || self.tags()?.is_empty()
             || self.ledger.get().is_none() && !self.repository.is_ancestor(tip, base_tip)?
         {
             return Ok(None);

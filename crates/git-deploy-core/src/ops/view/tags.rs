@@ -50,7 +50,7 @@ impl View<'_> {
 
     /// The tags with the names of deployments, and what they lead to. What the remote has counts: a verdict that was kept
     /// here while it was away may have been overtaken there.
-    fn tags(&self) -> Result<&BTreeMap<DeploymentId, ObjectId>, GitError> {
+    pub(super) fn tags(&self) -> Result<&BTreeMap<DeploymentId, ObjectId>, GitError> {
         if let Some(tags) = self.tags.get() {
             return Ok(tags);
         }

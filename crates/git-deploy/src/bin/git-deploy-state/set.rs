@@ -11,6 +11,7 @@ use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::ops::set_state::{SetError, SetRequest, Wishes, set_state};
 use git_deploy_core::ops::view::{View, ViewError};
+use git_deploy_core::state::State;
 
 use crate::{describe, named};
 
@@ -48,24 +49,36 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
             name.short()
         ));
     }
-    let view = View::new(&repository)?;
-    if !outcome.on_its_way.is_empty() && view.rules()?.is_some() {
+    if !outcome.on_its_way.is_empty() && View::new(&repository)?.rules()?.is_some() {
         shell.hint(
             "that is so for a run that is at work; one that was stopped goes no further: git deploy --abort",
         );
     }
-    for name in &outcome.already {
-        let already = format!("'{}' is {state} already", name.short());
+    if !outcome.already.is_empty() {
+        told_already(&View::new(&repository)?, &outcome.already, state, shell)?;
+    }
+    published(&repository, outcome, shell)
+}
+
+/// Says of branches that nothing had to be written about them, and why one of them does not move all the same.
+fn told_already(
+    view: &View<'_>,
+    already: &[RefName],
+    state: State,
+    shell: &mut Shell,
+) -> Result<(), CommandError> {
+    for name in already {
+        let text = format!("'{}' is {state} already", name.short());
         match view.listed_branch(name)?.0.hold() {
             Some(why) => {
-                shell.note(format!("{already}, and on hold: {why}"));
+                shell.note(format!("{text}, and on hold: {why}"));
                 let word = shell_word(name.short());
                 shell.hint(format!("have it deployed in its turn with: git deploy-queue release {word}"));
             }
-            None => shell.note(already),
+            None => shell.note(text),
         }
     }
-    published(&repository, outcome, shell)
+    Ok(())
 }
 
 /// The branch that a word names which has to be deployed before; none for a word that names nothing.
