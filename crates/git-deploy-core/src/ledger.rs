@@ -227,7 +227,7 @@ impl Ledger {
     /// The latest deployment into an environment, however it ended.
     pub fn latest(&self, environment: &EnvironmentName) -> Option<&Deployment> {
         let there = self.deployments.iter().filter(|deployment| deployment.environment == *environment);
-        there.max_by_key(|deployment| deployment.id.number)
+        there.max_by_key(|deployment| age(&deployment.id))
     }
 
     /// The latest deployment since the last success that has left something there: whatever failed after it before it
@@ -238,7 +238,7 @@ impl Ledger {
             .deployments
             .iter()
             .filter(|deployment| deployment.environment == *environment && deployment.id.number > success);
-        since.filter(|deployment| deployment.left().is_some()).max_by_key(|deployment| deployment.id.number)
+        since.filter(|deployment| deployment.left().is_some()).max_by_key(|deployment| age(&deployment.id))
     }
 
     /// The deployments into an environment that succeeded.
@@ -250,13 +250,13 @@ impl Ledger {
 
     /// The latest of them.
     pub fn latest_success(&self, environment: &EnvironmentName) -> Option<&Deployment> {
-        self.successes(environment).max_by_key(|deployment| deployment.id.number)
+        self.successes(environment).max_by_key(|deployment| age(&deployment.id))
     }
 
     /// The latest of them before a number.
     pub fn success_before(&self, environment: &EnvironmentName, number: u64) -> Option<&Deployment> {
         let before = self.successes(environment).filter(|deployment| deployment.id.number < number);
-        before.max_by_key(|deployment| deployment.id.number)
+        before.max_by_key(|deployment| age(&deployment.id))
     }
 
     /// The numbers that are taken, also those of tags that cannot be read.
@@ -264,6 +264,12 @@ impl Ledger {
         let unreadable = self.unreadable.iter().map(|error| &error.tag);
         self.deployments.iter().map(|deployment| &deployment.id).chain(unreadable)
     }
+}
+
+/// What tells of two deployments to one environment which is the later one. Both of its names may have the same number, where it
+/// has landed for a while and has not for another: then the one with its name in it counts as the later one, everywhere.
+pub(crate) fn age(id: &DeploymentId) -> (u64, Option<&EnvironmentName>) {
+    (id.number, id.environment.as_ref())
 }
 
 /// The number after the highest of those that are known with the same prefix.
@@ -355,6 +361,7 @@ mod tests {
             entry("deployment-10000", "rendered", Outcome::Success),
             entry("deployment-10001", "rendered", Outcome::Failure),
             entry("deployment-9999", "rendered", Outcome::Success),
+            entry("deployment-rendered-10000", "rendered", Outcome::Success),
             entry("deployment-staging-20000", "staging", Outcome::Aborted),
         ];
         let unreadable = vec![TagError { tag: "deployment-10002".parse().unwrap(), what: String::new() }];
@@ -372,6 +379,16 @@ mod tests {
         let staging = "staging".parse().unwrap();
         assert_eq!(number(ledger.latest(&staging)), Some(20000));
         assert_eq!(number(ledger.latest_success(&staging)), None);
+    }
+
+    #[test]
+    fn of_two_with_one_number_the_same_is_the_later_one_in_whatever_order_they_are_read() {
+        let (mut ledger, rendered) = (ledger(), "rendered".parse().unwrap());
+        for _ in 0..2 {
+            let latest = ledger.latest_success(&rendered).map(|latest| latest.id.to_string());
+            assert_eq!(latest.as_deref(), Some("deployment-rendered-10000"));
+            ledger.deployments.reverse();
+        }
     }
 
     #[test]

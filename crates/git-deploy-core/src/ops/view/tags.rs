@@ -6,7 +6,7 @@ use super::View;
 use crate::git::GitError;
 use crate::git::object::{Kind, parse_tag};
 use crate::ids::{DeploymentId, EnvironmentName, ObjectId};
-use crate::ledger::{Deployment, Ledger, TagError};
+use crate::ledger::{Deployment, Ledger, TagError, age};
 
 impl View<'_> {
     /// All deployments, those that were tagged here and those that were fetched.
@@ -39,7 +39,7 @@ impl View<'_> {
         // Both names that they can have: which environment lands may have changed.
         let is_named = |id: &DeploymentId| id.environment.as_ref().is_none_or(|of| of == environment);
         let mut tags: Vec<_> = self.tags()?.iter().filter(|(id, _)| is_named(id)).collect();
-        tags.sort_by_key(|(id, _)| std::cmp::Reverse(id.number));
+        tags.sort_by_key(|(id, _)| std::cmp::Reverse(age(id)));
         Ok(tags.into_iter().filter_map(move |(id, target)| match self.deployment(id.clone(), *target) {
             Ok(deployment) => {
                 deployment.ok().filter(|deployment| deployment.environment == *environment).map(Ok)
