@@ -56,11 +56,15 @@ impl Promotion {
     /// When a key is missing, or a value cannot be read.
     pub fn parse(text: &str) -> Result<Self, RecordError> {
         let lines = Lines::of(text);
+        let by: String = lines.need("by")?;
+        if by.is_empty() {
+            return Err(RecordError::Value { key: "by", value: by });
+        }
         Ok(Self {
             environment: lines.need("environment")?,
             deployment: lines.need("deployment")?,
             commit: lines.need("commit")?,
-            by: lines.need("by")?,
+            by,
             since: lines.need("since")?,
             signature: lines.maybe("signature")?,
         })
@@ -97,6 +101,10 @@ mod tests {
             assert_eq!(Promotion::parse(&promotion.to_text()), Ok(promotion));
         }
         assert!(Promotion::parse("x\n\nenvironment: production\n").is_err());
+        // What nobody has given is no approval.
+        let of_nobody = Promotion { by: String::new(), ..promotion() }.to_text();
+        let error = Promotion::parse(&of_nobody).unwrap_err();
+        assert_eq!(error.to_string(), "'' is no value for 'by:'");
     }
 
     #[test]
