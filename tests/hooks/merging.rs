@@ -2,7 +2,7 @@
 
 use git_deploy_testkit::sandbox;
 
-use crate::{note, shop, tag_deployment};
+use crate::{clone, note, shop, tag_deployment};
 
 #[test]
 fn a_merge_tells_which_branches_are_behind_base_and_which_have_landed() {
@@ -102,6 +102,38 @@ fn what_landed_is_told_by_the_merge_that_brought_it_and_never_again() {
     repo.commit("e", "e\n", "Aside");
     repo.switch("old");
     repo.git(&["merge", "--quiet", "side"]).is_silent();
+}
+
+#[test]
+fn a_branch_that_landed_as_others_rebased_it_is_not_behind_and_not_to_be_pushed() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    repo.branch("login");
+    let tip = repo.commit("b", "b\n", "Log in");
+    note(&repo, &tip, "state: deployable\nref: refs/heads/login\nrev: 1");
+    repo.git(&["push", "--quiet", "origin", "login"]);
+    repo.switch("master");
+    let runner = clone(&bare, "runner");
+    runner.commit("c", "c\n", "Meanwhile");
+    runner.git(&["checkout", "--quiet", "-b", "login", "origin/login"]);
+    runner.git(&["rebase", "--quiet", "master"]);
+    tag_deployment(&runner, "deployment-0001", &runner.id("HEAD"), "login");
+    runner.git(&["push", "--quiet", "--no-verify", "origin", "HEAD:master", ":login", "deployment-0001"]);
+    repo.git(&["pull", "--quiet", "--prune"]).stderr_is(
+        "note: 'login' has landed as 'deployment-0001': yours is the commit before its rebase\n\
+         hint: delete what has landed: git branch -D login; or let it follow: git deploy-rebase login\n",
+    );
+    repo.git(&["push", "--quiet", "origin", "login"])
+        .stderr_contains(
+            "warning: 'login' has landed as 'deployment-0001': yours is the commit before its rebase\n",
+        )
+        .stderr_contains("hint: instead of a push: delete what has landed: git branch -D login; ");
+    // It is told by the merge that brought it, and never again.
+    runner.git(&["checkout", "--quiet", "master"]);
+    runner.git(&["merge", "--quiet", "login"]);
+    runner.commit("d", "d\n", "Further");
+    runner.git(&["push", "--quiet", "--no-verify", "origin", "master"]);
+    repo.git(&["pull", "--quiet"]).is_silent();
 }
 
 #[test]

@@ -4,14 +4,14 @@ use git_deploy_testkit::{Repo, Sandbox, sandbox};
 
 use crate::{fill, rebase, set, state_is, value};
 
-struct Team {
-    remote: Repo,
-    ours: Repo,
-    theirs: Repo,
+pub(crate) struct Team {
+    pub(crate) remote: Repo,
+    pub(crate) ours: Repo,
+    pub(crate) theirs: Repo,
 }
 
 /// A branch that two clones have, and that is staged.
-fn team(sandbox: &Sandbox) -> Team {
+pub(crate) fn team(sandbox: &Sandbox) -> Team {
     let remote = sandbox.bare("remote");
     let first = sandbox.repository("first");
     fill(&first);
@@ -32,7 +32,7 @@ fn team(sandbox: &Sandbox) -> Team {
 
 impl Team {
     /// What a runner does elsewhere: base moves, the branch is rebased and pushed with its note.
-    fn rebase_there(&self, path: &str) {
+    pub(crate) fn rebase_there(&self, path: &str) {
         let theirs = &self.theirs;
         theirs.commit(path, "x\n", "Go on");
         theirs.git(&["push", "--quiet", "origin", "master"]);
@@ -161,7 +161,7 @@ fn a_branch_that_is_behind_is_left_alone_and_said() {
 }
 
 /// The hints of a list, each as the command that it names.
-fn hinted(repo: &Repo) -> Vec<String> {
+pub(crate) fn hinted(repo: &Repo) -> Vec<String> {
     let list = repo.deploy("deploy-state", &["list"]).stderr;
     let hints = list.lines().filter_map(|line| line.strip_prefix("hint: ")?.split_once(": "));
     hints.map(|(_, command)| command.to_owned()).collect()

@@ -1,5 +1,7 @@
 //! A remote that was restored from a backup: what clones know of its last deployments comes back.
 
+#![cfg(feature = "cluster")]
+
 use std::fs;
 
 use git_deploy_testkit::shop::{DEPLOY_TOML, Shop, WEB};

@@ -1,8 +1,8 @@
 //! States and deployments as several clones share them: `set` that publishes, and `git deploy-sync`.
 
-#[cfg(feature = "cluster")]
 mod backup;
 mod concurrent;
+mod landed;
 mod meanwhile;
 mod set_back;
 mod withdrawal;

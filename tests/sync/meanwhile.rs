@@ -41,6 +41,37 @@ fn what_came_just_now_is_approved_by_nobody_who_has_not_seen_it() {
 }
 
 #[test]
+fn where_others_have_gone_on_it_is_said_that_what_was_decided_here_is_not_what_counts() {
+    let team = Team::new();
+    let ours = team.pushed("login");
+    team.ada.deploy("deploy-state", &["set", "deployable", "login"]);
+    let bob = team.remote.clone_to("bob");
+    bob.git(&["switch", "--quiet", "login"]);
+    let theirs = bob.commit("more.txt", "more\n", "One more thing");
+    bob.git(&["push", "--quiet", "origin", "login"]);
+    team.ada.git(&["fetch", "--quiet"]);
+    let said = format!(
+        "note: your 'login' is at {}; what counts is {} on 'origin', which is development\n\
+         hint: get its further commits, on 'login': git merge --ff-only origin/login\n",
+        &ours[..10],
+        &theirs[..10]
+    );
+    team.ada.deploy("deploy-state", &["get", "login"]).stdout_is("deployable\n").stderr_is(&said);
+    // Where the queue tells of theirs, what it says to do tells of both.
+    let set = "git deploy-state set deployable login";
+    team.ada
+        .deploy("deploy-queue", &["show", "login"])
+        .stdout_contains("login: development")
+        .stderr_contains(set);
+    let already = format!("note: 'login' is deployable already\n{said}");
+    team.ada.deploy("deploy-state", &["set", "deployable", "login"]).stderr_is(&already);
+    team.ada.git(&["switch", "--quiet", "login"]);
+    team.ada.git(&["merge", "--quiet", "--ff-only", "origin/login"]);
+    team.ada.deploy("deploy-state", &["set", "deployable", "login"]);
+    team.ada.deploy("deploy-queue", &["--porcelain"]).stdout_contains(&theirs);
+}
+
+#[test]
 fn a_commit_of_states_by_nobody_blocks_nobody() {
     let team = Team::new();
     team.pushed("login");

@@ -4,6 +4,7 @@ use git_deploy_core::git::held::{HeldLock, Holder};
 use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::note::NoteError;
 use git_deploy_core::ops::sweep::Advice;
+use git_deploy_core::ops::view::LandedElsewhere;
 use git_deploy_core::rebase::Skip;
 
 use crate::core_errors::typed;
@@ -38,6 +39,37 @@ pub fn advice(advice: &Advice, onto: &RefName, branch: &RefName) -> Option<Strin
         ),
         Advice::Skip(skip) => make_rebasable(skip, onto.short(), branch),
     }
+}
+
+/// What is said of a branch that has landed in the form that a rebase elsewhere gave it, while ours is still the old one.
+pub fn landed_elsewhere(branch: &RefName, landed: &LandedElsewhere) -> String {
+    let name = branch.short();
+    let by = landed.deployment.as_ref().map(|id| format!(" as '{id}'")).unwrap_or_default();
+    match landed.is_whole {
+        true => format!("'{name}' has landed{by}: yours is the commit before its rebase"),
+        false => format!("'{name}' has landed{by}, rebased, and yours has further commits"),
+    }
+}
+
+/// What to do about such branches. Never to push them: that would put the commits from before the rebase back.
+pub fn follow_landed<'b>(
+    landed: impl IntoIterator<Item = (&'b RefName, &'b LandedElsewhere)>,
+) -> Vec<String> {
+    let (whole, partly): (Vec<_>, Vec<_>) = landed.into_iter().partition(|(_, landed)| landed.is_whole);
+    let words = |branches: Vec<(&RefName, _)>| -> String {
+        branches.into_iter().map(|(branch, _)| format!(" {}", typed(branch))).collect()
+    };
+    let mut hints = Vec::new();
+    if !whole.is_empty() {
+        let whole = words(whole);
+        hints.push(format!(
+            "delete what has landed: git branch -D{whole}; or let it follow: git deploy-rebase{whole}"
+        ));
+    }
+    if !partly.is_empty() {
+        hints.push(format!("put the further commits on what has landed: git deploy-rebase{}", words(partly)));
+    }
+    hints
 }
 
 /// What to do about a note that cannot be read: an editor can do nothing with one that is no text.

@@ -5,7 +5,7 @@ use git_deploy_core::git::Repository;
 use git_deploy_core::git::notes::NOTES_REF;
 use git_deploy_core::git::push::Tracking;
 use git_deploy_core::ids::RefName;
-use git_deploy_core::ops::fetched::{never_fetched, overwriting, remote_of, unmerged};
+use git_deploy_core::ops::fetched::{never_fetched, overwriting, remote_of, tag_alone, unmerged};
 use git_deploy_core::ops::view::View;
 
 use crate::{CommandError, Shell, printable, shell_word};
@@ -23,6 +23,28 @@ pub fn note_unmerged(view: &View<'_>, shell: &mut Shell) -> Result<(), CommandEr
     if let Some(tracking) = unmerged(view)? {
         let remote = tracking.remote();
         shell.note(format!("states of '{remote}' were fetched and are not merged: git deploy-sync"));
+    }
+    Ok(())
+}
+
+/// Says so where a plain `git fetch` has brought the tags of deployments, and nothing else of what happened.
+///
+/// # Errors
+/// When refs cannot be read.
+pub fn note_tags_alone(view: &View<'_>, shell: &mut Shell) -> Result<(), CommandError> {
+    // That is said by whoever says that states were never fetched.
+    if never_fetched(view)?.is_some() {
+        return Ok(());
+    }
+    for deployment in view.ledger()?.deployments.iter().rev() {
+        if let Some(tracking) = tag_alone(view, &deployment.id)? {
+            shell.note(format!(
+                "{} came by a plain 'git fetch': what holds, approvals and deployments under way there are on '{}' by now is not known: git deploy-sync",
+                deployment.id,
+                tracking.remote()
+            ));
+            break;
+        }
     }
     Ok(())
 }

@@ -24,12 +24,14 @@ mod run;
 pub mod shell;
 mod signals;
 
-pub use advice::{advice, shell_word};
+pub use advice::{advice, follow_landed, landed_elsewhere, shell_word};
 pub use core_errors::{warn_of_note, warn_of_notes, warn_of_notes_on};
 pub use deploy_errors::{approve_again, releases, ways_out, why_held};
 pub use error::{CommandError, OrExit, typed_name};
 pub use exit::Exit;
-pub use fetched::{name_remote, note_unmerged, push_again, remotes_in_words, warn_of_refspec};
+pub use fetched::{
+    name_remote, note_tags_alone, note_unmerged, push_again, remotes_in_words, warn_of_refspec,
+};
 pub use observer::{Onlooker, ShellObserver};
 pub use progress::Progress;
 pub use published::published;

@@ -3,7 +3,7 @@
 use crate::git::notes::NOTES_REF;
 use crate::git::push::Tracking;
 use crate::git::{GitError, Repository};
-use crate::ids::{CommitId, RefName};
+use crate::ids::{CommitId, DeploymentId, RefName};
 use crate::ops::sync;
 use crate::ops::view::View;
 
@@ -29,6 +29,22 @@ pub fn unmerged<'v>(view: &'v View<'_>) -> Result<Option<&'v Tracking>, GitError
 pub fn never_fetched<'v>(view: &'v View<'_>) -> Result<Option<&'v Tracking>, GitError> {
     let Some(tracking) = &view.settings.remote else { return Ok(None) };
     Ok((!sync::was_asked(view.repository, tracking)?).then_some(tracking))
+}
+
+/// The remote from which a plain `git fetch` brought a deployment's tag, and nothing else: what it applied, and what came since
+/// of holds, approvals and deployments under way, is known only when the remote is asked for that.
+///
+/// # Errors
+/// When refs cannot be read.
+pub fn tag_alone<'v>(view: &'v View<'_>, id: &DeploymentId) -> Result<Option<&'v Tracking>, GitError> {
+    let Some(tracking) = &view.settings.remote else { return Ok(None) };
+    // One that was deployed here while the remote was away has its attempt here.
+    for name in [tracking.of(&id.tag()), tracking.of(&id.attempt()), Some(id.attempt())] {
+        if name.map_or(Ok(None), |name| view.repository.resolve(&name))?.is_some() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(tracking))
 }
 
 /// The remote that has a branch of this name, if it had one when it was last fetched.

@@ -15,7 +15,7 @@ use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
 use crate::note::Note;
 use crate::ops::Observer;
 use crate::ops::sync::{self, SyncError};
-use crate::ops::view::{View, ViewError};
+use crate::ops::view::{LandedElsewhere, View, ViewError};
 use crate::rebase::RebaseError;
 use crate::state::State;
 
@@ -103,6 +103,8 @@ pub enum Warning {
     Rebased(RefName),
     /// A branch was rebased here by its developer, and git refuses to push what is no step forward.
     RebasedHere(RefName),
+    /// What is pushed has landed as a rebase made it: the remote would get the commits from before that again.
+    Landed(RefName, LandedElsewhere),
     /// The remote has something else on a branch, which is in a state in which the runner rebases it.
     Moved(RefName, State),
     /// A note cannot be read.
@@ -166,7 +168,9 @@ impl Push<'_> {
             let (base, paths) = (settings.authority(&settings.base), note.conflicts.clone());
             warnings.push(Warning::Broken { branch: pushed.name.clone(), base, paths });
         }
-        if let Some(old) = pushed.old.map(CommitId) {
+        if let Some(landed) = self.view.landed_elsewhere(&pushed.name, new)? {
+            warnings.push(Warning::Landed(pushed.name.clone(), landed));
+        } else if let Some(old) = pushed.old.map(CommitId) {
             warnings.extend(self.overwrites(&pushed.name, old, new, note.as_ref())?);
         }
         Ok(warnings)
@@ -233,6 +237,9 @@ impl Push<'_> {
         if ours == theirs || repository.is_ancestor(theirs, ours)? || branch == self.view.settings.base {
             return Ok(None);
         }
+        if let Some(landed) = self.view.landed_elsewhere(&branch, ours)? {
+            return Ok(Some(Warning::Landed(branch, landed)));
+        }
         if !self.is_on_base(ours)? {
             return Ok(self.is_rebase(theirs).then_some(Warning::Rebased(branch)));
         }
@@ -271,6 +278,8 @@ pub enum Left {
     Broken(RefName, Vec<String>),
     /// It has landed.
     Landed(RefName, DeploymentId),
+    /// It has landed as a rebase elsewhere made it, and still stands at the commits from before.
+    LandedElsewhere(RefName, LandedElsewhere),
 }
 
 /// What there is to say after a merge.
@@ -307,6 +316,11 @@ pub fn post_merge(repository: &Repository) -> Result<PostMerge, HookError> {
         view.local_branches_where(|_, tip| merged.contains(&tip) || !chains.reach(repository, tip))?;
     said.malformed = found.malformed;
     for Branch { name, tip, status, .. } in found.branches {
+        if let Some(landed) = view.landed_elsewhere(&name, tip)? {
+            let came = came_with_merge(repository, landed.commit)?;
+            said.branches.extend(came.then_some(Left::LandedElsewhere(name, landed)));
+            continue;
+        }
         let left = match status {
             Status::Staged | Status::Deployable => {
                 (!repository.is_ancestor(base_tip, tip)?).then(|| Left::Behind(name, status.state()))

@@ -1,5 +1,6 @@
 //! What is known at one moment: branches with their states, the queue, the ledger.
 
+mod landed;
 mod named;
 mod queued;
 mod stray;
@@ -23,6 +24,8 @@ use crate::ops::approve::{self, ApproveError, Past, Rules};
 use crate::ops::copied;
 use crate::receive::has_landed;
 use crate::state::State;
+
+pub use landed::LandedElsewhere;
 
 /// A repository as it stands, with the configuration that counts in it. A copy knows what was read by the others.
 #[derive(Clone)]

@@ -9,6 +9,7 @@ use crate::deployment::{Failure, Step};
 use crate::environment::Standing;
 use crate::environment::kept::KeptFiles;
 use crate::ids::{CommitId, DeploymentId};
+use crate::ops::fetched::tag_alone;
 use crate::ops::under_way::{attempts, under_way};
 
 impl Context<'_> {
@@ -52,16 +53,24 @@ impl Context<'_> {
         Ok(kept.map(CommitId))
     }
 
+    /// Why what a deployment applied is not here.
+    fn not_kept(&self, of: &DeploymentId) -> Failure {
+        if let Ok(Some(_)) = tag_alone(&self.view, of) {
+            let reason = format!("what {of} applied is not known here: 'git fetch' brings its tag alone");
+            return Failure::of_nobody(Step::Read, reason)
+                .hint(Some("get it with: git deploy-sync".to_owned()));
+        }
+        let reason = format!("what {of} applied is not kept any more: it cannot be applied again");
+        Failure::of_nobody(Step::Read, reason)
+    }
+
     /// What makes the objects of an earlier deployment again.
     pub(super) fn kept_files(
         &self,
         environment: &Environment,
         of: &DeploymentId,
     ) -> Result<KeptFiles<'_>, Failure> {
-        let kept = self.kept(environment, of)?.ok_or_else(|| {
-            let reason = format!("what {of} applied is not kept any more: it cannot be applied again");
-            Failure::of_nobody(Step::Read, reason)
-        })?;
+        let kept = self.kept(environment, of)?.ok_or_else(|| self.not_kept(of))?;
         let ledger = self.view.ledger().map_err(|error| Failure::of_nobody(Step::Read, error.to_string()))?;
         let images = ledger.find(of).map(|deployment| deployment.images.clone()).unwrap_or_default();
         Ok(KeptFiles { repository: self.repository(), kept, images })

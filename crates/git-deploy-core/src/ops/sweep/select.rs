@@ -42,6 +42,8 @@ pub enum Standing {
     RebasedHere,
     /// As far as the notes say neither was made from the other.
     Apart,
+    /// Neither was made from the other, and what the remote has is on base: it is not to be replaced.
+    LandedThere,
 }
 
 /// Finds out how one of our branches stands to that of the remote.
@@ -55,11 +57,11 @@ pub fn standing(view: &View<'_>, branch: &Branch) -> Result<Standing, SweepError
     };
     let selector = Selector { view, base_tip, malformed: HashMap::new(), fetched: fetched_notes(view)? };
     Ok(match selector.theirs(branch)? {
-        Theirs::Nothing => Standing::Apart,
         Theirs::Ahead => Standing::Behind,
         Theirs::Rebased(followed) if selector.is_rebase(branch, followed)? => Standing::RebasedThere,
-        Theirs::Rebased(_) => Standing::Apart,
+        _ if selector.has_landed_there(branch)? => Standing::LandedThere,
         Theirs::Original => Standing::RebasedHere,
+        Theirs::Rebased(_) | Theirs::Nothing => Standing::Apart,
     })
 }
 
@@ -155,6 +157,12 @@ impl Selector<'_, '_> {
         if state == State::Deployed {
             return if named { skipped("it is deployed", None) } else { Ok(Selected::Nothing) };
         }
+        // What landed is followed first, whatever the remote has by now, and also where it has the branch no more.
+        let landed = self.view.landed_elsewhere(&branch.name, branch.tip)?;
+        let landed = landed.map(|landed| Followed { upstream: landed.upstream, onto: landed.commit });
+        if landed.is_some() {
+            return Ok(Selected::Judge(Box::new(self.subject(branch, named, landed))));
+        }
         let followed = match self.theirs(&branch)? {
             Theirs::Ahead if kept || named => {
                 let remote = self.view.settings.authority(&branch.name);
@@ -221,6 +229,13 @@ impl Selector<'_, '_> {
             Some(upstream) => Theirs::Rebased(Followed { upstream, onto: theirs }),
             None => Theirs::Nothing,
         })
+    }
+
+    /// Whether base has what the remote has of a branch.
+    fn has_landed_there(&self, branch: &Branch) -> Result<bool, GitError> {
+        let repository = self.view.repository;
+        let theirs = repository.tip(&self.view.settings.authority(&branch.name))?;
+        theirs.map_or(Ok(false), |theirs| repository.is_ancestor(theirs, self.base_tip))
     }
 
     /// Whether what a note of the remote says to be a rebase is one: notes can be written by everybody who can push.

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use git_deploy_cli::{CommandError, Shell, shell_word, warn_of_note};
+use git_deploy_cli::{CommandError, Shell, follow_landed, landed_elsewhere, shell_word, warn_of_note};
 use git_deploy_core::ops::Observer;
 use git_deploy_core::ops::carry::{Carry, Left as LeftBehind, Why};
 use git_deploy_core::ops::hooks::{Left, LeftApproved, PostMerge, PrePush, TagChange, Unpublished, Warning};
@@ -75,6 +75,11 @@ pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
                 shell.note(format!("'{branch}' was rebased here, and differs from that of '{remote}'"));
                 shell.hint(format!("instead of 'git pull': {}", push_again(remote, branch)));
             }
+            Warning::Landed(branch, landed) => {
+                shell.warn(landed_elsewhere(branch, landed));
+                let hints = follow_landed([(branch, landed)]);
+                hints.iter().for_each(|hint| shell.hint(format!("instead of a push: {hint}")));
+            }
             Warning::Moved(branch, state) => {
                 let branch = branch.short();
                 shell.warn(format!("'{branch}' on '{remote}' is not what was last fetched: as it is {state}, it may have been rebased"));
@@ -146,23 +151,29 @@ pub(crate) fn post_merge(said: &PostMerge, shell: &mut Shell) {
                 )
             }
             Left::Landed(branch, deployment) => format!("'{}' has landed as '{deployment}'", branch.short()),
+            Left::LandedElsewhere(branch, landed) => landed_elsewhere(branch, landed),
         });
     }
     if said.branches.len() > MANY {
         shell.note(format!("and {} more; see them all: git deploy-state list", said.branches.len() - MANY));
     }
     said.left.iter().for_each(|left| left_approved(left, "this merge", shell));
-    if said.branches.iter().any(|left| !matches!(left, Left::Landed(..))) {
+    if said.branches.iter().any(|left| matches!(left, Left::Behind(..) | Left::Broken(..))) {
         shell.hint("git deploy-rebase");
     }
     let landed = said.branches.iter().filter_map(|left| match left {
         Left::Landed(branch, _) => Some(shell_word(branch.short())),
-        Left::Behind(..) | Left::Broken(..) => None,
+        Left::Behind(..) | Left::Broken(..) | Left::LandedElsewhere(..) => None,
     });
     let landed: Vec<String> = landed.take(MANY).collect();
     if !landed.is_empty() {
         shell.hint(format!("what has landed is no longer needed: git branch -d {}", landed.join(" ")));
     }
+    let elsewhere = said.branches.iter().filter_map(|left| match left {
+        Left::LandedElsewhere(branch, landed) => Some((branch, landed)),
+        Left::Behind(..) | Left::Broken(..) | Left::Landed(..) => None,
+    });
+    follow_landed(elsewhere.take(MANY)).into_iter().for_each(|hint| shell.hint(hint));
 }
 
 /// What failed where a rewrite was told to us.

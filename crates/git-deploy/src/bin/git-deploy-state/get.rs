@@ -9,7 +9,7 @@ use git_deploy_core::branch::Branch;
 use git_deploy_core::git::Repository;
 use git_deploy_core::ops::view::View;
 
-use crate::{describe, named};
+use crate::{describe, differs, named};
 
 /// Prints the state of branches. All are read before one is printed, so that the lines are those of the arguments. A note
 /// that cannot be read counts as none, and is told.
@@ -51,6 +51,7 @@ pub(crate) fn get(arguments: &Get, shell: &mut Shell) -> Result<Exit, CommandErr
             shell.note(format!("'{}' is not approved, and waits: {why}", branch.name.short()));
         }
         describe::warn_of_stray_note(&view, branch, shell)?;
+        differs::note_one(&view, branch, shell)?;
     }
     note_unmerged(&view, shell)?;
     Ok(Exit::Done)

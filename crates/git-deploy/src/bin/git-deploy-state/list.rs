@@ -10,11 +10,10 @@ use git_deploy_core::branch::Branch;
 use git_deploy_core::config::{ConfigError, InsteadOfBase};
 use git_deploy_core::git::Repository;
 use git_deploy_core::ids::RefName;
-use git_deploy_core::ops::sweep::{Standing, standing};
 use git_deploy_core::ops::view::View;
 use git_deploy_core::state::State;
 
-use crate::{describe, stale};
+use crate::{describe, differs, stale};
 
 /// Prints the branches that count for the queue, with their states.
 pub(crate) fn list(arguments: &List, shell: &mut Shell) -> Result<Exit, CommandError> {
@@ -54,7 +53,7 @@ pub(crate) fn list(arguments: &List, shell: &mut Shell) -> Result<Exit, CommandE
     for branch in branches {
         describe::warn_of_stray_note(&view, branch, shell)?;
     }
-    note_local_differences(&view, &all.branches, shell)?;
+    differs::note_all(&view, &all.branches, shell)?;
     note_unmerged(&view, shell)?;
     Ok(Exit::Done)
 }
@@ -131,66 +130,4 @@ fn print(branches: &[&Branch], unapproved: &HashMap<&RefName, NotApproved>, shel
 
 pub(crate) fn words(states: &[State]) -> String {
     states.iter().map(|state| state.as_str()).collect::<Vec<_>>().join(" or ")
-}
-
-/// Says which local branches are in a state that does not count, because the remote has other commits of them.
-fn note_local_differences(
-    view: &View<'_>,
-    counting: &[Branch],
-    shell: &mut Shell,
-) -> Result<(), CommandError> {
-    let Some(tracking) = &view.settings.remote else { return Ok(()) };
-    let counting: HashMap<&RefName, &Branch> = counting.iter().map(|branch| (&branch.name, branch)).collect();
-    let differs = |name: &RefName, tip| counting.get(name).is_none_or(|theirs| theirs.tip != tip);
-    for branch in view.local_branches_where(differs)?.branches {
-        let theirs = counting.get(&branch.name).copied();
-        let (name, remote) = (branch.name.short(), tracking.remote());
-        let text = match theirs {
-            Some(_) => format!("differs from that of '{remote}'"),
-            None => format!("is not on '{remote}'"),
-        };
-        let text = format!("local branch '{name}' is {}, and {text}", branch.state());
-        // What nobody decided on is worth a word only to somebody who asks.
-        match branch.state() {
-            State::Development => shell.verbose(1, text),
-            State::Deployed | State::Broken => shell.note(text),
-            State::Staged | State::Deployable => {
-                shell.note(text);
-                for hint in bring_together(view, &branch, theirs)? {
-                    shell.hint(hint);
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// What to do about a branch that the remote has not, or has another of.
-fn bring_together(
-    view: &View<'_>,
-    ours: &Branch,
-    theirs: Option<&Branch>,
-) -> Result<Vec<String>, CommandError> {
-    let there = view.settings.authority(&ours.name);
-    let remote = view.settings.remote.as_ref().map_or("", |tracking| tracking.remote());
-    let (remote, there, name) =
-        (shell_word(remote), shell_word(there.short()), shell_word(ours.name.short()));
-    let Some(theirs) = theirs else { return Ok(vec![format!("push it: git push -u {remote} {name}")]) };
-    if view.repository.is_ancestor(theirs.tip, ours.tip)? {
-        return Ok(vec![format!("push it: git push {remote} {name}")]);
-    }
-    // Only while nothing else came there than what is known here.
-    let lease = shell_word(&format!("--force-with-lease={}:{}", ours.name.short(), theirs.tip));
-    let push = format!("git push {lease} {remote} {name}");
-    Ok(match standing(view, ours)? {
-        Standing::RebasedThere => vec![format!("bring them together: git deploy-rebase {name}")],
-        Standing::RebasedHere => vec![format!("it was rebased here; push it: {push}")],
-        Standing::Behind => {
-            vec![format!("get its further commits, on '{name}': git merge --ff-only {there}")]
-        }
-        Standing::Apart => vec![
-            format!("look at what came there: git log --left-right {name}...{there}"),
-            format!("if yours is to take its place: {push}"),
-        ],
-    })
 }

@@ -1,6 +1,7 @@
 //! `git deploy-state`: shows and changes the deployment state of branches.
 
 mod describe;
+mod differs;
 mod get;
 mod list;
 mod log;

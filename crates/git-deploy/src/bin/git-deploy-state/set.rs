@@ -13,7 +13,7 @@ use git_deploy_core::ops::set_state::{SetError, SetRequest, Wishes, set_state};
 use git_deploy_core::ops::view::{View, ViewError};
 use git_deploy_core::state::State;
 
-use crate::{describe, named};
+use crate::{describe, differs, named};
 
 /// Moves branches to another state, all of them or none.
 pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandError> {
@@ -56,6 +56,13 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
     }
     if !outcome.already.is_empty() {
         told_already(&View::new(&repository)?, &outcome.already, state, shell)?;
+    }
+    // A withdrawal reaches what counts, wherever that is.
+    if state.is_rebased() {
+        let view = View::new(&repository)?;
+        for name in outcome.changes.iter().map(|change| &change.branch).chain(&outcome.already) {
+            differs::note_one(&view, &view.listed_branch(name)?.0, shell)?;
+        }
     }
     published(&repository, outcome, shell)
 }

@@ -1,0 +1,115 @@
+//! Where a branch of ours is another than the remote's: what is said of one is not so of the other.
+
+use std::collections::HashMap;
+
+use git_deploy_cli::{CommandError, Shell, follow_landed, landed_elsewhere, shell_word};
+use git_deploy_core::branch::Branch;
+use git_deploy_core::git::notes::NotesError;
+use git_deploy_core::ids::RefName;
+use git_deploy_core::ops::sweep::{Standing, standing};
+use git_deploy_core::ops::view::{View, ViewError};
+use git_deploy_core::state::State;
+
+/// Says which local branches are in a state that does not count, because the remote has other commits of them.
+pub(crate) fn note_all(view: &View<'_>, counting: &[Branch], shell: &mut Shell) -> Result<(), CommandError> {
+    let Some(tracking) = &view.settings.remote else { return Ok(()) };
+    let counting: HashMap<&RefName, &Branch> = counting.iter().map(|branch| (&branch.name, branch)).collect();
+    let differs = |name: &RefName, tip| counting.get(name).is_none_or(|theirs| theirs.tip != tip);
+    let mut landed = Vec::new();
+    for branch in view.local_branches_where(differs)?.branches {
+        if let Some(as_what) = view.landed_elsewhere(&branch.name, branch.tip)? {
+            shell.note(format!("local branch {}", landed_elsewhere(&branch.name, &as_what)));
+            landed.push((branch.name, as_what));
+            continue;
+        }
+        let theirs = counting.get(&branch.name).copied();
+        let (name, remote) = (branch.name.short(), tracking.remote());
+        let text = match theirs {
+            Some(_) => format!("differs from that of '{remote}'"),
+            None => format!("is not on '{remote}'"),
+        };
+        let text = format!("local branch '{name}' is {}, and {text}", branch.state());
+        // What nobody decided on is worth a word only to somebody who asks.
+        match branch.state() {
+            State::Development => shell.verbose(1, text),
+            State::Deployed | State::Broken => shell.note(text),
+            State::Staged | State::Deployable => {
+                shell.note(text);
+                bring_together(view, &branch, theirs)?.iter().for_each(|hint| shell.hint(hint));
+            }
+        }
+    }
+    let landed = landed.iter().map(|(branch, landed)| (branch, landed));
+    follow_landed(landed).into_iter().for_each(|hint| shell.hint(hint));
+    Ok(())
+}
+
+/// Says of one local branch that another commit counts, in another state, and how to bring them together. Where the remote
+/// has none, or only earlier commits of it, whoever sets a state is told that it is not pushed.
+pub(crate) fn note_one(view: &View<'_>, ours: &Branch, shell: &mut Shell) -> Result<(), CommandError> {
+    let Some(tracking) = &view.settings.remote else { return Ok(()) };
+    let name = &ours.name;
+    let theirs = view.repository.tip(&view.settings.authority(name))?;
+    let is_one_of_ours = *name != view.settings.base && view.repository.tip(name)? == Some(ours.tip);
+    if !is_one_of_ours || theirs == Some(ours.tip) {
+        return Ok(());
+    }
+    if let Some(landed) = view.landed_elsewhere(name, ours.tip)? {
+        shell.note(landed_elsewhere(name, &landed));
+        follow_landed([(name, &landed)]).into_iter().for_each(|hint| shell.hint(hint));
+        return Ok(());
+    }
+    let Some(theirs) = theirs else { return Ok(()) };
+    if view.repository.is_ancestor(theirs, ours.tip)? {
+        return Ok(());
+    }
+    let theirs = match view.authority_branch(name) {
+        // That it cannot be read is told where the branches are listed.
+        Err(ViewError::Notes(NotesError::Note { .. })) => None,
+        theirs => theirs?.filter(|theirs| theirs.state() != ours.state()),
+    };
+    let Some(theirs) = theirs else { return Ok(()) };
+    shell.note(format!(
+        "your '{}' is at {}; what counts is {} on '{}', which is {}",
+        name.short(),
+        ours.tip.brief(),
+        theirs.tip.brief(),
+        tracking.remote(),
+        theirs.state()
+    ));
+    bring_together(view, ours, Some(&theirs))?.iter().for_each(|hint| shell.hint(hint));
+    Ok(())
+}
+
+/// What to do about a branch that the remote has not, or has another of.
+fn bring_together(
+    view: &View<'_>,
+    ours: &Branch,
+    theirs: Option<&Branch>,
+) -> Result<Vec<String>, CommandError> {
+    let there = view.settings.authority(&ours.name);
+    let remote = view.settings.remote.as_ref().map_or("", |tracking| tracking.remote());
+    let (remote, there, name) =
+        (shell_word(remote), shell_word(there.short()), shell_word(ours.name.short()));
+    let Some(theirs) = theirs else { return Ok(vec![format!("push it: git push -u {remote} {name}")]) };
+    if view.repository.is_ancestor(theirs.tip, ours.tip)? {
+        return Ok(vec![format!("push it: git push {remote} {name}")]);
+    }
+    // Only while nothing else came there than what is known here.
+    let lease = shell_word(&format!("--force-with-lease={}:{}", ours.name.short(), theirs.tip));
+    let push = format!("git push {lease} {remote} {name}");
+    Ok(match standing(view, ours)? {
+        Standing::RebasedThere => vec![format!("bring them together: git deploy-rebase {name}")],
+        Standing::RebasedHere => vec![format!("it was rebased here; push it: {push}")],
+        Standing::Behind => {
+            vec![format!("get its further commits, on '{name}': git merge --ff-only {there}")]
+        }
+        Standing::Apart => vec![
+            format!("look at what came there: git log --left-right {name}...{there}"),
+            format!("if yours is to take its place: {push}"),
+        ],
+        Standing::LandedThere => {
+            vec![format!("what is there has landed; look at what is yours alone: git log {there}..{name}")]
+        }
+    })
+}
