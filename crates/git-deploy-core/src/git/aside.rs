@@ -57,6 +57,11 @@ impl Repository {
         Ok(Self::with(Box::new(GitProgram::aside(self.paths().clone(), self.null_id(), aside))))
     }
 
+    /// Whether what is written here is seen by nobody else.
+    pub(super) fn is_aside(&self) -> bool {
+        !self.backend.variables().is_empty()
+    }
+
     /// A call of git that sees the objects that were written here.
     pub(crate) fn git<const N: usize>(&self, args: [&str; N]) -> Call {
         git(args).envs(self.backend.variables())

@@ -2,7 +2,7 @@
 
 use crate::git::program::git;
 use crate::git::{GitError, Repository};
-use crate::ids::{CommitId, ObjectId, RefName};
+use crate::ids::{CommitId, RefName};
 use crate::revert::Logged;
 
 impl Repository {
@@ -60,49 +60,6 @@ impl Repository {
     }
 }
 
-/// How deep the folders of a notes tree are looked into; git makes the third level for millions of notes.
-const FAN_OUT: usize = 3;
-
-/// All that the notes on some commits ever were, as the history of a notes ref has it: blobs, and the folders around them.
-///
-/// # Errors
-/// When git cannot walk there.
-pub fn versions_of_notes(notes: Option<CommitId>, commits: &[CommitId]) -> Result<Vec<ObjectId>, GitError> {
-    let Some(notes) = notes.filter(|_| !commits.is_empty()) else { return Ok(Vec::new()) };
-    let paths = commits.iter().flat_map(|commit| (0..=FAN_OUT).map(|depth| path_of_note(*commit, depth)));
-    let call = git(["--literal-pathspecs", "rev-list", "--objects", "--no-object-names", "--full-history"]);
-    let call = call.arg(notes.to_string()).arg("--").args(paths);
-    let text = call.text()?;
-    let ids: Option<Vec<ObjectId>> = text.lines().map(|line| line.trim().parse().ok()).collect();
-    Ok(ids.ok_or_else(|| call.unreadable("a line that is no object"))?)
-}
-
-/// All that notes ever were, as the history of a notes ref has it, whatever they stood on: blobs.
-///
-/// # Errors
-/// When git cannot walk there.
-pub fn all_versions_of_notes(notes: CommitId) -> Result<Vec<ObjectId>, GitError> {
-    let call = git(["rev-list", "--objects", "--no-object-names", "--filter=object:type=blob"]);
-    // By this filter the commit itself is printed, too, because it was named.
-    let call = call.arg("--filter-provided-objects").arg(notes.to_string()).arg("--");
-    let text = call.text()?;
-    let ids: Option<Vec<ObjectId>> = text.lines().map(|line| line.trim().parse().ok()).collect();
-    Ok(ids.ok_or_else(|| call.unreadable("a line that is no object"))?)
-}
-
-/// Where a note stands in a tree with so many levels of folders.
-fn path_of_note(commit: CommitId, depth: usize) -> String {
-    let digits = commit.to_string();
-    let mut path = String::with_capacity(digits.len() + depth);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && index % 2 == 0 && index <= 2 * depth {
-            path.push('/');
-        }
-        path.push(digit);
-    }
-    path
-}
-
 fn logged(entry: &str) -> Option<Logged> {
     let (ids, message) = entry.split_once('\n').unwrap_or((entry, ""));
     let mut ids = ids.split(' ').filter(|id| !id.is_empty());
@@ -112,17 +69,4 @@ fn logged(entry: &str) -> Option<Logged> {
         parent: ids.next().map(str::parse).transpose().ok()?,
         message: message.to_owned(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_note_stands_in_folders_of_two_digits() {
-        let commit: CommitId = "0123456789abcdef0123456789abcdef01234567".parse().unwrap();
-        assert_eq!(path_of_note(commit, 0), commit.to_string());
-        assert_eq!(path_of_note(commit, 1), "01/23456789abcdef0123456789abcdef01234567");
-        assert_eq!(path_of_note(commit, 3), "01/23/45/6789abcdef0123456789abcdef01234567");
-    }
 }

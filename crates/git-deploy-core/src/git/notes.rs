@@ -7,8 +7,9 @@
 mod many;
 mod opened;
 mod placed;
+mod said;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
@@ -20,6 +21,7 @@ use crate::note::{MAX_BYTES, Note, NoteError};
 use crate::sync::NoteTexts;
 
 use opened::Opened;
+use said::Said;
 
 pub use placed::NoteBlob;
 
@@ -78,6 +80,10 @@ pub struct Notes<'a> {
     opened: Rc<RefCell<HashMap<ObjectId, Rc<[TreeEntry]>>>>,
     /// The note that was read last, because several questions about a branch read it.
     last: Rc<RefCell<Option<ReadNote>>>,
+    /// All that they ever said, once that was asked.
+    said: Rc<OnceCell<Said>>,
+    /// Whether what they ever said may be kept for the next time.
+    keeps: bool,
 }
 
 /// The ref that the notes stand in.
@@ -92,7 +98,8 @@ impl Repository {
     /// When the notes ref or its commit cannot be read.
     pub fn notes(&self) -> Result<Notes<'_>, GitError> {
         let tip = self.tip(&notes_ref())?;
-        self.notes_at(tip).map_err(|error| match error {
+        let notes = self.notes_at(tip).map(|notes| Notes { keeps: !self.is_aside(), ..notes });
+        notes.map_err(|error| match error {
             GitError::Kind { .. }
             | GitError::Missing { .. }
             | GitError::Read { .. }
@@ -110,7 +117,8 @@ impl Repository {
     /// When that commit cannot be read.
     pub fn notes_at(&self, commit: Option<CommitId>) -> Result<Notes<'_>, GitError> {
         let tree = commit.map(|commit| self.commit(commit).map(|commit| commit.tree)).transpose()?;
-        Ok(Notes { repository: self, commit, tree, opened: Rc::default(), last: Rc::default() })
+        let (opened, last, said) = Default::default();
+        Ok(Notes { repository: self, commit, tree, opened, last, said, keeps: false })
     }
 
     /// Writes notes as one commit, whatever others write meanwhile.

@@ -274,7 +274,7 @@ fn new_note(
     let rev = next_rev(&seen);
     // Who signs overrules all that has come to here, also what stands in notes that were taken away or written over.
     if request.state == State::Deployable && view.rules()?.is_some() {
-        seen.extend(said_of(view.repository, notes, branch.tip, &note)?);
+        seen.extend(said_of(notes, branch.tip, &note)?);
     }
     let others = others(view, &note, branch)?;
     // Those that are moved together hinder nobody: each of them joins the one before.

@@ -6,10 +6,9 @@
 use std::collections::BTreeSet;
 
 use crate::approval::{Decided, NotApproved};
-use crate::git::log;
 use crate::git::notes::{FAR, Notes};
 use crate::git::{GitError, Repository};
-use crate::ids::{CommitId, DecisionId, DeploymentId, ObjectId};
+use crate::ids::{CommitId, DecisionId, DeploymentId};
 use crate::note::Note;
 use crate::state::{Decision, State};
 use crate::sync::active;
@@ -39,11 +38,11 @@ impl Past<'_> {
         made.retain(|(_, made)| {
             made.approval == note.approval && Decided::of(made).as_ref() == Some(decided)
         });
-        let on_line = versions(repository, self.notes, &line(self.notes, tip, note, decided.commit))?;
-        let names_it = |said: &Note| said.refs.iter().any(|name| decided.refs.contains(name));
-        let anywhere = read(repository, log::all_versions_of_notes(notes)?, names_it)?;
-        let known: Vec<(DecisionId, Note)> = anywhere.iter().flat_map(active).collect();
+        let on_line = self.notes.ever_on(&line(self.notes, tip, note, decided.commit))?;
+        let anywhere = self.notes.ever_naming(&decided.refs)?;
+        let anywhere: Vec<Note> = anywhere.into_iter().map(|(_, said)| said).collect();
         let is_it = |other: &Note| made.iter().any(|(_, made)| is_same(made, other));
+        let known: Vec<(DecisionId, Note)> = anywhere.iter().flat_map(active).collect();
         let its: BTreeSet<DecisionId> =
             known.iter().filter(|(_, other)| is_it(other)).map(|(id, _)| *id).collect();
         let signed: BTreeSet<DecisionId> =
@@ -90,35 +89,10 @@ fn line(notes: &Notes<'_>, tip: CommitId, note: &Note, approved: CommitId) -> Ve
     line
 }
 
-/// All that the notes on some commits ever said, as far as it can be read.
-fn versions(repository: &Repository, notes: &Notes<'_>, commits: &[CommitId]) -> Result<Vec<Note>, GitError> {
-    read(repository, log::versions_of_notes(notes.commit, commits)?, |_| true)
-}
-
-/// The notes among some objects that are wanted.
-fn read(
-    repository: &Repository,
-    objects: Vec<ObjectId>,
-    is_wanted: impl Fn(&Note) -> bool,
-) -> Result<Vec<Note>, GitError> {
-    let mut found = Vec::new();
-    for id in objects {
-        let note = repository.note_bytes(id)?.ok().and_then(|bytes| Note::parse(&bytes).ok());
-        found.extend(note.filter(&is_wanted));
-    }
-    Ok(found)
-}
-
 /// All that was ever said in notes on a commit, and on those that it was rebased from.
 ///
 /// # Errors
 /// When the history of the notes cannot be read.
-pub(in crate::ops) fn said_of(
-    repository: &Repository,
-    notes: &Notes<'_>,
-    tip: CommitId,
-    note: &Note,
-) -> Result<Vec<Note>, GitError> {
-    let approved = note.approved.unwrap_or(tip);
-    versions(repository, notes, &line(notes, tip, note, approved))
+pub(in crate::ops) fn said_of(notes: &Notes<'_>, tip: CommitId, note: &Note) -> Result<Vec<Note>, GitError> {
+    notes.ever_on(&line(notes, tip, note, note.approved.unwrap_or(tip)))
 }

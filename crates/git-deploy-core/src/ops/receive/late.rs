@@ -27,7 +27,7 @@ pub(super) fn decisions(repository: &Repository, push: &Push) -> Result<BTreeSet
     let notes = repository.notes_at(pushed.after)?;
     let is_it = |said: &Note, note: &Note| said.state != State::Deployed && decide_alike(said, note);
     for (commit, note) in &asked {
-        let said = approve::said_of(repository, &notes, *commit, note)?;
+        let said = approve::said_of(&notes, *commit, note)?;
         found.extend(said.iter().any(|said| is_it(said, note)).then_some(*commit));
     }
     if found.len() == asked.len() {
