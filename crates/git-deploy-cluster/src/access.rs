@@ -10,6 +10,9 @@ use std::fmt;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use git_deploy_core::deployment::Blame;
+use git_deploy_manifest::rights::{
+    PARENT, VERB_OF_BLOCKING_PODS, VERBS_OF_MEMBERS, VERBS_OF_NAMESPACE, VERBS_OF_PARENT,
+};
 use http::Method;
 use kube::core::discovery::ApiResource;
 use serde_json::{Value, json};
@@ -19,11 +22,6 @@ use crate::connect::{Connection, request};
 use crate::namespace::has_namespace;
 use crate::objects::IN_FLIGHT;
 use crate::target::Target;
-
-/// What a deployment does to objects of a kind.
-pub const VERBS_OF_MEMBERS: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
-/// What it does to the Lease and to the parent of its set.
-pub const VERBS_OF_PARENT: [&str; 3] = ["get", "create", "patch"];
 
 /// Something that we must be allowed to do; displays as `patch deployments.apps in namespace 'shop'`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,14 +49,13 @@ impl Need {
 
     /// What the Lease and the parent of a set in that namespace need.
     pub fn of_parent(namespace: &str) -> impl Iterator<Item = Self> {
-        let kinds = [("coordination.k8s.io", "leases"), ("", "configmaps")];
         let need = |(group, resource): (&str, &str), verb| Self {
             group: group.to_owned(),
             resource: resource.to_owned(),
             namespace: Some(namespace.to_owned()),
             verb,
         };
-        kinds.into_iter().flat_map(move |kind| VERBS_OF_PARENT.map(|verb| need(kind, verb)))
+        PARENT.into_iter().flat_map(move |kind| VERBS_OF_PARENT.map(|verb| need(kind, verb)))
     }
 
     /// What an object of the set needs besides: a StatefulSet that replaces its pods in order may wait for one that never
@@ -72,7 +69,7 @@ impl Need {
             group: String::new(),
             resource: "pods".to_owned(),
             namespace: target.id.namespace.clone(),
-            verb: "delete",
+            verb: VERB_OF_BLOCKING_PODS,
         })
     }
 
@@ -187,7 +184,7 @@ pub(crate) async fn needs_of(connection: &Connection, own: &str, targets: &[Targ
     };
     if !own_namespace.is_empty() {
         // A request for one namespace is one in it.
-        needs.extend(["get", "patch"].map(|verb| of_namespaces(Some(own), verb)));
+        needs.extend(VERBS_OF_NAMESPACE.map(|verb| of_namespaces(Some(own), verb)));
     }
     // Whatever hinders the question is told when the namespace is taken.
     if !has_namespace(connection, own).await.unwrap_or(true) {

@@ -28,7 +28,7 @@ mod unblock;
 mod verify;
 mod watch;
 
-pub use access::{AccessError, Need, VERBS_OF_MEMBERS, VERBS_OF_PARENT, require_access};
+pub use access::{AccessError, Need, require_access};
 pub use api_error::{ApiError, ApiErrorKind, FieldConflict};
 pub use apply::{ApplyError, ApplyOptions, ApplyProblem, apply_stage};
 pub use bounds::{Bounds, OutOfBounds};

@@ -21,6 +21,7 @@ mod read;
 pub mod readiness;
 mod redact;
 mod references;
+pub mod rights;
 mod split;
 mod stage;
 pub mod value;

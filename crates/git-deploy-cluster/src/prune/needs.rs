@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt};
 use git_deploy_manifest::value::{is_being_deleted, is_true};
-use git_deploy_manifest::{GroupKind, ObjectId, references};
+use git_deploy_manifest::{GroupKind, ObjectId, references, rights};
 
 use crate::api_error::ApiErrorKind;
 use crate::connect::Connection;
@@ -14,20 +14,6 @@ use crate::objects::{Depth, IN_FLIGHT};
 use crate::target::Target;
 
 use super::guards::{is_needed_by_name, owner_uids};
-
-/// Kinds whose objects name what they need.
-const NEEDING: [(&str, &str); 10] = [
-    ("", "Pod"),
-    ("", "ReplicationController"),
-    ("", "ServiceAccount"),
-    ("apps", "DaemonSet"),
-    ("apps", "Deployment"),
-    ("apps", "ReplicaSet"),
-    ("apps", "StatefulSet"),
-    ("batch", "CronJob"),
-    ("batch", "Job"),
-    ("networking.k8s.io", "Ingress"),
-];
 
 /// Which of the deletions are needed by something that stays, and by what.
 ///
@@ -84,10 +70,7 @@ async fn all_that_needs(
     resources: &Resources,
     namespace: &str,
 ) -> Result<Vec<Member>, ListError> {
-    let kinds = NEEDING.iter().filter_map(|(group, kind)| {
-        let kind = GroupKind::new(group, kind);
-        resources.find_kind(&kind).map(|(resource, _)| resource)
-    });
+    let kinds = rights::needing().filter_map(|kind| resources.find_kind(&kind).map(|(resource, _)| resource));
     let mut lists = stream::iter(kinds)
         .map(|kind| members::list(connection, kind, Some(namespace.to_owned()), "", Depth::Whole))
         .buffer_unordered(IN_FLIGHT);

@@ -1,6 +1,7 @@
 //! What somebody may do, asked of a real API server.
 
-use git_deploy_cluster::{AccessError, Connection, Need, VERBS_OF_MEMBERS, require_access};
+use git_deploy_cluster::{AccessError, Connection, Need, require_access};
+use git_deploy_manifest::rights::{VERBS_OF_MEMBERS, known};
 use git_deploy_testkit::cluster;
 use git_deploy_testkit::cluster::{Cluster, Namespace};
 
@@ -126,4 +127,18 @@ async fn a_cluster_that_cannot_be_reached_is_no_denial() {
     proxy.refuse();
     let error = require_access(&connection, needs(namespace.name())).await.unwrap_err();
     assert!(matches!(error, AccessError::Api { .. }), "{error}");
+}
+
+#[test]
+fn the_kinds_that_roles_are_written_for_are_called_so_by_a_server() {
+    let listed = cluster!().kubectl(&["api-resources", "--namespaced=true", "--verbs=patch,delete"]).stdout;
+    for (group, kind, resource) in known() {
+        let is_it = |line: &str| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let [name, .., version, _, of_kind] = words[..] else { return false };
+            let of_group = version.rsplit_once('/').map_or("", |(group, _)| group);
+            (of_group, of_kind, name) == (group, kind, resource)
+        };
+        assert!(listed.lines().any(is_it), "{kind}.{group}\n{listed}");
+    }
 }
