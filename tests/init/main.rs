@@ -6,6 +6,7 @@ mod copies;
 mod files;
 mod hooks;
 mod post_commit;
+mod runner;
 mod scripts;
 mod setting_up;
 

@@ -24,7 +24,7 @@ pub use build::Build;
 pub use deploy::Deploy;
 pub use diff::Diff;
 pub use hook::Hook;
-pub use init::Init;
+pub use init::{Init, InitCommand, InitRunner};
 pub use log::Log;
 pub use output::{Format, Output};
 pub use prepare::{accept_end_of_options, described, explainer, parser};

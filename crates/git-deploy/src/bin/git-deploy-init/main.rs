@@ -1,5 +1,6 @@
 //! `git deploy-init`: sets a repository up for deployments, or undoes it.
 
+mod runner;
 mod scripts;
 mod told;
 
@@ -14,6 +15,9 @@ use git_deploy_core::ops::init::{self, Request};
 fn main() -> ExitCode {
     run(|arguments: Init, shell| {
         let repository = Repository::open()?;
+        if let Some(runner) = arguments.runner()? {
+            return runner::write(&repository, runner, shell);
+        }
         if arguments.remove { remove(&repository, shell) } else { set_up(&repository, &arguments, shell) }
     })
 }
