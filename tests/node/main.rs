@@ -5,6 +5,7 @@ mod flask;
 mod load;
 mod migration;
 mod readme;
+mod runner;
 mod support;
 mod traces;
 mod web;

@@ -28,6 +28,7 @@ const NOT_RUN: [&str; 7] = [
 pub struct Image {
     name: String,
     files: Vec<(String, String)>,
+    programs: Vec<(PathBuf, String)>,
     packages: Vec<String>,
     command: Vec<String>,
 }
@@ -38,6 +39,7 @@ impl Image {
         Self {
             name: name.to_owned(),
             files: Vec::new(),
+            programs: Vec::new(),
             packages: Vec::new(),
             command: vec!["/bin/busybox".to_owned(), "true".to_owned()],
         }
@@ -46,6 +48,12 @@ impl Image {
     /// With that file; its path does not begin with `/`.
     pub fn file(mut self, path: &str, content: &str) -> Self {
         self.files.push((path.to_owned(), content.to_owned()));
+        self
+    }
+
+    /// With that program of this machine at that path, which does not begin with `/`, and the libraries that it loads.
+    pub fn program(mut self, program: &Path, path: &str) -> Self {
+        self.programs.push((program.to_owned(), path.to_owned()));
         self
     }
 
@@ -119,6 +127,17 @@ fn write(context: &Path, image: &Image) -> io::Result<()> {
         }
         fs::write(path, content)?;
     }
+    for (program, path) in &image.programs {
+        let path = root.join(path);
+        path.parent().map(fs::create_dir_all).transpose()?;
+        // What debuggers read is most of it.
+        said(Command::new("strip").arg("-o").arg(&path).arg(program))?;
+        for library in libraries(program)? {
+            let path = root.join(library.strip_prefix("/").unwrap_or(&library));
+            path.parent().map(fs::create_dir_all).transpose()?;
+            fs::copy(&library, path)?;
+        }
+    }
     let command = serde_json::to_string(&image.command)?;
     fs::write(context.join("Containerfile"), format!("FROM scratch\n{base}COPY root /\nCMD {command}\n"))
 }
@@ -155,6 +174,16 @@ fn files_of(packages: &[String]) -> io::Result<BTreeSet<PathBuf>> {
     let compiled: Vec<PathBuf> = files.iter().filter_map(|file| compiled(file)).collect();
     files.extend(compiled);
     Ok(files)
+}
+
+/// The libraries that a program loads, its loader among them, by the paths at which it looks for them.
+fn libraries(program: &Path) -> io::Result<Vec<PathBuf>> {
+    let listed = said(Command::new("ldd").arg(program))?;
+    let path = |line: &str| {
+        let word = line.split_whitespace().find(|word| word.starts_with('/'))?;
+        Some(PathBuf::from(word))
+    };
+    Ok(listed.lines().filter_map(path).collect())
 }
 
 /// What the installation has made of a Python module.
