@@ -71,6 +71,52 @@ fn an_empty_queue_is_worked_off_at_once() {
 }
 
 #[test]
+fn those_that_nobody_can_take_are_named_with_what_they_wait_for() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        for name in ["login", "cart"] {
+            shop.deployable(name, &format!("{name}.txt"), "new\n");
+        }
+        shop.repo.deploy("deploy-queue", &["hold", "--reason=until Monday", "login"]);
+        shop.repo.deploy("deploy-state", &["set", "deployable", "--after=login", "cart"]);
+        run(&shop, &[])
+            .success()
+            .stderr_contains("left 'login' in the queue: held: until Monday")
+            .stderr_contains("left 'cart' in the queue: waits until 'login' is deployed")
+            .stderr_contains("nothing can be taken from the queue now: 2 branches stay in it")
+            .lacks("worked off");
+        run(&shop, &["--json"]).success().stdout_contains("\"waits\":{\"hold\":\"until Monday\"}");
+    }
+}
+
+#[test]
+fn what_holds_the_queue_is_told_once_by_who_watches() {
+    let shop = Shop::with_remote(&sandbox!());
+    let freeze =
+        "[[environment.demo.freeze]]\nfrom = \"2000-01-01\"\nto = \"2200-01-01\"\ntime-zone = \"UTC\"\n";
+    let toml = format!("{}{freeze}", shop.repo.read("deploy.toml"));
+    shop.on_master("deploy.toml", &toml);
+    shop.deployable("login", "login.txt", "hello\n");
+    run(&shop, &[]).code_is(75).stderr_contains(
+        "ends: nothing can be taken from the queue now: 'login' waits: nothing is deployed to 'demo'",
+    );
+    let mut watching = watch(&shop);
+    watching.wait_for_words("error: nothing is deployed to 'demo'");
+    // What moves meanwhile is seen, and the freeze is the same.
+    shop.deployable("cart", "cart.txt", "hello\n");
+    shop.on_master("one.txt", "new\n");
+    watching.wait_for_words("rebased 'cart'");
+    shop.deployable("search", "search.txt", "hello\n");
+    shop.on_master("two.txt", "new\n");
+    watching.wait_for_words("rebased 'search'");
+    let output = ends(watching);
+    let told = output.stderr.lines().filter(|line| line.contains("error: nothing is deployed")).count();
+    assert_eq!(told, 1, "{output}");
+    shop.on_master("deploy.toml", &toml.replace("2200", "2001"));
+    run(&shop, &[]).success();
+    assert_eq!(ledger(shop.authority()), ["login success", "cart success", "search success"]);
+}
+
+#[test]
 fn what_fails_or_conflicts_steps_aside_and_the_others_land() {
     for shop in Shop::both(&sandbox!(), &sandbox!()) {
         shop.deployable("first", "shared.txt", "first\n");
@@ -202,8 +248,9 @@ fn who_is_told_to_end_ends_between_two_steps_of_a_deployment() {
     let mut watching = watch(&shop);
     watching.wait_for_file(&held);
     watching.terminate();
+    // Nobody waits long for the answer to the claim: it is looked whether that has arrived.
+    watching.wait().code_is(143).stderr_contains("deployment-0001 is claimed").lacks("Successfully Deployed");
     std::fs::write(&goes_on, "").expect("it can be written");
-    watching.wait().code_is(143).stderr_contains("deployment-0001").lacks("Successfully Deployed");
     assert_eq!(ledger(shop.authority()), Vec::<String>::new());
     run(&shop, &[]).success();
     assert_eq!(ledger(shop.authority()), ["login success"]);

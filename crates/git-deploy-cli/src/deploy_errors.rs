@@ -184,6 +184,10 @@ fn after_the_claim(error: &DeployError) -> Option<String> {
         DeployError::NotLanded { .. } => {
             "mend the cause, then: git deploy --continue; to give up: git deploy --abort".to_owned()
         }
+        DeployError::Interrupted { id: Some(_), phase: None, .. } => {
+            "the next 'git deploy' ends what was claimed, if anything was; see it with: git deploy-status"
+                .to_owned()
+        }
         DeployError::Interrupted { id: Some(_), .. } | DeployError::NotRecorded { .. } => {
             "go on with: git deploy --continue; give up with: git deploy --abort".to_owned()
         }

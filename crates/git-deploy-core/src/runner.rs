@@ -20,7 +20,7 @@ pub enum Turn {
     Unchanged,
     /// Nothing can be taken from the queue.
     Nothing,
-    /// Somebody holds the queue.
+    /// The whole queue waits: for whoever holds it, for an approval, for the end of a freeze.
     Held,
     /// A deployment succeeded: it landed, or its branch goes on to the next environment.
     Landed,
@@ -46,9 +46,9 @@ pub enum Next {
 /// Why it is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// The queue is worked off.
+    /// Nothing can be taken from the queue any more.
     WorkedOff,
-    /// The queue waits for something that is nobody's fault.
+    /// The queue is held, or waits for something that is nobody's fault.
     Waiting,
     /// What is configured cannot be worked with.
     Unusable,

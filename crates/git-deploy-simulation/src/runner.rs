@@ -1,18 +1,21 @@
 //! A runner: what `git deploy-queue run --watch` does, again and again, in one process after the other.
 
+use std::fmt::Display;
 use std::rc::Rc;
 use std::time::Duration;
 
-use git_deploy_core::config::Settings;
+use git_deploy_core::config::ConfigError;
 use git_deploy_core::deployment::Blame;
-use git_deploy_core::git::{Ref, Repository};
-use git_deploy_core::ids::CommitId;
+use git_deploy_core::git::{GitError, Repository};
 use git_deploy_core::ledger::Outcome;
 use git_deploy_core::machine::Machine;
 use git_deploy_core::ops::deploy::{DeployError, DeployRequest, Deployer, Report};
-use git_deploy_core::ops::sweep::{SweepError, sweep_authority};
-use git_deploy_core::ops::{Interrupt, Observer, sync};
-use git_deploy_core::runner::{Next, Runner, Turn};
+use git_deploy_core::ops::sweep::SweepError;
+use git_deploy_core::ops::sync::SyncError;
+use git_deploy_core::ops::view::ViewError;
+use git_deploy_core::ops::work_off::{Event, Hands, work_off};
+use git_deploy_core::ops::{Interrupt, Interrupted, Observer};
+use git_deploy_core::runner::{Runner, Turn};
 
 use crate::host::Host;
 use crate::site::Place;
@@ -22,63 +25,54 @@ const INTERVAL: Duration = Duration::from_secs(60);
 
 /// Works the queue off until it dies.
 pub(crate) fn watch(host: &Rc<Host>) {
-    let mut policy = Runner::watching(INTERVAL);
-    let mut work = Work { host, swept: None, idle: None };
-    loop {
-        let turn = work.turn().unwrap_or_else(|why| {
-            host.world.tell(host.me, &format!("trouble: {why}"));
-            Turn::Trouble
-        });
-        match policy.after(&turn) {
-            Next::Turn => {}
-            Next::Wait(time) => host.sleep(time),
-            Next::End(_) => unreachable!("who watches stays"),
-        }
-    }
+    let worker = Worker { host, listener: Listener(host), interrupt: Interrupt::default() };
+    let ended = work_off(&worker, Runner::watching(INTERVAL));
+    unreachable!("who watches stays: {:?}", ended.map_err(|Trouble(why)| why));
 }
 
-struct Work<'a> {
+struct Worker<'a> {
     host: &'a Rc<Host>,
-    swept: Option<CommitId>,
-    idle: Option<Vec<Ref>>,
+    listener: Listener<'a>,
+    interrupt: Interrupt,
 }
 
-impl Work<'_> {
-    fn turn(&mut self) -> Result<Turn, String> {
-        let text = |error: &dyn std::error::Error| error.to_string();
-        let repository = Repository::open_at(&self.host.clone).map_err(|error| text(&error))?;
-        let settings = Settings::read(&repository).map_err(|error| text(&error))?;
-        let observer = Listener(self.host);
-        if let Some(tracking) = &settings.remote {
-            sync::fetch(&repository, tracking, &observer).map_err(|error| text(&error))?;
-        }
-        let stands = repository.refs("refs/").map_err(|error| text(&error))?;
-        if self.idle.as_ref() == Some(&stands) {
-            return Ok(Turn::Unchanged);
-        }
-        let interrupt = Interrupt::default();
-        let base = settings.base_tip(&repository).map_err(|error| text(&error))?;
-        if self.swept != Some(base) {
-            match sweep_authority(&repository, &observer, &interrupt) {
-                Ok(_) => self.swept = Some(base),
-                Err(SweepError::AnotherSweep(_)) => {}
-                Err(error) => return Err(text(&error)),
+/// Why a turn came to nothing.
+struct Trouble(String);
+
+macro_rules! trouble_by {
+    ($($error:ty),*) => {
+        $(impl From<$error> for Trouble {
+            fn from(error: $error) -> Self {
+                Self(error.to_string())
             }
-        }
-        let stands = repository.refs("refs/").map_err(|error| text(&error))?;
+        })*
+    };
+}
+
+trouble_by!(ConfigError, GitError, SyncError, SweepError, ViewError, Interrupted);
+
+impl Hands for Worker<'_> {
+    type Error = Trouble;
+
+    fn open(&self) -> Result<Repository, Trouble> {
+        Ok(Repository::open_at(&self.host.clone)?)
+    }
+
+    fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
+    }
+
+    fn deploy(&self, repository: &Repository) -> Result<Turn, Trouble> {
         let site = Place { host: Rc::clone(self.host) };
         let deployer =
-            Deployer { repository: &repository, site: &site, observer: &observer, interrupt: &interrupt };
+            Deployer { repository, site: &site, observer: &self.listener, interrupt: &self.interrupt };
         let report = deployer.deploy(&DeployRequest::default());
         // Whatever came of it: this run changes nothing more.
         self.host.world.promises(|promises, _| promises.rests(self.host.me));
-        let turn = match report {
+        Ok(match report {
             Ok(Report::Nothing(_)) => Turn::Nothing,
             Ok(Report::Finished(verdict)) => {
-                self.host.world.tell(
-                    self.host.me,
-                    &format!("{} {:?} {:?}", verdict.id, verdict.outcome, verdict.reason),
-                );
+                self.tell(format!("{} {:?} {:?}", verdict.id, verdict.outcome, verdict.reason));
                 deployer.told();
                 match (verdict.outcome, verdict.blame) {
                     (Outcome::Success, _) => Turn::Landed,
@@ -86,11 +80,51 @@ impl Work<'_> {
                     _ => Turn::Trouble,
                 }
             }
-            Err(DeployError::Held { .. }) => Turn::Held,
-            Err(error) => return Err(text(&error)),
-        };
-        self.idle = Some(stands).filter(|_| turn == Turn::Nothing);
-        Ok(turn)
+            Err(error) => {
+                self.tell(format!("comes to no verdict: {error}"));
+                match error {
+                    error if error.waits().is_some() => Turn::Held,
+                    DeployError::Broken { branch, .. } => Turn::Failed(format!("{branch}")),
+                    _ => Turn::Trouble,
+                }
+            }
+        })
+    }
+
+    fn wait(&self, time: Duration) -> Result<bool, Interrupted> {
+        self.host.sleep(time);
+        Ok(false)
+    }
+
+    fn may_pass(&self, _: &Trouble) -> bool {
+        true
+    }
+
+    fn happened(&self, event: Event<'_, Trouble>) {
+        match event {
+            Event::Swept(outcome) => {
+                self.tell(format!("{} '{}'", outcome.fate.word(), outcome.branch.short()))
+            }
+            Event::Left(place) => self.tell(format!("leaves '{}' in the queue", place.branch.short())),
+            Event::Failed(Trouble(why)) => self.tell(format!("trouble: {why}")),
+            Event::Again(_) => {}
+        }
+    }
+}
+
+impl Worker<'_> {
+    fn tell(&self, what: impl Display) {
+        self.host.world.tell(self.host.me, &what.to_string());
+    }
+}
+
+impl Observer for Worker<'_> {
+    fn step(&self, verb: &str, text: &str) {
+        self.listener.step(verb, text);
+    }
+
+    fn warn(&self, text: &str) {
+        self.listener.warn(text);
     }
 }
 

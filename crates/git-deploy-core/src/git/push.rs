@@ -4,7 +4,7 @@
 //! expected to have. Base alone carries no lease, so that git itself refuses to move it anywhere but forward.
 
 use crate::git::notes::notes_ref;
-use crate::git::program::{Call, git};
+use crate::git::program::{Call, ProgramError, git};
 use crate::git::refs::Expected;
 use crate::git::{GitError, Repository};
 use crate::ids::{ObjectId, RefName};
@@ -251,7 +251,12 @@ impl Repository {
         }
         // git itself writes down what it pushed to branches.
         let _intent = self.intend_below(&[tracking.heads()])?;
-        let output = self.asking(call).output()?;
+        let output = match self.asking(call).output() {
+            Ok(output) => output,
+            // What was stopped may have arrived before.
+            Err(error @ ProgramError::Stopped { .. }) => return Ok(Pushed::Unreachable(error.to_string())),
+            Err(error) => return Err(error.into()),
+        };
         if output.status.success() {
             return Ok(Pushed::Done);
         }

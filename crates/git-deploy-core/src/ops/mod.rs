@@ -24,6 +24,7 @@ pub mod sync;
 pub mod transact;
 pub mod under_way;
 pub mod view;
+pub mod work_off;
 
 pub use crate::interrupt::{Interrupt, Interrupted, before_a_wait};
 

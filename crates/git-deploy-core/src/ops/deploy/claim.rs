@@ -11,6 +11,7 @@ use crate::deployment::Phase;
 use crate::git::notes::{Notes, NotesEdit, notes_ref};
 use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
 use crate::land::{Change, Claim};
+use crate::ops::Interrupted;
 use crate::ops::approve::kept;
 use crate::ops::sweep::on_top_of;
 use crate::ops::transact::Transacted;
@@ -72,7 +73,7 @@ impl Context<'_> {
             Transacted::Moved(_) => return self.claim_lost(&claim),
             Transacted::Refused(_) if self.claimed_upon()? != stood => return self.claim_lost(&claim),
             Transacted::Refused(why) => return Err(DeployError::Forbidden(why)),
-            Transacted::Unable(why) => return Err(DeployError::NotClaimed(why)),
+            Transacted::Unable(why) => return Err(self.unanswered(attempt.id, why)),
         }
         let lock_at = lock.new.unwrap_or(attempt_at.0);
         Ok(Some(Claimed {
@@ -82,6 +83,17 @@ impl Context<'_> {
             lock: (lock.name, lock_at),
             base_lock: None,
         }))
+    }
+
+    /// What is known of a claim that could not be made: whoever asked us to stop has stopped the push, too, which may have
+    /// arrived all the same.
+    fn unanswered(&self, id: DeploymentId, why: String) -> DeployError {
+        match self.deployer.interrupt.check() {
+            Err(Interrupted { signal }) if self.view.settings.remote.is_some() => {
+                DeployError::Interrupted { signal, id: Some(id), phase: None }
+            }
+            _ => DeployError::NotClaimed(why),
+        }
     }
 
     /// Where base and the notes stand, which a claim is made upon: a server takes none upon what stands there no more.

@@ -246,13 +246,13 @@ pub enum DeployError {
     #[error("the remote refuses the claim: {0}")]
     Forbidden(String),
     /// The user asked to stop.
-    #[error("interrupted{}", .id.as_ref().map(|id| format!(": {id} is {phase}", phase = .phase.unwrap_or(Phase::Claimed))).unwrap_or_default())]
+    #[error("interrupted{}", how_far(.id.as_ref(), *.phase))]
     Interrupted {
         /// The signal.
         signal: i32,
         /// What is under way.
         id: Option<DeploymentId>,
-        /// How far that is.
+        /// How far that is; none where it was being claimed, and the remote did not say whether it took that.
         phase: Option<Phase>,
     },
     /// A plan could not be made for a dry run.
@@ -284,6 +284,17 @@ pub enum DeployError {
 }
 
 impl DeployError {
+    /// The word for what the whole queue waits for, where that is why nothing was taken from it.
+    pub fn waits(&self) -> Option<&'static str> {
+        match self {
+            Self::Held(_) => Some("hold"),
+            Self::RolledBack(_) => Some("rollback"),
+            Self::Unpromoted(_) => Some("approval"),
+            Self::Frozen { .. } => Some("freeze"),
+            _ => None,
+        }
+    }
+
     /// Whose fault it is that there is no verdict, where it is anybody's or may go away by itself.
     pub fn blame(&self) -> Option<Blame> {
         match self {
@@ -350,6 +361,17 @@ pub struct Unpromoted {
 /// What somebody wanted to deploy.
 fn subject(branch: Option<&RefName>, commit: CommitId) -> String {
     branch.map_or_else(|| format!("commit {}", commit.brief()), |branch| format!("'{}'", branch.short()))
+}
+
+/// How far a run came that was interrupted.
+fn how_far(id: Option<&DeploymentId>, phase: Option<Phase>) -> String {
+    match (id, phase) {
+        (None, _) => String::new(),
+        (Some(id), Some(phase)) => format!(": {id} is {phase}"),
+        (Some(id), None) => {
+            format!(": {id} was being claimed, and the remote has not said whether it took the claim")
+        }
+    }
 }
 
 /// Until when nothing is deployed, and why.

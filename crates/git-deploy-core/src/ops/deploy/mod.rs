@@ -246,6 +246,9 @@ impl Deployer<'_> {
             self.interrupt.check()?;
             let context = Context::new(self)?;
             let begun = context.pick_and_claim(&request, &mut builds_in_vain).or_else(|error| {
+                if matches!(error, DeployError::Interrupted { .. }) {
+                    return Err(error);
+                }
                 // Ctrl-C reaches the programs that were started, too: their failure is no answer.
                 self.interrupt.check()?;
                 Err(error)

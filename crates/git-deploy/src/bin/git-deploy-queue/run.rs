@@ -1,27 +1,27 @@
 //! `git deploy-queue run`: works the queue off.
 //!
-//! What follows from what is decided by [`git_deploy_core::runner`]; here is done what it asks for.
+//! What it does is [`git_deploy_core::ops::work_off`]; here are its hands, its words and the signals that it hears.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use git_deploy_cli::args::RunQueue;
-use git_deploy_cli::{CommandError, Exit, Shell};
-use git_deploy_core::config::Settings;
+use git_deploy_cli::{CommandError, Exit, Shell, why_held};
 use git_deploy_core::deployment::Blame;
-use git_deploy_core::git::{Ref, Repository};
-use git_deploy_core::ids::CommitId;
-use git_deploy_core::ledger::Outcome;
-use git_deploy_core::ops::hold::queue_hold;
-use git_deploy_core::ops::sweep::{Fate, SweepError, sweep_authority};
-use git_deploy_core::ops::{Interrupt, Observer, sync};
-use git_deploy_core::runner::{End, Next, Runner, Turn};
+use git_deploy_core::git::Repository;
+use git_deploy_core::ledger;
+use git_deploy_core::ops::sweep::Outcome;
+use git_deploy_core::ops::work_off::{Event, Finished, Hands, work_off};
+use git_deploy_core::ops::{Interrupt, Interrupted, Observer};
+use git_deploy_core::queue::{Place, Wait};
+use git_deploy_core::runner::{End, Runner, Turn};
 use serde_json::{Value, json};
 
 use crate::deployment::{Ended, Said, deploy};
 use crate::log::Log;
 use crate::on_event::OnEvent;
+use crate::wait_object;
 
 /// How often it is looked whether the user asked to stop, while nothing is done.
 const LOOK: Duration = Duration::from_millis(200);
@@ -29,134 +29,108 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Works the queue off.
 pub(crate) fn run(arguments: RunQueue, shell: &mut Shell) -> Result<Exit, CommandError> {
     let interrupt = git_deploy_cli::interrupt()?;
-    let policy = match arguments.watch {
+    let runner = match arguments.watch {
         true => Runner::watching(Duration::from_secs(arguments.interval)),
         false => Runner::once(),
     };
     let on_event = OnEvent::configured(&Repository::open()?)?;
     let log = Log::new(shell, arguments.json, on_event, interrupt);
-    let woken = git_deploy_cli::woken()?;
-    let mut work = Work { log: &log, interrupt, woken, swept: None, idle: None, failed: false };
-    let ended = work.until_it_ends(policy);
-    let exit = ended.as_ref().map_or_else(CommandError::exit, |exit| *exit);
-    let text = match &ended {
-        Ok(Exit::No) => "the queue is worked off; not everything has landed".to_owned(),
-        Ok(_) => "the queue is worked off".to_owned(),
-        Err(error) => format!("ends: {}", error.message()),
+    let machine = Machine { log: &log, interrupt, woken: git_deploy_cli::woken()? };
+    let (ended, text) = match work_off(&machine, runner) {
+        Ok(finished) => end(&finished),
+        Err(error) => {
+            let text = format!("ends: {}", error.message());
+            (Err(error), text)
+        }
     };
+    let exit = ended.as_ref().map_or_else(CommandError::exit, |exit| *exit);
     log.tell(json!({ "event": "end", "exit": exit.code(), "reason": text }), Some(&text));
     ended
 }
 
-struct Work<'a> {
+/// What it means that nothing can be taken any more, and that in words.
+fn end(finished: &Finished) -> (Result<Exit, CommandError>, String) {
+    if finished.end != End::WorkedOff {
+        let why = match finished.held.first() {
+            Some(hold) => format!("nothing can be taken from the queue now: {}", why_held(hold)),
+            None => "the queue waits for something that is nobody's fault".to_owned(),
+        };
+        return (Err(CommandError::try_again(why.clone())), format!("ends: {why}"));
+    }
+    let exit = if finished.has_failed { Exit::No } else { Exit::Done };
+    let mut text = match &finished.left[..] {
+        [] => "the queue is worked off".to_owned(),
+        [place] => {
+            format!("nothing can be taken from the queue now: '{}' stays in it", place.branch.short())
+        }
+        places => format!("nothing can be taken from the queue now: {} branches stay in it", places.len()),
+    };
+    if finished.has_failed {
+        text.push_str("; not everything has landed");
+    }
+    (Ok(exit), text)
+}
+
+/// The machine that it runs on.
+struct Machine<'a> {
     log: &'a Log<'a>,
     interrupt: &'static Interrupt,
     /// Whether somebody wants it to look now.
     woken: Arc<AtomicBool>,
-    /// The tip of base that branches were last rebased on.
-    swept: Option<CommitId>,
-    /// All refs as they stood when nothing could be taken from the queue.
-    idle: Option<Vec<Ref>>,
-    /// Whether a branch has failed or is broken.
-    failed: bool,
 }
 
-impl Work<'_> {
-    fn until_it_ends(&mut self, mut policy: Runner) -> Result<Exit, CommandError> {
-        loop {
-            self.interrupt.check()?;
-            let (turn, error) = match self.turn() {
-                Ok(turn) => (turn, None),
-                Err(error) => {
-                    self.interrupt.check()?;
-                    self.tell_error(&error);
-                    let turn = if error.exit() == Exit::TryAgain { Turn::Trouble } else { Turn::Unusable };
-                    (turn, Some(error))
-                }
-            };
-            self.failed |= matches!(turn, Turn::Failed(_));
-            match policy.after(&turn) {
-                Next::Turn => {}
-                Next::Wait(time) => {
-                    if matches!(turn, Turn::Trouble | Turn::Unusable) {
-                        let seconds = time.as_secs();
-                        let event = json!({ "event": "wait", "seconds": seconds });
-                        self.log.tell(event, Some(&format!("the queue waits; tried again in {seconds} s")));
-                    }
-                    self.wait(time)?;
-                }
-                Next::End(End::WorkedOff) => return Ok(if self.failed { Exit::No } else { Exit::Done }),
-                Next::End(End::Waiting | End::Unusable) => {
-                    let waits = "the queue waits for something that is nobody's fault";
-                    return Err(error.unwrap_or_else(|| CommandError::try_again(waits)));
-                }
-            }
-        }
-    }
+impl Hands for Machine<'_> {
+    type Error = CommandError;
 
-    /// Looks once at all that counts, and starts one deployment.
-    fn turn(&mut self) -> Result<Turn, CommandError> {
+    fn open(&self) -> Result<Repository, CommandError> {
         let repository = Repository::open()?;
         repository.stop_on(self.interrupt);
-        let settings = Settings::read(&repository)?;
-        if let Some(tracking) = &settings.remote {
-            sync::fetch(&repository, tracking, self.log)?;
-        }
-        if self.idle.as_ref() == Some(&repository.refs("refs/")?) {
-            return Ok(Turn::Unchanged);
-        }
-        self.rebase(&repository, &settings)?;
-        self.interrupt.check()?;
-        // From before, so that what changes meanwhile is looked at again.
-        let stands = repository.refs("refs/")?;
+        Ok(repository)
+    }
+
+    fn interrupt(&self) -> &Interrupt {
+        self.interrupt
+    }
+
+    fn deploy(&self, _: &Repository) -> Result<Turn, CommandError> {
         let ended = deploy(|said| self.pass_on(said));
         let ended =
             ended.map_err(|error| CommandError::fatal(format!("cannot run 'git-deploy': {error}")))?;
-        let turn = match meaning(&ended)? {
-            Turn::Trouble if queue_hold(&repository, &settings)?.is_some() => Turn::Held,
-            turn => turn,
-        };
-        // Time alone ends a freeze; nothing else goes on before something has changed.
-        let is_idle = turn == Turn::Nothing || waits(&ended) == Some("approval");
-        self.idle = Some(stands).filter(|_| is_idle);
-        Ok(turn)
+        meaning(&ended)
     }
 
-    /// Rebases what is to be kept on base, if that has moved.
-    fn rebase(&mut self, repository: &Repository, settings: &Settings) -> Result<(), CommandError> {
-        let base = settings.base_tip(repository)?;
-        if self.swept == Some(base) {
-            return Ok(());
+    fn wait(&self, time: Duration) -> Result<bool, Interrupted> {
+        let begun = Instant::now();
+        while let Some(left) = time.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()) {
+            self.interrupt.check()?;
+            if self.woken.swap(false, Ordering::SeqCst) {
+                self.log.step("Woken", "by SIGUSR1");
+                return Ok(true);
+            }
+            std::thread::sleep(left.min(LOOK));
         }
-        let sweep = match sweep_authority(repository, self.log, self.interrupt) {
-            Ok(sweep) => sweep,
-            // Who does it tells it; the head of the queue is rebased by its deployment in any case.
-            Err(SweepError::AnotherSweep(_)) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
-        for outcome in &sweep.outcomes {
-            let (name, short, new) = (&outcome.branch, outcome.branch.short(), &outcome.new);
-            let event = |fate: &Fate| {
-                json!({
-                    "event": "rebase", "verdict": fate.word(), "ref": name.as_str(), "commit": new.to_string(),
-                    "reason": fate.reason(),
-                })
-            };
-            match &outcome.fate {
-                fate @ Fate::Broken { reason, was_broken: false, .. } => {
-                    self.failed = true;
-                    self.log.tell(event(fate), Some(&format!("broken '{short}': {reason}")));
-                }
-                fate @ Fate::Rebased => {
-                    self.log.tell(event(fate), Some(&format!("rebased '{short}' to {}", new.brief())));
-                }
-                Fate::Current | Fate::Restored | Fate::Skipped { .. } | Fate::Broken { .. } => {}
+        Ok(false)
+    }
+
+    fn may_pass(&self, error: &CommandError) -> bool {
+        error.exit() == Exit::TryAgain
+    }
+
+    fn happened(&self, event: Event<'_, CommandError>) {
+        match event {
+            Event::Swept(outcome) => self.tell_swept(outcome),
+            Event::Left(place) => self.tell_left(place),
+            Event::Failed(error) => self.tell_error(error),
+            Event::Again(time) => {
+                let seconds = time.as_secs();
+                let text = format!("the queue waits; tried again in {seconds} s");
+                self.log.tell(json!({ "event": "wait", "seconds": seconds }), Some(&text));
             }
         }
-        self.swept = Some(base);
-        Ok(())
     }
+}
 
+impl Machine<'_> {
     /// Tells what a deployment says, with the time.
     fn pass_on(&self, said: Said) {
         match said {
@@ -168,6 +142,28 @@ impl Work<'_> {
         }
     }
 
+    fn tell_swept(&self, outcome: &Outcome) {
+        let Outcome { branch, new, fate, .. } = outcome;
+        let (verdict, reason) = (fate.word(), fate.reason());
+        let event = json!({
+            "event": "rebase", "verdict": verdict, "ref": branch.as_str(), "commit": new.to_string(), "reason": reason,
+        });
+        let text = match reason {
+            "" => format!("{verdict} '{}' to {}", branch.short(), new.brief()),
+            reason => format!("{verdict} '{}': {reason}", branch.short()),
+        };
+        self.log.tell(event, Some(&text));
+    }
+
+    fn tell_left(&self, place: &Place) {
+        let branch = &place.branch;
+        // Whoever could be next and was not taken heard of it from the deployment.
+        let waits = place.waits.as_ref().filter(|wait| !matches!(wait, Wait::Behind(_)));
+        let why = waits.map_or_else(|| "could not be taken".to_owned(), ToString::to_string);
+        let event = json!({ "event": "left", "ref": branch.as_str(), "commit": place.tip.to_string(), "waits": waits.map(wait_object) });
+        self.log.tell(event, Some(&format!("left '{}' in the queue: {why}", branch.short())));
+    }
+
     fn tell_error(&self, error: &CommandError) {
         let message = error.message();
         self.log.tell(
@@ -176,20 +172,19 @@ impl Work<'_> {
         );
         error.hints().iter().for_each(|hint| self.log.line(&format!("hint: {hint}")));
     }
+}
 
-    /// Waits, unless it is woken: then it looks at all anew, since whoever wakes it may know more than refs say.
-    fn wait(&mut self, time: Duration) -> Result<(), CommandError> {
-        let begun = Instant::now();
-        while let Some(left) = time.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()) {
-            self.interrupt.check()?;
-            if self.woken.swap(false, Ordering::SeqCst) {
-                self.log.step("Woken", "by SIGUSR1");
-                self.idle = None;
-                break;
-            }
-            std::thread::sleep(left.min(LOOK));
-        }
-        Ok(())
+impl Observer for Machine<'_> {
+    fn step(&self, verb: &str, text: &str) {
+        self.log.step(verb, text);
+    }
+
+    fn warn(&self, text: &str) {
+        self.log.warn(text);
+    }
+
+    fn note(&self, text: &str) {
+        self.log.note(text);
     }
 }
 
@@ -228,15 +223,15 @@ fn words(event: &Value) -> Option<String> {
         "verdict" if text("result") == "nothing" => Some(format!("nothing to deploy: {}", text("reason"))),
         "verdict" if text("result") == "error" => None,
         "verdict" => {
-            let subject =
-                if text("result") == Outcome::Success.as_str() { Outcome::Success } else { Outcome::Failure };
+            let is_success = text("result") == ledger::Outcome::Success.as_str();
+            let outcome = if is_success { ledger::Outcome::Success } else { ledger::Outcome::Failure };
             let branch = text("branch").trim_start_matches("refs/heads/");
             let what = if branch.is_empty() { text("commit").to_owned() } else { format!("'{branch}'") };
             let why = if text("reason").is_empty() { String::new() } else { format!(": {}", text("reason")) };
             Some(format!(
                 "{}: {}: {what} to {}{why}",
                 text("deployment"),
-                subject.subject(),
+                outcome.subject(),
                 text("environment")
             ))
         }

@@ -63,12 +63,7 @@ pub(crate) struct Why {
 
 impl Why {
     pub(crate) fn of(error: &DeployError) -> Self {
-        let waits = match error {
-            DeployError::Unpromoted(_) => Some("approval"),
-            DeployError::Frozen { .. } => Some("freeze"),
-            _ => None,
-        };
-        Self { blame: error.blame(), waits }
+        Self { blame: error.blame(), waits: error.waits() }
     }
 }
 

@@ -1,0 +1,234 @@
+//! Working the queue off: turn after turn, once or for as long as it is wanted.
+//!
+//! What follows from a turn is decided by [`crate::runner`]. What a runner does with its own hands - start a deployment, wait,
+//! tell - is [`Hands`]: those of a program that starts others, or of a simulation in which all are one process.
+
+use std::time::Duration;
+
+use crate::config::{ConfigError, Settings};
+use crate::git::{GitError, Ref, Repository};
+use crate::ids::CommitId;
+use crate::ops::deploy::{Hold, holds};
+use crate::ops::sweep::{Fate, Outcome, SweepError, sweep_authority};
+use crate::ops::sync::{self, SyncError};
+use crate::ops::under_way::under_way;
+use crate::ops::view::{View, ViewError};
+use crate::ops::{Interrupt, Interrupted, Observer};
+use crate::queue::Place;
+use crate::runner::{End, Next, Runner, Turn};
+
+/// What a runner does with its own hands. As an observer it is told the steps on the way.
+pub trait Hands: Observer {
+    /// Why a turn came to nothing.
+    type Error: From<ConfigError>
+        + From<GitError>
+        + From<SyncError>
+        + From<SweepError>
+        + From<ViewError>
+        + From<Interrupted>;
+
+    /// Opens the repository, anew for each turn: what is configured may have changed.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be opened.
+    fn open(&self) -> Result<Repository, Self::Error>;
+
+    /// Whether it is to end.
+    fn interrupt(&self) -> &Interrupt;
+
+    /// Deploys the head of the queue, or ends what another run has left behind.
+    ///
+    /// # Errors
+    /// When there can be no deployment at all.
+    fn deploy(&self, repository: &Repository) -> Result<Turn, Self::Error>;
+
+    /// Lets time go by. Returns whether somebody wants it to look now.
+    ///
+    /// # Errors
+    /// When it is to end.
+    fn wait(&self, time: Duration) -> Result<bool, Interrupted>;
+
+    /// Whether an error is nobody's fault, and may be gone when it is tried again.
+    fn may_pass(&self, error: &Self::Error) -> bool;
+
+    /// Told what happens between deployments.
+    fn happened(&self, event: Event<'_, Self::Error>);
+}
+
+/// What happens between deployments.
+#[derive(Debug)]
+pub enum Event<'a, E> {
+    /// A branch was rebased, or became broken.
+    Swept(&'a Outcome),
+    /// A branch stays in the queue of which nothing can be taken.
+    Left(&'a Place),
+    /// A turn came to nothing.
+    Failed(&'a E),
+    /// It is tried again after so long.
+    Again(Duration),
+}
+
+/// How the queue was worked off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// Why it is over.
+    pub end: End,
+    /// Whether a branch has failed or is broken.
+    pub has_failed: bool,
+    /// Those that are still in the queue where nothing can be taken from it, in its order.
+    pub left: Vec<Place>,
+    /// What holds the queue, where that is why it is over.
+    pub held: Vec<Hold>,
+}
+
+/// Works the queue off, as the runner has it.
+///
+/// # Errors
+/// What kept the last turn from coming to anything.
+pub fn work_off<H: Hands>(hands: &H, runner: Runner) -> Result<Finished, H::Error> {
+    let work = Work { hands, swept: None, idle: None, held: Vec::new(), left: Vec::new(), has_failed: false };
+    work.until_it_ends(runner)
+}
+
+struct Work<'a, H> {
+    hands: &'a H,
+    /// The tip of base that branches were last rebased on.
+    swept: Option<CommitId>,
+    /// All refs as they stood when nothing could be taken from the queue.
+    idle: Option<Vec<Ref>>,
+    /// What held the queue then.
+    held: Vec<Hold>,
+    /// Who was in the queue then.
+    left: Vec<Place>,
+    has_failed: bool,
+}
+
+impl<H: Hands> Work<'_, H> {
+    fn until_it_ends(mut self, mut runner: Runner) -> Result<Finished, H::Error> {
+        loop {
+            self.hands.interrupt().check()?;
+            let (turn, error) = match self.turn() {
+                Ok(turn) => (turn, None),
+                Err(error) => {
+                    self.hands.interrupt().check()?;
+                    self.hands.happened(Event::Failed(&error));
+                    let turn = if self.hands.may_pass(&error) { Turn::Trouble } else { Turn::Unusable };
+                    (turn, Some(error))
+                }
+            };
+            self.has_failed |= matches!(turn, Turn::Failed(_));
+            match runner.after(&turn) {
+                Next::Turn => {}
+                Next::Wait(time) => {
+                    if matches!(turn, Turn::Trouble | Turn::Unusable) {
+                        self.hands.happened(Event::Again(time));
+                    }
+                    if self.hands.wait(time)? {
+                        // Whoever wakes it may know more than refs say.
+                        self.forget();
+                    }
+                }
+                Next::End(end) => {
+                    let Self { has_failed, left, held, .. } = self;
+                    return error.map_or(Ok(Finished { end, has_failed, left, held }), Err);
+                }
+            }
+        }
+    }
+
+    /// Forgets why nothing could be taken.
+    fn forget(&mut self) {
+        self.idle = None;
+        self.held.clear();
+    }
+
+    /// Looks once at all that counts, and starts one deployment.
+    fn turn(&mut self) -> Result<Turn, H::Error> {
+        let repository = self.hands.open()?;
+        let settings = Settings::read(&repository)?;
+        if let Some(tracking) = &settings.remote {
+            sync::fetch(&repository, tracking, self.hands)?;
+        }
+        // Time alone ends a freeze; nothing else goes on before something has changed.
+        let is_frozen = self.held.iter().any(|hold| matches!(hold, Hold::Frozen { .. }));
+        if !is_frozen && self.idle.as_ref() == Some(&repository.refs("refs/")?) {
+            return Ok(Turn::Unchanged);
+        }
+        self.rebase(&repository, &settings)?;
+        self.hands.interrupt().check()?;
+        // From before, so that what changes meanwhile is looked at again.
+        let stands = repository.refs("refs/")?;
+        if !self.held.is_empty() && self.holds(&repository) == self.held {
+            self.idle = Some(stands);
+            return Ok(Turn::Unchanged);
+        }
+        self.forget();
+        let turn = self.hands.deploy(&repository)?;
+        if turn == Turn::Held {
+            self.held = self.holds(&repository);
+        }
+        let is_idle = turn == Turn::Nothing || !self.held.is_empty();
+        self.idle = Some(stands).filter(|_| is_idle);
+        if turn == Turn::Nothing {
+            self.tell_who_is_left(&repository)?;
+        }
+        Ok(turn)
+    }
+
+    /// Rebases what is to be kept on base, if that has moved.
+    fn rebase(&mut self, repository: &Repository, settings: &Settings) -> Result<(), H::Error> {
+        let base = settings.base_tip(repository)?;
+        if self.swept == Some(base) {
+            return Ok(());
+        }
+        let sweep = match sweep_authority(repository, self.hands, self.hands.interrupt()) {
+            Ok(sweep) => sweep,
+            // Who does it tells it; the head of the queue is rebased by its deployment in any case.
+            Err(SweepError::AnotherSweep(_)) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        for outcome in &sweep.outcomes {
+            match &outcome.fate {
+                Fate::Broken { was_broken: false, .. } => {
+                    self.has_failed = true;
+                    self.hands.happened(Event::Swept(outcome));
+                }
+                Fate::Rebased => self.hands.happened(Event::Swept(outcome)),
+                Fate::Current | Fate::Restored | Fate::Skipped { .. } | Fate::Broken { .. } => {}
+            }
+        }
+        self.swept = Some(base);
+        Ok(())
+    }
+
+    /// What holds the queue, as a deployment would find it now; nothing where there is something for one to do: a branch that is
+    /// taken nevertheless, or what another run has left behind. What cannot be found out a deployment has to tell.
+    fn holds(&self, repository: &Repository) -> Vec<Hold> {
+        let look = || {
+            let view = View::new(repository).ok()?;
+            let nothing_left = under_way(&view).ok()?.is_empty();
+            let (holds, passes) = holds(&view, &Unheard, self.hands.interrupt()).ok()?;
+            Some(holds).filter(|_| nothing_left && passes.is_none())
+        };
+        look().unwrap_or_default()
+    }
+
+    /// Tells who stays in the queue, each once until that changes.
+    fn tell_who_is_left(&mut self, repository: &Repository) -> Result<(), H::Error> {
+        let (places, _) = View::new(repository)?.queue()?;
+        for place in places.iter().filter(|place| !self.left.contains(place)) {
+            self.hands.happened(Event::Left(place));
+        }
+        self.left = places;
+        Ok(())
+    }
+}
+
+/// For what is only asked, and told by a deployment.
+struct Unheard;
+
+impl Observer for Unheard {
+    fn step(&self, _: &str, _: &str) {}
+
+    fn warn(&self, _: &str) {}
+}
