@@ -8,7 +8,7 @@ use git_deploy_testkit::cluster::{Cluster, Options, Proxy, eventually};
 use git_deploy_testkit::shop::ClusterShop;
 use git_deploy_testkit::{Output, Running, cluster, sandbox};
 
-use crate::support::{Pods, config_map, deployment, open, open_with, set};
+use crate::support::{Pods, config_map, deployment, open, open_with};
 
 const HELD: &str = "finalizers: [example.org/held]";
 

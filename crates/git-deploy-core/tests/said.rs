@@ -136,7 +136,7 @@ fn walked(lab: &Lab, repository: &Repository, paths: &[String]) -> Vec<Note> {
     objects.lines().filter_map(|id| Note::parse(&read(id).ok()?).ok()).collect()
 }
 
-fn sorted(notes: Vec<Note>) -> Vec<String> {
+fn sorted(notes: &[Note]) -> Vec<String> {
     let mut texts: Vec<String> = notes.iter().map(ToString::to_string).collect();
     texts.sort();
     texts.dedup();
@@ -145,10 +145,10 @@ fn sorted(notes: Vec<Note>) -> Vec<String> {
 
 /// All that was ever said, as it is found now, by all that can be asked for.
 fn found(notes: &Notes<'_>) -> Vec<Vec<String>> {
-    let on = ids().map(|id| sorted(notes.ever_on(&[id]).unwrap()));
+    let on = ids().map(|id| sorted(&notes.ever_on(&[id]).unwrap()));
     let naming = branches().map(|name| {
         let found = notes.ever_naming(&[name]).unwrap();
-        sorted(found.into_iter().map(|(_, note)| note).collect())
+        sorted(&found.into_iter().map(|(_, note)| note).collect::<Vec<_>>())
     });
     on.chain(naming).collect()
 }
@@ -158,10 +158,11 @@ fn by_walk(lab: &Lab, repository: &Repository) -> Vec<Vec<String>> {
     let all = walked(lab, repository, &[]);
     let on = ids().map(|id| {
         let paths: Vec<String> = (0..4).map(|levels| place(id, levels)).collect();
-        sorted(walked(lab, repository, &paths))
+        sorted(&walked(lab, repository, &paths))
     });
-    let naming =
-        |name: RefName| sorted(all.iter().filter(|note| note.refs.contains(&name)).cloned().collect());
+    let naming = |name: RefName| {
+        sorted(&all.iter().filter(|note| note.refs.contains(&name)).cloned().collect::<Vec<_>>())
+    };
     on.chain(branches().map(naming)).collect()
 }
 
@@ -230,7 +231,7 @@ lab_tests! {
             let notes = repository.notes().unwrap();
             for (blob, instead) in &replaced {
                 let expected = instead.iter().filter_map(|id| Note::parse(&repository.note_bytes(*id).unwrap().ok()?).ok());
-                assert_eq!(sorted(notes.ever_instead_of(&[*blob]).unwrap()), sorted(expected.collect()));
+                assert_eq!(sorted(&notes.ever_instead_of(&[*blob]).unwrap()), sorted(&expected.collect::<Vec<_>>()));
             }
             assert!(replaced.len() > 10, "{}", replaced.len());
         }

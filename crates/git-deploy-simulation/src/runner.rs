@@ -103,7 +103,7 @@ impl Hands for Worker<'_> {
     fn happened(&self, event: Event<'_, Trouble>) {
         match event {
             Event::Swept(outcome) => {
-                self.tell(format!("{} '{}'", outcome.fate.word(), outcome.branch.short()))
+                self.tell(format!("{} '{}'", outcome.fate.word(), outcome.branch.short()));
             }
             Event::Left(place) => self.tell(format!("leaves '{}' in the queue", place.branch.short())),
             Event::Failed(Trouble(why)) => self.tell(format!("trouble: {why}")),
