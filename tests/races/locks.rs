@@ -124,7 +124,7 @@ fn a_remote_that_hangs_at_the_fetch_does_not_keep_a_run_from_ending() {
 
 #[test]
 fn a_remote_that_hangs_at_the_claim_does_not_keep_a_run_from_ending() {
-    ends_although_the_remote_hangs("receive-pack", 1, "nothing was claimed");
+    ends_although_the_remote_hangs("receive-pack", 1, "has not said whether it took the claim");
 }
 
 #[test]

@@ -80,8 +80,9 @@ impl Context<'_> {
             let is_asked = matches!(environment.target, Target::Cluster { .. });
             holds.extend(if is_asked { self.degraded(&environment.name)? } else { None });
         }
-        // Who waits on its way is asked for nothing as long as nobody is taken.
-        if holds.is_empty() {
+        // Who waits on its way is asked for nothing as long as nobody is taken; somebody is where only an environment is
+        // degraded, which may be another than the next one's.
+        if holds.iter().all(|hold| matches!(hold, Hold::Degraded { .. })) {
             holds.extend(self.waits_in_the_row()?);
         }
         Ok(holds)

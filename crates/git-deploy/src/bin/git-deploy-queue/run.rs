@@ -11,6 +11,7 @@ use git_deploy_cli::{CommandError, Exit, Shell, why_held};
 use git_deploy_core::deployment::Blame;
 use git_deploy_core::git::Repository;
 use git_deploy_core::ledger;
+use git_deploy_core::ops::deploy::Hold;
 use git_deploy_core::ops::sweep::Outcome;
 use git_deploy_core::ops::work_off::{Event, Finished, Hands, work_off};
 use git_deploy_core::ops::{Interrupt, Interrupted, Observer};
@@ -51,7 +52,10 @@ pub(crate) fn run(arguments: RunQueue, shell: &mut Shell) -> Result<Exit, Comman
 /// What it means that nothing can be taken any more, and that in words.
 fn end(finished: &Finished) -> (Result<Exit, CommandError>, String) {
     if finished.end != End::WorkedOff {
-        let why = match finished.held.first() {
+        // A degraded environment lets those go on who need another.
+        let is_degraded = |hold: &&Hold| matches!(hold, Hold::Degraded { .. });
+        let held = finished.held.iter().find(|hold| !is_degraded(hold)).or(finished.held.first());
+        let why = match held {
             Some(hold) => format!("nothing can be taken from the queue now: {}", why_held(hold)),
             None => "the queue waits for something that is nobody's fault".to_owned(),
         };
