@@ -65,6 +65,25 @@ fn a_decision_that_followed_an_approval_cannot_be_undone_by_writing_the_old_note
 }
 
 #[test]
+fn an_approval_that_was_withdrawn_by_hand_does_not_come_back_even_where_only_a_copy_was() {
+    let shop = Guarded::new(sandbox!());
+    let commit = shop.approved("login");
+    let copied_to = shop.branch("other");
+    for (on, message) in [(&commit, "one"), (&copied_to, "two")] {
+        for bare in [false, true] {
+            shop.set(&["deployable", &format!("--message={message} {bare}"), "login"]).success();
+            let signed = note(&shop.repo, &commit);
+            write_note(&shop.repo, on, &signed);
+            shop.is_next("login");
+            let withdrawn = signed.replace("state: deployable", "state: development");
+            write_note(&shop.repo, on, if bare { "state: development\n" } else { &withdrawn });
+            write_note(&shop.repo, &commit, &signed);
+            waits(&shop.repo, "login", "its approval was withdrawn by ");
+        }
+    }
+}
+
+#[test]
 fn nobody_but_who_signed_an_approval_says_what_it_replaces() {
     let shop = Guarded::new(sandbox!());
     let commit = shop.approved("login");

@@ -163,7 +163,7 @@ pub enum NotApproved {
     #[error("who may approve cannot be read: {0}")]
     Rules(String),
     /// The decision was followed by another one.
-    #[error("its approval was withdrawn by decision {0}")]
+    #[error("its approval was withdrawn by {}", decision(*.0))]
     Superseded(u64),
     /// What was approved has landed already.
     #[error("its approval was used up by {0}")]
@@ -177,6 +177,11 @@ pub enum NotApproved {
     /// It is another commit, and no rebase of it.
     #[error("it is not what a rebase makes of the approved commit '{}'", .0.brief())]
     Differs(CommitId),
+}
+
+/// A decision by its number; what people write need not have any.
+fn decision(rev: u64) -> String {
+    if rev == 0 { "a note that was written by hand".to_owned() } else { format!("decision {rev}") }
 }
 
 #[cfg(test)]

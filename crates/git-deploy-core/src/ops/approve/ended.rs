@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::approval::{Decided, NotApproved};
 use crate::git::notes::{FAR, Notes};
 use crate::git::{GitError, Repository};
-use crate::ids::{CommitId, DecisionId, DeploymentId};
+use crate::ids::{CommitId, DecisionId, DeploymentId, ObjectId};
 use crate::note::Note;
 use crate::state::{Decision, State};
 use crate::sync::active;
@@ -40,19 +40,30 @@ impl Past<'_> {
         });
         let on_line = self.notes.ever_on(&line(self.notes, tip, note, decided.commit))?;
         let anywhere = self.notes.ever_naming(&decided.refs)?;
-        let anywhere: Vec<Note> = anywhere.into_iter().map(|(_, said)| said).collect();
         let is_it = |other: &Note| made.iter().any(|(_, made)| is_same(made, other));
-        let known: Vec<(DecisionId, Note)> = anywhere.iter().flat_map(active).collect();
-        let its: BTreeSet<DecisionId> =
-            known.iter().filter(|(_, other)| is_it(other)).map(|(id, _)| *id).collect();
+        let (mut its, mut stood): (BTreeSet<DecisionId>, Vec<ObjectId>) = Default::default();
+        for (blob, said) in &anywhere {
+            let of_note: Vec<_> = active(said).into_iter().filter(|(_, other)| is_it(other)).collect();
+            stood.extend(Some(*blob).filter(|_| !of_note.is_empty()));
+            its.extend(of_note.into_iter().map(|(id, _)| id));
+        }
+        // Whoever writes a note by hand does not say what that replaces.
+        let instead = self.notes.ever_instead_of(&stood)?;
+        let anywhere: Vec<Note> = anywhere.into_iter().map(|(_, said)| said).collect();
         let signed: BTreeSet<DecisionId> =
             made.iter().map(|(id, _)| *id).chain(decided.replaces.iter().copied()).collect();
         let replaces_it = |said: &&Note| said.replaces.iter().any(|id| its.contains(id));
-        let later = on_line.iter().chain(anywhere.iter().filter(replaces_it));
+        let later = on_line.iter().chain(&instead).chain(anywhere.iter().filter(replaces_it));
         let later = later.flat_map(active).filter(|(id, _)| !signed.contains(id));
         let holds = |made: &Note| made.rev > decided.rev || made.decision() != Some(Decision::Deployable);
         if let Some(rev) = later.filter(|(_, made)| holds(made)).map(|(_, made)| made.rev).max() {
             return Ok(Some(NotApproved::Superseded(rev)));
+        }
+        // One that says development and nothing else is no decision, but not what was approved, either.
+        let is_careful = |made: Decision| made != Decision::Deployable;
+        let undecided = instead.iter().filter(|said| active(said).is_empty());
+        if undecided.filter_map(Note::decision).any(is_careful) {
+            return Ok(Some(NotApproved::Superseded(0)));
         }
         let landed = anywhere.iter().filter(|said| said.state == State::Deployed);
         for said in landed.filter(|said| active(said).iter().any(|(_, made)| is_it(made))) {
