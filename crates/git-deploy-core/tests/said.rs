@@ -203,6 +203,16 @@ fn kept(lab: &Lab) -> Option<String> {
     Some(text.lines().next()?.rsplit(' ').next()?.to_owned())
 }
 
+/// A commit of notes, for `git fast-import`.
+fn written_at(time: u32, change: &str) -> String {
+    format!("commit refs/notes/deploy\ncommitter A <a@a> {time} +0000\ndata 0\n{change}\n")
+}
+
+/// A text with the end that it is kept with.
+fn sealed(lab: &Lab, text: &str) -> String {
+    format!("{text}end {}\n", lab.feed(&["hash-object", "--stdin"], text.as_bytes()))
+}
+
 lab_tests! {
     fn what_is_found_is_what_a_walk_through_the_whole_history_finds(lab) {
         lab.init(&[]);
@@ -250,7 +260,13 @@ lab_tests! {
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
         let (head, last) = (lines[0], lines[lines.len() - 1]);
         let without_a_line = lines[..5].concat() + &lines[6..].concat();
+        assert_eq!(sealed(lab, text.strip_suffix(last).unwrap()), text);
         let elsewhere = lab.git(&["rev-parse", "HEAD"]);
+        let flipped = |at: usize| {
+            let digit = if &text[at..=at] == "0" { "1" } else { "0" };
+            format!("{}{digit}{}", &text[..at], &text[at + 1..])
+        };
+        let of_line_3 = lines[..3].concat().len();
         for other in [
             String::new(),
             "\n".to_owned(),
@@ -261,14 +277,26 @@ lab_tests! {
             text.replace(last, "end 3\n"),
             without_a_line,
             text.replacen(lines[3], &"\0".repeat(lines[3].len()), 1),
-            text.replacen(head, &head.replacen("git-deploy ", "git-deploy 0", 1), 1),
-            format!("{}end 0\n", head.replace(&upto, &elsewhere)),
-            format!("{}end 0\n", head.replace(&upto, &"1".repeat(40))),
+            // A digit of the blob, and one of the commit.
+            flipped(of_line_3 + 7),
+            flipped(of_line_3 + 47),
+            text.replacen("refs/heads/a", "refs/heads/z", 1),
+            sealed(lab, &lines[..lines.len() - 1].concat().replacen("said 1 ", "said 0 ", 1)),
+            sealed(lab, &head.replace(&upto, &elsewhere)),
+            sealed(lab, &head.replace(&upto, &"1".repeat(40))),
         ] {
             std::fs::write(&path, &other).unwrap();
             assert_eq!(found(&repository.notes().unwrap()), expected, "{other:.300}");
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "{other:.300}");
         }
+    }
+
+    fn what_is_kept_of_a_history_that_says_nothing_is_how_far_it_was_looked_at(lab) {
+        lab.init(&[]);
+        let commits: String = (0..200).map(|time| written_at(time, "")).collect();
+        lab.feed(&["fast-import", "--quiet"], commits.as_bytes());
+        assert!(found(&Repository::open().unwrap().notes().unwrap()).concat().is_empty());
+        assert_eq!(kept(lab), Some(lab.git(&["rev-parse", "refs/notes/deploy"])));
     }
 
     fn nothing_is_kept_by_who_only_looks_or_does_not_have_all(lab) {

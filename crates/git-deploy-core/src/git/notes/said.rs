@@ -3,8 +3,8 @@
 //!
 //! For that each commit of the history is compared with those before it, which takes seconds where there are a hundred
 //! thousand. What was found is kept in a file, and the next time only what has come since is looked at. The file says where
-//! to look, and up to where nothing was missed; what a note says is read from git. One of another history, of another version,
-//! or without its end counts as none.
+//! to look, and up to where nothing was missed; what a note says is read from git. One of another history, of another form,
+//! or with another byte than was written counts as none.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -17,10 +17,11 @@ use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, ObjectId, RefName};
 use crate::note::{Note, NoteError};
 
-/// How the file begins. Another version may read notes that this one cannot.
-const HEAD: &str = concat!("git-deploy ", env!("CARGO_PKG_VERSION"), " ");
+/// How the file begins. The number rises with its form, and when notes come to be read that were none before: those have no
+/// line yet.
+const HEAD: &str = "git-deploy said 1 ";
 
-/// How many lines are found anew each time before they are kept.
+/// How many commits are looked at anew, or lines found, each time before that is kept.
 const MANY: usize = 128;
 
 /// Stands for the branches in a note that could not be read.
@@ -71,21 +72,24 @@ impl Said {
 
     /// What is kept, where nothing is missing up to a commit.
     fn to_text(&self, upto: CommitId) -> String {
-        format!("{HEAD}{upto}\n{}{}", self.lines, end(&self.lines))
+        let text = format!("{HEAD}{upto}\n{}", self.lines);
+        let end = end(&text);
+        text + &end
     }
 
     fn of_text(text: &str) -> Option<(CommitId, Self)> {
-        let (upto, rest) = text.strip_prefix(HEAD)?.split_once('\n')?;
-        let last = rest.strip_suffix('\n')?.rfind('\n').map_or(0, |before| before + 1);
-        let (lines, last) = rest.split_at(last);
-        let is_whole = last == end(lines);
-        Some((upto.parse().ok()?, Self::default().with(lines).filter(|_| is_whole)?))
+        let last = text.strip_suffix('\n')?.rfind('\n')? + 1;
+        let (text, last) = text.split_at(last);
+        let (upto, lines) = text.strip_prefix(HEAD).filter(|_| last == end(text))?.split_once('\n')?;
+        Some((upto.parse().ok()?, Self::default().with(lines)?))
     }
 }
 
-/// The last line, by which one knows that no other is missing.
-fn end(lines: &str) -> String {
-    format!("end {}\n", lines.lines().count())
+/// The last line, by which one knows that all before it is as it was written: a blob's id (SHA-1) of that.
+fn end(text: &str) -> String {
+    let id = git2::Oid::hash_object(git2::ObjectType::Blob, text.as_bytes());
+    // Never fails: the text is in memory.
+    format!("end {}\n", id.unwrap_or(git2::Oid::ZERO_SHA1))
 }
 
 fn hash(word: &str) -> u64 {
@@ -148,12 +152,14 @@ impl Notes<'_> {
 
     fn look_back(&self, upto: CommitId) -> Result<Said, GitError> {
         // What a shallow clone does not have must not be missing when it comes.
-        let is_whole = !self.repository.is_shallow();
-        let kept = if is_whole { kept(self.repository, upto) } else { None };
+        let was_whole = !self.repository.is_shallow();
+        let kept = if was_whole { kept(self.repository, upto) } else { None };
         let (known, said) = kept.map_or_else(Default::default, |(known, said)| (Some(known), said));
-        let new = lines_since(self.repository, known, upto)?;
+        let (asked, new) = lines_since(self.repository, known, upto)?;
         let said = said.with(&new).unwrap_or_else(|| unreachable!("they are of that form"));
-        if self.keeps && is_whole && new.lines().count() >= MANY {
+        let is_much = asked.max(new.lines().count()) >= MANY;
+        // A fetch may have cut it off meanwhile.
+        if self.keeps && is_much && was_whole && !self.repository.is_shallow() {
             // Who cannot write it looks again.
             drop(keep(self.repository, &said.to_text(upto)));
         }
@@ -176,17 +182,22 @@ fn keep(repository: &Repository, text: &str) -> Result<(), GitError> {
     let (dir, path) = (repository.deploy_dir(), path(repository));
     std::fs::create_dir_all(&dir).map_err(GitError::file(&dir))?;
     let mut file = new_file_in(&dir)?;
-    file.write_all(text.as_bytes()).map_err(GitError::file(&path))?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all());
+    written.map_err(GitError::file(&path))?;
     file.persist(&path).map(drop).map_err(|error| GitError::file(&path)(error.error))
 }
 
-/// A line for each blob that came with one of the commits from `known` to `upto`.
-fn lines_since(repository: &Repository, known: Option<CommitId>, upto: CommitId) -> Result<String, GitError> {
+/// A line for each blob that came with one of the commits from `known` to `upto`, and how many of these there are.
+fn lines_since(
+    repository: &Repository,
+    known: Option<CommitId>,
+    upto: CommitId,
+) -> Result<(usize, String), GitError> {
     let commits = repository.git(["rev-list"]).arg(upto.to_string());
     let commits = commits.args(known.map(|known| format!("^{known}"))).arg("--").run()?;
     let mut lines = String::new();
     if commits.is_empty() {
-        return Ok(lines);
+        return Ok((0, lines));
     }
     let asked = commits.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
     // Of a merge what none of its parents has at that place; of others also that they were looked at.
@@ -205,7 +216,7 @@ fn lines_since(repository: &Repository, known: Option<CommitId>, upto: CommitId)
             lines.push_str(&format!("{blob} {commit}{branches}{before}\n"));
         }
     }
-    Ok(lines)
+    Ok((asked, lines))
 }
 
 /// A blob that came: the commit that its place stands for, if it stands for any, and the blobs that stood for that before.
