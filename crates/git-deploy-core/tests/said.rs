@@ -299,6 +299,17 @@ lab_tests! {
         assert_eq!(kept(lab), Some(lab.git(&["rev-parse", "refs/notes/deploy"])));
     }
 
+    fn a_graft_hides_nothing_that_was_said(lab) {
+        lab.init(&[]);
+        History::new(11).grow(lab, 50);
+        let repository = Repository::open().unwrap();
+        let expected = by_walk(lab, &repository);
+        let graft = lab.git(&["rev-parse", "refs/notes/deploy"]) + "\n";
+        std::fs::write(lab.path("repo/.git/info/grafts"), graft).unwrap();
+        assert_eq!(lab.git(&["rev-list", "--count", "refs/notes/deploy"]), "1");
+        assert_eq!(found(&repository.notes().unwrap()), expected);
+    }
+
     fn nothing_is_kept_by_who_only_looks_or_does_not_have_all(lab) {
         lab.init(&[]);
         History::new(9).grow(lab, 400);

@@ -54,7 +54,8 @@ impl Repository {
         }
         let path = self.paths().common_dir.join("shallow");
         let boundary = std::fs::read_to_string(&path).map_err(GitError::file(&path))?;
-        let first = git(["rev-list", "--max-parents=0"]).arg(tip.to_string()).arg("--").text()?;
+        let call = git(["rev-list", "--max-parents=0"]).without_grafts();
+        let first = call.arg(tip.to_string()).arg("--").text()?;
         let is_there = |commit: &str| boundary.lines().any(|line| line == commit);
         Ok(first.lines().any(is_there))
     }

@@ -211,6 +211,11 @@ impl Call {
         variables.iter().fold(self, |call, (key, value)| call.env(key, value))
     }
 
+    /// Has it believe commits about what came before them, whatever `info/grafts` says.
+    pub(super) fn without_grafts(self) -> Self {
+        self.env("GIT_GRAFT_FILE", "/dev/null")
+    }
+
     /// Gives it bytes to read.
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = Some(input.into());
