@@ -310,6 +310,27 @@ lab_tests! {
         assert_eq!(found(&repository.notes().unwrap()), expected);
     }
 
+    fn of_later_notes_only_that_is_looked_for_which_came_since(lab) {
+        lab.init(&[]);
+        let states = |states: &[&str]| -> String {
+            let place = |state| format!("M 100644 inline {}\ndata <<.\nstate: {state}\n.\n", "1".repeat(40));
+            states.iter().map(|state| written_at(0, &place(state))).collect()
+        };
+        lab.feed(&["fast-import", "--quiet"], states(&["development", "staged"]).as_bytes());
+        let repository = Repository::open().unwrap();
+        let before = repository.notes().unwrap();
+        let (at, id) = (before.commit.unwrap(), ["1".repeat(40).parse().unwrap()]);
+        let said = |notes: Notes<'_>| notes.ever_on(&id).unwrap().len();
+        let next = states(&["deployable"]).replacen("data 0\n", &format!("data 0\nfrom {at}\n"), 1);
+        lab.feed(&["fast-import", "--quiet"], next.as_bytes());
+        let after = repository.notes().unwrap();
+        assert_eq!([said(before.clone()), said(after.later(at).unwrap()), said(after.clone())], [2, 2, 3]);
+        // From here on nobody finds what came before.
+        std::fs::write(lab.path("repo/.git/shallow"), format!("{at}\n")).unwrap();
+        assert_eq!(said(Repository::open().unwrap().notes().unwrap()), 2);
+        assert_eq!(said(before.later(after.commit.unwrap()).unwrap()), 3);
+    }
+
     fn nothing_is_kept_by_who_only_looks_or_does_not_have_all(lab) {
         lab.init(&[]);
         History::new(9).grow(lab, 400);

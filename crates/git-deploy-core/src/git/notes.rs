@@ -82,6 +82,8 @@ pub struct Notes<'a> {
     last: Rc<RefCell<Option<ReadNote>>>,
     /// All that they ever said, once that was asked.
     said: Rc<OnceCell<Said>>,
+    /// Notes that they once were, which may know already what was said up to then.
+    before: Option<Rc<Self>>,
     /// Whether what they ever said may be kept for the next time.
     keeps: bool,
 }
@@ -118,7 +120,7 @@ impl Repository {
     pub fn notes_at(&self, commit: Option<CommitId>) -> Result<Notes<'_>, GitError> {
         let tree = commit.map(|commit| self.commit(commit).map(|commit| commit.tree)).transpose()?;
         let (opened, last, said) = Default::default();
-        Ok(Notes { repository: self, commit, tree, opened, last, said, keeps: false })
+        Ok(Notes { repository: self, commit, tree, opened, last, said, before: None, keeps: false })
     }
 
     /// Writes notes as one commit, whatever others write meanwhile.
@@ -204,6 +206,15 @@ impl NotesEdit {
 }
 
 impl Notes<'_> {
+    /// The notes as a later commit of their ref has them. Of what they ever said only that is looked for which came since.
+    ///
+    /// # Errors
+    /// When that commit cannot be read.
+    pub fn later(&self, commit: CommitId) -> Result<Self, GitError> {
+        let later = self.repository.notes_at(Some(commit))?;
+        Ok(Self { before: Some(Rc::new(self.clone())), ..later })
+    }
+
     /// What is the note on a commit.
     fn blob(&self, commit: CommitId) -> Result<Option<NoteBlob>, GitError> {
         let hex = commit.to_string();

@@ -34,7 +34,7 @@ const INSTEAD_OF: &str = "was:";
 const NO_BLOB: [&str; 2] = ["000000", "160000"];
 
 /// Which notes there ever were.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Said {
     /// One line each: the blob, the commit that it stood on, the branches that it names, the blobs that it took the place of.
     lines: String,
@@ -153,8 +153,12 @@ impl Notes<'_> {
     fn look_back(&self, upto: CommitId) -> Result<Said, GitError> {
         // What a shallow clone does not have must not be missing when it comes.
         let was_whole = !self.repository.is_shallow();
-        let kept = if was_whole { kept(self.repository, upto) } else { None };
-        let (known, said) = kept.map_or_else(Default::default, |(known, said)| (Some(known), said));
+        let known = match &self.before {
+            Some(before) => before.said_before(upto)?,
+            None if was_whole => kept(self.repository, upto),
+            None => None,
+        };
+        let (known, said) = known.map_or_else(Default::default, |(known, said)| (Some(known), said));
         let (asked, new) = lines_since(self.repository, known, upto)?;
         let said = said.with(&new).unwrap_or_else(|| unreachable!("they are of that form"));
         let is_much = asked.max(new.lines().count()) >= MANY;
@@ -165,6 +169,16 @@ impl Notes<'_> {
         }
         Ok(said)
     }
+
+    /// What was said up to the commit of these notes, if that is in the history of another one.
+    fn said_before(&self, upto: CommitId) -> Result<Option<(CommitId, Said)>, GitError> {
+        let known = self.commit.filter(|known| is_before(self.repository, *known, upto));
+        known.map(|known| Ok((known, self.said()?.clone()))).transpose()
+    }
+}
+
+fn is_before(repository: &Repository, known: CommitId, upto: CommitId) -> bool {
+    repository.is_ancestor(known, upto).unwrap_or_default()
 }
 
 fn path(repository: &Repository) -> PathBuf {
@@ -175,7 +189,7 @@ fn path(repository: &Repository) -> PathBuf {
 fn kept(repository: &Repository, upto: CommitId) -> Option<(CommitId, Said)> {
     let text = std::fs::read_to_string(path(repository)).ok()?;
     let kept = Said::of_text(&text);
-    kept.filter(|(known, _)| repository.is_ancestor(*known, upto).unwrap_or_default())
+    kept.filter(|(known, _)| is_before(repository, *known, upto))
 }
 
 fn keep(repository: &Repository, text: &str) -> Result<(), GitError> {

@@ -88,11 +88,9 @@ fn not_approved(
         Err(why) => return Ok(Some(why.to_string())),
     };
     let pushed = push.notes.as_ref().filter(|_| !stood).and_then(|notes| notes.after);
-    let stands = || Ok::<_, ReceiveError>(receiver.standing.tip(&notes_ref())?.map(CommitId));
-    let notes = pushed.map_or_else(stands, |pushed| Ok(Some(pushed)))?;
+    let notes = receiver.standing.notes(pushed)?;
+    let past = Past { notes: &notes, has_landed: &|id| receiver.has_landed(id) };
     let covers = |repository: &Repository| {
-        let notes = repository.notes_at(notes)?;
-        let past = Past { notes: &notes, has_landed: &|id| receiver.has_landed(id) };
         approve::covers(repository, &past, decided.clone(), base_tip, (branch, *commit), note)
     };
     let covers = if decided.commit == *commit {

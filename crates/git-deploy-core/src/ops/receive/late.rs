@@ -6,7 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::git::{GitError, Repository};
+use super::Receiver;
+use crate::git::GitError;
 use crate::ids::CommitId;
 use crate::note::Note;
 use crate::ops::approve;
@@ -15,7 +16,7 @@ use crate::state::State;
 use crate::sync::decide_alike;
 
 /// The commits to whose notes such a decision comes. Where none does, as nearly always, nothing is read.
-pub(super) fn decisions(repository: &Repository, push: &Push) -> Result<BTreeSet<CommitId>, GitError> {
+pub(super) fn decisions(receiver: &Receiver<'_>, push: &Push) -> Result<BTreeSet<CommitId>, GitError> {
     let mut found = BTreeSet::new();
     let Some(pushed) = &push.notes else { return Ok(found) };
     let changes = pushed.changes.iter().flatten();
@@ -24,7 +25,7 @@ pub(super) fn decisions(repository: &Repository, push: &Push) -> Result<BTreeSet
     if asked.is_empty() || !pushed.forward {
         return Ok(found);
     }
-    let notes = repository.notes_at(pushed.after)?;
+    let notes = receiver.standing.notes(pushed.after)?;
     let is_it = |said: &Note, note: &Note| said.state != State::Deployed && decide_alike(said, note);
     for (commit, note) in &asked {
         let said = approve::said_of(&notes, *commit, note)?;
@@ -34,7 +35,9 @@ pub(super) fn decisions(repository: &Repository, push: &Push) -> Result<BTreeSet
         return Ok(found);
     }
     for (commit, blob) in notes.all()? {
-        let Some(said) = repository.note_bytes(blob)?.ok().and_then(|bytes| Note::parse(&bytes).ok()) else {
+        let Some(said) =
+            receiver.repository.note_bytes(blob)?.ok().and_then(|bytes| Note::parse(&bytes).ok())
+        else {
             continue;
         };
         let of = |(other, note): &&(CommitId, Note)| *other != commit && is_it(&said, note);

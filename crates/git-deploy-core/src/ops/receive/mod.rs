@@ -376,7 +376,7 @@ impl Receiver<'_> {
         if !otherwise.iter().all(|(commit, _)| push.known.used_up.contains(commit)) {
             push.known.landed = self.landed()?;
         }
-        push.known.late = late::decisions(self.repository, push)?;
+        push.known.late = late::decisions(self, push)?;
         Ok(())
     }
 

@@ -3,8 +3,9 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 
+use crate::git::notes::{Notes, notes_ref};
 use crate::git::{GitError, Repository};
-use crate::ids::{DeploymentId, EnvironmentName, ObjectId, RefName};
+use crate::ids::{CommitId, DeploymentId, EnvironmentName, ObjectId, RefName};
 
 /// How many are asked for one by one, each by a program that is started for it.
 const FEW: u32 = 16;
@@ -18,11 +19,14 @@ pub(super) struct Standing<'a> {
     listed: OnceCell<HashMap<RefName, ObjectId>>,
     /// What was asked for one by one: base and the notes are, for each branch of a push.
     known: RefCell<HashMap<RefName, Option<ObjectId>>>,
+    /// The notes as they stand, and by its commit what they would become.
+    notes: RefCell<HashMap<Option<CommitId>, Notes<'a>>>,
 }
 
 impl<'a> Standing<'a> {
     pub(super) fn new(repository: &'a Repository) -> Self {
-        Self { repository, asked: Cell::new(0), listed: OnceCell::new(), known: RefCell::default() }
+        let (asked, listed, known, notes) = Default::default();
+        Self { repository, asked, listed, known, notes }
     }
 
     /// What a ref leads to.
@@ -42,6 +46,19 @@ impl<'a> Standing<'a> {
             return self.repository.resolve(name);
         }
         Ok(self.listed()?.get(name).copied())
+    }
+
+    /// The notes as they stand, or as a push would have them: for each branch of a push it is asked what they ever said.
+    pub(super) fn notes(&self, pushed: Option<CommitId>) -> Result<Notes<'a>, GitError> {
+        if let Some(known) = self.notes.borrow().get(&pushed) {
+            return Ok(known.clone());
+        }
+        let notes = match pushed {
+            Some(pushed) => self.notes(None)?.later(pushed)?,
+            None => self.repository.notes_at(self.tip(&notes_ref())?.map(CommitId))?,
+        };
+        self.notes.borrow_mut().insert(pushed, notes.clone());
+        Ok(notes)
     }
 
     /// All deployments that have a tag, and all that have a claim.
