@@ -18,6 +18,22 @@ impl Team {
         self.ours.git(&["fetch", "--quiet", "origin"]);
         landed
     }
+
+    /// What others have lands after that.
+    fn others_land_there(&self) {
+        self.theirs.git(&["switch", "--quiet", "--force-create", "master", "login"]);
+        for number in 2..=4 {
+            let commit = self.theirs.commit(&format!("{number}.txt"), "x\n", "Another");
+            let message = format!(
+                "Successfully Deployed\n\nEnvironment: rendered\nCommit: {commit}\nBranch: b{number}\n\
+                 Started: 2026-11-20T12:00:00Z\nFinished: 2026-11-20T12:01:00Z\nResult: success\n"
+            );
+            let name = format!("deployment-000{number}");
+            self.theirs.git(&["tag", "--annotate", "--message", &message, &name]);
+        }
+        self.theirs.git(&["push", "--quiet", "--tags", "origin", "master"]);
+        self.ours.git(&["fetch", "--quiet", "origin"]);
+    }
 }
 
 #[test]
@@ -27,6 +43,7 @@ fn what_landed_after_several_rebases_is_followed_also_where_the_remote_has_the_b
     team.rebase_there("d.txt");
     team.rebase_there("e.txt");
     let landed = team.land_there();
+    team.others_land_there();
     team.theirs.git(&["push", "--quiet", "origin", ":login"]);
     team.ours.git(&["fetch", "--quiet", "--prune", "origin"]);
     let said = "note: local branch 'login' has landed as 'deployment-0001': yours is the commit before its rebase\n\

@@ -52,7 +52,7 @@ fn small(binaries: &Path) -> Result<bool> {
     let mut memory = Vec::new();
     queue(binaries, &mut figures)?;
     for notes in NOTES {
-        let bench = Bench::new(binaries, &history(notes, "staged", 0))?;
+        let bench = Bench::new(binaries, &history(notes, "staged", false), 0)?;
         let one = bench.git(&["notes", "--ref=deploy", "show", "b7"]);
         let [ours, git] = bench.in_turn([bench.ours("git-deploy-state", &["get", "b7"]), one])?;
         figures.compare(notes, "git deploy-state get", ours, ("git notes show", git), STATE_LIMIT)?;
@@ -83,10 +83,8 @@ fn small(binaries: &Path) -> Result<bool> {
             ("post-rewrite", vec!["post-rewrite", "amend"], format!("{0} {0}\n", bench.tip)),
         ];
         for (name, args, input) in hooks {
-            let [time] = bench.in_turn([bench.ours("git-deploy-hook", &args).reading(input)])?;
-            let is_within = time < HOOK_LIMIT;
-            let figure = format!("hook {name} {} ms (limit {} ms)", ms(time), ms(HOOK_LIMIT));
-            figures.tell(&format!("{notes:>6} notes: {figure}"), is_within)?;
+            let [time] = bench.in_turn([bench.hook(&args, input)])?;
+            figures.hook(&format!("{notes:>6} notes: hook {name}"), time)?;
         }
         memory.push((notes, bench.peak_memory("git-deploy-state", &["get", "b7"])?));
     }
@@ -101,7 +99,7 @@ fn small(binaries: &Path) -> Result<bool> {
 
 /// Who is next in a long queue, with a long ledger, in a clone whose remote has both.
 fn queue(binaries: &Path, figures: &mut Figures) -> Result<()> {
-    let bench = Bench::new(binaries, &history(BRANCHES, "deployable", DEPLOYMENTS))?;
+    let bench = Bench::new(binaries, &history(BRANCHES, "deployable", true), DEPLOYMENTS)?;
     let read = ["log", "--no-walk=unsorted", "--remotes", "--notes=deploy", "--format=%N"];
     let ours = |args: &[&str]| bench.ours("git-deploy-queue", args);
     let [next, list, git] = bench.in_turn([ours(&["next"]), ours(&[]), bench.git(&read)])?;
@@ -110,7 +108,15 @@ fn queue(binaries: &Path, figures: &mut Figures) -> Result<()> {
     let figure = format!("git deploy-queue next {} ms (limit {} ms)", ms(next), ms(QUEUE_TIME_LIMIT));
     figures.tell(&format!("{BRANCHES:>6} queued: {figure}"), next < QUEUE_TIME_LIMIT)?;
     figures.tell(&format!("{BRANCHES:>6} queued: git deploy-queue {} ms", ms(list)), true)?;
-    Ok(())
+
+    // Base goes on, and a branch gets a further commit: of that none has landed, though of others many have.
+    let commit = |parent| bench.run_git(&["commit-tree", "-p", parent, "-m", "further", "master^{tree}"], "");
+    let (base, tip) = (commit("master")?, commit("b7")?);
+    bench.run_git(&["update-ref", "refs/remotes/origin/master", base.trim()], "")?;
+    bench.run_git(&["update-ref", "refs/heads/b7", tip.trim()], "")?;
+    let line = format!("refs/heads/b7 {} refs/heads/b7 {}\n", tip.trim(), bench.tip);
+    let [time] = bench.in_turn([bench.hook(&["pre-push", "origin", "url"], line)])?;
+    figures.hook(&format!("{DEPLOYMENTS:>6} deployments: hook pre-push"), time)
 }
 
 /// What was measured, and whether all of it is within its limit.
@@ -130,6 +136,10 @@ impl Figures {
         let ratio = time.as_secs_f64() / of_peer.as_secs_f64();
         let times = format!("{ours} {} ms, {peer} {} ms", ms(time), ms(of_peer));
         self.tell(&format!("{notes:>6} notes: {times}: {ratio:.3} x (limit {limit} x)"), ratio <= limit)
+    }
+
+    fn hook(&mut self, name: &str, time: Duration) -> Result<()> {
+        self.tell(&format!("{name} {} ms (limit {} ms)", ms(time), ms(HOOK_LIMIT)), time < HOOK_LIMIT)
     }
 
     fn tell(&mut self, figure: &str, is_within: bool) -> Result<()> {
@@ -172,11 +182,6 @@ struct Timed {
 }
 
 impl Timed {
-    fn reading(mut self, input: String) -> Self {
-        self.input = input;
-        self
-    }
-
     fn run(&mut self) -> Result<Duration> {
         let begun = Instant::now();
         let mut child =
@@ -192,13 +197,15 @@ impl Timed {
 }
 
 impl Bench {
-    fn new(binaries: &Path, history: &str) -> Result<Self> {
+    fn new(binaries: &Path, history: &str, deployments: u32) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let mut bench = Self { dir, binaries: binaries.to_owned(), tip: String::new() };
         let work = bench.work();
         std::fs::create_dir(&work)?;
         bench.run_git(&["init", "--quiet", "--initial-branch=master"], "")?;
         bench.run_git(&["fast-import", "--quiet"], history)?;
+        let base = bench.run_git(&["rev-parse", "master"], "")?;
+        bench.run_git(&["fast-import", "--quiet"], &ledger(deployments, base.trim()))?;
         let remote = bench.dir.path().join("remote.git");
         let remote = remote.to_str().context("the temporary directory is not UTF-8")?;
         bench.run_git(&["clone", "--quiet", "--bare", ".", remote], "")?;
@@ -249,6 +256,10 @@ impl Bench {
         Timed { command, input: String::new() }
     }
 
+    fn hook(&self, args: &[&str], input: String) -> Timed {
+        Timed { input, ..self.ours("git-deploy-hook", args) }
+    }
+
     /// The most memory that a program of ours holds at once, in KiB, by GNU time's account.
     fn peak_memory(&self, program: &str, args: &[&str]) -> Result<u64> {
         let mut command = self.command("time");
@@ -281,22 +292,23 @@ impl Bench {
     }
 }
 
-/// A history for `git fast-import`: as many commits with notes that say this state, branches on the first of them, and so many
-/// deployments.
-fn history(notes: u32, state: &str, deployments: u32) -> String {
-    let who = "A <a@example.org> 1763640000 +0000";
+/// Who has made all that there is, and when.
+const WHO: &str = "A <a@example.org> 1763640000 +0000";
+
+/// A history for `git fast-import`: as many commits with notes that say this state, and branches on the first of them.
+fn history(notes: u32, state: &str, has_environment: bool) -> String {
     let mut stream = String::new();
     let mut commit = |name: &str, mark: u32, from: &str| {
         let message = format!("commit {mark}");
         writeln!(
             stream,
-            "commit {name}\nmark :{mark}\ncommitter {who}\ndata {}\n{message}\n{from}",
+            "commit {name}\nmark :{mark}\ncommitter {WHO}\ndata {}\n{message}\n{from}",
             message.len()
         )
     };
-    let deploy_toml = match deployments {
-        0 => String::new(),
-        _ => format!("M 100644 inline deploy.toml\ndata {}\n{DEPLOY_TOML}\n", DEPLOY_TOML.len()),
+    let deploy_toml = match has_environment {
+        false => String::new(),
+        true => format!("M 100644 inline deploy.toml\ndata {}\n{DEPLOY_TOML}\n", DEPLOY_TOML.len()),
     };
     let mut written = commit("refs/heads/master", 1, &deploy_toml);
     for index in 0..notes {
@@ -305,20 +317,27 @@ fn history(notes: u32, state: &str, deployments: u32) -> String {
         let from = if index < BRANCHES { "from :1\n" } else { "" };
         written = written.and(commit(&name, index + 2, from));
     }
-    written = written.and(write!(stream, "commit refs/notes/deploy\ncommitter {who}\ndata 5\nnotes\n"));
+    written = written.and(write!(stream, "commit refs/notes/deploy\ncommitter {WHO}\ndata 5\nnotes\n"));
     for index in 0..notes {
         let note = format!("state: {state}\nref: refs/heads/b{index}\nsince: 2026-11-20T12:00:00Z\nrev: 1\n");
         written = written.and(write!(stream, "N inline :{}\ndata {}\n{note}", index + 2, note.len()));
     }
+    assert!(written.is_ok(), "writing to a string cannot fail");
+    stream
+}
+
+/// So many deployments of a commit, for `git fast-import`.
+fn ledger(deployments: u32, commit: &str) -> String {
+    let mut stream = String::new();
+    let mut written = Ok(());
     for number in 1..=deployments {
         let verdict = format!(
-            "Successfully Deployed\n\nEnvironment: demo\nCommit: {:040x}\nBranch: earlier{number}\n\
-             Started: 2026-11-19T12:00:00Z\nFinished: 2026-11-19T12:05:00Z\nResult: success\n",
-            number
+            "Successfully Deployed\n\nEnvironment: demo\nCommit: {commit}\nBranch: earlier{number}\n\
+             Started: 2026-11-19T12:00:00Z\nFinished: 2026-11-19T12:05:00Z\nResult: success\n"
         );
         written = written.and(write!(
             stream,
-            "tag deployment-{number:04}\nfrom :1\ntagger {who}\ndata {}\n{verdict}\n",
+            "tag deployment-{number:04}\nfrom {commit}\ntagger {WHO}\ndata {}\n{verdict}\n",
             verdict.len()
         ));
     }

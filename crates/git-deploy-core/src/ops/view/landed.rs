@@ -55,13 +55,20 @@ impl View<'_> {
         if self.stands_on_base(tip)? {
             return Ok(None);
         }
-        let mut landed = self.landed_as(branch)?;
-        landed.retain(|(commit, _)| *commit != tip);
-        // Mostly nothing of that name has landed, and history needs no walk.
-        if landed.is_empty() || self.repository.is_ancestor(tip, base_tip)? {
+        // Where tags were not fetched, what landed may still be what the remote has.
+        let theirs = self.repository.tip(&self.settings.authority(branch))?.filter(|theirs| *theirs != tip);
+        // Where nothing has landed, history needs no walk.
+        if theirs.is_none() && self.tags()?.is_empty() {
             return Ok(None);
         }
-        let own = self.own_commits(tip, base_tip)?;
+        let fork = self.repository.merge_base(tip, base_tip)?;
+        let Some(fork) = fork.filter(|fork| *fork != tip) else { return Ok(None) };
+        let mut landed = self.landed_since(branch, fork)?;
+        landed.extend(theirs.map(|theirs| (theirs, None)));
+        if landed.is_empty() {
+            return Ok(None);
+        }
+        let own = self.own_commits(tip, fork)?;
         for (commit, deployment) in landed {
             let is_on = |tip| self.repository.is_ancestor(commit, tip);
             // A branch of a name that landed before, and was begun anew since, has that below it.
@@ -75,14 +82,31 @@ impl View<'_> {
         Ok(None)
     }
 
-    /// The commits that the branch may have landed as: by the ledger, and, where tags were not fetched, as the remote has it.
-    fn landed_as(&self, branch: &RefName) -> Result<Vec<(CommitId, Option<DeploymentId>)>, GitError> {
-        let landed = self.ledger()?.deployments.iter().rev();
-        let landed =
-            landed.filter(|deployment| deployment.landed() && deployment.branch.as_ref() == Some(branch));
-        let mut found: Vec<_> =
-            landed.map(|deployment| (deployment.commit, Some(deployment.id.clone()))).collect();
-        found.extend(self.repository.tip(&self.settings.authority(branch))?.map(|tip| (tip, None)));
+    /// The commits that landed under a branch's name since base was where the branch leaves it, and maybe some from before,
+    /// the latest first.
+    fn landed_since(
+        &self,
+        branch: &RefName,
+        fork: CommitId,
+    ) -> Result<Vec<(CommitId, Option<DeploymentId>)>, GitError> {
+        let mut found = Vec::new();
+        for (index, deployment) in self.landed_latest_first()?.enumerate() {
+            let deployment = deployment?;
+            let is_named = deployment.branch.as_ref() == Some(branch);
+            // Each time that takes a walk through history: it is asked ever more seldom.
+            let is_asked = (index + 1).is_power_of_two();
+            // A tag can say anything.
+            if !(is_named || is_asked) || self.repository.find(deployment.commit.0)?.is_none() {
+                continue;
+            }
+            // What landed before that is below it as well.
+            if is_asked && self.repository.is_ancestor(deployment.commit, fork)? {
+                break;
+            }
+            if is_named {
+                found.push((deployment.commit, Some(deployment.id.clone())));
+            }
+        }
         Ok(found)
     }
 
@@ -119,15 +143,15 @@ impl View<'_> {
         at
     }
 
-    /// The commits of a branch that base does not have, from its tip on.
-    fn own_commits(&self, tip: CommitId, base_tip: CommitId) -> Result<Vec<Own>, GitError> {
-        let mut own = Vec::new();
-        let Some(end) = self.repository.merge_base(tip, base_tip)? else { return Ok(own) };
-        let mut next = Some(tip);
-        while let Some(id) = next.filter(|id| *id != end && own.len() < FAR) {
+    /// The commits of a branch from its tip on, as far as base does not have them, or to the first merge: nothing makes a rebase
+    /// of one.
+    fn own_commits(&self, tip: CommitId, fork: CommitId) -> Result<Vec<Own>, GitError> {
+        let (mut own, mut id) = (Vec::new(), tip);
+        while id != fork && own.len() < FAR {
             let commit = self.repository.commit(id)?;
-            next = commit.parents.first().copied();
+            let [parent] = commit.parents[..] else { break };
             own.push(Own { id, commit });
+            id = parent;
         }
         Ok(own)
     }

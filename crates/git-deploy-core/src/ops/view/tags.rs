@@ -1,5 +1,6 @@
 //! The deployments that have a tag.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::View;
@@ -46,6 +47,22 @@ impl View<'_> {
             }
             Err(error) => Some(Err(error)),
         }))
+    }
+
+    /// The deployments that landed, newest first. As long as nobody has read the whole ledger, a tag is read when its turn comes.
+    pub(super) fn landed_latest_first(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<Cow<'_, Deployment>, GitError>>, GitError> {
+        let read = self.ledger.get();
+        let tags = read.is_none().then(|| self.tags()).transpose()?;
+        // Both are in the order of their names: those that can have landed have none but a number.
+        let tags = tags.into_iter().flatten().rev().filter(|(id, _)| id.environment.is_none());
+        let tags =
+            tags.filter_map(|(id, target)| self.deployment(id.clone(), *target).map(Result::ok).transpose());
+        let read = read.into_iter().flat_map(|ledger| ledger.deployments.iter().rev());
+        let found =
+            read.map(|deployment| Ok(Cow::Borrowed(deployment))).chain(tags.map(|tag| tag.map(Cow::Owned)));
+        Ok(found.filter(|found| !found.as_ref().is_ok_and(|deployment| !deployment.landed())))
     }
 
     /// The tags with the names of deployments, and what they lead to. What the remote has counts: a verdict that was kept
