@@ -123,6 +123,11 @@ fn a_branch_that_landed_as_others_rebased_it_is_not_behind_and_not_to_be_pushed(
         "note: 'login' has landed as 'deployment-0001': yours is the commit before its rebase\n\
          hint: delete what has landed: git branch -D login; or let it follow: git deploy-rebase login\n",
     );
+    // Git deletes no branch that is checked out.
+    repo.switch("login");
+    repo.git(&["push", "--quiet", "--dry-run", "origin", "login"])
+        .stderr_contains("hint: instead of a push: let what has landed follow: git deploy-rebase login\n");
+    repo.switch("master");
     repo.git(&["push", "--quiet", "origin", "login"])
         .stderr_contains(
             "warning: 'login' has landed as 'deployment-0001': yours is the commit before its rebase\n",

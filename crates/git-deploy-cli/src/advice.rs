@@ -56,6 +56,7 @@ pub fn follow_landed<'b>(
     landed: impl IntoIterator<Item = (&'b RefName, &'b LandedElsewhere)>,
 ) -> Vec<String> {
     let (whole, partly): (Vec<_>, Vec<_>) = landed.into_iter().partition(|(_, landed)| landed.is_whole);
+    let (current, whole): (Vec<_>, Vec<_>) = whole.into_iter().partition(|(_, landed)| landed.is_current);
     let words = |branches: Vec<(&RefName, _)>| -> String {
         branches.into_iter().map(|(branch, _)| format!(" {}", typed(branch))).collect()
     };
@@ -65,6 +66,9 @@ pub fn follow_landed<'b>(
         hints.push(format!(
             "delete what has landed: git branch -D{whole}; or let it follow: git deploy-rebase{whole}"
         ));
+    }
+    if !current.is_empty() {
+        hints.push(format!("let what has landed follow: git deploy-rebase{}", words(current)));
     }
     if !partly.is_empty() {
         hints.push(format!("put the further commits on what has landed: git deploy-rebase{}", words(partly)));

@@ -22,6 +22,8 @@ pub struct LandedElsewhere {
     pub upstream: CommitId,
     /// Whether that is all that the branch brings.
     pub is_whole: bool,
+    /// Whether the branch is checked out here: then git does not delete it.
+    pub is_current: bool,
 }
 
 /// A commit that is a branch's own.
@@ -76,7 +78,8 @@ impl View<'_> {
                 continue;
             }
             if let Some((upstream, is_whole)) = self.rebased_to(branch, &own, commit)? {
-                return Ok(Some(LandedElsewhere { deployment, commit, upstream, is_whole }));
+                let is_current = self.current_branch()?.as_ref() == Some(branch);
+                return Ok(Some(LandedElsewhere { deployment, commit, upstream, is_whole, is_current }));
             }
         }
         Ok(None)
