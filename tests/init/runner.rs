@@ -82,6 +82,10 @@ fn a_runner_may_do_what_a_deployment_asks_for_and_nothing_else() {
         assert_eq!(rights(role), wanted(kinds, is_own), "{namespace}");
         let binding = find(&objects, "RoleBinding", namespace).expect("there is one");
         assert_eq!(binding["subjects"][0]["namespace"], "git-deploy");
+        // Runners of other projects have theirs beside it.
+        for name in [&role["metadata"]["name"], &binding["metadata"]["name"], &binding["roleRef"]["name"]] {
+            assert_eq!(name, "git-deploy-runner-git-deploy");
+        }
     }
     let roles = objects.iter().filter(|object| object.id().kind.contains("Role"));
     assert_eq!(roles.count(), 4);
@@ -183,6 +187,17 @@ fn what_is_dangerous_or_not_known_is_said() {
     run(&["--context=here", "--namespace=No"]).code_is(129);
     run(&["--context=here", "--systemd=user"]).code_is(129);
     repo.try_deploy("deploy-init", &["--server", "runner"]).code_is(129);
+    // Names that YAML would take for something else, and a URL that is short for another.
+    repo.set_config("url.ssh://git@git.example.org/.insteadOf", "work:");
+    repo.set_config("remote.origin.url", "work:shop.git");
+    let odd = run(&["--context=here", "--namespace=1e3", "--secret=null"]);
+    let objects = objects(&odd.success().stdout);
+    let pod = &find(&objects, "Deployment", "1e3").expect("there is one")["spec"]["template"]["spec"];
+    assert_eq!(pod["containers"][0]["env"][0]["value"], "ssh://git@git.example.org/shop.git");
+    let volumes = pod["volumes"].as_array().expect("a list");
+    assert!(volumes.iter().any(|volume| volume["secret"]["secretName"] == "null"), "{volumes:?}");
+    let binding = find(&objects, "RoleBinding", "shop").expect("there is one");
+    assert_eq!(binding["subjects"][0]["namespace"], "1e3");
     repo.set_config("remote.origin.url", "/srv/git/shop.git");
     run(&["--context=here"]).success().stderr_contains("warning: no pod can reach the remote");
 }

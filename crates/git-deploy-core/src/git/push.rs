@@ -170,6 +170,18 @@ impl Tracking {
 }
 
 impl Repository {
+    /// Where the remote is, as git takes its URL (`url.<base>.insteadOf`); of several the one that is fetched from.
+    ///
+    /// # Errors
+    /// When the configuration cannot be read.
+    pub fn url(&self, tracking: &Tracking) -> Result<Option<String>, GitError> {
+        let remote = tracking.remote();
+        if self.config_all(&format!("remote.{remote}.url"))?.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(git(["remote", "get-url", "--", remote]).text()?))
+    }
+
     /// Brings all that counts from a remote, forgetting what is gone there.
     ///
     /// # Errors

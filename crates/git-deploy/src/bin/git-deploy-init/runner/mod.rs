@@ -97,11 +97,8 @@ fn plan_pod(
     arguments: &InitRunner,
 ) -> Result<Plan, CommandError> {
     let contexts = pod::contexts(base, &arguments.context)?;
-    let url = match &settings.remote {
-        Some(tracking) => repository.config_all(&format!("remote.{}.url", tracking.remote()))?,
-        None => Vec::new(),
-    };
-    let remote = Remote::of(url.first().map(String::as_str));
+    let url = settings.remote.as_ref().map_or(Ok(None), |tracking| repository.url(tracking))?;
+    let remote = Remote::of(url.as_deref());
     let pod = pod::Pod { arguments, base, contexts, base_branch: settings.base.short(), remote: &remote };
     let mut warnings = pod.warnings();
     if !remote.is_known {

@@ -61,25 +61,26 @@ impl Pod<'_> {
         let namespaces: Vec<&str> = namespaces.into_iter().collect();
         let [ssh, https] = self.secrets();
         let texts = [
-            ("{namespaces}", namespaces.join(", ")),
-            ("{secret-ssh}", ssh),
-            ("{secret-https}", https),
-            ("{roles}", self.roles()),
-            ("{kubeconfig}", self.kubeconfig()),
-            ("{token}", (!self.contexts.is_empty()).to_string()),
-            ("{base}", git_value(self.base_branch)),
-            ("{namespace}", arguments.namespace.clone()),
-            ("{secret}", arguments.secret.clone()),
-            ("{replicas}", arguments.replicas.to_string()),
-            ("{image}", text(&self.image())),
-            ("{remote}", text(&self.remote.url)),
+            ("namespaces", namespaces.join(", ")),
+            ("secret-ssh", ssh),
+            ("secret-https", https),
+            ("roles", self.roles()),
+            ("kubeconfig", self.kubeconfig()),
+            ("token", (!self.contexts.is_empty()).to_string()),
+            ("base", git_value(self.base_branch)),
+            ("email", format!("git-deploy@{}.invalid", arguments.namespace)),
+            ("namespace", text(&arguments.namespace)),
+            ("secret", text(&arguments.secret)),
+            ("replicas", arguments.replicas.to_string()),
+            ("image", text(&self.image())),
+            ("remote", text(&self.remote.url)),
         ];
-        texts.iter().fold(MANIFESTS.to_owned(), |manifests, (key, text)| manifests.replace(key, text))
+        fill(MANIFESTS, &texts)
     }
 
     /// How the image is made.
     pub(super) fn containerfile(&self) -> String {
-        CONTAINERFILE.replace("{image}", &self.image())
+        fill(CONTAINERFILE, &[("image", self.image())])
     }
 
     fn image(&self) -> String {
@@ -120,18 +121,23 @@ impl Pod<'_> {
     }
 
     fn roles(&self) -> String {
-        let mut text = String::new();
+        let runner = &self.arguments.namespace;
+        // Runners of several projects may deploy to one namespace.
+        let name = format!("git-deploy-runner-{runner}");
+        let mut roles = String::new();
         for (namespace, (kinds, is_own)) in self.grants() {
-            text += &role(namespace, &kinds, is_own);
+            let metadata = format!("metadata:\n  name: {name}\n  namespace: {}\n", text(namespace));
+            roles += &role(&metadata, &kinds, is_own);
             let binding = [
-                "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata:\n  name: git-deploy-runner\n",
-                &format!("  namespace: {namespace}\nroleRef:\n  apiGroup: rbac.authorization.k8s.io\n"),
-                "  kind: Role\n  name: git-deploy-runner\nsubjects:\n- kind: ServiceAccount\n  name: git-deploy-runner\n",
-                &format!("  namespace: {}\n---\n", self.arguments.namespace),
+                "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\n",
+                &metadata,
+                &format!("roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: Role\n  name: {name}\n"),
+                "subjects:\n- kind: ServiceAccount\n  name: git-deploy-runner\n",
+                &format!("  namespace: {}\n---\n", text(runner)),
             ];
-            text += &binding.concat();
+            roles += &binding.concat();
         }
-        text
+        roles
     }
 
     /// The cluster that it is in, by the contexts of `deploy.toml`, as a key of the ConfigMap.
@@ -222,10 +228,8 @@ contexts:
     }
 }
 
-fn role(namespace: &str, kinds: &Kinds, is_own: bool) -> String {
-    let mut role = format!(
-        "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata:\n  name: git-deploy-runner\n  namespace: {namespace}\nrules:\n"
-    );
+fn role(metadata: &str, kinds: &Kinds, is_own: bool) -> String {
+    let mut role = format!("apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\n{metadata}rules:\n");
     let mut last = None;
     for rule in rules(&kinds.resources, is_own) {
         if last.replace(rule.purpose) != Some(rule.purpose) {
@@ -264,6 +268,21 @@ fn text_in_list(name: &str) -> String {
     if !name.is_empty() && name.chars().all(is_plain) { name.to_owned() } else { text(name) }
 }
 
+/// A template with texts in the places that are named for them in braces. What was put in is not looked at again.
+fn fill(template: &str, texts: &[(&str, String)]) -> String {
+    let mut pieces = template.split('{');
+    let mut filled = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let place = piece.split_once('}').and_then(|(name, rest)| {
+            let (_, text) = texts.iter().find(|(key, _)| *key == name)?;
+            Some([text, rest])
+        });
+        // Others are braces of shell.
+        filled += &place.map_or_else(|| format!("{{{piece}"), |place| place.concat());
+    }
+    filled
+}
+
 /// Any text as a scalar of YAML: JSON is one.
 fn text(text: &str) -> String {
     serde_json::Value::from(text).to_string()
@@ -276,4 +295,16 @@ fn git_value(text: &str) -> String {
         return text.to_owned();
     }
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_in_a_place_is_no_place_itself() {
+        let texts = [("image", "{base}".to_owned()), ("base", "{image}".to_owned())];
+        let filled = fill("{image} f() { x; } {} ${base}{other}{", &texts);
+        assert_eq!(filled, "{base} f() { x; } {} ${image}{other}{");
+    }
 }
