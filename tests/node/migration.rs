@@ -234,6 +234,7 @@ fn a_job_that_hangs_can_be_left_and_is_waited_for_no_longer_than_the_time_limit(
     let web = Web::open(&sandbox!(), cluster);
     open(&web, cluster);
     let before = standing(&web);
+    web.shop.set_timeout("30s");
     release(&web, "next", "1\n", &[job(cluster, "migrate", "echo begun; exec /bin/busybox sleep 1000")]);
     let mut running = web.command(&[]).start();
     running.wait_for_words("/main | begun\n");
