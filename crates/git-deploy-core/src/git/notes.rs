@@ -139,19 +139,14 @@ impl Repository {
         self.write_notes_by(identity, None, edit)
     }
 
-    /// The same where something will be written, in all likelihood, by a git that starts before it is known what. The reflog
-    /// gets this subject.
+    /// Starts a git for what will be written in all likelihood, before it is known what: that takes as long as to find it out.
+    /// The reflog gets this subject.
     ///
     /// # Errors
-    /// As [`Self::write_notes`].
-    pub fn write_notes_soon<E: From<NotesError>>(
-        &self,
-        identity: &Identity,
-        subject: &str,
-        edit: impl FnMut(&Notes<'_>) -> Result<NotesEdit, E>,
-    ) -> Result<Option<CommitId>, E> {
+    /// When it cannot be started.
+    pub fn write_notes_soon(&self, subject: &str) -> Result<NotesWriter<'_>, NotesError> {
         let mover = self.start_moving(&format!("notes: {subject}")).map_err(NotesError::Git)?;
-        self.write_notes_by(identity, Some(mover), edit)
+        Ok(NotesWriter { repository: self, mover })
     }
 
     fn write_notes_by<E: From<NotesError>>(
@@ -180,6 +175,27 @@ impl Repository {
             }
         }
         Err(NotesError::Contended.into())
+    }
+}
+
+/// A git that waits to be told what to write. If it never is, nothing is.
+#[must_use]
+pub struct NotesWriter<'a> {
+    repository: &'a Repository,
+    mover: Mover<'a>,
+}
+
+impl NotesWriter<'_> {
+    /// Writes notes, as [`Repository::write_notes`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn write<E: From<NotesError>>(
+        self,
+        identity: &Identity,
+        edit: impl FnMut(&Notes<'_>) -> Result<NotesEdit, E>,
+    ) -> Result<Option<CommitId>, E> {
+        self.repository.write_notes_by(identity, Some(self.mover), edit)
     }
 }
 

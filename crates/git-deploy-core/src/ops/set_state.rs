@@ -111,13 +111,14 @@ pub fn set_state(
         return Err(SetError::MessageTooLong(request.state));
     }
     let request = &request.in_plain_words();
+    let subject = subject(request.branches.iter().map(RefName::short), request.state);
+    let writer = repository.write_notes_soon(&subject)?;
     remote::hear(repository, request, observer)?;
     let identity = repository.identity()?;
     let mut checks = Checks::default();
     let mut planned = Planned::default();
     let mut signatures = Signatures::default();
-    let subject = subject(request.branches.iter().map(RefName::short), request.state);
-    repository.write_notes_soon(&identity, &subject, |notes| {
+    writer.write(&identity, |notes| {
         let view = View::with(repository, notes.clone())?;
         planned = plan(&view, request)?;
         checks.check(&view, &planned.moved, request.state)?;

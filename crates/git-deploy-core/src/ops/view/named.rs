@@ -1,7 +1,7 @@
 //! Which branch a user means.
 
 use super::{View, ViewError};
-use crate::git::GitError;
+use crate::git::{GitError, Repository};
 use crate::ids::RefName;
 
 impl View<'_> {
@@ -18,28 +18,40 @@ impl View<'_> {
     /// # Errors
     /// When the word is no name, or no branch is checked out where that is asked for.
     pub fn named_branch(&self, word: Option<&str>) -> Result<RefName, ViewError> {
-        let current = || match self.current_branch()? {
-            Some(name) if self.repository.tip(&name)?.is_none() => Err(ViewError::Unborn(name)),
-            Some(name) if name.branch_name().is_some() => Ok(name),
-            _ => match self.repository.head_not_utf8()? {
-                Some(name) => Err(ViewError::NotUtf8(String::from_utf8_lossy(&name).into_owned())),
-                None => Err(ViewError::Detached),
-            },
-        };
-        match word {
-            None | Some("HEAD" | "@") => current(),
-            Some(word) => {
-                let short = word.strip_prefix("refs/heads/").unwrap_or(word);
-                // A branch may also be called so itself.
-                let whole = RefName::branch(word).ok().filter(|_| short != word);
-                if let Some(whole) = whole
-                    && RefName::branch(short).map_or(Ok(None), |name| self.branch_tip(&name))?.is_none()
-                    && self.branch_tip(&whole)?.is_some()
-                {
-                    return Ok(whole);
-                }
-                RefName::branch(short).map_err(|why| ViewError::NotABranch { word: word.to_owned(), why })
-            }
-        }
+        named(self.repository, word, |name| Ok(self.branch_tip(name)?.is_some()))
     }
+}
+
+/// The same before anything else is known of a repository, for whoever is in a hurry.
+///
+/// # Errors
+/// As [`View::named_branch`].
+pub fn named_branch(repository: &Repository, word: Option<&str>) -> Result<RefName, ViewError> {
+    named(repository, word, |name| Ok(View::new(repository)?.branch_tip(name)?.is_some()))
+}
+
+fn named(
+    repository: &Repository,
+    word: Option<&str>,
+    is_there: impl Fn(&RefName) -> Result<bool, ViewError>,
+) -> Result<RefName, ViewError> {
+    let current = || match repository.symbolic_target("HEAD")? {
+        Some(name) if repository.tip(&name)?.is_none() => Err(ViewError::Unborn(name)),
+        Some(name) if name.branch_name().is_some() => Ok(name),
+        _ => match repository.head_not_utf8()? {
+            Some(name) => Err(ViewError::NotUtf8(String::from_utf8_lossy(&name).into_owned())),
+            None => Err(ViewError::Detached),
+        },
+    };
+    let Some(word) = word.filter(|word| !matches!(*word, "HEAD" | "@")) else { return current() };
+    let short = word.strip_prefix("refs/heads/").unwrap_or(word);
+    // A branch may also be called so itself.
+    let whole = RefName::branch(word).ok().filter(|_| short != word);
+    if let Some(whole) = whole
+        && !RefName::branch(short).map_or(Ok(false), |name| is_there(&name))?
+        && is_there(&whole)?
+    {
+        return Ok(whole);
+    }
+    RefName::branch(short).map_err(|why| ViewError::NotABranch { word: word.to_owned(), why })
 }

@@ -18,7 +18,7 @@ pub(crate) fn get(arguments: &Get, shell: &mut Shell) -> Result<Exit, CommandErr
     let view = View::new(&repository)?;
     let mut branches: Vec<(Branch, Option<NotApproved>)> = Vec::new();
     let (mut malformed, mut on_them) = (Vec::new(), HashMap::<_, Vec<_>>::new());
-    for name in named(&view, &arguments.branches)? {
+    for name in named(&repository, &arguments.branches)? {
         let (branch, error) = view.listed_branch(&name)?;
         if let Some(error) = error {
             malformed.push(error);

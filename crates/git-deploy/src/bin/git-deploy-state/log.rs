@@ -17,8 +17,8 @@ pub(crate) fn log(arguments: &StateLog, shell: &mut Shell) -> Result<Exit, Comma
     let view = View::new(&repository)?;
     let branch = match &arguments.branch {
         _ if arguments.all => None,
-        Some(word) => Some(named_one(&view, word)?),
-        None => named(&view, &[])?.pop(),
+        Some(word) => Some(named_one(&repository, word)?),
+        None => named(&repository, &[])?.pop(),
     };
     let found = transitions(&view, branch.as_ref())?;
     if let (Some(branch), true) = (&branch, found.is_empty()) {

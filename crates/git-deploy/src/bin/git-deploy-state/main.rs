@@ -13,8 +13,9 @@ use std::process::ExitCode;
 
 use git_deploy_cli::args::{self, StateCommand};
 use git_deploy_cli::{CommandError, typed_name};
+use git_deploy_core::git::Repository;
 use git_deploy_core::ids::RefName;
-use git_deploy_core::ops::view::View;
+use git_deploy_core::ops::view::named_branch;
 
 fn main() -> ExitCode {
     git_deploy_cli::run(|arguments: args::State, shell| match arguments.into_command()? {
@@ -26,13 +27,13 @@ fn main() -> ExitCode {
 }
 
 /// The branches that the user named, or the current one.
-fn named(view: &View<'_>, words: &[OsString]) -> Result<Vec<RefName>, CommandError> {
+fn named(repository: &Repository, words: &[OsString]) -> Result<Vec<RefName>, CommandError> {
     if words.is_empty() {
-        return Ok(vec![view.named_branch(None)?]);
+        return Ok(vec![named_branch(repository, None)?]);
     }
-    words.iter().map(|word| named_one(view, word)).collect()
+    words.iter().map(|word| named_one(repository, word)).collect()
 }
 
-fn named_one(view: &View<'_>, word: &OsString) -> Result<RefName, CommandError> {
-    Ok(view.named_branch(Some(typed_name(word)?))?)
+fn named_one(repository: &Repository, word: &OsString) -> Result<RefName, CommandError> {
+    Ok(named_branch(repository, Some(typed_name(word)?))?)
 }

@@ -21,7 +21,7 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
     let interrupt = git_deploy_cli::interrupt_soon()?;
     let repository = Repository::open()?;
     repository.stop_on(interrupt);
-    let branches = named(&View::new(&repository)?, &arguments.branches)?;
+    let branches = named(&repository, &arguments.branches)?;
     let state = arguments.state;
     // One that says nothing takes away what was said: it is not written.
     let message =
