@@ -1,6 +1,7 @@
 //! `git deploy-build`: what the images of a commit are called, and how they are made by real buildah and come into a real
 //! registry.
 
+mod ahead;
 mod deployments;
 mod failures;
 mod labels;

@@ -116,3 +116,21 @@ fn two_runners_never_change_the_cluster_at_the_same_time() {
     assert_eq!(shop.standing().len(), RELEASES);
     shop.is_sound();
 }
+
+#[test]
+fn what_was_prepared_upon_one_that_fails_is_deployed_upon_base() {
+    let cluster = cluster!();
+    let shop = in_cluster(cluster, "runners").with_remote(&sandbox!());
+    shop.release("zero", &[(MANIFEST, &yaml(&[deployment("web", "0")]))]);
+    shop.deploy(&[]).success();
+    shop.set_timeout("8s");
+    let base = shop.authority().id("master");
+    let unready = behaving(deployment("web", "1"), "unready", json!({}));
+    shop.release("bad", &[(MANIFEST, &yaml(&[unready]))]);
+    shop.release_more("good", &yaml(&[config_map("colours", "1")]));
+    let output = shop.repo.try_deploy("deploy-queue", &["run"]);
+    output.code_is(1).stderr_contains("upon deployment-0002").stderr_contains("ahead: prepared 'good' (");
+    assert_eq!((shop.state("bad"), shop.state("good")), ("staged".to_owned(), "deployed".to_owned()));
+    assert_eq!(shop.authority().id("master^"), base);
+    shop.is_sound();
+}

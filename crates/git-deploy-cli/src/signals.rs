@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,8 +17,8 @@ use crate::{CommandError, Exit};
 /// Whether the user asked to stop, once somebody listens for that.
 static INTERRUPT: OnceLock<Interrupt> = OnceLock::new();
 
-/// The program that is asked to stop when we are; 0 if there is none.
-static PASSED_TO: AtomicI32 = AtomicI32::new(0);
+/// The programs that are asked to stop when we are.
+static PASSED_TO: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 /// What looks out for a second Ctrl-C, until it does so.
 static WATCH: Mutex<Option<Watch>> = Mutex::new(None);
@@ -114,7 +114,7 @@ fn watch_while_it_waits() {
 fn end_at_the_second(mut received: UnixStream, interrupt: &Interrupt, again: &AtomicBool) {
     let mut first: Option<Instant> = None;
     while received.read_exact(&mut [0]).is_ok() {
-        pass(interrupt);
+        pass(interrupt, &passed_to());
         if first.get_or_insert_with(Instant::now).elapsed() < SAME {
             continue;
         }
@@ -130,31 +130,45 @@ fn end_at_the_second(mut received: UnixStream, interrupt: &Interrupt, again: &At
 }
 
 /// As long as it lives, a program that we have started is asked to stop when we are: it decides as we do what is one and the
-/// same Ctrl-C. There can be one at a time.
+/// same Ctrl-C.
 #[derive(Debug)]
-pub struct Passing(());
+pub struct Passing(Option<Pid>);
 
 impl Passing {
     /// Passes signals on to a child of ours, the one that has come already among them.
     pub fn to(child: u32) -> Self {
-        PASSED_TO.store(i32::try_from(child).unwrap_or(0), Ordering::SeqCst);
-        INTERRUPT.get().into_iter().for_each(pass);
-        Self(())
+        let child = i32::try_from(child).ok().and_then(Pid::from_raw);
+        passed_to().extend(child);
+        INTERRUPT.get().into_iter().for_each(|interrupt| pass(interrupt, child.as_slice()));
+        Self(child)
+    }
+
+    /// Asks the child to stop although nobody has asked us.
+    pub fn end(&self) {
+        self.0.into_iter().for_each(|child| send(child, Signal::TERM));
     }
 }
 
 impl Drop for Passing {
     fn drop(&mut self) {
-        PASSED_TO.store(0, Ordering::SeqCst);
+        passed_to().retain(|child| Some(*child) != self.0);
     }
 }
 
-fn pass(interrupt: &Interrupt) {
+fn passed_to() -> MutexGuard<'static, Vec<Pid>> {
+    PASSED_TO.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn pass(interrupt: &Interrupt, children: &[Pid]) {
     let signal = interrupt.check().err().and_then(|interrupted| Signal::from_named_raw(interrupted.signal));
-    if let (Some(signal), Some(child)) = (signal, Pid::from_raw(PASSED_TO.load(Ordering::SeqCst))) {
-        // One that has ended needs not be told.
-        let _ = kill_process(child, signal);
+    if let Some(signal) = signal {
+        children.iter().for_each(|child| send(*child, signal));
     }
+}
+
+fn send(child: Pid, signal: Signal) {
+    // One that has ended needs not be told.
+    let _ = kill_process(child, signal);
 }
 
 /// What failed because the user asked to stop failed for no other reason: Ctrl-C reaches the programs that we started, too.

@@ -31,7 +31,7 @@ const COMMANDS: [&str; 11] =
     override_usage = "git deploy [<options>] [--env=<environment>] [<branch> | <commit>]\n       \
         git deploy --skip=<environment> --reason=<text> [--env=<environment>] [<branch> | <commit>]\n       \
         git deploy --rollback[=<deployment>] [--env=<environment>]\n       \
-        git deploy --continue\n       git deploy --abort",
+        git deploy --continue\n       git deploy --abort\n       git deploy --ahead",
     after_help = "Example: deploy the branch 'login' to production:\n    git deploy --env=production login",
     after_long_help = include_str!("manual/deploy.txt")
 )]
@@ -57,6 +57,16 @@ pub struct Deploy {
     /// Give up the deployment that was stopped, and leave the environment as it was before
     #[arg(long, conflicts_with_all = ["target", "env", "dry_run", "resume"])]
     pub abort: bool,
+
+    /// Deploy nothing: while another branch is on its way, rebase the next one in the queue upon it, make its images and check
+    /// its manifests, so that its deployment finds that done
+    #[arg(
+        long,
+        conflicts_with_all = [
+            "target", "env", "dry_run", "resume", "abort", "rollback", "skip", "force_conflicts", "new_cluster", "retry_job"
+        ]
+    )]
+    pub ahead: bool,
 
     /// Apply again what an earlier deployment had applied: what stood there before, or what the one that is named had
     /// applied. That is a deployment with a number of its own, and holds the queue until base takes back what was rolled

@@ -157,6 +157,10 @@ pub struct RunQueue {
     #[arg(long, value_name = "seconds", default_value_t = 60, value_parser = value_parser!(u64).range(1..), requires = "watch")]
     pub interval: u64,
 
+    /// Do not prepare the next branch while another one is deployed
+    #[arg(long)]
+    pub no_ahead: bool,
+
     /// Print one JSON object a line; the last one says how it ended
     #[arg(long)]
     pub json: bool,

@@ -10,9 +10,11 @@
 //! - `run` goes through the phases, `keeping` keeps alive meanwhile what `locks` has taken, `finish` lands it or
 //!   goes back, with what `verdict` writes into notes and ledger; `untold` is for a verdict that nobody was told,
 //!   `giving_up` for what is open while somebody wants to go back;
+//! - `ahead` prepares the next branch meanwhile;
 //! - `diff` and `status` only look, `hold` says what holds the queue, `former` where deployments went to while deploy.toml
 //!   led elsewhere; `error` is why there is no verdict.
 
+mod ahead;
 mod claim;
 mod context;
 mod diff;
@@ -47,6 +49,7 @@ use crate::ops::view::View;
 use crate::ops::{Interrupt, Observer};
 use crate::state::State;
 
+pub use ahead::{Ahead, NothingAhead};
 pub use diff::{Diff, DiffRequest, DryRun};
 pub use error::{DeployError, Unpromoted, in_words};
 pub use former::{Remains, Whereabouts};

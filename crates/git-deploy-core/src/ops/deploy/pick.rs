@@ -154,7 +154,7 @@ impl Context<'_> {
     }
 
     /// Nothing that is yet to land is taken while somebody holds the queue; what has landed may be deployed, and gone back from.
-    fn check_hold(&self) -> Result<(), DeployError> {
+    pub(super) fn check_hold(&self) -> Result<(), DeployError> {
         let hold = queue_hold(self.repository(), &self.view.settings)?;
         hold.map_or(Ok(()), |hold| Err(DeployError::Held(Box::new(hold))))
     }
@@ -169,7 +169,12 @@ impl Context<'_> {
         commit.ok_or_else(|| DeployError::NoTarget(target.to_owned()))
     }
 
-    fn pick_branch(&self, branch: &Branch, request: &DeployRequest, dry: bool) -> Result<Pick, DeployError> {
+    pub(super) fn pick_branch(
+        &self,
+        branch: &Branch,
+        request: &DeployRequest,
+        dry: bool,
+    ) -> Result<Pick, DeployError> {
         if branch.state() != State::Deployable {
             return Err(DeployError::NotDeployable { branch: branch.name.clone(), state: branch.state() });
         }

@@ -1,10 +1,11 @@
-//! One `git deploy` that the runner starts: what it says, and how it ends.
+//! One `git deploy` that the runner starts, and the one beside it that prepares what comes next: what they say, and how they
+//! end.
 //!
-//! It is a process of its own, so that the runner carries nothing of what changes a cluster, and survives its crash.
+//! They are processes of their own, so that the runner carries nothing of what changes a cluster, and survives their crash.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 
@@ -19,6 +20,15 @@ pub(crate) enum Said {
     Line(String),
 }
 
+/// Which of the two it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// What deploys.
+    Deployment,
+    /// What prepares the next branch meanwhile.
+    Ahead,
+}
+
 /// How it ended.
 pub(crate) struct Ended {
     /// The exit code; none where a signal ended it, or where the number is none of ours.
@@ -27,38 +37,81 @@ pub(crate) struct Ended {
     pub(crate) verdict: Option<Value>,
 }
 
-/// Deploys what is the head of the queue, or what a run has left behind.
+/// Deploys what is the head of the queue, or what a run has left behind. From when it changes its environment the next branch
+/// is prepared beside it, if that is wanted: waited for where the deployment succeeds, because the next one needs just that,
+/// and given up where it does not.
 ///
 /// # Errors
 /// When it cannot be started or waited for.
-pub(crate) fn deploy(mut said: impl FnMut(Said)) -> io::Result<Ended> {
-    let mut child = Command::new(program())
-        .args(["--json", "--no-color"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let passing = Passing::to(child.id());
+pub(crate) fn deploy(prepares: bool, mut said: impl FnMut(Who, Said)) -> io::Result<Ended> {
     let (sender, receiver) = mpsc::channel();
-    let readers = [
-        child.stdout.take().map(|out| read(out, sender.clone(), event)),
-        child.stderr.take().map(|err| read(err, sender.clone(), Said::Line)),
-    ];
-    drop(sender);
-    let mut verdict = None;
-    for next in receiver {
-        if let Said::Event(event) = &next
-            && event["event"] == "verdict"
-        {
-            verdict = Some(event.clone());
+    let mut running = vec![Program::start(Who::Deployment, &sender)?];
+    let (mut exit, mut verdict) = (None, None);
+    while !running.is_empty() {
+        let Ok((who, what)) = receiver.recv() else { break };
+        let Some(what) = what else {
+            let (ended, left): (Vec<_>, Vec<_>) = running.into_iter().partition(|program| program.who == who);
+            running = left;
+            for program in ended {
+                let code = program.wait()?.code().and_then(Exit::from_code);
+                exit = if who == Who::Deployment { code } else { exit };
+            }
+            if who == Who::Deployment && exit != Some(Exit::Done) {
+                running.iter().for_each(|program| program.passing.end());
+            }
+            continue;
+        };
+        if let (Who::Deployment, Said::Event(event)) = (who, &what) {
+            if event["event"] == "verdict" {
+                verdict = Some(event.clone());
+            }
+            let begins = event["event"] == "step" && event["step"] == "applying";
+            if begins && prepares && running.len() == 1 {
+                // What cannot be prepared is made when it is its turn.
+                running.extend(Program::start(Who::Ahead, &sender).ok());
+            }
         }
-        said(next);
+        said(who, what);
     }
-    readers.into_iter().flatten().for_each(|reader| drop(reader.join()));
-    // Once it is waited for, its number may be another process's.
-    drop(passing);
-    let status = child.wait()?;
-    Ok(Ended { exit: status.code().and_then(Exit::from_code), verdict })
+    Ok(Ended { exit, verdict })
+}
+
+/// One that is at work.
+struct Program {
+    who: Who,
+    child: Child,
+    passing: Passing,
+}
+
+impl Program {
+    fn start(who: Who, to: &Sender<(Who, Option<Said>)>) -> io::Result<Self> {
+        let mut command = Command::new(program());
+        if who == Who::Ahead {
+            command.arg("--ahead");
+        }
+        let mut child = command
+            .args(["--json", "--no-color"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let passing = Passing::to(child.id());
+        let out = child.stdout.take().map(|out| read(out, (who, to.clone()), event));
+        let err = child.stderr.take().map(|err| read(err, (who, to.clone()), Said::Line));
+        let to = to.clone();
+        thread::spawn(move || {
+            [out, err].into_iter().flatten().for_each(|reader| drop(reader.join()));
+            // Nobody listens any more where the runner ends.
+            let _ = to.send((who, None));
+        });
+        Ok(Self { who, child, passing })
+    }
+
+    fn wait(mut self) -> io::Result<ExitStatus> {
+        // Once it is waited for, its number may be another process's.
+        drop(self.passing);
+        self.child.wait()
+    }
 }
 
 /// The `git-deploy` of the same installation, else the one that is found.
@@ -69,12 +122,12 @@ fn program() -> PathBuf {
 
 fn read(
     from: impl Read + Send + 'static,
-    to: Sender<Said>,
+    (who, to): (Who, Sender<(Who, Option<Said>)>),
     said: impl Fn(String) -> Said + Send + 'static,
 ) -> JoinHandle<()> {
     thread::spawn(move || {
         for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
-            if to.send(said(String::from_utf8_lossy(&line).into_owned())).is_err() {
+            if to.send((who, Some(said(String::from_utf8_lossy(&line).into_owned())))).is_err() {
                 break;
             }
         }

@@ -44,11 +44,12 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// Tells a line that was written for people. What programs are told by an event they are not told again.
-    pub(crate) fn line(&self, line: &str) {
+    /// Tells a line that was written for people, with the label of what wrote it. What programs are told by an event they are not told again.
+    pub(crate) fn line(&self, label: &str, line: &str) {
         let is_told = ["warning: ", "error: ", "fatal: "].iter().any(|label| line.starts_with(label));
         if !(self.is_json && is_told) {
-            self.tell(json!({ "event": "line", "text": line }), Some(line));
+            let text = format!("{label}{line}");
+            self.tell(json!({ "event": "line", "text": text }), Some(&text));
         }
     }
 }

@@ -19,7 +19,7 @@ use git_deploy_core::queue::{Place, Wait};
 use git_deploy_core::runner::{End, Runner, Turn};
 use serde_json::{Value, json};
 
-use crate::deployment::{Ended, Said, deploy};
+use crate::deployment::{Ended, Said, Who, deploy};
 use crate::log::Log;
 use crate::on_event::OnEvent;
 use crate::wait_object;
@@ -36,7 +36,8 @@ pub(crate) fn run(arguments: RunQueue, shell: &mut Shell) -> Result<Exit, Comman
     };
     let on_event = OnEvent::configured(&Repository::open()?)?;
     let log = Log::new(shell, arguments.json, on_event, interrupt);
-    let machine = Machine { log: &log, interrupt, woken: git_deploy_cli::woken()? };
+    let prepares = !arguments.no_ahead;
+    let machine = Machine { log: &log, interrupt, woken: git_deploy_cli::woken()?, prepares };
     let (ended, text) = match work_off(&machine, runner) {
         Ok(finished) => end(&finished),
         Err(error) => {
@@ -81,6 +82,8 @@ struct Machine<'a> {
     interrupt: &'static Interrupt,
     /// Whether somebody wants it to look now.
     woken: Arc<AtomicBool>,
+    /// Whether the next branch is prepared while another one is deployed.
+    prepares: bool,
 }
 
 impl Hands for Machine<'_> {
@@ -97,7 +100,7 @@ impl Hands for Machine<'_> {
     }
 
     fn deploy(&self, _: &Repository) -> Result<Turn, CommandError> {
-        let ended = deploy(|said| self.pass_on(said));
+        let ended = deploy(self.prepares, |who, said| self.pass_on(who, said));
         let ended =
             ended.map_err(|error| CommandError::fatal(format!("cannot run 'git-deploy': {error}")))?;
         meaning(&ended)
@@ -135,12 +138,16 @@ impl Hands for Machine<'_> {
 }
 
 impl Machine<'_> {
-    /// Tells what a deployment says, with the time.
-    fn pass_on(&self, said: Said) {
+    /// Tells what a deployment says, with the time, or what is prepared beside it.
+    fn pass_on(&self, who: Who, said: Said) {
+        let label = if who == Who::Ahead { "ahead: " } else { "" };
         match said {
-            Said::Line(line) => self.log.line(&line),
-            Said::Event(event) => {
-                let text = words(&event);
+            Said::Line(line) => self.log.line(label, &line),
+            Said::Event(mut event) => {
+                let text = words(&event).map(|text| format!("{label}{text}"));
+                if who == Who::Ahead {
+                    event["ahead"] = true.into();
+                }
                 self.log.tell(event, text.as_deref());
             }
         }
@@ -174,7 +181,7 @@ impl Machine<'_> {
             json!({ "event": "error", "text": message, "exit": error.exit().code() }),
             Some(&format!("error: {message}")),
         );
-        error.hints().iter().for_each(|hint| self.log.line(&format!("hint: {hint}")));
+        error.hints().iter().for_each(|hint| self.log.line("", &format!("hint: {hint}")));
     }
 }
 
@@ -221,17 +228,23 @@ fn waits(ended: &Ended) -> Option<&str> {
 /// An event of a deployment in words; none where these stand on its standard error, too.
 fn words(event: &Value) -> Option<String> {
     let text = |name: &str| event[name].as_str().unwrap_or_default();
+    let branch = text("branch").trim_start_matches("refs/heads/");
+    let why = if text("reason").is_empty() { String::new() } else { format!(": {}", text("reason")) };
     match text("event") {
         "step" => Some(format!("{} {}", text("step"), text("text"))),
         "note" => Some(text("text").to_owned()),
+        // There is nothing behind the last one, and errors stand on its standard error, too.
+        "ahead" if matches!(text("result"), "nothing" | "error") => None,
+        "ahead" => {
+            let commit: String = text("commit").chars().take(10).collect();
+            Some(format!("{} '{branch}' ({commit}) upon {}{why}", text("result"), text("upon")))
+        }
         "verdict" if text("result") == "nothing" => Some(format!("nothing to deploy: {}", text("reason"))),
         "verdict" if text("result") == "error" => None,
         "verdict" => {
             let is_success = text("result") == ledger::Outcome::Success.as_str();
             let outcome = if is_success { ledger::Outcome::Success } else { ledger::Outcome::Failure };
-            let branch = text("branch").trim_start_matches("refs/heads/");
             let what = if branch.is_empty() { text("commit").to_owned() } else { format!("'{branch}'") };
-            let why = if text("reason").is_empty() { String::new() } else { format!(": {}", text("reason")) };
             Some(format!(
                 "{}: {}: {what} to {}{why}",
                 text("deployment"),

@@ -41,7 +41,7 @@ fn deploy(args: &Deploy, shell: &mut Shell) -> Result<Exit, CommandError> {
         Err(error) => (Why::default(), error),
     };
     // Whoever reads `--json` gets a last line whatever happens.
-    report::failed(&error, why, &events);
+    report::failed(&error, why, args.ahead, &events);
     Err(error)
 }
 
@@ -91,6 +91,9 @@ fn act(
             deployer.check_environment(request)?;
         }
         return Ok(report::dry_run(planned, diffs, events));
+    }
+    if args.ahead {
+        return Ok(report::ahead(deployer.prepare_ahead()?, events));
     }
     let report = match (args.resume, args.abort) {
         (true, _) => deployer.resume(),

@@ -4,7 +4,9 @@ use git_deploy_cli::shell::Object;
 use git_deploy_cli::{CommandError, Exit, Shell, Text, plan, shell, shell_word, ways_out};
 use git_deploy_core::deployment::Blame;
 use git_deploy_core::ledger::Outcome;
-use git_deploy_core::ops::deploy::{DeployError, DryRun, Ending, Nothing, Report, RolledBack, Verdict};
+use git_deploy_core::ops::deploy::{
+    Ahead, DeployError, DryRun, Ending, Nothing, NothingAhead, Report, RolledBack, Verdict,
+};
 use git_deploy_core::state::State;
 use serde_json::{Value, json};
 
@@ -67,11 +69,11 @@ impl Why {
     }
 }
 
-/// The last line of `--json` where there is no verdict.
-pub(crate) fn failed(error: &CommandError, why: Why, events: &Events<'_>) {
+/// The last line of `--json` where there is no verdict, or where nothing could be prepared `ahead`.
+pub(crate) fn failed(error: &CommandError, why: Why, ahead: bool, events: &Events<'_>) {
     if events.is_json() {
         events.object(&json!({
-            "event": "verdict",
+            "event": if ahead { "ahead" } else { "verdict" },
             "result": "error",
             "reason": error.message(),
             "blame": why.blame.map(Blame::as_str),
@@ -157,6 +159,39 @@ fn what_next(verdict: &Verdict) -> Option<String> {
             Some("the branch stays deployable: run 'git deploy' again when the cause is gone".to_owned())
         }
     }
+}
+
+/// Says what was prepared.
+pub(crate) fn ahead(prepared: Result<Ahead, NothingAhead>, events: &Events<'_>) -> Exit {
+    let (exit, result, reason) = match &prepared {
+        Err(nothing) => (Exit::Done, "nothing", Some(nothing.to_string())),
+        Ok(Ahead { refused: Some(failure), .. }) => (Exit::No, "refused", Some(failure.to_string())),
+        Ok(_) => (Exit::Done, "prepared", None),
+    };
+    let ahead = prepared.as_ref().ok();
+    let warnings = ahead.map(|ahead| &ahead.warnings[..]).unwrap_or_default();
+    if events.is_json() {
+        events.object(&json!({
+            "event": "ahead",
+            "result": result,
+            "branch": ahead.map(|ahead| ahead.branch.to_string()),
+            "commit": ahead.map(|ahead| ahead.commit.to_string()),
+            "upon": ahead.map(|ahead| ahead.upon.to_string()),
+            "reason": reason,
+            "warnings": warnings,
+            "exit": exit.code(),
+        }));
+        return exit;
+    }
+    let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    events.shell(|shell| match ahead {
+        None => shell.note(format!("nothing to prepare{because}")),
+        Some(Ahead { branch, commit, upon, .. }) => {
+            shell.line(format!("{result} '{}' ({}) upon {upon}{because}", branch.short(), commit.brief()));
+            warnings.iter().for_each(|warning| shell.warn(warning.as_str()));
+        }
+    });
+    exit
 }
 
 /// Says what a deployment would do.
