@@ -1,7 +1,7 @@
 //! What happens to a deployment when the world moves while it is on its way.
 
 use git_deploy_testkit::shop::{Shop, WEB};
-use git_deploy_testkit::{RefPhase, Victim, sandbox};
+use git_deploy_testkit::{RefPhase, Victim, sandbox, skip};
 
 /// Lets somebody else's commit land on base when the first number has been claimed.
 fn move_base_after_the_claim(shop: &Shop, path: &str, text: &str) -> String {
@@ -266,4 +266,44 @@ fn what_a_remote_says_when_it_refuses_is_told() {
     let output = shop.deploy(&[]);
     output.code_is(75).stderr_contains("master is protected");
     assert_eq!(output.stderr.matches("pre-receive hook declined").count(), 1, "{}", output.stderr);
+}
+
+/// Lands where base is checked out on a small disk, says what stands there then, makes room, and lands again.
+const WITHOUT_ROOM: &str = r#"
+mount -t tmpfs -o size=1m none "$0" && git switch --quiet --detach && git worktree add --quiet "$0/tree" master || exit 99
+stands() {
+    echo "$1 $(git rev-parse master) $(git -C "$0/tree" status --porcelain | wc -l) $(git tag | wc -l)"
+}
+git deploy >&2; stands $?
+[ ! -e "$0/tree/first.txt" ] || exit 98
+mount -o remount,size=16m "$0" || exit 97
+git deploy --continue >&2; stands $?
+"#;
+
+#[test]
+fn base_does_not_move_where_its_work_tree_has_no_room_to_follow() {
+    let sandbox = sandbox!();
+    let shop = Shop::alone(&sandbox);
+    shop.branch("login", "first.txt", "hello\n");
+    shop.repo.switch("login");
+    shop.repo.commit("large.txt", &"hello\n".repeat(500_000), "Greet everybody");
+    shop.repo.switch("master");
+    shop.repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    let (base, notes) = (shop.repo.id("master"), shop.repo.notes());
+    let disk = sandbox.root().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let run =
+        |script: &str| shop.repo.command("unshare").args(["--mount", "sh", "-c", script]).arg(&disk).output();
+    if run("mount -t tmpfs none \"$0\"").code != Some(0) {
+        skip!("mounts are not allowed here");
+    }
+    let run = run(WITHOUT_ROOM);
+    let tip = shop.repo.id("login");
+    run.success().stdout_is(&format!("75 {base} 0 0\n0 {tip} 0 1\n"));
+    run.stderr_contains("deployment-0001 is verified, not landed: '")
+        .stderr_contains("/disk/tree' cannot follow: unable to write file large.txt")
+        .stderr_contains("hint: mend the cause, then: git deploy --continue");
+    assert_ne!(shop.repo.notes(), notes);
+    assert_eq!(shop.state("login"), "deployed");
+    shop.is_sound();
 }

@@ -1,5 +1,7 @@
 //! Moving what belongs together: one atomic push where there is a remote, else one ref after the other with a journal.
 
+mod files;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -245,16 +247,12 @@ impl Transactor<'_> {
             Err(RefsError::Git(error)) => return Err(error.into()),
         }
         for change in held {
-            match self.cannot_follow(change)? {
-                None => {
-                    let changes = vec![change.clone()];
-                    self.run_journal(&Journal { label: "follow".to_owned(), changes })?;
-                }
-                Some(_) if change.forward => {}
-                Some(why) => {
-                    self.observer
-                        .warn(&format!("local branch '{}' stays where it is: {why}", change.name.short()));
-                }
+            let journal = Journal { label: "follow".to_owned(), changes: vec![change.clone()] };
+            if let Transacted::Unable(why) = self.run_journal(&journal)?
+                && !change.forward
+            {
+                let name = change.name.short();
+                self.observer.warn(&format!("local branch '{name}' stays where it is: {why}"));
             }
         }
         Ok(())
@@ -293,7 +291,7 @@ impl Transactor<'_> {
     }
 
     /// Moves refs one after the other. The journal is on disk before the first moves and is removed after the last, so
-    /// that the next run can go on from any point.
+    /// that the next run can go on from any point. Where files have no room nothing moves.
     fn run_journal(&self, journal: &Journal) -> Result<Transacted, SyncError> {
         for change in &journal.changes {
             if let Some(busy) = self.cannot_follow(change)? {
@@ -302,9 +300,22 @@ impl Transactor<'_> {
         }
         let path = self.journal_path();
         journal.write(&path)?;
-        let outcome = self.replay(journal)?;
+        let outcome = self.make(journal, false)?;
         std::fs::remove_file(&path).map_err(GitError::file(&path))?;
         Ok(outcome)
+    }
+
+    /// Makes the changes of a journal. What has begun is ended, also without files that have no room.
+    fn make(&self, journal: &Journal, has_begun: bool) -> Result<Transacted, SyncError> {
+        match self.bring(journal)? {
+            Ok(followers) => {
+                let outcome = self.replay(journal);
+                self.take_back(followers)?;
+                outcome
+            }
+            Err(_) if has_begun => self.replay(journal),
+            Err(busy) => Ok(Transacted::Unable(busy.to_string())),
+        }
     }
 
     /// Makes those changes of a journal that are not made yet, up to the first that cannot be.
@@ -343,6 +354,16 @@ impl Transactor<'_> {
         Ok(Transacted::Done)
     }
 
+    /// Whether one of the refs of a journal is where it was to go.
+    fn has_begun(&self, journal: &Journal) -> Result<bool, GitError> {
+        for change in &journal.changes {
+            if self.repository.resolve(&change.name)? == change.new {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn journal_path(&self) -> PathBuf {
         self.repository.deploy_dir().join("journal")
     }
@@ -359,7 +380,7 @@ impl Transactor<'_> {
         self.repository.clear_dead()?;
         let path = self.journal_path();
         let Some(journal) = Journal::read(&path)? else { return Ok(None) };
-        let outcome = self.replay(&journal)?;
+        let outcome = self.make(&journal, self.has_begun(&journal)?)?;
         std::fs::remove_file(&path).map_err(GitError::file(&path))?;
         match outcome {
             // What comes after the ref that somebody else moved is decided anew by who reads the attempt.

@@ -98,7 +98,7 @@ fn locked(lock: Option<&HeldLock>) -> Option<Box<Advice>> {
 }
 
 /// An error in one line, without how git was called: of many files that cannot be written the first is enough.
-fn brief(error: &GitError) -> String {
+pub(in crate::ops) fn brief(error: &GitError) -> String {
     let said = match error {
         GitError::Program(ProgramError::Failed { stderr, .. }) if !stderr.trim().is_empty() => stderr.clone(),
         error => error.to_string(),

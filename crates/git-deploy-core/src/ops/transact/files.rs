@@ -1,0 +1,85 @@
+//! The files of branches that are checked out: they are where their branch goes before any ref moves, so that nothing moves
+//! where there is no room for them.
+
+use super::{Journal, Transactor};
+use crate::git::refs::Expected;
+use crate::git::work_tree::{Busy, CheckedOut};
+use crate::git::{GitError, Repository};
+use crate::ids::{CommitId, RefName};
+use crate::land::Change;
+use crate::ops::sweep::brief;
+
+/// A work tree whose files go from one commit to another.
+struct Follower {
+    place: CheckedOut,
+    branch: RefName,
+    old: CommitId,
+    new: CommitId,
+}
+
+/// Work trees that are where their branches go. They go back where these did not, see [`Transactor::take_back`].
+#[must_use]
+pub(super) struct Followers(Vec<Follower>);
+
+impl Transactor<'_> {
+    /// Brings files to where their branches go. Inside: what keeps some of them from that; then all are where they were.
+    pub(super) fn bring(&self, journal: &Journal) -> Result<Result<Followers, Busy>, GitError> {
+        let mut brought = Vec::new();
+        for follower in self.followers(journal)? {
+            let Follower { place, old, new, .. } = &follower;
+            if let Err(error) = self.repository.follow(place, *old, *new) {
+                let why = brief(&error);
+                self.undo(&follower, |repository| repository.follow_back(place, *old, *new));
+                self.take_back(Followers(brought))?;
+                return Ok(Err(Busy::InTheWay { path: place.path.display().to_string(), why }));
+            }
+            brought.push(follower);
+        }
+        Ok(Ok(Followers(brought)))
+    }
+
+    /// Brings files back whose branches stay where they were. Where somebody has moved one just now, what its files are to be is
+    /// for them to say.
+    pub(super) fn take_back(&self, Followers(brought): Followers) -> Result<(), GitError> {
+        for follower in brought {
+            let Follower { place, branch, old, new } = &follower;
+            if self.repository.tip(branch)? == Some(*old) {
+                self.undo(&follower, |repository| repository.follow(place, *new, *old).map(|()| true));
+            }
+        }
+        Ok(())
+    }
+
+    /// The work trees of the branches that a journal moves, which stand at either end of that. What the power took before it
+    /// reached the disk is nothing to go to.
+    fn followers(&self, journal: &Journal) -> Result<Vec<Follower>, GitError> {
+        let mut followers = Vec::new();
+        for change in &journal.changes {
+            let Change { name, old: Expected::At(old), new: Some(new), .. } = change else { continue };
+            for place in self.checked_out(name)? {
+                let stands = self.repository.resolve(name)?;
+                if [Some(*old), Some(*new)].contains(&stands) && self.repository.find(*new)?.is_some() {
+                    let (branch, old, new) = (name.clone(), CommitId(*old), CommitId(*new));
+                    followers.push(Follower { place, branch, old, new });
+                }
+            }
+        }
+        Ok(followers)
+    }
+
+    /// Where the files cannot be brought back it is told.
+    fn undo(&self, follower: &Follower, back: impl Fn(&Repository) -> Result<bool, GitError>) {
+        let Follower { place, branch, old, .. } = follower;
+        let why = match back(self.repository) {
+            Ok(true) => return,
+            Ok(false) => "somebody has worked on them".to_owned(),
+            Err(error) => brief(&error),
+        };
+        self.observer.warn(&format!(
+            "files in '{}' are no longer those of '{}', which stays at {old}, and could not be brought back: {why}; look \
+             with 'git status' before you commit",
+            place.path.display(),
+            branch.short(),
+        ));
+    }
+}
