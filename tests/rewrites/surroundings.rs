@@ -144,13 +144,32 @@ fn a_note_that_speaks_for_somebody_else_is_not_overwritten() {
 }
 
 #[test]
-fn what_git_copies_by_itself_is_pointed_out_where_nobody_has_approved_it() {
+fn what_git_copies_of_a_commit_that_was_rebased_approves_nothing() {
     let repo = shop(&sandbox!());
     let old = login(&repo);
     repo.set_config("notes.rewriteRef", "refs/notes/*");
     // Where nothing has changed it is the note that we would have written.
     let output = repo.git(&["commit", "--quiet", "--amend", "--no-edit"]);
     is_carried(&repo, &old, &output);
+    let carried = repo.id("login");
+    let output = repo.git(&["commit", "--quiet", "--amend", "--message", "Other words"]);
+    let notes = repo.notes();
+    assert_eq!(notes[&repo.id("login")], notes[&carried]);
+    is_left(&repo, &carried, &output, "commit '");
+    let told = format!("it was made for commit '{carried}', and copied here");
+    repo.deploy("deploy-state", &["get", "login"]).stdout_is("development\n").stderr_contains(&told);
+    // Nor does our own rebase make it one of ours.
+    master_moves(&repo, "d.txt", "d\n");
+    repo.deploy("deploy-rebase", &["login"]);
+    state_is(&repo, "login", "development");
+}
+
+#[test]
+fn what_git_copies_of_a_note_by_hand_is_pointed_out_where_nobody_has_approved_it() {
+    let repo = shop(&sandbox!());
+    let old = login(&repo);
+    repo.set_config("notes.rewriteRef", "refs/notes/*");
+    note(&repo, &old, "state: deployable");
     repo.git(&["commit", "--quiet", "--amend", "--message", "Other words"])
         .stderr_contains(
             "warning: 'login' is deployable, which git has copied from its old commits, and commit '",

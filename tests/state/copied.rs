@@ -66,3 +66,30 @@ fn what_was_decided_after_a_rebase_counts_on_the_commit_that_was_rebased() {
     repo.git(&["branch", "--force", "login", &old]);
     state_is(&repo, "login", "deployable");
 }
+
+#[test]
+fn what_was_rebased_is_decided_by_hand_on_its_own_commit_and_nowhere_else() {
+    let repo = shop(&sandbox!());
+    branch(&repo, "login", "b.txt", "b\n");
+    set(&repo, &["staged", "login"]).success();
+    repo.commit("c.txt", "c\n", "Go on");
+    repo.deploy("deploy-rebase", &[]);
+    let tip = repo.id("login");
+    let text = repo.notes().remove(&tip).unwrap();
+    let named = format!("rebased-to: {tip}\n");
+    assert!(text.contains(&named), "{text}");
+    let by_hand = text.replace("state: staged", "state: deployable");
+    for text in [&by_hand, &by_hand.replace(&named, "")] {
+        repo.git(&["notes", "--ref=deploy", "add", "--force", "--message", text, &tip]);
+        repo.deploy("deploy-state", &["get", "login"]).stdout_is("deployable\n").stderr_is("");
+    }
+    repo.git(&["notes", "--ref=deploy", "add", "--force", "--message", &by_hand, &tip]);
+    repo.switch("login");
+    let other = repo.commit("d.txt", "d\n", "Unapproved");
+    repo.git(&["notes", "--ref=deploy", "copy", &tip, &other]);
+    let told = format!("it was made for commit '{tip}', and copied here");
+    repo.deploy("deploy-state", &["get", "login"]).stdout_is("development\n").stderr_contains(&told);
+    repo.deploy("deploy-queue", &["--porcelain"]).stdout_is("");
+    set(&repo, &["staged", "login"]).success().stderr_contains("Set login: development -> staged");
+    state_is(&repo, "login", "staged");
+}

@@ -50,6 +50,8 @@ pub struct Note {
     pub was: Option<Decision>,
     /// The commit that a rebase made this one from.
     pub rebased_from: Option<CommitId>,
+    /// The commit that a rebase made, on which the note was written: a copy of it elsewhere is known by that.
+    pub rebased_to: Option<CommitId>,
     /// The base that the commit stands on, or was tried on.
     pub onto: Option<CommitId>,
     /// Commits that the rebase dropped because base had them already.
@@ -94,6 +96,7 @@ impl Note {
             approval: None,
             was: None,
             rebased_from: None,
+            rebased_to: None,
             onto: None,
             dropped: Vec::new(),
             conflicts: Vec::new(),
@@ -115,6 +118,17 @@ impl Note {
         self.state.decision().or(self.was)
     }
 
+    /// The note as it is written on a commit: where a rebase made that, it says so. A copy stays one.
+    pub fn on(&self, commit: CommitId) -> Self {
+        let made = self.rebased_from.map(|_| commit);
+        Self { rebased_to: self.rebased_to.or(made), ..self.clone() }
+    }
+
+    /// The commit that a rebase had made where the note was written, if that is another one than this.
+    pub fn copied_from(&self, commit: CommitId) -> Option<CommitId> {
+        self.rebased_to.filter(|to| *to != commit)
+    }
+
     /// The line of rebases that the note on this commit belongs to, named by the commit it began with.
     pub fn line(&self, commit: CommitId) -> CommitId {
         self.root.unwrap_or(commit)
@@ -129,6 +143,7 @@ impl Note {
             was: None,
             root: Some(self.line(from)),
             rebased_from: Some(from),
+            rebased_to: None,
             onto: Some(onto),
             dropped: dropped.to_vec(),
             conflicts: Vec::new(),
@@ -196,6 +211,7 @@ impl fmt::Display for Note {
         lines.one("was", self.was.map(State::from))?;
         lines.one("rebased-from", self.rebased_from)?;
         lines.one("onto", self.onto)?;
+        lines.one("rebased-to", self.rebased_to)?;
         lines.all("dropped", &self.dropped)?;
         lines.all("conflict", &self.conflicts)?;
         lines.one("reason", self.reason.as_deref())?;
@@ -334,6 +350,7 @@ impl Reader {
             "approval" => self.single("approval", value)?.approval = Some(value.to_owned()),
             "was" => self.single("was", value)?.was = Some(decision(value)?),
             "rebased-from" => self.single("rebased-from", value)?.rebased_from = Some(parsed(key, value)?),
+            "rebased-to" => self.single("rebased-to", value)?.rebased_to = Some(parsed(key, value)?),
             "onto" => self.single("onto", value)?.onto = Some(parsed(key, value)?),
             "reason" => self.single("reason", value)?.reason = Some(value.to_owned()),
             "deployment" => self.single("deployment", value)?.deployment = Some(parsed(key, value)?),
@@ -419,7 +436,7 @@ mod tests {
             by: Ada Lovelace <ada@example.org>\nmessage: ready: // at last\nrev: 3\n\
             root: 0123456789abcdef0123456789abcdef01234567\napproved: 0123456789abcdef0123456789abcdef01234567\n\
             approval: ssh U1NIU0lH\nwas: deployable\nrebased-from: 1123456789abcdef0123456789abcdef01234567\n\
-            onto: 2123456789abcdef0123456789abcdef01234567\ndropped: 3123456789abcdef0123456789abcdef01234567\n\
+            onto: 2123456789abcdef0123456789abcdef01234567\nrebased-to: 4123456789abcdef0123456789abcdef01234567\ndropped: 3123456789abcdef0123456789abcdef01234567\n\
             conflict: a b.txt\nconflict: \"t\\303\\244\"\nreason: x\ndeployment: deployment-0007\nresult: failure\n\
             image: a/b:c\npriority: -2\nafter: api\nhold: holiday\nreplaces: 0123456789ab\nreplaces: 1123456789ab\n\
             beside: \"state: broken\\nby: T\\303\\244\\nwas: staged\\nconflict: \\\"t\\\\303\\\"\\n\"\nbeside: \"state: ready\\n\"\nfuture-key:  as it is\nno key at all\n";

@@ -44,12 +44,13 @@ const ALSO_ROOT: &str = "also-root";
 ///
 /// Commutative, associative and idempotent over its results: `merge(&merge(a, b), a)` is `merge(a, b)`. A note that
 /// cannot be read is kept as it is, but gives way to one on the same commit that can; of two such notes the larger
-/// bytes stay. A note that says all that is known keeps its bytes. Nothing ever takes a note away: one that was deleted
+/// bytes stay. One that says that it was made for another commit is as one that cannot be read, but for that it does not give
+/// way to such ones. A note that says all that is known keeps its bytes. Nothing ever takes a note away: one that was deleted
 /// on one side comes back from the other.
 pub fn merge(ours: &NoteTexts, theirs: &NoteTexts) -> NoteTexts {
     let mut known: BTreeMap<CommitId, Known> = BTreeMap::new();
     for (commit, text) in ours.iter().chain(theirs) {
-        let more = Known::read(text);
+        let more = Known::read(*commit, text);
         match known.remove(commit) {
             Some(before) => known.insert(*commit, before.join(more)),
             None => known.insert(*commit, more),
@@ -160,15 +161,16 @@ struct Known<'a> {
     agreed: Option<&'a [u8]>,
     /// The largest text.
     largest: &'a [u8],
-    /// What it says; none if no text can be read.
+    /// What it says; none if no text can be read that is of this commit.
     facts: Option<Facts>,
 }
 
 impl<'a> Known<'a> {
-    fn read(text: &'a [u8]) -> Self {
+    fn read(commit: CommitId, text: &'a [u8]) -> Self {
         // A note is taken as it would be written, so that what is compared is what other clones will read.
         let written = Note::parse(text).ok().and_then(|note| Note::parse(note.to_string().as_bytes()).ok());
-        Self { agreed: Some(text), largest: text, facts: written.map(Facts::new) }
+        let own = written.filter(|note| note.copied_from(commit).is_none());
+        Self { agreed: Some(text), largest: text, facts: own.map(Facts::new) }
     }
 
     fn join(self, other: Self) -> Self {
@@ -176,7 +178,12 @@ impl<'a> Known<'a> {
             (Some(one), Some(two)) => Some(one.join(two)),
             (Some(facts), None) => return Self { facts: Some(facts), ..self },
             (None, Some(facts)) => return Self { facts: Some(facts), ..other },
-            (None, None) => None,
+            (None, None) => {
+                let largest = std::cmp::max_by_key(self.largest, other.largest, |text| {
+                    (Note::parse(text).is_ok(), *text)
+                });
+                return Self { agreed: None, largest, facts: None };
+            }
         };
         let agreed = self.agreed.filter(|_| self.agreed == other.agreed);
         Self { agreed, largest: self.largest.max(other.largest), facts }
@@ -203,8 +210,8 @@ struct Facts {
     decisions: Decisions,
     /// Whether it has landed, and on what: nothing leaves that.
     landed: Option<Option<CommitId>>,
-    /// `rebased-from` and `dropped`.
-    origin: (Option<CommitId>, Vec<CommitId>),
+    /// `rebased-from`, `rebased-to` and `dropped`.
+    origin: (Option<CommitId>, Option<CommitId>, Vec<CommitId>),
     /// All that were ever named.
     roots: BTreeSet<CommitId>,
     deployed: Deployed,
@@ -220,7 +227,7 @@ impl Facts {
         let mut facts = Self {
             decisions: Decisions::of(&note),
             landed: (note.state == State::Deployed).then_some(note.onto),
-            origin: (note.rebased_from, std::mem::take(&mut note.dropped)),
+            origin: (note.rebased_from, note.rebased_to, std::mem::take(&mut note.dropped)),
             roots,
             deployed: Deployed {
                 rank: note.deployment.take().map(|id| (id.environment.is_none(), id.number, id.environment)),
@@ -265,7 +272,8 @@ impl Facts {
         let note = Note {
             root,
             rebased_from: self.origin.0,
-            dropped: self.origin.1.clone(),
+            rebased_to: self.origin.1,
+            dropped: self.origin.2.clone(),
             deployment: self.deployed.id(),
             result: self.deployed.result,
             images: self.images.clone(),

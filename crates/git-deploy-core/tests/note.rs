@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 25] = [
     "state",
     "ref",
     "since",
@@ -18,6 +18,7 @@ const KEYS: [&str; 24] = [
     "approved",
     "was",
     "rebased-from",
+    "rebased-to",
     "onto",
     "dropped",
     "conflict",

@@ -217,7 +217,7 @@ impl NotesEdit {
 
     /// Adds a note.
     pub fn set(&mut self, commit: CommitId, note: &Note) {
-        self.edits.insert(commit, Some(note.to_string().into_bytes()));
+        self.edits.insert(commit, Some(note.on(commit).to_string().into_bytes()));
     }
 }
 

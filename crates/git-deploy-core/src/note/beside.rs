@@ -25,6 +25,7 @@ impl Note {
         let alone = Self {
             root: None,
             rebased_from: None,
+            rebased_to: None,
             dropped: Vec::new(),
             deployment: None,
             result: None,

@@ -1,5 +1,8 @@
 //! Notes that stand on another commit than the one that was decided about, where nothing has led from the one to the other:
 //! git copies them so where `notes.rewriteRef` says it, whatever has changed in between. They count for nothing.
+//!
+//! What git-deploy writes shows that: it says on which commit it was decided, or, of what a rebase made, which commit that is.
+//! What people write need not say either.
 
 use crate::git::notes::{Notes, NotesError};
 use crate::ids::CommitId;
@@ -8,8 +11,8 @@ use crate::sync::is_one_line;
 
 /// What is wrong with a note that was made for another commit.
 ///
-/// What a rebase makes says where it comes from; what stands on the commit that a line of rebases began with was decided about
-/// a commit of that line.
+/// What a rebase makes says where it comes from, and what it is; what stands on the commit that a line of rebases began with
+/// was decided about a commit of that line.
 ///
 /// # Errors
 /// When notes cannot be read.
@@ -18,6 +21,10 @@ pub(super) fn fault(
     commit: CommitId,
     note: &Note,
 ) -> Result<Option<NotesError>, NotesError> {
+    let made_for = |other| NotesError::Note { commit, error: NoteError::Copied(other) };
+    if let Some(other) = note.copied_from(commit) {
+        return Ok(Some(made_for(other)));
+    }
     let Some(approved) = note.approved.filter(|at| *at != commit && note.rebased_from.is_none()) else {
         return Ok(None);
     };
@@ -26,7 +33,7 @@ pub(super) fn fault(
         there => there?,
     };
     let is_ours = there.is_some_and(|there| is_one_line((commit, note), (approved, &there)));
-    Ok((!is_ours).then_some(NotesError::Note { commit, error: NoteError::Copied(approved) }))
+    Ok((!is_ours).then(|| made_for(approved)))
 }
 
 /// The note that was read on a commit.

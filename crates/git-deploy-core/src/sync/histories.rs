@@ -131,6 +131,7 @@ impl World {
                 note.root = Some(note.line(tip));
                 note.rebased_from = Some(tip);
                 let new = commit(self.commits);
+                note.rebased_to = Some(new);
                 self.clones[act.clone].tips[act.branch] = new;
                 self.write(act.clone, new, &note);
             }

@@ -265,6 +265,17 @@ fn a_note_that_cannot_be_read_gives_way_to_one_that_can() {
 }
 
 #[test]
+fn a_note_that_was_copied_from_another_commit_decides_nothing_and_gives_way() {
+    let copy = clone_of(&[('b', "state: staged; rev: 2; root: @a; rebased-from: @a; rebased-to: @c")]);
+    let own = "state: deployable; rev: 1; root: @a; rebased-from: @a; rebased-to: @b";
+    let ours = clone_of(&[('a', "state: deployable; rev: 1"), ('b', own)]);
+    assert_eq!(merge(&ours, &copy), ours);
+    assert_eq!(merge(&copy, &ours), ours);
+    // It is lost to nobody who has nothing else there, not even to what nobody can read.
+    assert_eq!(merge(&copy, &clone_of(&[('b', "zzz: nonsense")])), copy);
+}
+
+#[test]
 fn a_note_never_becomes_too_large_to_be_read() {
     let long = |key: &str| format!("state: staged; {key}: {}", "x".repeat(MAX_BYTES - 100));
     let ours = clone_of(&[('a', &long("one"))]);
@@ -367,12 +378,13 @@ fn any_note() -> impl Strategy<Value = Vec<u8>> {
         maybe_commit("root"),
         maybe_commit("also-root"),
         maybe_commit("rebased-from"),
+        option::weighted(0.2, maybe_commit("rebased-to")).prop_map(Option::unwrap_or_default),
         maybe_commit("onto"),
         maybe_commit("dropped"),
         maybe("conflict", &["f", "g"]),
     )
-        .prop_map(|(root, also, from, onto, dropped, conflict)| {
-            [root, also, from, onto, dropped, conflict].concat()
+        .prop_map(|(root, also, from, to, onto, dropped, conflict)| {
+            [root, also, from, to, onto, dropped, conflict].concat()
         });
     let fate = (
         maybe("deployment", &["deployment-0001", "deployment-0002", "deployment-staging-0003"]),
@@ -466,7 +478,9 @@ proptest! {
     fn a_merge_keeps_the_verdicts_of_both_sides(a in any_clone(), b in any_clone()) {
         let once = a.with(&b).0;
         for (commit, text) in a.0.iter().chain(&b.0) {
-            if let (Ok(before), Ok(after)) = (Note::parse(text), Note::parse(&once[commit])) {
+            if let (Ok(before), Ok(after)) = (Note::parse(text), Note::parse(&once[commit]))
+                && before.copied_from(*commit).is_none()
+            {
                 prop_assert!(keeps_verdict(&before, &after));
                 prop_assert!(before.state != State::Deployed || keeps_landing(&before, &after));
             }

@@ -7,6 +7,7 @@ use super::{Advice, Fate};
 use crate::git::notes::{Notes, NotesEdit, NotesError};
 use crate::ids::CommitId;
 use crate::note::{MAX_BYTES, Note};
+use crate::ops::copied::own_note;
 use crate::state::{Decision, State};
 use crate::sync::{self, NoteTexts};
 
@@ -52,7 +53,8 @@ pub(super) fn forbidden(
     if let Some(reason) = clash(notes, (plan.subject.from(), note), plan.new)? {
         return Ok(Some(Fate::skipped(reason)));
     }
-    let bytes = written(notes, plan, base_tip)?.map_or(0, |written| written.note.to_string().len());
+    let written = written(notes, plan, base_tip)?;
+    let bytes = written.map_or(0, |Written { commit, note, .. }| note.on(commit).to_string().len());
     let from = plan.subject.from();
     Ok((bytes > MAX_BYTES).then(|| Fate::Skipped {
         failed: false,
@@ -73,7 +75,7 @@ pub(in crate::ops) fn clash(
     (from, note): (CommitId, &Note),
     to: CommitId,
 ) -> Result<Option<String>, NotesError> {
-    let there = match notes.get(to) {
+    let there = match own_note(notes, to) {
         Ok(Some(there)) => there,
         Ok(None) => return Ok(None),
         Err(error @ NotesError::Note { .. }) => return Ok(Some(error.to_string())),
@@ -132,7 +134,7 @@ pub(in crate::ops) fn on_top_of(
     (from, old): (CommitId, &Note),
     (to, carried): (CommitId, Note),
 ) -> Result<Note, NotesError> {
-    let Some(there) = notes.get(to)? else { return Ok(carried) };
+    let Some(there) = own_note(notes, to)? else { return Ok(carried) };
     if there.line(to) == carried.line(to) {
         let all = [(from, old), (to, &carried)];
         let known = joined(&all, to).unwrap_or(carried);
