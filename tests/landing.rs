@@ -307,3 +307,22 @@ fn base_does_not_move_where_its_work_tree_has_no_room_to_follow() {
     assert_eq!(shop.state("login"), "deployed");
     shop.is_sound();
 }
+
+#[test]
+fn nothing_lands_where_a_branch_is_in_the_way_of_the_rendered_one() {
+    let sandbox = sandbox!();
+    let shop = Shop::alone(&sandbox);
+    let tip = shop.deployable("login", "a.txt", "a\n");
+    let base = shop.repo.id("master");
+    shop.repo.branch("rendered");
+    shop.repo.switch("master");
+    shop.deploy(&[])
+        .code_is(75)
+        .stderr_contains("cannot make ref 'refs/heads/rendered/demo': 'refs/heads/rendered' is there")
+        .stderr_contains("hint: mend the cause, then: git deploy --continue");
+    assert_eq!(shop.repo.id("master"), base);
+    shop.repo.git(&["branch", "-m", "rendered", "mine"]);
+    shop.deploy(&["--continue"]).success();
+    assert_eq!(shop.repo.id("master"), tip);
+    shop.is_sound();
+}

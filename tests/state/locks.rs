@@ -173,16 +173,18 @@ fn a_rebase_tells_of_a_locked_branch_in_the_same_words_as_a_decision() {
 }
 
 #[test]
-fn a_ref_below_that_of_the_notes_is_told_with_how_it_gets_out_of_the_way() {
+fn a_ref_in_the_way_of_that_of_the_notes_is_told_with_how_it_gets_another_name() {
     let repo = shop(&sandbox!());
     branch(&repo, "login", "b.txt", "b\n");
-    repo.git(&["update-ref", "refs/notes/deploy/x", "HEAD"]);
-    state_is(&repo, "login", "development");
-    let told = set(&repo, &["staged", "login"]);
-    told.code_is(128)
-        .stderr_contains("cannot make ref 'refs/notes/deploy': 'refs/notes/deploy/x' is there\n");
-    let (_, hint) = told.stderr.split_once("hint: give that another name: ").expect("it is told");
-    repo.command("sh").args(["-c", &hint.replace("<name>", "own")]).output().success();
+    for (there, kept) in [("refs/notes", "refs/own"), ("refs/notes/deploy/x", "refs/notes/own")] {
+        repo.git(&["update-ref", there, "HEAD"]);
+        state_is(&repo, "login", "development");
+        let told = set(&repo, &["staged", "login"]);
+        told.code_is(128)
+            .stderr_contains(&format!("cannot make ref 'refs/notes/deploy': '{there}' is there\n"));
+        let (_, hint) = told.stderr.split_once("hint: give that another name: ").expect("it is told");
+        repo.command("sh").args(["-c", &hint.replace("<name>", "own")]).output().success();
+        assert!(repo.tip(kept).is_some());
+    }
     set(&repo, &["staged", "login"]).success();
-    assert!(repo.tip("refs/notes/own").is_some());
 }

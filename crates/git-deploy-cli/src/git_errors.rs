@@ -7,7 +7,7 @@ use git_deploy_core::git::nowhere::Nowhere;
 use git_deploy_core::git::program::ProgramError;
 use git_deploy_core::git::refs::RefsError;
 use git_deploy_core::git::trouble::Trouble;
-use git_deploy_core::ids::CommitId;
+use git_deploy_core::ids::{CommitId, RefName};
 
 use crate::advice::unlock;
 use crate::{CommandError, Exit, shell_word};
@@ -34,11 +34,9 @@ impl From<GitError> for CommandError {
                 let hint = unlock(lock);
                 Self::new(Exit::TryAgain, error).hint(hint)
             }
-            GitError::RefBelow(ref found) => {
-                let below = shell_word(found.below.as_str());
-                Self::new(Exit::Fatal, error).hint(format!(
-                    "give that another name: git update-ref refs/notes/<name> {below} && git update-ref -d {below}"
-                ))
+            GitError::RefInTheWay(ref found) => {
+                let hint = format!("give that another name: {}", rename(&found.there));
+                Self::new(Exit::Fatal, error).hint(hint)
             }
             GitError::Nowhere(ref nowhere) => {
                 let hints = find_repository(nowhere);
@@ -102,6 +100,18 @@ fn lead_back(before: Option<CommitId>) -> Vec<String> {
                 "or take it away with 'git update-ref -d {NOTES_REF}', and publish the states from a clone that has them: git deploy-sync"
             ),
         ],
+    }
+}
+
+/// How a ref gets another name.
+fn rename(name: &RefName) -> String {
+    let word = shell_word(name.as_str());
+    match name.branch_name() {
+        Some(branch) => format!("git branch -m {} <name>", shell_word(branch)),
+        None if name.as_str().starts_with("refs/notes/") => {
+            format!("git update-ref refs/notes/<name> {word} && git update-ref -d {word}")
+        }
+        None => format!("git update-ref refs/<name> {word} && git update-ref -d {word}"),
     }
 }
 

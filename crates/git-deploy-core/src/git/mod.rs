@@ -42,7 +42,7 @@ use self::held::HeldLock;
 use self::nowhere::Nowhere;
 use self::object::{Commit, Kind, Malformed, Object, TreeEntry};
 use self::program::{ProgramError, git};
-use self::refs::RefBelow;
+use self::refs::RefInTheWay;
 use crate::ids::{CommitId, IdError, ObjectId, RefName};
 use crate::interrupt::Interrupt;
 
@@ -145,7 +145,7 @@ pub enum GitError {
     },
     /// A ref cannot be made because of another one.
     #[error(transparent)]
-    RefBelow(Box<RefBelow>),
+    RefInTheWay(Box<RefInTheWay>),
     /// The index of a work tree cannot be written because of a lock file.
     #[error("cannot lock the index of '{tree}': {lock}")]
     IndexLocked {

@@ -61,14 +61,14 @@ impl From<ProgramError> for RefsError {
     }
 }
 
-/// A ref whose name begins with that of another one, which so cannot be made: each name is a file or a folder.
+/// A ref that cannot be made beside another one, as each name is a file or a folder: the one would be a folder of the other.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot make ref '{name}': '{below}' is there")]
-pub struct RefBelow {
+#[error("cannot make ref '{name}': '{there}' is there")]
+pub struct RefInTheWay {
     /// The ref that is wanted.
     pub name: RefName,
     /// The one that is there.
-    pub below: RefName,
+    pub there: RefName,
 }
 
 /// How often a transaction is tried whose refs stand as expected but are locked by another process.
@@ -136,9 +136,12 @@ impl Mover<'_> {
                 if let Some((name, lock)) = repository.held_lock(&updates) {
                     return Err(GitError::Locked { name, lock: Box::new(lock) }.into());
                 }
-                let below = repository.ref_below(&updates)?;
-                return Err(below
-                    .map_or_else(|| call.failed(&output).into(), |below| GitError::RefBelow(below).into()));
+                for RefUpdate { name, .. } in updates.iter().filter(|update| update.old == Expected::Absent) {
+                    if let Some(found) = repository.in_the_way_of(name)? {
+                        return Err(GitError::RefInTheWay(Box::new(found)).into());
+                    }
+                }
+                return Err(call.failed(&output).into());
             }
             machine::sleep(backoff(tries));
             output = call.start()?.finish(&transaction(&updates, null), DONE)?;
@@ -147,14 +150,20 @@ impl Mover<'_> {
 }
 
 impl Repository {
-    /// What is in the way of a ref that is to be made.
-    fn ref_below(&self, updates: &[RefUpdate]) -> Result<Option<Box<RefBelow>>, GitError> {
-        for RefUpdate { name, .. } in updates.iter().filter(|update| update.old == Expected::Absent) {
-            if let Some(found) = self.refs(&format!("{name}/"))?.into_iter().next() {
-                return Ok(Some(Box::new(RefBelow { name: name.clone(), below: found.name })));
+    /// What is in the way of a ref that is to be made, if anything is.
+    ///
+    /// # Errors
+    /// When refs cannot be read.
+    pub fn in_the_way_of(&self, name: &RefName) -> Result<Option<RefInTheWay>, GitError> {
+        let of = |there| RefInTheWay { name: name.clone(), there };
+        let ends = name.as_str().match_indices('/').map(|(end, _)| &name.as_str()[..end]);
+        for above in ends.filter_map(|above| RefName::new(above).ok()) {
+            if self.resolve(&above)?.is_some() {
+                return Ok(Some(of(above)));
             }
         }
-        Ok(None)
+        let below = self.refs(&format!("{name}/"))?.into_iter().next();
+        Ok(below.map(|found| of(found.name)))
     }
 
     /// Those that are still to be made: which of the many reasons it was is not read from the message, but from what stands

@@ -290,12 +290,21 @@ impl Transactor<'_> {
         Ok(places)
     }
 
+    /// Why a change could not be made, as far as that shows before the first one is.
+    fn cannot_be_made(&self, change: &Change) -> Result<Option<String>, SyncError> {
+        // Branches have the names that people choose; all other refs that are made have ours alone.
+        if is_move_of_branch(change) && change.old == Expected::Absent {
+            return Ok(self.repository.in_the_way_of(&change.name)?.map(|found| found.to_string()));
+        }
+        Ok(self.cannot_follow(change)?.map(|busy| busy.to_string()))
+    }
+
     /// Moves refs one after the other. The journal is on disk before the first moves and is removed after the last, so
     /// that the next run can go on from any point. Where files have no room nothing moves.
     fn run_journal(&self, journal: &Journal) -> Result<Transacted, SyncError> {
         for change in &journal.changes {
-            if let Some(busy) = self.cannot_follow(change)? {
-                return Ok(Transacted::Unable(busy.to_string()));
+            if let Some(why) = self.cannot_be_made(change)? {
+                return Ok(Transacted::Unable(why));
             }
         }
         let path = self.journal_path();
