@@ -1,6 +1,7 @@
 //! What to do about what keeps a branch from moving, or a note from being read: in the same words wherever it is told.
 
 use git_deploy_core::git::held::{HeldLock, Holder};
+use git_deploy_core::git::work_tree::Busy;
 use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::note::NoteError;
 use git_deploy_core::ops::sweep::Advice;
@@ -33,10 +34,7 @@ pub fn advice(advice: &Advice, onto: &RefName, branch: &RefName) -> Option<Strin
             Some(format!("look at what is there: git log -p {}..{}", typed(branch), typed(theirs)))
         }
         Advice::Lock(lock) => Some(unlock(lock)),
-        Advice::WorkTree => Some(
-            "if it is gone for good: git worktree prune; if it was moved: git worktree repair <folder>"
-                .to_owned(),
-        ),
+        Advice::WorkTree => Some(FIND_WORK_TREE.to_owned()),
         Advice::Skip(skip) => make_rebasable(skip, onto.short(), branch),
     }
 }
@@ -93,6 +91,21 @@ pub(crate) fn mend_note(commit: CommitId, error: &NoteError) -> String {
     }
 }
 
+/// What there is to do about a work tree whose folder is gone.
+const FIND_WORK_TREE: &str =
+    "if it is gone for good: git worktree prune; if it was moved: git worktree repair <folder>";
+
+/// How a work tree comes to follow its branch.
+pub(crate) fn let_follow(busy: &Busy) -> String {
+    match busy {
+        Busy::Dirty(_) => "commit or stash the changes, then try again".to_owned(),
+        Busy::Under { operation, .. } => format!("end the {operation} or abort it, then try again"),
+        Busy::Gone(_) => FIND_WORK_TREE.to_owned(),
+        Busy::Locked { lock, .. } => unlock(lock),
+        Busy::InTheWay { .. } => "move what is in the way aside, then try again".to_owned(),
+    }
+}
+
 /// How to go on where a lock file of git stays.
 pub(crate) fn unlock(lock: &HeldLock) -> String {
     let remove = format!("rm -- {}", shell_word(&lock.path.to_string_lossy()));
@@ -116,5 +129,24 @@ pub(crate) fn make_rebasable(skip: &Skip, onto: &str, branch: &RefName) -> Optio
         Skip::Unresolved(_) => Some("resolve it, as with 'jj resolve'".to_owned()),
         Skip::Shallow(_) => Some("get the whole history with: git fetch --unshallow".to_owned()),
         Skip::Landed | Skip::Failed(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_changes_are_to_be_committed_before_a_work_tree_follows() {
+        let path = || "/shop".to_owned();
+        let others = [
+            Busy::Under { path: path(), operation: "bisect" },
+            Busy::Gone(path()),
+            Busy::InTheWay { path: path(), why: String::new() },
+        ];
+        assert!(let_follow(&Busy::Dirty(path())).starts_with("commit or stash"));
+        let told = others.map(|busy| let_follow(&busy));
+        assert!(told[0].contains("end the bisect") && told[1].contains("git worktree prune"), "{told:?}");
+        assert!(told.iter().all(|told| !told.contains("commit")), "{told:?}");
     }
 }

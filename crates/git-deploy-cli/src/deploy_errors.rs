@@ -9,7 +9,7 @@ use git_deploy_core::ops::deploy::{DeployError, Hold, RolledBack, in_words};
 use git_deploy_core::ops::view::ViewError;
 use git_deploy_core::state::State;
 
-use crate::advice::unlock;
+use crate::advice::let_follow;
 use crate::core_errors::typed;
 use crate::{CommandError, Exit, shell_word};
 
@@ -119,10 +119,7 @@ fn before_the_claim(error: &DeployError) -> Option<String> {
             let remote = remote.as_deref().map(|remote| format!(" {}", shell_word(remote)));
             format!("get the whole history with: git fetch --unshallow{}", remote.unwrap_or_default())
         }
-        DeployError::BaseBusy { why, .. } => why
-            .lock()
-            .map(unlock)
-            .unwrap_or_else(|| "commit or stash the changes, then run 'git deploy' again".to_owned()),
+        DeployError::BaseBusy { why, .. } => let_follow(why),
         DeployError::Interrupted { id: None, .. } => {
             "nothing was claimed: nothing is left to be done".to_owned()
         }
