@@ -92,7 +92,8 @@ impl fmt::Display for Unit<'_> {
         writeln!(f, "Type=exec\nWorkingDirectory={}", specified(self.folder))?;
         let path = format!("PATH={bin}:/usr/local/bin:/usr/bin:/bin");
         writeln!(f, "Environment={}", quoted(&path))?;
-        writeln!(f, "ExecStart={} run --watch", quoted(self.program).replace('$', "$$"))?;
+        // The program's path alone is no place for variables: '$$' would be two letters of it.
+        writeln!(f, "ExecStart={} run --watch", quoted(self.program))?;
         writeln!(f, "# 'systemctl reload' has it look at once what there is to do.")?;
         writeln!(f, "ExecReload=/bin/kill -USR1 $MAINPID")?;
         writeln!(
@@ -144,7 +145,7 @@ mod tests {
     fn paths_are_written_as_systemd_reads_them() {
         let unit = unit(false, true);
         assert!(has(&unit, "WorkingDirectory=/srv/a b/100%%/shop"), "{unit}");
-        assert!(has(&unit, r#"ExecStart="/opt/$$x \"y\"/git-deploy-queue" run --watch"#), "{unit}");
+        assert!(has(&unit, r#"ExecStart="/opt/$x \"y\"/git-deploy-queue" run --watch"#), "{unit}");
         assert!(has(&unit, r#"Environment="PATH=/opt/$x \"y\":/usr/local/bin:/usr/bin:/bin""#), "{unit}");
     }
 
