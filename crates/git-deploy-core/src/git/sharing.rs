@@ -1,8 +1,9 @@
 //! With whom the files of a repository are shared: `core.sharedRepository` of git-config(1).
 
-use std::fs::Permissions;
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::Mode;
 use tempfile::NamedTempFile;
@@ -33,16 +34,49 @@ pub(super) fn share(configured: &str) {
     rustix::process::umask(Mode::from_raw_mode(shared_umask(umask.as_raw_mode(), configured)));
 }
 
-/// A file that gets its name when it is whole, and may then be read by all who may read what git writes: a temporary file
-/// would else be its maker's alone.
+/// How a file in a folder of ours is called as long as it is not whole.
+const UNFINISHED: &str = ".tmp";
+
+/// Whoever has not finished a file after that long has died.
+const LONG: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A file in a folder of ours that gets its name when it is whole, and may then be read by all who may read what git writes: a
+/// temporary file would else be its maker's alone. Those that died before that have left theirs there, which go now.
 pub(crate) fn new_file_in(dir: &Path) -> Result<NamedTempFile, GitError> {
+    clear_unfinished(dir);
     let as_git_does = Permissions::from_mode(0o666);
-    tempfile::Builder::new().permissions(as_git_does).tempfile_in(dir).map_err(GitError::file(dir))
+    let mut new = tempfile::Builder::new();
+    new.prefix(UNFINISHED).permissions(as_git_does).tempfile_in(dir).map_err(GitError::file(dir))
+}
+
+/// What cannot be cleared is in nobody's way.
+fn clear_unfinished(dir: &Path) {
+    for file in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let is_old = || Some(file.metadata().ok()?.modified().ok()?.elapsed().ok()? > LONG);
+        if file.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) && is_old() == Some(true) {
+            drop(fs::remove_file(file.path()));
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::shared_umask;
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn what_the_dead_did_not_finish_goes_and_what_is_just_written_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for (name, age) in [(".tmpOld", 2 * LONG), (".tmpNew", Duration::ZERO), ("journal", 2 * LONG)] {
+            let file = fs::File::create(at(name)).unwrap();
+            file.set_modified(SystemTime::now() - age).unwrap();
+        }
+        let new = new_file_in(folder.path()).unwrap();
+        assert!(!at(".tmpOld").exists());
+        assert!(at(".tmpNew").exists() && at("journal").exists() && new.path().exists());
+    }
 
     #[test]
     fn what_is_shared_loses_the_bits_that_keep_others_out() {
