@@ -146,7 +146,8 @@ fn hooks_of_ours_that_the_project_has_for_everybody_stay() {
         .stdout_contains("removed hook '.hooks/post-merge'")
         .stderr_contains(
             "note: '.hooks/pre-push' was left, because git tracks it\nhint: git rm .hooks/pre-push\n",
-        );
+        )
+        .lacks("take out its line");
     assert!(repo.path().join(".hooks/pre-push").exists());
 }
 

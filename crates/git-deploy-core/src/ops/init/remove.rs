@@ -103,7 +103,11 @@ fn remove_hooks(
         HooksFolder::None(_) => return Ok(()),
     };
     for Script { name, .. } in scripts {
-        undone.extend(caller(repository, &folder.join(name), name).map(Undone::HookCalls));
+        let path = folder.join(name);
+        // One of ours that was left is no caller of ours.
+        if !hooks::is_ours(&path, scripts, record)? {
+            undone.extend(caller(repository, &path, name).map(Undone::HookCalls));
+        }
     }
     Ok(())
 }
