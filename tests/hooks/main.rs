@@ -271,6 +271,40 @@ fn a_branch_that_its_developer_has_rebased_too_is_not_said_to_be_behind() {
 }
 
 #[test]
+fn a_push_that_takes_a_branch_out_of_the_queue_says_so() {
+    let sandbox = sandbox!();
+    let (_, repo) = shop(&sandbox);
+    repo.branch("login");
+    repo.commit("b", "b\n", "Log in");
+    repo.git(&["push", "--quiet", "origin", "login"]);
+    let set = || drop(repo.deploy("deploy-state", &["set", "deployable", "login"]));
+    let push = || repo.git(&["push", "--quiet", "origin", "login"]);
+    set();
+    repo.commit("c", "c\n", "Go on");
+    let told = "note: 'login' is in development now: deployable was the commit before this push\n";
+    push().stderr_is(&format!("{told}hint: when it is ready again: git deploy-state set deployable login\n"));
+    // It has left already.
+    repo.commit("d", "d\n", "Go further");
+    push().is_silent();
+    // A conflict that was resolved by hand: git runs no post-merge then.
+    set();
+    repo.switch("master");
+    repo.commit("d", "other\n", "Conflict");
+    repo.git(&["push", "--quiet", "origin", "master"]).is_silent();
+    repo.switch("login");
+    repo.try_git(&["merge", "--quiet", "master"]).code_is(1);
+    repo.git(&["commit", "--quiet", "--all", "--no-edit"]);
+    push().stderr_is(&format!("{told}hint: as nothing rebases a merge: git rebase origin/master login\n"));
+    // What is ready again when it is pushed stays in the queue.
+    repo.git(&["rebase", "--quiet", "--strategy-option=theirs", "master"]);
+    set();
+    repo.git(&["push", "--quiet", "--force", "origin", "login"]).is_silent();
+    repo.commit("e", "e\n", "Further still");
+    set();
+    push().is_silent();
+}
+
+#[test]
 fn a_broken_branch_is_mended_and_pushed_by_the_commands_that_are_named() {
     let sandbox = sandbox!();
     let (bare, repo) = shop(&sandbox);

@@ -10,11 +10,13 @@ use std::ffi::OsString;
 /// leaves the hook's standard input to it.
 ///
 /// pre-push refuses a push that would move or delete a deployment tag, warns about branches that are broken or that
-/// were rebased on the remote, and publishes the states of branches; where a push names the place of the remote instead
-/// of the remote it publishes nothing, and says so. post-merge says which branches are behind base
-/// or have landed; of the notes on other branches that stand on base it reads none. post-rewrite carries the states of branches over an amend or a rebase that changes nothing of what was
-/// approved, and says which stay behind. On a server, pre-receive refuses what git-deploy does not do: see SERVERS in
-/// git-deploy-init(1). In all other hooks that git has it does nothing, so that scripts of a newer version may call it.
+/// were rebased on the remote, says which the push takes from a commit that was staged or deployable to one that is not,
+/// and publishes the states of branches; where a push names the place of the remote instead of the remote it publishes
+/// nothing, and says so. post-merge says which branches are behind base or have landed; of the notes on other branches
+/// that stand on base it reads none. post-rewrite carries the states of branches over an amend or a rebase that changes
+/// nothing of what was approved, and says which stay behind. On a server, pre-receive refuses what git-deploy does not
+/// do: see SERVERS in git-deploy-init(1). In all other hooks that git has it does nothing, so that scripts of a newer
+/// version may call it.
 /// Whatever goes wrong in it is told and does not stop git, but for pre-receive, which takes nothing that it cannot judge.
 ///
 /// post-commit, which git deploy-init --post-commit installs, says when a commit has left one that was staged or

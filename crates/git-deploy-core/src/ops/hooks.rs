@@ -4,6 +4,7 @@
 //! say. The one thing that it ever refuses, to move or delete a deployment tag, needs nothing but git's own words.
 
 mod elsewhere;
+mod left;
 
 use crate::branch::{Branch, Status};
 use crate::config::ConfigError;
@@ -20,6 +21,7 @@ use crate::rebase::RebaseError;
 use crate::state::State;
 
 pub use elsewhere::Unpublished;
+pub use left::{LeftApproved, post_commit};
 
 /// The beginning of the names of deployment tags.
 const DEPLOYMENT_TAGS: &str = "refs/tags/deployment-";
@@ -107,6 +109,8 @@ pub enum Warning {
     Landed(RefName, LandedElsewhere),
     /// The remote has something else on a branch, which is in a state in which the runner rebases it.
     Moved(RefName, State),
+    /// The push takes a branch from an approved commit to one that nobody has decided about; with base where it counts.
+    Left(LeftApproved, RefName),
     /// A note cannot be read.
     Note(NotesError),
 }
@@ -172,6 +176,9 @@ impl Push<'_> {
             warnings.push(Warning::Landed(pushed.name.clone(), landed));
         } else if let Some(old) = pushed.old.map(CommitId) {
             warnings.extend(self.overwrites(&pushed.name, old, new, note.as_ref())?);
+            let base = self.view.settings.authority(&self.view.settings.base);
+            let left = left::by_push(self.view, &pushed.name, old, new)?;
+            warnings.extend(left.map(|left| Warning::Left(left, base)));
         }
         Ok(warnings)
     }
@@ -308,7 +315,7 @@ pub fn post_merge(repository: &Repository) -> Result<PostMerge, HookError> {
         return Ok(said);
     }
     let Some(base_tip) = repository.tip(&said.base)? else { return Ok(said) };
-    said.left = left_by_merge(&view, base_tip)?;
+    said.left = left::by_merge(&view, base_tip)?;
     let merged = merged(&view)?;
     // A branch that stands on base is not behind it, can be rebased, and has not landed: of many all are mostly so.
     let mut chains = Chains::on(base_tip);
@@ -343,25 +350,6 @@ fn merged(view: &View<'_>) -> Result<Vec<CommitId>, HookError> {
     Ok([vec![tip], view.repository.commit(tip)?.parents].concat())
 }
 
-/// Whether the merge has brought a branch that was approved to a commit that nobody has decided about.
-fn left_by_merge(view: &View<'_>, base_tip: CommitId) -> Result<Option<LeftApproved>, HookError> {
-    let (repository, branch) = (view.repository, view.current_branch()?);
-    let Some(branch) = branch.filter(|branch| *branch != view.settings.base) else { return Ok(None) };
-    let (Some(before), Some(tip)) = (repository.find_commit("ORIG_HEAD")?, repository.tip(&branch)?) else {
-        return Ok(None);
-    };
-    // A squash moves nothing, and what is on base now has landed.
-    let has_moved = before != tip && repository.is_ancestor(before, tip)?;
-    if !has_moved || repository.is_ancestor(tip, base_tip)? {
-        return Ok(None);
-    }
-    match left_approved(view, branch, before, tip) {
-        // Told where all branches are looked at.
-        Err(HookError::Notes(NotesError::Note { .. })) => Ok(None),
-        left => left,
-    }
-}
-
 /// Whether the merge brought a commit here. One that was here before was told when it came.
 fn came_with_merge(repository: &Repository, tip: CommitId) -> Result<bool, GitError> {
     let contains = |revision: &str| match repository.find_commit(revision)? {
@@ -369,53 +357,6 @@ fn came_with_merge(repository: &Repository, tip: CommitId) -> Result<bool, GitEr
         None => Ok(false),
     };
     Ok(contains("HEAD")? && !contains("ORIG_HEAD")?)
-}
-
-/// A commit that has left an approved one behind.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftApproved {
-    /// The branch, which is in development now.
-    pub branch: RefName,
-    /// What it was.
-    pub was: State,
-    /// Whether it is a merge, which nothing rebases.
-    pub is_merge: bool,
-}
-
-/// Whether a branch that was staged or deployable has come to a commit that nobody has decided about.
-fn left_approved(
-    view: &View<'_>,
-    branch: RefName,
-    before: CommitId,
-    tip: CommitId,
-) -> Result<Option<LeftApproved>, HookError> {
-    let state = |commit| -> Result<Option<State>, NotesError> {
-        let note = view.notes.get(commit)?;
-        Ok(note.filter(|note| note.speaks_for(&branch, true)).map(|note| note.state))
-    };
-    let Some(was) = state(before)?.filter(|was| was.is_rebased()) else { return Ok(None) };
-    if state(tip)?.is_some() {
-        return Ok(None);
-    }
-    let is_merge = view.repository.commit(tip)?.parents.len() > 1;
-    Ok(Some(LeftApproved { branch, was, is_merge }))
-}
-
-/// Looks whether the commit that was just made stands on one that was staged or deployable. One in its place (`git commit
-/// --amend`) is told of by post-rewrite.
-///
-/// # Errors
-/// When commits or notes cannot be read.
-pub fn post_commit(repository: &Repository) -> Result<Option<LeftApproved>, HookError> {
-    let view = View::new(repository)?;
-    // No state was ever set here.
-    if view.notes.commit.is_none() {
-        return Ok(None);
-    }
-    let Some(branch) = view.current_branch()? else { return Ok(None) };
-    let Some(tip) = repository.tip(&branch)? else { return Ok(None) };
-    let before = repository.commit(tip)?.parents.first().copied();
-    before.map_or(Ok(None), |before| left_approved(&view, branch, before, tip))
 }
 
 /// The hooks that githooks(5) knows. One that we have nothing to do in does nothing, so that scripts of a newer version

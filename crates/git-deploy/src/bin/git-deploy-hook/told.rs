@@ -85,6 +85,11 @@ pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
                 shell.warn(format!("'{branch}' on '{remote}' is not what was last fetched: as it is {state}, it may have been rebased"));
                 follow(shell);
             }
+            Warning::Left(left, base) => {
+                let (base, branch) = (shell_word(base.short()), shell_word(left.branch.short()));
+                let linear = format!("as nothing rebases a merge: git rebase {base} {branch}");
+                left_approved(left, "this push", &linear, shell);
+            }
             Warning::Note(error) => warn_of_note(error, shell),
         }
     }
@@ -157,7 +162,7 @@ pub(crate) fn post_merge(said: &PostMerge, shell: &mut Shell) {
     if said.branches.len() > MANY {
         shell.note(format!("and {} more; see them all: git deploy-state list", said.branches.len() - MANY));
     }
-    said.left.iter().for_each(|left| left_approved(left, "this merge", shell));
+    said.left.iter().for_each(|left| left_approved(left, "this merge", &instead_of_merge(left), shell));
     if said.branches.iter().any(|left| matches!(left, Left::Behind(..) | Left::Broken(..))) {
         shell.hint("git deploy-rebase");
     }
@@ -226,16 +231,22 @@ fn left_behind(left: &[LeftBehind], shell: &mut Shell) {
 }
 
 pub(crate) fn post_commit(left: &LeftApproved, shell: &mut Shell) {
-    left_approved(left, "this one", shell);
+    left_approved(left, "this one", &instead_of_merge(left), shell);
 }
 
-/// Tells of a branch that has left an approved commit.
-fn left_approved(LeftApproved { branch, was, is_merge }: &LeftApproved, by: &str, shell: &mut Shell) {
+/// What to do as long as a merge is the last thing that was done.
+fn instead_of_merge(left: &LeftApproved) -> String {
+    let branch = shell_word(left.branch.short());
+    format!("instead of the merge: git reset --merge ORIG_HEAD && git deploy-rebase {branch}")
+}
+
+/// Tells of a branch that has left an approved commit, and of a merge, which nobody can set again as it is, what to do.
+fn left_approved(left: &LeftApproved, by: &str, of_merge: &str, shell: &mut Shell) {
+    let LeftApproved { branch, was, is_merge } = left;
     let (branch, word) = (branch.short(), shell_word(branch.short()));
     shell.note(format!("'{branch}' is in development now: {was} was the commit before {by}"));
     if *is_merge {
-        // Nobody can set it again as it is.
-        shell.hint(format!("instead of the merge: git reset --merge ORIG_HEAD && git deploy-rebase {word}"));
+        shell.hint(of_merge);
     } else {
         shell.hint(format!("when it is ready again: git deploy-state set {was} {word}"));
     }
