@@ -10,7 +10,7 @@ use crate::git::GitError;
 use crate::git::notes::NotesError;
 use crate::ids::{CommitId, RefName};
 use crate::ledger::Deployment;
-use crate::ops::brought::Stretch;
+use crate::ops::brought::{After, Stretch};
 use crate::ops::under_way::{UnderWayError, attempt};
 use crate::ops::view::{Side, View, ViewError};
 
@@ -196,7 +196,9 @@ pub fn story(view: &View<'_>, subject: Subject) -> Result<Story, StoryError> {
         })
         .collect();
     past.sort_by_key(|deployment| Reverse((deployment.finished, deployment.id.number)));
-    let past = past.into_iter().map(|deployment| attempted(view, deployment)).collect::<Result<_, _>>()?;
+    let history = History::of(view, &past)?;
+    let past =
+        past.into_iter().map(|deployment| attempted(view, deployment, &history)).collect::<Result<_, _>>()?;
     let (mut branch, mut unpushed, mut malformed) = (None, false, None);
     if let Subject::Branch(name) = &subject {
         match counting(view, name) {
@@ -223,20 +225,42 @@ fn counting(view: &View<'_>, name: &RefName) -> Result<Option<(Branch, bool)>, V
     }
 }
 
-fn attempted(view: &View<'_>, deployment: &Deployment) -> Result<Attempted, StoryError> {
+/// What base has of those that have landed, and what came after the first of them.
+struct History {
+    landed: Vec<CommitId>,
+    after: Option<After>,
+}
+
+impl History {
+    fn of(view: &View<'_>, past: &[&Deployment]) -> Result<Self, StoryError> {
+        let Some(base_tip) = view.base_tip()? else { return Ok(Self { landed: Vec::new(), after: None }) };
+        let mut landings: Vec<&Deployment> =
+            past.iter().copied().filter(|deployment| deployment.landed()).collect();
+        landings.sort_by_key(|deployment| deployment.id.number);
+        let mut landed = Vec::new();
+        for landing in landings {
+            if view.repository.is_ancestor(landing.commit, base_tip)? {
+                landed.push(landing.commit);
+            }
+        }
+        let after = landed.first().map(|first| After::of(view, *first, base_tip)).transpose()?;
+        Ok(Self { landed, after })
+    }
+}
+
+fn attempted(view: &View<'_>, deployment: &Deployment, history: &History) -> Result<Attempted, StoryError> {
     let approved = attempt(view, &deployment.id)?.map(|attempt| attempt.approved);
     Ok(Attempted {
         approved: approved.filter(|approved| *approved != deployment.commit),
-        landed: if deployment.landed() { landed(view, deployment)? } else { None },
+        landed: if deployment.landed() { landed(view, deployment, history)? } else { None },
         deployment: deployment.clone(),
     })
 }
 
-fn landed(view: &View<'_>, deployment: &Deployment) -> Result<Option<Landed>, StoryError> {
-    let Some(base_tip) = view.base_tip()? else { return Ok(None) };
-    if !view.repository.is_ancestor(deployment.commit, base_tip)? {
+fn landed(view: &View<'_>, deployment: &Deployment, history: &History) -> Result<Option<Landed>, StoryError> {
+    let Some(after) = history.after.as_ref().filter(|_| history.landed.contains(&deployment.commit)) else {
         return Ok(None);
-    }
-    let is_there = Stretch::of(view, deployment)?.is_in(view, base_tip)?;
+    };
+    let is_there = Stretch::of(view, deployment)?.is_left(view, after)?;
     Ok(Some(if is_there { Landed::OnBase } else { Landed::TakenBack }))
 }
