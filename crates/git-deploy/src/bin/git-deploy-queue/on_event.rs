@@ -2,6 +2,7 @@
 //!
 //! It is of the runner's own configuration, which no branch can change.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use git_deploy_core::git::{GitError, Repository};
@@ -13,7 +14,11 @@ use serde_json::Value;
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Commands that hear what happens.
-pub(crate) struct OnEvent(Vec<String>);
+pub(crate) struct OnEvent {
+    commands: Vec<String>,
+    /// What was waited for last, so that it is told once and not each time that somebody looks.
+    waits: RefCell<Option<String>>,
+}
 
 impl OnEvent {
     /// Those that are configured.
@@ -21,12 +26,14 @@ impl OnEvent {
     /// # Errors
     /// When the configuration cannot be read.
     pub(crate) fn configured(repository: &Repository) -> Result<Self, GitError> {
-        Ok(Self(repository.config_all("deploy.onevent")?))
+        let commands = repository.config_all("deploy.onevent")?;
+        Ok(Self { commands, waits: RefCell::default() })
     }
 
     /// Tells an event, if it is one that somebody may want to hear of. Returns what went wrong, which stops nothing.
     pub(crate) fn tell(&self, event: &Value, is_cancelled: &dyn Fn() -> bool) -> Vec<String> {
-        if !is_news(event) {
+        let begins = begins_to_wait(&mut self.waits.borrow_mut(), event);
+        if !begins && !is_news(event) {
             return Vec::new();
         }
         let run = |command: &String| {
@@ -39,8 +46,24 @@ impl OnEvent {
                 format!("deploy.onEvent '{command}': {error}{last}")
             })
         };
-        self.0.iter().filter_map(run).collect()
+        self.commands.iter().filter_map(run).collect()
     }
+}
+
+/// Whether by this event the queue begins to wait for an approval or the end of a freeze. `waits` is what it waits for.
+fn begins_to_wait(waits: &mut Option<String>, event: &Value) -> bool {
+    let text = |name: &str| event[name].as_str();
+    if text("event") != Some("verdict") {
+        return false;
+    }
+    let now = text("waits").map(|what| format!("{what}: {}", text("reason").unwrap_or_default()));
+    // Trouble on the way ends no wait.
+    if now.is_none() && text("result") == Some("error") {
+        return false;
+    }
+    let begins = now.is_some() && *waits != now;
+    *waits = now;
+    begins
 }
 
 /// Whether an event is more than a step on the way.
@@ -60,7 +83,29 @@ fn is_news(event: &Value) -> bool {
 mod tests {
     use serde_json::json;
 
-    use super::is_news;
+    use super::{begins_to_wait, is_news};
+
+    #[test]
+    fn a_wait_is_news_when_it_begins_and_not_each_time_that_somebody_looks() {
+        let waits = |what: Option<&str>, reason: &str| json!({ "event": "verdict", "result": "error", "waits": what, "reason": reason });
+        let (approval, freeze) = (Some("approval"), Some("freeze"));
+        let mut waited = None;
+        let told = [
+            (json!({ "event": "step" }), false),
+            (waits(approval, "one"), true),
+            (waits(approval, "one"), false),
+            (waits(None, "the remote is away"), false),
+            (waits(approval, "one"), false),
+            (waits(freeze, "the sale"), true),
+            (json!({ "event": "verdict", "result": "success" }), false),
+            (waits(freeze, "the sale"), true),
+            (json!({ "event": "verdict", "result": "nothing" }), false),
+            (waits(approval, "two"), true),
+        ];
+        for (event, is_told) in told {
+            assert_eq!(begins_to_wait(&mut waited, &event), is_told, "{event}");
+        }
+    }
 
     #[test]
     fn what_ends_or_stops_something_is_news_and_a_step_is_none() {
