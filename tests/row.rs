@@ -1,5 +1,8 @@
 //! Environments in a row: what is verified in one goes on to the next.
 
+#[path = "row/back.rs"]
+mod back;
+
 use git_deploy_testkit::shop::Shop;
 use git_deploy_testkit::{Output, Repo, sandbox};
 

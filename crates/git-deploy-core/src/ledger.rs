@@ -259,6 +259,21 @@ impl Ledger {
         before.max_by_key(|deployment| age(&deployment.id))
     }
 
+    /// What somebody has gone back from in an environment: the way back, if that is what stands there, and the deployments that
+    /// it undid, newest first.
+    pub fn gone_back_from(&self, environment: &EnvironmentName) -> Option<(&Deployment, Vec<&Deployment>)> {
+        let back = self.latest_success(environment)?;
+        let to = back.rollback.as_ref()?;
+        let is_between = |deployment: &&Deployment| {
+            deployment.rollback.is_none()
+                && age(&deployment.id) > age(to)
+                && age(&deployment.id) < age(&back.id)
+        };
+        let mut undone: Vec<&Deployment> = self.successes(environment).filter(is_between).collect();
+        undone.sort_by_key(|deployment| std::cmp::Reverse(age(&deployment.id)));
+        Some((back, undone))
+    }
+
     /// The numbers that are taken, also those of tags that cannot be read.
     pub fn ids(&self) -> impl Iterator<Item = &DeploymentId> {
         let unreadable = self.unreadable.iter().map(|error| &error.tag);

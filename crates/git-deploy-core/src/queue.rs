@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::approval::NotApproved;
 use crate::branch::{Branch, Status};
-use crate::ids::{CommitId, RefName};
+use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
 
 /// One place in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,13 @@ pub enum Wait {
     Unapproved(NotApproved),
     /// It has nothing that this branch, which is base, has not: it was merged by other means.
     Landed(RefName),
+    /// It was deployed to an environment before the one that lands, and somebody went back from it there.
+    RolledBack {
+        /// Where.
+        environment: EnvironmentName,
+        /// The deployment that went back.
+        by: DeploymentId,
+    },
     /// Another branch has to be deployed before.
     After(String),
     /// Another one is before it.
@@ -49,6 +56,7 @@ impl fmt::Display for Wait {
             Self::Held(why) => write!(f, "held: {why}"),
             Self::Unapproved(why) => write!(f, "not approved: {why}"),
             Self::Landed(base) => write!(f, "has nothing that '{}' has not", base.short()),
+            Self::RolledBack { environment, by } => write!(f, "was rolled back in '{environment}' by {by}"),
             Self::After(name) => write!(f, "waits until '{name}' is deployed"),
             Self::Behind(first) => write!(f, "behind '{}'", first.short()),
         }

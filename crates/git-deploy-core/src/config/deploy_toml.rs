@@ -123,6 +123,13 @@ impl DeployToml {
         std::iter::successors(of(&environment.after), |before| of(&before.after)).collect()
     }
 
+    /// The environments that a candidate goes through by itself, in this order; the last one lands.
+    #[must_use]
+    pub fn row(&self) -> Vec<&Environment> {
+        let landing = self.landing_environment();
+        self.before(landing).into_iter().rev().chain([landing]).collect()
+    }
+
     /// Checks the rules named in the environments' `lint` tables against those that exist.
     ///
     /// The rules live where manifests are understood, which this file does not know; so their owner asks.

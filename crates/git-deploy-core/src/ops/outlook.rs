@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::attempt::Attempt;
-use crate::config::deploy_toml::{DeployToml, Environment};
+use crate::config::deploy_toml::DeployToml;
 use crate::deployment::Phase;
 use crate::forecast::{BASIS, Expected, Known, Past, Running, forecast};
 use crate::git::{GitError, Repository};
@@ -29,7 +29,7 @@ pub fn expected(
     under_way: &[Attempt],
     (held, passes): (bool, Option<&RefName>),
 ) -> Result<Vec<Expected>, ViewError> {
-    let environments = view.deploy_toml()?.map(line).unwrap_or_default();
+    let environments = view.deploy_toml()?.map(DeployToml::row).unwrap_or_default();
     let mut line = Vec::new();
     for environment in &environments {
         let counts = |read: &Result<Deployment, _>| read.as_ref().map_or(true, Past::counts);
@@ -48,13 +48,4 @@ pub fn expected(
         .collect();
     let known = Known { line: &line, running: &running, held, passes, now: now(view.repository) };
     Ok(forecast(places, known))
-}
-
-/// The environments that a candidate goes through by itself, the one that lands last.
-fn line(deploy_toml: &DeployToml) -> Vec<&Environment> {
-    let before = |environment: &&Environment| deploy_toml.environment(environment.after.as_ref()?.as_str());
-    let mut line: Vec<&Environment> =
-        std::iter::successors(Some(deploy_toml.landing_environment()), before).collect();
-    line.reverse();
-    line
 }

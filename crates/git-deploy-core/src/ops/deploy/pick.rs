@@ -67,8 +67,8 @@ impl Context<'_> {
         let mut places = self.view.order_unapproved(&found.branches)?;
         let nothing = if places.is_empty() { Nothing::QueueEmpty } else { Nothing::NoneTaken };
         for place in &places {
-            if let Some(landed @ queue::Wait::Landed(_)) = &place.waits {
-                let (branch, why) = (place.branch.clone(), format!("it {landed}"));
+            if let Some(wait @ (queue::Wait::Landed(_) | queue::Wait::RolledBack { .. })) = &place.waits {
+                let (branch, why) = (place.branch.clone(), format!("it {wait}"));
                 self.deployer.observer.warn(&DeployError::NotTaken { branch, why }.to_string());
             }
         }

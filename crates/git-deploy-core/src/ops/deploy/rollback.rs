@@ -1,7 +1,8 @@
 //! Going back because somebody asks for it: a deployment with a number of its own, of bytes that were applied before.
 //!
 //! Base does not move: it still has what was rolled back. Until it takes that back the queue is held, because whatever
-//! comes next from it stands on base and would bring it again.
+//! comes next from it stands on base and would bring it again. So it is with each environment that leads to the one that lands;
+//! and a branch that was gone back from there and has not landed is not taken by itself again (see [`crate::queue::Wait`]).
 
 use super::pick::Pick;
 use super::row::Passage;
@@ -126,56 +127,40 @@ impl Context<'_> {
 
     /// What holds the queue: a way back from commits that base still has. Naming a branch is a person's decision and goes on.
     pub(super) fn rolled_back(&self) -> Result<Option<RolledBack>, DeployError> {
-        let environment = self.deploy_toml.landing_environment();
-        let is_success = |read: &Result<Deployment, GitError>| {
-            read.as_ref().map_or(true, |deployment| deployment.outcome == Outcome::Success)
-        };
-        let latest = self.view.newest_first(&environment.name)?.find(is_success).transpose()?;
-        let Some(latest) = latest else { return Ok(None) };
-        let Some(to) = &latest.rollback else { return Ok(None) };
-        let mut commits = Vec::new();
-        for undone in self.undone(environment, &latest, to)? {
-            if undone.is_in(&self.view, self.base_tip)? {
-                let commit = undone.commit.brief();
-                commits.push(match undone.before {
-                    Some(before) => format!("{}..{commit}", before.brief()),
-                    None => commit,
-                });
+        // Where it lands first: that is what most depends on.
+        for environment in self.deploy_toml.row().into_iter().rev() {
+            let Some((back, undone)) = self.view.gone_back_from(&environment.name)? else { continue };
+            let mut commits = Vec::new();
+            for undone in undone {
+                let undone = Stretch::of(&self.view, undone)?;
+                if undone.is_in(&self.view, self.base_tip)? {
+                    let commit = undone.commit.brief();
+                    commits.push(match undone.before {
+                        Some(before) => format!("{}..{commit}", before.brief()),
+                        None => commit,
+                    });
+                }
+            }
+            if !commits.is_empty() {
+                let (environment, to, by) =
+                    (environment.name.clone(), back.applied().clone(), back.id.clone());
+                return Ok(Some(RolledBack { environment, to, by, commits }));
             }
         }
-        let (environment, to, by) = (environment.name.clone(), to.clone(), latest.id.clone());
-        Ok((!commits.is_empty()).then_some(RolledBack { environment, to, by, commits }))
+        Ok(None)
     }
 
     /// Whether a commit still has something of what was rolled back.
     pub(super) fn brings_back(&self, tip: CommitId) -> Result<bool, DeployError> {
-        let environment = self.deploy_toml.landing_environment();
-        let Some(latest) = self.view.ledger()?.latest_success(&environment.name) else { return Ok(false) };
-        let Some(to) = &latest.rollback else { return Ok(false) };
-        for undone in self.undone(environment, latest, to)? {
-            if undone.is_in(&self.view, tip)? {
-                return Ok(true);
+        for environment in self.deploy_toml.row() {
+            let Some((_, undone)) = self.view.gone_back_from(&environment.name)? else { continue };
+            for undone in undone {
+                if Stretch::of(&self.view, undone)?.is_in(&self.view, tip)? {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
-    }
-
-    /// The deployments between, newest first.
-    fn undone(
-        &self,
-        environment: &Environment,
-        latest: &Deployment,
-        to: &DeploymentId,
-    ) -> Result<Vec<Stretch>, DeployError> {
-        let between = |deployment: &&Deployment| {
-            deployment.rollback.is_none()
-                && deployment.id.number > to.number
-                && deployment.id.number < latest.id.number
-        };
-        let ledger = self.view.ledger()?;
-        let mut between: Vec<&Deployment> = ledger.successes(&environment.name).filter(between).collect();
-        between.sort_by_key(|deployment| std::cmp::Reverse(deployment.id.number));
-        between.into_iter().map(|deployment| Ok(Stretch::of(&self.view, deployment)?)).collect()
     }
 }
 

@@ -118,9 +118,8 @@ impl Context<'_> {
     /// What the head of the queue waits for on its way from one environment to the next; those behind it wait with it, because
     /// it stands in the environment before.
     pub(super) fn waits_in_the_row(&self) -> Result<Option<Hold>, DeployError> {
-        let landing = self.deploy_toml.landing_environment();
-        let mut row = self.deploy_toml.before(landing).into_iter().chain([landing]);
-        if !row.any(|environment| environment.approval || !environment.freeze.is_empty()) {
+        let row = self.deploy_toml.row();
+        if !row.iter().any(|environment| environment.approval || !environment.freeze.is_empty()) {
             return Ok(None);
         }
         let (places, _) = self.view.queue()?;

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::View;
+use super::{View, ViewError};
+use crate::config::deploy_toml::DeployToml;
 use crate::git::GitError;
 use crate::git::object::{Kind, parse_tag};
 use crate::ids::{DeploymentId, EnvironmentName, ObjectId};
-use crate::ledger::{Deployment, Ledger, TagError, age};
+use crate::ledger::{Deployment, Ledger, Outcome, TagError, age};
 
 impl View<'_> {
     /// All deployments, those that were tagged here and those that were fetched.
@@ -38,7 +39,15 @@ impl View<'_> {
         environment: &'v EnvironmentName,
     ) -> Result<impl Iterator<Item = Result<Deployment, GitError>> + 'v, GitError> {
         // Both names that they can have: which environment lands may have changed.
-        let is_named = |id: &DeploymentId| id.environment.as_ref().is_none_or(|of| of == environment);
+        self.newest_named(environment, move |id| id.environment.as_ref().is_none_or(|of| of == environment))
+    }
+
+    /// The same of those with certain names.
+    fn newest_named<'v>(
+        &'v self,
+        environment: &'v EnvironmentName,
+        is_named: impl Fn(&DeploymentId) -> bool,
+    ) -> Result<impl Iterator<Item = Result<Deployment, GitError>> + 'v, GitError> {
         let mut tags: Vec<_> = self.tags()?.iter().filter(|(id, _)| is_named(id)).collect();
         tags.sort_by_key(|(id, _)| std::cmp::Reverse(age(id)));
         Ok(tags.into_iter().filter_map(move |(id, target)| match self.deployment(id.clone(), *target) {
@@ -63,6 +72,26 @@ impl View<'_> {
         let found =
             read.map(|deployment| Ok(Cow::Borrowed(deployment))).chain(tags.map(|tag| tag.map(Cow::Owned)));
         Ok(found.filter(|found| !found.as_ref().is_ok_and(|deployment| !deployment.landed())))
+    }
+
+    /// What somebody has gone back from in an environment, as [`Ledger::gone_back_from`] has it. The whole ledger is read only
+    /// where the latest success there is a way back.
+    ///
+    /// # Errors
+    /// When base or tags cannot be read.
+    pub fn gone_back_from(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<Option<(&Deployment, Vec<&Deployment>)>, ViewError> {
+        let lands = |deploy_toml: &DeployToml| deploy_toml.landing_environment().name == *environment;
+        // What lands takes the numbers without a name: whoever asks for another environment would read most of them in vain.
+        let is_unnamed = self.deploy_toml()?.is_none_or(lands);
+        let is_named =
+            move |id: &DeploymentId| id.environment.as_ref().map_or(is_unnamed, |of| of == environment);
+        match first_success(self.newest_named(environment, is_named)?)? {
+            Some(latest) if latest.rollback.is_some() => Ok(self.ledger()?.gone_back_from(environment)),
+            _ => Ok(None),
+        }
     }
 
     /// The tags with the names of deployments, and what they lead to. What the remote has counts: a verdict that was kept
@@ -96,4 +125,12 @@ impl View<'_> {
             _ => Err(TagError { tag: id, what: "it is not an annotated tag".to_owned() }),
         })
     }
+}
+
+fn first_success(
+    mut found: impl Iterator<Item = Result<Deployment, GitError>>,
+) -> Result<Option<Deployment>, GitError> {
+    found
+        .find(|read| !read.as_ref().is_ok_and(|deployment| deployment.outcome != Outcome::Success))
+        .transpose()
 }

@@ -175,9 +175,10 @@ fn waits(place: &Place, held: Held<'_>) -> Text {
             .styled(shell::HINT, format!("waits: nothing is deployed to {environment}{}", in_words(frozen))),
         (None, Some(_), None) => Text::new().styled(shell::HINT, "would be next, the queue is held"),
         (None, None, _) => Text::new().styled(shell::GOOD, "next"),
-        (Some(wait @ (Wait::Held(_) | Wait::Unapproved(_) | Wait::Landed(_))), ..) => {
-            Text::new().styled(shell::HINT, wait)
-        }
+        (
+            Some(wait @ (Wait::Held(_) | Wait::Unapproved(_) | Wait::Landed(_) | Wait::RolledBack { .. })),
+            ..,
+        ) => Text::new().styled(shell::HINT, wait),
         (Some(wait @ (Wait::After(_) | Wait::Behind(_))), ..) => Text::from(wait),
     }
 }
@@ -186,7 +187,10 @@ fn record(position: usize, place: &Place, held: Held<'_>) -> [String; 5] {
     let since = place.since.map(|since| since.to_string()).unwrap_or_default();
     let waits = match (&place.waits, held.of(place)) {
         (None, None) => "next",
-        (None, Some(_)) | (Some(Wait::Held(_) | Wait::Unapproved(_) | Wait::Landed(_)), _) => "held",
+        (None, Some(_))
+        | (Some(Wait::Held(_) | Wait::Unapproved(_) | Wait::Landed(_) | Wait::RolledBack { .. }), _) => {
+            "held"
+        }
         (Some(Wait::After(_)), _) => "after",
         (Some(Wait::Behind(_)), _) => "behind",
     };
@@ -214,6 +218,7 @@ fn wait_object(wait: &Wait) -> Value {
         Wait::Held(why) => json!({ "hold": why }),
         Wait::Unapproved(why) => json!({ "approval": why.to_string() }),
         Wait::Landed(base) => json!({ "landed": base.as_str() }),
+        Wait::RolledBack { by, .. } => json!({ "rollback": by.to_string() }),
         Wait::After(name) => json!({ "after": name }),
         Wait::Behind(name) => json!({ "behind": name.as_str() }),
     }

@@ -328,6 +328,9 @@ fn ends(wait: &Wait, branch: &RefName) -> Option<String> {
         Wait::Landed(_) => {
             Some(format!("nothing of it is left to deploy: git deploy-state set development {name}"))
         }
+        Wait::RolledBack { .. } => Some(format!(
+            "mend it with a new commit and set that deployable; or deploy it nevertheless: git deploy {name}"
+        )),
         Wait::Behind(_) => None,
     }
 }

@@ -1,0 +1,48 @@
+//! Going back in an environment that leads to another one.
+
+use git_deploy_testkit::sandbox;
+use git_deploy_testkit::shop::Shop;
+
+use super::{approve, in_a_row, of};
+
+#[test]
+fn what_was_gone_back_from_in_staging_does_not_come_there_again_by_itself() {
+    let shop = in_a_row(Shop::with_remote(&sandbox!()), "approval = true\n");
+    shop.deployable("zero", "zero.txt", "0\n");
+    shop.deploy(&[]).success();
+    approve(&shop.repo, &[]).success();
+    shop.deploy(&[]).success().stdout_contains("deployment-0001");
+    shop.deployable("bad", "bad.txt", "x\n");
+    shop.deploy(&[]).success().stdout_contains("deployment-staging-0002");
+    shop.deploy(&["--env=staging", "--rollback"]).success().stdout_contains("deployment-staging-0003");
+    let back = "was rolled back in 'staging' by deployment-staging-0003";
+    shop.deploy(&[]).code_is(0).stderr_contains(back);
+    assert_eq!(of(&shop, "deployment-staging-0004"), None);
+    shop.repo.deploy("deploy-queue", &[]).stdout_contains(back);
+    let shown = shop.repo.deploy("deploy-queue", &["show", "bad"]);
+    shown.stdout_contains(back).stderr_contains("deploy it nevertheless: git deploy bad");
+    // Nor where a rebase has made another commit of it. The others pass.
+    shop.on_master("other.txt", "x\n");
+    shop.repo.deploy("deploy-rebase", &[]);
+    shop.push(&["--force", "bad", "refs/notes/deploy"]);
+    shop.deployable("good", "good.txt", "x\n");
+    shop.deploy(&[]).success().stderr_contains(back).stdout_contains("deployment-staging-0004");
+    assert!(shop.tag("deployment-staging-0004").contains("\nBranch: good\n"));
+    shop.is_sound();
+}
+
+#[test]
+fn who_names_what_was_gone_back_from_in_staging_means_it() {
+    let shop = in_a_row(Shop::alone(&sandbox!()), "");
+    for name in ["zero", "one"] {
+        shop.deployable(name, &format!("{name}.txt"), "x\n");
+        shop.deploy(&[]).success();
+        shop.deploy(if name == "zero" { &[] } else { &["--env=staging", "--rollback"] }).success();
+    }
+    shop.deploy(&["one"]).success().stdout_contains("deployment-staging-0004");
+    shop.deploy(&[]).success().stdout_contains("deployment-0002");
+    // What has landed is on base: the next branch would bring it again.
+    shop.deploy(&["--env=staging", "--rollback"]).success().stderr_contains("the queue is held");
+    shop.deployable("two", "two.txt", "x\n");
+    shop.deploy(&[]).code_is(75).stderr_contains("'staging' was rolled back to deployment-staging-0001");
+}
