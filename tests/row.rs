@@ -2,6 +2,8 @@
 
 #[path = "row/back.rs"]
 mod back;
+#[path = "row/claims.rs"]
+mod claims;
 
 use git_deploy_testkit::shop::Shop;
 use git_deploy_testkit::{Output, Repo, sandbox};
@@ -123,7 +125,12 @@ fn what_was_verified_waits_for_approval_and_those_behind_it_with_it() {
     approve(&other, &[]).success();
     approve(&shop.repo, &[]).success().stderr_contains("it is approved already");
     shop.deploy(&[]).success().stdout_contains("deployment-0001");
-    assert!(shop.tag("deployment-0001").contains("\nApproved-By: "), "{}", shop.tag("deployment-0001"));
+    let tag = shop.tag("deployment-0001");
+    assert!(tag.contains("\nApproved-By: "), "{tag}");
+    assert!(tag.contains("\nApproved-Deployment: deployment-staging-0001\n"), "{tag}");
+    shop.repo.try_deploy("deploy-status", &[]).stdout_contains("> (deployment-staging-0001)\n");
+    let late = "that comes too late: deployment-0001 has brought it to 'demo'";
+    approve(&other, &["--withdraw"]).success().stderr_contains(late);
     approve(&other, &[]).code_is(1).stderr_contains("'one' stands in 'demo' already");
     // It was for that commit alone.
     run(&shop).code_is(75).stderr_contains("'two' waits for approval");

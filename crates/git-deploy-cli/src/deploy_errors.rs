@@ -222,8 +222,9 @@ pub fn why_held(hold: &Hold) -> String {
             None => hold.reason.clone(),
         },
         Hold::RolledBack(held) => format!("{} went back to {}", held.by, held.to),
-        Hold::Unpromoted { environment, branch, deployment } => {
-            format!("'{}' waits for approval to go to '{environment}' ({deployment})", branch.short())
+        Hold::Unpromoted { environment, branch, deployment, why } => {
+            let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            format!("'{}' waits for approval to go to '{environment}' ({deployment}){why}", branch.short())
         }
         Hold::Frozen { environment, branch, frozen } => {
             format!("'{}' waits: nothing is deployed to '{environment}'{}", branch.short(), in_words(frozen))

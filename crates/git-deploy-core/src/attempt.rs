@@ -57,12 +57,14 @@ pub struct Attempt {
     pub skip: Option<Skip>,
     /// Who approved that it goes on from the environment before.
     pub approved_by: Option<String>,
+    /// The deployment that had verified it there, which is what was approved.
+    pub approved_deployment: Option<DeploymentId>,
     /// Lines with keys that this version does not know; whoever takes the deployment over keeps them.
     pub unknown: Vec<String>,
 }
 
 /// The keys that this version knows.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "phase",
     "environment",
     "branch",
@@ -85,6 +87,7 @@ const KEYS: [&str; 22] = [
     "skipped",
     "skip-reason",
     "approved-by",
+    "approved-deployment",
 ];
 
 /// The keys of what was skipped.
@@ -115,6 +118,7 @@ impl Attempt {
         record.maybe("cluster", self.cluster.as_ref());
         Skip::write(self.skip.as_ref(), &mut record, SKIP);
         record.maybe("approved-by", self.approved_by.as_ref());
+        record.maybe("approved-deployment", self.approved_deployment.as_ref());
         record.verbatim(&self.unknown);
         record.finish()
     }
@@ -149,6 +153,7 @@ impl Attempt {
             cluster: lines.maybe("cluster")?,
             skip: Skip::read(&lines, SKIP)?,
             approved_by: lines.maybe("approved-by")?,
+            approved_deployment: lines.maybe("approved-deployment")?,
             unknown: lines.others(&KEYS),
             id,
         })
@@ -278,6 +283,7 @@ mod tests {
             cluster: Some("b7e6".into()),
             skip: Some(Skip { what: vec!["staging".into()], reason: "the shop is down".into() }),
             approved_by: Some("Eve <eve@example.org>".into()),
+            approved_deployment: Some("deployment-staging-0004".parse().unwrap()),
             unknown: Vec::new(),
         }
     }

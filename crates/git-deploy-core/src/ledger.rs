@@ -128,6 +128,8 @@ pub struct Deployment {
     pub skip: Option<Skip>,
     /// Who approved that it goes on from the environment before.
     pub approved_by: Option<String>,
+    /// The deployment that had verified it there, which is what was approved.
+    pub approved_deployment: Option<DeploymentId>,
 }
 
 impl Deployment {
@@ -163,6 +165,7 @@ impl Deployment {
         record.maybe("Cluster", self.cluster.as_ref());
         Skip::write(self.skip.as_ref(), &mut record, SKIP);
         record.maybe("Approved-By", self.approved_by.as_ref());
+        record.maybe("Approved-Deployment", self.approved_deployment.as_ref());
         record.finish()
     }
 
@@ -195,6 +198,7 @@ impl Deployment {
             cluster: trailers.maybe("Cluster")?,
             skip: Skip::read(trailers, SKIP)?,
             approved_by: trailers.maybe("Approved-By")?,
+            approved_deployment: trailers.maybe("Approved-Deployment")?,
         })
     }
 }
@@ -321,6 +325,7 @@ mod tests {
                 reason: "the shop is down".into(),
             }),
             approved_by: Some("Ada <ada@example.org>".into()),
+            approved_deployment: Some("deployment-staging-0004".parse().unwrap()),
         }
     }
 

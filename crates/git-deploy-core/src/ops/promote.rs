@@ -12,27 +12,30 @@ use crate::promotion::{MAX_BYTES, Promotion, promotion_ref};
 /// How often it is tried again when somebody else approves at the same moment.
 const TRIES: u32 = 5;
 
-/// The approval to go on to an environment, as it was last fetched. One that cannot be read is none.
+/// What stands in a ref of approvals, or why that cannot be read.
+pub type Found = Result<Promotion, String>;
+
+/// The approval to go on to an environment, as it was last fetched.
 ///
 /// # Errors
-/// When refs or objects cannot be read.
+/// When refs or objects cannot be read; the inner error says of one that cannot be read which it is, and why.
 pub fn promotion(
     repository: &Repository,
     settings: &Settings,
     environment: &EnvironmentName,
-) -> Result<Option<Promotion>, GitError> {
-    let found = standing(repository, settings, environment)?;
-    Ok(found.and_then(|(_, promotion)| promotion))
+) -> Result<Option<Found>, GitError> {
+    Ok(standing(repository, settings, environment)?.map(|(_, promotion)| promotion))
 }
 
 fn standing(
     repository: &Repository,
     settings: &Settings,
     environment: &EnvironmentName,
-) -> Result<Option<(ObjectId, Option<Promotion>)>, GitError> {
+) -> Result<Option<(ObjectId, Found)>, GitError> {
     let Ok(name) = promotion_ref(environment) else { return Ok(None) };
     let Some(at) = repository.resolve(&settings.authority(&name))? else { return Ok(None) };
-    Ok(Some((at, read(repository, at)?.ok())))
+    let read = read(repository, at)?.map_err(|why| format!("'{name}' cannot be read: {why}"));
+    Ok(Some((at, read)))
 }
 
 /// Where the approval to go on to an environment stands, as it was last fetched.
@@ -51,10 +54,7 @@ pub(in crate::ops) fn stands_at(
 ///
 /// # Errors
 /// When objects cannot be read; the inner error says what is wrong with it.
-pub(in crate::ops) fn read(
-    repository: &Repository,
-    at: ObjectId,
-) -> Result<Result<Promotion, String>, GitError> {
+pub(in crate::ops) fn read(repository: &Repository, at: ObjectId) -> Result<Found, GitError> {
     read_record(repository, at, MAX_BYTES, Promotion::parse)
 }
 
@@ -76,7 +76,8 @@ pub enum PromoteError {
 }
 
 /// Writes an approval to go on to an environment where it counts, or takes it back where there is none to write. It takes the
-/// place of what was `seen` when it was decided, and of nothing else. Returns what stood there before.
+/// place of what was `seen` when it was decided, and of nothing else. Returns what stood there before, or why that could not be
+/// read.
 ///
 /// # Errors
 /// When the remote does not take it: what nobody else sees approves nothing.
@@ -86,7 +87,7 @@ pub(in crate::ops) fn write(
     environment: &EnvironmentName,
     (seen, wanted): (Option<ObjectId>, Option<&Promotion>),
     observer: &dyn Observer,
-) -> Result<Option<Promotion>, PromoteError> {
+) -> Result<Option<Found>, PromoteError> {
     let name = promotion_ref(environment)?;
     for _ in 0..TRIES {
         if let Some(tracking) = &settings.remote {
@@ -106,7 +107,7 @@ pub(in crate::ops) fn write(
             }
         };
         if move_ref(repository, settings, &change, "deploy: promotion", observer)? {
-            return Ok(stood.flatten());
+            return Ok(stood);
         }
     }
     Err(PromoteError::Contended)

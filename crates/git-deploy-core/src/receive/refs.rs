@@ -298,6 +298,7 @@ fn changed(before: &Attempt, after: &Attempt) -> Option<&'static str> {
         ("way back", before.rollback == after.rollback),
         ("skipping", before.skip == after.skip),
         ("approval", before.approved_by == after.approved_by),
+        ("approved deployment", before.approved_deployment == after.approved_deployment),
     ];
     kept.into_iter().find(|(_, is_kept)| !is_kept).map(|(what, _)| what)
 }

@@ -152,7 +152,8 @@ impl Context<'_> {
             rollback: pick.rollback.clone(),
             cluster: None,
             skip: pick.passage.skip.clone(),
-            approved_by: pick.passage.approved_by.clone(),
+            approved_by: pick.passage.approved.as_ref().map(|approved| approved.by.clone()),
+            approved_deployment: pick.passage.approved.as_ref().map(|approved| approved.deployment.clone()),
             unknown: Vec::new(),
         })
     }

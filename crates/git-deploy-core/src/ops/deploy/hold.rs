@@ -36,6 +36,8 @@ pub enum Hold {
         branch: RefName,
         /// The deployment that verified it in the environment before.
         deployment: DeploymentId,
+        /// Why an approval that there is does not count.
+        why: Option<String>,
     },
     /// The head of the queue waits until something may be deployed again where it goes.
     Frozen {

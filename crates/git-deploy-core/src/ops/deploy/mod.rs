@@ -55,7 +55,7 @@ pub use error::{DeployError, Unpromoted, in_words};
 pub use former::{Remains, Whereabouts};
 pub use giving_up::Ending;
 pub use hold::{Hold, holds};
-pub use promote::{PromoteRequest, Promoted, promote};
+pub use promote::{Late, PromoteRequest, Promoted, promote};
 pub use rollback::RolledBack;
 pub use status::{EnvironmentStatus, Health, Overview, UnderWay};
 

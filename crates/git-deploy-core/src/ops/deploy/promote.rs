@@ -2,12 +2,16 @@
 
 use super::hold::Nowhere;
 use super::{Context, DeployError, Deployer};
+use crate::attempt::Attempt;
 use crate::config::deploy_toml::Environment;
+use crate::deployment::Phase;
 use crate::git::Repository;
-use crate::ids::RefName;
+use crate::ids::{DeploymentId, RefName};
 use crate::ledger::Deployment;
 use crate::ops::approve::Approver;
 use crate::ops::promote::{stands_at, write};
+use crate::ops::under_way::under_way;
+use crate::ops::view::View;
 use crate::ops::{Interrupt, Observer};
 use crate::promotion::Promotion;
 use crate::state::State;
@@ -31,10 +35,21 @@ pub enum Promoted {
     Approved(Promotion, Option<RefName>),
     /// It was approved already.
     Already(Promotion, Option<RefName>),
-    /// It was taken back.
-    Withdrawn(Promotion),
+    /// It was taken back; and the deployment that had been begun with it by then.
+    Withdrawn(Promotion, Option<Late>),
+    /// What stood there could not be read, and why; it is gone.
+    Cleared(String),
     /// There was nothing to take back.
     NothingWithdrawn,
+}
+
+/// A deployment that had been begun when its approval was taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Late {
+    /// Which.
+    pub id: DeploymentId,
+    /// How far it had come: what is only claimed may still hear of it, what has ended has succeeded.
+    pub phase: Phase,
 }
 
 /// Approves what stands in the environment before another one to go on there, or takes that back.
@@ -54,8 +69,14 @@ pub fn promote(
     let settings = &context.view.settings;
     let seen = stands_at(repository, settings, &environment.name)?;
     if request.withdraw {
-        let withdrawn = write(repository, settings, &environment.name, (seen, None), observer)?;
-        return Ok(withdrawn.map_or(Promoted::NothingWithdrawn, Promoted::Withdrawn));
+        return Ok(match write(repository, settings, &environment.name, (seen, None), observer)? {
+            None => Promoted::NothingWithdrawn,
+            Some(Err(why)) => Promoted::Cleared(why),
+            Some(Ok(withdrawn)) => {
+                let late = deployer.begun_with(&withdrawn)?;
+                Promoted::Withdrawn(withdrawn, late)
+            }
+        });
     }
     let stood = context.waiting(environment, request.branch.as_ref())?;
     let promotion = Promotion {
@@ -81,6 +102,23 @@ pub fn promote(
 
 fn nothing(why: String) -> DeployError {
     DeployError::NothingToApprove { why }
+}
+
+impl Deployer<'_> {
+    /// What was begun with an approval before that was taken back, as it stands now that it is.
+    fn begun_with(&self, withdrawn: &Promotion) -> Result<Option<Late>, DeployError> {
+        self.fetch()?;
+        let view = View::new(self.repository)?;
+        let is_its = |attempt: &Attempt| {
+            attempt.environment == withdrawn.environment && attempt.candidate == withdrawn.commit
+        };
+        if let Some(attempt) = under_way(&view)?.into_iter().find(is_its) {
+            return Ok(Some(Late { id: attempt.id, phase: attempt.phase }));
+        }
+        let stands = view.ledger()?.latest_success(&withdrawn.environment);
+        let stands = stands.filter(|stands| stands.commit == withdrawn.commit);
+        Ok(stands.map(|stands| Late { id: stands.id.clone(), phase: Phase::Finished }))
+    }
 }
 
 impl Context<'_> {

@@ -5,7 +5,7 @@
 
 use super::run::Run;
 use super::{Context, DeployError, DeployRequest, Hold, Unpromoted, in_words};
-use crate::config::deploy_toml::Environment;
+use crate::config::deploy_toml::{Approve, Environment};
 use crate::git::object::quote_path;
 use crate::ids::{CommitId, DeploymentId, RefName};
 use crate::ledger::{Deployment, FREEZE, Skip};
@@ -18,10 +18,19 @@ use crate::queue;
 pub(super) struct Passage {
     /// What was in the way and is skipped.
     pub(super) skip: Option<Skip>,
-    /// Who approved what stands in the environment before.
-    pub(super) approved_by: Option<String>,
+    /// The approval of what stands in the environment before.
+    pub(super) approved: Option<Approved>,
     /// The images, as they were verified there.
     pub(super) images: Vec<String>,
+}
+
+/// An approval to go on that counts.
+#[derive(Debug, Clone)]
+pub(super) struct Approved {
+    /// Who gave it.
+    pub(super) by: String,
+    /// The deployment that it was given for, which verified the commit in the environment before.
+    pub(super) deployment: DeploymentId,
 }
 
 impl Context<'_> {
@@ -70,12 +79,15 @@ impl Context<'_> {
             false => Err(error),
         };
         // What is approved is what stands in the environment before: with that its approval is skipped.
-        let mut approved_by = None;
+        let mut approved = None;
         if let Some(stood) = stood.filter(|_| environment.approval && skipped.is_empty()) {
             match self.promoted(environment, commit, Some(&stood.id))? {
-                Ok(by) => approved_by = Some(by),
+                Ok(found) => approved = Some(found),
                 Err(why) => in_the_way(waits(environment, of, &stood.id, why))?,
             }
+        }
+        if environment.approval && !skipped.is_empty() {
+            self.tell_unasked(environment, &skipped);
         }
         match environment.frozen(machine::now()) {
             Some(_) if is_wanted(FREEZE) => skipped.push(FREEZE.to_owned()),
@@ -88,18 +100,34 @@ impl Context<'_> {
         let skip = wanted.filter(|_| !skipped.is_empty());
         let skip = skip.map(|skip| Skip { what: skipped, reason: skip.reason.clone() });
         let images = stood.map(|stood| stood.images.clone()).unwrap_or_default();
-        Ok((environment.clone(), Passage { skip, approved_by, images }))
+        Ok((environment.clone(), Passage { skip, approved, images }))
     }
 
-    /// Whether somebody may, and did, approve that a commit goes to an environment, and who; else why an approval that there
-    /// is does not count. `deployment` is what verified it, where that is still known.
+    /// Says who was not asked, because what he would have approved is skipped.
+    fn tell_unasked(&self, environment: &Environment, skipped: &[String]) {
+        let whom = match &self.deploy_toml.approve {
+            None => "nobody was asked".to_owned(),
+            Some(Approve { allowed_signers: Some(list), .. }) => format!("nobody in '{list}' was asked"),
+            Some(Approve { allowed_signers: None, .. }) => "nobody in [approve] was asked".to_owned(),
+        };
+        let (skipped, name) = (skipped.join("' and '"), &environment.name);
+        self.deployer
+            .observer
+            .note(&format!("with '{skipped}' the approval to go to '{name}' is skipped: {whom}"));
+    }
+
+    /// The approval of somebody who may that a commit goes to an environment; else why one that there is does not count.
+    /// `deployment` is what verified it, where that is still known.
     pub(super) fn promoted(
         &self,
         environment: &Environment,
         commit: CommitId,
         deployment: Option<&DeploymentId>,
-    ) -> Result<Result<String, Option<String>>, DeployError> {
-        let found = promotion(self.repository(), &self.view.settings, &environment.name)?;
+    ) -> Result<Result<Approved, Option<String>>, DeployError> {
+        let found = match promotion(self.repository(), &self.view.settings, &environment.name)?.transpose() {
+            Ok(found) => found,
+            Err(why) => return Ok(Err(Some(why))),
+        };
         let found = found.filter(|found| {
             found.environment == environment.name
                 && found.commit == commit
@@ -110,8 +138,8 @@ impl Context<'_> {
         Ok(match judged {
             Some(Err(why)) => Err(Some(why.to_string())),
             // What a record says of who wrote it is not signed.
-            Some(Ok(who)) => Ok(who),
-            None => Ok(found.by),
+            Some(Ok(by)) => Ok(Approved { by, deployment: found.deployment }),
+            None => Ok(Approved { by: found.by, deployment: found.deployment }),
         })
     }
 
@@ -132,8 +160,8 @@ impl Context<'_> {
         match self.way(&DeployRequest::default(), (Some(&branch), head.tip), false) {
             Ok(_) | Err(DeployError::NotYet { .. }) => Ok(None),
             Err(DeployError::Unpromoted(waits)) => {
-                let Unpromoted { environment, deployment, .. } = *waits;
-                Ok(Some(Hold::Unpromoted { environment, branch, deployment }))
+                let Unpromoted { environment, deployment, why, .. } = *waits;
+                Ok(Some(Hold::Unpromoted { environment, branch, deployment, why }))
             }
             Err(DeployError::Frozen { environment, frozen, .. }) => {
                 Ok(Some(Hold::Frozen { environment, branch, frozen }))

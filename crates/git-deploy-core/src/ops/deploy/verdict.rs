@@ -39,6 +39,7 @@ pub(super) fn entry(
         cluster: attempt.cluster.clone(),
         skip: attempt.skip.clone(),
         approved_by: attempt.approved_by.clone(),
+        approved_deployment: attempt.approved_deployment.clone(),
     }
 }
 

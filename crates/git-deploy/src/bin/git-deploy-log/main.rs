@@ -122,5 +122,6 @@ fn object(deployment: &Deployment) -> Object {
         .with_known("skipped", skip.map(|skip| &skip.what[..]))
         .with_known("skip-reason", skip.map(|skip| skip.reason.as_str()))
         .with_known("approved-by", deployment.approved_by.as_deref())
+        .with_known("approved-deployment", deployment.approved_deployment.as_ref().map(ToString::to_string))
         .with_known("images", (!images.is_empty()).then_some(images))
 }

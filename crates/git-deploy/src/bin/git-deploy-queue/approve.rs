@@ -2,9 +2,10 @@
 
 use git_deploy_cli::args::ApproveQueue;
 use git_deploy_cli::{CommandError, Exit, Shell, ShellObserver, Text, shell, typed_name};
+use git_deploy_core::deployment::Phase;
 use git_deploy_core::git::Repository;
 use git_deploy_core::ids::RefName;
-use git_deploy_core::ops::deploy::{PromoteRequest, Promoted, promote};
+use git_deploy_core::ops::deploy::{Late, PromoteRequest, Promoted, promote};
 use git_deploy_core::ops::view::View;
 use git_deploy_core::promotion::Promotion;
 
@@ -30,12 +31,37 @@ pub(crate) fn approve(arguments: &ApproveQueue, shell: &mut Shell) -> Result<Exi
         Promoted::Already(promotion, branch) => {
             shell.note(Text::from("it is approved already: ").joined(what(&promotion, branch.as_ref())));
         }
-        Promoted::Withdrawn(promotion) => {
+        Promoted::Withdrawn(promotion, late) => {
             shell.status("Withdrawn", Text::from("the approval of ").joined(what(&promotion, None)));
+            late.iter().for_each(|late| tell_late(&promotion, late, shell));
         }
+        Promoted::Cleared(why) => shell.status("Withdrawn", format!("what nobody could read: {why}")),
         Promoted::NothingWithdrawn => shell.note("nothing is approved"),
     }
     Ok(Exit::Done)
+}
+
+/// Tells whoever took an approval back what that does not change any more.
+fn tell_late(promotion: &Promotion, late: &Late, shell: &mut Shell) {
+    let (id, environment) = (&late.id, &promotion.environment);
+    match late.phase {
+        Phase::Claimed => {
+            shell.warn(format!(
+                "{id} is claimed with it: it is given up if it has not begun to change '{environment}'"
+            ));
+            shell.hint("see what becomes of it with: git deploy-status");
+        }
+        Phase::Applying | Phase::Verified => {
+            shell.warn(format!(
+                "that comes too late for {id}, which is on its way to '{environment}' with it"
+            ));
+            shell.hint("give that up, as long as it has not landed, with: git deploy --abort");
+        }
+        Phase::Finished => {
+            shell.warn(format!("that comes too late: {id} has brought it to '{environment}'"));
+            shell.hint(format!("go back with: git deploy --env={environment} --rollback"));
+        }
+    }
 }
 
 fn what(promotion: &Promotion, branch: Option<&RefName>) -> Text {

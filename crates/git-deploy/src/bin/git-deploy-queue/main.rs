@@ -229,8 +229,12 @@ fn hold_object(hold: &Hold) -> Value {
         Hold::Asked(hold) => json!({ "hold": hold.reason }),
         Hold::RolledBack(held) => json!({ "rollback": held.by.to_string() }),
         Hold::Degraded { environment, .. } => json!({ "degraded": environment.as_str() }),
-        Hold::Unpromoted { environment, deployment, .. } => json!({
-            "promotion": { "environment": environment.as_str(), "deployment": deployment.to_string() },
+        Hold::Unpromoted { environment, deployment, why, .. } => json!({
+            "promotion": {
+                "environment": environment.as_str(),
+                "deployment": deployment.to_string(),
+                "reason": why,
+            },
         }),
         Hold::Frozen { environment, frozen, .. } => json!({
             "freeze": {

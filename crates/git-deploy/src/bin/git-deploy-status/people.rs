@@ -43,8 +43,11 @@ fn show_environment(environment: &EnvironmentStatus, diffs: bool, shell: &mut Sh
     if let Some(skip) = stood.and_then(|stands| stands.skip.as_ref()) {
         shell.line(Text::from("  ").styled(shell::BAD, plan::skipped(skip)));
     }
-    if let Some(by) = stood.and_then(|stands| stands.approved_by.as_ref()) {
-        shell.line(Text::from("  ").plain(format!("approved by {by}")));
+    if let Some(stands) = stood
+        && let Some(by) = &stands.approved_by
+    {
+        let of = stands.approved_deployment.as_ref().map(|of| format!(" ({of})")).unwrap_or_default();
+        shell.line(Text::from("  ").plain(format!("approved by {by}{of}")));
     }
     if let Some(frozen) = &environment.frozen {
         let frozen = format!("nothing is deployed here{}", in_words(frozen));

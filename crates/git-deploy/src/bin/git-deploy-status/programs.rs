@@ -108,6 +108,7 @@ fn environment_object(environment: &EnvironmentStatus) -> Object {
     });
     let rollback = stands.and_then(|stands| stands.rollback.as_ref());
     let skip = stands.and_then(|stands| stands.skip.as_ref());
+    let approved = stands.and_then(|stands| stands.approved_deployment.as_ref());
     Object::new()
         .with("environment", environment.name.as_str())
         .with("health", environment.health().as_str())
@@ -128,6 +129,7 @@ fn environment_object(environment: &EnvironmentStatus) -> Object {
         .with_known("skipped", skip.map(|skip| &skip.what[..]))
         .with_known("skip-reason", skip.map(|skip| skip.reason.as_str()))
         .with_known("approved-by", stands.and_then(|stands| stands.approved_by.as_deref()))
+        .with_known("approved-deployment", approved.map(ToString::to_string))
         .with_known("frozen", environment.frozen.as_ref().map(frozen_object))
         .with_known("stands-in", environment.moved.as_ref().map(|(stands, _)| place_object(stands)))
         .with_known("leads-to", environment.moved.as_ref().map(|(_, leads)| place_object(leads)))
