@@ -4,6 +4,8 @@
 mod back;
 #[path = "row/claims.rs"]
 mod claims;
+#[path = "row/crash.rs"]
+mod crash;
 
 use git_deploy_testkit::shop::Shop;
 use git_deploy_testkit::{Output, Repo, sandbox};

@@ -3,7 +3,7 @@
 use git_deploy_testkit::sandbox;
 use git_deploy_testkit::shop::Shop;
 
-use super::{approve, in_a_row, run};
+use super::{approve, in_a_row, of, run};
 
 const SKIP: [&str; 3] = ["--skip=staging", "--reason=the shop is down", "hotfix"];
 
@@ -12,6 +12,93 @@ fn verified_only(shop: &Shop, arguments: &[&str]) {
     shop.authority().install_hook("update", "case $1 in refs/heads/master) exit 1 ;; esac");
     shop.deploy(arguments).code_is(75);
     shop.authority().remove_hook("update");
+}
+
+/// Writes a claim of the commit as anybody can who can push.
+fn forge(shop: &Shop, phase: &str, commit: &str, further: &str) {
+    let base = shop.authority().id("master");
+    let text = format!(
+        "deployment-0001: {phase}\n\nphase: {phase}\nenvironment: demo\nbranch: refs/heads/hotfix\ncandidate: {commit}\n\
+         approved: {commit}\nbase: {base}\nstarted: 2026-11-20T12:00:00Z\nby: Eve <eve@example.org>\nrun: x\n{further}"
+    );
+    let made = ["commit-tree", "master^{tree}", "-p", commit, "-p", &base];
+    let claim = shop.authority().command("git").args(made).stdin(text).output().line().to_owned();
+    shop.authority().git(&["update-ref", "refs/deploy/attempts/deployment-0001", &claim]);
+}
+
+#[test]
+fn where_approvals_are_signed_a_skip_counts_for_others_only_if_they_give_it_again() {
+    let shop = in_a_row(Shop::with_remote(&sandbox!()), "approval = true\n");
+    shop.guard();
+    shop.deployable("hotfix", "hotfix.txt", "x\n");
+    verified_only(&shop, &SKIP);
+    let base = shop.authority().id("master");
+    let again = "git deploy --continue --skip=staging --reason=<why>; else end it with: git deploy --abort";
+    for arguments in [&["--continue"][..], &[], &["--continue", "--skip=freeze", "--reason=x"]] {
+        shop.deploy(arguments)
+            .code_is(1)
+            .stderr_contains("deployment-0001 goes no further: it has skipped staging (\"the shop is down\")")
+            .stderr_contains(again);
+    }
+    assert_eq!(shop.authority().id("master"), base);
+    shop.deploy(&["--continue", "--skip=staging", "--reason=it burns"]).success();
+    let tag = shop.tag("deployment-0001");
+    assert!(tag.contains("\nSkipped: staging\nSkip-Reason: it burns\n"), "{tag}");
+    shop.is_sound();
+}
+
+#[test]
+fn where_approvals_are_signed_the_ledger_says_where_a_commit_was_deployed_and_no_claim() {
+    let shop = in_a_row(Shop::with_remote(&sandbox!()), "");
+    shop.guard();
+    let hotfix = shop.deployable("hotfix", "hotfix.txt", "x\n");
+    for (arguments, further) in [(&["--continue"][..], ""), (&[], ""), (&[], "rollback: deployment-0007\n")] {
+        forge(&shop, "verified", &hotfix, further);
+        shop.deploy(arguments)
+            .code_is(1)
+            .stderr_contains("deployment-0001 goes no further: its commit was never deployed to 'staging'");
+    }
+    // What has changed nothing yet is given up, and the branch goes its way.
+    let locks = shop.authority().git(&["for-each-ref", "--format=%(refname)", "refs/deploy/lock"]);
+    locks.lines().iter().for_each(|lock| drop(shop.authority().git(&["update-ref", "-d", lock])));
+    forge(&shop, "claimed", &hotfix, "skipped: staging\nskip-reason: says Eve\n");
+    shop.deploy(&[]).code_is(1).stdout_contains("to demo: its commit was never deployed to 'staging'");
+    assert!(shop.tag("deployment-0001").contains("\nResult: aborted\n"), "{}", shop.tag("deployment-0001"));
+    shop.deploy(&[]).success().stdout_contains("deployment-staging-0001");
+    shop.is_sound();
+}
+
+#[test]
+fn what_is_skipped_stays_so_when_base_moves_before_it_is_continued() {
+    for arguments in [&["--continue"][..], &["hotfix"], &[]] {
+        let shop = in_a_row(Shop::with_remote(&sandbox!()), "");
+        shop.deployable("hotfix", "hotfix.txt", "x\n");
+        verified_only(&shop, &SKIP);
+        shop.on_master("other.txt", "x\n");
+        let said = shop.deploy(arguments);
+        said.success();
+        if arguments.is_empty() {
+            // Who takes the head of the queue has not asked for it.
+            said.stderr_contains("had skipped staging: that is not kept for the next number");
+            assert_eq!(of(&shop, "deployment-0002"), None);
+            continue;
+        }
+        let tag = shop.tag("deployment-0002");
+        assert!(tag.contains("\nSkipped: staging\nSkip-Reason: the shop is down\n"), "{tag}");
+        assert_eq!(of(&shop, "deployment-staging-0001"), None);
+        shop.is_sound();
+    }
+}
+
+#[test]
+fn what_had_skipped_nothing_begins_anew_in_the_row_when_base_moves_before_it_is_continued() {
+    let shop = in_a_row(Shop::with_remote(&sandbox!()), "");
+    shop.deployable("one", "one.txt", "1\n");
+    shop.deploy(&[]).success();
+    verified_only(&shop, &[]);
+    shop.on_master("other.txt", "x\n");
+    shop.deploy(&["--continue"]).success().stdout_contains("deployment-staging-0002");
+    assert!(shop.tag("deployment-0001").contains("\nReason: base moved\n"));
 }
 
 #[test]

@@ -32,6 +32,7 @@ impl From<DeployError> for CommandError {
             DeployError::NotDeployable { .. }
             | DeployError::NotApproved { .. }
             | DeployError::AttemptNotApproved { .. }
+            | DeployError::SkipNotGiven { .. }
             | DeployError::Broken { .. }
             | DeployError::NotTaken { .. }
             | DeployError::CommitNotApproved(_)
@@ -191,6 +192,12 @@ fn after_the_claim(error: &DeployError) -> Option<String> {
         DeployError::AttemptNotApproved { .. } => {
             "whoever began it had no right to, or its approval was withdrawn; end it with: git deploy --abort"
                 .to_owned()
+        }
+        DeployError::SkipNotGiven { skip, .. } => {
+            let skip: String = skip.what.iter().map(|what| format!(" --skip={}", shell_word(what))).collect();
+            format!(
+                "where that is right, say so: git deploy --continue{skip} --reason=<why>; else end it with: git deploy --abort"
+            )
         }
         DeployError::TooLate(_) => "land it with: git deploy --continue".to_owned(),
         DeployError::Record { name, .. } => format!("look at it with: git log -1 {name}"),

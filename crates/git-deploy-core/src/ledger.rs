@@ -76,6 +76,17 @@ pub struct Skip {
 }
 
 impl Skip {
+    /// Whether it is said of this that it is skipped.
+    pub(crate) fn has(&self, what: &str) -> bool {
+        self.what.iter().any(|skipped| skipped == what)
+    }
+
+    /// The same with the reason of whoever says again that all of it is skipped; none for who does not.
+    pub(crate) fn given_again(&self, given: Option<&Self>) -> Option<Self> {
+        let given = given.filter(|given| self.what.iter().all(|what| given.has(what)))?;
+        Some(Self { what: self.what.clone(), reason: given.reason.clone() })
+    }
+
     /// Writes it into a record under these keys.
     pub(crate) fn write(skip: Option<&Self>, record: &mut Record, [what, reason]: [&str; 2]) {
         if let Some(skip) = skip {

@@ -31,7 +31,7 @@ const COMMANDS: [&str; 11] =
     override_usage = "git deploy [<options>] [--env=<environment>] [<branch> | <commit>]\n       \
         git deploy --skip=<environment> --reason=<text> [--env=<environment>] [<branch> | <commit>]\n       \
         git deploy --rollback[=<deployment>] [--env=<environment>]\n       \
-        git deploy --continue\n       git deploy --abort\n       git deploy --ahead",
+        git deploy --continue [--skip=<environment> --reason=<text>]\n       git deploy --abort\n       git deploy --ahead",
     after_help = "Example: deploy the branch 'login' to production:\n    git deploy --env=production login",
     after_long_help = include_str!("manual/deploy.txt")
 )]
@@ -88,7 +88,7 @@ pub struct Deploy {
         long,
         value_name = "environment",
         requires = "reason",
-        conflicts_with_all = ["rollback", "resume", "abort"]
+        conflicts_with_all = ["rollback", "abort"]
     )]
     pub skip: Vec<String>,
 

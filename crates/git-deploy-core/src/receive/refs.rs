@@ -288,6 +288,7 @@ impl Push {
 
 /// What a claim was made for, and stays.
 fn changed(before: &Attempt, after: &Attempt) -> Option<&'static str> {
+    let skipped = |attempt: &Attempt| attempt.skip.as_ref().map(|skip| skip.what.clone());
     let kept = [
         ("environment", before.environment == after.environment),
         ("branch", before.branch == after.branch),
@@ -296,7 +297,8 @@ fn changed(before: &Attempt, after: &Attempt) -> Option<&'static str> {
         ("base", before.base == after.base),
         ("beginning", before.started == after.started),
         ("way back", before.rollback == after.rollback),
-        ("skipping", before.skip == after.skip),
+        // Whoever takes it over may have to give it again, with a reason of their own.
+        ("skipping", skipped(before) == skipped(after)),
         ("approval", before.approved_by == after.approved_by),
         ("approved deployment", before.approved_deployment == after.approved_deployment),
     ];

@@ -11,6 +11,7 @@ use crate::git::notes::NotesError;
 use crate::git::work_tree::Busy;
 use crate::hold::QueueHold;
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, IdError, RefName};
+use crate::ledger::Skip;
 use crate::ops::Interrupted;
 use crate::ops::approve::ApproveError;
 use crate::ops::promote::PromoteError;
@@ -80,6 +81,16 @@ pub enum DeployError {
         id: DeploymentId,
         /// Why it is not approved.
         why: String,
+    },
+    /// A deployment that another run began, which went past what comes before: that is its own word, and nobody else's.
+    #[error(
+        "{id} goes no further: it has skipped {} (\"{}\"), and whoever takes it over has not said so", .skip.what.join(", "), .skip.reason
+    )]
+    SkipNotGiven {
+        /// The number.
+        id: DeploymentId,
+        /// What it says to have skipped.
+        skip: Box<Skip>,
     },
     /// A shallow clone does not have what has to be looked at.
     #[error("the history of '{of}' is cut off in this clone: cannot tell {what}")]
@@ -313,6 +324,7 @@ impl DeployError {
             | Self::RolledBack(_)
             | Self::NotApproved { .. }
             | Self::AttemptNotApproved { .. }
+            | Self::SkipNotGiven { .. }
             | Self::CutOff { .. }
             | Self::RenderedOnBase { .. }
             | Self::TagTaken(_)

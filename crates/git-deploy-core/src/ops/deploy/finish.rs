@@ -129,7 +129,7 @@ impl Run<'_> {
         let rebases = match branch.filter(|branch| branch.state() == State::Deployable) {
             // Elsewhere it would begin anew in the environment before, or wait for somebody, and stand here meanwhile.
             Some(branch) => {
-                let (environment, skip) = (&self.claimed.environment, self.attempt().skip.as_ref());
+                let (environment, skip) = (&self.claimed.environment, self.skip.as_ref());
                 context.goes_straight_to(environment, skip) && context.rebases(&branch)?
             }
             None => false,

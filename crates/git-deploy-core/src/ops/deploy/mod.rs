@@ -40,6 +40,7 @@ use crate::config::deploy_toml::{DeployToml, Environment};
 use crate::deployment::{Blame, Event, Failure};
 use crate::environment::{Driver, Renderer};
 use crate::git::Repository;
+use crate::git::intent::RunLock;
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
 use crate::ledger::{Outcome, Skip};
 use crate::ops::sweep::{Fate, sweep_authority};
@@ -237,13 +238,18 @@ impl Deployer<'_> {
     /// # Errors
     /// When there is no verdict.
     pub fn deploy(&self, request: &DeployRequest) -> Result<Report, DeployError> {
+        let run_lock = self.begin()?;
+        self.deploy_locked(&run_lock, request.clone())
+    }
+
+    /// The same for whoever has the lock of runs already: what git runs for as long as the repository is open has inherited
+    /// it, so that it cannot be given back to be taken again.
+    fn deploy_locked(&self, _: &RunLock, mut request: DeployRequest) -> Result<Report, DeployError> {
         const CLAIMS: u32 = 10;
-        let _run_lock = self.begin()?;
-        self.check_way_back(request)?;
-        let mut request = request.clone();
+        self.check_way_back(&request)?;
         let (mut claims, mut builds_in_vain) = (0, 0);
         while claims < CLAIMS {
-            if let Some(verdict) = self.end_open_attempts(&request)? {
+            if let Some(verdict) = self.end_open_attempts(&mut request)? {
                 return Ok(Report::Finished(verdict));
             }
             self.interrupt.check()?;
@@ -270,8 +276,7 @@ impl Deployer<'_> {
                 self.rebase_the_others(&verdict);
                 return Ok(Report::Finished(verdict));
             }
-            self.observer.step("Again", &format!("under the next number: base moved during {}", verdict.id));
-            self.told();
+            self.begins_again(&verdict);
             request.target = verdict.branch.as_ref().map(ToString::to_string);
         }
         Err(DeployError::NotClaimed("others were faster every time".to_owned()))
@@ -292,27 +297,33 @@ impl Deployer<'_> {
         }
     }
 
-    /// Ends the deployment that another run left behind.
+    /// Ends the deployment that another run left behind. `given`: what the user says again that it has skipped.
     ///
     /// # Errors
     /// When there is none, or it comes to no verdict.
-    pub fn resume(&self) -> Result<Report, DeployError> {
-        let _run_lock = self.begin()?;
+    pub fn resume(&self, given: Option<&Skip>) -> Result<Report, DeployError> {
+        let run_lock = self.begin()?;
         let context = Context::new(self)?;
         let Some(claimed) = context.take_over_open_attempt(None, &[])? else {
             let verdict = self.untold(&context)?.ok_or(DeployError::NothingUnderWay)?;
             return Ok(Report::Finished(verdict));
         };
-        let verdict = Run::new(self, &context, claimed, Errand::Asked)?.resume()?;
+        let verdict = Run::new(self, &context, claimed, Errand::Asked)?.taken_over(given).resume()?;
         if !verdict.again {
             self.rebase_the_others(&verdict);
             return Ok(Report::Finished(verdict));
         }
-        drop((context, _run_lock));
-        self.deploy(&DeployRequest {
-            target: verdict.branch.map(|branch| branch.to_string()),
-            ..DeployRequest::default()
-        })
+        let target = verdict.branch.as_ref().map(ToString::to_string);
+        let mut request = DeployRequest { target, skip: given.cloned(), ..DeployRequest::default() };
+        self.as_begun(&context, &mut request, &verdict)?;
+        self.begins_again(&verdict);
+        self.deploy_locked(&run_lock, request)
+    }
+
+    /// Tells that a verdict is not the last word.
+    fn begins_again(&self, verdict: &Verdict) {
+        self.observer.step("Again", &format!("under the next number: base moved during {}", verdict.id));
+        self.told();
     }
 
     /// Ends the deployment that is under way as aborted.
@@ -355,7 +366,7 @@ impl Deployer<'_> {
     }
 
     /// Takes the lock of runs, finishes what a run that died was in the middle of, and fetches.
-    fn begin(&self) -> Result<crate::git::intent::RunLock, DeployError> {
+    fn begin(&self) -> Result<RunLock, DeployError> {
         let run_lock = self.repository.lock_run()?.map_err(DeployError::AnotherRun)?;
         let settings = crate::config::Settings::read(self.repository)?;
         let identity = self.repository.identity()?;
@@ -384,7 +395,7 @@ impl Deployer<'_> {
 
     /// Ends an attempt that was left open, or finds the verdict that a run which died could not tell any more. Returns it if
     /// it is what the user asked for.
-    fn end_open_attempts(&self, request: &DeployRequest) -> Result<Option<Verdict>, DeployError> {
+    fn end_open_attempts(&self, request: &mut DeployRequest) -> Result<Option<Verdict>, DeployError> {
         // All of them: a number that stays open must not be taken up again after a later one has deployed.
         let mut passed_over = Vec::new();
         loop {
@@ -395,8 +406,9 @@ impl Deployer<'_> {
                     let id = claimed.attempt.id.clone();
                     let is_elsewhere = named.is_some_and(|named| named != claimed.environment.name.as_str());
                     let errand = self.errand(&context, request, &claimed.attempt)?;
+                    let given = request.skip.as_ref().filter(|_| errand == Errand::Asked);
                     let run = Run::new(self, &context, claimed, errand);
-                    match run.and_then(|run| run.end_for(request)) {
+                    match run.and_then(|run| run.taken_over(given).end_for(request)) {
                         // An environment that cannot be asked is in nobody's way who goes elsewhere.
                         Err(DeployError::Plan(failure)) if is_elsewhere => {
                             self.observer.warn(&format!("{id} stays as it is: {failure}"));
@@ -415,7 +427,9 @@ impl Deployer<'_> {
                     None => return Ok(None),
                 },
             };
-            if self.is_asked_for(&context, request, &verdict)? && !verdict.again {
+            if verdict.again {
+                self.as_begun(&context, request, &verdict)?;
+            } else if self.is_asked_for(&context, request, &verdict)? {
                 return Ok(Some(verdict));
             }
             let verdict = match self.gone_back_by(request, verdict)? {

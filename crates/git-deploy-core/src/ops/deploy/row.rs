@@ -4,7 +4,7 @@
 //! there; and the environment must not be frozen. Whoever has to go past that says so, and why, and that is recorded.
 
 use super::run::Run;
-use super::{Context, DeployError, DeployRequest, Hold, Unpromoted, in_words};
+use super::{Context, DeployError, DeployRequest, Deployer, Hold, Unpromoted, Verdict, in_words};
 use crate::config::deploy_toml::{Approve, Environment};
 use crate::git::object::quote_path;
 use crate::ids::{CommitId, DeploymentId, RefName};
@@ -54,7 +54,7 @@ impl Context<'_> {
             .as_ref()
             .map_or_else(|| self.deploy_toml.landing_environment(), |_| environment);
         self.check_skip(named, wanted)?;
-        let is_wanted = |name: &str| wanted.is_some_and(|skip| skip.what.iter().any(|what| what == name));
+        let is_wanted = |name: &str| wanted.is_some_and(|skip| skip.has(name));
         let (mut skipped, mut stood) = (Vec::new(), None);
         for before in self.deploy_toml.before(environment) {
             stood = self.stands(before, commit)?;
@@ -193,8 +193,7 @@ impl Context<'_> {
         let landing = self.deploy_toml.landing_environment();
         // Only what leads to landing is gone through by itself.
         for environment in self.deploy_toml.before(landing).into_iter().rev() {
-            let is_skipped =
-                skip.is_some_and(|skip| skip.what.iter().any(|what| what == environment.name.as_str()));
+            let is_skipped = skip.is_some_and(|skip| skip.has(environment.name.as_str()));
             if !is_skipped && self.stands(environment, commit)?.is_none() {
                 return Ok(environment);
             }
@@ -204,8 +203,7 @@ impl Context<'_> {
 
     /// Whether a commit that is new could go to an environment at once, as this one could.
     pub(super) fn goes_straight_to(&self, environment: &Environment, skip: Option<&Skip>) -> bool {
-        let is_skipped =
-            |what: &str| skip.is_some_and(|skip| skip.what.iter().any(|skipped| skipped == what));
+        let is_skipped = |what: &str| skip.is_some_and(|skip| skip.has(what));
         let before = self.deploy_toml.before(environment);
         before.iter().all(|before| is_skipped(before.name.as_str()))
             && (is_skipped(FREEZE) || environment.frozen(machine::now()).is_none())
@@ -237,6 +235,35 @@ impl Context<'_> {
     }
 }
 
+impl Deployer<'_> {
+    /// What is to begin anew under the next number is asked for as it was begun, where it is what the user named: it lands,
+    /// and what was skipped on the way there is skipped again. Where base says who may approve, nobody's word but the user's
+    /// counts for that; there, and where the user named something else, it is told.
+    pub(super) fn as_begun(
+        &self,
+        context: &Context<'_>,
+        request: &mut DeployRequest,
+        verdict: &Verdict,
+    ) -> Result<(), DeployError> {
+        let is_named = request.target.is_some() && self.is_asked_for(context, request, verdict)?;
+        let skip = verdict.skip.as_deref().filter(|_| request.skip.is_none());
+        match skip {
+            Some(skip) if is_named && context.rules.is_none() => request.skip = Some(skip.clone()),
+            Some(skip) => {
+                let of = verdict.branch.as_ref().map(|branch| format!(" of '{}'", branch.short()));
+                self.observer.warn(&format!(
+                    "{}{} had skipped {}: that is not kept for the next number, and is given again with --skip and --reason",
+                    verdict.id,
+                    of.unwrap_or_default(),
+                    skip.what.join(", ")
+                ));
+            }
+            None => {}
+        }
+        Ok(())
+    }
+}
+
 impl Run<'_> {
     /// The images that were verified in the environment before, as the ledger has them: what an attempt says that has changed
     /// nothing yet can be written by whoever can push.
@@ -255,27 +282,80 @@ impl Run<'_> {
 
     /// Why it may not begin any more: the environment is frozen by now, or what [`Run::demoted`] says.
     pub(super) fn may_not_begin(&self) -> Result<Option<String>, DeployError> {
-        let (attempt, environment) = (self.attempt(), &self.claimed.environment);
-        let is_skipped =
-            attempt.skip.as_ref().is_some_and(|skip| skip.what.iter().any(|what| what == FREEZE));
-        let frozen = environment.frozen(machine::now()).filter(|_| !is_skipped && attempt.rollback.is_none());
-        match frozen {
+        let environment = &self.claimed.environment;
+        let goes_past = self.goes_back()? || self.skips(FREEZE);
+        match environment.frozen(machine::now()).filter(|_| !goes_past) {
             Some(frozen) => {
                 Ok(Some(format!("nothing is deployed to '{}'{}", environment.name, in_words(&frozen))))
             }
-            None => self.demoted(),
+            None => self.off_the_row()?.map_or_else(|| self.demoted(), |why| Ok(Some(why))),
         }
+    }
+
+    /// Takes over what another run has begun. That something was skipped is its claim, which whoever can push can write: where
+    /// base says who may approve it counts only if whoever takes it over says so again (`given`), with a reason of their own.
+    pub(super) fn taken_over(mut self, given: Option<&Skip>) -> Self {
+        let given = self.claimed.attempt.skip.as_ref().and_then(|skip| skip.given_again(given));
+        if given.is_some() || self.context.rules.is_some() {
+            self.skip.clone_from(&given);
+        }
+        if given.is_some() {
+            self.claimed.attempt.skip = given;
+        }
+        self
+    }
+
+    /// Whether it goes back to what stood there before, for which nothing has to come first. Where base says who may approve
+    /// the ledger has to have it: a claim could say so of anything.
+    pub(super) fn goes_back(&self) -> Result<bool, DeployError> {
+        let (attempt, environment) = (self.attempt(), &self.claimed.environment.name);
+        let Some(to) = &attempt.rollback else { return Ok(false) };
+        let found = self.context.view.ledger()?.successes(environment).find(|stood| stood.id == *to);
+        let stood_there = found.is_some_and(|stood| stood.commit == attempt.candidate);
+        Ok(stood_there || self.context.rules.is_none())
+    }
+
+    /// Whether something that should have come first is skipped, as far as that may be believed.
+    fn skips(&self, what: &str) -> bool {
+        self.skip.as_ref().is_some_and(|skip| skip.has(what))
+    }
+
+    /// Where base says who may approve: why it should not go there, as the ledger has it, which no claim can answer for.
+    fn off_the_row(&self) -> Result<Option<String>, DeployError> {
+        let (attempt, environment) = (self.attempt(), &self.claimed.environment);
+        if self.context.rules.is_none() || self.goes_back()? {
+            return Ok(None);
+        }
+        let ledger = self.context.view.ledger()?;
+        for before in self.context.deploy_toml.before(environment) {
+            // What was deployed there since says nothing against it: it had gone on by then.
+            if ledger.successes(&before.name).any(|deployment| deployment.commit == attempt.candidate) {
+                break;
+            }
+            if !self.skips(before.name.as_str()) {
+                return Ok(Some(format!("its commit was never deployed to '{}'", before.name)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Fails if what another run has begun is not approved, or has gone past what comes before, and nobody who may be believed
+    /// says that it should.
+    pub(super) fn check_claim(&self) -> Result<(), DeployError> {
+        let id = self.attempt().id.clone();
+        let off_the_row = self.off_the_row()?;
+        if let (Some(skip), None, true) = (&self.attempt().skip, &self.skip, off_the_row.is_some()) {
+            return Err(DeployError::SkipNotGiven { id, skip: Box::new(skip.clone()) });
+        }
+        let why = off_the_row.map_or_else(|| self.unapproved(), |why| Ok(Some(why)))?;
+        why.map_or(Ok(()), |why| Err(DeployError::AttemptNotApproved { id, why }))
     }
 
     /// Why it may not go on any more from the environment before, if it is so: what was approved there was withdrawn.
     pub(super) fn demoted(&self) -> Result<Option<String>, DeployError> {
         let (attempt, environment) = (self.attempt(), &self.claimed.environment);
-        let is_skipped =
-            |skip: &Skip| environment.after.iter().any(|after| skip.what.contains(&after.to_string()));
-        if !environment.approval
-            || attempt.rollback.is_some()
-            || attempt.skip.as_ref().is_some_and(is_skipped)
-        {
+        let is_skipped = environment.after.as_ref().is_some_and(|after| self.skips(after.as_str()));
+        if !environment.approval || is_skipped || self.goes_back()? {
             return Ok(None);
         }
         let promoted = self.context.promoted(environment, attempt.candidate, None)?;

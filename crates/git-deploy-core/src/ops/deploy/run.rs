@@ -20,9 +20,9 @@ use crate::environment::kept::KeptFiles;
 use crate::environment::{Driver, Images, Standing, Work};
 use crate::git::Identity;
 use crate::git::notes::{Notes, NotesEdit};
-use crate::ids::{CommitId, DeploymentId, RefName};
+use crate::ids::{CommitId, RefName};
 use crate::land::Change;
-use crate::ledger::Outcome;
+use crate::ledger::{Outcome, Skip};
 use crate::note::Note;
 use crate::ops::approve::{self, Past};
 use crate::ops::hold::queue_hold;
@@ -39,6 +39,8 @@ pub(super) struct Run<'a> {
     pub(super) claimed: Claimed,
     /// How often it was applied.
     pub(super) applied: u32,
+    /// What is skipped, as far as that may be believed.
+    pub(super) skip: Option<Skip>,
 }
 
 impl<'a> Run<'a> {
@@ -59,7 +61,8 @@ impl<'a> Run<'a> {
         claimed: Claimed,
         driver: Rc<dyn Driver + 'a>,
     ) -> Self {
-        Self { deployer, context, driver, claimed, applied: 0 }
+        let skip = claimed.attempt.skip.clone();
+        Self { deployer, context, driver, claimed, applied: 0, skip }
     }
 
     pub(super) fn attempt(&self) -> &Attempt {
@@ -81,30 +84,19 @@ impl<'a> Run<'a> {
         let phase = self.attempt().phase;
         // What has not begun is asked for its branch before it does.
         let is_asked = phase == Phase::Claimed && self.attempt().branch.is_some();
-        if phase != Phase::Finished
-            && !is_asked
-            && let Some(why) = self.unapproved()?
-        {
-            let id = self.attempt().id.clone();
-            return Err(DeployError::AttemptNotApproved { id, why });
+        if phase != Phase::Finished && !is_asked {
+            self.check_claim()?;
         }
         self.drive(Event::TakenUp(phase))
     }
 
     /// Why what was claimed is not approved by the rules of base, if it is not: whoever can push can write an attempt, and
     /// say that it has come far already. What was withdrawn in time is found out besides.
-    fn unapproved(&self) -> Result<Option<String>, DeployError> {
+    pub(super) fn unapproved(&self) -> Result<Option<String>, DeployError> {
         let (attempt, view, base_tip) = (self.attempt(), &self.context.view, self.context.base_tip);
         let Some(rules) = &self.context.rules else { return Ok(None) };
         let (repository, candidate) = (self.deployer.repository, attempt.candidate);
-        let was_deployed = |id: &DeploymentId| {
-            let ledger = view.ledger()?;
-            let found = ledger.find(id).is_some_and(|deployment| deployment.commit == candidate);
-            Ok::<_, DeployError>(found)
-        };
-        if repository.is_ancestor(candidate, base_tip)?
-            || attempt.rollback.as_ref().map_or(Ok(false), was_deployed)?
-        {
+        if repository.is_ancestor(candidate, base_tip)? || self.goes_back()? {
             return Ok(None);
         }
         if let Some(why) = self.demoted()? {

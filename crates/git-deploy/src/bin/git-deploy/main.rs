@@ -96,7 +96,7 @@ fn act(
         return Ok(report::ahead(deployer.prepare_ahead()?, events));
     }
     let report = match (args.resume, args.abort) {
-        (true, _) => deployer.resume(),
+        (true, _) => deployer.resume(request.skip.as_ref()),
         (_, true) => deployer.abort(),
         (false, false) => deployer.deploy(request),
     };
