@@ -340,6 +340,48 @@ fn when_branches_land_is_told_by_how_long_deployments_took() {
 }
 
 #[test]
+fn who_cannot_be_deployed_for_a_mistake_in_deploy_toml_is_not_next() {
+    let shop = Shop::alone(&sandbox!());
+    shop.deployable("login", "login.txt", "x\n");
+    shop.on_master("deploy.toml", "[environment.demo]\nkind = \"renderd\"\n");
+    let listed = shop.repo.deploy("deploy-queue", &[]);
+    listed.stdout_contains("would be next, and nothing can be deployed").stderr_contains("renderd");
+    shop.repo.deploy("deploy-queue", &["--porcelain"]).stdout_contains("refs/heads/login").lacks(" next");
+    shop.repo.deploy("deploy-queue", &["--json"]).stdout_contains("\"waits\":{\"unusable\":\"");
+    shop.repo.deploy("deploy-queue", &["show", "login"]).stdout_contains("  nothing can be deployed: ");
+    shop.repo.try_deploy("deploy-queue", &["next"]).code_is(1).stdout_is("").stderr_contains("renderd");
+}
+
+#[test]
+fn a_freeze_is_shown_also_of_a_branch_that_has_to_be_rebased_first() {
+    let shop = Shop::alone(&sandbox!());
+    shop.deployable("login", "login.txt", "x\n");
+    took(&shop.repo, &[20]);
+    let freeze =
+        "[[environment.demo.freeze]]\nfrom = \"2000-01-01\"\nto = \"2200-01-01\"\ntime-zone = \"UTC\"\n";
+    shop.on_master("deploy.toml", &format!("{}\n{freeze}", shop.repo.read("deploy.toml")));
+    let listed = shop.repo.deploy("deploy-queue", &[]);
+    listed.stdout_contains("nothing is deployed to demo until 2200-01-01T00:00:00Z");
+    // It lands when that is over.
+    listed.stdout_contains("lands about 2200-01-01, in ");
+}
+
+#[test]
+fn who_is_before_a_branch_is_told_as_the_list_has_it() {
+    let repo = shop(&sandbox!());
+    for name in ["api", "web", "late"] {
+        branch(&repo, name);
+        repo.deploy("deploy-state", &["set", "deployable", name]);
+    }
+    add_to_note(&repo, "web", "after: api\npriority: 5\n");
+    repo.deploy("deploy-queue", &["show", "api"]).stdout_contains("place 2 of 3").lacks("behind");
+    repo.deploy("deploy-queue", &["show", "web"])
+        .stdout_contains("place 1 of 3")
+        .stdout_contains("  behind 'api'\n");
+    repo.deploy("deploy-queue", &["show", "late"]).stdout_contains("  behind 'api', 'web'\n");
+}
+
+#[test]
 fn scripts_are_told_who_is_next() {
     let repo = shop(&sandbox!());
     repo.try_deploy("deploy-queue", &["next"]).code_is(1).stderr_contains("note: the queue is empty\n");

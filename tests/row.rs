@@ -187,6 +187,7 @@ fn nothing_is_deployed_where_it_is_frozen_unless_somebody_says_why() {
     let status = shop.repo.deploy("deploy-status", &["--porcelain"]);
     status.stdout_contains("frozen demo 2200-01-01T00:00:00Z the sale\n");
     shop.deploy(&["--json"]).code_is(75).stdout_contains("\"waits\":\"freeze\"");
+    shop.repo.deploy("deploy-queue", &["show", "one"]).stdout_contains("nobody can tell when it lands: ");
     shop.deploy(&["--skip=freeze", "--reason=it is on fire"]).success();
     assert!(shop.tag("deployment-0001").contains("\nSkipped: freeze\nSkip-Reason: it is on fire\n"));
     // Going back is never frozen.

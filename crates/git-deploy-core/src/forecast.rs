@@ -9,9 +9,10 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::ids::{DeploymentId, RefName};
+use crate::config::deploy_toml::Environment;
+use crate::ids::{DeploymentId, EnvironmentName, RefName};
 use crate::ledger::{Deployment, Outcome};
-use crate::queue::{Place, Wait};
+use crate::queue::{Place, turns, waits_for_others};
 
 /// How many deployments of the past an estimate rests upon at most.
 pub const BASIS: usize = 20;
@@ -67,7 +68,7 @@ fn median(times: &[SignedDuration]) -> Option<SignedDuration> {
 }
 
 /// How long a candidate takes through all environments that it goes through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Estimate {
     /// If it succeeds.
     pub success: SignedDuration,
@@ -80,11 +81,12 @@ pub struct Estimate {
 impl Estimate {
     /// An estimate by what each environment has seen, in the order in which a candidate comes to them. None where nothing
     /// has succeeded in one of them.
-    pub fn of(line: &[Past]) -> Option<Self> {
+    pub fn of<'p>(line: impl IntoIterator<Item = &'p Past, IntoIter: Clone>) -> Option<Self> {
+        let line = line.into_iter();
         let mut estimate = Self {
             success: SignedDuration::ZERO,
             turn: SignedDuration::ZERO,
-            basis: line.iter().map(|past| past.successes.len()).min()?,
+            basis: line.clone().map(|past| past.successes.len()).min()?,
         };
         let mut reached = 1.0;
         for past in line {
@@ -96,6 +98,26 @@ impl Estimate {
         }
         Some(estimate)
     }
+}
+
+/// An environment that a candidate comes to.
+#[derive(Debug, Clone)]
+pub struct Leg<'a> {
+    /// What base says of it.
+    pub environment: &'a Environment,
+    /// What it has seen.
+    pub past: Past,
+}
+
+/// How far a branch has come that is in the queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Come<'a> {
+    /// The branch.
+    pub branch: &'a RefName,
+    /// How many environments of the line are behind it.
+    pub stages: usize,
+    /// Whether it may go on to the next one, where that asks for an approval.
+    pub approved: bool,
 }
 
 /// A deployment that has no verdict yet.
@@ -116,8 +138,11 @@ pub struct Running {
 /// What a forecast rests upon besides the queue.
 #[derive(Debug, Clone, Copy)]
 pub struct Known<'a> {
-    /// What the environments have seen, in the order in which a candidate comes to them; the last one lands.
-    pub line: &'a [Past],
+    /// The environments, in the order in which a candidate comes to them; the last one lands.
+    pub line: &'a [Leg<'a>],
+    /// Who stands in one of them already. That counts for whoever is taken next, and for nobody else: what comes in between is
+    /// deployed there instead.
+    pub come: Option<Come<'a>>,
     /// What has no verdict yet.
     pub running: &'a [Running],
     /// Whether the queue is held, and the branch that is taken nevertheless.
@@ -153,6 +178,10 @@ pub enum Unknown {
     Waits,
     /// The queue is held.
     Held,
+    /// Somebody has to approve that it goes on to this environment, or that one before it does.
+    Approval(EnvironmentName),
+    /// Nothing is deployed to this environment, and no end of that can be seen.
+    Frozen(EnvironmentName),
     /// A deployment waits for somebody to land it.
     Stopped(DeploymentId),
 }
@@ -163,6 +192,8 @@ impl fmt::Display for Unknown {
             Self::NoPast => f.write_str("nothing was deployed successfully yet"),
             Self::Waits => f.write_str("somebody has to decide first"),
             Self::Held => f.write_str("the queue is held"),
+            Self::Approval(environment) => write!(f, "it waits for approval to go to '{environment}'"),
+            Self::Frozen(environment) => write!(f, "nothing is deployed to '{environment}'"),
             Self::Stopped(id) => write!(f, "{id} is verified, not landed"),
         }
     }
@@ -174,45 +205,93 @@ pub fn forecast(places: &[Place], known: Known<'_>) -> Vec<Expected> {
     if let Some(stopped) = known.running.iter().find(|running| running.waits) {
         return all(Unknown::Stopped(stopped.id.clone()));
     }
-    let Some(estimate) = Estimate::of(known.line) else { return all(Unknown::NoPast) };
+    let Some(estimate) = Estimate::of(known.line.iter().map(|leg| &leg.past)) else {
+        return all(Unknown::NoPast);
+    };
+    let basis = estimate.basis;
     let mut expected = all(if known.held { Unknown::Held } else { Unknown::Waits });
     let mut landed: HashSet<&str> = HashSet::new();
-    let mut free = known.now;
+    let mut free = Ok(known.now);
     for running in known.running {
-        let lands = later(known.now, rest(running, &known));
-        free = free.max(lands);
+        let lands = known.rest(running);
+        free = free.and_then(|free| Ok(free.max(lands.clone()?)));
         let Some(branch) = &running.branch else { continue };
         landed.insert(branch.short());
         if let Some(place) = places.iter().position(|place| place.branch == *branch) {
-            expected[place] = Expected::Lands { starts: running.started, lands, basis: estimate.basis };
+            expected[place] = match lands {
+                Ok(lands) => Expected::Lands { starts: running.started, lands, basis },
+                Err(why) => Expected::Unknown(why),
+            };
         }
     }
     let is_open = |place: &Place| {
         let passes = Some(&place.branch) == known.passes;
-        let waits_for_others = matches!(place.waits, None | Some(Wait::After(_) | Wait::Behind(_)));
-        !landed.contains(place.branch.short()) && if known.held { passes } else { passes || waits_for_others }
+        let is_taken = if known.held { passes } else { passes || waits_for_others(place) };
+        is_taken && !landed.contains(place.branch.short())
     };
-    let mut left: Vec<usize> = (0..places.len()).filter(|index| is_open(&places[*index])).collect();
-    while let Some(next) = left.iter().position(|index| match &places[*index].waits {
-        Some(Wait::After(name)) => landed.contains(name.as_str()),
-        _ => true,
-    }) {
-        let index = left.remove(next);
-        landed.insert(places[index].branch.short());
-        let lands = later(free, estimate.success);
-        expected[index] = Expected::Lands { starts: free, lands, basis: estimate.basis };
-        free = later(free, estimate.turn);
+    let mut come = known.come.filter(|_| known.running.is_empty());
+    for index in turns(places, landed.clone(), is_open) {
+        let come = come.take().filter(|come| come.branch == &places[index].branch);
+        (expected[index], free) = known.goes(free, come, basis);
     }
     expected
 }
 
-/// How long it takes until what runs has come through the environments that are left to it.
-fn rest(running: &Running, known: &Known<'_>) -> SignedDuration {
-    let taken = running.started.duration_until(known.now).max(SignedDuration::ZERO);
-    let Some((here, later)) = running.environment.and_then(|at| known.line.get(at..)?.split_first()) else {
-        return SignedDuration::ZERO;
-    };
-    here.rest(taken) + Estimate::of(later).map_or(SignedDuration::ZERO, |estimate| estimate.success)
+impl Known<'_> {
+    /// When somebody lands whose turn it is at a time, and when the next one's is.
+    fn goes(
+        &self,
+        free: Result<Timestamp, Unknown>,
+        come: Option<Come<'_>>,
+        basis: usize,
+    ) -> (Expected, Result<Timestamp, Unknown>) {
+        let (stages, approved) = come.map_or((0, false), |come| (come.stages, come.approved));
+        let line = &self.line[stages.min(self.line.len())..];
+        let starts = match (free, line.first()) {
+            (Ok(free), Some(first)) => first.open(free),
+            (free, _) => free,
+        };
+        let lands = starts.clone().and_then(|starts| through(line, starts, approved));
+        // Whoever fails makes room earlier; but what stands still for a freeze or an approval stands in the way until then.
+        let turn = Estimate::of(line.iter().map(|leg| &leg.past)).unwrap_or_default();
+        let saved = turn.success - turn.turn;
+        let next = lands.clone().map(|lands| later(lands, -saved));
+        match (starts, lands) {
+            (Ok(starts), Ok(lands)) => (Expected::Lands { starts, lands, basis }, next),
+            (_, Err(why)) | (Err(why), _) => (Expected::Unknown(why), next),
+        }
+    }
+
+    /// When what runs has come through the environments that are left to it.
+    fn rest(&self, running: &Running) -> Result<Timestamp, Unknown> {
+        let taken = running.started.duration_until(self.now).max(SignedDuration::ZERO);
+        let Some((here, left)) = running.environment.and_then(|at| self.line.get(at..)?.split_first()) else {
+            return Ok(self.now);
+        };
+        through(left, later(self.now, here.past.rest(taken)), false)
+    }
+}
+
+impl Leg<'_> {
+    /// From when on something is deployed there at a time, or later.
+    fn open(&self, time: Timestamp) -> Result<Timestamp, Unknown> {
+        match self.environment.frozen(time) {
+            None => Ok(time),
+            Some(frozen) => frozen.until.ok_or_else(|| Unknown::Frozen(self.environment.name.clone())),
+        }
+    }
+}
+
+/// When somebody is through these environments who begins at a time. `approved`: may go to the first of them.
+fn through(line: &[Leg<'_>], starts: Timestamp, approved: bool) -> Result<Timestamp, Unknown> {
+    let mut time = starts;
+    for (index, leg) in line.iter().enumerate() {
+        if leg.environment.approval && !(approved && index == 0) {
+            return Err(Unknown::Approval(leg.environment.name.clone()));
+        }
+        time = later(leg.open(time)?, median(&leg.past.successes).unwrap_or_default());
+    }
+    Ok(time)
 }
 
 fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
@@ -258,187 +337,4 @@ fn rounded(time: SignedDuration) -> SignedDuration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: i64 = 1_795_176_000;
-
-    fn minutes(minutes: i64) -> SignedDuration {
-        SignedDuration::from_mins(minutes)
-    }
-
-    fn at(after: i64) -> Timestamp {
-        Timestamp::from_second(NOW + after * 60).unwrap()
-    }
-
-    fn deployment(outcome: Outcome, took: i64) -> Deployment {
-        let verdict = format!(
-            "x\n\nEnvironment: a\nCommit: {}\nStarted: {}\nFinished: {}\nResult: {outcome}\n",
-            "1".repeat(40),
-            at(0),
-            at(took)
-        );
-        Deployment::parse("deployment-0001".parse().unwrap(), &verdict).unwrap()
-    }
-
-    fn past(successes: &[i64], failures: &[i64]) -> Past {
-        let times = |outcome, times: &[i64]| -> Vec<Deployment> {
-            times.iter().map(|took| deployment(outcome, *took)).collect()
-        };
-        let (one, other) = (times(Outcome::Success, successes), times(Outcome::Failure, failures));
-        Past::of(one.iter().chain(&other))
-    }
-
-    fn place(name: &str, waits: Option<Wait>) -> Place {
-        Place {
-            branch: RefName::branch(name).unwrap(),
-            tip: "1".repeat(40).parse().unwrap(),
-            since: None,
-            by: None,
-            priority: 0,
-            waits,
-        }
-    }
-
-    fn behind(name: &str) -> Place {
-        place(name, Some(Wait::Behind(RefName::branch("a").unwrap())))
-    }
-
-    fn known(line: &[Past]) -> Known<'_> {
-        Known { line, running: &[], held: false, passes: None, now: at(0) }
-    }
-
-    /// From and to, in minutes from now; none where nobody can tell.
-    fn times(expected: &[Expected]) -> Vec<Option<(i64, i64)>> {
-        let from_now = |time: &Timestamp| at(0).duration_until(*time).as_mins();
-        let times = |expected: &Expected| match expected {
-            Expected::Lands { starts, lands, .. } => Some((from_now(starts), from_now(lands))),
-            Expected::Unknown(_) => None,
-        };
-        expected.iter().map(times).collect()
-    }
-
-    fn running(branch: &str, started: i64) -> Running {
-        Running {
-            id: "deployment-0009".parse().unwrap(),
-            branch: Some(RefName::branch(branch).unwrap()),
-            started: at(started),
-            environment: Some(0),
-            waits: false,
-        }
-    }
-
-    #[test]
-    fn one_that_took_for_ever_changes_nothing_and_what_failed_is_counted_apart() {
-        let estimate = Estimate::of(&[past(&[10, 6000, 12], &[2])]).unwrap();
-        assert_eq!((estimate.success, estimate.basis), (minutes(12), 3));
-        // Three of four take 12 minutes, the fourth one two.
-        assert_eq!(estimate.turn, SignedDuration::from_secs(9 * 60 + 30));
-    }
-
-    #[test]
-    fn what_somebody_ended_or_went_back_to_says_nothing() {
-        let mut back = deployment(Outcome::Success, 1);
-        back.rollback = Some("deployment-0001".parse().unwrap());
-        let backwards = deployment(Outcome::Success, -5);
-        let aborted = deployment(Outcome::Aborted, 1);
-        assert_eq!(Past::of([&back, &backwards, &aborted]), Past::default());
-    }
-
-    #[test]
-    fn environments_in_a_row_are_gone_through_one_after_the_other() {
-        let line = [past(&[4, 4], &[1, 1]), past(&[10], &[])];
-        let estimate = Estimate::of(&line).unwrap();
-        assert_eq!((estimate.success, estimate.basis), (minutes(14), 1));
-        // Half of them never come to the second one.
-        assert_eq!(estimate.turn, SignedDuration::from_secs(150 + 300));
-        assert_eq!(Estimate::of(&[past(&[4], &[]), past(&[], &[3])]), None);
-        assert_eq!(Estimate::of(&[]), None);
-    }
-
-    #[test]
-    fn each_one_lands_after_those_before_it() {
-        let line = [past(&[10], &[])];
-        let places = [place("a", None), behind("b"), behind("c")];
-        assert_eq!(times(&forecast(&places, known(&line))), [Some((0, 10)), Some((10, 20)), Some((20, 30))]);
-    }
-
-    #[test]
-    fn what_runs_already_is_not_counted_again_and_may_take_longer_than_most() {
-        let line = [past(&[10, 10, 30], &[])];
-        let places = [place("a", None), behind("b")];
-        let with = |started| {
-            let running = [running("a", started)];
-            times(&forecast(&places, Known { running: &running, ..known(&line) }))
-        };
-        assert_eq!(with(-4), [Some((-4, 6)), Some((6, 16))]);
-        // Longer than most, but not than all: it is like those that took longer.
-        assert_eq!(with(-12), [Some((-12, 18)), Some((18, 28))]);
-        assert_eq!(with(-40), [Some((-40, 0)), Some((0, 10))]);
-    }
-
-    #[test]
-    fn whoever_is_held_is_passed_and_nobody_can_tell_when_he_lands() {
-        let line = [past(&[10], &[])];
-        let places = [
-            place("held", Some(Wait::Held("sale".into()))),
-            place("after-held", Some(Wait::After("held".into()))),
-            place("after-b", Some(Wait::After("b".into()))),
-            place("a", None),
-            behind("b"),
-            behind("c"),
-        ];
-        let expected = forecast(&places, known(&line));
-        // As soon as 'b' has landed the one that waits for it comes before 'c', whose turn is later.
-        let want = [None, None, Some((20, 30)), Some((0, 10)), Some((10, 20)), Some((30, 40))];
-        assert_eq!(times(&expected), want);
-        assert_eq!(expected[0], Expected::Unknown(Unknown::Waits));
-    }
-
-    #[test]
-    fn of_a_queue_that_is_held_only_who_passes_lands() {
-        let line = [past(&[10], &[])];
-        let places = [place("a", None), behind("b")];
-        let b = RefName::branch("b").unwrap();
-        let held = Known { held: true, passes: Some(&b), ..known(&line) };
-        let expected = forecast(&places, held);
-        assert_eq!(expected[0], Expected::Unknown(Unknown::Held));
-        assert_eq!(times(&expected)[1], Some((0, 10)));
-    }
-
-    #[test]
-    fn without_a_past_or_behind_what_waits_for_a_person_nothing_is_told() {
-        let places = [place("a", None)];
-        assert_eq!(forecast(&places, known(&[])), [Expected::Unknown(Unknown::NoPast)]);
-        let line = [past(&[10], &[])];
-        let stopped = [Running { waits: true, ..running("a", -4) }];
-        let expected = forecast(&places, Known { running: &stopped, ..known(&line) });
-        assert_eq!(expected, [Expected::Unknown(Unknown::Stopped(stopped[0].id.clone()))]);
-    }
-
-    #[test]
-    fn nothing_is_said_more_exactly_than_it_is_known() {
-        let told = |seconds| about(SignedDuration::from_secs(seconds));
-        let times = [-5, 29, 31, 569, 632, 90 * 60, 150 * 60, 3 * 3600 + 60, 75 * 3600];
-        let words = [
-            "less than a minute",
-            "less than a minute",
-            "1 min",
-            "9 min",
-            "10 min",
-            "90 min",
-            "2.5 h",
-            "3 h",
-            "3 days",
-        ];
-        assert_eq!(times.map(told), words);
-        let when = |seconds| {
-            about_when(Timestamp::from_second(NOW + seconds).unwrap(), Timestamp::from_second(NOW).unwrap())
-        };
-        // It is noon.
-        assert_eq!(
-            [60, 89, 12 * 60, 150 * 60 + 59, 50 * 3600].map(when),
-            ["12:01Z", "12:01Z", "12:10Z", "14:30Z", "2026-11-22"]
-        );
-    }
-}
+mod tests;

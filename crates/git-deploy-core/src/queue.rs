@@ -2,7 +2,7 @@
 //!
 //! A pure function of what every clone knows, so that all of them see the same queue.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -141,6 +141,45 @@ fn turn(place: &Place) -> impl Ord + '_ {
     (std::cmp::Reverse(place.priority), since, place.tip, &place.branch)
 }
 
+/// The order in which places are taken, as far as that can be told, as their indices: those of which `is_open` says that they
+/// wait for nothing but others. Whoever comes after another branch is taken when that has `landed`, and then in the order of the
+/// queue.
+pub fn turns<'p>(
+    places: &'p [Place],
+    mut landed: HashSet<&'p str>,
+    is_open: impl Fn(&Place) -> bool,
+) -> Vec<usize> {
+    let mut left: Vec<usize> = (0..places.len()).filter(|index| is_open(&places[*index])).collect();
+    let mut turns = Vec::with_capacity(left.len());
+    while let Some(next) = left.iter().position(|index| match &places[*index].waits {
+        Some(Wait::After(name)) => landed.contains(name.as_str()),
+        _ => true,
+    }) {
+        let index = left.remove(next);
+        landed.insert(places[index].branch.short());
+        turns.push(index);
+    }
+    turns
+}
+
+/// Whether a place waits for nothing but others.
+pub fn waits_for_others(place: &Place) -> bool {
+    matches!(place.waits, None | Some(Wait::After(_) | Wait::Behind(_)))
+}
+
+/// Those that are taken before a place, in their order. Where it waits for something else besides they are those that would be
+/// if that were over.
+pub fn before(places: &[Place], index: usize) -> Vec<usize> {
+    let name = &places[index].branch;
+    let is_open = |place: &Place| place.branch == *name || waits_for_others(place);
+    let turns = turns(places, HashSet::new(), is_open);
+    match turns.iter().position(|turn| *turn == index) {
+        Some(turn) => turns[..turn].to_vec(),
+        // It waits for one that is never taken: all others are.
+        None => turns,
+    }
+}
+
 /// The place that is deployed next.
 pub fn head(places: &[Place]) -> Option<&Place> {
     places.iter().find(|place| place.waits.is_none())
@@ -244,6 +283,26 @@ mod tests {
         let Ok(waits) = own_waits(&web, |_| Some(&api), &mut Judged::default());
         assert_eq!(waits, [Wait::Held("sale".into()), Wait::After("api".into())]);
         assert_eq!(order(&[web, api])[0].waits.as_ref(), waits.first());
+    }
+
+    #[test]
+    fn who_waits_for_another_one_is_before_nobody_who_is_taken_earlier() {
+        let branches = [
+            branch("web", '1', "priority: 9\nafter: api"),
+            branch("api", '2', "priority: 1"),
+            branch("late", '3', ""),
+            branch("idle", '4', "priority: -1\nafter: gone"),
+            branch("gone", '5', "hold: sale"),
+        ];
+        let places = order(&branches);
+        let names = |name: &str| -> Vec<&str> {
+            let index = places.iter().position(|place| place.branch.short() == name).unwrap();
+            before(&places, index).into_iter().map(|index| places[index].branch.short()).collect()
+        };
+        assert_eq!((names("api"), names("web")), (vec![], vec!["api"]));
+        assert_eq!(names("late"), ["api", "web"]);
+        assert_eq!(names("gone"), ["api", "web", "late"]);
+        assert_eq!(names("idle"), ["api", "web", "late"]);
     }
 
     #[test]

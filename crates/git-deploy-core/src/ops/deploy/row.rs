@@ -152,11 +152,16 @@ impl Context<'_> {
         }
         let (places, _) = self.view.queue()?;
         let Some(head) = queue::head(&places) else { return Ok(None) };
+        let branch = head.branch.clone();
         // What is rebased first begins anew.
         if !self.repository().is_ancestor(self.base_tip, head.tip)? {
-            return Ok(None);
+            let first = row.first().and_then(|first| Some((first, first.frozen(machine::now())?)));
+            return Ok(first.map(|(first, frozen)| Hold::Frozen {
+                environment: first.name.clone(),
+                branch,
+                frozen,
+            }));
         }
-        let branch = head.branch.clone();
         match self.way(&DeployRequest::default(), (Some(&branch), head.tip), false) {
             Ok(_) | Err(DeployError::NotYet { .. }) => Ok(None),
             Err(DeployError::Unpromoted(waits)) => {

@@ -74,6 +74,17 @@ impl View<'_> {
         Ok(found.filter(|found| !found.as_ref().is_ok_and(|deployment| !deployment.landed())))
     }
 
+    /// The latest success in an environment, with no more tags read than that takes.
+    ///
+    /// # Errors
+    /// When tags cannot be read.
+    pub(in crate::ops) fn latest_success(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<Option<Deployment>, GitError> {
+        first_success(self.newest_first(environment)?)
+    }
+
     /// What somebody has gone back from in an environment, as [`Ledger::gone_back_from`] has it. The whole ledger is read only
     /// where the latest success there is a way back.
     ///

@@ -88,6 +88,8 @@ struct Held<'a> {
     by: Option<&'a Hold>,
     /// Who is taken nevertheless.
     passes: Option<&'a RefName>,
+    /// Why nobody can be taken, whatever holds it.
+    unusable: Option<&'a str>,
 }
 
 impl<'a> Held<'a> {
@@ -174,6 +176,9 @@ fn waits(place: &Place, held: Held<'_>) -> Text {
         (None, Some(Hold::Frozen { environment, frozen, .. }), None) => Text::new()
             .styled(shell::HINT, format!("waits: nothing is deployed to {environment}{}", in_words(frozen))),
         (None, Some(_), None) => Text::new().styled(shell::HINT, "would be next, the queue is held"),
+        (None, None, _) if held.unusable.is_some() => {
+            Text::new().styled(shell::HINT, "would be next, and nothing can be deployed")
+        }
         (None, None, _) => Text::new().styled(shell::GOOD, "next"),
         (
             Some(wait @ (Wait::Held(_) | Wait::Unapproved(_) | Wait::Landed(_) | Wait::RolledBack { .. })),
@@ -186,8 +191,8 @@ fn waits(place: &Place, held: Held<'_>) -> Text {
 fn record(position: usize, place: &Place, held: Held<'_>) -> [String; 5] {
     let since = place.since.map(|since| since.to_string()).unwrap_or_default();
     let waits = match (&place.waits, held.of(place)) {
-        (None, None) => "next",
-        (None, Some(_))
+        (None, None) if held.unusable.is_none() => "next",
+        (None, _)
         | (Some(Wait::Held(_) | Wait::Unapproved(_) | Wait::Landed(_) | Wait::RolledBack { .. }), _) => {
             "held"
         }
@@ -199,7 +204,7 @@ fn record(position: usize, place: &Place, held: Held<'_>) -> [String; 5] {
 
 fn object(position: usize, place: &Place, held: Held<'_>, expected: Option<&Expected>) -> Object {
     let waits = match (&place.waits, held.of(place)) {
-        (None, hold) => hold.map(hold_object),
+        (None, hold) => hold.map(hold_object).or_else(|| held.unusable.map(unusable_object)),
         (Some(wait), _) => Some(wait_object(wait)),
     };
     Object::new()
@@ -222,6 +227,10 @@ fn wait_object(wait: &Wait) -> Value {
         Wait::After(name) => json!({ "after": name }),
         Wait::Behind(name) => json!({ "behind": name.as_str() }),
     }
+}
+
+fn unusable_object(why: &str) -> Value {
+    json!({ "unusable": why })
 }
 
 fn hold_object(hold: &Hold) -> Value {

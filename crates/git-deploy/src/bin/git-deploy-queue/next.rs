@@ -17,6 +17,8 @@ pub(crate) fn next(output: Output, shell: &mut Shell) -> Result<Exit, CommandErr
         match seen.places.len() {
             0 => shell.note("the queue is empty"),
             _ if !seen.holds.is_empty() => note_holds(&seen, shell),
+            // Why was told.
+            _ if seen.unusable.is_some() => {}
             _ => {
                 shell.note("nobody can be taken from the queue");
                 shell.hint("see what each one waits for with: git deploy-queue");

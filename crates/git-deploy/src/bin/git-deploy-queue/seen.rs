@@ -23,6 +23,8 @@ pub(crate) struct Seen {
     pub(crate) holds: Vec<Hold>,
     /// The branch that is taken nevertheless.
     pub(crate) passes: Option<RefName>,
+    /// Why nobody can be taken, such as a mistake in base's `deploy.toml`.
+    pub(crate) unusable: Option<String>,
 }
 
 /// When those in it will land.
@@ -41,29 +43,35 @@ impl Seen {
         let branches = view.authority_branches()?;
         let mut places = view.order(&branches.branches)?;
         let interrupt = git_deploy_cli::interrupt()?;
-        let (holds, passes) = holds(view, &Onlooker::new(shell), interrupt).unwrap_or_else(|error| {
-            shell.warn(format!("cannot tell whether the queue is held: {error}"));
-            (Vec::new(), None)
-        });
+        let found = holds(view, &Onlooker::new(shell), interrupt);
+        let ((holds, passes), unusable) = match found {
+            Ok(held) => (held, None),
+            Err(error) => {
+                let why = error.to_string();
+                shell.warn(format!("nothing can be deployed: {why}"));
+                (Default::default(), Some(why))
+            }
+        };
         // Whoever is taken nevertheless waits for nobody.
         places
             .iter_mut()
             .filter(|place| Some(&place.branch) == passes.as_ref())
             .for_each(|place| place.waits = None);
-        Ok(Self { branches, places, holds, passes })
+        Ok(Self { branches, places, holds, passes, unusable })
     }
 
     /// What holds it.
     pub(crate) fn held(&self) -> Held<'_> {
-        Held { by: self.holds.first(), passes: self.passes.as_ref() }
+        let unusable = self.unusable.as_deref();
+        Held { by: self.holds.first(), passes: self.passes.as_ref(), unusable }
     }
 
     /// Who is taken next, and the place in the queue.
     pub(crate) fn next(&self) -> Option<(usize, &Place)> {
         let next = match (&self.passes, self.holds.is_empty()) {
             (Some(passes), _) => self.places.iter().find(|place| place.branch == *passes),
-            (None, true) => head(&self.places),
-            (None, false) => None,
+            (None, true) if self.unusable.is_none() => head(&self.places),
+            (None, _) => None,
         };
         let next = next?;
         Some((self.places.iter().position(|place| place.branch == next.branch)? + 1, next))
@@ -75,7 +83,7 @@ impl Seen {
             shell.warn(format!("cannot tell what is under way: {error}"));
             Vec::new()
         });
-        let held = (!self.holds.is_empty(), self.passes.as_ref());
+        let held = (&self.holds[..], self.passes.as_ref());
         let expected = expected(view, &self.places, &under_way, held).unwrap_or_else(|error| {
             shell.warn(format!("cannot tell when branches land: {error}"));
             vec![Expected::Unknown(Unknown::NoPast); self.places.len()]

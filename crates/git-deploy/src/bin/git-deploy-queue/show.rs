@@ -15,12 +15,12 @@ use git_deploy_core::ids::RefName;
 use git_deploy_core::ledger::Outcome;
 use git_deploy_core::ops::story::{Attempted, Landed, Story, StoryError, Subject, meant, story};
 use git_deploy_core::ops::view::View;
-use git_deploy_core::queue::{Place, Wait};
+use git_deploy_core::queue::{Place, Wait, before};
 use git_deploy_core::state::State;
 use serde_json::{Value, json};
 
 use crate::seen::{Forecast, Seen};
-use crate::{hold_object, wait_object, when};
+use crate::{hold_object, unusable_object, wait_object, when};
 
 /// How many of those before a branch are named to people.
 const NAMED: usize = 5;
@@ -188,6 +188,9 @@ impl<'a> Told<'a> {
                 .line(Text::from("  ").styled(shell::HINT, format!("the queue is held: {}", why_held(hold))));
             hints.extend(releases(hold));
         }
+        if let Some(why) = &self.seen.unusable {
+            shell.line(Text::from("  ").styled(shell::HINT, format!("nothing can be deployed: {why}")));
+        }
         for attempt in &self.forecast.under_way {
             if attempt.branch.as_ref() != Some(&queued.place.branch) {
                 let of = attempt.branch.as_ref().map(|branch| format!(" of '{}'", branch.short()));
@@ -288,7 +291,8 @@ impl<'a> Told<'a> {
     /// All that keeps it where it is but those before it.
     fn waits(&self, queued: &Queued<'_>) -> Vec<Value> {
         let holds = self.seen.holds.iter().filter(|_| queued.is_held).map(hold_object);
-        queued.waits.iter().map(wait_object).chain(holds).collect()
+        let unusable = self.seen.unusable.as_deref().map(unusable_object);
+        queued.waits.iter().map(wait_object).chain(holds).chain(unusable).collect()
     }
 }
 
@@ -304,8 +308,7 @@ fn queued<'a>(
     // Those before it are named.
     let others = place.waits.iter().filter(|wait| !matches!(wait, Wait::Behind(_)) && !waits.contains(wait));
     waits.extend(others.cloned().collect::<Vec<_>>());
-    let is_taken = |place: &&Place| matches!(place.waits, None | Some(Wait::Behind(_) | Wait::After(_)));
-    let before = seen.places[..position].iter().filter(is_taken).map(|place| &place.branch);
+    let before = before(&seen.places, position).into_iter().map(|index| &seen.places[index].branch);
     Ok(Queued {
         position: position + 1,
         place,
