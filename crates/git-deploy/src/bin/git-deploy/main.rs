@@ -93,7 +93,7 @@ fn act(
         return Ok(report::dry_run(planned, diffs, events));
     }
     if args.ahead {
-        return Ok(report::ahead(deployer.prepare_ahead()?, events));
+        return Ok(report::ahead(&deployer.prepare_ahead()?, events));
     }
     let report = match (args.resume, args.abort) {
         (true, _) => deployer.resume(request.skip.as_ref()),

@@ -162,8 +162,8 @@ fn what_next(verdict: &Verdict) -> Option<String> {
 }
 
 /// Says what was prepared.
-pub(crate) fn ahead(prepared: Result<Ahead, NothingAhead>, events: &Events<'_>) -> Exit {
-    let (exit, result, reason) = match &prepared {
+pub(crate) fn ahead(prepared: &Result<Ahead, NothingAhead>, events: &Events<'_>) -> Exit {
+    let (exit, result, reason) = match prepared {
         Err(nothing) => (Exit::Done, "nothing", Some(nothing.to_string())),
         Ok(Ahead { refused: Some(failure), .. }) => (Exit::No, "refused", Some(failure.to_string())),
         Ok(_) => (Exit::Done, "prepared", None),
