@@ -16,4 +16,5 @@ mod runners;
 mod shop;
 mod sight;
 mod support;
+mod unattended;
 mod unstarted;
