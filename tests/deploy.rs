@@ -421,39 +421,6 @@ fn a_remote_that_is_added_later_gets_what_was_deployed_before() {
 }
 
 #[test]
-fn nothing_is_prepared_where_nothing_is_under_way_or_nobody_is_behind_it() {
-    let shop = Shop::with_remote(&sandbox!());
-    shop.deployable("login", "login.txt", "hello\n");
-    let nothing = |why: &str| {
-        shop.deploy(&["--ahead"])
-            .success()
-            .stdout_is("")
-            .stderr_is(&format!("note: nothing to prepare: {why}\n"));
-    };
-    nothing("no branch is being deployed");
-    shop.authority().install_hook("update", "case $1 in refs/heads/master) exit 1 ;; esac");
-    shop.deploy(&[]).code_is(75);
-    nothing("no branch in the queue could be deployed next");
-    // Who conflicts with what is under way is passed over, and stays what it is.
-    shop.deployable("conflicts", "login.txt", "other\n");
-    shop.deployable("wrong", "deploy/more.yaml", "kind: [\n");
-    let before = shop.authority().refs();
-    let output = shop.deploy(&["--ahead", "--json"]);
-    output
-        .code_is(1)
-        .stdout_contains("\"result\":\"refused\"")
-        .stdout_contains("\"branch\":\"refs/heads/wrong\"");
-    output.stdout_contains("\"upon\":\"deployment-0001\"");
-    assert_eq!(["conflicts", "wrong"].map(|name| shop.state(name)), ["deployable", "deployable"]);
-    assert_eq!(shop.authority().refs(), before);
-    // What base has moved away from cannot land as it is.
-    shop.authority().remove_hook("update");
-    shop.on_master("other.txt", "new\n");
-    shop.repo.git(&["fetch", "--quiet"]);
-    nothing("what is being deployed does not stand on base any more");
-}
-
-#[test]
 fn an_environment_that_is_not_there_is_an_error_also_where_nothing_is_queued() {
     for shop in Shop::both(&sandbox!(), &sandbox!()) {
         for arguments in [&["--env=dmo"][..], &["--dry-run", "--env=dmo"]] {

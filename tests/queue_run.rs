@@ -331,3 +331,50 @@ fn what_happens_is_told_to_the_commands_that_are_configured() {
     assert!(events[2].contains("\"event\":\"end\""), "{heard}");
     shop.is_sound();
 }
+
+#[test]
+fn nothing_is_prepared_where_nothing_is_under_way_or_nobody_is_behind_it() {
+    const NONE_HERE: &str = "no branch is being deployed here, or it could not land as it is";
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let nothing = |why: &str| {
+        shop.deploy(&["--ahead"])
+            .success()
+            .stdout_is("")
+            .stderr_is(&format!("note: nothing to prepare: {why}\n"));
+    };
+    nothing(NONE_HERE);
+    shop.authority().install_hook("update", "case $1 in refs/heads/master) exit 1 ;; esac");
+    shop.deploy(&[]).code_is(75);
+    nothing("no branch in the queue could be deployed next");
+    // Who conflicts with what is under way is passed over, and stays what it is.
+    shop.deployable("conflicts", "login.txt", "other\n");
+    shop.deployable("wrong", "deploy/more.yaml", "kind: [\n");
+    let before = shop.authority().refs();
+    let output = shop.deploy(&["--ahead", "--json"]);
+    output
+        .code_is(1)
+        .stdout_contains("\"result\":\"refused\"")
+        .stdout_contains("\"branch\":\"refs/heads/wrong\"");
+    output.stdout_contains("\"upon\":\"deployment-0001\"");
+    assert_eq!(["conflicts", "wrong"].map(|name| shop.state(name)), ["deployable", "deployable"]);
+    assert_eq!(shop.authority().refs(), before);
+    // Somebody says that it is of another commit, which nobody has approved.
+    let attempt = "refs/deploy/attempts/deployment-0001";
+    let claimed = shop.authority().git(&["log", "-1", "--format=%B", attempt]).stdout;
+    let forged = claimed.replace(&shop.repo.id("login"), &shop.repo.commit_empty("Forged"));
+    assert_ne!(forged, claimed);
+    shop.repo.git(&["push", "--quiet", "origin", "HEAD:refs/heads/forged"]);
+    let made = ["commit-tree", "forged^{tree}", "-p", "forged"];
+    let made = shop.authority().command("git").args(made).stdin(forged).output().line().to_owned();
+    let told = shop.authority().id(attempt);
+    shop.authority().git(&["update-ref", attempt, &made]);
+    shop.repo.deploy("deploy-sync", &[]);
+    nothing(NONE_HERE);
+    shop.authority().git(&["update-ref", attempt, &told]);
+    // What base has moved away from cannot land as it is.
+    shop.authority().remove_hook("update");
+    shop.on_master("other.txt", "new\n");
+    shop.repo.git(&["fetch", "--quiet"]);
+    nothing(NONE_HERE);
+}

@@ -123,7 +123,7 @@ fn what_was_prepared_upon_one_that_fails_is_deployed_upon_base() {
     let shop = in_cluster(cluster, "runners").with_remote(&sandbox!());
     shop.release("zero", &[(MANIFEST, &yaml(&[deployment("web", "0")]))]);
     shop.deploy(&[]).success();
-    shop.set_timeout("8s");
+    shop.set_timeout("15s");
     let base = shop.authority().id("master");
     let unready = behaving(deployment("web", "1"), "unready", json!({}));
     shop.release("bad", &[(MANIFEST, &yaml(&[unready]))]);

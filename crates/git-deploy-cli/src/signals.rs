@@ -143,9 +143,11 @@ impl Passing {
         Self(child)
     }
 
-    /// Asks the child to stop although nobody has asked us.
+    /// Asks the child to stop, if nobody has asked us, and so it.
     pub fn end(&self) {
-        self.0.into_iter().for_each(|child| send(child, Signal::TERM));
+        if INTERRUPT.get().is_none_or(|interrupt| interrupt.check().is_ok()) {
+            self.0.into_iter().for_each(|child| send(child, Signal::TERM));
+        }
     }
 }
 

@@ -5,11 +5,13 @@
 //! their commit. So nothing is kept of it and nothing handed over: the deployment of that commit finds its images there. If
 //! the other one fails, the branch is rebased on something else, and nobody asks for what was prepared.
 
-use super::pick::Pick;
-use super::{Context, DeployError, DeployRequest, Deployer};
+use super::{Context, DeployError, Deployer};
 use crate::attempt::Attempt;
+use crate::candidate::Candidate;
 use crate::deployment::{Blame, Failure};
+use crate::environment::Images;
 use crate::ids::{CommitId, DeploymentId, RefName};
+use crate::ops::hold::queue_hold;
 use crate::ops::under_way::under_way;
 use crate::queue::Wait;
 
@@ -31,83 +33,99 @@ pub struct Ahead {
 /// Why nothing is prepared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NothingAhead {
-    /// There is nothing to be ahead of.
-    #[error("no branch is being deployed")]
+    /// There is nothing to be ahead of: nothing is under way, or base has moved away from it, or it is no longer approved.
+    #[error("no branch is being deployed here, or it could not land as it is")]
     NothingUnderWay,
-    /// Base has moved, so that what is under way cannot land as it is.
-    #[error("what is being deployed does not stand on base any more")]
-    BesideBase,
     /// Nobody is behind it who could be taken then.
     #[error("no branch in the queue could be deployed next")]
     NobodyBehind,
 }
 
 impl Deployer<'_> {
-    /// Prepares the branch that is next when what is under way has landed. Claims nothing, moves no ref and writes no note:
-    /// all of it is looked at again when it is its turn. What the remote has is not asked for again, because a run in this
-    /// very repository is at work.
+    /// Prepares the branch that is next when what is under way has landed. Claims nothing and moves no branch: all of it is
+    /// looked at again when it is its turn. What the remote has is not asked for again, because a run in this very repository is
+    /// at work.
     ///
     /// # Errors
     /// When it cannot be found out what is next, or when something that is nobody's fault keeps it from being prepared.
     pub fn prepare_ahead(&self) -> Result<Result<Ahead, NothingAhead>, DeployError> {
         let context = Context::to_look(self)?;
         let Some(leader) = context.leader()? else { return Ok(Err(NothingAhead::NothingUnderWay)) };
-        if !self.repository.is_ancestor(context.base_tip, leader.candidate)? {
-            return Ok(Err(NothingAhead::BesideBase));
-        }
         // Who may do what is said by base as it is: what is under way may yet fail.
         let context = Context { base_tip: leader.candidate, ..context };
-        let Some(pick) = context.pick_behind(&leader)? else { return Ok(Err(NothingAhead::NobodyBehind)) };
-        let (commit, base) = (pick.candidate.commit(), pick.candidate.base());
-        let Some(branch) = pick.candidate.branch().cloned() else {
+        let Some((branch, candidate)) = context.next_behind(&leader)? else {
             return Ok(Err(NothingAhead::NobodyBehind));
         };
-        let what = format!("'{}' ({}) upon {}", branch.short(), commit.brief(), leader.id);
-        self.observer.step("Trying", &what);
-        let rendered =
-            context.make_images(&pick).and_then(|_| context.render(&pick.environment, None, commit, base));
+        let (commit, upon) = (candidate.commit(), leader.id);
+        self.observer.step("Trying", &format!("'{}' ({}) upon {upon}", branch.short(), commit.brief()));
+        let tried = context.try_out(&candidate);
         self.interrupt.check()?;
-        let ahead = |refused, warnings| Ahead { branch, commit, upon: leader.id, refused, warnings };
-        match rendered {
-            Ok(rendered) => Ok(Ok(ahead(None, rendered.warnings))),
-            Err(failure) if failure.blame == Blame::Branch => Ok(Ok(ahead(Some(failure), Vec::new()))),
-            Err(failure) => Err(DeployError::Plan(failure)),
+        let ahead = |refused, warnings| Ahead { branch, commit, upon, refused, warnings };
+        match tried {
+            Ok(warnings) => Ok(Ok(ahead(None, warnings))),
+            Err(DeployError::Plan(failure)) if failure.blame == Blame::Branch => {
+                Ok(Ok(ahead(Some(failure), Vec::new())))
+            }
+            Err(error) => Err(error),
         }
     }
 }
 
 impl Context<'_> {
-    /// The deployment of a branch that is under way, and lands if all goes well.
+    /// The deployment of a branch that a run in this repository is about, if it is of what that run takes it for: whoever can
+    /// push can write an attempt, and what stands upon it runs the branch's own steps.
     fn leader(&self) -> Result<Option<Attempt>, DeployError> {
-        let lands = |attempt: &Attempt| attempt.branch.is_some() && attempt.rollback.is_none();
-        Ok(under_way(&self.view)?.into_iter().find(lands))
+        let Some(id) = self.deployer.remembered() else { return Ok(None) };
+        let mut under_way = under_way(&self.view)?.into_iter();
+        let Some(attempt) = under_way.find(|attempt| attempt.id == id && attempt.rollback.is_none()) else {
+            return Ok(None);
+        };
+        let branch = attempt.branch.as_ref().map(|name| self.view.authority_branch(name)).transpose()?;
+        let Some(branch) = branch.flatten() else { return Ok(None) };
+        let candidate = not_taken(self.candidate_of(&branch, true))?;
+        let is_it = candidate.is_some_and(|(candidate, _)| candidate.commit() == attempt.candidate);
+        Ok(Some(attempt).filter(|_| is_it))
     }
 
     /// The first in the queue, as it is when that deployment has landed, that could be taken then.
-    fn pick_behind(&self, leader: &Attempt) -> Result<Option<Pick>, DeployError> {
-        self.check_hold()?;
-        if self.rolled_back()?.is_some() {
+    fn next_behind(&self, leader: &Attempt) -> Result<Option<(RefName, Candidate)>, DeployError> {
+        if queue_hold(self.repository(), &self.view.settings)?.is_some() || self.rolled_back()?.is_some() {
             return Ok(None);
         }
         let branches = self.view.authority_branches()?.branches;
         for place in self.view.order_unapproved(&branches)? {
-            if leader.branch.as_ref() == Some(&place.branch)
-                || !matches!(place.waits, None | Some(Wait::Behind(_)))
-            {
+            let could_be_next = matches!(place.waits, None | Some(Wait::Behind(_)));
+            if leader.branch.as_ref() == Some(&place.branch) || !could_be_next {
                 continue;
             }
             let Some(branch) = branches.iter().find(|branch| branch.name == place.branch) else { continue };
-            match self.pick_branch(branch, &DeployRequest::default(), true) {
-                Ok(pick) => return Ok(Some(pick)),
-                // It is told so when it is its turn, if it is so then.
-                Err(
-                    DeployError::Broken { .. }
-                    | DeployError::NotTaken { .. }
-                    | DeployError::NotApproved { .. },
-                ) => {}
-                Err(error) => return Err(error),
+            if let Some((candidate, _)) = not_taken(self.candidate_of(branch, true))? {
+                return Ok(Some((place.branch, candidate)));
             }
         }
         Ok(None)
+    }
+
+    /// Makes images and objects of a candidate. Returns what the rules let pass.
+    fn try_out(&self, candidate: &Candidate) -> Result<Vec<String>, DeployError> {
+        let (commit, base) = (candidate.commit(), candidate.base());
+        let environment = self.next_environment(commit)?;
+        let renderer = self.renderer(environment).map_err(DeployError::Plan)?;
+        renderer.prepare(commit, Images::Made, self.deployer.interrupt).map_err(DeployError::Plan)?;
+        Ok(self.render(environment, None, commit, base).map_err(DeployError::Plan)?.warnings)
+    }
+}
+
+/// Who cannot be taken is told so when it is its turn, if it is so then.
+fn not_taken<T>(candidate: Result<T, DeployError>) -> Result<Option<T>, DeployError> {
+    match candidate {
+        Ok(candidate) => Ok(Some(candidate)),
+        Err(
+            DeployError::Broken { .. }
+            | DeployError::NotDeployable { .. }
+            | DeployError::NotTaken { .. }
+            | DeployError::NotApproved { .. },
+        ) => Ok(None),
+        Err(error) => Err(error),
     }
 }

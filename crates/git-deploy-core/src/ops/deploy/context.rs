@@ -126,7 +126,7 @@ impl<'a> Context<'a> {
         Ok(Ok(self.claim(&pick)?.map(|claimed| Begun { claimed, driver: Rc::from(driver), refused })))
     }
 
-    pub(super) fn make_images(&self, pick: &Pick) -> Result<Made, Failure> {
+    fn make_images(&self, pick: &Pick) -> Result<Made, Failure> {
         let renderer = self.renderer_for(&pick.environment, pick.rollback.as_ref())?;
         renderer.prepare(pick.candidate.commit(), images_of(&pick.passage.images), self.deployer.interrupt)
     }

@@ -169,12 +169,20 @@ impl Context<'_> {
         commit.ok_or_else(|| DeployError::NoTarget(target.to_owned()))
     }
 
-    pub(super) fn pick_branch(
+    fn pick_branch(&self, branch: &Branch, request: &DeployRequest, dry: bool) -> Result<Pick, DeployError> {
+        let (candidate, dropped) = self.candidate_of(branch, dry)?;
+        let tip = candidate.commit();
+        self.check_work_trees(branch, tip)?;
+        let (environment, passage) = self.way(request, (Some(&branch.name), tip), dry)?;
+        Ok(Pick { environment, candidate, dropped, rollback: None, passage })
+    }
+
+    /// What would be deployed of a branch, if it is approved and rebases; and the commits that the rebase dropped.
+    pub(super) fn candidate_of(
         &self,
         branch: &Branch,
-        request: &DeployRequest,
         dry: bool,
-    ) -> Result<Pick, DeployError> {
+    ) -> Result<(Candidate, Vec<CommitId>), DeployError> {
         if branch.state() != State::Deployable {
             return Err(DeployError::NotDeployable { branch: branch.name.clone(), state: branch.state() });
         }
@@ -213,7 +221,6 @@ impl Context<'_> {
                 format!("whether '{}' stands on '{}'", branch.name.short(), self.view.settings.base.short());
             self.check_whole(branch.name.clone(), tip, &what)?;
         }
-        self.check_work_trees(branch, tip)?;
         let of = (&branch.name, tip);
         let (repository, base_tip) = (self.repository(), self.base_tip);
         let (notes, has_landed) = (repository.notes()?, self.view.has_landed());
@@ -224,8 +231,7 @@ impl Context<'_> {
             NoCandidate::NotApproved { branch, state } => DeployError::NotDeployable { branch, state },
             NoCandidate::NotSigned { branch, why } => DeployError::NotApproved { branch, why },
         })?;
-        let (environment, passage) = self.way(request, (Some(&branch.name), tip), dry)?;
-        Ok(Pick { environment, candidate, dropped, rollback: None, passage })
+        Ok((candidate, dropped))
     }
 
     /// What a shallow clone does not have nobody can look at.

@@ -26,6 +26,11 @@ impl Deployer<'_> {
         Ok(())
     }
 
+    /// The deployment that a run in this repository is about, or was when it died.
+    pub(super) fn remembered(&self) -> Option<DeploymentId> {
+        std::fs::read_to_string(self.untold_path()).ok()?.trim().parse().ok()
+    }
+
     /// The verdict was told.
     pub fn told(&self) {
         // If it stays it is told once more.
@@ -35,8 +40,7 @@ impl Deployer<'_> {
     /// The verdict of a deployment that ended without anybody being told. Its environment is given back if the run that
     /// died had no time for that either.
     pub(super) fn untold(&self, context: &Context<'_>) -> Result<Option<Verdict>, DeployError> {
-        let text = std::fs::read_to_string(self.untold_path()).unwrap_or_default();
-        let Ok(id) = text.trim().parse::<DeploymentId>() else { return Ok(None) };
+        let Some(id) = self.remembered() else { return Ok(None) };
         let attempt = context.attempt(&id)?.filter(|attempt| attempt.phase == Phase::Finished);
         let Some((outcome, attempt)) = attempt.and_then(|attempt| Some((attempt.outcome?, attempt))) else {
             return Ok(None);

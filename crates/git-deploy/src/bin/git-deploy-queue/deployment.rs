@@ -46,7 +46,7 @@ pub(crate) struct Ended {
 pub(crate) fn deploy(prepares: bool, mut said: impl FnMut(Who, Said)) -> io::Result<Ended> {
     let (sender, receiver) = mpsc::channel();
     let mut running = vec![Program::start(Who::Deployment, &sender)?];
-    let (mut exit, mut verdict) = (None, None);
+    let (mut exit, mut verdict, mut is_given_up) = (None, None, false);
     while !running.is_empty() {
         let Ok((who, what)) = receiver.recv() else { break };
         let Some(what) = what else {
@@ -58,6 +58,7 @@ pub(crate) fn deploy(prepares: bool, mut said: impl FnMut(Who, Said)) -> io::Res
             }
             if who == Who::Deployment && exit != Some(Exit::Done) {
                 running.iter().for_each(|program| program.passing.end());
+                is_given_up = true;
             }
             continue;
         };
@@ -71,7 +72,9 @@ pub(crate) fn deploy(prepares: bool, mut said: impl FnMut(Who, Said)) -> io::Res
                 running.extend(Program::start(Who::Ahead, &sender).ok());
             }
         }
-        said(who, what);
+        if !is_given_up {
+            said(who, what);
+        }
     }
     Ok(Ended { exit, verdict })
 }
@@ -96,14 +99,11 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()?;
         let passing = Passing::to(child.id());
-        let out = child.stdout.take().map(|out| read(out, (who, to.clone()), event));
-        let err = child.stderr.take().map(|err| read(err, (who, to.clone()), Said::Line));
-        let to = to.clone();
-        thread::spawn(move || {
-            [out, err].into_iter().flatten().for_each(|reader| drop(reader.join()));
-            // Nobody listens any more where the runner ends.
-            let _ = to.send((who, None));
-        });
+        if let Err(error) = listen(who, &mut child, to) {
+            child.kill()?;
+            child.wait()?;
+            return Err(error);
+        }
         Ok(Self { who, child, passing })
     }
 
@@ -120,12 +120,25 @@ fn program() -> PathBuf {
     beside.filter(|path| path.is_file()).unwrap_or_else(|| "git-deploy".into())
 }
 
+/// Hands on what it says, and then that it says no more.
+fn listen(who: Who, child: &mut Child, to: &Sender<(Who, Option<Said>)>) -> io::Result<()> {
+    let out = child.stdout.take().map(|out| read(out, (who, to.clone()), event)).transpose()?;
+    let err = child.stderr.take().map(|err| read(err, (who, to.clone()), Said::Line)).transpose()?;
+    let to = to.clone();
+    let both = move || {
+        [out, err].into_iter().flatten().for_each(|reader| drop(reader.join()));
+        // Nobody listens any more where the runner ends.
+        let _ = to.send((who, None));
+    };
+    thread::Builder::new().spawn(both).map(drop)
+}
+
 fn read(
     from: impl Read + Send + 'static,
     (who, to): (Who, Sender<(Who, Option<Said>)>),
     said: impl Fn(String) -> Said + Send + 'static,
-) -> JoinHandle<()> {
-    thread::spawn(move || {
+) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().spawn(move || {
         for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
             if to.send((who, Some(said(String::from_utf8_lossy(&line).into_owned())))).is_err() {
                 break;
