@@ -358,3 +358,17 @@ fn a_list_that_is_not_there_lets_nobody_approve() {
         "cannot approve 'login': who may approve cannot be read: there is no file 'approvers' on base",
     );
 }
+
+#[test]
+fn nobody_approves_without_knowing_who_may() {
+    let repo = sandbox!().repository("shop");
+    repo.commit("deploy.toml", "[approve]\n[approve]\n", "Break it");
+    scene::branch(&repo, "login", "b.txt", "b\n");
+    let output = repo.try_deploy("deploy-state", &["set", "deployable", "login"]);
+    output
+        .code_is(128)
+        .stderr_contains("deploy.toml")
+        .stderr_contains("hint: mend it there, and commit that");
+    // Whoever is more careful needs no leave.
+    repo.deploy("deploy-state", &["set", "staged", "login"]);
+}

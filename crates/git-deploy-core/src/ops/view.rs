@@ -425,6 +425,17 @@ impl<'a> View<'a> {
         Ok(self.rules.get_or_init(|| rules).as_ref())
     }
 
+    /// Fails where base has a `deploy.toml` that cannot be read: then nobody knows who may approve.
+    ///
+    /// # Errors
+    /// That it cannot.
+    pub(in crate::ops) fn check_deploy_toml(&self) -> Result<(), ViewError> {
+        if let (None, Some(base_tip)) = (self.deploy_toml()?, self.base_tip()?) {
+            deploy_toml_of(self.repository, base_tip, self.settings.base.short())?;
+        }
+        Ok(())
+    }
+
     /// Why a branch that is deployable is not approved by the rules of base, if it is not.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ impl Signatures {
         moved: &[(Branch, State)],
         edit: &mut NotesEdit,
     ) -> Result<(), SetError> {
-        let Some(rules) = view.rules()? else { return Ok(()) };
+        let Some(rules) = view.rules()? else { return Ok(view.check_deploy_toml()?) };
         for (branch, _) in moved {
             let text = edit.edits.get(&branch.tip).cloned().flatten();
             let note = text.and_then(|text| Note::parse(&text).ok());
