@@ -287,6 +287,19 @@ fn nothing_more_is_said_than_what_is_known_of_states_that_were_given_up() {
 }
 
 #[test]
+fn states_of_ours_that_are_none_are_told_by_whoever_asks_the_remote_first() {
+    let (team, ..) = decided();
+    let blob = team.ada.command("git").args(["hash-object", "-w", "--stdin"]).stdin("garbage").output();
+    team.ada.git(&["update-ref", NOTES, blob.line()]);
+    for command in ["deploy-rebase", "deploy-sync"] {
+        let output = team.ada.try_deploy(command, &[]);
+        output.code_is(128).stderr_contains("'refs/notes/deploy' cannot be used").lacks("merge-base");
+        output
+            .stderr_contains("hint: lead it back to where it was before: git update-ref refs/notes/deploy ");
+    }
+}
+
+#[test]
 fn a_fetch_that_throws_states_away_is_pointed_out_with_how_to_end_it() {
     let team = Team::new();
     let refspec = "+refs/notes/*:refs/notes/*";

@@ -180,10 +180,10 @@ fn resource(group: &str, kind: &str) -> Option<Resource> {
     found.map(|(group, _, name)| Resource::new(group, name))
 }
 
-/// As nearly everybody names the resource of a kind, and kubectl guesses it.
+/// As nearly everybody names the resource of a kind: by the plural of the English word.
 fn plural(kind: &str) -> String {
     let kind = kind.to_lowercase();
-    match kind.strip_suffix('y') {
+    match kind.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u'])) {
         Some(stem) => format!("{stem}ies"),
         None if kind.ends_with('s') => format!("{kind}es"),
         None => format!("{kind}s"),

@@ -156,7 +156,7 @@ fn merge_and_tell(
 }
 
 fn merge(repository: &Repository, tracking: &Tracking, theirs: CommitId) -> Result<bool, SyncError> {
-    let before = repository.tip(&notes_ref())?;
+    let before = repository.notes()?.commit;
     if before == Some(theirs) {
         return Ok(false);
     }

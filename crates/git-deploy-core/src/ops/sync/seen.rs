@@ -110,7 +110,8 @@ fn broken(
     now: Option<ObjectId>,
 ) -> Result<Option<Broken>, SyncError> {
     let seen = seen_ref(tracking).map_or(Ok(None), |name| repository.tip(&name))?;
-    let ours = repository.tip(&notes_ref())?;
+    // Where ours is no commit that is told as what it is.
+    let ours = repository.notes()?.commit;
     let kind = now.map_or(Ok(None), |now| odd(repository, now))?;
     let theirs = now.filter(|_| kind.is_none()).map(CommitId);
     let what = match (kind, seen) {
