@@ -317,3 +317,29 @@ fn a_fetch_that_throws_states_away_is_pointed_out_with_how_to_end_it() {
     team.ada.deploy("deploy-state", &["list"]).lacks("throws away");
     assert!(team.ada.git(&["config", "--get-all", "remote.origin.fetch"]).stdout.contains("refs/heads/*"));
 }
+
+#[test]
+fn what_a_fetch_has_thrown_away_is_merged_back() {
+    let team = Team::new();
+    team.pushed("login");
+    team.ada.deploy("deploy-state", &["set", "deployable", "login"]);
+    let bob = team.remote.clone_to("bob");
+    bob.git(&["branch", "--quiet", "login", "origin/login"]);
+    bob.deploy("deploy-sync", &[]);
+    team.ada.set_config("deploy.publish", "false");
+    team.ada.deploy("deploy-state", &["set", "development", "login"]);
+    team.ada.set_config("deploy.publish", "true");
+    bob.git(&["fetch", "--quiet"]);
+    bob.deploy("deploy-state", &["set", "deployable", "--priority=2", "login"]);
+    team.ada.git(&["fetch", "--quiet", "origin", "+refs/notes/*:refs/notes/*"]);
+    // By hand that is somebody's wish.
+    team.ada.deploy("deploy-sync", &[]).lacks("merged back");
+    team.ada.deploy("deploy-state", &["get", "login"]).stdout_is("deployable\n");
+    team.ada.git(&["config", "--add", "remote.origin.fetch", "+refs/notes/*:refs/notes/*"]);
+    let told = "note: what 'git fetch' had thrown away of the states here is merged back\n";
+    team.ada.deploy("deploy-sync", &[]).stderr_contains(told);
+    team.ada.deploy("deploy-state", &["get", "login"]).stdout_is("development\n");
+    team.ada.deploy("deploy-sync", &[]).lacks("merged back");
+    bob.deploy("deploy-sync", &[]);
+    bob.deploy("deploy-state", &["get", "login"]).stdout_is("development\n");
+}

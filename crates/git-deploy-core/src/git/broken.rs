@@ -87,6 +87,17 @@ impl Repository {
         [objects.join(folder).join(file), packs].into_iter().chain(packed).find_map(denied)
     }
 
+    /// What a ref has led to, the latest first, at most so many times; each with the reason for the move to it.
+    pub(crate) fn reflog(&self, name: &str, longest: u8) -> Result<Vec<(CommitId, String)>, GitError> {
+        let call = super::git(["log", "--walk-reflogs", "--format=%H %gs", "--no-show-signature"]);
+        let text = call.arg(format!("--max-count={longest}")).arg(name).arg("--").text()?;
+        let entry = |line: &str| {
+            let (id, why) = line.split_once(' ')?;
+            Some((CommitId(id.parse().ok()?), why.to_owned()))
+        };
+        Ok(text.lines().filter_map(entry).collect())
+    }
+
     /// The commit that a ref led to before it led to `now`, as its reflog says.
     pub(super) fn before(&self, name: &str, now: CommitId) -> Option<CommitId> {
         let at = |back: u8| {

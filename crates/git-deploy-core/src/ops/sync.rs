@@ -4,6 +4,7 @@ mod exchange;
 mod landed;
 mod overruled;
 mod seen;
+mod thrown_away;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -150,6 +151,7 @@ fn merge_and_tell(
     tracking: &Tracking,
     observer: &dyn Observer,
 ) -> Result<(), SyncError> {
+    thrown_away::take_back(repository, tracking, observer)?;
     let before = repository.tip(&notes_ref())?;
     merge_notes(repository, tracking)?;
     overruled::tell(repository, before, observer)
