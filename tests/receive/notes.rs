@@ -174,6 +174,44 @@ fn a_verdict_may_gain_and_is_never_lost_or_changed() {
     scene.takes(&["refs/notes/deploy", &claim.moved("applying")]);
 }
 
+/// What shows that a note was made for a commit, whether a rebase made that or not.
+fn made_for(commit: &str) -> [String; 2] {
+    [format!("approved: {commit}\n"), format!("rebased-from: {commit}\nrebased-to: {commit}\n")]
+}
+
+#[test]
+fn a_verdict_that_git_has_copied_to_another_commit_keeps_nobody_from_deciding_about_that() {
+    for which in 0..2 {
+        let sandbox = sandbox!();
+        let scene = Scene::new(&sandbox);
+        let commit = failed(&scene);
+        let note = scene.repo.notes()[&commit].clone();
+        scene.note(&commit, &format!("{note}{}", made_for(&commit)[which]));
+        scene.repo.set_config("notes.rewriteRef", "refs/notes/deploy");
+        scene.repo.switch("login");
+        scene.repo.git(&["commit", "--quiet", "--amend", "--message=Log in again"]);
+        let amended = scene.repo.id("login");
+        scene.takes(&["--force", "login", "refs/notes/deploy"]);
+        assert!(scene.server.notes()[&amended].contains("\nresult: failure\n"));
+        scene.repo.deploy("deploy-state", &["set", "deployable", "login"]).lacks("refused");
+        assert_eq!(scene.server.notes(), scene.repo.notes());
+        assert!(!scene.server.notes()[&amended].contains("\nresult: "));
+    }
+}
+
+#[test]
+fn no_verdict_is_lost_by_way_of_a_note_that_looks_like_a_copy() {
+    let sandbox = sandbox!();
+    let scene = Scene::new(&sandbox);
+    let commit = failed(&scene);
+    let note = scene.repo.notes()[&commit].clone();
+    for lines in made_for(&scene.repo.id("master")) {
+        scene.note(&commit, &format!("{note}{lines}"));
+        scene.refuses(&["refs/notes/deploy"], "would lose or change its verdict");
+        scene.repo.git(&["update-ref", "refs/notes/deploy", "refs/notes/deploy~"]);
+    }
+}
+
 #[test]
 fn what_was_removed_of_a_landing_is_taken_back_from_the_server() {
     let sandbox = sandbox!();

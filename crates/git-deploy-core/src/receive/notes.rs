@@ -26,10 +26,12 @@ pub struct NotesMove {
 pub struct NoteChange {
     /// The commit that it stands on.
     pub commit: CommitId,
-    /// What it says.
+    /// What it says; nothing where that was made for another commit.
     pub before: Option<NoteText>,
     /// What it would say.
     pub after: Option<NoteText>,
+    /// Whether only what it would say was made for another commit.
+    pub becomes_copy: bool,
 }
 
 /// The bytes of a note, or why they were not read.
@@ -98,7 +100,9 @@ impl Push {
             Err(why) => return Some(Reason::Note { commit, why }),
         };
         let before = before.unwrap_or_else(|| Note::new(State::Development));
-        if !keeps_verdict(&before, &after) && !self.is_overtaken(&before, &after) {
+        // A copy counts for nothing, and may go: who makes one of a note takes away what that says.
+        let is_lost = change.becomes_copy && has_verdict(&before);
+        if is_lost || !keeps_verdict(&before, &after) && !self.is_overtaken(&before, &after) {
             return Some(Reason::Verdict(commit));
         }
         let is_said_otherwise = change.decides_anew().is_some() && !self.known.late.contains(&commit);

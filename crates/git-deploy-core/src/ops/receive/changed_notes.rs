@@ -7,11 +7,14 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
-use crate::git::notes::{Notes, is_hex};
+use crate::git::notes::{Notes, NotesError, is_hex};
 use crate::git::object::TreeEntry;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, ObjectId};
+use crate::note::Note;
+use crate::ops::copied;
 use crate::receive::{NoteChange, NoteText};
+use crate::state::State;
 
 /// The entries of a tree by name; of two with one name the first is found.
 type Entries = HashMap<Vec<u8>, TreeEntry>;
@@ -47,9 +50,36 @@ pub(in crate::ops) fn changes(
         }
         let text = |entry: Option<TreeEntry>| entry.map(|entry| text(repository, &entry)).transpose();
         let comes = if is_doubled { Some(Err("it would have two notes".to_owned())) } else { text(comes)? };
-        changes.push(NoteChange { commit, before: text(stood)?, after: comes });
+        changes.push(NoteChange { commit, before: text(stood)?, after: comes, becomes_copy: false });
     }
     Ok(Ok(changes))
+}
+
+/// Finds out which notes were made for other commits than those that they stand on, by all that stand there with them. What
+/// such a note said counts for nothing, so that nobody has to keep it; but nothing is done to what has landed.
+pub(super) fn find_copies(
+    changes: &mut [NoteChange],
+    before: &Notes<'_>,
+    after: &Notes<'_>,
+) -> Result<(), GitError> {
+    for change in changes {
+        let (stood, comes) = (change.note_before(), change.note_after().and_then(Result::ok));
+        let was_copy = stood.as_ref().map_or(Ok(false), |note| is_copy(before, change.commit, note))?;
+        let is_copy = comes.map_or(Ok(false), |note| is_copy(after, change.commit, &note))?;
+        change.becomes_copy = is_copy && !was_copy;
+        if was_copy && stood.is_some_and(|note| note.state != State::Deployed) {
+            change.before = None;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a note counts for nothing on a commit.
+pub(super) fn is_copy(notes: &Notes<'_>, commit: CommitId, note: &Note) -> Result<bool, GitError> {
+    match copied::fault(notes, commit, note) {
+        Err(NotesError::Git(error)) => Err(error),
+        fault => Ok(!matches!(fault, Ok(None))),
+    }
 }
 
 /// The note on one commit.

@@ -22,7 +22,6 @@ use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, IdError, ObjectId, RefName};
 use crate::note::Note;
 use crate::ops::approve::ApproveError;
-use crate::ops::copied;
 use crate::ops::{hold, promote};
 use crate::receive::{
     BaseMove, FirstDeployToml, Forward, Guarded, Hotfix, Moved, NoteChange, NotesMove, Push, Refusal,
@@ -303,13 +302,17 @@ impl Receiver<'_> {
         let Some(after) = update.after else {
             return Ok(NotesMove { after: None, forward: false, changes: Ok(Vec::new()) });
         };
-        let changes = match self.commit(after)? {
+        let mut changes = match self.commit(after)? {
             Err(why) => Err(why),
             Ok(commit) => {
                 let stood = before.map(|before| self.repository.commit(before)).transpose()?;
                 changed_notes::changes(self.repository, stood.map(|stood| stood.tree), commit.tree)?
             }
         };
+        if let Ok(changes) = &mut changes {
+            let [before, after] = [before, Some(CommitId(after))].map(|at| self.repository.notes_at(at));
+            changed_notes::find_copies(changes, &before?, &after?)?;
+        }
         let forward = match before {
             Some(before) if changes.is_ok() => self.repository.is_ancestor(before, CommitId(after))?,
             Some(_) | None => true,
@@ -421,12 +424,8 @@ impl Receiver<'_> {
         for commit in commits {
             let note = changed_notes::note(self.repository, &notes, *commit)?;
             let note = note.and_then(|note| Note::parse(&note.ok()?).ok());
-            let counts = |note: &Note| match copied::fault(&notes, *commit, note) {
-                Err(NotesError::Git(error)) => Err(error),
-                fault => Ok(matches!(fault, Ok(None))),
-            };
             if let Some(note) = note
-                && counts(&note)?
+                && !changed_notes::is_copy(&notes, *commit, &note)?
             {
                 found.insert(*commit, note);
             }
