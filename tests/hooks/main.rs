@@ -305,6 +305,24 @@ fn a_push_that_takes_a_branch_out_of_the_queue_says_so() {
 }
 
 #[test]
+fn a_note_that_was_copied_from_another_commit_counts_for_nothing_in_a_push() {
+    let sandbox = sandbox!();
+    let (_, repo) = shop(&sandbox);
+    repo.branch("login");
+    let approved = repo.commit("b", "b\n", "Log in");
+    repo.git(&["push", "--quiet", "origin", "login"]);
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    let push = || repo.git(&["push", "--quiet", "origin", "login"]);
+    let next = repo.commit("c", "c\n", "Go on");
+    repo.git(&["notes", "--ref=deploy", "copy", &approved, &next]);
+    push()
+        .stderr_contains("note: 'login' is in development now: deployable was the commit before this push\n");
+    let next = repo.commit("d", "d\n", "Go further");
+    note(&repo, &next, &format!("state: broken\nref: refs/heads/login\nconflict: a\napproved: {approved}"));
+    push().is_silent();
+}
+
+#[test]
 fn a_broken_branch_is_mended_and_pushed_by_the_commands_that_are_named() {
     let sandbox = sandbox!();
     let (bare, repo) = shop(&sandbox);

@@ -15,6 +15,7 @@ use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
 use crate::note::Note;
 use crate::ops::Observer;
+use crate::ops::copied::own_note;
 use crate::ops::sync::{self, SyncError};
 use crate::ops::view::{LandedElsewhere, View, ViewError};
 use crate::rebase::RebaseError;
@@ -184,7 +185,7 @@ impl Push<'_> {
     }
 
     fn note(&self, branch: &RefName, commit: CommitId, warnings: &mut Vec<Warning>) -> Option<Note> {
-        match self.view.notes.get(commit) {
+        match own_note(&self.view.notes, commit) {
             Ok(note) => note.filter(|note| note.speaks_for(branch, true)),
             Err(error) => {
                 warnings.push(Warning::Note(error));
@@ -209,7 +210,7 @@ impl Push<'_> {
         }
         // Not fetched yet. The note may be on what the remote had when it was.
         let before = repository.tip(&self.view.settings.authority(branch))?;
-        let before = before.and_then(|before| self.view.notes.get(before).ok().flatten());
+        let before = before.and_then(|before| own_note(&self.view.notes, before).ok().flatten());
         let state = [note, before.as_ref()]
             .into_iter()
             .flatten()
@@ -221,7 +222,9 @@ impl Push<'_> {
     /// Whether a commit is what a rebase of ours made.
     fn is_rebase(&self, commit: CommitId) -> bool {
         let mut notes = [&self.view.notes, &self.fetched].into_iter();
-        notes.any(|notes| notes.get(commit).ok().flatten().is_some_and(|note| note.rebased_from.is_some()))
+        notes.any(|notes| {
+            own_note(notes, commit).ok().flatten().is_some_and(|note| note.rebased_from.is_some())
+        })
     }
 
     /// Whether somebody has decided about a commit.

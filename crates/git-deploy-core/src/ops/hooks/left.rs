@@ -4,6 +4,7 @@ use super::HookError;
 use crate::git::Repository;
 use crate::git::notes::NotesError;
 use crate::ids::{CommitId, RefName};
+use crate::ops::copied::own_note;
 use crate::ops::view::View;
 use crate::state::State;
 
@@ -46,7 +47,7 @@ fn left_approved(
     tip: CommitId,
 ) -> Result<Option<LeftApproved>, HookError> {
     let state = |commit| -> Result<Option<State>, NotesError> {
-        let note = view.notes.get(commit)?;
+        let note = own_note(&view.notes, commit)?;
         Ok(note.filter(|note| note.speaks_for(&branch, true)).map(|note| note.state))
     };
     let Some(was) = state(before)?.filter(|was| was.is_rebased()) else { return Ok(None) };
