@@ -63,6 +63,26 @@ fn a_withdrawal_before_the_claim_of_a_rebased_branch_is_heard_without_a_remote()
 }
 
 #[test]
+fn a_note_that_is_copied_over_an_approval_before_the_claim_of_a_rebased_branch_approves_nothing() {
+    if Format::of_run().reftable {
+        left_out!("where one ref in a table is locked all are, so nobody can write notes at that moment");
+    }
+    let shop = Shop::alone(&sandbox!());
+    let approved = shop.deployable("login", "login.txt", "hello\n");
+    let base = shop.on_master("other.txt", "other\n");
+    let note =
+        shop.repo.notes()[&approved].replace(&format!("approved: {approved}"), &format!("approved: {base}"));
+    let copied = shop.repo.path().with_extension("copied");
+    std::fs::write(&copied, note).unwrap();
+    let copy = format!("git notes --ref=deploy add --force --file='{}' login", copied.display());
+    let moment = Moment::prepared(&shop.repo, "refs/deploy/lock/env/demo", &inside(&shop.repo, &copy));
+    shop.deploy(&[]).success().stderr_contains("the queue is empty");
+    moment.has_come();
+    nothing_landed(&shop, &base);
+    assert_eq!(shop.state("login"), "development");
+}
+
+#[test]
 fn a_withdrawal_in_the_same_repository_during_the_rebase_check_is_heard() {
     for shop in Shop::both(&sandbox!(), &sandbox!()) {
         shop.deployable("login", "login.txt", "hello\n");

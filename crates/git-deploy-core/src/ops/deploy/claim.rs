@@ -52,7 +52,8 @@ impl Context<'_> {
         let edit = |notes: &Notes<'_>| {
             let mut edit = NotesEdit { message: format!("{}: claimed", attempt.id), ..NotesEdit::default() };
             let Some(branch) = pick.candidate.branch() else { return Ok(edit) };
-            let note = notes.get(approved)?.filter(|note| note.speaks_for(branch, true));
+            let note =
+                crate::ops::copied::own_note(notes, approved)?.filter(|note| note.speaks_for(branch, true));
             let note = note.filter(|note| pick.candidate.is_approved_by(note));
             withdrawn.set(note.is_none());
             if let Some(note) = note.filter(|_| approved != candidate) {

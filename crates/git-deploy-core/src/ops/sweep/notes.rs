@@ -119,8 +119,8 @@ fn written(notes: &Notes<'_>, plan: &Plan, base_tip: CommitId) -> Result<Option<
 fn in_force(notes: &Notes<'_>, plan: &Plan) -> Result<Option<Note>, NotesError> {
     let subject = &plan.subject;
     let from = subject.from();
-    let Some(note) = notes.get(from)? else { return Ok(None) };
-    let note = match notes.get(subject.tip)?.filter(|_| subject.tip != from) {
+    let Some(note) = own_note(notes, from)? else { return Ok(None) };
+    let note = match own_note(notes, subject.tip)?.filter(|_| subject.tip != from) {
         Some(old) => joined(&[(from, &note), (subject.tip, &old)], from).unwrap_or(note),
         None => note,
     };
