@@ -112,3 +112,23 @@ fn a_file_in_the_way_of_a_rebased_branch_after_a_crash_stops_no_later_run() {
     assert_eq!(shop.repo.read("other.txt"), "written by hand\n");
     landed_once(&shop, "login");
 }
+
+#[test]
+fn who_commits_what_a_killed_run_had_brought_to_bases_work_tree_is_told() {
+    let shop = Shop::alone(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let base = shop.repo.id("master");
+    // The first ref of the landing; that the deployment is on its way was written before.
+    let switch =
+        shop.repo.kill_at_transaction_of(&["refs/notes/deploy"], 2, RefPhase::Committed, Victim::Process);
+    shop.repo.command("git-deploy").pid_file(switch.pid_file()).output().was_killed();
+    switch.remove();
+    assert_eq!((shop.repo.id("master"), shop.repo.read("login.txt")), (base.clone(), "hello\n".to_owned()));
+    shop.repo.git(&["commit", "--quiet", "--message=Mine"]);
+    let mine = shop.repo.id("master");
+    shop.deploy(&[]).stderr_contains(&format!(
+        "'master' has gone to {mine}, and files in '{}' may have been those of",
+        shop.repo.path().display()
+    ));
+    shop.deploy(&[]).lacks("has gone to");
+}

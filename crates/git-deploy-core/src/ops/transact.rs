@@ -389,6 +389,7 @@ impl Transactor<'_> {
         self.repository.clear_dead()?;
         let path = self.journal_path();
         let Some(journal) = Journal::read(&path)? else { return Ok(None) };
+        self.tell_of_moved(&journal)?;
         let outcome = self.make(&journal, self.has_begun(&journal)?)?;
         std::fs::remove_file(&path).map_err(GitError::file(&path))?;
         match outcome {

@@ -39,32 +39,63 @@ impl Transactor<'_> {
     }
 
     /// Brings files back whose branches stay where they were. Where somebody has moved one just now, what its files are to be is
-    /// for them to say.
+    /// for them to say, and that they are others is told.
     pub(super) fn take_back(&self, Followers(brought): Followers) -> Result<(), GitError> {
         for follower in brought {
             let Follower { place, branch, old, new } = &follower;
             if self.repository.tip(branch)? == Some(*old) {
                 self.undo(&follower, |repository| repository.follow(place, *new, *old).map(|()| true));
+            } else {
+                self.tell_if_elsewhere(&follower)?;
             }
         }
         Ok(())
     }
 
-    /// The work trees of the branches that a journal moves, which stand at either end of that. What the power took before it
-    /// reached the disk is nothing to go to.
+    /// Tells of branches that somebody moved elsewhere after a run that died may have brought their files to where these were
+    /// to go: whoever committed there has committed these files, too.
+    pub(super) fn tell_of_moved(&self, journal: &Journal) -> Result<(), GitError> {
+        self.places(journal)?.iter().try_for_each(|follower| self.tell_if_elsewhere(follower))
+    }
+
+    fn tell_if_elsewhere(&self, Follower { place, branch, old, new }: &Follower) -> Result<(), GitError> {
+        let Some(tip) = self.repository.tip(branch)? else { return Ok(()) };
+        if tip != *old && !self.repository.is_ancestor(*new, tip)? {
+            self.observer.warn(&format!(
+                "'{}' has gone to {tip}, and files in '{}' may have been those of {new}, where it was to go: look whether \
+                 they were committed with 'git diff --stat {old} {tip}'",
+                branch.short(),
+                place.path.display(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The work trees of the branches that a journal moves, which stand at either end of that.
     fn followers(&self, journal: &Journal) -> Result<Vec<Follower>, GitError> {
         let mut followers = Vec::new();
-        for change in &journal.changes {
-            let Change { name, old: Expected::At(old), new: Some(new), .. } = change else { continue };
-            for place in self.checked_out(name)? {
-                let stands = self.repository.resolve(name)?;
-                if [Some(*old), Some(*new)].contains(&stands) && self.repository.find(*new)?.is_some() {
-                    let (branch, old, new) = (name.clone(), CommitId(*old), CommitId(*new));
-                    followers.push(Follower { place, branch, old, new });
-                }
+        for follower in self.places(journal)? {
+            let stands = self.repository.tip(&follower.branch)?;
+            if [Some(follower.old), Some(follower.new)].contains(&stands) {
+                followers.push(follower);
             }
         }
         Ok(followers)
+    }
+
+    /// The work trees of the branches that a journal moves. What the power took before it reached the disk is nothing to go to.
+    fn places(&self, journal: &Journal) -> Result<Vec<Follower>, GitError> {
+        let mut places = Vec::new();
+        for change in &journal.changes {
+            let Change { name, old: Expected::At(old), new: Some(new), .. } = change else { continue };
+            for place in self.checked_out(name)? {
+                if self.repository.find(*new)?.is_some() {
+                    let (branch, old, new) = (name.clone(), CommitId(*old), CommitId(*new));
+                    places.push(Follower { place, branch, old, new });
+                }
+            }
+        }
+        Ok(places)
     }
 
     /// Where the files cannot be brought back it is told.
