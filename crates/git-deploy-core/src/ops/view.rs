@@ -26,7 +26,7 @@ use crate::receive::has_landed;
 use crate::state::State;
 
 pub use landed::LandedElsewhere;
-pub use named::named_branch;
+pub use named::named_branches;
 
 /// A repository as it stands, with the configuration that counts in it. A copy knows what was read by the others.
 #[derive(Clone)]

@@ -4,6 +4,9 @@ use super::{View, ViewError};
 use crate::git::{GitError, Repository};
 use crate::ids::RefName;
 
+/// How a word begins that may be the whole name of a branch. Only of such a one it is asked what is there.
+const WHOLE: &str = "refs/heads/";
+
 impl View<'_> {
     /// The branch that is checked out here; `None` if the head is detached.
     ///
@@ -22,12 +25,18 @@ impl View<'_> {
     }
 }
 
-/// The same before anything else is known of a repository, for whoever is in a hurry.
+/// The branches that a user means by words, before anything else is known of a repository, for whoever is in a hurry.
 ///
 /// # Errors
 /// As [`View::named_branch`].
-pub fn named_branch(repository: &Repository, word: Option<&str>) -> Result<RefName, ViewError> {
-    named(repository, word, |name| Ok(View::new(repository)?.branch_tip(name)?.is_some()))
+pub fn named_branches(repository: &Repository, words: &[Option<&str>]) -> Result<Vec<RefName>, ViewError> {
+    let is_whole = |word: &&str| word.starts_with(WHOLE);
+    let view = words.iter().flatten().any(is_whole).then(|| View::new(repository)).transpose()?;
+    let is_there = |name: &RefName| match &view {
+        Some(view) => Ok(view.branch_tip(name)?.is_some()),
+        None => Ok(false),
+    };
+    words.iter().map(|word| named(repository, *word, is_there)).collect()
 }
 
 fn named(
@@ -44,7 +53,7 @@ fn named(
         },
     };
     let Some(word) = word.filter(|word| !matches!(*word, "HEAD" | "@")) else { return current() };
-    let short = word.strip_prefix("refs/heads/").unwrap_or(word);
+    let short = word.strip_prefix(WHOLE).unwrap_or(word);
     // A branch may also be called so itself.
     let whole = RefName::branch(word).ok().filter(|_| short != word);
     if let Some(whole) = whole

@@ -9,7 +9,7 @@ use git_deploy_core::branch::Branch;
 use git_deploy_core::git::Repository;
 use git_deploy_core::ops::view::View;
 
-use crate::{describe, differs, named};
+use crate::{describe, differs, words};
 
 /// Prints the state of branches. All are read before one is printed, so that the lines are those of the arguments. A note
 /// that cannot be read counts as none, and is told.
@@ -18,7 +18,8 @@ pub(crate) fn get(arguments: &Get, shell: &mut Shell) -> Result<Exit, CommandErr
     let view = View::new(&repository)?;
     let mut branches: Vec<(Branch, Option<NotApproved>)> = Vec::new();
     let (mut malformed, mut on_them) = (Vec::new(), HashMap::<_, Vec<_>>::new());
-    for name in named(&repository, &arguments.branches)? {
+    let names = words(&arguments.branches)?.into_iter().map(|word| view.named_branch(word));
+    for name in names.collect::<Result<Vec<_>, _>>()? {
         let (branch, error) = view.listed_branch(&name)?;
         if let Some(error) = error {
             malformed.push(error);

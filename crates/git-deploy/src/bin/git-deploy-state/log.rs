@@ -2,14 +2,14 @@
 
 use git_deploy_cli::args::StateLog;
 use git_deploy_cli::shell::{Object, Table};
-use git_deploy_cli::{CommandError, Exit, Shell, Text, shell, warn_of_notes};
+use git_deploy_cli::{CommandError, Exit, Shell, Text, shell, typed_name, warn_of_notes};
 use git_deploy_core::git::Repository;
 use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::history::{Transition, transitions};
 use git_deploy_core::ops::view::{View, ViewError};
 
-use crate::{describe, named, named_one};
+use crate::describe;
 
 /// Prints how states came about, newest first.
 pub(crate) fn log(arguments: &StateLog, shell: &mut Shell) -> Result<Exit, CommandError> {
@@ -17,8 +17,8 @@ pub(crate) fn log(arguments: &StateLog, shell: &mut Shell) -> Result<Exit, Comma
     let view = View::new(&repository)?;
     let branch = match &arguments.branch {
         _ if arguments.all => None,
-        Some(word) => Some(named_one(&repository, word)?),
-        None => named(&repository, &[])?.pop(),
+        Some(word) => Some(view.named_branch(Some(typed_name(word)?))?),
+        None => Some(view.named_branch(None)?),
     };
     let found = transitions(&view, branch.as_ref())?;
     if let (Some(branch), true) = (&branch, found.is_empty()) {

@@ -13,9 +13,6 @@ use std::process::ExitCode;
 
 use git_deploy_cli::args::{self, StateCommand};
 use git_deploy_cli::{CommandError, typed_name};
-use git_deploy_core::git::Repository;
-use git_deploy_core::ids::RefName;
-use git_deploy_core::ops::view::named_branch;
 
 fn main() -> ExitCode {
     git_deploy_cli::run(|arguments: args::State, shell| match arguments.into_command()? {
@@ -26,14 +23,10 @@ fn main() -> ExitCode {
     })
 }
 
-/// The branches that the user named, or the current one.
-fn named(repository: &Repository, words: &[OsString]) -> Result<Vec<RefName>, CommandError> {
-    if words.is_empty() {
-        return Ok(vec![named_branch(repository, None)?]);
+/// The words by which the user names branches; none names the current one.
+fn words(typed: &[OsString]) -> Result<Vec<Option<&str>>, CommandError> {
+    match typed {
+        [] => Ok(vec![None]),
+        typed => typed.iter().map(|word| typed_name(word).map(Some)).collect(),
     }
-    words.iter().map(|word| named_one(repository, word)).collect()
-}
-
-fn named_one(repository: &Repository, word: &OsString) -> Result<RefName, CommandError> {
-    Ok(named_branch(repository, Some(typed_name(word)?))?)
 }

@@ -10,10 +10,10 @@ use git_deploy_core::git::Repository;
 use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::ops::set_state::{SetError, SetRequest, Wishes, set_state};
-use git_deploy_core::ops::view::{View, ViewError};
+use git_deploy_core::ops::view::{View, ViewError, named_branches};
 use git_deploy_core::state::State;
 
-use crate::{describe, differs, named};
+use crate::{describe, differs, words};
 
 /// Moves branches to another state, all of them or none.
 pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandError> {
@@ -21,7 +21,7 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
     let interrupt = git_deploy_cli::interrupt_soon()?;
     let repository = Repository::open()?;
     repository.stop_on(interrupt);
-    let branches = named(&repository, &arguments.branches)?;
+    let branches = named_branches(&repository, &words(&arguments.branches)?)?;
     let state = arguments.state;
     // One that says nothing takes away what was said: it is not written.
     let message =
