@@ -155,3 +155,19 @@ fn who_withdraws_while_the_branch_lands_is_told_so_when_the_withdrawal_was_pushe
     let told = bob.try_deploy("deploy-state", &["set", "development", "login"]);
     told.stderr_contains("that comes too late for deployment-0001, which is on its way with 'login'");
 }
+
+#[test]
+fn a_daemon_that_the_fetch_before_a_decision_leaves_behind_does_not_hold_what_that_is_to_write() {
+    let team = Team::new();
+    team.pushed("login");
+    let (sandbox, ada) = (&team.sandbox, &team.ada);
+    let (seen, intents) = (sandbox.root().join("seen"), ada.git_path("deploy/intents"));
+    // What is open when the fetch begins is inherited by all that it starts.
+    let program =
+        format!("#!/bin/sh\nls '{}' >'{}'\nexec git-upload-pack \"$@\"\n", intents.display(), seen.display());
+    let program = sandbox.add_program("look-and-serve", &program);
+    ada.set_config("remote.origin.uploadpack", &program.display().to_string());
+    ada.deploy("deploy-state", &["set", "staged", "login"]);
+    let seen = std::fs::read_to_string(&seen).unwrap();
+    assert!(!seen.is_empty() && seen.lines().all(|name| !name.starts_with("new-")), "{seen}");
+}

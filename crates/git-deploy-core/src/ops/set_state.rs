@@ -112,8 +112,12 @@ pub fn set_state(
     }
     let request = &request.in_plain_words();
     let subject = subject(request.branches.iter().map(RefName::short), request.state);
+    // Before the writer: what a fetch leaves behind, as a maintenance of the repository, inherits its intent, and would hold
+    // that for as long as it lives.
+    if let Some(tracking) = remote::asked(repository, request)? {
+        remote::hear(repository, &tracking, request, observer)?;
+    }
     let writer = repository.write_notes_soon(&subject)?;
-    remote::hear(repository, request, observer)?;
     let identity = repository.identity()?;
     let mut checks = Checks::default();
     let mut planned = Planned::default();

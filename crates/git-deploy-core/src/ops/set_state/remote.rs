@@ -4,6 +4,7 @@ use super::{SetError, SetRequest};
 use crate::branch::{Branch, Status};
 use crate::config::Settings;
 use crate::deployment::Phase;
+use crate::git::push::Tracking;
 use crate::git::{GitError, Repository};
 use crate::ids::{DeploymentId, RefName};
 use crate::ops::Observer;
@@ -12,28 +13,30 @@ use crate::ops::under_way::under_way;
 use crate::ops::view::View;
 use crate::state::State;
 
-/// Asks the remote for its states first, where the decision will be published there: what others decided meanwhile, or what
-/// this clone was never told, must not be taken for nothing. Where it cannot be reached the decision is made all the same.
+/// The remote that is to be asked before a decision: the one where it will be published, if that has one of the branches.
+pub(super) fn asked(repository: &Repository, request: &SetRequest) -> Result<Option<Tracking>, SetError> {
+    let settings = Settings::read(repository)?;
+    let Some(tracking) = settings.remote.clone().filter(|_| settings.publish) else { return Ok(None) };
+    for branch in &request.branches {
+        if repository.tip(&settings.authority(branch))?.is_some() {
+            return Ok(Some(tracking));
+        }
+    }
+    Ok(None)
+}
+
+/// Asks the remote for its states first: what others decided meanwhile, or what this clone was never told, must not be taken
+/// for nothing. Where it cannot be reached the decision is made all the same.
 ///
 /// # Errors
 /// When that brings commits that would be approved: nobody here can have looked at them. A withdrawal is of whatever is there.
 pub(super) fn hear(
     repository: &Repository,
+    tracking: &Tracking,
     request: &SetRequest,
     observer: &dyn Observer,
 ) -> Result<(), SetError> {
-    let settings = Settings::read(repository)?;
-    let Some(tracking) = settings.remote.as_ref().filter(|_| settings.publish) else {
-        return Ok(());
-    };
-    let there = |name: &RefName| repository.tip(&settings.authority(name));
-    let mut is_there = false;
-    for branch in &request.branches {
-        is_there |= there(branch)?.is_some();
-    }
-    if !is_there {
-        return Ok(());
-    }
+    let there = |name: &RefName| tracking.of(name).map_or(Ok(None), |name| repository.tip(&name));
     let tip = |name: &RefName| repository.tip(name)?.map_or_else(|| there(name), |tip| Ok(Some(tip)));
     let tips = || request.branches.iter().map(tip).collect::<Result<Vec<_>, GitError>>();
     let seen = tips()?;
