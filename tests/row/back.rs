@@ -28,6 +28,15 @@ fn what_was_gone_back_from_in_staging_does_not_come_there_again_by_itself() {
     shop.deployable("good", "good.txt", "x\n");
     shop.deploy(&[]).success().stderr_contains(back).stdout_contains("deployment-staging-0004");
     assert!(shop.tag("deployment-staging-0004").contains("\nBranch: good\n"));
+    // What has passed it changes nothing for it.
+    shop.deploy(&[]).code_is(75).stderr_contains("'good' waits for approval");
+    approve(&shop.repo, &[]).success();
+    shop.deploy(&[]).success().stdout_contains("deployment-0002");
+    shop.deploy(&[]).code_is(0).stderr_contains(back);
+    assert_eq!(of(&shop, "deployment-staging-0005"), None);
+    // Who names what a rebase has made of it means it.
+    shop.deploy(&["bad"]).success().stdout_contains("deployment-staging-0005");
+    shop.deploy(&[]).code_is(75).stderr_contains("'bad' waits for approval");
     shop.is_sound();
 }
 

@@ -3,6 +3,7 @@
 //! The tag's subject is the verdict, its body are trailers, so that `git tag -n`, `git show` and
 //! `git for-each-ref --format='%(trailers)'` can read it without this program.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -289,6 +290,25 @@ impl Ledger {
         Some((back, undone))
     }
 
+    /// What somebody has gone back from in an environment since it was deployed there the last time, newest first, whatever came
+    /// there later: the latest success of a commit, and the first way back that went further back than what that applied.
+    pub fn undone(&self, environment: &EnvironmentName) -> Vec<(&Deployment, &Deployment)> {
+        let mut successes: Vec<&Deployment> = self.successes(environment).collect();
+        successes.sort_by_key(|deployment| std::cmp::Reverse(age(&deployment.id)));
+        let (mut seen, mut undone) = (HashSet::new(), Vec::new());
+        let mut backs: Vec<(&DeploymentId, &Deployment)> = Vec::new();
+        for deployment in successes {
+            let goes_past = |to: &DeploymentId| age(to) < age(deployment.applied());
+            // Those that are known by now came later.
+            let mut passing = backs.iter().rev().filter(|(to, _)| goes_past(to));
+            if seen.insert(deployment.commit) {
+                undone.extend(passing.next().map(|(_, back)| (deployment, *back)));
+            }
+            backs.extend(deployment.rollback.as_ref().map(|to| (to, deployment)));
+        }
+        undone
+    }
+
     /// The numbers that are taken, also those of tags that cannot be read.
     pub fn ids(&self) -> impl Iterator<Item = &DeploymentId> {
         let unreadable = self.unreadable.iter().map(|error| &error.tag);
@@ -420,6 +440,33 @@ mod tests {
             assert_eq!(latest.as_deref(), Some("deployment-rendered-10000"));
             ledger.deployments.reverse();
         }
+    }
+
+    #[test]
+    fn what_was_gone_back_from_stays_so_until_it_comes_again() {
+        let commit = |letter: &str| letter.repeat(40).parse().unwrap();
+        let success = |number: u64, of: &str, to: Option<u64>| Deployment {
+            id: format!("deployment-rendered-{number:04}").parse().unwrap(),
+            commit: commit(of),
+            outcome: Outcome::Success,
+            rollback: to.map(|to| format!("deployment-rendered-{to:04}").parse().unwrap()),
+            ..deployment()
+        };
+        let undone = |deployments: &[Deployment]| {
+            let ledger = Ledger { deployments: deployments.to_vec(), unreadable: Vec::new() };
+            let found = ledger.undone(&"rendered".parse().unwrap());
+            found.iter().map(|(undone, by)| (undone.id.number, by.id.number)).collect::<Vec<_>>()
+        };
+        let a_b_a = [success(1, "a", None), success(2, "b", None), success(3, "a", Some(1))];
+        let and = |further: &[Deployment]| undone(&[&a_b_a[..], further].concat());
+        assert_eq!(undone(&a_b_a[..2]), []);
+        assert_eq!(and(&[]), [(2, 3)]);
+        assert_eq!(and(&[success(4, "c", None)]), [(2, 3)], "others have passed it");
+        assert_eq!(and(&[success(4, "b", None)]), [], "somebody has named it");
+        assert_eq!(and(&[success(4, "b", Some(2))]), [], "somebody went forward again, away from nothing");
+        assert_eq!(and(&[success(4, "b", Some(2)), success(5, "a", Some(1))]), [(4, 5)]);
+        assert_eq!(and(&[success(4, "c", None), success(5, "a", Some(1))]), [(4, 5), (2, 3)]);
+        assert_eq!(and(&[Deployment { outcome: Outcome::Failure, ..success(4, "b", None) }]), [(2, 3)]);
     }
 
     #[test]

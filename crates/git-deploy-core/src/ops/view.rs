@@ -27,6 +27,7 @@ use crate::state::State;
 
 pub use landed::LandedElsewhere;
 pub use named::named_branches;
+use queued::Undone;
 
 /// A repository as it stands, with the configuration that counts in it. A copy knows what was read by the others.
 #[derive(Clone)]
@@ -39,6 +40,7 @@ pub struct View<'a> {
     pub notes: Notes<'a>,
     tags: Rc<OnceCell<BTreeMap<DeploymentId, ObjectId>>>,
     ledger: Rc<OnceCell<Ledger>>,
+    undone: Rc<OnceCell<Vec<Undone>>>,
     landings: Rc<OnceCell<HashMap<CommitId, Vec<Landing>>>>,
     base_tip: Rc<OnceCell<Option<CommitId>>>,
     /// What is known of the branches that stand right on base.
@@ -138,6 +140,7 @@ impl<'a> View<'a> {
             notes,
             tags: Rc::default(),
             ledger: Rc::default(),
+            undone: Rc::default(),
             landings: Rc::default(),
             base_tip: Rc::default(),
             on_base: Rc::default(),

@@ -7,35 +7,23 @@ use crate::branch::Branch;
 use crate::git::GitError;
 use crate::git::chains::Chains;
 use crate::git::notes::NotesError;
-use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
+use crate::ids::{CommitId, DeploymentId, RefName};
+use crate::ledger::{Deployment, Outcome, age};
 use crate::queue::{self, Judge, Place, Wait};
 use crate::state::State;
 
+/// What somebody has gone back from where it does not land.
+pub(super) struct Undone {
+    /// What its commit was made from, or itself.
+    line: CommitId,
+    /// The latest success of that commit.
+    deployment: Deployment,
+    /// The way back.
+    by: DeploymentId,
+}
+
 /// What base and the ledger have to say about branches.
-struct OfBase<'v, 'a> {
-    view: &'v View<'a>,
-    /// What somebody has gone back from where it does not land, once it is asked for: by which deployment, and where.
-    undone: Option<HashMap<CommitId, (EnvironmentName, DeploymentId)>>,
-}
-
-impl<'v, 'a> OfBase<'v, 'a> {
-    fn new(view: &'v View<'a>) -> Self {
-        Self { view, undone: None }
-    }
-
-    /// Whether the very commit that was approved, or what a rebase has made of it, was gone back from on its way.
-    fn rolled_back(&mut self, branch: &Branch) -> Result<Option<Wait>, ViewError> {
-        let undone = match &mut self.undone {
-            Some(undone) => undone,
-            none => none.insert(self.view.undone()?),
-        };
-        let mut by = undone.get(&branch.tip);
-        if let (None, false, Some(note)) = (by, undone.is_empty(), &branch.note) {
-            by = self.view.notes.rebased_from(note)?.keys().find_map(|commit| undone.get(commit));
-        }
-        Ok(by.cloned().map(|(environment, by)| Wait::RolledBack { environment, by }))
-    }
-}
+struct OfBase<'v, 'a>(&'v View<'a>);
 
 /// What base and those who may approve have to say about them.
 struct OfApprovers<'v, 'a>(OfBase<'v, 'a>);
@@ -44,14 +32,14 @@ impl Judge for OfBase<'_, '_> {
     type Error = ViewError;
 
     fn has_landed(&mut self, branch: &Branch) -> Result<bool, ViewError> {
-        Ok(self.view.was_merged(branch)?)
+        Ok(self.0.was_merged(branch)?)
     }
 
     fn waits(&mut self, branch: &Branch, _: bool) -> Result<Option<Wait>, ViewError> {
-        if self.view.is_on_base(branch.tip)? {
-            return Ok(Some(Wait::Landed(self.view.settings.base.clone())));
+        if self.0.is_on_base(branch.tip)? {
+            return Ok(Some(Wait::Landed(self.0.settings.base.clone())));
         }
-        self.rolled_back(branch)
+        self.0.rolled_back(branch)
     }
 }
 
@@ -66,7 +54,7 @@ impl Judge for OfApprovers<'_, '_> {
         if let Some(wait) = self.0.waits(branch, is_next)? {
             return Ok(Some(wait));
         }
-        let view = self.0.view;
+        let OfBase(view) = self.0;
         // Each question about an approval starts programs: whoever is behind the next one is asked when its turn comes.
         let unapproved = if is_next { view.not_approved(branch)? } else { view.looks_unapproved(branch)? };
         Ok(unapproved.map(Wait::Unapproved))
@@ -88,12 +76,12 @@ impl View<'_> {
     /// # Errors
     /// When it cannot be told what base has, or who is approved.
     pub fn order(&self, branches: &[Branch]) -> Result<Vec<Place>, ViewError> {
-        queue::order(branches, &mut OfApprovers(OfBase::new(self)))
+        queue::order(branches, &mut OfApprovers(OfBase(self)))
     }
 
     /// The same for whoever looks at approvals himself.
     pub(in crate::ops) fn order_unapproved(&self, branches: &[Branch]) -> Result<Vec<Place>, ViewError> {
-        queue::order(branches, &mut OfBase::new(self))
+        queue::order(branches, &mut OfBase(self))
     }
 
     /// The branch that this one is to be deployed after, as long as that is not deployed.
@@ -103,7 +91,7 @@ impl View<'_> {
     pub(in crate::ops) fn comes_after(&self, branch: &Branch) -> Result<Option<String>, ViewError> {
         let after = branch.note.as_ref().and_then(|note| RefName::branch(note.after.as_ref()?).ok());
         let other = after.map(|after| self.authority_branch(&after)).transpose()?.flatten();
-        let waits = queue::own_waits(branch, |_| other.as_ref(), &mut OfBase::new(self))?;
+        let waits = queue::own_waits(branch, |_| other.as_ref(), &mut OfBase(self))?;
         Ok(waits.into_iter().find_map(|wait| if let Wait::After(name) = wait { Some(name) } else { None }))
     }
 
@@ -115,23 +103,65 @@ impl View<'_> {
         if branch.state() != State::Deployable {
             return Ok(Vec::new());
         }
-        let mut judge = OfApprovers(OfBase::new(self));
+        let mut judge = OfApprovers(OfBase(self));
         let find = |name: &str| branches.iter().find(|other| other.name.short() == name);
         let mut waits = queue::own_waits(branch, find, &mut judge)?;
         waits.extend(judge.waits(branch, true)?);
         Ok(waits)
     }
 
-    /// The commits that somebody has gone back from in an environment that leads to the one that lands, and how.
-    fn undone(&self) -> Result<HashMap<CommitId, (EnvironmentName, DeploymentId)>, ViewError> {
-        let mut undone = HashMap::new();
-        let Some(deploy_toml) = self.deploy_toml()? else { return Ok(undone) };
-        for environment in deploy_toml.before(deploy_toml.landing_environment()) {
-            let Some((back, deployments)) = self.gone_back_from(&environment.name)? else { continue };
-            let how = (environment.name.clone(), back.id.clone());
-            undone.extend(deployments.into_iter().map(|deployment| (deployment.commit, how.clone())));
+    /// Whether the very commit that was approved, or what a rebase has made of it, was gone back from on its way.
+    fn rolled_back(&self, branch: &Branch) -> Result<Option<Wait>, ViewError> {
+        let line = branch.note.as_ref().map_or(branch.tip, |note| note.line(branch.tip));
+        for undone in self.undone()?.iter().filter(|undone| undone.line == line) {
+            // Whoever has named what a rebase has made of it since has meant that.
+            if !self.came_since(undone)? {
+                let (environment, by) = (undone.deployment.environment.clone(), undone.by.clone());
+                return Ok(Some(Wait::RolledBack { environment, by }));
+            }
         }
-        Ok(undone)
+        Ok(None)
+    }
+
+    /// What somebody has gone back from in the environments that lead to the one that lands. Of the ledger only the tags are read
+    /// that these environments give their names to.
+    fn undone(&self) -> Result<&[Undone], ViewError> {
+        if let Some(undone) = self.undone.get() {
+            return Ok(undone);
+        }
+        let mut undone = Vec::new();
+        let row =
+            self.deploy_toml()?.map(|deploy_toml| deploy_toml.before(deploy_toml.landing_environment()));
+        for environment in row.into_iter().flatten() {
+            let ledger = self.ledger_of(&environment.name)?;
+            for (deployment, back) in ledger.undone(&environment.name) {
+                let line = self.line(deployment.commit)?;
+                undone.push(Undone { line, deployment: deployment.clone(), by: back.id.clone() });
+            }
+        }
+        Ok(self.undone.get_or_init(|| undone))
+    }
+
+    /// Whether a commit of the same line was deployed there successfully since.
+    fn came_since(&self, undone: &Undone) -> Result<bool, ViewError> {
+        for later in self.newest_first(&undone.deployment.environment)? {
+            let later = later?;
+            if age(&later.id) <= age(&undone.deployment.id) {
+                break;
+            }
+            if later.outcome == Outcome::Success && self.line(later.commit)? == undone.line {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The line of rebases that a commit belongs to, as far as its note can be read.
+    fn line(&self, commit: CommitId) -> Result<CommitId, NotesError> {
+        match self.notes.get(commit) {
+            Err(NotesError::Note { .. }) => Ok(commit),
+            note => Ok(note?.map_or(commit, |note| note.line(commit))),
+        }
     }
 
     /// Whether base has a commit, by whatever means it came there.

@@ -94,15 +94,24 @@ impl View<'_> {
         &self,
         environment: &EnvironmentName,
     ) -> Result<Option<(&Deployment, Vec<&Deployment>)>, ViewError> {
-        let lands = |deploy_toml: &DeployToml| deploy_toml.landing_environment().name == *environment;
-        // What lands takes the numbers without a name: whoever asks for another environment would read most of them in vain.
-        let is_unnamed = self.deploy_toml()?.is_none_or(lands);
-        let is_named =
-            move |id: &DeploymentId| id.environment.as_ref().map_or(is_unnamed, |of| of == environment);
-        match first_success(self.newest_named(environment, is_named)?)? {
+        match first_success(self.newest_named(environment, self.names_of(environment)?)?)? {
             Some(latest) if latest.rollback.is_some() => Ok(self.ledger()?.gone_back_from(environment)),
             _ => Ok(None),
         }
+    }
+
+    /// The deployments to an environment alone, with no more tags read than have its name.
+    pub(super) fn ledger_of(&self, environment: &EnvironmentName) -> Result<Ledger, ViewError> {
+        let found = self.newest_named(environment, self.names_of(environment)?)?;
+        Ok(Ledger { deployments: found.collect::<Result<_, _>>()?, unreadable: Vec::new() })
+    }
+
+    /// The names that deployments to an environment have.
+    fn names_of(&self, environment: &EnvironmentName) -> Result<impl Fn(&DeploymentId) -> bool, ViewError> {
+        let lands = |deploy_toml: &DeployToml| deploy_toml.landing_environment().name == *environment;
+        // What lands takes the numbers without a name: whoever asks for another environment would read most of them in vain.
+        let is_unnamed = self.deploy_toml()?.is_none_or(lands);
+        Ok(move |id: &DeploymentId| id.environment.as_ref().map_or(is_unnamed, |of| of == environment))
     }
 
     /// The tags with the names of deployments, and what they lead to. What the remote has counts: a verdict that was kept
