@@ -15,15 +15,15 @@ fn verified_only(shop: &Shop, arguments: &[&str]) {
 }
 
 /// Writes a claim of the commit as anybody can who can push.
-fn forge(shop: &Shop, phase: &str, commit: &str, further: &str) {
+fn forge(shop: &Shop, id: &str, phase: &str, commit: &str, further: &str) {
     let base = shop.authority().id("master");
     let text = format!(
-        "deployment-0001: {phase}\n\nphase: {phase}\nenvironment: demo\nbranch: refs/heads/hotfix\ncandidate: {commit}\n\
-         approved: {commit}\nbase: {base}\nstarted: 2026-11-20T12:00:00Z\nby: Eve <eve@example.org>\nrun: x\n{further}"
+        "{id}: {phase}\n\nphase: {phase}\nenvironment: demo\ncandidate: {commit}\napproved: {commit}\nbase: {base}\n\
+         started: 2026-11-20T12:00:00Z\nby: Eve <eve@example.org>\nrun: x\n{further}"
     );
     let made = ["commit-tree", "master^{tree}", "-p", commit, "-p", &base];
     let claim = shop.authority().command("git").args(made).stdin(text).output().line().to_owned();
-    shop.authority().git(&["update-ref", "refs/deploy/attempts/deployment-0001", &claim]);
+    shop.authority().git(&["update-ref", &format!("refs/deploy/attempts/{id}"), &claim]);
 }
 
 #[test]
@@ -52,8 +52,12 @@ fn where_approvals_are_signed_the_ledger_says_where_a_commit_was_deployed_and_no
     let shop = in_a_row(Shop::with_remote(&sandbox!()), "");
     shop.guard();
     let hotfix = shop.deployable("hotfix", "hotfix.txt", "x\n");
-    for (arguments, further) in [(&["--continue"][..], ""), (&[], ""), (&[], "rollback: deployment-0007\n")] {
-        forge(&shop, "verified", &hotfix, further);
+    let of_branch = |further: &str| format!("branch: refs/heads/hotfix\n{further}");
+    let forge = |phase, further| forge(&shop, "deployment-0001", phase, &hotfix, &of_branch(further));
+    for (arguments, further) in
+        [(&["--continue"][..], ""), (&[], ""), (&["--continue"], "rollback: deployment-0007\n")]
+    {
+        forge("verified", further);
         shop.deploy(arguments)
             .code_is(1)
             .stderr_contains("deployment-0001 goes no further: its commit was never deployed to 'staging'");
@@ -61,10 +65,72 @@ fn where_approvals_are_signed_the_ledger_says_where_a_commit_was_deployed_and_no
     // What has changed nothing yet is given up, and the branch goes its way.
     let locks = shop.authority().git(&["for-each-ref", "--format=%(refname)", "refs/deploy/lock"]);
     locks.lines().iter().for_each(|lock| drop(shop.authority().git(&["update-ref", "-d", lock])));
-    forge(&shop, "claimed", &hotfix, "skipped: staging\nskip-reason: says Eve\n");
+    forge("claimed", "skipped: staging\nskip-reason: says Eve\n");
     shop.deploy(&[]).code_is(1).stdout_contains("to demo: its commit was never deployed to 'staging'");
     assert!(shop.tag("deployment-0001").contains("\nResult: aborted\n"), "{}", shop.tag("deployment-0001"));
     shop.deploy(&[]).success().stdout_contains("deployment-staging-0001");
+    shop.is_sound();
+}
+
+#[test]
+fn where_approvals_are_signed_nobody_goes_back_because_a_claim_says_so() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.guard();
+    for name in ["one", "two"] {
+        shop.deployable(name, &format!("{name}.txt"), "x\n");
+        shop.deploy(&[]).success();
+    }
+    let (stands, one) =
+        (shop.authority().id("rendered/demo"), shop.authority().id("deployment-0001^{commit}"));
+    let refused =
+        "goes no further: it goes back to deployment-0001, and whoever takes it over has not said so";
+    forge(&shop, "deployment-0003", "applying", &one, "rollback: deployment-0001\n");
+    for arguments in [&[][..], &[], &["two"]] {
+        shop.deploy(arguments)
+            .code_is(1)
+            .stderr_contains(&format!("deployment-0003 {refused}"))
+            .stderr_contains("say so: git deploy --continue; else end it with: git deploy --abort");
+    }
+    shop.deploy(&["--abort"]).code_is(1);
+    // What has changed nothing yet is given up.
+    let of_branch = "branch: refs/heads/two\nrollback: deployment-0001\n";
+    forge(&shop, "deployment-0004", "claimed", &one, of_branch);
+    shop.deploy(&[])
+        .code_is(1)
+        .stdout_contains("to demo: it goes back to deployment-0001, and whoever took it");
+    assert!(shop.tag("deployment-0004").contains("\nResult: aborted\n"), "{}", shop.tag("deployment-0004"));
+    assert_eq!(shop.authority().id("rendered/demo"), stands);
+    shop.is_sound();
+}
+
+#[test]
+fn where_approvals_are_signed_a_way_back_is_finished_where_it_was_begun_or_by_whoever_asks_for_it() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.guard();
+    for name in ["one", "two", "three"] {
+        shop.deployable(name, &format!("{name}.txt"), "x\n");
+        shop.deploy(&[]).success();
+    }
+    let other = shop.authority().clone_to("other");
+    let refused = |to: &str| format!("it goes back to {to}, and whoever takes it over has not said so");
+    let verified = |back: &str| {
+        shop.authority().install_hook("update", "case $1 in refs/tags/*) exit 1 ;; esac");
+        shop.deploy(&[back]).code_is(75).stderr_contains("is verified, not landed");
+        shop.authority().remove_hook("update");
+    };
+    verified("--rollback");
+    other.try_deploy("deploy", &[]).code_is(1).stderr_contains(&refused("deployment-0002"));
+    // The queue is held by it then.
+    shop.deploy(&[]).stderr_contains("deployment-0004");
+    assert!(shop.tag("deployment-0004").contains("\nResult: success\n"), "{}", shop.tag("deployment-0004"));
+    for (to, arguments) in
+        [("deployment-0003", "--continue"), ("deployment-0001", "--rollback=deployment-0001")]
+    {
+        verified(&format!("--rollback={to}"));
+        // Neither is it what somebody else wants who goes back, but not there.
+        other.try_deploy("deploy", &[]).code_is(1).stderr_contains(&refused(to));
+        other.try_deploy("deploy", &[arguments]).success().stdout_contains("Successfully Deployed");
+    }
     shop.is_sound();
 }
 

@@ -33,6 +33,7 @@ impl From<DeployError> for CommandError {
             | DeployError::NotApproved { .. }
             | DeployError::AttemptNotApproved { .. }
             | DeployError::SkipNotGiven { .. }
+            | DeployError::BackNotGiven { .. }
             | DeployError::Broken { .. }
             | DeployError::NotTaken { .. }
             | DeployError::CommitNotApproved(_)
@@ -198,6 +199,10 @@ fn after_the_claim(error: &DeployError) -> Option<String> {
             format!(
                 "where that is right, say so: git deploy --continue{skip} --reason=<why>; else end it with: git deploy --abort"
             )
+        }
+        DeployError::BackNotGiven { .. } => {
+            "where that is right, say so: git deploy --continue; else end it with: git deploy --abort"
+                .to_owned()
         }
         DeployError::TooLate(_) => "land it with: git deploy --continue".to_owned(),
         DeployError::Record { name, .. } => format!("look at it with: git log -1 {name}"),

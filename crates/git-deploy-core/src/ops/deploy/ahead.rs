@@ -75,7 +75,7 @@ impl Context<'_> {
     /// The deployment of a branch that a run in this repository is about, if it is of what that run takes it for: whoever can
     /// push can write an attempt, and what stands upon it runs the branch's own steps.
     fn leader(&self) -> Result<Option<Attempt>, DeployError> {
-        let Some(id) = self.deployer.remembered() else { return Ok(None) };
+        let Some((id, _)) = self.deployer.remembered() else { return Ok(None) };
         let mut under_way = under_way(&self.view)?.into_iter();
         let Some(attempt) = under_way.find(|attempt| attempt.id == id && attempt.rollback.is_none()) else {
             return Ok(None);

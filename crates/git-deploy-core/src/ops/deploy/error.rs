@@ -92,6 +92,14 @@ pub enum DeployError {
         /// What it says to have skipped.
         skip: Box<Skip>,
     },
+    /// A deployment that another run began, which goes back: that is its own word, and nobody else's.
+    #[error("{id} goes no further: it goes back to {to}, and whoever takes it over has not said so")]
+    BackNotGiven {
+        /// The number.
+        id: DeploymentId,
+        /// The deployment that it goes back to.
+        to: DeploymentId,
+    },
     /// A shallow clone does not have what has to be looked at.
     #[error("the history of '{of}' is cut off in this clone: cannot tell {what}")]
     CutOff {
@@ -325,6 +333,7 @@ impl DeployError {
             | Self::NotApproved { .. }
             | Self::AttemptNotApproved { .. }
             | Self::SkipNotGiven { .. }
+            | Self::BackNotGiven { .. }
             | Self::CutOff { .. }
             | Self::RenderedOnBase { .. }
             | Self::TagTaken(_)

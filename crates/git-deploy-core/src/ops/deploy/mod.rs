@@ -308,7 +308,7 @@ impl Deployer<'_> {
             let verdict = self.untold(&context)?.ok_or(DeployError::NothingUnderWay)?;
             return Ok(Report::Finished(verdict));
         };
-        let verdict = Run::new(self, &context, claimed, Errand::Asked)?.taken_over(given).resume()?;
+        let verdict = Run::new(self, &context, claimed, Errand::Asked)?.taken_over(given, true).resume()?;
         if !verdict.again {
             self.rebase_the_others(&verdict);
             return Ok(Report::Finished(verdict));
@@ -407,8 +407,9 @@ impl Deployer<'_> {
                     let is_elsewhere = named.is_some_and(|named| named != claimed.environment.name.as_str());
                     let errand = self.errand(&context, request, &claimed.attempt)?;
                     let given = request.skip.as_ref().filter(|_| errand == Errand::Asked);
+                    let means_back = self.means_back(&context, request, &claimed.attempt)?;
                     let run = Run::new(self, &context, claimed, errand);
-                    match run.and_then(|run| run.taken_over(given).end_for(request)) {
+                    match run.and_then(|run| run.taken_over(given, means_back).end_for(request)) {
                         // An environment that cannot be asked is in nobody's way who goes elsewhere.
                         Err(DeployError::Plan(failure)) if is_elsewhere => {
                             self.observer.warn(&format!("{id} stays as it is: {failure}"));

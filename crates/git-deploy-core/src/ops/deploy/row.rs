@@ -285,9 +285,13 @@ impl Run<'_> {
         Ok(Vec::new())
     }
 
-    /// Why it may not begin any more: the environment is frozen by now, or what [`Run::demoted`] says.
+    /// Why it may not begin any more: nobody says that it should go back, the environment is frozen by now, or what
+    /// [`Run::demoted`] says.
     pub(super) fn may_not_begin(&self) -> Result<Option<String>, DeployError> {
         let environment = &self.claimed.environment;
+        if let Some(to) = self.back_not_given() {
+            return Ok(Some(format!("it goes back to {to}, and whoever took it over had not said so")));
+        }
         let goes_past = self.goes_back()? || self.skips(FREEZE);
         match environment.frozen(machine::now()).filter(|_| !goes_past) {
             Some(frozen) => {
@@ -299,7 +303,9 @@ impl Run<'_> {
 
     /// Takes over what another run has begun. That something was skipped is its claim, which whoever can push can write: where
     /// base says who may approve it counts only if whoever takes it over says so again (`given`), with a reason of their own.
-    pub(super) fn taken_over(mut self, given: Option<&Skip>) -> Self {
+    /// So it is with going back (`means_back`).
+    pub(super) fn taken_over(mut self, given: Option<&Skip>, means_back: bool) -> Self {
+        self.back_is_meant = means_back;
         let given = self.claimed.attempt.skip.as_ref().and_then(|skip| skip.given_again(given));
         if given.is_some() || self.context.rules.is_some() {
             self.skip.clone_from(&given);
@@ -318,6 +324,12 @@ impl Run<'_> {
         let found = self.context.view.ledger()?.successes(environment).find(|stood| stood.id == *to);
         let stood_there = found.is_some_and(|stood| stood.commit == attempt.candidate);
         Ok(stood_there || self.context.rules.is_none())
+    }
+
+    /// Where it goes back to without anybody who may be believed saying that it should, where base says who may approve.
+    fn back_not_given(&self) -> Option<&DeploymentId> {
+        let is_claim = !self.back_is_meant && self.context.rules.is_some();
+        self.attempt().rollback.as_ref().filter(|_| is_claim)
     }
 
     /// Whether something that should have come first is skipped, as far as that may be believed.
@@ -344,10 +356,13 @@ impl Run<'_> {
         Ok(None)
     }
 
-    /// Fails if what another run has begun is not approved, or has gone past what comes before, and nobody who may be believed
-    /// says that it should.
+    /// Fails if what another run has begun is not approved, or has gone past what comes before or goes back, and nobody who may
+    /// be believed says that it should.
     pub(super) fn check_claim(&self) -> Result<(), DeployError> {
         let id = self.attempt().id.clone();
+        if let Some(to) = self.back_not_given() {
+            return Err(DeployError::BackNotGiven { id, to: to.clone() });
+        }
         let off_the_row = self.off_the_row()?;
         if let (Some(skip), None, true) = (&self.attempt().skip, &self.skip, off_the_row.is_some()) {
             return Err(DeployError::SkipNotGiven { id, skip: Box::new(skip.clone()) });

@@ -41,6 +41,8 @@ pub(super) struct Run<'a> {
     pub(super) applied: u32,
     /// What is skipped, as far as that may be believed.
     pub(super) skip: Option<Skip>,
+    /// Whether going back is meant, if that is what it does: not only by whoever wrote the claim.
+    pub(super) back_is_meant: bool,
 }
 
 impl<'a> Run<'a> {
@@ -62,7 +64,7 @@ impl<'a> Run<'a> {
         driver: Rc<dyn Driver + 'a>,
     ) -> Self {
         let skip = claimed.attempt.skip.clone();
-        Self { deployer, context, driver, claimed, applied: 0, skip }
+        Self { deployer, context, driver, claimed, applied: 0, skip, back_is_meant: true }
     }
 
     pub(super) fn attempt(&self) -> &Attempt {
@@ -73,11 +75,16 @@ impl<'a> Run<'a> {
         self.deployer.observer.step(verb, &format!("{}{what}", self.attempt().id));
     }
 
+    /// Remembers it as what this clone is about, before anything comes of it.
+    fn remember(&self) -> Result<(), DeployError> {
+        self.deployer.remember(self.attempt(), self.back_is_meant)
+    }
+
     /// Goes on from the phase that the attempt has reached.
     pub(super) fn resume(self) -> Result<Verdict, DeployError> {
-        self.deployer.remember(&self.attempt().id)?;
         // A verdict that could not be pushed when it was found is pushed as it is.
         if let Some((tag, close, finished)) = self.pending_verdict()? {
+            self.remember()?;
             self.say("Pushing", ": the verdict that was found while the remote was away");
             return self.write_close(close, tag, finished);
         }
@@ -120,7 +127,9 @@ impl<'a> Run<'a> {
     }
 
     /// Ends it as aborted, unless it has a verdict already.
-    pub(super) fn abort(self) -> Result<Verdict, DeployError> {
+    pub(super) fn abort(mut self) -> Result<Verdict, DeployError> {
+        // Whoever takes this over must not believe that it was wanted here.
+        self.back_is_meant = false;
         match self.pending_verdict()? {
             Some((tag, close, finished)) => self.write_close(close, tag, finished),
             None => self.drive(Event::AbortAsked),
@@ -163,7 +172,7 @@ impl<'a> Run<'a> {
 
     /// Carries out what follows from an event, and what follows from that, until there is a verdict.
     pub(super) fn drive(mut self, first: Event) -> Result<Verdict, DeployError> {
-        self.deployer.remember(&self.attempt().id)?;
+        self.remember()?;
         let found = match self.begin() {
             // Somebody wants an end of it: an environment that cannot be asked must not be in the way.
             Err(DeployError::Plan(failure)) if first == Event::AbortAsked => {
@@ -188,7 +197,7 @@ impl<'a> Run<'a> {
 
     /// Ends it for a fault of the branch that was found before the environment was taken, which is not touched.
     pub(super) fn refuse(self, failure: Failure) -> Result<Verdict, DeployError> {
-        self.deployer.remember(&self.attempt().id)?;
+        self.remember()?;
         match next(self.attempt().phase, Event::Failed(failure)) {
             Action::Close(close) => self.close(close),
             // It is taken up as what a run that died has left.

@@ -19,16 +19,22 @@ impl Deployer<'_> {
         self.repository.deploy_dir().join("untold")
     }
 
-    /// Remembers whose verdict is to be told, so that one that is reached by a run which then dies is not lost.
-    pub(super) fn remember(&self, id: &DeploymentId) -> Result<(), DeployError> {
+    /// Remembers whose verdict is to be told, so that one that is reached by a run which then dies is not lost; and where it
+    /// goes back to, if that is meant.
+    pub(super) fn remember(&self, attempt: &Attempt, back_is_meant: bool) -> Result<(), DeployError> {
         let path = self.untold_path();
-        std::fs::write(&path, format!("{id}\n")).map_err(GitError::file(&path))?;
+        let back = attempt.rollback.as_ref().filter(|_| back_is_meant);
+        let text: String =
+            [Some(&attempt.id), back].into_iter().flatten().map(|id| format!("{id}\n")).collect();
+        std::fs::write(&path, text).map_err(GitError::file(&path))?;
         Ok(())
     }
 
-    /// The deployment that a run in this repository is about, or was when it died.
-    pub(super) fn remembered(&self) -> Option<DeploymentId> {
-        std::fs::read_to_string(self.untold_path()).ok()?.trim().parse().ok()
+    /// The deployment that a run in this repository is about, or was when it died, and where that was meant to go back to.
+    pub(super) fn remembered(&self) -> Option<(DeploymentId, Option<DeploymentId>)> {
+        let text = std::fs::read_to_string(self.untold_path()).ok()?;
+        let mut ids = text.lines().map_while(|line| line.parse().ok());
+        Some((ids.next()?, ids.next()))
     }
 
     /// The verdict was told.
@@ -40,7 +46,7 @@ impl Deployer<'_> {
     /// The verdict of a deployment that ended without anybody being told. Its environment is given back if the run that
     /// died had no time for that either.
     pub(super) fn untold(&self, context: &Context<'_>) -> Result<Option<Verdict>, DeployError> {
-        let Some(id) = self.remembered() else { return Ok(None) };
+        let Some((id, _)) = self.remembered() else { return Ok(None) };
         let attempt = context.attempt(&id)?.filter(|attempt| attempt.phase == Phase::Finished);
         let Some((outcome, attempt)) = attempt.and_then(|attempt| Some((attempt.outcome?, attempt))) else {
             return Ok(None);
@@ -75,6 +81,24 @@ impl Deployer<'_> {
         };
         let named = request.environment.as_deref();
         Ok(same_target && named.is_none_or(|name| name == verdict.environment.as_str()))
+    }
+
+    /// Whether a way back that was left behind is meant: it is the one that the user asks for, or a run in this clone has been
+    /// at it. That is asked where base says who may approve: whoever can push can write a claim that goes back.
+    pub(super) fn means_back(
+        &self,
+        context: &Context<'_>,
+        request: &DeployRequest,
+        attempt: &Attempt,
+    ) -> Result<bool, DeployError> {
+        let Some(to) = attempt.rollback.as_ref().filter(|_| context.rules.is_some()) else { return Ok(true) };
+        let begun = self.remembered();
+        if begun.is_some_and(|(id, back)| id == attempt.id && back.as_ref() == Some(to)) {
+            return Ok(true);
+        }
+        let Some(rollback) = &request.rollback else { return Ok(false) };
+        let pick = context.pick_rollback(rollback, request)?;
+        Ok(pick.environment.name == attempt.environment && pick.rollback.as_ref() == Some(to))
     }
 
     /// Whether an attempt that another run left behind is what the user named. Whoever takes the head of the queue has named
