@@ -2,7 +2,7 @@
 
 use git_deploy_testkit::shop::Shop;
 use git_deploy_testkit::torture::fraction;
-use git_deploy_testkit::{Victim, sandbox};
+use git_deploy_testkit::{RefPhase, Victim, sandbox};
 
 use super::{approve, in_a_row, run};
 
@@ -42,4 +42,44 @@ fn whoever_takes_over_a_run_that_died_goes_on_with_its_reason_or_its_approval_an
         }
         shop.is_sound();
     }
+}
+
+/// Kills a run as soon as the remote has it that it changes the environment.
+fn killed_while_it_applies(shop: &Shop, id: &str, arguments: &[&str]) {
+    let attempt = format!("refs/deploy/attempts/{id}");
+    let switch =
+        shop.authority().kill_at_transaction_of(&[&attempt], 2, RefPhase::Committed, Victim::Process);
+    let died = shop.repo.command("git-deploy").args(arguments).pid_file(switch.pid_file()).output();
+    switch.remove();
+    died.was_killed();
+}
+
+#[test]
+fn where_approvals_are_signed_whoever_takes_over_a_run_that_died_goes_on_with_what_counts_alone() {
+    let shop = in_a_row(Shop::with_remote(&sandbox!()), "approval = true\n");
+    shop.guard();
+    let says = |tag: &str, line: &str| {
+        let text = shop.tag(tag);
+        assert!(text.contains("\nResult: success\n") && text.contains(line), "{text}");
+    };
+    // What was signed counts for everybody.
+    shop.deployable("one", "one.txt", "1\n");
+    run(&shop).code_is(75);
+    approve(&shop.repo, &[]).success();
+    killed_while_it_applies(&shop, "deployment-0001", &[]);
+    run(&shop).success();
+    says("deployment-0001", "\nApproved-Deployment: deployment-staging-0001\n");
+    // That something is skipped counts if it is said again.
+    shop.deployable("two", "two.txt", "2\n");
+    let base = shop.authority().id("master");
+    killed_while_it_applies(&shop, "deployment-0002", &["--skip=staging", "--reason=it burns", "two"]);
+    run(&shop).code_is(75).stderr_contains("deployment-0002 goes no further: it has skipped staging");
+    assert_eq!(shop.authority().id("master"), base);
+    shop.deploy(&["--continue", "--skip=staging", "--reason=it still burns"]).success();
+    says("deployment-0002", "\nSkipped: staging\nSkip-Reason: it still burns\n");
+    // Who goes back is believed in this clone.
+    killed_while_it_applies(&shop, "deployment-0003", &["--rollback"]);
+    run(&shop).lacks("goes no further");
+    says("deployment-0003", "\nRollback: deployment-0001\n");
+    shop.is_sound();
 }
