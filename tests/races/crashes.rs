@@ -123,7 +123,7 @@ fn who_commits_what_a_killed_run_had_brought_to_bases_work_tree_is_told() {
         shop.repo.kill_at_transaction_of(&["refs/notes/deploy"], 2, RefPhase::Committed, Victim::Process);
     shop.repo.command("git-deploy").pid_file(switch.pid_file()).output().was_killed();
     switch.remove();
-    assert_eq!((shop.repo.id("master"), shop.repo.read("login.txt")), (base.clone(), "hello\n".to_owned()));
+    assert_eq!((shop.repo.id("master"), shop.repo.read("login.txt")), (base, "hello\n".to_owned()));
     shop.repo.git(&["commit", "--quiet", "--message=Mine"]);
     let mine = shop.repo.id("master");
     shop.deploy(&[]).stderr_contains(&format!(
