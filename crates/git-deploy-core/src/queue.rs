@@ -18,6 +18,8 @@ pub struct Place {
     pub branch: RefName,
     /// Its tip, which is what was approved.
     pub tip: CommitId,
+    /// What it was before its first rebase, which no rebase changes.
+    pub line: CommitId,
     /// Since when it is deployable; none if the note does not say.
     pub since: Option<Timestamp>,
     /// Who made it deployable; none if the note does not say.
@@ -82,7 +84,7 @@ pub trait Judge {
     fn waits(&mut self, branch: &Branch, is_next: bool) -> Result<Option<Wait>, Self::Error>;
 }
 
-/// Puts the deployable ones among the branches into order: by priority, then since when, then by commit.
+/// Puts the deployable ones among the branches into order: by priority, then since when, then by the commit that was approved.
 ///
 /// The caller passes the authority refs without base, symbolic refs and the branches of `rendered` environments.
 ///
@@ -138,7 +140,8 @@ pub fn own_waits<'b, J: Judge>(
 fn turn(place: &Place) -> impl Ord + '_ {
     // A note without a date says nothing of its turn: it comes after those that do.
     let since = place.since.unwrap_or(Timestamp::MAX);
-    (std::cmp::Reverse(place.priority), since, place.tip, &place.branch)
+    // By what a rebase leaves as it is: else each landing would deal the places of those anew that were set at once.
+    (std::cmp::Reverse(place.priority), since, place.line, &place.branch)
 }
 
 /// The order in which places are taken, as far as that can be told, as their indices: those of which `is_open` says that they
@@ -191,6 +194,7 @@ fn place(branch: &Branch) -> Option<Place> {
     Some(Place {
         branch: branch.name.clone(),
         tip: branch.tip,
+        line: note.line(branch.tip),
         since: note.since,
         by: note.by.clone(),
         priority: note.priority.unwrap_or(0),

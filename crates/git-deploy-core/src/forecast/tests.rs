@@ -36,6 +36,7 @@ fn place(name: &str, waits: Option<Wait>) -> Place {
     Place {
         branch: RefName::branch(name).unwrap(),
         tip: "1".repeat(40).parse().unwrap(),
+        line: "1".repeat(40).parse().unwrap(),
         since: None,
         by: None,
         priority: 0,
