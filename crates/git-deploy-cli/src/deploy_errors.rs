@@ -141,14 +141,17 @@ fn before_the_claim(error: &DeployError) -> Option<String> {
                 .to_owned()
         }
         DeployError::Unpromoted(waits) => approve_for(waits.branch.as_ref(), &waits.environment),
-        DeployError::Frozen { .. } => PAST_A_FREEZE.to_owned(),
+        DeployError::Frozen { branch, skipped, .. } => past_a_freeze(branch.as_ref(), skipped),
         DeployError::NothingToSkip { name, known, .. } => {
             let near = nearest(name, known).map(|near| format!("did you mean '{near}'? "));
             format!("{}what can be skipped: {}", near.unwrap_or_default(), known.join(", "))
         }
         DeployError::NothingToApprove { .. } => "see what stands where with: git deploy-status".to_owned(),
         DeployError::NoWayBack { .. } => "see what there was with: git deploy-log".to_owned(),
-        DeployError::NotYet { after, .. } => format!("deploy it there first: git deploy --env={after}"),
+        DeployError::NotYet { after, branch, commit, .. } => {
+            let what = branch.as_ref().map_or_else(|| commit.brief(), typed);
+            format!("deploy it there first: git deploy --env={after} {what}")
+        }
         DeployError::CommitNotApproved(_) => "set its branch deployable, or name a commit on base".to_owned(),
         DeployError::NoTarget(_) => "list what can be deployed with: git deploy-queue".to_owned(),
         DeployError::View(ViewError::Config(ConfigError::NoDeployToml(base))) => {
@@ -220,8 +223,14 @@ fn approve_for(branch: Option<&RefName>, environment: &EnvironmentName) -> Strin
     format!("somebody approves it with: git deploy-queue approve --env={environment}{branch}")
 }
 
-/// How somebody deploys nevertheless.
-const PAST_A_FREEZE: &str = "it goes on by itself then; what cannot wait goes past that with: git deploy --skip=freeze --reason=<why>";
+/// How somebody deploys nevertheless: that very branch, and past what it has gone past already.
+fn past_a_freeze(branch: Option<&RefName>, skipped: &[String]) -> String {
+    let skipped: String = skipped.iter().map(|name| format!("--skip={name} ")).collect();
+    let branch = branch.map(|branch| format!(" {}", typed(branch))).unwrap_or_default();
+    format!(
+        "it goes on by itself then; what cannot wait goes past that with: git deploy {skipped}--skip=freeze --reason=<why>{branch}"
+    )
+}
 
 /// How what somebody asked for is taken back.
 const RELEASE: &str = "let it go on with: git deploy-queue release";
@@ -253,7 +262,7 @@ pub fn releases(hold: &Hold) -> Vec<String> {
         Hold::Asked(_) => vec![RELEASE.to_owned()],
         Hold::RolledBack(held) => ways_out(held),
         Hold::Unpromoted { environment, branch, .. } => vec![approve_for(Some(branch), environment)],
-        Hold::Frozen { .. } => vec![PAST_A_FREEZE.to_owned()],
+        Hold::Frozen { branch, .. } => vec![past_a_freeze(Some(branch), &[])],
         Hold::Degraded { environment, .. } => vec![
             "deploy a branch that mends it by naming it: git deploy <branch>".to_owned(),
             format!(

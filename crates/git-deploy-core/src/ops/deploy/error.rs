@@ -188,6 +188,8 @@ pub enum DeployError {
         environment: EnvironmentName,
         /// What has to come before.
         after: EnvironmentName,
+        /// The branch.
+        branch: Option<RefName>,
         /// The candidate.
         commit: CommitId,
     },
@@ -203,6 +205,8 @@ pub enum DeployError {
         branch: Option<RefName>,
         /// Until when, and why.
         frozen: Frozen,
+        /// What was in the way before that, and is skipped.
+        skipped: Vec<String>,
     },
     /// Somebody wants to skip what is not in the way.
     #[error("there is no '{name}' to skip before '{environment}'")]
@@ -310,6 +314,7 @@ impl DeployError {
             Self::RolledBack(_) => Some("rollback"),
             Self::Unpromoted(_) => Some("approval"),
             Self::Frozen { .. } => Some("freeze"),
+            Self::AnotherRun(_) | Self::Locked { .. } => Some("deployment"),
             _ => None,
         }
     }

@@ -63,7 +63,8 @@ impl Context<'_> {
             }
             let after = before.name.clone();
             if !is_wanted(after.as_str()) {
-                return Err(DeployError::NotYet { environment: environment.name.clone(), after, commit });
+                let (environment, branch) = (environment.name.clone(), of.0.cloned());
+                return Err(DeployError::NotYet { environment, after, branch, commit });
             }
             skipped.push(after.to_string());
         }
@@ -93,7 +94,8 @@ impl Context<'_> {
             Some(_) if is_wanted(FREEZE) => skipped.push(FREEZE.to_owned()),
             Some(frozen) => {
                 let environment = environment.name.clone();
-                in_the_way(DeployError::Frozen { environment, branch: of.0.cloned(), frozen })?;
+                let (branch, skipped) = (of.0.cloned(), skipped.clone());
+                in_the_way(DeployError::Frozen { environment, branch, frozen, skipped })?;
             }
             None => {}
         }
