@@ -378,3 +378,17 @@ fn nothing_is_prepared_where_nothing_is_under_way_or_nobody_is_behind_it() {
     shop.repo.git(&["fetch", "--quiet"]);
     nothing(NONE_HERE);
 }
+
+#[test]
+fn who_is_broken_by_a_landing_is_told_to_everybody() {
+    let shop = Shop::with_remote(&sandbox!());
+    let heard = shop.repo.path().with_extension("heard");
+    shop.repo.set_config("deploy.onEvent", &format!("cat >>'{}'", heard.display()));
+    shop.deployable("first", "shared.txt", "first\n");
+    shop.repo.deploy("deploy-state", &["set", "deployable", "--priority=1", "first"]);
+    shop.deployable("conflicts", "shared.txt", "second\n");
+    let broken = "\"event\":\"rebase\",\"verdict\":\"broken\",\"ref\":\"refs/heads/conflicts\"";
+    run(&shop, &["--json"]).code_is(1).stdout_contains(broken).stdout_contains("not everything has landed");
+    let heard = std::fs::read_to_string(heard).expect("it was told");
+    assert!(heard.contains("refs/heads/conflicts"), "{heard}");
+}

@@ -7,6 +7,7 @@ pub mod build;
 pub mod describe;
 pub mod images;
 pub mod landed;
+pub mod rebased;
 #[cfg(feature = "cluster")]
 pub mod render;
 #[cfg(feature = "cluster")]

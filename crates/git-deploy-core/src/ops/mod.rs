@@ -26,6 +26,8 @@ pub mod under_way;
 pub mod view;
 pub mod work_off;
 
+use sweep::Fate;
+
 pub use crate::interrupt::{Interrupt, Interrupted, before_a_wait};
 
 /// Told what happens on the way, by the operations that take long.
@@ -38,10 +40,26 @@ pub trait Observer {
     fn note(&self, text: &str) {
         self.step("Note", text);
     }
+    /// What has become of a branch that is kept on base.
+    fn rebased(&self, outcome: &sweep::Outcome) {
+        tell_rebased(self, outcome);
+    }
     /// A line that a program wrote, such as one that builds an image: which program or what it is about, and the line.
     fn wrote(&self, program: &str, line: &str) {
         self.step(program, &format!("| {line}"));
     }
     /// What a program wrote last that failed, which was told line by line before. For whoever was shown none of it.
     fn wrote_last(&self, _program: &str, _lines: &[String]) {}
+}
+
+/// Tells in words what has become of a branch that is kept on base, if anything has.
+pub fn tell_rebased(observer: &(impl Observer + ?Sized), outcome: &sweep::Outcome) {
+    let name = outcome.branch.short();
+    match &outcome.fate {
+        Fate::Rebased => observer.step("Rebased", &format!("'{name}'")),
+        Fate::Broken { reason, was_broken: false, .. } => {
+            observer.warn(&format!("'{name}' is broken: {reason}"));
+        }
+        Fate::Current | Fate::Restored | Fate::Broken { .. } | Fate::Skipped { .. } => {}
+    }
 }

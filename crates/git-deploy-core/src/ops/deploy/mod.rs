@@ -43,7 +43,7 @@ use crate::git::Repository;
 use crate::git::intent::RunLock;
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
 use crate::ledger::{Outcome, Skip};
-use crate::ops::sweep::{Fate, sweep_authority};
+use crate::ops::sweep::sweep_authority;
 use crate::ops::sync;
 use crate::ops::transact::Transactor;
 use crate::ops::view::View;
@@ -348,19 +348,7 @@ impl Deployer<'_> {
             return;
         }
         match sweep_authority(self.repository, self.observer, self.interrupt) {
-            Ok(sweep) => {
-                for outcome in &sweep.outcomes {
-                    match &outcome.fate {
-                        Fate::Rebased => {
-                            self.observer.step("Rebased", &format!("'{}'", outcome.branch.short()));
-                        }
-                        Fate::Broken { reason, was_broken: false, .. } => {
-                            self.observer.warn(&format!("'{}' is broken: {reason}", outcome.branch.short()));
-                        }
-                        Fate::Current | Fate::Restored | Fate::Broken { .. } | Fate::Skipped { .. } => {}
-                    }
-                }
-            }
+            Ok(sweep) => sweep.outcomes.iter().for_each(|outcome| self.observer.rebased(outcome)),
             Err(error) => self.observer.warn(&format!("the other branches were not rebased: {error}")),
         }
     }

@@ -2,10 +2,12 @@
 //!
 //! What it does is [`git_deploy_core::ops::work_off`]; here are its hands, its words and the signals that it hears.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use git_deploy::rebased::event;
 use git_deploy_cli::args::RunQueue;
 use git_deploy_cli::{CommandError, Exit, Shell, why_held};
 use git_deploy_core::deployment::Blame;
@@ -37,9 +39,18 @@ pub(crate) fn run(arguments: RunQueue, shell: &mut Shell) -> Result<Exit, Comman
     let on_event = OnEvent::configured(&Repository::open()?)?;
     let log = Log::new(shell, arguments.json, on_event, interrupt);
     let prepares = !arguments.no_ahead;
-    let machine = Machine { log: &log, interrupt, woken: git_deploy_cli::woken()?, prepares };
+    let machine = Machine {
+        log: &log,
+        interrupt,
+        woken: git_deploy_cli::woken()?,
+        has_broken: Cell::default(),
+        prepares,
+    };
     let (ended, text) = match work_off(&machine, runner) {
-        Ok(finished) => end(&finished),
+        Ok(finished) => {
+            let has_failed = finished.has_failed || machine.has_broken.get();
+            end(&Finished { has_failed, ..finished })
+        }
         Err(error) => {
             let text = format!("ends: {}", error.message());
             (Err(error), text)
@@ -82,6 +93,8 @@ struct Machine<'a> {
     interrupt: &'static Interrupt,
     /// Whether somebody wants it to look now.
     woken: Arc<AtomicBool>,
+    /// Whether a branch became broken by a landing.
+    has_broken: Cell<bool>,
     /// Whether the next branch is prepared while another one is deployed.
     prepares: bool,
 }
@@ -144,6 +157,10 @@ impl Machine<'_> {
         match said {
             Said::Line(line) => self.log.line(label, &line),
             Said::Event(mut event) => {
+                // Told by a deployment that has swept, and so not found by the sweep that follows.
+                if event["event"] == "rebase" && event["verdict"] == "broken" {
+                    self.has_broken.set(true);
+                }
                 let text = words(&event).map(|text| format!("{label}{text}"));
                 if who == Who::Ahead {
                     event["ahead"] = true.into();
@@ -154,16 +171,10 @@ impl Machine<'_> {
     }
 
     fn tell_swept(&self, outcome: &Outcome) {
-        let Outcome { branch, new, fate, .. } = outcome;
-        let (verdict, reason) = (fate.word(), fate.reason());
-        let event = json!({
-            "event": "rebase", "verdict": verdict, "ref": branch.as_str(), "commit": new.to_string(), "reason": reason,
-        });
-        let text = match reason {
-            "" => format!("{verdict} '{}' to {}", branch.short(), new.brief()),
-            reason => format!("{verdict} '{}': {reason}", branch.short()),
-        };
-        self.log.tell(event, Some(&text));
+        if let Some(event) = event(outcome) {
+            let text = words(&event);
+            self.log.tell(event, text.as_deref());
+        }
     }
 
     fn tell_left(&self, place: &Place) {
@@ -235,6 +246,14 @@ fn words(event: &Value) -> Option<String> {
         "note" => Some(text("text").to_owned()),
         // There is nothing behind the last one, and errors stand on its standard error, too.
         "ahead" if matches!(text("result"), "nothing" | "error") => None,
+        "rebase" => {
+            let branch = text("ref").trim_start_matches("refs/heads/");
+            let commit: String = text("commit").chars().take(10).collect();
+            Some(match text("reason") {
+                "" => format!("{} '{branch}' to {commit}", text("verdict")),
+                reason => format!("{} '{branch}': {reason}", text("verdict")),
+            })
+        }
         "ahead" => {
             let commit: String = text("commit").chars().take(10).collect();
             Some(format!("{} '{branch}' ({commit}) upon {}{why}", text("result"), text("upon")))

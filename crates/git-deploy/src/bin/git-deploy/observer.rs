@@ -2,8 +2,10 @@
 
 use std::cell::RefCell;
 
+use git_deploy::rebased::event;
 use git_deploy_cli::Shell;
-use git_deploy_core::ops::Observer;
+use git_deploy_core::ops::sweep::Outcome;
+use git_deploy_core::ops::{Observer, tell_rebased};
 use serde_json::{Value, json};
 
 /// Hands events on to the shell.
@@ -41,6 +43,13 @@ impl Observer for Events<'_> {
             self.object(&json!({ "event": "step", "step": step, "text": text }));
         } else {
             self.shell(|shell| shell.status(verb, text));
+        }
+    }
+
+    fn rebased(&self, outcome: &Outcome) {
+        match event(outcome).filter(|_| self.json) {
+            Some(event) => self.object(&event),
+            None => tell_rebased(self, outcome),
         }
     }
 
