@@ -51,6 +51,8 @@ pub(crate) fn live(host: &Rc<Host>, branches: u64) {
         match host.world.pick(0..6) {
             0 => withdraw(host, branch),
             1 => {
+                // With a new commit it leaves the queue until that is approved, or a deployment was faster.
+                host.world.promises(|promises, _| promises.is_unsure(&branch.name));
                 commit(host, branch);
                 rest(host, 100);
                 approve(host, branch);
