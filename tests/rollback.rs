@@ -249,6 +249,19 @@ fn several_commits_may_be_taken_back_by_one() {
 }
 
 #[test]
+fn going_back_past_what_took_something_back_holds_nothing_where_base_has_the_very_files() {
+    let shop = Shop::alone(&sandbox!());
+    deployed(&shop, &["one", "two"]);
+    shop.deploy(&["--rollback"]).success();
+    reverting(&shop, "back", &["master"]);
+    shop.repo.deploy("deploy-state", &["set", "deployable", "back"]);
+    shop.deploy(&[]).success();
+    shop.deploy(&["--rollback=deployment-0001"]).success().lacks("the queue is held");
+    shop.deployable("next", "next.txt", "next\n");
+    shop.deploy(&[]).success().stdout_contains("'next'");
+}
+
+#[test]
 fn going_forward_again_releases_the_queue() {
     let shop = Shop::alone(&sandbox!());
     deployed(&shop, &["one", "two"]);

@@ -130,15 +130,22 @@ impl Context<'_> {
         // Where it lands first: that is what most depends on.
         for environment in self.deploy_toml.row().into_iter().rev() {
             let Some((back, undone)) = self.view.gone_back_from(&environment.name)? else { continue };
+            if self.has_the_files_of(self.base_tip, back)? {
+                continue;
+            }
             let mut commits = Vec::new();
             for undone in undone {
                 let undone = Stretch::of(&self.view, undone)?;
                 if undone.is_in(&self.view, self.base_tip)? {
                     let commit = undone.commit.brief();
-                    commits.push(match undone.before {
+                    let range = match undone.before {
                         Some(before) => format!("{}..{commit}", before.brief()),
                         None => commit,
-                    });
+                    };
+                    // What stood there more than once is reverted once.
+                    if !commits.contains(&range) {
+                        commits.push(range);
+                    }
                 }
             }
             if !commits.is_empty() {
@@ -153,7 +160,10 @@ impl Context<'_> {
     /// Whether a commit still has something of what was rolled back.
     pub(super) fn brings_back(&self, tip: CommitId) -> Result<bool, DeployError> {
         for environment in self.deploy_toml.row() {
-            let Some((_, undone)) = self.view.gone_back_from(&environment.name)? else { continue };
+            let Some((back, undone)) = self.view.gone_back_from(&environment.name)? else { continue };
+            if self.has_the_files_of(tip, back)? {
+                continue;
+            }
             for undone in undone {
                 if Stretch::of(&self.view, undone)?.is_in(&self.view, tip)? {
                     return Ok(true);
@@ -161,6 +171,13 @@ impl Context<'_> {
             }
         }
         Ok(false)
+    }
+
+    /// Whether a commit holds the very files that somebody went back to: then whatever was undone is taken back, be it by taking
+    /// back what had taken it back before.
+    fn has_the_files_of(&self, tip: CommitId, back: &Deployment) -> Result<bool, DeployError> {
+        let tree = |commit| self.repository().commit(commit).map(|commit| commit.tree);
+        Ok(tree(tip)? == tree(back.commit)?)
     }
 }
 
