@@ -117,6 +117,10 @@ impl<H: Hands> Work<'_, H> {
                 }
             };
             self.has_failed |= matches!(turn, Turn::Failed(_));
+            // Who is to end tries nothing again.
+            if turn == Turn::Trouble {
+                self.hands.interrupt().check()?;
+            }
             match runner.after(&turn) {
                 Next::Turn => {}
                 Next::Wait(time) => {
