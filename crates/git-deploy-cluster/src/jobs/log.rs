@@ -29,7 +29,7 @@ use crate::objects::Place;
 use crate::target::Target;
 use crate::watch::api_error;
 use speaker::{Instance, Speaker, speakers};
-use track::Track;
+use track::{Moment, Track};
 
 /// How many lines are told of all jobs of a deployment together.
 const MOST_LINES: usize = 10_000;
@@ -146,6 +146,14 @@ impl<'a> Listener<'a> {
         with(self.notes.borrow_mut().tracks.entry(instance.clone()).or_default())
     }
 
+    /// How far the one was heard that ran before this one. A node that is asked for that one gives the log of this one if it
+    /// begins just then.
+    fn heard_before(&self, speaker: &Speaker) -> Option<Moment> {
+        let notes = self.notes.borrow();
+        let of_the_same = notes.tracks.iter().filter(|(other, _)| other.is_of_the_same(&speaker.instance));
+        of_the_same.filter(|_| !speaker.is_previous).filter_map(|(_, track)| track.last()).max()
+    }
+
     /// The containers of which not everything was heard, those of one name behind one another and in the order in which they ran.
     async fn look(&self) -> Vec<Speaker> {
         if self.is_over() {
@@ -176,7 +184,8 @@ impl<'a> Listener<'a> {
     /// Tells what a container has written since it was heard last; and what it writes, until it ends or nothing is heard for
     /// long.
     async fn read(&self, speaker: &Speaker, is_followed: bool) -> Result<(), ApiError> {
-        let since = self.track(&speaker.instance, Track::resume);
+        let before = self.heard_before(speaker);
+        let since = self.track(&speaker.instance, |track| track.resume_after(before));
         let asked = request(Method::GET, &path(speaker, is_followed, since), Vec::new());
         // A node answers when the first line is written.
         let Ok(answer) = timeout(SILENT, self.connection.client().request_stream(asked)).await else {

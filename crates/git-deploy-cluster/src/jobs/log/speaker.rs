@@ -30,8 +30,14 @@ pub(super) struct Speaker {
 impl Speaker {
     /// Whether both are one container of one pod, maybe at another time.
     pub(super) fn is_of_the_same(&self, other: &Self) -> bool {
-        let (one, another) = (&self.instance, &other.instance);
-        one.uid == another.uid && one.container == another.container
+        self.instance.is_of_the_same(&other.instance)
+    }
+}
+
+impl Instance {
+    /// As of speakers.
+    pub(super) fn is_of_the_same(&self, other: &Self) -> bool {
+        self.uid == other.uid && self.container == other.container
     }
 }
 

@@ -6,6 +6,9 @@ use jiff::Timestamp;
 /// How much of a line is told, in bytes. All of it is read, and no more than this is kept.
 const LONGEST: usize = 4096;
 
+/// When a line was written, and how many were by then at that moment.
+pub(super) type Moment = (Timestamp, usize);
+
 /// The log of one container.
 #[derive(Debug, Default)]
 pub(super) struct Track {
@@ -14,7 +17,7 @@ pub(super) struct Track {
     /// How often it was asked for in vain since a line was heard.
     pub(super) failures: u32,
     /// When the last line was written that was told, and how many were at that moment.
-    last: Option<(Timestamp, usize)>,
+    last: Option<Moment>,
     /// While what was told before is passed over: how many of that moment are still to come.
     passing: Option<usize>,
     line: Vec<u8>,
@@ -30,6 +33,17 @@ impl Track {
     /// Whether a line was heard.
     pub(super) fn is_heard(&self) -> bool {
         self.last.is_some()
+    }
+
+    /// When the last line was written that was told.
+    pub(super) fn last(&self) -> Option<Moment> {
+        self.last
+    }
+
+    /// The same as [`Self::resume`]; what was heard up to a moment by somebody else is passed over, if nothing was heard yet.
+    pub(super) fn resume_after(&mut self, before: Option<Moment>) -> Option<Timestamp> {
+        self.last = self.last.or(before);
+        self.resume()
     }
 
     /// It is read again, from that moment on: a node gives all of the second in which it lies.
@@ -109,6 +123,15 @@ mod tests {
 
     fn at(nanos: u32, text: &str) -> String {
         format!("2026-11-21T07:00:00.{nanos:09}Z {text}\n")
+    }
+
+    #[test]
+    fn what_was_heard_of_the_next_one_already_is_not_told_again() {
+        let mut first = Track::default();
+        assert_eq!(first.take((at(1, "first") + &at(5, "second")).as_bytes()), ["first", "second"]);
+        let mut next = Track::default();
+        assert!(next.resume_after(first.last()).is_some());
+        assert_eq!(next.take((at(5, "second") + &at(6, "third")).as_bytes()), ["third"]);
     }
 
     #[test]
