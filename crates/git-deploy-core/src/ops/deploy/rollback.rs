@@ -4,6 +4,8 @@
 //! comes next from it stands on base and would bring it again. So it is with each environment that leads to the one that lands;
 //! and a branch that was gone back from there and has not landed is not taken by itself again (see [`crate::queue::Wait`]).
 
+use std::collections::HashSet;
+
 use super::pick::Pick;
 use super::row::Passage;
 use super::{Context, DeployError, DeployRequest, Deployer, Rollback};
@@ -129,30 +131,19 @@ impl Context<'_> {
     pub(super) fn rolled_back(&self) -> Result<Option<RolledBack>, DeployError> {
         // Where it lands first: that is what most depends on.
         for environment in self.deploy_toml.row().into_iter().rev() {
-            let Some((back, undone)) = self.view.gone_back_from(&environment.name)? else { continue };
-            if self.has_the_files_of(self.base_tip, back)? {
-                continue;
-            }
-            let mut commits = Vec::new();
-            for undone in undone {
-                let undone = Stretch::of(&self.view, undone)?;
-                if undone.is_in(&self.view, self.base_tip)? {
-                    let commit = undone.commit.brief();
-                    let range = match undone.before {
-                        Some(before) => format!("{}..{commit}", before.brief()),
-                        None => commit,
-                    };
-                    // What stood there more than once is reverted once.
-                    if !commits.contains(&range) {
-                        commits.push(range);
-                    }
-                }
-            }
-            if !commits.is_empty() {
-                let (environment, to, by) =
-                    (environment.name.clone(), back.applied().clone(), back.id.clone());
-                return Ok(Some(RolledBack { environment, to, by, commits }));
-            }
+            let Some((back, left)) = self.left_of_undone(environment, self.base_tip)? else { continue };
+            let mut commits: Vec<String> = left
+                .iter()
+                .map(|undone| match undone.before {
+                    Some(before) => format!("{}..{}", before.brief(), undone.commit.brief()),
+                    None => undone.commit.brief(),
+                })
+                .collect();
+            // What stood there more than once is reverted once.
+            let mut told = HashSet::new();
+            commits.retain(|range| told.insert(range.clone()));
+            let (to, by) = (back.applied().clone(), back.id.clone());
+            return Ok(Some(RolledBack { environment: environment.name.clone(), to, by, commits }));
         }
         Ok(None)
     }
@@ -160,24 +151,33 @@ impl Context<'_> {
     /// Whether a commit still has something of what was rolled back.
     pub(super) fn brings_back(&self, tip: CommitId) -> Result<bool, DeployError> {
         for environment in self.deploy_toml.row() {
-            let Some((back, undone)) = self.view.gone_back_from(&environment.name)? else { continue };
-            if self.has_the_files_of(tip, back)? {
-                continue;
-            }
-            for undone in undone {
-                if Stretch::of(&self.view, undone)?.is_in(&self.view, tip)? {
-                    return Ok(true);
-                }
+            if self.left_of_undone(environment, tip)?.is_some() {
+                return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// Whether a commit holds the very files that somebody went back to: then whatever was undone is taken back, be it by taking
-    /// back what had taken it back before.
-    fn has_the_files_of(&self, tip: CommitId, back: &Deployment) -> Result<bool, DeployError> {
+    /// What a commit still has of what somebody has gone back from in an environment, newest first, with the way back. Where it
+    /// holds the very files that were gone back to all is taken back, be it by taking back what had taken it back before.
+    fn left_of_undone(
+        &self,
+        environment: &Environment,
+        tip: CommitId,
+    ) -> Result<Option<(&Deployment, Vec<Stretch>)>, DeployError> {
+        let Some((back, undone)) = self.view.gone_back_from(&environment.name)? else { return Ok(None) };
         let tree = |commit| self.repository().commit(commit).map(|commit| commit.tree);
-        Ok(tree(tip)? == tree(back.commit)?)
+        if tree(tip)? == tree(back.commit)? {
+            return Ok(None);
+        }
+        let mut left = Vec::new();
+        for undone in undone {
+            let undone = Stretch::of(&self.view, undone)?;
+            if undone.is_in(&self.view, tip)? {
+                left.push(undone);
+            }
+        }
+        Ok((!left.is_empty()).then_some((back, left)))
     }
 }
 
