@@ -50,15 +50,12 @@ pub(crate) fn deploy(prepares: bool, mut said: impl FnMut(Who, Said)) -> io::Res
     while !running.is_empty() {
         let Ok((who, what)) = receiver.recv() else { break };
         let Some(what) = what else {
-            let (ended, left): (Vec<_>, Vec<_>) = running.into_iter().partition(|program| program.who == who);
-            running = left;
-            for program in ended {
-                let code = program.wait()?.code().and_then(Exit::from_code);
-                exit = if who == Who::Deployment { code } else { exit };
-            }
-            if who == Who::Deployment && exit != Some(Exit::Done) {
-                running.iter().for_each(|program| program.passing.end());
-                is_given_up = true;
+            let Some(at) = running.iter().position(|program| program.who == who) else { continue };
+            let status = running.remove(at).wait()?;
+            if who == Who::Deployment {
+                exit = status.code().and_then(Exit::from_code);
+                is_given_up = exit != Some(Exit::Done);
+                running.iter().filter(|_| is_given_up).for_each(|program| program.passing.end());
             }
             continue;
         };

@@ -239,25 +239,17 @@ fn waits(ended: &Ended) -> Option<&str> {
 /// An event of a deployment in words; none where these stand on its standard error, too.
 fn words(event: &Value) -> Option<String> {
     let text = |name: &str| event[name].as_str().unwrap_or_default();
-    let branch = text("branch").trim_start_matches("refs/heads/");
+    let short = |name: &str| event[name].as_str().unwrap_or_default().trim_start_matches("refs/heads/");
+    let (branch, commit) = (short("branch"), text("commit").get(..10).unwrap_or_default());
     let why = if text("reason").is_empty() { String::new() } else { format!(": {}", text("reason")) };
     match text("event") {
         "step" => Some(format!("{} {}", text("step"), text("text"))),
         "note" => Some(text("text").to_owned()),
         // There is nothing behind the last one, and errors stand on its standard error, too.
         "ahead" if matches!(text("result"), "nothing" | "error") => None,
-        "rebase" => {
-            let branch = text("ref").trim_start_matches("refs/heads/");
-            let commit: String = text("commit").chars().take(10).collect();
-            Some(match text("reason") {
-                "" => format!("{} '{branch}' to {commit}", text("verdict")),
-                reason => format!("{} '{branch}': {reason}", text("verdict")),
-            })
-        }
-        "ahead" => {
-            let commit: String = text("commit").chars().take(10).collect();
-            Some(format!("{} '{branch}' ({commit}) upon {}{why}", text("result"), text("upon")))
-        }
+        "ahead" => Some(format!("{} '{branch}' ({commit}) upon {}{why}", text("result"), text("upon"))),
+        "rebase" if why.is_empty() => Some(format!("{} '{}' to {commit}", text("verdict"), short("ref"))),
+        "rebase" => Some(format!("{} '{}'{why}", text("verdict"), short("ref"))),
         "verdict" if text("result") == "nothing" => Some(format!("nothing to deploy: {}", text("reason"))),
         "verdict" if text("result") == "error" => None,
         "verdict" => {
