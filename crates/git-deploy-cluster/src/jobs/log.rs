@@ -18,6 +18,7 @@ use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use futures::{AsyncBufReadExt as _, StreamExt as _};
 use http::Method;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::discovery::ApiResource;
 use tokio::time::{sleep, timeout};
@@ -29,7 +30,7 @@ use crate::objects::Place;
 use crate::target::Target;
 use crate::watch::api_error;
 use speaker::{Instance, Speaker, speakers};
-use track::{Moment, Track};
+use track::Track;
 
 /// How many lines are told of all jobs of a deployment together.
 const MOST_LINES: usize = 10_000;
@@ -146,16 +147,15 @@ impl<'a> Listener<'a> {
         with(self.notes.borrow_mut().tracks.entry(instance.clone()).or_default())
     }
 
-    /// How far the one was heard that ran before this one. A node that is asked for that one gives the log of this one if it
-    /// begins just then.
-    fn heard_before(&self, speaker: &Speaker) -> Option<Moment> {
-        let notes = self.notes.borrow();
-        let of_the_same = notes.tracks.iter().filter(|(other, _)| other.is_of_the_same(&speaker.instance));
-        of_the_same.filter(|_| !speaker.is_previous).filter_map(|(_, track)| track.last()).max()
-    }
-
     /// The containers of which not everything was heard, those of one name behind one another and in the order in which they ran.
     async fn look(&self) -> Vec<Speaker> {
+        let mut found = self.speakers().await;
+        found.retain(|speaker| !self.track(&speaker.instance, |track| track.is_whole));
+        found
+    }
+
+    /// All containers, in that order.
+    async fn speakers(&self) -> Vec<Speaker> {
         if self.is_over() {
             return Vec::new();
         }
@@ -166,7 +166,6 @@ impl<'a> Listener<'a> {
                 Err(error) => self.deny(&error),
             }
         }
-        found.retain(|speaker| !self.track(&speaker.instance, |track| track.is_whole));
         found
     }
 
@@ -184,14 +183,16 @@ impl<'a> Listener<'a> {
     /// Tells what a container has written since it was heard last; and what it writes, until it ends or nothing is heard for
     /// long.
     async fn read(&self, speaker: &Speaker, is_followed: bool) -> Result<(), ApiError> {
-        let before = self.heard_before(speaker);
-        let since = self.track(&speaker.instance, |track| track.resume_after(before));
+        let since = self.track(&speaker.instance, Track::resume);
         let asked = request(Method::GET, &path(speaker, is_followed, since), Vec::new());
         // A node answers when the first line is written.
         let Ok(answer) = timeout(SILENT, self.connection.client().request_stream(asked)).await else {
             return Ok(());
         };
         let mut answer = pin!(answer.map_err(|error| api_error(&error))?);
+        if let Some(begun) = self.next_run(speaker).await {
+            self.track(&speaker.instance, |track| track.take_until(begun));
+        }
         while !self.is_over() {
             let Ok(piece) = timeout(SILENT, answer.fill_buf()).await else { return Ok(()) };
             let piece = piece.map_err(|error| broken(&kube::Error::Service(error.into())))?;
@@ -202,6 +203,10 @@ impl<'a> Listener<'a> {
             let lines = self.track(&speaker.instance, |track| track.take(piece));
             answer.consume_unpin(length);
             self.say(speaker, length, lines);
+            // While the next run goes on its node still has the log of this one, and no longer than that.
+            if self.track(&speaker.instance, |track| track.is_of_next_run) {
+                return Ok(());
+            }
         }
         // What ends before its container does has broken off: its last line may be half of one.
         if speaker.has_ended {
@@ -209,6 +214,16 @@ impl<'a> Listener<'a> {
             self.say(speaker, 0, last);
         }
         Ok(())
+    }
+
+    /// When the run began that came after the one whose log was asked for. A node gives the log of the run that is there by
+    /// then, and the cluster hears of that one a moment later than the node.
+    async fn next_run(&self, speaker: &Speaker) -> Option<Timestamp> {
+        if speaker.is_of_the_past {
+            return None;
+        }
+        sleep(FIRST_PAUSE).await;
+        speaker.next_run(&self.speakers().await)
     }
 
     fn say(&self, speaker: &Speaker, bytes: usize, lines: impl IntoIterator<Item = String>) {
@@ -271,7 +286,7 @@ fn too_much(speaker: &Speaker) -> String {
     )
 }
 
-fn path(speaker: &Speaker, is_followed: bool, since: Option<jiff::Timestamp>) -> String {
+fn path(speaker: &Speaker, is_followed: bool, since: Option<Timestamp>) -> String {
     let Instance { namespace, pod, container, .. } = &speaker.instance;
     let resource = ApiResource::erase::<Pod>(&());
     let pod = Place { resource: &resource, namespace: Some(namespace), name: pod }.path();

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use git_deploy_manifest::value::{items, text, uid};
+use jiff::Timestamp;
 use serde_json::Value;
 
 /// A container, one of the times that it ran.
@@ -25,19 +26,27 @@ pub(super) struct Speaker {
     pub(super) is_previous: bool,
     /// Whether it writes no more.
     pub(super) has_ended: bool,
+    /// When it began to run.
+    pub(super) begun: Option<Timestamp>,
+    /// Whether nothing runs in its pod any more, nor will.
+    pub(super) is_of_the_past: bool,
 }
 
 impl Speaker {
     /// Whether both are one container of one pod, maybe at another time.
     pub(super) fn is_of_the_same(&self, other: &Self) -> bool {
-        self.instance.is_of_the_same(&other.instance)
+        let (one, another) = (&self.instance, &other.instance);
+        one.uid == another.uid && one.container == another.container
     }
-}
 
-impl Instance {
-    /// As of speakers.
-    pub(super) fn is_of_the_same(&self, other: &Self) -> bool {
-        self.uid == other.uid && self.container == other.container
+    /// When the run after it began, in seconds: if one has, among those that there are now, since this one was seen.
+    pub(super) fn next_run(&self, now: &[Self]) -> Option<Timestamp> {
+        let is_itself = |other: &&Self| other.instance == self.instance;
+        if now.iter().filter(is_itself).any(|other| other.is_previous == self.is_previous) {
+            return None;
+        }
+        let later = now.iter().filter(|other| other.is_of_the_same(self) && !is_itself(other));
+        later.filter_map(|other| other.begun).min()
     }
 }
 
@@ -55,7 +64,8 @@ pub(super) fn speakers(pod: &Value) -> Vec<Speaker> {
 }
 
 fn of_container(pod: &Value, status: &Value) -> Vec<Speaker> {
-    let speaker = |id: &str, is_previous, has_ended| Speaker {
+    let is_of_the_past = matches!(text(pod, "/status/phase"), "Succeeded" | "Failed");
+    let speaker = |id: &str, run: &Value, is_previous, has_ended| Speaker {
         instance: Instance {
             namespace: text(pod, "/metadata/namespace").to_owned(),
             pod: text(pod, "/metadata/name").to_owned(),
@@ -65,16 +75,17 @@ fn of_container(pod: &Value, status: &Value) -> Vec<Speaker> {
         },
         is_previous,
         has_ended,
+        begun: text(run, "/startedAt").parse().ok(),
+        is_of_the_past,
     };
-    let id = |pointer| text(status, pointer);
     let mut found = Vec::new();
-    if status.pointer("/lastState/terminated").is_some() {
-        found.push(speaker(id("/lastState/terminated/containerID"), true, true));
+    if let Some(run) = status.pointer("/lastState/terminated") {
+        found.push(speaker(text(run, "/containerID"), run, true, true));
     }
-    if status.pointer("/state/terminated").is_some() {
-        found.push(speaker(id("/state/terminated/containerID"), false, true));
-    } else if status.pointer("/state/running").is_some() {
-        found.push(speaker(id("/containerID"), false, false));
+    if let Some(run) = status.pointer("/state/terminated") {
+        found.push(speaker(text(run, "/containerID"), run, false, true));
+    } else if let Some(run) = status.pointer("/state/running") {
+        found.push(speaker(text(status, "/containerID"), run, false, false));
     }
     found
 }
@@ -90,6 +101,21 @@ mod tests {
             "status": {"containerStatuses": [status]}});
         let told = |speaker: Speaker| (speaker.instance.id, speaker.is_previous, speaker.has_ended);
         speakers(&pod).into_iter().map(told).collect()
+    }
+
+    #[test]
+    fn what_a_node_gives_of_the_next_run_is_known_by_its_begin() {
+        let run = |id: &str, second: u32| json!({"terminated": {"containerID": id, "startedAt": format!("2026-11-21T07:00:0{second}Z")}});
+        let seen = |last: Value, state: Value| {
+            let status = json!({"name": "main", "state": state, "lastState": last});
+            speakers(&json!({"metadata": {"uid": "u"}, "status": {"containerStatuses": [status]}}))
+        };
+        let (first, again) = (seen(json!({}), run("1", 1)), seen(run("1", 1), run("2", 3)));
+        assert_eq!(first[0].next_run(&first), None, "nothing has come after it");
+        assert_eq!(first[0].next_run(&again), "2026-11-21T07:00:03Z".parse().ok());
+        assert_eq!(again[0].next_run(&again), None, "it was asked for as what it is");
+        assert_eq!(first[0].next_run(&seen(run("2", 3), run("3", 5))), "2026-11-21T07:00:03Z".parse().ok());
+        assert_eq!(first[0].next_run(&[]), None);
     }
 
     #[test]

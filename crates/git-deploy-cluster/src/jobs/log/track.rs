@@ -6,9 +6,6 @@ use jiff::Timestamp;
 /// How much of a line is told, in bytes. All of it is read, and no more than this is kept.
 const LONGEST: usize = 4096;
 
-/// When a line was written, and how many were by then at that moment.
-pub(super) type Moment = (Timestamp, usize);
-
 /// The log of one container.
 #[derive(Debug, Default)]
 pub(super) struct Track {
@@ -17,11 +14,15 @@ pub(super) struct Track {
     /// How often it was asked for in vain since a line was heard.
     pub(super) failures: u32,
     /// When the last line was written that was told, and how many were at that moment.
-    last: Option<Moment>,
+    last: Option<(Timestamp, usize)>,
     /// While what was told before is passed over: how many of that moment are still to come.
     passing: Option<usize>,
     line: Vec<u8>,
     left_out: usize,
+    /// When the next run of the container began, if the node may have given the log of that one.
+    next_run: Option<Timestamp>,
+    /// Whether it has.
+    pub(super) is_of_next_run: bool,
 }
 
 impl Track {
@@ -35,23 +36,18 @@ impl Track {
         self.last.is_some()
     }
 
-    /// When the last line was written that was told.
-    pub(super) fn last(&self) -> Option<Moment> {
-        self.last
-    }
-
-    /// The same as [`Self::resume`]; what was heard up to a moment by somebody else is passed over, if nothing was heard yet.
-    pub(super) fn resume_after(&mut self, before: Option<Moment>) -> Option<Timestamp> {
-        self.last = self.last.or(before);
-        self.resume()
-    }
-
     /// It is read again, from that moment on: a node gives all of the second in which it lies.
     pub(super) fn resume(&mut self) -> Option<Timestamp> {
         self.line.clear();
         self.left_out = 0;
+        (self.next_run, self.is_of_next_run) = (None, false);
         self.passing = self.last.map(|(_, count)| count);
         self.last.map(|(moment, _)| moment)
+    }
+
+    /// Lines from that second on, in which the next run began, are not taken: they are of that one.
+    pub(super) fn take_until(&mut self, next_run: Timestamp) {
+        self.next_run = Some(next_run);
     }
 
     /// Takes bytes; the lines that end in them.
@@ -74,8 +70,9 @@ impl Track {
 
     /// It is heard to its end: what stands there without a line feed is a line, too.
     pub(super) fn end(&mut self) -> Option<String> {
-        self.is_whole = true;
-        self.line()
+        let last = self.line();
+        self.is_whole = !self.is_of_next_run;
+        last
     }
 
     /// A line, if it is new. What has no time was not written by the container, but by the node about it.
@@ -83,6 +80,10 @@ impl Track {
         let (line, left_out) = (std::mem::take(&mut self.line), std::mem::take(&mut self.left_out));
         let space = line.iter().position(|byte| *byte == b' ')?;
         let moment = str::from_utf8(&line[..space]).ok()?.parse().ok()?;
+        if self.next_run.is_some_and(|begun| begun <= moment) {
+            self.is_of_next_run = true;
+            return None;
+        }
         if !self.is_new(moment) {
             return None;
         }
@@ -126,15 +127,6 @@ mod tests {
     }
 
     #[test]
-    fn what_was_heard_of_the_next_one_already_is_not_told_again() {
-        let mut first = Track::default();
-        assert_eq!(first.take((at(1, "first") + &at(5, "second")).as_bytes()), ["first", "second"]);
-        let mut next = Track::default();
-        assert!(next.resume_after(first.last()).is_some());
-        assert_eq!(next.take((at(5, "second") + &at(6, "third")).as_bytes()), ["third"]);
-    }
-
-    #[test]
     fn lines_are_whole_whatever_the_pieces() {
         let mut track = Track::default();
         let all = at(1, "one") + &at(2, "") + &at(3, "  three\r") + "2026-11-21T07:00:00.4Z four";
@@ -154,6 +146,20 @@ mod tests {
         assert_eq!(track.resume(), "2026-11-21T07:00:00.000000002Z".parse().ok());
         let again = first + &at(2, "four") + &at(3, "half") + &at(1, "of a clock that was set back");
         assert_eq!(track.take(again.as_bytes()), ["four", "half", "of a clock that was set back"]);
+    }
+
+    #[test]
+    fn what_the_next_run_wrote_is_left_to_that_one() {
+        let mut track = Track::default();
+        track.take_until("2026-11-21T07:00:01Z".parse().unwrap());
+        let both = at(1, "first") + "2026-11-21T07:00:01.1Z second\n";
+        assert_eq!(track.take(both.as_bytes()), ["first"]);
+        assert_eq!(track.end(), None);
+        assert!(!track.is_whole);
+        track.resume();
+        assert_eq!(track.take(at(1, "first").as_bytes()), [""; 0]);
+        assert_eq!(track.end(), None);
+        assert!(track.is_whole);
     }
 
     #[test]
