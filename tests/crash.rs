@@ -1,5 +1,6 @@
 //! `kill -9` at every step of a deployment: the next run always comes to a verdict.
 
+use std::thread;
 use std::time::Duration;
 
 use git_deploy_testkit::shop::{Shop, WEB};
@@ -40,11 +41,9 @@ fn recover(shop: &Shop, died: &Output, how: usize) {
     shop.is_sound();
 }
 
-/// Kills the run at each ref transaction in a repository, one after the other, until none is left.
-fn kill_at_each(with_remote: bool, phase: RefPhase, victim: Victim, place: impl Fn(&Shop) -> &Repo) {
-    let mut n = 0;
-    loop {
-        n += 1;
+/// Kills the run at each ref transaction in a repository, until none is left: in two lanes, because it takes long.
+fn kill_at_each(with_remote: bool, phase: RefPhase, victim: Victim, place: impl Fn(&Shop) -> &Repo + Sync) {
+    let is_killed_at = |n| {
         let shop = shop(with_remote);
         let switch: KillSwitch = place(&shop).kill_at_transaction_of(&["*"], n, phase, victim);
         let output = shop.repo.command("git-deploy").pid_file(switch.pid_file()).output();
@@ -52,12 +51,21 @@ fn kill_at_each(with_remote: bool, phase: RefPhase, victim: Victim, place: impl 
         switch.remove();
         if !fired {
             output.success();
-            break;
+            return false;
         }
         output.was_killed();
         recover(&shop, &output, n);
-    }
-    assert!(n > 3, "the run was stopped at {n} transactions only");
+        true
+    };
+    let kill_each_other = |first: usize| (first..).step_by(2).take_while(|n| is_killed_at(*n)).count();
+    let kills: usize = thread::scope(|scope| {
+        let lanes = [1, 2].map(|first| scope.spawn(move || kill_each_other(first)));
+        lanes
+            .into_iter()
+            .map(|lane| lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .sum()
+    });
+    assert!(kills > 2, "the run was stopped at {kills} transactions only");
 }
 
 #[test]
@@ -105,7 +113,7 @@ fn a_run_that_dies_at_any_moment_is_finished_by_the_next() {
         // killed leaves locked is the remote's.
         let victim = if n % 3 == 0 && n % 4 != 3 { Victim::Group } else { Victim::Process };
         let died = shop.repo.command("git-deploy").start().kill_after(moment, victim);
-        std::thread::sleep(Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(5));
         recover(&shop, &died, usize::try_from(n).unwrap_or(0));
     }
 }

@@ -194,7 +194,7 @@ fn found(text: &[u8]) -> (u64, Option<Decision>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_laws_hold_in_what_people_have_made(history in any_history(true)) {
