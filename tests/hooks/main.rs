@@ -1,5 +1,6 @@
 //! Our hooks in real `git push`, `git merge` and `git pull`.
 
+mod leaving;
 mod merging;
 
 use std::fs;

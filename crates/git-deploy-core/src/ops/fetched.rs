@@ -1,11 +1,16 @@
 //! What is known of the remote that counts without asking it.
 
-use crate::git::notes::NOTES_REF;
+use std::collections::BTreeSet;
+
+use crate::git::notes::{NOTES_REF, Notes, NotesError};
 use crate::git::push::Tracking;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, DeploymentId, RefName};
+use crate::note::Note;
+use crate::ops::copied::own_note;
 use crate::ops::sync;
 use crate::ops::view::View;
+use crate::sync::{NoteTexts, merge};
 
 /// The remote whose states were fetched and are not merged into ours, if there is one.
 ///
@@ -20,6 +25,35 @@ pub fn unmerged<'v>(view: &'v View<'_>) -> Result<Option<&'v Tracking>, GitError
         None => false,
     };
     Ok((!is_merged).then_some(tracking))
+}
+
+/// The note on a commit as a merge of two sides' notes makes it, by what these say of the commit and of those that it was rebased
+/// from. What cannot be read says nothing.
+///
+/// # Errors
+/// When notes cannot be read, other than for what they say.
+pub(super) fn merged_note(
+    ours: &Notes<'_>,
+    theirs: &Notes<'_>,
+    commit: CommitId,
+) -> Result<Option<Note>, NotesError> {
+    let read = |notes: &Notes<'_>, commit| match own_note(notes, commit) {
+        Err(NotesError::Note { .. }) => Ok(None),
+        note => note,
+    };
+    let mut line = BTreeSet::from([commit]);
+    for notes in [ours, theirs] {
+        if let Some(note) = read(notes, commit)? {
+            line.extend(notes.rebased_from(&note)?.into_keys());
+        }
+    }
+    let texts = |notes: &Notes<'_>| -> Result<NoteTexts, NotesError> {
+        let text = |note: Note| note.to_string().into_bytes();
+        let notes = line.iter().map(|commit| Ok(read(notes, *commit)?.map(|note| (*commit, text(note)))));
+        notes.filter_map(Result::transpose).collect()
+    };
+    let merged = merge(&texts(ours)?, &texts(theirs)?).remove(&commit);
+    Ok(merged.and_then(|text| Note::parse(&text).ok()))
 }
 
 /// The remote that was never asked for its states, if that is so: then what is decided there looks as if nobody had.

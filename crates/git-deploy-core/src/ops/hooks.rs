@@ -16,13 +16,14 @@ use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
 use crate::note::Note;
 use crate::ops::Observer;
 use crate::ops::copied::own_note;
+use crate::ops::fetched::{merged_note, unmerged};
 use crate::ops::sync::{self, SyncError};
 use crate::ops::view::{LandedElsewhere, View, ViewError};
 use crate::rebase::RebaseError;
 use crate::state::State;
 
 pub use elsewhere::Unpublished;
-pub use left::{LeftApproved, post_commit};
+pub use left::{LeftApproved, LeftByPush, post_commit};
 
 /// The beginning of the names of deployment tags.
 const DEPLOYMENT_TAGS: &str = "refs/tags/deployment-";
@@ -110,8 +111,17 @@ pub enum Warning {
     Landed(RefName, LandedElsewhere),
     /// The remote has something else on a branch, which is in a state in which the runner rebases it.
     Moved(RefName, State),
-    /// The push takes a branch from an approved commit to one that nobody has decided about; with base where it counts.
-    Left(LeftApproved, RefName),
+    /// The push takes a branch from an approved commit to one that nobody has decided about.
+    Left(LeftByPush),
+    /// The push deletes a branch that was staged or deployable.
+    Deleted {
+        /// The branch.
+        branch: RefName,
+        /// What it was.
+        was: State,
+        /// The commit that it stood on, if that is here.
+        tip: Option<CommitId>,
+    },
     /// A note cannot be read.
     Note(NotesError),
 }
@@ -142,8 +152,12 @@ pub fn pre_push(
         let unpublished = elsewhere::unpublished(&view, remote, pushed)?;
         return Ok(PrePush { unpublished, ..PrePush::default() });
     };
-    let fetched = repository.notes_at(sync::fetched_notes(repository, &tracking).unwrap_or_default())?;
-    let push = Push { view: &view, fetched };
+    // What is no commit holds no notes, and is told where they are published.
+    let fetched = match unmerged(&view) {
+        Ok(Some(tracking)) => sync::fetched_notes(repository, tracking)?,
+        Ok(None) | Err(_) => None,
+    };
+    let push = Push { view: &view, unmerged: repository.notes_at(fetched)? };
     let mut said = PrePush::default();
     for pushed in pushed.iter().filter(|pushed| pushed.name.branch_name().is_some()) {
         said.warnings.extend(push.warnings(pushed)?);
@@ -159,13 +173,17 @@ pub fn pre_push(
 /// A push to the remote that counts.
 struct Push<'a> {
     view: &'a View<'a>,
-    /// The remote's notes as they were last fetched, which may not be merged yet.
-    fetched: Notes<'a>,
+    /// The remote's notes as they were last fetched, if they are not merged yet.
+    unmerged: Notes<'a>,
 }
 
 impl Push<'_> {
     fn warnings(&self, pushed: &PushedRef) -> Result<Vec<Warning>, HookError> {
-        let Some(new) = pushed.new.map(CommitId) else { return Ok(Vec::new()) };
+        let old = pushed.old.map(CommitId);
+        let Some(new) = pushed.new.map(CommitId) else {
+            let deleted = old.map_or(Ok(None), |old| left::by_deletion(self, &pushed.name, old))?;
+            return Ok(deleted.into_iter().collect());
+        };
         let mut warnings = Vec::new();
         let note = self.note(&pushed.name, new, &mut warnings);
         if let Some(note) = note.as_ref().filter(|note| note.state == State::Broken) {
@@ -175,11 +193,9 @@ impl Push<'_> {
         }
         if let Some(landed) = self.view.landed_elsewhere(&pushed.name, new)? {
             warnings.push(Warning::Landed(pushed.name.clone(), landed));
-        } else if let Some(old) = pushed.old.map(CommitId) {
+        } else if let Some(old) = old {
             warnings.extend(self.overwrites(&pushed.name, old, new, note.as_ref())?);
-            let base = self.view.settings.authority(&self.view.settings.base);
-            let left = left::by_push(self.view, &pushed.name, old, new)?;
-            warnings.extend(left.map(|left| Warning::Left(left, base)));
+            warnings.extend(left::by_push(self, &pushed.name, old, new)?.map(Warning::Left));
         }
         Ok(warnings)
     }
@@ -219,9 +235,17 @@ impl Push<'_> {
         Ok(state.map(|state| Warning::Moved(branch.clone(), state)))
     }
 
+    /// The note on a commit as it is when what was fetched is merged.
+    fn merged_note(&self, commit: CommitId) -> Result<Option<Note>, NotesError> {
+        match self.unmerged.commit {
+            None => own_note(&self.view.notes, commit),
+            Some(_) => merged_note(&self.view.notes, &self.unmerged, commit),
+        }
+    }
+
     /// Whether a commit is what a rebase of ours made.
     fn is_rebase(&self, commit: CommitId) -> bool {
-        let mut notes = [&self.view.notes, &self.fetched].into_iter();
+        let mut notes = [&self.view.notes, &self.unmerged].into_iter();
         notes.any(|notes| {
             own_note(notes, commit).ok().flatten().is_some_and(|note| note.rebased_from.is_some())
         })
@@ -229,7 +253,7 @@ impl Push<'_> {
 
     /// Whether somebody has decided about a commit.
     fn is_known(&self, commit: CommitId) -> bool {
-        [&self.view.notes, &self.fetched].into_iter().any(|notes| matches!(notes.get(commit), Ok(Some(_))))
+        [&self.view.notes, &self.unmerged].into_iter().any(|notes| matches!(notes.get(commit), Ok(Some(_))))
     }
 
     /// Whether a commit stands on base where that counts: somebody has rebased it as the runner would have.
@@ -237,6 +261,19 @@ impl Push<'_> {
         let settings = &self.view.settings;
         let base_tip = self.view.repository.tip(&settings.authority(&settings.base))?;
         Ok(base_tip.map_or(Ok(false), |base_tip| self.view.repository.is_ancestor(base_tip, commit))?)
+    }
+
+    /// Whether base has a commit, where that counts.
+    fn base_has(&self, commit: CommitId) -> Result<bool, HookError> {
+        let settings = &self.view.settings;
+        let base_tip = self.view.repository.tip(&settings.authority(&settings.base))?;
+        let (Some(base_tip), Some(commit)) = (base_tip, self.if_here(commit)?) else { return Ok(false) };
+        Ok(self.view.repository.is_ancestor(commit, base_tip)?)
+    }
+
+    /// A commit of the remote, if it is here.
+    fn if_here(&self, commit: CommitId) -> Result<Option<CommitId>, HookError> {
+        Ok(self.view.repository.find(commit.0)?.map(|_| commit))
     }
 
     fn current_branch(&self, tracking: &Tracking) -> Result<Option<Warning>, HookError> {

@@ -1,9 +1,10 @@
 //! Commits on top of approved ones: with them a branch is in development again, and leaves the queue.
 
-use super::HookError;
+use super::{HookError, Push, Warning};
 use crate::git::Repository;
 use crate::git::notes::NotesError;
 use crate::ids::{CommitId, RefName};
+use crate::note::Note;
 use crate::ops::copied::own_note;
 use crate::ops::view::View;
 use crate::state::State;
@@ -19,36 +20,73 @@ pub struct LeftApproved {
     pub is_merge: bool,
 }
 
-/// Whether a push takes a branch from an approved commit further to one that nobody has decided about.
+/// A branch that a push takes from an approved commit to one that nobody has decided about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftByPush {
+    /// What has left.
+    pub left: LeftApproved,
+    /// Base, where it counts.
+    pub base: RefName,
+    /// The approved commit, where what is pushed is not what stands here under that name: mostly that is not meant.
+    pub instead: Option<CommitId>,
+}
+
+/// Whether a push takes a branch from an approved commit to one that nobody has decided about, be that a step forward or not.
 pub(super) fn by_push(
-    view: &View<'_>,
+    push: &Push<'_>,
     branch: &RefName,
     before: CommitId,
     tip: CommitId,
-) -> Result<Option<LeftApproved>, HookError> {
-    let repository = view.repository;
-    if *branch == view.settings.base || repository.find(before.0)?.is_none() {
+) -> Result<Option<LeftByPush>, HookError> {
+    let repository = push.view.repository;
+    let left = match left_approved(push.view, |commit| push.merged_note(commit), branch.clone(), before, tip)
+    {
+        // Told by itself.
+        Err(HookError::Notes(NotesError::Note { .. })) => None,
+        left => left?,
+    };
+    let Some(left) = left.filter(|_| *branch != push.view.settings.base) else { return Ok(None) };
+    // What has landed has left already.
+    if push.base_has(before)? {
         return Ok(None);
     }
-    match left_approved(view, branch.clone(), before, tip) {
-        // What is no step forward is no commit on top of the approved one.
-        Ok(Some(left)) => Ok(repository.is_ancestor(before, tip)?.then_some(left)),
-        // Told by itself.
-        Err(HookError::Notes(NotesError::Note { .. })) => Ok(None),
-        left => left,
+    let other = repository.tip(branch)?.filter(|here| *here != tip);
+    let instead = other.map_or(Ok(None), |_| push.if_here(before))?;
+    let base = push.view.settings.authority(&push.view.settings.base);
+    Ok(Some(LeftByPush { left, base, instead }))
+}
+
+/// Whether a push deletes a branch that was staged or deployable.
+pub(super) fn by_deletion(
+    push: &Push<'_>,
+    branch: &RefName,
+    before: CommitId,
+) -> Result<Option<Warning>, HookError> {
+    let note = match push.merged_note(before) {
+        // Told by whoever lists the branches.
+        Err(NotesError::Note { .. }) => None,
+        note => note?,
+    };
+    let was = note.filter(|note| note.state.is_rebased() && note.speaks_for(branch, true));
+    match was {
+        Some(note) if *branch != push.view.settings.base && !push.base_has(before)? => {
+            let tip = push.if_here(before)?;
+            Ok(Some(Warning::Deleted { branch: branch.clone(), was: note.state, tip }))
+        }
+        _ => Ok(None),
     }
 }
 
 /// Whether a branch that was staged or deployable has come to a commit that nobody has decided about.
 fn left_approved(
     view: &View<'_>,
+    note: impl Fn(CommitId) -> Result<Option<Note>, NotesError>,
     branch: RefName,
     before: CommitId,
     tip: CommitId,
 ) -> Result<Option<LeftApproved>, HookError> {
     let state = |commit| -> Result<Option<State>, NotesError> {
-        let note = own_note(&view.notes, commit)?;
-        Ok(note.filter(|note| note.speaks_for(&branch, true)).map(|note| note.state))
+        Ok(note(commit)?.filter(|note| note.speaks_for(&branch, true)).map(|note| note.state))
     };
     let Some(was) = state(before)?.filter(|was| was.is_rebased()) else { return Ok(None) };
     if state(tip)?.is_some() {
@@ -72,7 +110,8 @@ pub fn post_commit(repository: &Repository) -> Result<Option<LeftApproved>, Hook
     let Some(branch) = view.current_branch()? else { return Ok(None) };
     let Some(tip) = repository.tip(&branch)? else { return Ok(None) };
     let before = repository.commit(tip)?.parents.first().copied();
-    before.map_or(Ok(None), |before| left_approved(&view, branch, before, tip))
+    let note = |commit| own_note(&view.notes, commit);
+    before.map_or(Ok(None), |before| left_approved(&view, note, branch, before, tip))
 }
 
 /// Whether the merge has brought a branch that was approved to a commit that nobody has decided about.
@@ -87,7 +126,7 @@ pub(super) fn by_merge(view: &View<'_>, base_tip: CommitId) -> Result<Option<Lef
     if !has_moved || repository.is_ancestor(tip, base_tip)? {
         return Ok(None);
     }
-    match left_approved(view, branch, before, tip) {
+    match left_approved(view, |commit| own_note(&view.notes, commit), branch, before, tip) {
         // Told where all branches are looked at.
         Err(HookError::Notes(NotesError::Note { .. })) => Ok(None),
         left => left,

@@ -3,9 +3,12 @@
 use std::cell::RefCell;
 
 use git_deploy_cli::{CommandError, Shell, follow_landed, landed_elsewhere, shell_word, warn_of_note};
+use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::ops::Observer;
 use git_deploy_core::ops::carry::{Carry, Left as LeftBehind, Why};
-use git_deploy_core::ops::hooks::{Left, LeftApproved, PostMerge, PrePush, TagChange, Unpublished, Warning};
+use git_deploy_core::ops::hooks::{
+    Left, LeftApproved, LeftByPush, PostMerge, PrePush, TagChange, Unpublished, Warning,
+};
 use git_deploy_core::ops::sync::SyncError;
 use git_deploy_core::rebase::Skip;
 use git_deploy_core::state::{Decision, State};
@@ -85,10 +88,23 @@ pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
                 shell.warn(format!("'{branch}' on '{remote}' is not what was last fetched: as it is {state}, it may have been rebased"));
                 follow(shell);
             }
-            Warning::Left(left, base) => {
+            Warning::Left(LeftByPush { left, base, instead: None }) => {
                 let (base, branch) = (shell_word(base.short()), shell_word(left.branch.short()));
                 let linear = format!("as nothing rebases a merge: git rebase {base} {branch}");
                 left_approved(left, "this push", &linear, shell);
+            }
+            Warning::Left(LeftByPush { left, instead: Some(approved), .. }) => {
+                in_development(left, "this push", shell);
+                let force = "--force-with-lease ";
+                shell
+                    .hint(format!("if that was not meant: {}", back(force, remote, *approved, &left.branch)));
+            }
+            Warning::Deleted { branch, was, tip } => {
+                shell
+                    .note(format!("'{}' is gone now: {was} was the commit before this push", branch.short()));
+                if let Some(tip) = tip {
+                    shell.hint(format!("to have it back: {}", back("", remote, *tip, branch)));
+                }
             }
             Warning::Note(error) => warn_of_note(error, shell),
         }
@@ -133,6 +149,12 @@ pub(crate) fn failure(what: &str, error: impl Into<CommandError>, shell: &mut Sh
 /// How a branch that was rebased gets to the remote.
 fn push_again(remote: &str, branch: &str) -> String {
     format!("git push --force-with-lease {} {}", shell_word(remote), shell_word(branch))
+}
+
+/// How a branch on the remote gets back to a commit, whose note has stayed where it is.
+fn back(options: &str, remote: &str, commit: CommitId, branch: &RefName) -> String {
+    let refspec = format!("{}:{branch}", commit.brief());
+    format!("git push {options}{} {}", shell_word(remote), shell_word(&refspec))
 }
 
 /// A merging `git pull` would put the old commits back.
@@ -242,14 +264,18 @@ fn instead_of_merge(left: &LeftApproved) -> String {
 
 /// Tells of a branch that has left an approved commit, and of a merge, which nobody can set again as it is, what to do.
 fn left_approved(left: &LeftApproved, by: &str, of_merge: &str, shell: &mut Shell) {
-    let LeftApproved { branch, was, is_merge } = left;
-    let (branch, word) = (branch.short(), shell_word(branch.short()));
-    shell.note(format!("'{branch}' is in development now: {was} was the commit before {by}"));
-    if *is_merge {
+    in_development(left, by, shell);
+    if left.is_merge {
         shell.hint(of_merge);
     } else {
-        shell.hint(format!("when it is ready again: git deploy-state set {was} {word}"));
+        let branch = shell_word(left.branch.short());
+        shell.hint(format!("when it is ready again: git deploy-state set {} {branch}", left.was));
     }
+}
+
+fn in_development(left: &LeftApproved, by: &str, shell: &mut Shell) {
+    let LeftApproved { branch, was, .. } = left;
+    shell.note(format!("'{}' is in development now: {was} was the commit before {by}", branch.short()));
 }
 
 fn conflicts(paths: &[String]) -> String {

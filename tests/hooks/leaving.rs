@@ -1,0 +1,75 @@
+//! Pushes that take a branch out of the queue by other ways than a commit on top of the approved one.
+
+use git_deploy_testkit::{Repo, sandbox};
+
+use crate::{clone, shop};
+
+/// A branch with a commit of its own, on the remote, too.
+fn branch(repo: &Repo, name: &str) -> String {
+    repo.git(&["switch", "--quiet", "--create", name, "master"]);
+    let tip = repo.commit(name, "x\n", name);
+    repo.git(&["push", "--quiet", "origin", name]);
+    tip
+}
+
+const LEFT: &str = "note: 'login' is in development now: deployable was the commit before this push\n";
+
+#[test]
+fn a_branch_that_is_pushed_by_force_or_in_the_place_of_another_has_left_the_queue() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    branch(&repo, "login");
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    repo.commit("login", "y\n", "Log in");
+    repo.git(&["reset", "--quiet", "--soft", "master"]);
+    repo.git(&["commit", "--quiet", "--message", "Log in at once"]);
+    let again = "hint: when it is ready again: git deploy-state set deployable login\n";
+    repo.git(&["push", "--quiet", "--force", "origin", "login"]).stderr_is(&format!("{LEFT}{again}"));
+
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    let approved = repo.id("login");
+    branch(&repo, "other");
+    let pushed = repo.git(&["push", "--quiet", "--force", "origin", "other:login"]);
+    let back = format!("git push --force-with-lease origin {}:refs/heads/login", &approved[..10]);
+    pushed.stderr_is(&format!("{LEFT}hint: if that was not meant: {back}\n"));
+    repo.git(&back.split(' ').skip(1).collect::<Vec<_>>());
+    assert_eq!(bare.id("login"), approved);
+    repo.deploy("deploy-queue", &["--porcelain"]).stdout_contains(" refs/heads/login ");
+}
+
+#[test]
+fn a_branch_that_is_deleted_has_left_the_queue_unless_it_has_landed() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    let approved = branch(&repo, "login");
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    let back = format!("git push origin {}:refs/heads/login", &approved[..10]);
+    repo.git(&["push", "--quiet", "origin", ":login"]).stderr_is(&format!(
+        "note: 'login' is gone now: deployable was the commit before this push\nhint: to have it back: {back}\n"
+    ));
+    repo.git(&back.split(' ').skip(1).collect::<Vec<_>>());
+    assert_eq!(bare.id("login"), approved);
+    repo.git(&["push", "--quiet", "--no-verify", "origin", "login:master"]);
+    repo.git(&["push", "--quiet", "origin", ":login"]).is_silent();
+}
+
+#[test]
+fn what_was_fetched_of_states_counts_in_a_push_before_it_is_merged() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    branch(&repo, "login");
+    let other = clone(&bare, "other");
+    other.git(&["switch", "--quiet", "login"]);
+    let push = || {
+        repo.git(&["fetch", "--quiet"]);
+        repo.commit_empty("Go on");
+        repo.git(&["push", "--quiet", "origin", "login"])
+    };
+    other.deploy("deploy-state", &["set", "deployable", "login"]);
+    push().stderr_contains(LEFT);
+    // And so does who withdraws it there.
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    other.git(&["pull", "--quiet"]);
+    other.deploy("deploy-state", &["set", "development", "login"]);
+    push().is_silent();
+}
