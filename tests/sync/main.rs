@@ -1,6 +1,7 @@
 //! States and deployments as several clones share them: `set` that publishes, and `git deploy-sync`.
 
 mod backup;
+mod bare;
 mod concurrent;
 mod landed;
 mod meanwhile;
@@ -379,39 +380,6 @@ fn without_a_remote_there_is_nothing_to_exchange_with() {
     repo.set_config("deploy.remote", "nowhere");
     repo.try_deploy("deploy-sync", &[]).code_is(128).stderr_contains("'deploy.remote' names 'nowhere'");
     repo.deploy("deploy-sync", &["backup"]);
-}
-
-#[test]
-fn where_no_remote_counts_those_are_named_that_there_are() {
-    let team = Team::new();
-    team.pushed("login");
-    team.sandbox.run("git", &["clone", "--quiet", "--bare", "remote.git", "bare.git"]);
-    let bare = team.sandbox.open("bare.git");
-    bare.try_deploy("deploy-sync", &[])
-        .code_is(128)
-        .stderr_contains("fatal: no remote counts here to exchange states with: there is 'origin'\n")
-        .stderr_contains(
-            "hint: in a bare repository none counts by itself: git config deploy.remote <name>\n",
-        )
-        .lacks("git remote add");
-    bare.deploy("deploy-state", &["set", "staged", "login"]).lacks("note: ");
-
-    let ada = &team.ada;
-    ada.git(&["remote", "rename", "origin", "up"]);
-    ada.add_remote("other", &team.remote);
-    ada.try_deploy("deploy-sync", &[])
-        .code_is(128)
-        .stderr_contains("fatal: no remote counts here to exchange states with: there are 'other' and 'up'\n")
-        .stderr_contains("hint: say which one counts: git config deploy.remote <name>\n");
-    let said = ada.deploy("deploy-state", &["set", "staged", "login"]);
-    said.stderr_contains("note: not published: none of the remotes 'other' and 'up' counts\n")
-        .stderr_contains("hint: say which one counts: git config deploy.remote <name>\n");
-    ada.deploy("deploy-state", &["set", "staged", "login"]).lacks("not published");
-    ada.set_config("deploy.remote", ".");
-    ada.deploy("deploy-state", &["set", "deployable", "login"]).lacks("not published");
-    ada.try_deploy("deploy-sync", &[])
-        .code_is(128)
-        .stderr_contains("hint: 'deploy.remote' says that none counts: git config deploy.remote <name>\n");
 }
 
 #[test]

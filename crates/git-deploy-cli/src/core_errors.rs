@@ -132,6 +132,17 @@ fn base_hints(base: &RefName, instead: &InsteadOfBase) -> Vec<String> {
         InsteadOfBase::NotPushed(remote) => {
             vec![format!("push it: git push -u {} {}", shell_word(remote), typed(base))]
         }
+        InsteadOfBase::NotFetched(remote) => {
+            let refspec = shell_word(&format!("+refs/heads/*:refs/remotes/{remote}/*"));
+            vec![
+                "bring the branches of the remote, which 'git fetch' does not here: git deploy-sync"
+                    .to_owned(),
+                format!(
+                    "have 'git fetch' do that, too: git config --add {} {refspec}",
+                    shell_word(&format!("remote.{remote}.fetch"))
+                ),
+            ]
+        }
         InsteadOfBase::Nothing(None) => vec![name_base("<branch>")],
         InsteadOfBase::Nothing(Some(remote)) => {
             vec![name_base("<branch>"), format!("or fetch it: git fetch {}", shell_word(remote))]

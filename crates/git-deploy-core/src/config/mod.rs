@@ -7,7 +7,7 @@ mod building;
 pub mod deploy_toml;
 
 use crate::git::object::Kind;
-use crate::git::push::Tracking;
+use crate::git::push::{Tracking, brought_to};
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, IdError, RefName};
 use deploy_toml::{DeployToml, DeployTomlError};
@@ -91,6 +91,8 @@ pub enum InsteadOfBase {
     Main,
     /// Base is here, and not on this remote.
     NotPushed(String),
+    /// Base is here, and a plain `git fetch` brings none of this remote's branches, as in a clone that is bare.
+    NotFetched(String),
     /// Nothing that could be it; with the remote that it may have to be fetched from.
     Nothing(Option<String>),
 }
@@ -156,7 +158,15 @@ impl Settings {
         if let Some(remote) = remote.clone()
             && repository.tip(&self.base)?.is_some()
         {
-            return Ok(InsteadOfBase::NotPushed(remote));
+            let refspecs = repository.config_all(&format!("remote.{remote}.fetch"))?;
+            let kept = self.authority(&self.base);
+            let comes =
+                |refspec: &String| brought_to(refspec, self.base.as_str()).as_deref() == Some(kept.as_str());
+            let is_fetched = refspecs.iter().any(comes);
+            return Ok(match is_fetched {
+                true => InsteadOfBase::NotPushed(remote),
+                false => InsteadOfBase::NotFetched(remote),
+            });
         }
         if repository.tip(&self.authority(&main))?.is_some() || repository.tip(&main)?.is_some() {
             return Ok(InsteadOfBase::Main);

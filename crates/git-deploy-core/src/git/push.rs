@@ -169,6 +169,21 @@ impl Tracking {
     }
 }
 
+/// Where a fetch by a refspec brings a ref of the remote (`gitrefspecs`).
+pub fn brought_to(refspec: &str, from: &str) -> Option<String> {
+    let (what, to) = refspec.trim_start_matches('+').split_once(':')?;
+    match (what.split_once('*'), to.split_once('*')) {
+        (Some((before, after)), Some((to, end))) => {
+            let rest = from.strip_prefix(before)?.strip_suffix(after)?;
+            Some(format!("{to}{rest}{end}"))
+        }
+        (None, None) => {
+            (what == from || from.strip_prefix("refs/heads/") == Some(what)).then(|| to.to_owned())
+        }
+        _ => None,
+    }
+}
+
 impl Repository {
     /// Where the remote is, as git takes its URL (`url.<base>.insteadOf`); of several the one that is fetched from.
     ///
@@ -244,9 +259,10 @@ impl Repository {
         if refs.is_empty() {
             return Ok(Pushed::Done);
         }
-        let mut call =
-            git(["push", "--atomic", "--porcelain", "--no-verify", "--no-follow-tags", "--no-signed"]);
-        call = call.arg("--recurse-submodules=no");
+        // What is named is all that goes there, also to the remote of a mirror, for which git takes no names.
+        let no_mirror = format!("remote.{}.mirror=false", tracking.remote());
+        let mut call = git(["-c", &no_mirror, "push", "--atomic", "--porcelain"]);
+        call = call.args(["--no-verify", "--no-follow-tags", "--no-signed", "--recurse-submodules=no"]);
         for PushRef { name, lease, .. } in refs {
             if let Lease::From(expected) = lease {
                 let old = match expected {
@@ -315,6 +331,21 @@ mod tests {
             "refs/deploy-remote-tags/origin/deployment-0001"
         );
         assert_eq!(of("refs/stash"), None);
+    }
+
+    #[test]
+    fn a_refspec_says_where_a_branch_is_brought() {
+        for (refspec, to) in [
+            ("+refs/heads/*:refs/remotes/origin/*", Some("refs/remotes/origin/master")),
+            ("+refs/*:refs/*", Some("refs/heads/master")),
+            ("master:refs/remotes/origin/master", Some("refs/remotes/origin/master")),
+            ("+refs/heads/next:refs/remotes/origin/next", None),
+            ("+refs/notes/deploy*:refs/notes/deploy-remote/origin/deploy*", None),
+            ("refs/heads/master", None),
+            ("^refs/heads/master", None),
+        ] {
+            assert_eq!(brought_to(refspec, "refs/heads/master").as_deref(), to, "{refspec}");
+        }
     }
 
     #[test]

@@ -392,6 +392,8 @@ pub fn full(
     if !restore {
         check(repository, tracking)?;
     }
+    // What a fetch has thrown away is ours, and goes there with the rest.
+    thrown_away::take_back(repository, tracking, observer)?;
     let mut exchange = preview(repository, tracking)?;
     merge_and_tell(repository, tracking, observer)?;
     adopt_tags(repository, tracking, observer)?;
