@@ -228,12 +228,16 @@ fn several_branches_are_approved_at_once_also_on_one_commit() {
     }
     // Who leaves takes the signature along: it was given for both.
     shop.repo.git(&["config", "--unset", "user.signingKey"]);
-    shop.set(&["development", "twin"]).success();
+    shop.set(&["development", "twin"]).success().stderr_contains(
+        "warning: 'one' is not approved any more, and waits: what was signed was for the other branch, too\n\
+         hint: who may approve does it again with: git deploy-state set deployable one\n",
+    );
     shop.repo.deploy("deploy-state", &["get", "twin"]).stdout_is("development\n");
     waits(&shop.repo, "one", "nobody signed its approval");
     shop.ada.signs_in(&shop.repo);
     shop.set(&["deployable", "one"]).success();
     shop.repo.deploy("deploy-state", &["get", "one"]).stdout_is("deployable\n").stderr_is("");
+    shop.set(&["development", "one"]).success().lacks("not approved any more");
 }
 
 #[test]

@@ -98,6 +98,10 @@ fn nobody_changes_what_is_said_and_wished_for_another_branch_by_joining_it() {
     }
     set(&repo, &["deployable", "--message=both", "y"]).success();
     state_is(&repo, "y", "deployable");
+    // Without a word the ones that were said stay.
+    set(&repo, &["development", "y"]).success();
+    set(&repo, &["deployable", "y"]).success();
+    assert!(repo.notes()[&repo.id("x")].contains("\nmessage: both\n"));
     // Nor by saying more about one of them, unless all are named.
     set(&repo, &["deployable", "--priority=7", "y"]).code_is(1).stderr_contains(refused);
     set(&repo, &["deployable", "--priority=7", "y", "x"]).success();

@@ -78,6 +78,8 @@ pub struct Outcome {
     pub already: Vec<RefName>,
     /// Branches that a deployment is on its way with: what was decided comes too late for it.
     pub on_its_way: Vec<(RefName, DeploymentId)>,
+    /// Branches on the commit of one that has left, which were approved together with that and have to be approved again.
+    pub unapproved: Vec<RefName>,
     /// Whether others can see it.
     pub publication: Publication,
 }
@@ -122,6 +124,7 @@ pub fn set_state(
     let mut checks = Checks::default();
     let mut planned = Planned::default();
     let mut signatures = Signatures::default();
+    let mut unapproved = Vec::new();
     writer.write(&identity, |notes| {
         let view = View::with(repository, notes.clone())?;
         planned = plan(&view, request)?;
@@ -135,6 +138,7 @@ pub fn set_state(
         if request.state == State::Deployable {
             signatures.sign(&view, &planned.moved, &mut edit)?;
         }
+        unapproved = signed::lost(&view, notes, &planned.moved, &edit)?;
         for (branch, _) in &planned.moved {
             carry(&view, notes, &mut edit, branch)?;
         }
@@ -151,6 +155,7 @@ pub fn set_state(
         changes: planned.changes(request.state),
         on_its_way,
         already: planned.already.into_iter().map(|branch| branch.name).collect(),
+        unapproved,
         publication,
     })
 }

@@ -25,9 +25,8 @@ pub(super) fn share(
             return Err(SetError::SharedWords { branch, to, other });
         }
         if !note.refs.contains(&branch.name) {
-            // What was said of the others was not said of this one, nor by whoever brings it.
+            // What is said of a commit is said of all its branches; it was decided for this one by whoever brings it.
             note.by = Some(plain(identity.who()));
-            note.message = None;
         }
         note.refs = others.iter().chain([&branch.name]).cloned().collect();
         note.since = note.since.or(Some(identity.time()));

@@ -1,8 +1,11 @@
 //! The signatures of decisions, where base asks for them.
 
+use std::collections::BTreeSet;
+
 use super::SetError;
 use crate::branch::Branch;
-use crate::git::notes::NotesEdit;
+use crate::git::notes::{Notes, NotesEdit};
+use crate::ids::RefName;
 use crate::note::Note;
 use crate::ops::approve::Approver;
 use crate::ops::view::View;
@@ -50,4 +53,24 @@ impl Signatures {
         }
         Ok(())
     }
+}
+
+/// The branches that an edit leaves deployable without the signature that they had: what was signed was for another branch on
+/// their commit, too, and that leaves. Only those who may approve can sign anew, and anybody may take a branch off.
+pub(super) fn lost(
+    view: &View<'_>,
+    notes: &Notes<'_>,
+    moved: &[(Branch, State)],
+    edit: &NotesEdit,
+) -> Result<Vec<RefName>, SetError> {
+    let mut lost = BTreeSet::new();
+    for (branch, _) in moved {
+        let text = edit.edits.get(&branch.tip).and_then(Option::as_ref);
+        let after = text.and_then(|text| Note::parse(text).ok());
+        let after = after.filter(|note| note.state == State::Deployable && note.approval.is_none());
+        let was_signed = notes.get(branch.tip)?.is_some_and(|note| note.approval.is_some());
+        lost.extend(after.filter(|_| was_signed).into_iter().flat_map(|note| note.refs));
+    }
+    let counts = !lost.is_empty() && view.rules()?.is_some();
+    Ok(lost.into_iter().filter(|_| counts).collect())
 }

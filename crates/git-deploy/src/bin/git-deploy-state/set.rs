@@ -54,6 +54,7 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
             "that is so for a run that is at work; one that was stopped goes no further: git deploy --abort",
         );
     }
+    told_unapproved(&outcome.unapproved, shell);
     if !outcome.already.is_empty() {
         told_already(&View::new(&repository)?, &outcome.already, state, shell)?;
     }
@@ -65,6 +66,23 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
         }
     }
     published(&repository, outcome, shell)
+}
+
+/// Says of branches that they wait for their approval again, which was for one that has left, too.
+fn told_unapproved(unapproved: &[RefName], shell: &mut Shell) {
+    for branch in unapproved {
+        shell.warn(format!(
+            "'{}' is not approved any more, and waits: what was signed was for the other branch, too",
+            branch.short()
+        ));
+    }
+    let names: Vec<String> = unapproved.iter().map(|branch| shell_word(branch.short())).collect();
+    if !names.is_empty() {
+        shell.hint(format!(
+            "who may approve does it again with: git deploy-state set deployable {}",
+            names.join(" ")
+        ));
+    }
 }
 
 /// Says of branches that nothing had to be written about them, and why one of them does not move all the same.
