@@ -411,6 +411,24 @@ fn only_what_really_comes_and_goes_is_counted() {
 }
 
 #[test]
+fn a_note_that_nobody_can_read_is_named_when_it_is_published() {
+    let team = Team::new();
+    let (bad, good) = (team.pushed("bad"), team.pushed("good"));
+    team.ada.set_config("deploy.publish", "false");
+    team.ada.deploy("deploy-state", &["set", "staged", "good"]);
+    team.ada.git(&["notes", "--ref=deploy", "add", "--message", "state: redy", &bad]);
+    let told = format!("warning: 'bad' counts as in development: note on commit '{bad}' is malformed");
+    team.ada.deploy("deploy-sync", &["--dry-run"]).stderr_contains(&told);
+    team.ada
+        .deploy("deploy-sync", &[])
+        .stderr_contains("Pushed 2 states to 'origin'\n")
+        .stderr_contains(&told)
+        .stderr_contains("hint: ");
+    assert!(team.remote.notes()[&good].starts_with("state: staged\n"));
+    team.ada.deploy("deploy-sync", &[]).lacks("malformed");
+}
+
+#[test]
 fn that_states_were_never_fetched_is_said_once_they_could_have_been() {
     let team = Team::new();
     team.pushed("login");

@@ -405,6 +405,8 @@ pub fn full(
         }
         observer.warn(&format!("'{remote}' refused deployments: {refusals}"));
     }
+    // A note that nobody can read gives way in a merge to one that can.
+    exchange.unreadable = exchange::unreadable(repository, fetched_notes(repository, tracking)?)?;
     publish(repository, tracking, observer)?;
     // What goes there with the verdict that it belongs to has not gone yet.
     let is_there = |tag: &RefName| tracking.of(tag).and_then(|kept| repository.resolve(&kept).ok().flatten());

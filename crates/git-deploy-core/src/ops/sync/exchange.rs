@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{SyncError, contains, fetched_notes, texts};
+use crate::git::notes::NotesError;
 use crate::git::push::Tracking;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, DeploymentId, RefName};
+use crate::note::NoteError;
+use crate::ops::receive::changed_notes;
 use crate::sync;
 
 /// What two sides do not both have.
@@ -19,6 +22,8 @@ pub struct Exchange {
     pub tags_received: Vec<RefName>,
     /// Deployment tags that we have and the remote has not.
     pub tags_published: Vec<RefName>,
+    /// Notes of ours that the remote gets and nobody can read.
+    pub unreadable: Vec<(CommitId, NoteError)>,
 }
 
 /// What would be exchanged with a remote, as it was last fetched.
@@ -26,7 +31,8 @@ pub struct Exchange {
 /// # Errors
 /// When refs or notes cannot be read.
 pub fn preview(repository: &Repository, tracking: &Tracking) -> Result<Exchange, SyncError> {
-    let (notes_received, notes_published) = preview_notes(repository, fetched_notes(repository, tracking)?)?;
+    let theirs = fetched_notes(repository, tracking)?;
+    let (notes_received, notes_published) = preview_notes(repository, theirs)?;
     let our_tags = repository.refs("refs/tags/deployment-")?.into_iter().map(|tag| tag.name);
     let our_tags: BTreeSet<RefName> =
         our_tags.filter(|name| DeploymentId::from_tag(name).is_some()).collect();
@@ -42,7 +48,31 @@ pub fn preview(repository: &Repository, tracking: &Tracking) -> Result<Exchange,
         notes_published,
         tags_received: their_tags.difference(&our_tags).cloned().collect(),
         tags_published: our_tags.difference(&their_tags).cloned().collect(),
+        unreadable: unreadable(repository, theirs)?,
     })
+}
+
+/// The notes that a remote with these notes has not, or not so, and that cannot be read. What is no tree of notes is told
+/// elsewhere.
+pub(super) fn unreadable(
+    repository: &Repository,
+    theirs: Option<CommitId>,
+) -> Result<Vec<(CommitId, NoteError)>, GitError> {
+    let ours = repository.notes()?;
+    let Some(tree) = ours.tree() else { return Ok(Vec::new()) };
+    let theirs = theirs.map(|theirs| repository.commit(theirs)).transpose()?.map(|theirs| theirs.tree);
+    let mut found = Vec::new();
+    for change in changed_notes::changes(repository, theirs, tree)?.unwrap_or_default() {
+        if change.note_after().is_none_or(|note| note.is_ok()) {
+            continue;
+        }
+        match ours.get(change.commit) {
+            Err(NotesError::Note { commit, error }) => found.push((commit, error)),
+            Err(NotesError::Git(error)) => return Err(error),
+            Ok(_) | Err(NotesError::TooLarge { .. } | NotesError::Contended) => {}
+        }
+    }
+    Ok(found)
 }
 
 /// How many notes the merge would change of ours, and how many the push after it of the remote's.

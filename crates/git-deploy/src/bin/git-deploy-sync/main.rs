@@ -4,13 +4,16 @@ use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use git_deploy_cli::{
-    CommandError, Exit, Shell, ShellObserver, args, name_remote, printable, remotes_in_words, warn_of_refspec,
+    CommandError, Exit, Shell, ShellObserver, args, name_remote, printable, remotes_in_words, warn_of_notes,
+    warn_of_refspec,
 };
 use git_deploy_core::config::{NoRemote, counting_remote};
 use git_deploy_core::git::Repository;
+use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::git::push::Tracking;
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::sync::{Exchange, check, fetch_only, full, preview};
+use git_deploy_core::ops::view::View;
 
 fn main() -> ExitCode {
     git_deploy_cli::run(|arguments: args::Sync, shell| sync(&arguments, shell))
@@ -31,6 +34,12 @@ fn sync(arguments: &args::Sync, shell: &mut Shell) -> Result<Exit, CommandError>
         full(&repository, &tracking, arguments.restore, &ShellObserver::new(shell))?
     };
     tell(&exchange, tracking.remote(), arguments.dry_run, shell);
+    let unreadable =
+        exchange.unreadable.into_iter().map(|(commit, error)| NotesError::Note { commit, error });
+    let unreadable: Vec<NotesError> = unreadable.collect();
+    if !unreadable.is_empty() {
+        warn_of_notes(&View::new(&repository)?, &unreadable, shell)?;
+    }
     warn_of_refspec(&repository, Some(&tracking), shell)?;
     Ok(Exit::Done)
 }
