@@ -53,7 +53,9 @@ build_programs() {
 }
 
 part() {
-    local name arguments=()
+    # These wait more than others do, for the cluster and for pods that are to fail.
+    local name arguments=() RUST_TEST_THREADS=$((3 * $(getconf _NPROCESSORS_ONLN)))
+    export RUST_TEST_THREADS
     build_programs cluster "$1" || return 0
     while read -r name; do arguments+=(--test "$name"); done < <(scenarios uses_clusters && tests_of_crates)
     run_cargo_test "$1/cluster.log" --workspace "${arguments[@]}"
