@@ -146,12 +146,14 @@ fn many_branches_are_told_in_few_lines() {
     let sandbox = sandbox!();
     let repo = sandbox.repository("shop");
     repo.commit("a", "a\n", "Begin");
-    let tip = repo.id("HEAD");
+    repo.branch("own");
+    let tip = repo.commit("b", "b\n", "Change it");
     for number in 0..30 {
         repo.git(&["branch", &format!("b{number}")]);
     }
     let refs: String = (0..30).map(|number| format!("ref: refs/heads/b{number}\n")).collect();
     note(&repo, &tip, &format!("state: staged\n{refs}"));
+    repo.switch("master");
     repo.commit("a", "b\n", "Go on");
     let output = repo.command("git-deploy-hook").args(["post-merge", "0"]).output();
     output.success().stderr_contains("note: and 20 more");

@@ -79,6 +79,60 @@ fn a_branch_on_bases_tip_has_base_s_commit_and_nothing_to_deploy() {
 }
 
 #[test]
+fn a_branch_that_was_merged_by_hand_is_in_development_and_counts_again_if_that_is_taken_back() {
+    let repo = shop(&sandbox!());
+    let states = ["development", "staged", "deployable"];
+    for state in states {
+        branch(&repo, state, &format!("{state}.txt"), "x\n");
+        set(&repo, &[state, state]).success();
+    }
+    branch(&repo, "left", "left.txt", "x\n");
+    set(&repo, &["staged", "left"]).success();
+    repo.switch("master");
+    let before = repo.id("HEAD");
+    for state in states {
+        repo.git(&["merge", "--quiet", "--no-edit", state]);
+        state_is(&repo, state, "development");
+    }
+    let list = repo.deploy("deploy-state", &["list"]);
+    for state in &states[1..] {
+        list.stdout_contains(&format!("was {state}; 'master' has all of it\n"));
+        let told = format!(
+            "note: '{state}' was {state}, and 'master' has all of it now: nothing is left to deploy\n"
+        );
+        repo.deploy("deploy-state", &["get", state]).stderr_is(&told);
+    }
+    list.lacks("was development");
+    let json = repo.deploy("deploy-state", &["list", "--json"]);
+    assert_eq!(json.stdout.matches("\"merged\":\"refs/heads/master\"").count(), 2, "{json}");
+    let listed = repo.deploy("deploy-state", &["list", "--porcelain"]);
+    let states_of: Vec<&str> = listed.lines().iter().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(states_of, ["development", "development", "staged", "development"], "{listed}");
+    // Who says so once more means it for then, too.
+    set(&repo, &["development", "staged"]).success();
+    repo.git(&["reset", "--quiet", "--hard", &before]);
+    state_is(&repo, "staged", "development");
+    state_is(&repo, "deployable", "deployable");
+}
+
+#[test]
+fn a_branch_whose_commit_is_lost_costs_no_other_one_its_state() {
+    let repo = shop(&sandbox!());
+    for name in ["lost", "merged", "staged"] {
+        branch(&repo, name, &format!("{name}.txt"), "x\n");
+        set(&repo, &["staged", name]).success();
+    }
+    repo.switch("master");
+    repo.git(&["merge", "--quiet", "--no-edit", "merged"]);
+    repo.commit("c.txt", "c\n", "Go on");
+    let lost = repo.id("lost");
+    std::fs::remove_file(repo.path().join(".git/objects").join(&lost[..2]).join(&lost[2..])).unwrap();
+    let list = repo.deploy("deploy-state", &["list", "--porcelain"]);
+    let states: Vec<&str> = list.lines().iter().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(states, ["staged", "development", "staged"], "{list}");
+}
+
+#[test]
 fn a_branch_that_is_renamed_is_in_development_until_somebody_decides_or_it_is_called_so_again() {
     let repo = shop(&sandbox!());
     branch(&repo, "login", "b.txt", "b\n");

@@ -37,8 +37,6 @@ pub enum Wait {
     Held(String),
     /// Nobody who may has approved it.
     Unapproved(NotApproved),
-    /// It has nothing that this branch, which is base, has not: it was merged by other means.
-    Landed(RefName),
     /// It was deployed to an environment before the one that lands, and somebody went back from it there.
     RolledBack {
         /// Where.
@@ -57,7 +55,6 @@ impl fmt::Display for Wait {
         match self {
             Self::Held(why) => write!(f, "held: {why}"),
             Self::Unapproved(why) => write!(f, "not approved: {why}"),
-            Self::Landed(base) => write!(f, "has nothing that '{}' has not", base.short()),
             Self::RolledBack { environment, by } => write!(f, "was rolled back in '{environment}' by {by}"),
             Self::After(name) => write!(f, "waits until '{name}' is deployed"),
             Self::Behind(first) => write!(f, "behind '{}'", first.short()),
@@ -205,12 +202,13 @@ fn place(branch: &Branch) -> Option<Place> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::branch::OnBase;
     use crate::note::Note;
 
     fn branch(name: &str, tip: char, keys: &str) -> Branch {
         let tip = tip.to_string().repeat(40).parse().unwrap();
         let note = Note::parse(format!("state: deployable\n{keys}").as_bytes()).unwrap();
-        Branch::derive(RefName::branch(name).unwrap(), tip, Some(note), false, None)
+        Branch::derive(RefName::branch(name).unwrap(), tip, Some(note), false, OnBase::No)
     }
 
     /// Says what it was made to say, and remembers what it was asked.

@@ -1,5 +1,7 @@
 //! What a stretch of history says.
 
+use std::collections::HashSet;
+
 use crate::git::program::git;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, RefName};
@@ -19,6 +21,20 @@ impl Repository {
             .filter(|entry| !entry.is_empty())
             .map(|entry| logged(entry).ok_or_else(|| call.unreadable(entry).into()))
             .collect()
+    }
+}
+
+impl Repository {
+    /// Those of some commits that the history up to `tip` has: one walk for all of them.
+    ///
+    /// # Errors
+    /// When git cannot walk there.
+    pub fn among(&self, commits: &[CommitId], tip: CommitId) -> Result<HashSet<CommitId>, GitError> {
+        let asked: String = commits.iter().map(|commit| format!("{commit}\n")).collect();
+        let call = git(["rev-list", "--stdin"]).input(format!("^{tip}\n{asked}"));
+        let beyond = call.text()?;
+        let beyond: HashSet<&str> = beyond.lines().collect();
+        Ok(commits.iter().copied().filter(|commit| !beyond.contains(&*commit.to_string())).collect())
     }
 }
 

@@ -376,7 +376,7 @@ pub fn post_merge(repository: &Repository) -> Result<PostMerge, HookError> {
             Status::Deployed { deployment } => {
                 came_with_merge(repository, tip)?.then_some(Left::Landed(name, deployment))
             }
-            Status::Development => None,
+            Status::Development | Status::Merged { .. } => None,
         };
         said.branches.extend(left);
     }

@@ -9,7 +9,7 @@ mod wishes;
 
 use std::collections::BTreeMap;
 
-use crate::branch::Branch;
+use crate::branch::{Branch, Status};
 use crate::config::Settings;
 use crate::git::notes::{Notes, NotesEdit, NotesError, notes_ref};
 use crate::git::{Identity, Repository};
@@ -233,8 +233,11 @@ fn plan(view: &View<'_>, request: &SetRequest) -> Result<Planned, SetError> {
 }
 
 /// Whether a note on a branch's tip counts for nothing as things are, and could count for this branch as soon as others are
-/// gone: who says that it is in development means that, too.
+/// gone, or base is set back: who says that it is in development means that, too.
 fn could_come_to_count(view: &View<'_>, branch: &Branch) -> Result<bool, SetError> {
+    if let Status::Merged { .. } = branch.status {
+        return Ok(true);
+    }
     if branch.note.is_some() {
         return Ok(false);
     }
@@ -338,7 +341,7 @@ fn decided(note: Note, branch: &Branch, request: &SetRequest, identity: &Identit
         true => branch.note.is_some(),
         false => note.refs.contains(&branch.name),
     };
-    let stays = spoke && branch.state() == request.state;
+    let stays = spoke && note.state == request.state;
     let note = if spoke { note } else { Note { priority: None, after: None, hold: None, ..note } };
     let note = request.wishes.written_to(note);
     Note {

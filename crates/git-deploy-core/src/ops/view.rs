@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use crate::approval::NotApproved;
-use crate::branch::Branch;
+use crate::branch::{Branch, OnBase};
 use crate::config::deploy_toml::{DeployToml, Target};
 use crate::config::{ConfigError, Settings, deploy_toml_of};
 use crate::git::chains::Chains;
@@ -45,6 +45,8 @@ pub struct View<'a> {
     base_tip: Rc<OnceCell<Option<CommitId>>>,
     /// What is known of the branches that stand right on base.
     on_base: Rc<RefCell<Option<Chains>>>,
+    /// Whether base has commits, as far as that was asked.
+    merged: Rc<RefCell<HashMap<CommitId, bool>>>,
     deploy_toml: Rc<OnceCell<Option<DeployToml>>>,
     rules: Rc<OnceCell<Option<Rules>>>,
     /// Where git's default notes stand, which mostly are not there.
@@ -144,6 +146,7 @@ impl<'a> View<'a> {
             landings: Rc::default(),
             base_tip: Rc::default(),
             on_base: Rc::default(),
+            merged: Rc::default(),
             deploy_toml: Rc::default(),
             rules: Rc::default(),
             default_notes: Rc::default(),
@@ -158,20 +161,19 @@ impl<'a> View<'a> {
     /// The deployment that landed a branch's tip, if that is on base now. `noted`: the tip's note speaks for the branch by
     /// name, be it the one that was deployed or another with the same tip.
     fn landed(&self, branch: &RefName, tip: CommitId, noted: bool) -> Result<Option<DeploymentId>, GitError> {
-        let Some(base_tip) = self.base_tip()? else { return Ok(None) };
         // What stands on base has not landed: most of those that are kept there need no ledger. For one of the others the
         // walk through history is cheaper than a long ledger; for many the ledger is there already. One that is empty is not
         // worth a walk, which goes through all that a branch has and base has not.
         if self.stands_on_base(tip)?
             || self.tags()?.is_empty()
-            || self.ledger.get().is_none() && !self.repository.is_ancestor(tip, base_tip)?
+            || self.ledger.get().is_none() && !self.is_on_base(tip)?
         {
             return Ok(None);
         }
         let landings = self.landings()?.get(&tip);
         let mut latest_first = landings.into_iter().flatten().rev();
         match latest_first.find(|landing| noted || landing.branch.as_ref() == Some(branch)) {
-            Some(landing) if self.repository.is_ancestor(tip, base_tip)? => Ok(Some(landing.id.clone())),
+            Some(landing) if self.is_on_base(tip)? => Ok(Some(landing.id.clone())),
             _ => Ok(None),
         }
     }
@@ -199,8 +201,17 @@ impl<'a> View<'a> {
         // Base is where branches land: it is in no state, whatever is written on its tip.
         let note = note.filter(|_| name != self.settings.base);
         let noted = note.as_ref().is_some_and(|note| note.refs.contains(&name));
-        let landed = self.landed(&name, tip, noted)?;
-        Ok(Branch::derive(name, tip, note, others_on_tip, landed))
+        let says_more = |note: &Note| note.state.is_rebased() || note.state == State::Broken;
+        let on_base = match self.landed(&name, tip, noted)? {
+            Some(deployment) => OnBase::Deployed(deployment),
+            // Of what is in development anyway it makes no difference. That history cannot be walked through is told by
+            // whoever needs that, and keeps nobody from seeing a state.
+            None if note.as_ref().is_some_and(says_more) && self.is_on_base(tip).unwrap_or(false) => {
+                OnBase::Merged(self.settings.base.clone())
+            }
+            None => OnBase::No,
+        };
+        Ok(Branch::derive(name, tip, note, others_on_tip, on_base))
     }
 
     /// A branch as it stands where it counts.
@@ -232,7 +243,7 @@ impl<'a> View<'a> {
     pub fn listed_branch(&self, name: &RefName) -> Result<(Branch, Option<NotesError>), ViewError> {
         match (self.branch(name), self.branch_tip(name)?) {
             (Err(ViewError::Notes(error @ NotesError::Note { .. })), Some(tip)) => {
-                Ok((Branch::derive(name.clone(), tip, None, false, None), Some(error)))
+                Ok((Branch::derive(name.clone(), tip, None, false, OnBase::No), Some(error)))
             }
             (branch, _) => {
                 let branch = branch?.0;
@@ -352,14 +363,17 @@ impl<'a> View<'a> {
         }
         let rendered = self.rendered_branches()?;
         heads.retain(|(name, _)| !rendered.contains(name));
-        let mut stand_elsewhere = 0;
-        for (_, head) in &heads {
-            stand_elsewhere += u32::from(!self.stands_on_base(CommitId(head.target))?);
-        }
-        if stand_elsewhere > 1 {
-            self.ledger()?;
-        }
         let blobs = self.notes.blobs_on(heads.iter().map(|(_, head)| CommitId(head.target)).collect())?;
+        let mut stand_elsewhere = Vec::new();
+        for (_, head) in &heads {
+            let tip = CommitId(head.target);
+            stand_elsewhere.extend((!self.stands_on_base(tip)?).then_some(tip));
+        }
+        if stand_elsewhere.len() > 1 {
+            self.ledger()?;
+            stand_elsewhere.retain(|tip| blobs.contains_key(tip));
+            self.look_on_base(&stand_elsewhere)?;
+        }
         let mut found = Branches::default();
         for (name, head) in heads {
             let tip = CommitId(head.target);
@@ -368,7 +382,7 @@ impl<'a> View<'a> {
                 Ok(note) => note,
                 Err(error @ NotesError::Note { .. }) => {
                     found.malformed.push(error);
-                    found.branches.push(Branch::derive(name, tip, None, false, None));
+                    found.branches.push(Branch::derive(name, tip, None, false, OnBase::No));
                     continue;
                 }
                 Err(error) => return Err(error.into()),

@@ -3,7 +3,7 @@
 use super::row::Passage;
 use super::{Context, DeployError, DeployRequest, Nothing};
 use crate::approval::{Decided, NotApproved};
-use crate::branch::Branch;
+use crate::branch::{Branch, Status};
 use crate::candidate::{Candidate, NoCandidate};
 use crate::config::deploy_toml::Environment;
 use crate::git::notes::{Notes, NotesEdit, notes_ref};
@@ -67,7 +67,7 @@ impl Context<'_> {
         let mut places = self.view.order_unapproved(&found.branches)?;
         let nothing = if places.is_empty() { Nothing::QueueEmpty } else { Nothing::NoneTaken };
         for place in &places {
-            if let Some(wait @ (queue::Wait::Landed(_) | queue::Wait::RolledBack { .. })) = &place.waits {
+            if let Some(wait @ queue::Wait::RolledBack { .. }) = &place.waits {
                 let (branch, why) = (place.branch.clone(), format!("it {wait}"));
                 self.deployer.observer.warn(&DeployError::NotTaken { branch, why }.to_string());
             }
@@ -183,6 +183,10 @@ impl Context<'_> {
         branch: &Branch,
         dry: bool,
     ) -> Result<(Candidate, Vec<CommitId>), DeployError> {
+        if let Status::Merged { .. } = branch.status {
+            let why = format!("it has nothing that '{}' has not", self.view.settings.base.short());
+            return Err(DeployError::NotTaken { branch: branch.name.clone(), why });
+        }
         if branch.state() != State::Deployable {
             return Err(DeployError::NotDeployable { branch: branch.name.clone(), state: branch.state() });
         }

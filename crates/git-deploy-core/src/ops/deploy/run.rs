@@ -485,8 +485,9 @@ pub(super) fn withdrawal(
     Ok(match branch {
         None => Some(format!("branch '{short}' was deleted")),
         Some(branch) if branch.tip != candidate => Some(format!("branch '{short}' was moved")),
-        Some(branch) if branch.state() != State::Deployable => {
-            Some(format!("branch '{short}' was set to {}", branch.state()))
+        // What base has got meanwhile lands as it is.
+        Some(branch) if branch.noted() != State::Deployable => {
+            Some(format!("branch '{short}' was set to {}", branch.noted()))
         }
         Some(branch) if branch.hold().is_some() => Some(format!("branch '{short}' was put on hold")),
         Some(branch) => {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{View, ViewError};
-use crate::branch::Branch;
+use crate::branch::{Branch, Status};
 use crate::git::GitError;
 use crate::git::chains::Chains;
 use crate::git::notes::NotesError;
@@ -36,9 +36,6 @@ impl Judge for OfBase<'_, '_> {
     }
 
     fn waits(&mut self, branch: &Branch, _: bool) -> Result<Option<Wait>, ViewError> {
-        if self.0.is_on_base(branch.tip)? {
-            return Ok(Some(Wait::Landed(self.0.settings.base.clone())));
-        }
         self.0.rolled_back(branch)
     }
 }
@@ -167,7 +164,25 @@ impl View<'_> {
     /// Whether base has a commit, by whatever means it came there.
     pub(in crate::ops) fn is_on_base(&self, tip: CommitId) -> Result<bool, GitError> {
         let Some(base_tip) = self.base_tip()? else { return Ok(false) };
-        Ok(!self.stands_on_base(tip)? && self.repository.is_ancestor(tip, base_tip)?)
+        if self.stands_on_base(tip)? {
+            return Ok(false);
+        }
+        if let Some(known) = self.merged.borrow().get(&tip) {
+            return Ok(*known);
+        }
+        let is_there = self.repository.is_ancestor(tip, base_tip)?;
+        self.merged.borrow_mut().insert(tip, is_there);
+        Ok(is_there)
+    }
+
+    /// Finds out for many commits at once whether base has them, as far as that can be told.
+    pub(super) fn look_on_base(&self, tips: &[CommitId]) -> Result<(), GitError> {
+        let Some(base_tip) = self.base_tip()?.filter(|_| tips.len() > 1) else { return Ok(()) };
+        // One that is lost keeps git from telling it of the others: they are asked about one by one.
+        if let Ok(found) = self.repository.among(tips, base_tip) {
+            self.merged.borrow_mut().extend(tips.iter().map(|tip| (*tip, found.contains(tip))));
+        }
+        Ok(())
     }
 
     /// Whether a commit comes right after base, and is therefore not on it. Quickly told for those that are kept there;
@@ -186,11 +201,11 @@ impl View<'_> {
         let Some(base_tip) = self.base_tip()?.filter(|_| branch.name != self.settings.base) else {
             return Ok(false);
         };
-        if !self.repository.is_ancestor(branch.tip, base_tip)? {
-            return Ok(false);
-        }
-        if branch.state() != State::Development {
+        if matches!(branch.status, Status::Merged { .. }) {
             return Ok(true);
+        }
+        if !self.is_on_base(branch.tip)? {
+            return Ok(false);
         }
         let since = self.repository.log(Some(branch.tip), base_tip)?;
         let parents: HashMap<CommitId, Option<CommitId>> =

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use git_deploy_cli::args::{self, Format, Output, QueueCommand};
 use git_deploy_cli::shell::{Object, Table};
 use git_deploy_cli::{
-    CommandError, Exit, Shell, Text, note_unmerged, releases, shell, shell_word, warn_of_notes, why_held,
+    CommandError, Exit, Shell, Text, note_unmerged, releases, shell, warn_of_notes, why_held,
 };
 use git_deploy_core::attempt::Attempt;
 use git_deploy_core::deployment::Phase;
@@ -57,13 +57,6 @@ fn list(output: Output, names: bool, shell: &mut Shell) -> Result<Exit, CommandE
         Format::Human => {
             let forecast = seen.forecast(&view, shell);
             print(places().zip(&forecast.expected), held, (names, forecast.now), shell);
-            let landed: Vec<String> = seen.places.iter().filter_map(landed).map(shell_word).collect();
-            if !landed.is_empty() {
-                let landed = landed.join(" ");
-                shell.hint(format!(
-                    "nothing of it is left to deploy: git deploy-state set development {landed}"
-                ));
-            }
             note_holds(&seen, shell);
             note_under_way(&forecast.under_way, shell);
         }
@@ -160,11 +153,6 @@ fn print<'a>(
     table.print(shell);
 }
 
-/// The branch of a place that waits for nothing that could come.
-fn landed(place: &Place) -> Option<&str> {
-    matches!(place.waits, Some(Wait::Landed(_))).then(|| place.branch.short())
-}
-
 fn waits(place: &Place, held: Held<'_>) -> Text {
     match (&place.waits, held.of(place), held.passes) {
         (None, Some(_), Some(first)) => {
@@ -180,10 +168,9 @@ fn waits(place: &Place, held: Held<'_>) -> Text {
             Text::new().styled(shell::HINT, "would be next, and nothing can be deployed")
         }
         (None, None, _) => Text::new().styled(shell::GOOD, "next"),
-        (
-            Some(wait @ (Wait::Held(_) | Wait::Unapproved(_) | Wait::Landed(_) | Wait::RolledBack { .. })),
-            ..,
-        ) => Text::new().styled(shell::HINT, wait),
+        (Some(wait @ (Wait::Held(_) | Wait::Unapproved(_) | Wait::RolledBack { .. })), ..) => {
+            Text::new().styled(shell::HINT, wait)
+        }
         (Some(wait @ (Wait::After(_) | Wait::Behind(_))), ..) => Text::from(wait),
     }
 }
@@ -192,10 +179,7 @@ fn record(position: usize, place: &Place, held: Held<'_>) -> [String; 5] {
     let since = place.since.map(|since| since.to_string()).unwrap_or_default();
     let waits = match (&place.waits, held.of(place)) {
         (None, None) if held.unusable.is_none() => "next",
-        (None, _)
-        | (Some(Wait::Held(_) | Wait::Unapproved(_) | Wait::Landed(_) | Wait::RolledBack { .. }), _) => {
-            "held"
-        }
+        (None, _) | (Some(Wait::Held(_) | Wait::Unapproved(_) | Wait::RolledBack { .. }), _) => "held",
         (Some(Wait::After(_)), _) => "after",
         (Some(Wait::Behind(_)), _) => "behind",
     };
@@ -222,7 +206,6 @@ fn wait_object(wait: &Wait) -> Value {
     match wait {
         Wait::Held(why) => json!({ "hold": why }),
         Wait::Unapproved(why) => json!({ "approval": why.to_string() }),
-        Wait::Landed(base) => json!({ "landed": base.as_str() }),
         Wait::RolledBack { by, .. } => json!({ "rollback": by.to_string() }),
         Wait::After(name) => json!({ "after": name }),
         Wait::Behind(name) => json!({ "behind": name.as_str() }),

@@ -167,9 +167,13 @@ impl<'a> Told<'a> {
             Status::Broken { paths } if !paths.is_empty() => {
                 parts.push(format!("conflict in '{}'", paths.join("', '")));
             }
+            Status::Merged { into, noted } => {
+                parts.push(format!("was {noted}, and '{}' has all of it now", into.short()));
+            }
             _ => {}
         }
-        if let Some(note) = branch.note.as_ref().filter(|_| branch.state() != State::Deployed) {
+        let counts = !matches!(branch.status, Status::Deployed { .. } | Status::Merged { .. });
+        if let Some(note) = branch.note.as_ref().filter(|_| counts) {
             parts.extend(note.since.map(|since| format!("since {since}")));
             parts.extend(note.reason.as_ref().or(note.message.as_ref()).map(|said| format!("\"{said}\"")));
         }
@@ -215,6 +219,7 @@ impl<'a> Told<'a> {
             hints.push(format!("only what is pushed is deployed: git push -u <remote> {name}"));
         }
         match branch.state() {
+            State::Development if matches!(branch.status, Status::Merged { .. }) => {}
             State::Development => {
                 hints
                     .push(format!("it is not queued; queue it with: git deploy-state set deployable {name}"));
@@ -328,9 +333,6 @@ fn ends(wait: &Wait, branch: &RefName) -> Option<String> {
             Some(format!("let it go on without that: git deploy-state set deployable --after= {name}"))
         }
         Wait::Unapproved(why) => approve_again(branch, why),
-        Wait::Landed(_) => {
-            Some(format!("nothing of it is left to deploy: git deploy-state set development {name}"))
-        }
         Wait::RolledBack { .. } => Some(format!(
             "mend it with a new commit and set that deployable; or deploy it nevertheless: git deploy {name}"
         )),

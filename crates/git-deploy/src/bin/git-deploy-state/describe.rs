@@ -24,6 +24,9 @@ pub(crate) fn details(branch: &Branch, why: impl Fn(&str) -> String) -> Text {
     match &branch.status {
         Status::Broken { paths } if !paths.is_empty() => parts.push(format!("conflict in {}", quoted(paths))),
         Status::Deployed { deployment } => return Text::from(deployment),
+        Status::Merged { into, noted } => {
+            return Text::from(format!("was {noted}; '{}' has all of it", into.short()));
+        }
         _ => {}
     }
     if let Some(note) = &branch.note {
@@ -57,12 +60,14 @@ pub(crate) fn print(branch: &Branch, unapproved: Option<&NotApproved>, format: F
 }
 
 fn object(branch: &Branch) -> Object {
-    let (deployment, conflicts) = match &branch.status {
-        Status::Deployed { deployment } => (Some(deployment.to_string()), None),
-        Status::Broken { paths } => (None, Some(paths.as_slice())),
-        Status::Development | Status::Staged | Status::Deployable => (None, None),
+    let (deployment, merged, conflicts) = match &branch.status {
+        Status::Deployed { deployment } => (Some(deployment.to_string()), None, None),
+        Status::Merged { into, .. } => (None, Some(into.as_str()), None),
+        Status::Broken { paths } => (None, None, Some(paths.as_slice())),
+        Status::Development | Status::Staged | Status::Deployable => (None, None, None),
     };
-    let note = branch.note.as_ref();
+    // What was decided before base had it is not why it is in development.
+    let note = branch.note.as_ref().filter(|_| merged.is_none());
     Object::new()
         .with("state", branch.state().as_str())
         .with("commit", branch.tip.to_string())
@@ -73,6 +78,7 @@ fn object(branch: &Branch) -> Object {
         .with_known("reason", note.and_then(|note| note.reason.as_deref()))
         .with_known("priority", note.and_then(|note| note.priority))
         .with_known("deployment", deployment)
+        .with_known("merged", merged)
         .with_known("conflicts", conflicts)
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use git_deploy_cli::args::{Format, Get};
 use git_deploy_cli::{CommandError, Exit, Shell, Text, note_unmerged, shell, warn_of_notes_on};
 use git_deploy_core::approval::NotApproved;
-use git_deploy_core::branch::Branch;
+use git_deploy_core::branch::{Branch, Status};
 use git_deploy_core::git::Repository;
 use git_deploy_core::ops::view::View;
 
@@ -47,6 +47,12 @@ pub(crate) fn get(arguments: &Get, shell: &mut Shell) -> Result<Exit, CommandErr
     for (branch, unapproved) in &branches {
         if branch.name == view.settings.base {
             shell.note(format!("'{}' is the base that branches land on", branch.name.short()));
+        }
+        if let Status::Merged { into, noted } = &branch.status {
+            let (name, base) = (branch.name.short(), into.short());
+            shell.note(format!(
+                "'{name}' was {noted}, and '{base}' has all of it now: nothing is left to deploy"
+            ));
         }
         if let Some(why) = unapproved {
             shell.note(format!("'{}' is not approved, and waits: {why}", branch.name.short()));
