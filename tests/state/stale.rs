@@ -46,6 +46,46 @@ fn what_was_decided_on_a_branch_with_another_name_is_listed_with_the_way_to_deci
 }
 
 #[test]
+fn what_was_decided_on_a_branch_that_is_gone_is_listed_though_another_one_shares_its_note() {
+    let repo = shop(&sandbox!());
+    let commit = branch(&repo, "login", "b.txt", "b\n");
+    for name in ["renamed", "deleted"] {
+        repo.git(&["branch", name, "login"]);
+    }
+    set(&repo, &["deployable", "login", "renamed", "deleted"]).success();
+    repo.git(&["branch", "--move", "renamed", "signin"]);
+    repo.git(&["branch", "--delete", "--force", "deleted"]);
+    let list = repo.deploy("deploy-state", &["list", "--stale", "--porcelain"]);
+    list.stdout_is(
+        &["deleted", "renamed"].map(|name| format!("deployable {commit} refs/heads/{name} -\n")).concat(),
+    );
+}
+
+#[test]
+fn what_was_decided_before_a_branch_was_set_back_to_an_older_decision_is_listed() {
+    let sandbox = sandbox!();
+    let (remote, repo, old) = published(&sandbox);
+    let other = remote.clone_to("other");
+    repo.switch("login");
+    let new = repo.commit("c.txt", "c\n", "One more thing");
+    set(&repo, &["staged", "login"]).success();
+    let porcelain = ["list", "--stale", "--porcelain"];
+    repo.deploy("deploy-state", &porcelain).stdout_is("");
+    // Who was never there has left nothing.
+    repo.git(&["push", "--quiet", "origin", "refs/notes/deploy"]);
+    other.deploy("deploy-sync", &[]);
+    other.deploy("deploy-state", &porcelain).stdout_is("");
+    repo.git(&["push", "--quiet", "origin", "login"]);
+    repo.git(&["reset", "--quiet", "--hard", "HEAD~"]);
+    let listed = format!("staged {new} refs/heads/login {old}\n");
+    repo.deploy("deploy-state", &porcelain).stdout_is(&listed);
+    repo.git(&["push", "--quiet", "--force", "origin", "login"]);
+    repo.deploy("deploy-state", &porcelain).stdout_is(&listed);
+    set(&repo, &["development", "login"]).success();
+    repo.deploy("deploy-state", &porcelain).stdout_is("");
+}
+
+#[test]
 fn what_was_rebased_withdrawn_or_set_back_is_not_stale() {
     let repo = shop(&sandbox!());
     for name in ["rebased", "withdrawn", "back"] {

@@ -58,8 +58,8 @@ impl Line {
 /// Decisions that count no more, by branch, and notes that could not be read.
 ///
 /// Of each line of rebases the one with the highest `rev`; none of a line that was deployed or withdrawn, and none where the
-/// branch has another decision that counts. Where ours and the remote's branch differ, and one is still where it was decided,
-/// the other one has left that if it was there once.
+/// branch has another decision that counts and is newer. Where the branch was set back to an older one, or ours and the
+/// remote's branch differ, and one is still where it was decided, the decision was left if the branch was there once.
 ///
 /// # Errors
 /// When refs or notes cannot be read.
@@ -92,12 +92,8 @@ pub fn stale(view: &View<'_>) -> Result<(Vec<Stale>, Vec<NotesError>), ViewError
         }
         let Some(now) = left(view, &branch, &line)? else { continue };
         let Line { commit, note, .. } = line;
-        let on_commit = on_tips.get(&commit).cloned().unwrap_or_default();
-        let (under_another_name, there): (Vec<_>, Vec<_>) =
-            on_commit.into_iter().partition(|other| note.refs.contains(other));
-        if now.is_none() && !under_another_name.is_empty() {
-            continue;
-        }
+        let mut there = on_tips.get(&commit).cloned().unwrap_or_default();
+        there.retain(|other| !note.refs.contains(other));
         found.push(Stale { branch, commit, note, now, there });
     }
     found.sort_by(|one, two| (&one.branch, one.note.since).cmp(&(&two.branch, two.note.since)));
@@ -107,21 +103,29 @@ pub fn stale(view: &View<'_>) -> Result<(Vec<Stale>, Vec<NotesError>), ViewError
 /// Where a branch is that has left the commit of a decision, if it has; inside, none if it is nowhere.
 fn left(view: &View<'_>, branch: &RefName, line: &Line) -> Result<Option<Option<Now>>, ViewError> {
     let mut elsewhere = Vec::new();
-    let (mut stays, mut is_decided_anew) = (false, false);
+    let (mut stays, mut is_decided_anew, mut has_older) = (false, false, false);
     for (at, tip) in places(view, branch)? {
-        match tip == line.commit {
-            true => stays = true,
-            false if counts(view, branch, tip) => is_decided_anew = true,
-            false => elsewhere.push(Now { at, tip, alone: false }),
+        if tip == line.commit {
+            stays = true;
+            continue;
         }
+        let counts = counting(view, branch, tip);
+        is_decided_anew |= counts.as_ref().is_some_and(|note| note.since >= line.note.since);
+        has_older |= counts.is_some();
+        elsewhere.push((Now { at, tip, alone: false }, counts));
     }
-    if !stays {
-        return Ok((!is_decided_anew).then(|| elsewhere.into_iter().next()));
+    if !stays && is_decided_anew {
+        return Ok(None);
     }
-    for now in elsewhere {
+    if !stays && !has_older {
+        return Ok(Some(elsewhere.into_iter().map(|(now, _)| now).next()));
+    }
+    // What was decided anew has not been left, but taken the place of.
+    elsewhere.retain(|(_, counts)| counts.as_ref().is_none_or(|note| note.since < line.note.since));
+    for (now, _) in elsewhere {
         // One that was never there has left nothing: it is older, or what was decided is not pushed.
         if view.repository.was_at(&now.at, &line.commits)? {
-            return Ok(Some(Some(Now { alone: true, ..now })));
+            return Ok(Some(Some(Now { alone: stays, ..now })));
         }
     }
     Ok(None)
@@ -138,7 +142,7 @@ fn places(view: &View<'_>, branch: &RefName) -> Result<Vec<(RefName, CommitId)>,
     Ok(places)
 }
 
-/// Whether somebody decided on the branch as it is there.
-fn counts(view: &View<'_>, branch: &RefName, tip: CommitId) -> bool {
-    view.notes.get(tip).ok().flatten().is_some_and(|note| note.refs.contains(branch))
+/// What somebody decided on the branch as it is there.
+fn counting(view: &View<'_>, branch: &RefName, tip: CommitId) -> Option<Note> {
+    view.notes.get(tip).ok().flatten().filter(|note| note.refs.contains(branch))
 }
