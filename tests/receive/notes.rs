@@ -234,6 +234,8 @@ fn what_was_removed_of_a_landing_is_taken_back_from_the_server() {
         let note = &scene.repo.notes()[&commit];
         assert!(note.starts_with("state: deployed\n"), "{note}");
         assert!(note.contains("\ndeployment: deployment-0001\nresult: success\n"), "{note}");
+        // What is written on it by hand decides nothing any more.
+        assert!(note.contains("\nwas: deployable\n"), "{note}");
         assert_eq!(scene.server.notes(), scene.repo.notes());
     }
 }

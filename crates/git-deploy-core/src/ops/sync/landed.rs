@@ -8,6 +8,7 @@ use crate::git::notes::{Notes, NotesEdit};
 use crate::git::push::Tracking;
 use crate::git::{GitError, Repository};
 use crate::ids::CommitId;
+use crate::note::Note;
 use crate::ops::receive::changed_notes;
 use crate::state::State;
 use crate::sync::{self, NoteTexts};
@@ -51,8 +52,16 @@ fn lost(repository: &Repository, ours: &Notes<'_>, theirs: CommitId) -> Result<N
         {
             continue;
         }
+        // Whoever wrote over it had seen the landing: what that would decide comes too late.
+        let said = change.note_after().and_then(Result::ok).map(undecided);
+        here.extend(said.map(|note| (change.commit, note.to_string().into_bytes())));
         there.extend(change.before.and_then(Result::ok).map(|text| (change.commit, text)));
-        here.extend(change.after.and_then(Result::ok).map(|text| (change.commit, text)));
     }
     Ok(sync::missing(&here, &there))
+}
+
+/// What a note says besides decisions.
+fn undecided(note: Note) -> Note {
+    let Note { deployment, result, images, unknown, .. } = note;
+    Note { deployment, result, images, unknown, ..Note::new(State::Development) }
 }
