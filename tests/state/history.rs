@@ -143,3 +143,49 @@ fn broken_is_told_with_its_paths() {
         .stdout_contains("conflict in 'a.txt'");
     repo.deploy("deploy-state", &["log", "--json", "login"]).stdout_contains("\"conflicts\":[\"a.txt\"]");
 }
+
+#[test]
+fn what_comes_together_by_a_merge_is_of_who_decided_it_and_not_of_who_has_merged() {
+    let repo = shop(&sandbox!());
+    for name in ["decided", "written", "made"] {
+        branch(&repo, name, &format!("{name}.txt"), "x\n");
+    }
+    set(&repo, &["staged", "decided", "written", "made"]).success();
+    let (notes, before) = ("refs/notes/deploy", repo.id("refs/notes/deploy"));
+    set(&repo, &["deployable", "decided"]).success();
+    set(&repo, &["deployable", "written"]).success();
+    let ours = repo.id(notes);
+    repo.git(&["update-ref", notes, &before]);
+    let bob = |arguments: &[&str]| {
+        repo.command("git")
+            .as_person("Bob", "bob@example.org")
+            .args(arguments)
+            .output()
+            .success()
+            .stdout
+            .clone()
+    };
+    bob(&["deploy-state", "set", "development", "decided"]);
+    bob(&["notes", "--ref=deploy", "add", "-f", "-m", "state: development", "written"]);
+    // A merge that takes both over, and makes something of its own.
+    for name in ["decided", "written"] {
+        let note = repo.notes()[&repo.id(name)].clone() + "merged: yes\n";
+        repo.git(&["notes", "--ref=deploy", "add", "-f", "-m", &note, name]);
+    }
+    repo.git(&["notes", "--ref=deploy", "remove", "made"]);
+    let tree = repo.git(&["rev-parse", "refs/notes/deploy^{tree}"]).line().to_owned();
+    let theirs = repo.id("refs/notes/deploy~3");
+    let merge = ["commit-tree", &tree, "-p", &ours, "-p", &theirs, "-m", "merge states of origin"];
+    let merge = repo.git(&merge).line().to_owned();
+    repo.git(&["update-ref", notes, &merge]);
+    let by = |name: &str| {
+        let log = repo.deploy("deploy-state", &["log", "--json", name]);
+        let withdrawn = log.lines().into_iter().filter(|line| line.contains("\"to\":\"development\""));
+        withdrawn.map(|line| (value(line, "by"), value(line, "message"))).collect::<Vec<_>>()
+    };
+    let bob = ("Bob <bob@example.org>".to_owned(), String::new());
+    assert_eq!(by("decided"), by("written"));
+    assert_eq!(by("written"), [bob]);
+    let merged = ("Ada Lovelace <ada@example.org>".to_owned(), "merge states of origin".to_owned());
+    assert_eq!(by("made"), [merged]);
+}

@@ -265,7 +265,8 @@ impl History<'_> {
         let rev = edit.after.as_ref().map_or(0, |note| note.rev);
         // A decision that was made elsewhere, or that comes with its own words on who made it.
         let decided = edit.after.as_ref().filter(|note| {
-            let is_new = edit.before.as_ref().is_none_or(|before| before.rev < note.rev);
+            // A merge makes none of its own, whatever its number.
+            let is_new = is_merge || edit.before.as_ref().is_none_or(|before| before.rev < note.rev);
             to.decision().is_some() && is_new && note.refs.iter().any(|name| Some(name) == branch.as_ref())
         });
         let by = decided.and_then(|note| note.by.clone());
@@ -278,13 +279,20 @@ impl History<'_> {
         let names = |note: &Note| note.refs.iter().any(|name| Some(name) == branch.as_ref());
         let has_left = edit.before.as_ref().is_some_and(names)
             && after.is_some_and(|note| !note.refs.is_empty() && !names(note));
-        let message = match after {
+        let mut message = match after {
             _ if has_left => said(&commit.message),
             after => after.and_then(|note| note.reason.clone().or_else(|| note.message.clone())),
         };
+        // Who merges has changed nothing: it is of whoever wrote it in one of the histories that come together.
+        let is_it =
+            |known: &&Transition| (known.commit, known.to, &known.branch) == (edit.commit, to, &branch);
+        let written = found.iter().rfind(is_it).filter(|_| is_merge).map(|known| known.by.clone());
+        if is_merge && by.is_none() && written.is_none() {
+            message = message.or_else(|| Some(commit.subject()));
+        }
         found.push(Transition {
             time: since.or_else(|| Timestamp::from_second(seconds(commit)).ok()),
-            by: by.unwrap_or_else(|| who(commit)),
+            by: by.or(written).unwrap_or_else(|| who(commit)),
             branch,
             from,
             to,
