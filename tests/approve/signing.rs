@@ -48,7 +48,15 @@ fn who_may_not_approve_is_refused_at_once_with_what_to_do() {
         )
         .stderr_contains("hint: who may is listed in [approve] of base's deploy.toml");
     shop.repo.git(&["config", "--unset", "user.signingKey"]);
-    shop.set(&["deployable", "login"]).code_is(128).stderr_contains("cannot approve: ");
+    shop.set(&["deployable", "login"])
+        .code_is(128)
+        .stderr_contains("cannot approve: ")
+        .stderr_contains("hint: name your key, as for git: git config user.signingKey ");
+    shop.repo.set_config("user.signingKey", "0123456789ABCDEF");
+    shop.set(&["deployable", "login"])
+        .code_is(128)
+        .stderr_contains("if it is one: git config gpg.format openpgp\n");
+    shop.repo.git(&["config", "--unset", "user.signingKey"]);
     shop.repo.set_config("gpg.format", "x509");
     shop.set(&["deployable", "login"]).code_is(128);
     assert_eq!(note(&shop.repo, &commit), "");

@@ -335,7 +335,7 @@ fn a_broken_branch_is_mended_and_pushed_by_the_commands_that_are_named() {
     repo.git(&["push", "--quiet", "origin", "master"]);
     repo.try_deploy("deploy-state", &["set", "deployable", "login"])
         .code_is(1)
-        .stderr_contains("hint: mend it with 'git rebase origin/master login', then set it again\n")
+        .stderr_contains("hint: mend it, then set it again: git rebase origin/master login\n")
         .stderr_contains("hint: and push it: git push --force-with-lease origin login\n");
     repo.try_deploy("deploy-rebase", &["login"])
         .code_is(1)

@@ -63,7 +63,7 @@ fn a_branch_that_conflicts_is_refused_with_the_paths_and_what_to_do() {
                 "error: cannot set 'login' to {state}: it cannot be rebased cleanly on 'master'"
             ))
             .stderr_contains("error: conflict in 'a.txt'\n")
-            .stderr_contains("hint: mend it with 'git rebase master login', then set it again\n");
+            .stderr_contains("hint: mend it, then set it again: git rebase master login\n");
     }
     state_is(&repo, "login", "development");
     assert_eq!(repo.notes().len(), 0);
@@ -77,7 +77,7 @@ fn a_branch_that_conflicts_is_refused_with_the_paths_and_what_to_do() {
         .stderr_contains("error: cannot set 'login' to deployable: it cannot be rebased")
         .stderr_contains("error: cannot set 'empty' to deployable: it has no commits")
         .stderr_contains("error: cannot set 'profile' to deployable: it cannot be rebased")
-        .stderr_contains("hint: mend it with 'git rebase master profile', then set it again\n");
+        .stderr_contains("hint: mend it, then set it again: git rebase master profile\n");
     assert_eq!(repo.notes().len(), 0);
 }
 

@@ -15,6 +15,15 @@ fn a_detached_head_and_an_unborn_branch_are_told_apart() {
             .stderr_contains("fatal: no branch is checked out (HEAD is detached)")
             .stderr_contains("hint: name a branch");
     }
+    // Whoever resolves a conflict is not to leave it.
+    repo.switch("master");
+    conflicting(&repo, "login");
+    repo.switch("login");
+    repo.command("git").args(["rebase", "--quiet", "master"]).output().code_is(1);
+    repo.try_deploy("deploy-state", &["set", "staged"])
+        .code_is(128)
+        .stderr_contains("fatal: no branch is checked out (a rebase is under way)")
+        .stderr_contains("go on with: git rebase --continue; or give up with: git rebase --abort\n");
     let empty = sandbox.repository("empty");
     empty
         .try_deploy("deploy-state", &[])

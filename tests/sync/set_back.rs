@@ -173,6 +173,28 @@ fn states_that_were_replaced_by_others_are_told_and_both_can_be_kept() {
 }
 
 #[test]
+fn that_their_history_was_rewritten_here_is_not_said_of_the_remote() {
+    let (team, _, second) = decided();
+    let tree = format!("{NOTES}^{{tree}}");
+    let rewritten = team.ada.git(&["commit-tree", &tree, "-m", "All in one"]).line().to_owned();
+    for name in [NOTES, "refs/deploy-seen/origin/notes"] {
+        team.ada.git(&["update-ref", name, &rewritten]);
+    }
+    let give_up = format!("git update-ref {NOTES} {second} {rewritten}");
+    team.ada
+        .try_deploy("deploy-sync", &[])
+        .code_is(128)
+        .stderr_contains(&format!(
+            "continue at '{}' what ours were before their history was rewritten here",
+            &second[..10]
+        ))
+        .stderr_contains(&format!("hint: give up what is here for what is there: {give_up}\n"))
+        .lacks("replaced");
+    team.ada.git(&["update-ref", NOTES, &second, &rewritten]);
+    team.ada.deploy("deploy-sync", &[]).stderr_is("note: nothing to exchange with 'origin'\n");
+}
+
+#[test]
 fn what_cannot_be_states_is_told_and_replaced_only_as_it_was_found() {
     let (team, ..) = decided();
     let blob = team.remote.command("git").args(["hash-object", "-w", "--stdin"]).stdin("garbage").output();

@@ -95,11 +95,22 @@ pub(crate) fn mend_note(commit: CommitId, error: &NoteError) -> String {
 const FIND_WORK_TREE: &str =
     "if it is gone for good: git worktree prune; if it was moved: git worktree repair <folder>";
 
+/// How what is under way in a work tree comes to its end.
+pub(crate) fn end(operation: &str) -> String {
+    match operation {
+        "rebase" | "merge" | "cherry-pick" | "revert" => {
+            format!("go on with: git {operation} --continue; or give up with: git {operation} --abort")
+        }
+        "bisect" => "end the bisect with: git bisect reset".to_owned(),
+        other => format!("end the {other} or abort it"),
+    }
+}
+
 /// How a work tree comes to follow its branch.
 pub(crate) fn let_follow(busy: &Busy) -> String {
     match busy {
         Busy::Dirty(_) => "commit or stash the changes, then try again".to_owned(),
-        Busy::Under { operation, .. } => format!("end the {operation} or abort it, then try again"),
+        Busy::Under { operation, .. } => format!("{}; then try again", end(operation)),
         Busy::Gone(_) => FIND_WORK_TREE.to_owned(),
         Busy::Locked { lock, .. } => unlock(lock),
         Busy::InTheWay { .. } => "move what is in the way aside, then try again".to_owned(),
@@ -139,6 +150,11 @@ mod tests {
     #[test]
     fn only_changes_are_to_be_committed_before_a_work_tree_follows() {
         let path = || "/shop".to_owned();
+        let rebase = let_follow(&Busy::Under { path: path(), operation: "rebase" });
+        assert!(
+            rebase.contains("git rebase --continue") && rebase.contains("git rebase --abort"),
+            "{rebase}"
+        );
         let others = [
             Busy::Under { path: path(), operation: "bisect" },
             Busy::Gone(path()),

@@ -7,7 +7,6 @@ use std::collections::{HashMap, HashSet};
 
 use git_deploy_core::config::{ConfigError, InsteadOfBase};
 use git_deploy_core::git::notes::{NOTES_REF, NotesError};
-use git_deploy_core::git::sign::SignError;
 use git_deploy_core::git::trouble::Trouble;
 use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::ops::Interrupted;
@@ -25,7 +24,7 @@ use git_deploy_core::ops::view::{View, ViewError};
 use git_deploy_core::rebase::{RebaseError, Skip};
 use git_deploy_core::state::{Refused, State};
 
-use crate::advice::{make_rebasable, mend_note};
+use crate::advice::{end, make_rebasable, mend_note};
 use crate::git_errors::with_cause;
 use crate::{CommandError, Exit, Shell, shell_word};
 
@@ -159,8 +158,12 @@ impl From<ViewError> for CommandError {
             ViewError::Approve(error) => error.into(),
             ViewError::NoBranch(_) => Self::new(Exit::Fatal, error)
                 .hint("branches are named without their remote, as 'login'; 'git branch --all' lists them"),
-            ViewError::Detached => {
-                Self::new(Exit::Fatal, error).hint("name a branch, or check one out with: git switch")
+            ViewError::Detached { under } => {
+                let hint = match under {
+                    Some(operation) => format!("name a branch, or {}", end(operation)),
+                    None => "name a branch, or check one out with: git switch <branch>".to_owned(),
+                };
+                Self::new(Exit::Fatal, error).hint(hint)
             }
             ViewError::NotUtf8(_) => {
                 Self::new(Exit::Fatal, error).hint("rename it: git branch -m <new name>")
@@ -188,20 +191,6 @@ impl From<ApproveError> for CommandError {
             ApproveError::Sign(error) => error.into(),
             ApproveError::Rebase(error) => error.into(),
             ApproveError::Git(error) => error.into(),
-        }
-    }
-}
-
-impl From<SignError> for CommandError {
-    fn from(error: SignError) -> Self {
-        let hint = match &error {
-            SignError::Config(_) => Some("say how you sign, as git does: git config gpg.format ssh"),
-            SignError::Start { .. } => Some("it must be installed, and be in a folder that PATH names"),
-            SignError::Key(_) | SignError::Failed { .. } | SignError::Git(_) => None,
-        };
-        match error {
-            SignError::Git(error) => error.into(),
-            error => hint.into_iter().fold(Self::new(Exit::Fatal, error), Self::hint),
         }
     }
 }
@@ -262,12 +251,16 @@ fn go_on_after(broken: &Broken) -> Vec<String> {
     };
     let restore = format!("publish it again, with what is there now: git deploy-sync --restore {remote}");
     let give_up = match (&broken.what, broken.now) {
-        (Break::SetBack | Break::Replaced, Some(now)) => {
-            format!("or give up what is here for what is there: git update-ref {NOTES_REF} {now} {ours}")
+        (Break::SetBack | Break::Replaced | Break::RewrittenHere, Some(now)) => {
+            format!("give up what is here for what is there: git update-ref {NOTES_REF} {now} {ours}")
         }
-        _ => format!("or give up what is here, too: git update-ref -d {NOTES_REF} {ours}"),
+        _ => format!("give up what is here, too: git update-ref -d {NOTES_REF} {ours}"),
     };
-    vec![kept, restore, give_up]
+    let (first, other) = match broken.what {
+        Break::RewrittenHere => (give_up, restore),
+        _ => (restore, give_up),
+    };
+    vec![kept, first, format!("or {other}")]
 }
 
 impl From<HoldError> for CommandError {
@@ -354,11 +347,9 @@ fn refusal_hint(refusal: &SetError) -> Option<String> {
             Some("make a branch for what is to be deployed: git switch -c <branch>".to_owned())
         }
         SetError::Empty { .. } => Some("there is nothing to deploy: commit something on it first".to_owned()),
-        SetError::Conflicts { branch, onto, .. } => Some(format!(
-            "mend it with 'git rebase {} {}', then set it again",
-            shell_word(onto),
-            typed(branch)
-        )),
+        SetError::Conflicts { branch, onto, .. } => {
+            Some(format!("mend it, then set it again: git rebase {} {}", shell_word(onto), typed(branch)))
+        }
         SetError::NotRebased { branch, onto, why, .. } => make_rebasable(why, onto, branch),
         SetError::MayNotApprove { branch, .. } => Some(format!(
             "who may is listed in [approve] of base's deploy.toml; one of them sets it: git deploy-state set deployable {}",

@@ -6,7 +6,9 @@ use git_deploy_core::git::notes::NOTES_REF;
 use git_deploy_core::git::nowhere::Nowhere;
 use git_deploy_core::git::program::ProgramError;
 use git_deploy_core::git::refs::RefsError;
+use git_deploy_core::git::sign::{OddKey, SignError};
 use git_deploy_core::git::trouble::Trouble;
+use git_deploy_core::git::version::Version;
 use git_deploy_core::ids::{CommitId, RefName};
 
 use crate::advice::unlock;
@@ -172,12 +174,31 @@ fn program(command: &str, stderr: &str) -> CommandError {
             .hint("git config --global user.name \"Your Name\"")
             .hint("git config --global user.email you@example.org");
     }
+    if let Some(lacks) = unknown_extension(stderr) {
+        return lacks;
+    }
     let called: Vec<&str> = command.split(' ').take(2).collect();
     let error = match said.is_empty() {
         true => CommandError::fatal(format!("'{}' failed and said nothing", called.join(" "))),
         false => CommandError::fatal(format!("'{}' failed: {}", called.join(" "), said.join("\n"))),
     };
     hints.filter(|hint| !hint.is_empty()).fold(error, CommandError::hint)
+}
+
+/// What a git says that is too old for how the repository is kept: it names the extension, and not the git that knows it.
+fn unknown_extension(stderr: &str) -> Option<CommandError> {
+    let (_, found) = stderr.split_once("unknown repository extension")?;
+    let extension = found.lines().nth(1)?.trim().to_owned();
+    let (what, needs) = match &*extension {
+        "refstorage" => ("its refs are kept as reftable", "git 2.45 or newer"),
+        "objectformat" => ("its ids are SHA-256", "git 2.29 or newer"),
+        "relativeworktrees" => ("its work trees are linked by relative paths", "git 2.48 or newer"),
+        _ => ("it uses what this git does not know", "the git that it was made with"),
+    };
+    let found = Version::of_git().map(|found| format!(", and this is git {found}")).unwrap_or_default();
+    let why =
+        format!("cannot read this repository: {what} ('extensions.{extension}'), which takes {needs}{found}");
+    Some(CommandError::fatal(why).hint("install a newer git, or name the folder of one first in PATH"))
 }
 
 /// Adds what to do about what the system said.
@@ -197,6 +218,35 @@ pub(crate) fn with_cause(error: CommandError) -> CommandError {
         );
     }
     error
+}
+
+impl From<SignError> for CommandError {
+    fn from(error: SignError) -> Self {
+        let hint = match &error {
+            SignError::Format { fits, .. } => Some(format!(
+                "say how you sign, as git does: git config gpg.format {}",
+                fits.unwrap_or("<ssh or openpgp>")
+            )),
+            SignError::NoKey(_) => Some(
+                "name your key, as for git: git config user.signingKey <file of the public key>".to_owned(),
+            ),
+            SignError::Failed { odd: Some(OddKey::Of(format)), .. } => Some(format!(
+                "'user.signingKey' looks like a key of another kind; if it is one: git config gpg.format {format}"
+            )),
+            SignError::Failed { odd: Some(OddKey::None), .. } => Some(
+                "name your key: git config user.signingKey <key>; and if it is one of ssh: git config gpg.format ssh"
+                    .to_owned(),
+            ),
+            SignError::Start { .. } => {
+                Some("it must be installed, and be in a folder that PATH names".to_owned())
+            }
+            SignError::Key(_) | SignError::Failed { .. } | SignError::Git(_) => None,
+        };
+        match error {
+            SignError::Git(error) => error.into(),
+            error => hint.into_iter().fold(Self::new(Exit::Fatal, error), Self::hint),
+        }
+    }
 }
 
 impl From<RefsError> for CommandError {
@@ -235,6 +285,16 @@ mod tests {
         assert!(error.hints()[0].contains("unset GIT_COMMITTER_DATE"), "{error:?}");
         let error = asked("fatal: empty ident name (for <>) not allowed\n");
         assert!(error.message().starts_with("git cannot tell who you are: "), "{error:?}");
+    }
+
+    #[test]
+    fn a_git_that_is_too_old_for_the_repository_is_told_which_one_it_takes() {
+        let said = "fatal: unknown repository extension found:\n\trefstorage\n";
+        let error = failed("git rev-parse --git-dir", said);
+        let begin = "cannot read this repository: its refs are kept as reftable ('extensions.refstorage'), which takes git 2.45";
+        assert!(error.message().starts_with(begin), "{error:?}");
+        let error = failed("git rev-parse", "fatal: unknown repository extensions found:\n\tnew\n\tother\n");
+        assert!(error.message().contains("('extensions.new')"), "{error:?}");
     }
 
     #[test]

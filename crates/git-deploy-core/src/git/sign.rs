@@ -14,9 +14,17 @@ use crate::git::{GitError, Repository};
 /// Why nothing could be signed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
-    /// The configuration does not say how.
+    /// `gpg.format` names nothing that signs.
+    #[error("cannot sign: 'gpg.format' is '{found}'")]
+    Format {
+        /// What it names.
+        found: String,
+        /// What the key that is configured looks like one of.
+        fits: Option<&'static str>,
+    },
+    /// The configuration does not say with which key.
     #[error("cannot sign: {0}")]
-    Config(String),
+    NoKey(String),
     /// A file that the program needs cannot be written.
     #[error("cannot sign: {0}")]
     Key(std::io::Error),
@@ -35,6 +43,8 @@ pub enum SignError {
         program: String,
         /// What it said.
         stderr: String,
+        /// What is odd about the key that is configured.
+        odd: Option<OddKey>,
     },
     /// Git failed.
     #[error(transparent)]
@@ -45,6 +55,15 @@ impl From<ProgramError> for SignError {
     fn from(error: ProgramError) -> Self {
         Self::Git(error.into())
     }
+}
+
+/// What may be why a program cannot sign with the key that is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OddKey {
+    /// There is none: gpg looks for one by name and mail.
+    None,
+    /// It looks like one of this other `gpg.format`.
+    Of(&'static str),
 }
 
 /// The kinds of signatures that git makes: `gpg.format`.
@@ -58,6 +77,18 @@ pub enum Format {
     Ssh,
 }
 
+/// The `gpg.format` that a key is one of which `user.signingKey` names, as far as its form tells that.
+fn format_of(key: &str) -> Option<&'static str> {
+    let is_literal = ["key::", "ssh-", "ecdsa-", "sk-"].iter().any(|begin| key.starts_with(begin));
+    let id = key.trim_start_matches("0x").trim_end_matches('!');
+    let is_id = id.len() >= 8 && id.bytes().all(|digit| digit.is_ascii_hexdigit());
+    match key {
+        _ if is_literal || key.ends_with(".pub") || key.starts_with(['/', '~']) => Some("ssh"),
+        _ if is_id || key.contains('@') => Some("openpgp"),
+        _ => None,
+    }
+}
+
 /// What signs.
 pub struct Signer {
     format: Format,
@@ -65,6 +96,8 @@ pub struct Signer {
     args: Vec<OsString>,
     /// Whether the program has to say that it made a signature.
     reports: bool,
+    /// What is odd about the key that is configured.
+    odd: Option<OddKey>,
     /// A key that stands in the configuration itself, while it is needed.
     _key: Option<NamedTempFile>,
 }
@@ -87,12 +120,20 @@ impl Signer {
     pub fn from_config(repository: &Repository, namespace: &str) -> Result<Self, SignError> {
         let format = repository.config("gpg.format")?.unwrap_or_else(|| "openpgp".to_owned());
         let key = repository.config("user.signingkey")?.filter(|key| !key.is_empty());
-        match format.as_str() {
-            "openpgp" => Self::gpg(repository, Format::OpenPgp, key),
-            "x509" => Self::gpg(repository, Format::X509, key),
-            "ssh" => Self::ssh(key, namespace),
-            other => Err(SignError::Config(format!("'gpg.format' is '{other}'"))),
-        }
+        let looks = key.as_deref().map(format_of);
+        let odd = match (looks, &*format) {
+            (None, "openpgp" | "x509") => Some(OddKey::None),
+            (Some(Some("ssh")), "openpgp" | "x509") => Some(OddKey::Of("ssh")),
+            (Some(Some("openpgp")), "ssh") => Some(OddKey::Of("openpgp")),
+            _ => None,
+        };
+        let signer = match &*format {
+            "openpgp" => Self::gpg(repository, Format::OpenPgp, key)?,
+            "x509" => Self::gpg(repository, Format::X509, key)?,
+            "ssh" => Self::ssh(key, namespace)?,
+            _ => return Err(SignError::Format { found: format, fits: looks.flatten() }),
+        };
+        Ok(Self { odd, ..signer })
     }
 
     fn gpg(repository: &Repository, format: Format, key: Option<String>) -> Result<Self, SignError> {
@@ -101,7 +142,7 @@ impl Signer {
             None => repository.identity()?.who().to_owned(),
         };
         let args = ["--status-fd=2", "-bsau", &key].map(OsString::from).to_vec();
-        Ok(Self { format, program: program(format)?, args, reports: true, _key: None })
+        Ok(Self { format, program: program(format)?, args, reports: true, odd: None, _key: None })
     }
 
     fn ssh(key: Option<String>, namespace: &str) -> Result<Self, SignError> {
@@ -114,13 +155,13 @@ impl Signer {
         let literal = key.strip_prefix("key::").or_else(|| Some(&*key).filter(|key| key.starts_with("ssh-")));
         let Some(literal) = literal else {
             args.push(configured_path("user.signingkey")?.unwrap_or_else(|| key.into()));
-            return Ok(Self { format, program, args, reports: false, _key: None });
+            return Ok(Self { format, program, args, reports: false, odd: None, _key: None });
         };
         // The public key alone: the agent has the other one.
         let mut file = NamedTempFile::new().map_err(SignError::Key)?;
         writeln!(file, "{literal}").map_err(SignError::Key)?;
         args.extend([file.path().as_os_str().to_owned(), "-U".into()]);
-        Ok(Self { format, program, args, reports: false, _key: Some(file) })
+        Ok(Self { format, program, args, reports: false, odd: None, _key: Some(file) })
     }
 
     /// The kind of signatures that it makes.
@@ -140,7 +181,11 @@ impl Signer {
         let said = String::from_utf8_lossy(&output.stderr);
         let made = !self.reports || said.lines().any(|line| line.starts_with("[GNUPG:] SIG_CREATED "));
         if !output.status.success() || !made || output.stdout.is_empty() {
-            return Err(SignError::Failed { program: program(), stderr: said.trim().to_owned() });
+            return Err(SignError::Failed {
+                program: program(),
+                stderr: said.trim().to_owned(),
+                odd: self.odd,
+            });
         }
         Ok(output.stdout)
     }
@@ -171,7 +216,7 @@ fn configured_path(key: &str) -> Result<Option<OsString>, GitError> {
 /// The first key that `gpg.ssh.defaultKeyCommand` prints; git has the shell run it, and so do we.
 fn default_ssh_key() -> Result<String, SignError> {
     let Some(command) = configured_path("gpg.ssh.defaultKeyCommand")? else {
-        return Err(SignError::Config(
+        return Err(SignError::NoKey(
             "neither 'user.signingKey' nor 'gpg.ssh.defaultKeyCommand' is set".into(),
         ));
     };
@@ -179,5 +224,25 @@ fn default_ssh_key() -> Result<String, SignError> {
     let printed = duct::cmd("sh", [OsString::from("-c"), command]).stdin_null().read();
     let printed = printed.map_err(|error| SignError::Start { program: program.clone(), error })?;
     let key = printed.lines().next().filter(|key| key.starts_with("ssh-") || key.starts_with("key::"));
-    key.map(str::to_owned).ok_or_else(|| SignError::Config(format!("'{program}' printed no key")))
+    key.map(str::to_owned).ok_or_else(|| SignError::NoKey(format!("'{program}' printed no key")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_kind_of_key_is_configured_shows_in_its_form() {
+        for (key, format) in [
+            ("~/.ssh/id_ed25519", Some("ssh")),
+            ("id_ed25519.pub", Some("ssh")),
+            ("ssh-ed25519 AAAA ada@example.org", Some("ssh")),
+            ("key::ecdsa-sha2-nistp256 AAAA", Some("ssh")),
+            ("0x0123456789ABCDEF!", Some("openpgp")),
+            ("Ada <ada@example.org>", Some("openpgp")),
+            ("ada", None),
+        ] {
+            assert_eq!(format_of(key), format, "{key}");
+        }
+    }
 }

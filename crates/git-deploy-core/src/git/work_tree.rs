@@ -86,7 +86,17 @@ const OPERATIONS: [(&str, &str); 7] = [
     ("BISECT_LOG", "bisect"),
 ];
 
+/// What is under way in the work tree of a folder of git.
+fn operation(git_dir: &Path) -> Option<&'static str> {
+    OPERATIONS.iter().find(|(file, _)| git_dir.join(file).exists()).map(|(_, operation)| *operation)
+}
+
 impl Repository {
+    /// What is under way here, such as `rebase`.
+    pub fn operation(&self) -> Option<&'static str> {
+        operation(&self.paths().git_dir)
+    }
+
     /// The branches that are checked out in this repository's work trees, also those that a rebase or bisect under way
     /// will come back to.
     ///
@@ -267,8 +277,7 @@ impl CheckedOut {
     pub fn busy(&self) -> Result<Option<Busy>, GitError> {
         let path = self.path.display().to_string();
         let Some(git_dir) = &self.git_dir else { return Ok(Some(Busy::Gone(path))) };
-        let under = OPERATIONS.iter().find(|(file, _)| git_dir.join(file).exists());
-        if let Some((_, operation)) = under {
+        if let Some(operation) = operation(git_dir) {
             return Ok(Some(Busy::Under { path, operation }));
         }
         // What is changed inside of a submodule is not touched; that it stands at another commit would be.

@@ -115,8 +115,14 @@ pub enum ViewError {
         why: IdError,
     },
     /// No branch is named, and none is checked out.
-    #[error("no branch is checked out (HEAD is detached)")]
-    Detached,
+    #[error("no branch is checked out ({})", match .under {
+        Some(operation) => format!("a {operation} is under way"),
+        None => "HEAD is detached".to_owned(),
+    })]
+    Detached {
+        /// What is under way, such as `rebase`.
+        under: Option<&'static str>,
+    },
     /// No branch is named, and the one that is checked out can have no state.
     #[error("branch '{0}' can have no state: its name is not UTF-8")]
     NotUtf8(String),

@@ -9,7 +9,7 @@
 
 use std::path::PathBuf;
 
-use crate::git::notes::notes_ref;
+use crate::git::notes::{NOTES_REF, notes_ref};
 use crate::git::object::Kind;
 use crate::git::push::Tracking;
 use crate::git::refs::{Expected, RefUpdate, RefsError};
@@ -18,6 +18,9 @@ use crate::ids::{CommitId, ObjectId, RefName};
 use crate::sync;
 
 use super::{FETCH_TRIES, SyncError, contains, fetch_only, texts, unreachable};
+
+/// How many of the commits that ours were at are asked for a history that was rewritten here.
+const LOOKED_AT: u8 = 50;
 
 /// What became of the states on a remote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub enum Break {
     SetBack,
     /// Others stand in their place, which do not continue them.
     Replaced,
+    /// They continue what ours were before their history was rewritten here, with what was seen.
+    RewrittenHere,
     /// Something stands there that cannot be states.
     NoStates(&'static str),
 }
@@ -58,6 +63,9 @@ impl std::fmt::Display for Broken {
             Break::Deleted => write!(f, "were deleted: they stood at '{seen}'"),
             Break::SetBack => write!(f, "were set back from '{seen}' to '{now}'"),
             Break::Replaced => write!(f, "were replaced: '{now}' does not continue '{seen}'"),
+            Break::RewrittenHere => {
+                write!(f, "continue at '{now}' what ours were before their history was rewritten here")
+            }
             Break::NoStates(kind) => write!(f, "cannot be read: '{}' there is a {kind}", notes_ref()),
         }
     }
@@ -124,6 +132,7 @@ fn broken(
         (None, Some(seen)) => match theirs {
             None => Break::Deleted,
             Some(theirs) if contains(repository, Some(seen), theirs)? => Break::SetBack,
+            Some(theirs) if was_rewritten(repository, ours, theirs)? => Break::RewrittenHere,
             Some(_) => Break::Replaced,
         },
     };
@@ -132,6 +141,21 @@ fn broken(
     let held = seen.map_or(Ok(false), |seen| contains(repository, ours, seen))?;
     let seen = seen.filter(|_| held);
     Ok(Some(Broken { remote: tracking.remote().to_owned(), what, seen, now, ours, missing }))
+}
+
+/// Whether ours were once something that the remote's continue, and that ours do not any more. What rewrites all refs, as `git
+/// filter-branch` can, rewrites what was seen, too.
+fn was_rewritten(
+    repository: &Repository,
+    ours: Option<CommitId>,
+    theirs: CommitId,
+) -> Result<bool, GitError> {
+    for (before, _) in repository.reflog(NOTES_REF, LOOKED_AT)? {
+        if contains(repository, Some(theirs), before)? && !contains(repository, ours, before)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Remembers what the remote has as seen, be it merged into ours or just pushed there. Only what continues what was seen before.

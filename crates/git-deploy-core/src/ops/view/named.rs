@@ -49,7 +49,7 @@ fn named(
         Some(name) if name.branch_name().is_some() => Ok(name),
         _ => match repository.head_not_utf8()? {
             Some(name) => Err(ViewError::NotUtf8(String::from_utf8_lossy(&name).into_owned())),
-            None => Err(ViewError::Detached),
+            None => Err(ViewError::Detached { under: repository.operation() }),
         },
     };
     let Some(word) = word.filter(|word| !matches!(*word, "HEAD" | "@")) else { return current() };

@@ -102,7 +102,8 @@ fn bring_together(
         Standing::RebasedThere => vec![format!("bring them together: git deploy-rebase {name}")],
         Standing::RebasedHere => vec![format!("it was rebased here; push it: {push}")],
         Standing::Behind => {
-            vec![format!("get its further commits, on '{name}': git merge --ff-only {there}")]
+            let on = ours.name.short();
+            vec![format!("get its further commits, on '{on}': git merge --ff-only {there}")]
         }
         Standing::Apart => vec![
             format!("look at what came there: git log --left-right {name}...{there}"),

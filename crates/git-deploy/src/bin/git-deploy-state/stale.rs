@@ -46,9 +46,9 @@ fn print(view: &View<'_>, wanted: &[State], found: &[Stale], shell: &mut Shell) 
     }
     table.print(shell);
     for (stale, other) in found.iter().filter_map(|stale| Some((stale, stale.there.first()?))) {
-        let (state, other) = (stale.note.state, shell_word(other.short()));
-        let subject = format!("'{}' has that commit of '{}'", other, stale.branch.short());
-        shell.hint(format!("{subject}: if it is to be {state}: git deploy-state set {state} {other}"));
+        let (state, word) = (stale.note.state, shell_word(other.short()));
+        let subject = format!("'{}' has that commit of '{}'", other.short(), stale.branch.short());
+        shell.hint(format!("{subject}: if it is to be {state}: git deploy-state set {state} {word}"));
     }
 }
 
