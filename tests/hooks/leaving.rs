@@ -35,6 +35,12 @@ fn a_branch_that_is_pushed_by_force_or_in_the_place_of_another_has_left_the_queu
     repo.git(&back.split(' ').skip(1).collect::<Vec<_>>());
     assert_eq!(bare.id("login"), approved);
     repo.deploy("deploy-queue", &["--porcelain"]).stdout_contains(" refs/heads/login ");
+
+    // What is not ready yet is kept back.
+    repo.switch("login");
+    repo.commit_empty("Go on");
+    repo.commit_empty("Try");
+    repo.git(&["push", "--quiet", "origin", "HEAD~1:login"]).stderr_is(&format!("{LEFT}{again}"));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::convert::Infallible;
 use std::pin::pin;
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 use futures::stream::FuturesUnordered;
 use futures::{AsyncBufReadExt as _, StreamExt as _};
 use http::Method;
@@ -130,7 +130,7 @@ impl<'a> Listener<'a> {
             speakers.retain(|speaker| self.track(&speaker.instance, |track| !track.is_mute()));
             join_all(speakers.chunk_by(Speaker::is_of_the_same).map(async |in_turn| {
                 for speaker in in_turn {
-                    let read = self.read(speaker, false).await;
+                    let read = self.read(speaker, false, Duration::ZERO).await;
                     self.settle(speaker, read);
                 }
             }))
@@ -149,13 +149,6 @@ impl<'a> Listener<'a> {
 
     /// The containers of which not everything was heard, those of one name behind one another and in the order in which they ran.
     async fn look(&self) -> Vec<Speaker> {
-        let mut found = self.speakers().await;
-        found.retain(|speaker| !self.track(&speaker.instance, |track| track.is_whole));
-        found
-    }
-
-    /// All containers, in that order.
-    async fn speakers(&self) -> Vec<Speaker> {
         if self.is_over() {
             return Vec::new();
         }
@@ -166,6 +159,7 @@ impl<'a> Listener<'a> {
                 Err(error) => self.deny(&error),
             }
         }
+        found.retain(|speaker| !self.track(&speaker.instance, |track| track.is_whole));
         found
     }
 
@@ -175,14 +169,14 @@ impl<'a> Listener<'a> {
     }
 
     async fn follow(&self, speaker: Speaker) -> Instance {
-        let read = self.read(&speaker, !speaker.has_ended).await;
+        let read = self.read(&speaker, !speaker.has_ended, FIRST_PAUSE).await;
         self.settle(&speaker, read);
         speaker.instance
     }
 
     /// Tells what a container has written since it was heard last; and what it writes, until it ends or nothing is heard for
-    /// long.
-    async fn read(&self, speaker: &Speaker, is_followed: bool) -> Result<(), ApiError> {
+    /// long. The cluster is given a moment to hear of the next run.
+    async fn read(&self, speaker: &Speaker, is_followed: bool, moment: Duration) -> Result<(), ApiError> {
         let since = self.track(&speaker.instance, Track::resume);
         let asked = request(Method::GET, &path(speaker, is_followed, since), Vec::new());
         // A node answers when the first line is written.
@@ -190,11 +184,12 @@ impl<'a> Listener<'a> {
             return Ok(());
         };
         let mut answer = pin!(answer.map_err(|error| api_error(&error))?);
-        if let Some(begun) = self.next_run(speaker).await {
-            self.track(&speaker.instance, |track| track.take_until(begun));
-        }
+        let next_run = self.next_run(speaker, moment).await?;
+        self.track(&speaker.instance, |track| track.take_until(next_run));
+        // Where another one runs by now, nothing more comes of this one.
+        let silent = next_run.map_or(SILENT, |_| FIRST_PAUSE);
         while !self.is_over() {
-            let Ok(piece) = timeout(SILENT, answer.fill_buf()).await else { return Ok(()) };
+            let Ok(piece) = timeout(silent, answer.fill_buf()).await else { return Ok(()) };
             let piece = piece.map_err(|error| broken(&kube::Error::Service(error.into())))?;
             let length = piece.len();
             if length == 0 {
@@ -218,12 +213,14 @@ impl<'a> Listener<'a> {
 
     /// When the run began that came after the one whose log was asked for. A node gives the log of the run that is there by
     /// then, and the cluster hears of that one a moment later than the node.
-    async fn next_run(&self, speaker: &Speaker) -> Option<Timestamp> {
+    async fn next_run(&self, speaker: &Speaker, moment: Duration) -> Result<Option<Timestamp>, ApiError> {
         if speaker.is_of_the_past {
-            return None;
+            return Ok(None);
         }
-        sleep(FIRST_PAUSE).await;
-        speaker.next_run(&self.speakers().await)
+        sleep(moment).await;
+        let pods = try_join_all(self.jobs.iter().map(|job| pods_of(self.connection, job))).await?;
+        let now: Vec<Speaker> = pods.iter().flatten().flat_map(speakers).collect();
+        Ok(speaker.next_run(&now))
     }
 
     fn say(&self, speaker: &Speaker, bytes: usize, lines: impl IntoIterator<Item = String>) {

@@ -91,7 +91,8 @@ pub enum InsteadOfBase {
     Main,
     /// Base is here, and not on this remote.
     NotPushed(String),
-    /// Base is here, and a plain `git fetch` brings none of this remote's branches, as in a clone that is bare.
+    /// Base is here, and none of this remote's branches, because a plain `git fetch` does not bring them, as in a clone that is
+    /// bare.
     NotFetched(String),
     /// Nothing that could be it; with the remote that it may have to be fetched from.
     Nothing(Option<String>),
@@ -162,8 +163,8 @@ impl Settings {
             let kept = self.authority(&self.base);
             let comes =
                 |refspec: &String| brought_to(refspec, self.base.as_str()).as_deref() == Some(kept.as_str());
-            let is_fetched = refspecs.iter().any(comes);
-            return Ok(match is_fetched {
+            let was_fetched = !repository.refs(&self.authority_prefix())?.is_empty();
+            return Ok(match was_fetched || refspecs.iter().any(comes) {
                 true => InsteadOfBase::NotPushed(remote),
                 false => InsteadOfBase::NotFetched(remote),
             });

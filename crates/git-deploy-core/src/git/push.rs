@@ -260,8 +260,12 @@ impl Repository {
             return Ok(Pushed::Done);
         }
         // What is named is all that goes there, also to the remote of a mirror, for which git takes no names.
-        let no_mirror = format!("remote.{}.mirror=false", tracking.remote());
-        let mut call = git(["-c", &no_mirror, "push", "--atomic", "--porcelain"]);
+        let mirror = format!("remote.{}.mirror", tracking.remote());
+        let mut call = match self.config(&mirror)? {
+            Some(_) => git(["-c", &format!("{mirror}=false"), "push"]),
+            None => git(["push"]),
+        };
+        call = call.args(["--atomic", "--porcelain"]);
         call = call.args(["--no-verify", "--no-follow-tags", "--no-signed", "--recurse-submodules=no"]);
         for PushRef { name, lease, .. } in refs {
             if let Lease::From(expected) = lease {

@@ -394,7 +394,7 @@ pub fn full(
     }
     // What a fetch has thrown away is ours, and goes there with the rest.
     thrown_away::take_back(repository, tracking, observer)?;
-    let mut exchange = preview(repository, tracking)?;
+    let mut exchange = exchange::counted(repository, tracking)?;
     merge_and_tell(repository, tracking, observer)?;
     adopt_tags(repository, tracking, observer)?;
     if let Some(refusals) = push_pending(repository, tracking)? {

@@ -27,7 +27,8 @@ pub struct LeftByPush {
     pub left: LeftApproved,
     /// Base, where it counts.
     pub base: RefName,
-    /// The approved commit, where what is pushed is not what stands here under that name: mostly that is not meant.
+    /// The approved commit, where something else is pushed over it than what stands here under that name: mostly that is not
+    /// meant.
     pub instead: Option<CommitId>,
 }
 
@@ -50,8 +51,14 @@ pub(super) fn by_push(
     if push.base_has(before)? {
         return Ok(None);
     }
-    let other = repository.tip(branch)?.filter(|here| *here != tip);
-    let instead = other.map_or(Ok(None), |_| push.if_here(before))?;
+    let instead = match (repository.tip(branch)?, push.if_here(before)?) {
+        (Some(here), Some(approved))
+            if !repository.is_ancestor(approved, tip)? && !repository.is_ancestor(tip, here)? =>
+        {
+            Some(approved)
+        }
+        _ => None,
+    };
     let base = push.view.settings.authority(&push.view.settings.base);
     Ok(Some(LeftByPush { left, base, instead }))
 }
@@ -68,13 +75,13 @@ pub(super) fn by_deletion(
         note => note?,
     };
     let was = note.filter(|note| note.state.is_rebased() && note.speaks_for(branch, true));
-    match was {
-        Some(note) if *branch != push.view.settings.base && !push.base_has(before)? => {
-            let tip = push.if_here(before)?;
-            Ok(Some(Warning::Deleted { branch: branch.clone(), was: note.state, tip }))
-        }
-        _ => Ok(None),
+    let Some(note) = was.filter(|_| *branch != push.view.settings.base) else { return Ok(None) };
+    let tip = push.if_here(before)?;
+    let elsewhere = tip.map_or(Ok(None), |tip| push.view.landed_elsewhere(branch, tip))?;
+    if elsewhere.is_some() || push.base_has(before)? {
+        return Ok(None);
     }
+    Ok(Some(Warning::Deleted { branch: branch.clone(), was: note.state, tip }))
 }
 
 /// Whether a branch that was staged or deployable has come to a commit that nobody has decided about.

@@ -31,6 +31,12 @@ pub struct Exchange {
 /// # Errors
 /// When refs or notes cannot be read.
 pub fn preview(repository: &Repository, tracking: &Tracking) -> Result<Exchange, SyncError> {
+    let unreadable = unreadable(repository, fetched_notes(repository, tracking)?)?;
+    Ok(Exchange { unreadable, ..counted(repository, tracking)? })
+}
+
+/// The same without what cannot be read.
+pub(super) fn counted(repository: &Repository, tracking: &Tracking) -> Result<Exchange, SyncError> {
     let theirs = fetched_notes(repository, tracking)?;
     let (notes_received, notes_published) = preview_notes(repository, theirs)?;
     let our_tags = repository.refs("refs/tags/deployment-")?.into_iter().map(|tag| tag.name);
@@ -48,7 +54,7 @@ pub fn preview(repository: &Repository, tracking: &Tracking) -> Result<Exchange,
         notes_published,
         tags_received: their_tags.difference(&our_tags).cloned().collect(),
         tags_published: our_tags.difference(&their_tags).cloned().collect(),
-        unreadable: unreadable(repository, theirs)?,
+        unreadable: Vec::new(),
     })
 }
 
