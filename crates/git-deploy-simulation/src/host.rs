@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use git_deploy_core::git::program::{Call, ProgramError};
 use git_deploy_core::machine::Machine;
-use git2::{ErrorCode, Oid, Repository, Sort};
+use git2::{ErrorCode, Oid, Repository, Revwalk, Sort};
 
 use crate::Planted;
 use crate::refs::{self, Move};
@@ -58,6 +58,7 @@ impl Host {
             "push" => self.push(&words),
             "ls-remote" => self.ls_remote(words[words.len() - 1]),
             "rev-list" if words.contains(&"--no-commit-header") => self.log(&words),
+            "rev-list" if words.contains(&"--stdin") => self.beyond(bytes),
             "rev-list" if words.contains(&"--cherry-mark") => self.both_sides(words[words.len() - 1]),
             "diff-tree" => self.patch_ids(bytes),
             // That is what the simulated diff prints already.
@@ -202,17 +203,30 @@ impl Host {
         Ok(true)
     }
 
-    fn log(&self, words: &[&str]) -> Answer {
+    /// The commits that words lead to, those with '^' not.
+    fn walk<'w>(&self, words: impl Iterator<Item = &'w str>) -> Result<Revwalk<'_>, git2::Error> {
         let mut walk = self.repository.revwalk()?;
         walk.set_sorting(Sort::TOPOLOGICAL)?;
-        for word in words.iter().skip(1).filter(|word| !word.starts_with('-')) {
+        for word in words {
             match word.strip_prefix('^') {
                 Some(from) => walk.hide(Oid::from_str(from)?)?,
                 None => walk.push(Oid::from_str(word)?)?,
             }
         }
+        Ok(walk)
+    }
+
+    fn beyond(&self, input: &[u8]) -> Answer {
         let mut printed = String::new();
-        for id in walk {
+        for id in self.walk(String::from_utf8_lossy(input).lines())? {
+            printed.push_str(&format!("{}\n", id?));
+        }
+        Ok(done(printed))
+    }
+
+    fn log(&self, words: &[&str]) -> Answer {
+        let mut printed = String::new();
+        for id in self.walk(words.iter().skip(1).filter(|word| !word.starts_with('-')).copied())? {
             let commit = self.repository.find_commit(id?)?;
             let parents: Vec<String> = commit.parent_ids().map(|id| id.to_string()).collect();
             let message = String::from_utf8_lossy(commit.message_bytes()).into_owned();
