@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::rc::Rc;
 
-use git2::{ErrorCode, ObjectType, Oid, ReferenceType};
+use git2::{ErrorClass, ErrorCode, ObjectType, Oid, ReferenceType};
 
 use super::listing::{self, Entries, Listing};
 use super::program;
@@ -12,6 +12,10 @@ use super::{Backend, Paths, Ref, Refs};
 use crate::git::GitError;
 use crate::git::object::{Kind, Object};
 use crate::ids::{ObjectId, RefName};
+
+/// How often an object is written before that has failed. A `git gc` that runs beside takes folders of objects away which are
+/// empty, also one that an object is to be moved to just then.
+const WRITE_TRIES: usize = 5;
 
 pub(in crate::git) struct Libgit2 {
     repository: git2::Repository,
@@ -166,7 +170,14 @@ impl Backend for Libgit2 {
             Kind::Tag => ObjectType::Tag,
         };
         let odb = self.repository.odb().map_err(GitError::libgit2(what()))?;
-        odb.write(kind, data).map(object_id).map_err(GitError::libgit2(what()))
+        let mut written = odb.write(kind, data);
+        for _ in 1..WRITE_TRIES {
+            match &written {
+                Err(error) if error.class() == ErrorClass::Os => written = odb.write(kind, data),
+                _ => break,
+            }
+        }
+        written.map(object_id).map_err(GitError::libgit2(what()))
     }
 
     fn resolve(&self, name: &RefName) -> Result<Option<ObjectId>, GitError> {
