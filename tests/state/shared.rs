@@ -61,6 +61,20 @@ fn what_was_wished_in_a_note_that_counts_for_nobody_is_no_wish_for_the_one_that_
 }
 
 #[test]
+fn a_branch_that_has_gone_on_hinders_nobody_whom_it_left_behind() {
+    let repo = both();
+    repo.switch("y");
+    repo.commit_empty("Go on");
+    set(&repo, &["deployable", "--priority=3", "x"]).success();
+    set(&repo, &["staged", "--message=not yet", "x"]).success();
+    state_is(&repo, "x", "staged");
+    state_is(&repo, "y", "development");
+    // Who comes back has to be named.
+    repo.git(&["reset", "--quiet", "--hard", "x"]);
+    state_is(&repo, "y", "development");
+}
+
+#[test]
 fn who_leaves_is_told_with_the_reason_for_that_and_not_for_the_approval() {
     let repo = both();
     set(&repo, &["development", "--message=y is bad", "y"]).success();

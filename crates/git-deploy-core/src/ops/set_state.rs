@@ -303,7 +303,8 @@ fn new_note(
     Ok(replacing(decided, &seen))
 }
 
-/// The other branches that a note speaks for. One that was renamed or deleted is none any more.
+/// The other branches that a note speaks for. One that has left the commit, here and on the remote, is none any more, nor is one
+/// that was renamed or deleted.
 fn others(view: &View<'_>, note: &Note, branch: &Branch) -> Result<Vec<RefName>, SetError> {
     let mut others = match note.refs.is_empty() {
         false => note.refs.clone(),
@@ -318,7 +319,8 @@ fn others(view: &View<'_>, note: &Note, branch: &Branch) -> Result<Vec<RefName>,
     others.retain(|name| *name != branch.name);
     let mut there = Vec::new();
     for name in others {
-        if view.branch_tip(&name)?.is_some() {
+        let tips = [view.repository.tip(&name)?, view.repository.tip(&view.settings.authority(&name))?];
+        if tips.contains(&Some(branch.tip)) {
             there.push(name);
         }
     }
