@@ -64,8 +64,9 @@ const CONTEXT: &str = "test";
 /// How the path of a request begins that is only made to be found in the audit log.
 const MARKER: &str = "/version?marker=";
 
-/// Nothing that a test waits for takes as long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Nothing that a test waits for takes as long: controllers that have lost their API server several times look for it again after
+/// a minute, too.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The cluster that all tests of a process share, or with [`Options`] one of the test's own, to be harmed. A test
 /// that stands where there can be none is skipped. `cluster!(@ AnyCluster::find())` is whatever cluster there is.
@@ -308,7 +309,7 @@ pub fn no_cluster(test: &str, missing: &Missing) {
 /// Waits until that holds.
 ///
 /// # Panics
-/// If it does not within a minute.
+/// If it does not within three minutes.
 #[track_caller]
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
