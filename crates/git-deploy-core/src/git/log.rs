@@ -22,9 +22,7 @@ impl Repository {
             .map(|entry| logged(entry).ok_or_else(|| call.unreadable(entry).into()))
             .collect()
     }
-}
 
-impl Repository {
     /// Those of some commits that the history up to `tip` has: one walk for all of them.
     ///
     /// # Errors

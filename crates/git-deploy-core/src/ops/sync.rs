@@ -152,6 +152,14 @@ fn merge_and_tell(
     observer: &dyn Observer,
 ) -> Result<(), SyncError> {
     thrown_away::take_back(repository, tracking, observer)?;
+    merge_theirs(repository, tracking, observer)
+}
+
+fn merge_theirs(
+    repository: &Repository,
+    tracking: &Tracking,
+    observer: &dyn Observer,
+) -> Result<(), SyncError> {
     let before = repository.tip(&notes_ref())?;
     merge_notes(repository, tracking)?;
     overruled::tell(repository, before, observer)
@@ -395,7 +403,7 @@ pub fn full(
     // What a fetch has thrown away is ours, and goes there with the rest.
     thrown_away::take_back(repository, tracking, observer)?;
     let mut exchange = exchange::counted(repository, tracking)?;
-    merge_and_tell(repository, tracking, observer)?;
+    merge_theirs(repository, tracking, observer)?;
     adopt_tags(repository, tracking, observer)?;
     if let Some(refusals) = push_pending(repository, tracking)? {
         let remote = tracking.remote().to_owned();
