@@ -97,6 +97,12 @@ impl Branch {
         Self { name, tip, note, status }
     }
 
+    /// Whether a branch with this note leaves its state when base gets it by other means than a deployment. Only of these it
+    /// has to be asked: they are kept on base, a few commits beyond it, while what is in development may be thousands away.
+    pub(crate) fn would_leave(note: &Note, name: &RefName, others_on_tip: bool) -> bool {
+        (note.state.is_rebased() || note.state == State::Broken) && note.speaks_for(name, !others_on_tip)
+    }
+
     /// Why somebody holds it back, although it may be deployable.
     pub fn hold(&self) -> Option<&str> {
         self.note.as_ref()?.hold.as_deref()

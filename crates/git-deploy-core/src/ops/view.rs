@@ -7,7 +7,7 @@ mod stray;
 mod tags;
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::approval::NotApproved;
@@ -207,12 +207,13 @@ impl<'a> View<'a> {
         // Base is where branches land: it is in no state, whatever is written on its tip.
         let note = note.filter(|_| name != self.settings.base);
         let noted = note.as_ref().is_some_and(|note| note.refs.contains(&name));
-        let says_more = |note: &Note| note.state.is_rebased() || note.state == State::Broken;
         let on_base = match self.landed(&name, tip, noted)? {
             Some(deployment) => OnBase::Deployed(deployment),
             // Of what is in development anyway it makes no difference. That history cannot be walked through is told by
             // whoever needs that, and keeps nobody from seeing a state.
-            None if note.as_ref().is_some_and(says_more) && self.is_on_base(tip).unwrap_or(false) => {
+            None if note.as_ref().is_some_and(|note| Branch::would_leave(note, &name, others_on_tip))
+                && self.is_on_base(tip).unwrap_or(false) =>
+            {
                 OnBase::Merged(self.settings.base.clone())
             }
             None => OnBase::No,
@@ -375,25 +376,33 @@ impl<'a> View<'a> {
             let tip = CommitId(head.target);
             stand_elsewhere.extend((!self.stands_on_base(tip)?).then_some(tip));
         }
+        let read = heads.into_iter().map(|(name, head)| {
+            let tip = CommitId(head.target);
+            let note = blobs.get(&tip).map(|blob| self.notes.read(tip, *blob)).transpose();
+            let note = note.and_then(|note| copied::checked(&self.notes, tip, note));
+            (name, tip, note, on_tip[&head.target] > 1)
+        });
+        let read: Vec<_> = read.collect();
+        let asked = read.iter().filter(|(name, _, note, others_on_tip)| {
+            let note = note.as_ref().ok().and_then(Option::as_ref);
+            note.is_some_and(|note| Branch::would_leave(note, name, *others_on_tip))
+        });
+        let asked: HashSet<CommitId> = asked.map(|(_, tip, ..)| *tip).collect();
         if stand_elsewhere.len() > 1 {
-            self.ledger()?;
-            stand_elsewhere.retain(|tip| blobs.contains_key(tip));
+            let landings = self.landings()?;
+            stand_elsewhere.retain(|tip| asked.contains(tip) || landings.contains_key(tip));
             self.look_on_base(&stand_elsewhere)?;
         }
         let mut found = Branches::default();
-        for (name, head) in heads {
-            let tip = CommitId(head.target);
-            let note = blobs.get(&tip).map(|blob| self.notes.read(tip, *blob)).transpose();
-            let note = match note.and_then(|note| copied::checked(&self.notes, tip, note)) {
-                Ok(note) => note,
+        for (name, tip, note, others_on_tip) in read {
+            match note {
+                Ok(note) => found.branches.push(self.derive(name, tip, note, others_on_tip)?),
                 Err(error @ NotesError::Note { .. }) => {
                     found.malformed.push(error);
                     found.branches.push(Branch::derive(name, tip, None, false, OnBase::No));
-                    continue;
                 }
                 Err(error) => return Err(error.into()),
-            };
-            found.branches.push(self.derive(name, tip, note, on_tip[&head.target] > 1)?);
+            }
         }
         Ok(found)
     }
