@@ -1,5 +1,7 @@
 //! Lock files of git that stay: which, whose, how old, and how to go on.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use git_deploy_testkit::{Format, Repo, left_out, sandbox};
@@ -187,4 +189,45 @@ fn a_ref_in_the_way_of_that_of_the_notes_is_told_with_how_it_gets_another_name()
         assert!(repo.tip(kept).is_some());
     }
     set(&repo, &["staged", "login"]).success();
+}
+
+/// Sets a state with a git that does not move refs.
+fn set_without_git(repo: &Repo, state: &str) -> bool {
+    let bin = repo.sandbox().root().join("moves-nothing");
+    let path = repo.command("sh").args(["-c", "printf %s \"$PATH\""]).output().stdout;
+    std::fs::create_dir_all(&bin).expect("a folder");
+    let script = format!("#!/bin/sh\n[ \"$1\" != update-ref ] || exit 1\nPATH='{path}' exec git \"$@\"\n");
+    std::fs::write(bin.join("git"), script).expect("the file can be written");
+    std::fs::set_permissions(bin.join("git"), Permissions::from_mode(0o755)).expect("it is ours");
+    let path = format!("{}:{path}", bin.display());
+    // Git itself would put its own folder in front of that.
+    repo.command("git-deploy-state").args(["set", state, "login"]).env("PATH", path).output().code == Some(0)
+}
+
+/// Notes are moved without starting git where no hook wants to know, and by git where one does: nobody can tell which it was.
+#[test]
+fn the_reflog_of_states_and_whoever_hears_of_them_are_as_with_git_itself() {
+    let repo = shop(&sandbox!());
+    branch(&repo, "login", "login.txt", "x\n");
+    set(&repo, &["staged", "login"]).success();
+    set(&repo, &["development", "login"]).success();
+    let is_in_process = Format::of_run() == Format::default();
+    assert_eq!(set_without_git(&repo, "staged"), is_in_process);
+    set(&repo, &["staged", "login"]).success();
+    set(&repo, &["development", "login"]).success();
+    let heard = repo.sandbox().root().join("heard");
+    repo.install_hook("reference-transaction", &format!("cat >>'{}'\n", heard.display()));
+    assert!(!set_without_git(&repo, "staged"));
+    set(&repo, &["staged", "login"]).success();
+    set(&repo, &["development", "login"]).success();
+    let heard = std::fs::read_to_string(&heard).expect("the hook was run");
+    assert!(heard.contains(" refs/notes/deploy\n"), "{heard}");
+    let format = "--format=%H %gs %gn %ge %gd";
+    let reflog = repo.git(&["log", "--walk-reflogs", "--date=format:%z", format, "refs/notes/deploy"]);
+    let lines = reflog.lines();
+    let (commits, told): (Vec<&str>, Vec<&str>) =
+        lines.iter().map(|line| line.split_once(' ').expect("an id")).unzip();
+    assert_eq!(told[..2], told[2..4], "{}", reflog.stdout);
+    assert!(told.iter().all(|told| told.starts_with("notes: ")), "{}", reflog.stdout);
+    assert_eq!(commits, repo.git(&["rev-list", "refs/notes/deploy"]).lines());
 }

@@ -427,6 +427,7 @@ fn a_clone_in_which_base_is_cut_off_is_said_to_be_shallow_and_not_that_the_branc
 fn in_the_quarantine_of_a_push_states_are_read_and_nothing_is_written() {
     let sandbox = sandbox!();
     let remote = shared(&sandbox);
+    remote.git(&["config", "core.logAllRefUpdates", "true"]);
     let repo = sandbox.open("shop");
     let said = sandbox.root().join("said");
     remote.install_hook(

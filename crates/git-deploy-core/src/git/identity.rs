@@ -98,6 +98,16 @@ impl Identity {
         &self.text[..self.who]
     }
 
+    /// The same for libgit2; `None` of what that would write otherwise: it counts 32 bits of seconds, and knows no zone with
+    /// more than 59 minutes.
+    pub(super) fn signature(&self) -> Option<git2::Signature<'static>> {
+        let (name, mail) = self.who().strip_suffix('>')?.split_once(" <")?;
+        let zone: i32 = self.text[self.who..].split_whitespace().nth(1)?.parse().ok()?;
+        let is_plain = u32::try_from(self.seconds).is_ok() && zone.abs() % 100 < 60;
+        let time = git2::Time::new(self.seconds, zone / 100 * 60 + zone % 100);
+        is_plain.then(|| git2::Signature::new(name, mail, &time).ok())?
+    }
+
     /// The moment.
     pub fn time(&self) -> jiff::Timestamp {
         jiff::Timestamp::from_second(self.seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH)

@@ -1,7 +1,8 @@
 //! The only place where a ref of this repository moves: `git update-ref --stdin`.
 //!
-//! The git program is used because libgit2 runs no `reference-transaction` hooks. Each update carries the value that it
-//! expects, so that what somebody else did meanwhile is never lost. A transaction is all or nothing for concurrent
+//! The git program is used because libgit2 runs no `reference-transaction` hooks; where there is none, notes are moved in
+//! process, and the program does what was in the way of that. Each update carries the value that it expects, so that what
+//! somebody else did meanwhile is never lost. A transaction is all or nothing for concurrent
 //! readers, but *not* across a crash: what must survive one is ordered by the caller, one transaction a step.
 
 use std::time::Duration;
@@ -77,13 +78,18 @@ const LOCKED_TRIES: u32 = 6;
 /// What git says when all refs have moved, its locks are gone and its hooks were run.
 const DONE: &[u8] = b"commit: ok\n";
 
-/// A git that waits to be told which refs to move: it starts while their objects are written.
+/// The refs that are moved in process where that can be.
+const NOTES: &str = "refs/notes/";
+
+/// A move of refs that waits to be told which. Where a git is needed for it, that starts while their objects are written.
 #[must_use]
 pub(super) struct Mover<'a> {
     repository: &'a Repository,
     intent: Intent,
+    reflog: String,
     call: Call,
-    started: Started,
+    /// None where it can be done without.
+    started: Option<Started>,
 }
 
 impl Repository {
@@ -99,24 +105,31 @@ impl Repository {
         self.start_moving(reflog)?.update(updates)
     }
 
-    /// Starts git for a move of refs, of which only the message for their reflogs is known. If it is never told more, none
-    /// moves.
+    /// Begins a move of refs, most likely of notes, of which only the message for their reflogs is known. If it is never told
+    /// more, none moves.
     pub(super) fn start_moving(&self, reflog: &str) -> Result<Mover<'_>, GitError> {
         // Before git starts, which inherits its lock.
         let intent = self.begin_intent()?;
         let call = git(["update-ref", "--create-reflog", "--stdin", "-z", "-m"]).arg(reflog);
-        let started = call.start()?;
-        Ok(Mover { repository: self, intent, call, started })
+        let started = if self.backend.moves_refs() { None } else { Some(call.start()?) };
+        Ok(Mover { repository: self, intent, reflog: reflog.to_owned(), call, started })
     }
 }
 
 impl Mover<'_> {
     /// Moves refs, as [`Repository::update_refs`].
     pub(super) fn update(self, updates: &[RefUpdate]) -> Result<(), RefsError> {
-        let Self { repository, mut intent, call, started } = self;
+        let Self { repository, mut intent, reflog, call, started } = self;
         intent.declare_refs(updates)?;
+        if let (None, [update]) = (&started, updates)
+            && update.name.as_str().starts_with(NOTES)
+            && repository.identity().is_ok_and(|who| repository.backend.move_ref(update, &reflog, &who))
+        {
+            return Ok(());
+        }
         let null = repository.null_id();
         let mut updates = updates.to_vec();
+        let started = started.map_or_else(|| call.start(), Ok)?;
         let mut output = started.finish(&transaction(&updates, null), DONE)?;
         let mut tries = 0;
         loop {

@@ -1,5 +1,7 @@
 //! Objects and refs in process, with libgit2.
 
+mod moving;
+
 use std::path::Path;
 use std::rc::Rc;
 
@@ -9,9 +11,11 @@ use super::listing::{self, Entries, Listing};
 use super::program;
 use super::program::Promised;
 use super::{Backend, Paths, Ref, Refs};
-use crate::git::GitError;
 use crate::git::object::{Kind, Object};
+use crate::git::refs::RefUpdate;
+use crate::git::{GitError, Identity};
 use crate::ids::{ObjectId, RefName};
+use crate::machine;
 
 /// How often an object is written before that has failed. A `git gc` that runs beside takes folders of objects away which are
 /// empty, also one that an object is to be moved to just then.
@@ -215,6 +219,14 @@ impl Backend for Libgit2 {
         }
         refs.named.sort_by(|one, two| one.name.cmp(&two.name));
         Ok(refs)
+    }
+
+    fn moves_refs(&self) -> bool {
+        !machine::is_simulated() && self.may_move()
+    }
+
+    fn move_ref(&self, update: &RefUpdate, reflog: &str, who: &Identity) -> bool {
+        self.move_in_process(update, reflog, who).is_some()
     }
 
     fn config(&self, key: &str) -> Result<Vec<String>, GitError> {

@@ -1,7 +1,7 @@
 //! How objects and refs are read, and objects written: in process with libgit2 where that can open the repository,
 //! else (reftable, SHA-256) with the git program.
 //!
-//! Neither ever moves a ref; see [`super::refs`].
+//! Neither moves a ref unless [`super::refs`] lets it.
 
 mod libgit2;
 mod listing;
@@ -10,8 +10,9 @@ mod program;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::git::GitError;
 use crate::git::object::{Kind, Object};
+use crate::git::refs::RefUpdate;
+use crate::git::{GitError, Identity};
 use crate::ids::{ObjectId, RefName};
 
 pub(super) use libgit2::Libgit2;
@@ -73,6 +74,14 @@ pub(super) trait Backend {
     fn symbolic_target(&self, name: &str) -> Result<Option<RefName>, GitError>;
     /// All refs whose name begins with `prefix`, which ends with a slash or with the beginning of a name, by name.
     fn refs(&self, prefix: &str) -> Result<Refs, GitError>;
+    /// Whether a ref can be moved here so that nobody could tell it from git: there is no hook, for one.
+    fn moves_refs(&self) -> bool {
+        false
+    }
+    /// Moves a ref where [`Self::moves_refs`]. `false` if something is in the way: git is asked then, and says what.
+    fn move_ref(&self, _update: &RefUpdate, _reflog: &str, _who: &Identity) -> bool {
+        false
+    }
     /// Values of a configuration key, least important first. Names are lower case but for a subsection.
     fn config(&self, key: &str) -> Result<Vec<String>, GitError>;
     /// Reads the configuration anew when it is asked for again.
