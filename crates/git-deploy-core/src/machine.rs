@@ -1,5 +1,5 @@
-//! What a run asks of the machine that it is on, files and objects aside: the git program, the time, to wait, and who it is
-//! itself.
+//! What a run asks of the machine that it is on, its own files aside: the git program, refs and objects, the time, to wait, and
+//! who it is itself.
 //!
 //! A thread can be given another machine ([`simulate`]), on which runs die, stop and wait as a simulation wants it. All
 //! others are on the real one.
@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::git::program::{Call, ProgramError};
+use crate::ids::{ObjectId, RefName};
 
 /// A machine that is not the real one.
 pub trait Machine {
@@ -20,6 +21,12 @@ pub trait Machine {
     /// # Errors
     /// When it cannot be run, as the program itself.
     fn git(&self, call: &Call) -> Result<Output, ProgramError>;
+    /// Where a ref of its repository stands.
+    fn resolve(&self, name: &RefName) -> Option<ObjectId>;
+    /// The refs of its repository whose names begin like this, by name.
+    fn refs(&self, prefix: &str) -> Vec<(RefName, ObjectId)>;
+    /// The objects of its repository.
+    fn objects(&self) -> &git2::Odb<'_>;
     /// The time of day, right or wrong.
     fn now(&self) -> jiff::Timestamp;
     /// The time since it was started.
@@ -55,6 +62,24 @@ pub(crate) fn is_simulated() -> bool {
 /// Runs git on a machine that is not the real one; `None` on that.
 pub(crate) fn git(call: &Call) -> Option<Result<Output, ProgramError>> {
     simulated().map(|machine| machine.git(call))
+}
+
+/// Where a ref stands on a machine that is not the real one; `None` on that.
+pub(crate) fn resolve(name: &RefName) -> Option<Option<ObjectId>> {
+    simulated().map(|machine| machine.resolve(name))
+}
+
+/// The refs whose names begin like this, on a machine that is not the real one; `None` on that.
+pub(crate) fn refs(prefix: &str) -> Option<Vec<(RefName, ObjectId)>> {
+    simulated().map(|machine| machine.refs(prefix))
+}
+
+/// Gives a repository the objects of a machine that is not the real one.
+///
+/// # Errors
+/// When libgit2 does not take them.
+pub(crate) fn give_objects(repository: &git2::Repository) -> Result<(), git2::Error> {
+    simulated().map_or(Ok(()), |machine| repository.set_odb(machine.objects()))
 }
 
 /// The time of day.

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use git_deploy_core::git::program::{Call, ProgramError};
+use git_deploy_core::ids::{ObjectId, RefName};
 use git_deploy_core::machine::Machine;
-use git2::{ErrorCode, Oid, Repository, Revwalk, Sort};
+use git2::{ErrorCode, Odb, Oid, Repository, Revwalk, Sort};
 
 use crate::Planted;
+use crate::promises::Remote;
 use crate::refs::{self, Move};
-use crate::world::World;
+use crate::world::{Place, World};
 
 /// When the simulation begins.
 const EPOCH: i64 = 1_790_000_000;
@@ -25,7 +27,6 @@ pub(crate) struct Host {
     pub(crate) name: String,
     pub(crate) clone: PathBuf,
     pub(crate) repository: Repository,
-    pub(crate) remote: Repository,
     pub(crate) pid: Cell<u32>,
     pub(crate) planted: Option<Planted>,
 }
@@ -43,7 +44,34 @@ fn failed(code: i32, stdout: impl Into<Vec<u8>>, stderr: &str) -> Output {
 
 const UNREACHABLE: &str = "fatal: Could not read from remote repository.\n";
 
+fn object_id(id: Oid) -> ObjectId {
+    ObjectId::from_bytes(id.as_bytes()).unwrap_or_else(|| unreachable!("an id is one"))
+}
+
 impl Host {
+    /// Where a ref of its clone stands.
+    pub(crate) fn resolve(&self, name: &str) -> Option<Oid> {
+        self.world.refs(Place::Clone(self.me), |refs| refs.resolve(name))
+    }
+
+    /// Moves a ref of its clone.
+    pub(crate) fn apply(&self, a_move: &Move) {
+        self.moves(Place::Clone(self.me), a_move);
+    }
+
+    /// Moves a ref, which leads to what is there.
+    fn moves(&self, place: Place, a_move: &Move) {
+        if a_move.new.is_some_and(|new| !self.world.objects.exists(new)) {
+            self.world.promises(|promises, _| promises.breaks(format!("{a_move} leads to nothing")));
+        }
+        self.world.refs(place, |refs| refs.apply(a_move));
+    }
+
+    /// The repository that counts.
+    fn remote(&self) -> Remote<'_> {
+        Remote { world: &self.world, objects: &self.repository }
+    }
+
     /// How long it is away from one step to the next, at most that many milliseconds.
     fn takes(&self, most: u64) {
         let time = self.world.pick(1..most);
@@ -81,7 +109,7 @@ impl Host {
         self.takes(20);
         let moves = refs::transaction(input);
         for Move { name, old, .. } in &moves {
-            if refs::resolve(&self.repository, name)? != *old {
+            if self.resolve(name) != *old {
                 return Ok(failed(128, "", &format!("fatal: cannot lock ref '{name}'\n")));
             }
         }
@@ -92,7 +120,7 @@ impl Host {
                 self.world.doom(self.me);
                 self.takes(2);
             }
-            refs::apply(&self.repository, a_move)?;
+            self.apply(a_move);
         }
         Ok(done("start: ok\ncommit: ok\n"))
     }
@@ -105,17 +133,16 @@ impl Host {
         for spec in words.iter().filter_map(|word| word.strip_prefix('+')) {
             let (from, to) = spec.split_once(':').unwrap_or((spec, ""));
             let (from, to) = (from.trim_end_matches('*'), to.trim_end_matches('*'));
-            let theirs = refs::below(&self.remote, from)?;
-            for (name, id) in &theirs {
-                let here = format!("{to}{}", &name[from.len()..]);
-                refs::apply(&self.repository, &Move { name: here, old: None, new: Some(*id) })?;
-            }
-            for (name, _) in refs::below(&self.repository, to)? {
-                let there = format!("{from}{}", &name[to.len()..]);
-                if !theirs.iter().any(|(name, _)| *name == there) {
-                    refs::apply(&self.repository, &Move { name, old: None, new: None })?;
+            let theirs: Vec<(String, Oid)> = self.world.refs(Place::Remote, |refs| {
+                refs.below(from).map(|(name, id)| (format!("{to}{}", &name[from.len()..]), id)).collect()
+            });
+            self.world.refs(Place::Clone(self.me), |refs| {
+                let gone: Vec<String> = refs.below(to).map(|(name, _)| name.to_owned()).collect();
+                gone.into_iter().for_each(|name| refs.apply(&Move { name, old: None, new: None }));
+                for (name, id) in theirs {
+                    refs.apply(&Move { name, old: None, new: Some(id) });
                 }
-            }
+            });
         }
         Ok(done(""))
     }
@@ -125,7 +152,7 @@ impl Host {
         if self.world.is_cut(self.me) {
             return Ok(failed(128, "", UNREACHABLE));
         }
-        let id = refs::resolve(&self.remote, name)?;
+        let id = self.remote().resolve(name);
         Ok(done(id.map(|id| format!("{id}\t{name}\n")).unwrap_or_default()))
     }
 
@@ -143,7 +170,7 @@ impl Host {
         let mut said = String::new();
         for (new, name) in specs.filter_map(|spec| spec.split_once(':')) {
             let id = |text: &str| Some(text).filter(|text| !text.is_empty()).map(Oid::from_str).transpose();
-            let (new, there) = (id(new)?, refs::resolve(&self.remote, name)?);
+            let (new, there) = (id(new)?, self.remote().resolve(name));
             let lease =
                 leases.iter().find(|(leased, _)| *leased == name).map(|(_, old)| id(old)).transpose()?;
             let why = match (lease, there, new) {
@@ -151,7 +178,7 @@ impl Host {
                 (Some(_), ..) | (None, None, _) | (None, Some(_), None) => None,
                 (None, Some(there), Some(new)) if there == new => None,
                 (None, Some(_), _) if name.starts_with("refs/tags/") => Some("already exists"),
-                (None, Some(there), Some(new)) if self.remote.graph_descendant_of(new, there)? => None,
+                (None, Some(there), Some(new)) if self.repository.graph_descendant_of(new, there)? => None,
                 (None, Some(_), Some(_)) => Some("non-fast-forward"),
             };
             if let Some(why) = why {
@@ -167,8 +194,8 @@ impl Host {
             said.push_str(&others);
             return Ok(failed(1, said, "error: failed to push some refs\n"));
         }
-        let is_whole = self.takes_over(&mut moves)?;
-        self.world.promises(|promises, _| promises.looks_at_ledger(&self.remote));
+        let is_whole = self.takes_over(&mut moves);
+        self.world.promises(|promises, _| promises.looks_at_ledger(self.remote()));
         if !is_whole {
             return Ok(failed(128, "", UNREACHABLE));
         }
@@ -179,14 +206,14 @@ impl Host {
         for Move { name, new, .. } in moves {
             if let Some(short) = name.strip_prefix("refs/heads/") {
                 let name = format!("refs/remotes/origin/{short}");
-                refs::apply(&self.repository, &Move { name, old: None, new })?;
+                self.apply(&Move { name, old: None, new });
             }
         }
         Ok(done("Done\n"))
     }
 
     /// What the remote does with a push that it takes. Returns whether it came to its end.
-    fn takes_over(&self, moves: &mut [Move]) -> Result<bool, git2::Error> {
+    fn takes_over(&self, moves: &mut [Move]) -> bool {
         let is_torn = self.planted == Some(Planted::TornPush);
         if is_torn {
             moves.sort_by_key(|a_move| !a_move.name.starts_with("refs/tags/"));
@@ -194,13 +221,13 @@ impl Host {
         for (index, a_move) in moves.iter().enumerate().filter(|(_, a_move)| a_move.old != a_move.new) {
             if is_torn && index > 0 && self.world.happens(|faults| faults.lost_answer) {
                 self.world.tell(self.me, "ends in the middle of a push");
-                return Ok(false);
+                return false;
             }
             self.world.tell(self.me, &format!("pushes {a_move}"));
-            self.world.promises(|promises, now| promises.moves(&self.remote, a_move, now));
-            refs::apply(&self.remote, a_move)?;
+            self.world.promises(|promises, now| promises.moves(self.remote(), a_move, now));
+            self.moves(Place::Remote, a_move);
         }
-        Ok(true)
+        true
     }
 
     /// The commits that words lead to, those with '^' not.
@@ -300,13 +327,12 @@ impl Host {
 
     fn rev_parse(&self, word: &str) -> Answer {
         let word = word.trim_end_matches("^{commit}");
-        match self.repository.revparse_single(word) {
-            Ok(found) => Ok(done(format!("{}\n", found.id()))),
-            Err(error) if matches!(error.code(), ErrorCode::NotFound | ErrorCode::InvalidSpec) => {
-                Ok(failed(1, "", ""))
-            }
-            Err(error) => Err(error),
-        }
+        let places = ["", "refs/", "refs/tags/", "refs/heads/", "refs/remotes/"];
+        let named = places.iter().find_map(|place| self.resolve(&format!("{place}{word}")));
+        let object =
+            named.or_else(|| Oid::from_str(word).ok()).map(|id| self.repository.find_object(id, None));
+        let commit = object.and_then(|object| object.ok()?.peel_to_commit().ok());
+        Ok(commit.map_or_else(|| failed(1, "", ""), |commit| done(format!("{}\n", commit.id()))))
     }
 
     fn merge_tree(&self, words: &[&str]) -> Answer {
@@ -337,6 +363,19 @@ impl Machine for Host {
             command: call.command_line(),
             what: format!("the simulated git: {error}"),
         })
+    }
+
+    fn resolve(&self, name: &RefName) -> Option<ObjectId> {
+        Self::resolve(self, name.as_str()).map(object_id)
+    }
+
+    fn refs(&self, prefix: &str) -> Vec<(RefName, ObjectId)> {
+        let named = |(name, id): (&str, Oid)| Some((RefName::new(name).ok()?, object_id(id)));
+        self.world.refs(Place::Clone(self.me), |refs| refs.below(prefix).filter_map(named).collect())
+    }
+
+    fn objects(&self) -> &Odb<'_> {
+        &self.world.objects
     }
 
     fn now(&self) -> jiff::Timestamp {

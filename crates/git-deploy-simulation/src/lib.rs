@@ -21,11 +21,10 @@ use std::thread;
 use std::time::Duration;
 
 use git_deploy_core::machine;
-use git2::Repository;
 
 use host::Host;
-use promises::Kind;
-use world::{Died, World};
+use refs::Move;
+use world::{Died, Place, World};
 
 pub use world::Faults;
 
@@ -64,11 +63,6 @@ pub struct Story {
     pub lines: Vec<String>,
 }
 
-/// When nothing goes wrong any more, so that all comes to an end.
-const CALM: Duration = Duration::from_secs(400);
-/// When it must have come to one.
-const LONGEST: Duration = Duration::from_secs(400 + 6 * 3600);
-
 /// Simulates one story.
 ///
 /// # Panics
@@ -82,7 +76,7 @@ pub fn simulate(scenario: Scenario) -> Story {
     let root = root.unwrap_or_else(|error| panic!("no folder for the simulation: {error}"));
     fastrand::seed(scenario.seed);
     let world = Arc::new(World::new(root.path().to_owned(), scenario.seed, scenario.faults));
-    set_up(root.path()).unwrap_or_else(|error| panic!("no repository for the simulation: {error}"));
+    set_up(&world).unwrap_or_else(|error| panic!("no repository for the simulation: {error}"));
     let mut threads = Vec::new();
     for number in 0..=scenario.runners {
         let is_person = number == 0;
@@ -94,10 +88,9 @@ pub fn simulate(scenario: Scenario) -> Story {
         threads
             .push(thread::Builder::new().spawn(begin).unwrap_or_else(|error| panic!("no thread: {error}")));
     }
-    let ended = world.run(CALM, LONGEST, || is_settled(&world));
+    let ended = world.run();
     threads.into_iter().for_each(|thread| drop(thread.join()));
-    let outcome = ended.outcome.and_then(|()| in_the_end(&world));
-    Story { outcome, time: ended.time, lines: ended.story }
+    Story { outcome: ended.outcome, time: ended.time, lines: ended.story }
 }
 
 /// All that somebody does: a process after the other.
@@ -120,8 +113,7 @@ fn life(world: &Arc<World>, me: usize, name: &str, scenario: Scenario) {
                 me,
                 name: name.to_owned(),
                 clone: clone.clone(),
-                repository: open(&clone),
-                remote: open(&remote(&world.root)),
+                repository: world.open(&clone),
                 pid: Cell::new(0),
                 planted: scenario.planted,
             });
@@ -154,19 +146,14 @@ fn life(world: &Arc<World>, me: usize, name: &str, scenario: Scenario) {
     world.leave(me);
 }
 
-fn open(path: &Path) -> Repository {
-    Repository::open_bare(path).unwrap_or_else(|error| panic!("'{}': {error}", path.display()))
-}
-
-fn remote(root: &Path) -> PathBuf {
-    root.join("remote.git")
-}
+/// The folder of the repository that counts.
+const REMOTE: &str = "remote.git";
 
 /// The repository that counts, with base in it.
-fn set_up(root: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let repository = Repository::init_bare(remote(root))?;
-    let config = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n[deploy]\n\tbase = master\n";
-    std::fs::write(repository.path().join("config"), config)?;
+fn set_up(world: &World) -> Result<(), Box<dyn std::error::Error>> {
+    let path = world.root.join(REMOTE);
+    make_repository(&path, "")?;
+    let repository = world.open(&path);
     let mut folder = repository.treebuilder(None)?;
     folder.insert("base.yaml", repository.blob(b"version: 0\n")?, 0o100_644)?;
     let mut tree = repository.treebuilder(None)?;
@@ -174,51 +161,30 @@ fn set_up(root: &Path) -> Result<(), Box<dyn std::error::Error>> {
     tree.insert("deploy.toml", repository.blob(b"")?, 0o100_644)?;
     let tree = repository.find_tree(tree.write()?)?;
     let who = git2::Signature::new("Ada", "ada@example.org", &git2::Time::new(1_789_000_000, 0))?;
-    repository.commit(Some("refs/heads/master"), &who, &who, "Begin\n", &tree, &[])?;
+    let base = repository.commit(None, &who, &who, "Begin\n", &tree, &[])?;
+    let begin = Move { name: "refs/heads/master".to_owned(), old: None, new: Some(base) };
+    world.refs(Place::Remote, |refs| refs.apply(&begin));
     Ok(())
 }
 
-/// A clone, which has all objects that anybody has: who fetches gets refs.
-fn make_clone(root: &Path, name: &str) -> Result<PathBuf, Box<dyn std::error::Error>> {
+/// A clone: what is a file in it. Refs and objects are in memory.
+fn make_clone(root: &Path, name: &str) -> std::io::Result<PathBuf> {
     let path = root.join(name);
-    let repository = Repository::init_bare(&path)?;
-    let objects = repository.path().join("objects");
-    std::fs::remove_dir_all(&objects)?;
-    std::os::unix::fs::symlink(remote(root).join("objects"), &objects)?;
     let config = format!(
-        "[core]\n\trepositoryformatversion = 0\n\tbare = true\n[user]\n\tname = {name}\n\temail = {name}@example.org\n\
-         [remote \"origin\"]\n\turl = {}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n\
-         [deploy]\n\tbase = master\n\tremote = origin\n",
-        remote(root).display()
+        "[user]\n\tname = {name}\n\temail = {name}@example.org\n\
+         [remote \"origin\"]\n\turl = {REMOTE}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n\
+         [deploy]\n\tbase = master\n\tremote = origin\n"
     );
-    std::fs::write(repository.path().join("config"), config)?;
+    make_repository(&path, &config)?;
     Ok(path)
 }
 
-/// Whether everything is as it should be in the end.
-fn is_settled(world: &World) -> bool {
-    in_the_end(world).is_ok()
-}
-
-fn in_the_end(world: &World) -> Result<(), String> {
-    let repository = open(&remote(&world.root));
-    let below = |prefix: &str| refs::below(&repository, prefix).map_err(|error| error.to_string());
-    if let Some((name, _)) = below("refs/deploy/lock/")?.first() {
-        return Err(format!("'{name}' is still held"));
+/// As little as libgit2 takes for a repository.
+fn make_repository(path: &Path, config: &str) -> std::io::Result<()> {
+    for folder in ["objects", "refs"] {
+        std::fs::create_dir_all(path.join(folder))?;
     }
-    for (name, _) in below("refs/deploy/attempts/")? {
-        let tag = format!("refs/tags/{}", name.rsplit('/').next().unwrap_or_default());
-        if refs::resolve(&repository, &tag).map_err(|error| error.to_string())?.is_none() {
-            return Err(format!("'{name}' has no verdict"));
-        }
-    }
-    let left: Vec<String> = world.promises(|promises, _| {
-        let left =
-            promises.wishes().filter(|(_, kind, queued, landed)| *kind == Kind::Good && *queued && !*landed);
-        left.map(|(name, ..)| name.clone()).collect()
-    });
-    match left.is_empty() {
-        true => Ok(()),
-        false => Err(format!("did not land: {}", left.join(", "))),
-    }
+    std::fs::write(path.join("HEAD"), "ref: refs/heads/master\n")?;
+    let core = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n";
+    std::fs::write(path.join("config"), format!("{core}{config}"))
 }

@@ -15,6 +15,7 @@ use git_deploy_core::state::State;
 
 use crate::host::Host;
 use crate::promises::Kind;
+use crate::refs::Move;
 use crate::runner::Listener;
 use crate::site::FAILS;
 
@@ -80,7 +81,7 @@ fn commit(host: &Rc<Host>, branch: &mut Branch) {
         let settings = Settings::read(&repository).unwrap_or_else(|error| panic!("{error}"));
         let Some(tracking) = settings.remote else { unreachable!("there is a remote") };
         if let Ok(()) = sync::fetch(&repository, &tracking, &Listener(host)) {
-            let tip = |name: &str| host.repository.refname_to_id(&format!("refs/remotes/origin/{name}")).ok();
+            let tip = |name: &str| host.resolve(&format!("refs/remotes/origin/{name}"));
             // What has landed is no branch any more that somebody would go on with.
             let before = tip(&branch.name);
             let Some(parent) = before.or_else(|| tip("master")) else { unreachable!("there is base") };
@@ -90,8 +91,7 @@ fn commit(host: &Rc<Host>, branch: &mut Branch) {
             let lease = Lease::From(Expected::seen(before.map(id)));
             let push = PushRef { name: name.clone(), new: Some(id(new)), lease };
             if matches!(repository.push(&tracking, &[push]), Ok(Pushed::Done)) {
-                let here = host.repository.reference(name.as_str(), new, true, "");
-                here.unwrap_or_else(|error| panic!("{error}"));
+                host.apply(&Move { name: name.to_string(), old: before, new: Some(new) });
                 return;
             }
         }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use git2::{ObjectType, Oid, Repository};
 
-use crate::refs::{self, Move};
+use crate::refs::Move;
+use crate::world::{Place, World};
 
 /// What is wrong with a branch, which only its deployment finds out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,25 @@ pub(crate) enum Kind {
     Fails,
     /// It changes what others change, too: the first of them lands, the others are broken.
     Conflicts,
+}
+
+/// The repository that counts.
+#[derive(Clone, Copy)]
+pub(crate) struct Remote<'a> {
+    pub(crate) world: &'a World,
+    /// Whichever repository: all have the same objects.
+    pub(crate) objects: &'a Repository,
+}
+
+impl Remote<'_> {
+    pub(crate) fn resolve(self, name: &str) -> Option<Oid> {
+        self.world.refs(Place::Remote, |refs| refs.resolve(name))
+    }
+
+    fn below(self, prefix: &str) -> Vec<(String, Oid)> {
+        let owned = |(name, id): (&str, Oid)| (name.to_owned(), id);
+        self.world.refs(Place::Remote, |refs| refs.below(prefix).map(owned).collect())
+    }
 }
 
 /// What people wished of a branch.
@@ -86,11 +106,13 @@ impl Promises {
         self.wishes.get(name).is_some_and(|wish| wish.landed.is_some())
     }
 
-    /// Branches that are to have left the queue in the end, and how.
-    pub(crate) fn wishes(&self) -> impl Iterator<Item = (&String, Kind, bool, bool)> {
-        self.wishes.iter().map(|(name, wish)| {
-            (name, wish.kind, !wish.approved.is_empty() && wish.queued.is_some(), wish.landed.is_some())
-        })
+    /// Branches that should have landed in the end, and have not.
+    pub(crate) fn left(&self) -> Vec<String> {
+        let left = self.wishes.iter().filter(|(_, wish)| {
+            let is_queued = !wish.approved.is_empty() && wish.queued.is_some();
+            wish.kind == Kind::Good && is_queued && wish.landed.is_none()
+        });
+        left.map(|(name, _)| name.clone()).collect()
     }
 
     /// Somebody begins to change the environment. Who has stood still may do so until it finds out that others went on.
@@ -112,14 +134,14 @@ impl Promises {
     }
 
     /// A ref of the remote moves.
-    pub(crate) fn moves(&mut self, remote: &Repository, a_move: &Move, now: Duration) {
+    pub(crate) fn moves(&mut self, remote: Remote<'_>, a_move: &Move, now: Duration) {
         if let Err(error) = self.judge(remote, a_move, now) {
             self.breaks(format!("{a_move} cannot be judged: {error}"));
         }
     }
 
     /// The ledger speaks of nothing that is not so: looked at where nobody is in the middle of a push.
-    pub(crate) fn looks_at_ledger(&mut self, remote: &Repository) {
+    pub(crate) fn looks_at_ledger(&mut self, remote: Remote<'_>) {
         match untrue(remote) {
             Ok(None) => {}
             Ok(Some(untrue)) => self.breaks(untrue),
@@ -127,7 +149,7 @@ impl Promises {
         }
     }
 
-    fn judge(&mut self, remote: &Repository, a_move: &Move, now: Duration) -> Result<(), git2::Error> {
+    fn judge(&mut self, remote: Remote<'_>, a_move: &Move, now: Duration) -> Result<(), git2::Error> {
         let Move { name, old, new } = a_move;
         match (name.as_str(), old, new) {
             ("refs/heads/master", Some(old), Some(new)) => self.judge_base(remote, *old, *new)?,
@@ -147,11 +169,11 @@ impl Promises {
     }
 
     /// Base only moves forward, by what was approved, and each branch lands once.
-    fn judge_base(&mut self, remote: &Repository, old: Oid, new: Oid) -> Result<(), git2::Error> {
-        if !remote.graph_descendant_of(new, old)? {
+    fn judge_base(&mut self, remote: Remote<'_>, old: Oid, new: Oid) -> Result<(), git2::Error> {
+        if !remote.objects.graph_descendant_of(new, old)? {
             self.breaks(format!("base moved back from {old} to {new}"));
         }
-        let files = |commit: Oid| files(remote, commit);
+        let files = |commit: Oid| files(remote.objects, commit);
         let (before, after) = (files(old)?, files(new)?);
         for path in before.keys().filter(|path| !after.contains_key(*path)) {
             self.breaks(format!("'{path}' was lost from base"));
@@ -181,18 +203,18 @@ impl Promises {
     /// A deployment begins when those before it have ended, and with the head of the queue.
     fn judge_claim(
         &mut self,
-        remote: &Repository,
+        remote: Remote<'_>,
         name: &str,
         new: Oid,
         now: Duration,
     ) -> Result<(), git2::Error> {
-        for (other, _) in refs::below(remote, "refs/deploy/attempts/")? {
+        for (other, _) in remote.below("refs/deploy/attempts/") {
             let number = other.rsplit('/').next().unwrap_or_default();
-            if other != name && refs::resolve(remote, &format!("refs/tags/{number}"))?.is_none() {
+            if other != name && remote.resolve(&format!("refs/tags/{number}")).is_none() {
                 self.breaks(format!("{name} begins, and {number} has no verdict"));
             }
         }
-        let commit = remote.find_commit(new)?;
+        let commit = remote.objects.find_commit(new)?;
         let message = String::from_utf8_lossy(commit.message_bytes()).into_owned();
         let branch = message.lines().find_map(|line| line.strip_prefix("branch: refs/heads/"));
         let Some(branch) = branch else { return Ok(()) };
@@ -213,13 +235,13 @@ impl Promises {
 }
 
 /// A success of the ledger whose commit base does not have.
-fn untrue(remote: &Repository) -> Result<Option<String>, git2::Error> {
-    let Some(base) = refs::resolve(remote, "refs/heads/master")? else { return Ok(None) };
-    for (name, id) in refs::below(remote, "refs/tags/")? {
-        let tag = remote.find_tag(id)?;
+fn untrue(remote: Remote<'_>) -> Result<Option<String>, git2::Error> {
+    let Some(base) = remote.resolve("refs/heads/master") else { return Ok(None) };
+    for (name, id) in remote.below("refs/tags/") {
+        let tag = remote.objects.find_tag(id)?;
         let is_success = tag.message()?.is_some_and(|text| text.starts_with("Successfully"));
         let target = tag.target_id();
-        if is_success && target != base && !remote.graph_descendant_of(base, target)? {
+        if is_success && target != base && !remote.objects.graph_descendant_of(base, target)? {
             return Ok(Some(format!("{name} speaks of a success, and base has not its commit")));
         }
     }

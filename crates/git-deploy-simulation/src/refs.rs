@@ -1,8 +1,10 @@
-//! Refs of a repository, by libgit2.
+//! Refs of a repository, in memory.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 
-use git2::{ErrorCode, Oid, Repository};
+use git2::Oid;
 
 /// One ref that moves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,37 +47,27 @@ pub(crate) fn transaction(input: &[u8]) -> Vec<Move> {
     moves
 }
 
-/// Where a ref stands.
-pub(crate) fn resolve(repository: &Repository, name: &str) -> Result<Option<Oid>, git2::Error> {
-    match repository.refname_to_id(name) {
-        Ok(id) => Ok(Some(id)),
-        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
+/// The refs of a repository.
+#[derive(Debug, Default)]
+pub(crate) struct Refs(BTreeMap<String, Oid>);
 
-/// Moves a ref, wherever it stands.
-pub(crate) fn apply(repository: &Repository, a_move: &Move) -> Result<(), git2::Error> {
-    match a_move.new {
-        Some(new) if resolve(repository, &a_move.name)? == Some(new) => Ok(()),
-        Some(new) => repository.reference(&a_move.name, new, true, "").map(drop),
-        None => match repository.find_reference(&a_move.name) {
-            Ok(mut found) => found.delete(),
-            Err(error) if error.code() == ErrorCode::NotFound => Ok(()),
-            Err(error) => Err(error),
-        },
+impl Refs {
+    /// Where a ref stands.
+    pub(crate) fn resolve(&self, name: &str) -> Option<Oid> {
+        self.0.get(name).copied()
     }
-}
 
-/// The refs whose names begin like this, by name.
-pub(crate) fn below(repository: &Repository, prefix: &str) -> Result<Vec<(String, Oid)>, git2::Error> {
-    let mut found = Vec::new();
-    for name in repository.references_glob(&format!("{prefix}*"))?.names() {
-        let name = name?.to_owned();
-        if let Some(id) = resolve(repository, &name)? {
-            found.push((name, id));
-        }
+    /// Moves a ref, wherever it stands.
+    pub(crate) fn apply(&mut self, a_move: &Move) {
+        match a_move.new {
+            Some(new) => self.0.insert(a_move.name.clone(), new),
+            None => self.0.remove(&a_move.name),
+        };
     }
-    found.sort();
-    Ok(found)
+
+    /// The refs whose names begin like this, by name.
+    pub(crate) fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, Oid)> {
+        let from = self.0.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        from.take_while(move |(name, _)| name.starts_with(prefix)).map(|(name, id)| (name.as_str(), *id))
+    }
 }

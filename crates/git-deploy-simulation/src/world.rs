@@ -6,15 +6,24 @@
 
 use std::collections::VecDeque;
 use std::panic::resume_unwind;
-use std::path::PathBuf;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use git2::{Odb, Repository};
+
 use crate::promises::Promises;
+use crate::refs::Refs;
 
 /// How much of the story is kept.
 const STORY: usize = 4000;
+/// When nothing goes wrong any more, so that all comes to an end.
+const CALM: Duration = Duration::from_secs(400);
+/// When it must have come to one.
+const LONGEST: Duration = Duration::from_secs(400 + 6 * 3600);
+/// How often it is looked then whether it has.
+const LOOKS: Duration = Duration::from_secs(20);
 
 /// What a thread unwinds with whose process was killed.
 pub(crate) struct Died;
@@ -54,6 +63,8 @@ struct Task {
     cut_until: Duration,
     /// Whether it stood still since its process began.
     stood_still: bool,
+    /// Told when it is its turn.
+    turn: Arc<Condvar>,
     /// How wrong its clock is, in seconds.
     skew: i64,
 }
@@ -68,14 +79,32 @@ struct State {
     next_pid: u32,
     story: VecDeque<String>,
     promises: Promises,
+    /// When it was looked last whether all is as it should be in the end.
+    looked: Duration,
+    /// How it ended.
+    outcome: Option<Result<(), String>>,
 }
 
 /// The world.
 pub(crate) struct World {
     state: Mutex<State>,
-    changed: Condvar,
-    /// Where everybody's repositories are.
+    /// Told when all threads have ended.
+    over: Condvar,
+    /// The refs of the repository that counts, and behind it those of everybody's clone.
+    refs: Mutex<Vec<Refs>>,
+    /// All objects that anybody has: who fetches gets refs. Libgit2 does not lock them; nobody touches them but whose turn it is.
+    pub(crate) objects: Odb<'static>,
+    /// Where everybody's files are.
     pub(crate) root: PathBuf,
+}
+
+/// Whose refs they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Those of the repository that counts.
+    Remote,
+    /// Those of somebody's clone.
+    Clone(usize),
 }
 
 impl World {
@@ -90,16 +119,44 @@ impl World {
             next_pid: 100,
             story: VecDeque::new(),
             promises: Promises::default(),
+            looked: Duration::ZERO,
+            outcome: None,
         };
-        Self { state: Mutex::new(state), changed: Condvar::new(), root }
+        let objects = Odb::new().and_then(|objects| {
+            objects.add_new_mempack_backend(1)?;
+            Ok(objects)
+        });
+        let objects = objects.unwrap_or_else(|error| panic!("no place for objects: {error}"));
+        let refs = Mutex::new(vec![Refs::default()]);
+        Self { state: Mutex::new(state), over: Condvar::new(), refs, objects, root }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Looks at refs, or moves them.
+    pub(crate) fn refs<T>(&self, whose: Place, look: impl FnOnce(&mut Refs) -> T) -> T {
+        let mut refs = self.refs.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = match whose {
+            Place::Remote => 0,
+            Place::Clone(me) => me + 1,
+        };
+        look(&mut refs[place])
+    }
+
+    /// Opens somebody's repository, with the objects that all have.
+    pub(crate) fn open(&self, path: &Path) -> Repository {
+        let opened = Repository::open_bare(path).and_then(|repository| {
+            repository.set_odb(&self.objects)?;
+            Ok(repository)
+        });
+        opened.unwrap_or_else(|error| panic!("'{}': {error}", path.display()))
+    }
+
     /// Somebody more, who begins at that time.
     pub(crate) fn add(&self, name: &str, begins: Duration) -> usize {
+        self.refs.lock().unwrap_or_else(PoisonError::into_inner).push(Refs::default());
         let mut state = self.lock();
         let skew = state.rng.i64(-300..=300);
         state.tasks.push(Task {
@@ -110,6 +167,7 @@ impl World {
             pid: None,
             cut_until: Duration::ZERO,
             stood_still: false,
+            turn: Arc::default(),
             skew,
         });
         state.tasks.len() - 1
@@ -117,7 +175,7 @@ impl World {
 
     /// Waits for the first turn.
     pub(crate) fn enter(&self, me: usize) {
-        self.wait_for_turn(me, self.lock());
+        Self::wait_for_turn(me, self.lock());
     }
 
     /// Ends a step that took so long, and waits for the next.
@@ -127,14 +185,14 @@ impl World {
         }
         let mut state = self.lock();
         state.tasks[me].wakes = state.now + took;
-        state.running = None;
-        self.changed.notify_all();
-        self.wait_for_turn(me, state);
+        self.go_on(&mut state);
+        Self::wait_for_turn(me, state);
     }
 
-    fn wait_for_turn(&self, me: usize, mut state: MutexGuard<'_, State>) {
+    fn wait_for_turn(me: usize, mut state: MutexGuard<'_, State>) {
+        let turn = Arc::clone(&state.tasks[me].turn);
         while state.running != Some(me) {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = turn.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if std::mem::take(&mut state.tasks[me].is_doomed) || state.is_stopped {
             state.tasks[me].pid = None;
@@ -148,8 +206,42 @@ impl World {
         let mut state = self.lock();
         state.tasks[me].is_over = true;
         state.tasks[me].pid = None;
-        state.running = None;
-        self.changed.notify_all();
+        self.go_on(&mut state);
+    }
+
+    /// Decides who is next, and lets them go on.
+    fn go_on(&self, state: &mut State) {
+        if state.outcome.is_none()
+            && let Some(outcome) = self.outcome(state)
+        {
+            state.outcome = Some(outcome);
+            state.is_stopped = true;
+        }
+        state.running = match state.is_stopped {
+            true => state.tasks.iter().position(|task| !task.is_over),
+            false => state.next(),
+        };
+        match state.running {
+            Some(next) => state.tasks[next].turn.notify_one(),
+            None => self.over.notify_one(),
+        }
+    }
+
+    /// How it ends, if it does now. Nothing goes wrong any more once it is calm.
+    fn outcome(&self, state: &mut State) -> Option<Result<(), String>> {
+        if let Some(broken) = state.promises.broken() {
+            return Some(Err(broken));
+        }
+        if state.now >= CALM {
+            state.faults = Faults::NONE;
+            if state.now >= state.looked + LOOKS {
+                state.looked = state.now;
+                if self.refs(Place::Remote, |remote| in_the_end(remote, &state.promises)).is_ok() {
+                    return Some(Ok(()));
+                }
+            }
+        }
+        (state.now >= LONGEST).then(|| Err("it never comes to an end".to_owned()))
     }
 
     /// Begins a process.
@@ -218,52 +310,34 @@ impl World {
         self.lock().tasks.iter().map(|task| task.stood_still || task.pid.is_none()).collect()
     }
 
-    /// Lets time go by until `is_done` says so, or until `longest`. Nothing goes wrong any more after `calm`.
-    pub(crate) fn run(&self, calm: Duration, longest: Duration, mut is_done: impl FnMut() -> bool) -> Ended {
-        let mut looked = Duration::ZERO;
-        loop {
-            let mut state = self.lock();
-            while state.running.is_some() {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-            }
-            if let Some(broken) = state.promises.broken() {
-                return self.stop(state, Err(broken));
-            }
-            if state.now >= calm {
-                state.faults = Faults::NONE;
-                if state.now >= looked + Duration::from_secs(20) {
-                    looked = state.now;
-                    drop(state);
-                    let done = is_done();
-                    state = self.lock();
-                    if done {
-                        return self.stop(state, Ok(()));
-                    }
-                }
-            }
-            if state.now >= longest {
-                return self.stop(state, Err("it never comes to an end".to_owned()));
-            }
-            let Some(next) = state.next() else {
-                return self.stop(state, Ok(()));
-            };
-            state.running = Some(next);
-            self.changed.notify_all();
+    /// Lets time go by until all is as it should be, or something is not, and all threads have ended.
+    pub(crate) fn run(&self) -> Ended {
+        let mut state = self.lock();
+        self.go_on(&mut state);
+        while state.running.is_some() {
+            state = self.over.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let outcome = state.outcome.take().unwrap_or(Ok(()));
+        let outcome =
+            outcome.and_then(|()| self.refs(Place::Remote, |remote| in_the_end(remote, &state.promises)));
+        Ended { outcome, time: state.now, story: std::mem::take(&mut state.story).into() }
+    }
+}
+
+/// Whether everything is as it should be in the end.
+fn in_the_end(remote: &Refs, promises: &Promises) -> Result<(), String> {
+    if let Some((name, _)) = remote.below("refs/deploy/lock/").next() {
+        return Err(format!("'{name}' is still held"));
+    }
+    for (name, _) in remote.below("refs/deploy/attempts/") {
+        let number = name.rsplit('/').next().unwrap_or_default();
+        if remote.resolve(&format!("refs/tags/{number}")).is_none() {
+            return Err(format!("'{name}' has no verdict"));
         }
     }
-
-    /// Ends all threads.
-    fn stop(&self, mut state: MutexGuard<'_, State>, outcome: Result<(), String>) -> Ended {
-        state.is_stopped = true;
-        loop {
-            while state.running.is_some() {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-            }
-            let Some(left) = state.tasks.iter().position(|task| !task.is_over) else { break };
-            state.running = Some(left);
-            self.changed.notify_all();
-        }
-        Ended { outcome, time: state.now, story: std::mem::take(&mut state.story).into() }
+    match &promises.left()[..] {
+        [] => Ok(()),
+        left => Err(format!("did not land: {}", left.join(", "))),
     }
 }
 

@@ -38,7 +38,9 @@ impl Libgit2 {
 
     /// Opens the repository in that folder, in the same way.
     pub(in crate::git) fn open_at(path: &Path) -> Result<Option<Self>, git2::Error> {
-        Self::opened(git2::Repository::open_bare(path))
+        let opened = Self::opened(git2::Repository::open_bare(path))?;
+        opened.iter().try_for_each(|opened| machine::give_objects(&opened.repository))?;
+        Ok(opened)
     }
 
     fn opened(found: Result<git2::Repository, git2::Error>) -> Result<Option<Self>, git2::Error> {
@@ -185,6 +187,9 @@ impl Backend for Libgit2 {
     }
 
     fn resolve(&self, name: &RefName) -> Result<Option<ObjectId>, GitError> {
+        if let Some(simulated) = machine::resolve(name) {
+            return Ok(simulated);
+        }
         let what = || format!("cannot read ref '{name}'");
         Ok(found(self.repository.refname_to_id(name.as_str()), what)?.map(object_id))
     }
@@ -198,6 +203,10 @@ impl Backend for Libgit2 {
     }
 
     fn refs(&self, prefix: &str) -> Result<Refs, GitError> {
+        if let Some(simulated) = machine::refs(prefix) {
+            let named = simulated.into_iter().map(|(name, target)| Ref { name, target, symbolic: false });
+            return Ok(Refs { named: named.collect(), not_utf8: 0 });
+        }
         let what = || format!("cannot list refs '{prefix}*'");
         let references =
             self.repository.references_glob(&format!("{prefix}*")).map_err(GitError::libgit2(what()))?;
