@@ -421,6 +421,18 @@ fn a_remote_that_is_added_later_gets_what_was_deployed_before() {
 }
 
 #[test]
+fn a_note_that_cannot_be_read_is_told_with_its_branch_and_what_to_do() {
+    let shop = Shop::alone(&sandbox!());
+    let bad = shop.branch("bad", "bad.txt", "1\n");
+    shop.repo.git(&["notes", "--ref=deploy", "add", "-m", "state: redy", "bad"]);
+    let said = shop.deploy(&["--dry-run"]);
+    said.stderr_contains(&format!(
+        "warning: 'bad' counts as in development: note on commit '{bad}' is malformed"
+    ))
+    .stderr_contains(&format!("hint: mend it with: git notes --ref=deploy edit {bad}\n"));
+}
+
+#[test]
 fn an_environment_that_is_not_there_is_an_error_also_where_nothing_is_queued() {
     for shop in Shop::both(&sandbox!(), &sandbox!()) {
         for arguments in [&["--env=dmo"][..], &["--dry-run", "--env=dmo"]] {

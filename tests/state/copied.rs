@@ -22,7 +22,9 @@ fn an_approval_that_git_has_copied_to_another_commit_approves_nothing_and_is_tol
     let (repo, approved) = amended();
     let told = format!("it was made for commit '{approved}', and copied here");
     let get = repo.deploy("deploy-state", &["get", "login"]);
-    get.stdout_is("development\n").stderr_contains(&told).stderr_contains("'notes.rewriteRef'");
+    get.stdout_is("development\n")
+        .stderr_contains(&told)
+        .stderr_contains("it came by 'git notes copy', or by 'notes.rewriteRef'");
     repo.deploy("deploy-state", &["list", "--porcelain"])
         .stdout_contains("development ")
         .stderr_contains(&format!("'login' counts as in development: note on commit '{}'", repo.id("login")))

@@ -1,5 +1,7 @@
 //! What to do about what keeps a branch from moving, or a note from being read: in the same words wherever it is told.
 
+use std::time::Duration;
+
 use git_deploy_core::git::held::{HeldLock, Holder};
 use git_deploy_core::git::work_tree::Busy;
 use git_deploy_core::ids::{CommitId, RefName};
@@ -84,8 +86,8 @@ pub(crate) fn mend_note(commit: CommitId, error: &NoteError) -> String {
             format!("mend it with: git notes --ref=deploy edit {commit}")
         }
         NoteError::Copied(_) => {
-            "decide anew with 'git deploy-state set', and take the notes of git-deploy out of \
-             'notes.rewriteRef', or unset that"
+            "decide anew with 'git deploy-state set'; it came by 'git notes copy', or by 'notes.rewriteRef': where that \
+             names the notes of git-deploy, take them out of it, or unset it"
                 .to_owned()
         }
     }
@@ -117,11 +119,20 @@ pub(crate) fn let_follow(busy: &Busy) -> String {
     }
 }
 
+/// How old a lock file has to be before somebody is told to take it away: whoever holds it need not be seen, as in a container
+/// or on another machine.
+const LEFT_BEHIND: Duration = Duration::from_secs(60);
+
 /// How to go on where a lock file of git stays.
 pub(crate) fn unlock(lock: &HeldLock) -> String {
     let remove = format!("rm -- {}", shell_word(&lock.path.to_string_lossy()));
     match &lock.holder {
         Holder::Process { .. } => "wait until that has ended, then try again".to_owned(),
+        Holder::Nobody if lock.age < LEFT_BEHIND => {
+            format!(
+                "another process may be at work: try again in a minute; if the file is still there then, remove it with: {remove}"
+            )
+        }
         Holder::Nobody => format!("a git that died left the file: remove it with: {remove}"),
         Holder::Unknown => {
             format!(
@@ -146,6 +157,19 @@ pub(crate) fn make_rebasable(skip: &Skip, onto: &str, branch: &RefName) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_is_taken_away_at_once_only_where_it_is_old() {
+        let unlock = |seconds, holder| {
+            let (path, age) = ("/shop/config.lock".into(), Duration::from_secs(seconds));
+            unlock(&HeldLock { path, age, owner: None, holder })
+        };
+        let (young, old) = (unlock(0, Holder::Nobody), unlock(60, Holder::Nobody));
+        assert!(young.starts_with("another process may be at work: try again"), "{young}");
+        assert!(old.starts_with("a git that died left the file"), "{old}");
+        assert!([young, old].iter().all(|told| told.ends_with("rm -- /shop/config.lock")));
+        assert!(unlock(0, Holder::Unknown).starts_with("wait until every git"));
+    }
 
     #[test]
     fn only_changes_are_to_be_committed_before_a_work_tree_follows() {

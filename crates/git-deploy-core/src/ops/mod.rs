@@ -26,7 +26,9 @@ pub mod under_way;
 pub mod view;
 pub mod work_off;
 
+use crate::git::notes::NotesError;
 use sweep::Fate;
+use view::View;
 
 pub use crate::interrupt::{Interrupt, Interrupted, before_a_wait};
 
@@ -39,6 +41,10 @@ pub trait Observer {
     /// Something that explains what happens, though nothing is wrong.
     fn note(&self, text: &str) {
         self.step("Note", text);
+    }
+    /// Notes that cannot be read, of branches that therefore count as in development.
+    fn unreadable(&self, _view: &View<'_>, notes: &[NotesError]) {
+        notes.iter().for_each(|error| self.warn(&error.to_string()));
     }
     /// What has become of a branch that is kept on base.
     fn rebased(&self, outcome: &sweep::Outcome) {

@@ -61,9 +61,7 @@ impl Context<'_> {
     ) -> Result<Result<Pick, Nothing>, DeployError> {
         self.check_hold()?;
         let found = self.view.authority_branches()?;
-        for error in &found.malformed {
-            self.deployer.observer.warn(&error.to_string());
-        }
+        self.deployer.observer.unreadable(&self.view, &found.malformed);
         let mut places = self.view.order_unapproved(&found.branches)?;
         let nothing = if places.is_empty() { Nothing::QueueEmpty } else { Nothing::NoneTaken };
         for place in &places {

@@ -3,8 +3,10 @@
 use std::cell::RefCell;
 
 use git_deploy::rebased::event;
-use git_deploy_cli::Shell;
+use git_deploy_cli::{Shell, warn_of_note, warn_of_notes};
+use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::ops::sweep::Outcome;
+use git_deploy_core::ops::view::View;
 use git_deploy_core::ops::{Observer, tell_rebased};
 use serde_json::{Value, json};
 
@@ -66,6 +68,16 @@ impl Observer for Events<'_> {
             self.object(&json!({ "event": "warning", "text": text }));
         }
         self.shell(|shell| shell.warn(text));
+    }
+
+    fn unreadable(&self, view: &View<'_>, notes: &[NotesError]) {
+        for error in notes.iter().filter(|_| self.json) {
+            self.object(&json!({ "event": "warning", "text": error.to_string() }));
+        }
+        // Without the branches on their commits they are told all the same.
+        if self.shell(|shell| warn_of_notes(view, notes, shell)).is_err() {
+            notes.iter().for_each(|error| self.shell(|shell| warn_of_note(error, shell)));
+        }
     }
 
     fn note(&self, text: &str) {
