@@ -96,6 +96,25 @@ fn what_the_user_configured_before_stays_when_it_is_undone() {
 }
 
 #[test]
+fn what_was_configured_for_a_remote_is_undone_under_its_new_name() {
+    let sandbox = sandbox!();
+    let bare = sandbox.bare("origin.git");
+    let repo = sandbox.repository("shop");
+    repo.commit("a", "a\n", "Begin");
+    repo.add_remote("origin", &bare);
+    repo.add_remote("other", &bare);
+    repo.deploy("deploy-init", &[]);
+    repo.git(&["remote", "rename", "origin", "up"]);
+    let own = "+refs/notes/deploy*:refs/notes/deploy-remote/mine/deploy*";
+    repo.git(&["config", "--add", "remote.up.fetch", own]);
+    repo.deploy("deploy-init", &["--remove"]).stdout_contains("remote.up.fetch");
+    repo.git(&["config", "--get-all", "remote.up.fetch"])
+        .stdout_is(&format!("+refs/heads/*:refs/remotes/up/*\n{own}\n"));
+    repo.git(&["config", "--get-all", "remote.other.fetch"])
+        .stdout_is("+refs/heads/*:refs/remotes/other/*\n");
+}
+
+#[test]
 fn a_linked_work_tree_shares_hooks_and_configuration() {
     let sandbox = sandbox!();
     let repo = sandbox.repository("shop");

@@ -44,9 +44,9 @@ pub fn remove(repository: &Repository, scripts: &[Script]) -> Result<Vec<Undone>
     for entry in record.entries.iter().rev() {
         match entry {
             Entry::Config { key, value } => {
-                if repository.own_config(key)?.contains(value) {
-                    repository.remove_config(key, value)?;
-                    undone.push(Undone::Config(key.clone(), value.clone()));
+                if let Some(key) = key_of(repository, key, value)? {
+                    repository.remove_config(&key, value)?;
+                    undone.push(Undone::Config(key, value.clone()));
                 }
             }
             Entry::File { path, .. } => remove_work_tree_file(repository, &record, path, &mut undone)?,
@@ -62,6 +62,24 @@ pub fn remove(repository: &Repository, scripts: &[Script]) -> Result<Vec<Undone>
     remove_file(&record_path(repository))?;
     remove_empty_folder(&repository.deploy_dir());
     Ok(undone)
+}
+
+/// The key under which a value stands now that was configured under this one: `git remote rename` takes it along.
+fn key_of(repository: &Repository, key: &str, value: &str) -> Result<Option<String>, InitError> {
+    let stands = |key: &str| repository.own_config(key).map(|values| values.iter().any(|one| one == value));
+    if stands(key)? {
+        return Ok(Some(key.to_owned()));
+    }
+    if !(key.starts_with("remote.") && key.ends_with(".fetch")) {
+        return Ok(None);
+    }
+    for remote in repository.remotes()? {
+        let key = format!("remote.{remote}.fetch");
+        if stands(&key)? {
+            return Ok(Some(key));
+        }
+    }
+    Ok(None)
 }
 
 /// Hooks are looked for where git looks now, and where they were put.
