@@ -1,6 +1,6 @@
 //! What several commands say about the remote that counts.
 
-use git_deploy_core::config::NoRemote;
+use git_deploy_core::config::{NoRemote, counting_remote};
 use git_deploy_core::git::Repository;
 use git_deploy_core::git::notes::NOTES_REF;
 use git_deploy_core::git::push::Tracking;
@@ -10,11 +10,13 @@ use git_deploy_core::ops::view::View;
 
 use crate::{CommandError, Shell, printable, shell_word};
 
-/// Says so where states do not count here yet: the remote was never asked for them, or a plain `git fetch` brought them.
+/// Says so where states do not count here yet: no remote does, it was never asked for them, or a plain `git fetch` brought
+/// them.
 ///
 /// # Errors
 /// When refs cannot be read.
 pub fn note_unmerged(view: &View<'_>, shell: &mut Shell) -> Result<(), CommandError> {
+    note_no_remote(view.repository, shell);
     warn_of_refspec(view.repository, view.settings.remote.as_ref(), shell)?;
     if let Some(tracking) = never_fetched(view)? {
         shell.note(format!("states of '{}' were never fetched", tracking.remote()));
@@ -73,26 +75,43 @@ pub fn warn_of_refspec(
 /// How a branch that was rebased by hand gets to the remote, if that has it.
 ///
 /// # Errors
-/// When refs cannot be read.
+/// When refs or the configuration cannot be read.
 pub fn push_again(view: &View<'_>, branch: &RefName) -> Result<Option<String>, CommandError> {
-    let command = |remote: &str| {
-        format!("git push --force-with-lease {} {}", shell_word(remote), shell_word(branch.short()))
-    };
-    Ok(remote_of(view, branch)?.map(|tracking| command(tracking.remote())))
+    let Some(tracking) = remote_of(view, branch)? else { return Ok(None) };
+    let mut lease = "--force-with-lease".to_owned();
+    // Where no `git fetch` brings branches, git knows none that it could compare with.
+    if !view.repository.fetch_keeps(tracking, branch)?
+        && let Some(there) = view.repository.tip(&view.settings.authority(branch))?
+    {
+        lease = shell_word(&format!("{lease}={}:{there}", branch.short()));
+    }
+    Ok(Some(format!("git push {lease} {} {}", shell_word(tracking.remote()), shell_word(branch.short()))))
 }
 
-/// The remotes of a repository where none counts, as they stand in a sentence.
+/// Says so where there are remotes and none counts: whoever has them may not know that others hear of nothing. What is wrong
+/// with the configuration is told by whoever needs it.
+pub fn note_no_remote(repository: &Repository, shell: &mut Shell) {
+    if let Ok(Err(why @ (NoRemote::Bare | NoRemote::Several))) = counting_remote(repository)
+        && let Ok(none) = none_counts(repository)
+    {
+        shell.note(none);
+        shell.hint(name_remote(why));
+    }
+}
+
+/// That none counts of the remotes that there are.
 ///
 /// # Errors
 /// When the configuration cannot be read.
-pub fn remotes_in_words(repository: &Repository) -> Result<String, CommandError> {
+pub fn none_counts(repository: &Repository) -> Result<String, CommandError> {
     let remotes = repository.remotes()?;
     let quoted: Vec<String> =
         remotes.iter().map(|name| format!("'{}'", printable(name.as_bytes()))).collect();
-    Ok(match quoted.split_last() {
-        Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
-        _ => quoted.concat(),
-    })
+    let there = match quoted.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("are {} and {last}", others.join(", ")),
+        _ => format!("is {}", quoted.concat()),
+    };
+    Ok(format!("no remote counts here, so that states stay here: there {there}"))
 }
 
 /// What to do where no remote counts.
@@ -102,7 +121,9 @@ pub fn name_remote(why: NoRemote) -> &'static str {
             "add one with 'git remote add origin <url>', or name one: git config deploy.remote <remote>"
         }
         NoRemote::Configured => "'deploy.remote' says that none counts: git config deploy.remote <name>",
-        NoRemote::Bare => "in a bare repository none counts by itself: git config deploy.remote <name>",
-        NoRemote::Several => "say which one counts: git config deploy.remote <name>",
+        NoRemote::Bare => {
+            "in a bare repository, and its work trees, none counts by itself: git config deploy.remote <name> ('.' for none)"
+        }
+        NoRemote::Several => "say which one counts: git config deploy.remote <name> ('.' for none)",
     }
 }

@@ -1,12 +1,12 @@
 //! Whether others can see what was decided.
 
-use git_deploy_core::config::{NoRemote, Settings, counting_remote};
+use git_deploy_core::config::{Settings, counting_remote};
 use git_deploy_core::git::Repository;
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::set_state::{Outcome, Publication};
 use git_deploy_core::ops::sync::{SyncError, broken_as_fetched};
 
-use crate::{CommandError, Exit, Shell, name_remote, remotes_in_words, warn_of_refspec};
+use crate::{CommandError, Exit, Shell, note_no_remote, warn_of_refspec};
 
 /// Says whether others can see it.
 ///
@@ -15,15 +15,8 @@ use crate::{CommandError, Exit, Shell, name_remote, remotes_in_words, warn_of_re
 pub fn published(repository: &Repository, outcome: Outcome, shell: &mut Shell) -> Result<Exit, CommandError> {
     let is_changed = !outcome.changes.is_empty();
     warn_of_refspec(repository, counting_remote(repository)?.ok().as_ref(), shell)?;
+    note_no_remote(repository, shell);
     match outcome.publication {
-        Publication::NotNeeded if is_changed => {
-            // Whoever has remotes and no word on which counts does not know that nobody else hears of it.
-            if let Err(why @ NoRemote::Several) = counting_remote(repository)? {
-                let remotes = remotes_in_words(repository)?;
-                shell.note(format!("not published: none of the remotes {remotes} counts"));
-                shell.hint(name_remote(why));
-            }
-        }
         Publication::Done => shell.verbose(1, "published"),
         Publication::SwitchedOff if is_changed => {
             shell.note("not published: 'deploy.publish' is false");

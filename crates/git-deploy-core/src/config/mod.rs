@@ -7,7 +7,7 @@ mod building;
 pub mod deploy_toml;
 
 use crate::git::object::Kind;
-use crate::git::push::{Tracking, brought_to};
+use crate::git::push::Tracking;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, IdError, RefName};
 use deploy_toml::{DeployToml, DeployTomlError};
@@ -156,15 +156,12 @@ impl Settings {
     fn instead_of_base(&self, repository: &Repository) -> Result<InsteadOfBase, ConfigError> {
         let remote = self.remote.as_ref().map(|tracking| tracking.remote().to_owned());
         let main = RefName::branch("main").map_err(ConfigError::Base)?;
-        if let Some(remote) = remote.clone()
+        if let Some(tracking) = &self.remote
             && repository.tip(&self.base)?.is_some()
         {
-            let refspecs = repository.config_all(&format!("remote.{remote}.fetch"))?;
-            let kept = self.authority(&self.base);
-            let comes =
-                |refspec: &String| brought_to(refspec, self.base.as_str()).as_deref() == Some(kept.as_str());
             let was_fetched = !repository.refs(&self.authority_prefix())?.is_empty();
-            return Ok(match was_fetched || refspecs.iter().any(comes) {
+            let remote = tracking.remote().to_owned();
+            return Ok(match was_fetched || repository.fetch_keeps(tracking, &self.base)? {
                 true => InsteadOfBase::NotPushed(remote),
                 false => InsteadOfBase::NotFetched(remote),
             });
@@ -191,8 +188,8 @@ pub enum NoRemote {
     Several,
 }
 
-/// The remote that counts: `deploy.remote`, else `origin`, else the only one. A bare repository has none unless it is
-/// configured. Inside: why there is none.
+/// The remote that counts: `deploy.remote`, else `origin`, else the only one. A bare repository, with the work trees that
+/// are linked to it, has none unless it is configured. Inside: why there is none.
 ///
 /// # Errors
 /// When `deploy.remote` names none that there is.
@@ -209,7 +206,7 @@ pub fn counting_remote(repository: &Repository) -> Result<Result<Tracking, NoRem
     if remotes.is_empty() {
         return Ok(Err(NoRemote::Nowhere));
     }
-    if repository.paths().work_tree.is_none() && repository.is_bare()? {
+    if repository.is_bare_at_root()? {
         return Ok(Err(NoRemote::Bare));
     }
     let origin = remotes.iter().find(|remote| *remote == "origin");

@@ -205,6 +205,8 @@ pub struct Repository {
     stop: OnceCell<Interrupt>,
     /// Who commits, once git was asked.
     identity: OnceCell<Identity>,
+    /// Whether it is bare at its root, once that was asked.
+    bare: OnceCell<bool>,
 }
 
 impl Repository {
@@ -408,6 +410,22 @@ impl Repository {
     /// When git cannot say.
     pub fn is_bare(&self) -> Result<bool, GitError> {
         self.backend.is_bare()
+    }
+
+    /// Whether the repository is bare, or the one that this work tree is linked to: a linked work tree itself never is.
+    ///
+    /// # Errors
+    /// When git cannot say.
+    pub fn is_bare_at_root(&self) -> Result<bool, GitError> {
+        if let Some(bare) = self.bare.get() {
+            return Ok(*bare);
+        }
+        let Paths { git_dir, common_dir, work_tree } = self.paths();
+        let bare = match git_dir == common_dir {
+            true => work_tree.is_none() && self.is_bare()?,
+            false => self.backend.is_common_bare()?,
+        };
+        Ok(*self.bare.get_or_init(|| bare))
     }
 
     /// The best common ancestor of two commits.

@@ -197,6 +197,17 @@ impl Repository {
         Ok(Some(git(["remote", "get-url", "--", remote]).text()?))
     }
 
+    /// Whether a plain `git fetch` keeps a branch of a remote where we do. Only then git knows by itself what a lease means.
+    ///
+    /// # Errors
+    /// When the configuration cannot be read.
+    pub fn fetch_keeps(&self, tracking: &Tracking, branch: &RefName) -> Result<bool, GitError> {
+        let refspecs = self.config_all(&format!("remote.{}.fetch", tracking.remote()))?;
+        let kept = tracking.of(branch);
+        let to = refspecs.iter().filter_map(|refspec| brought_to(refspec, branch.as_str()));
+        Ok(to.into_iter().any(|to| kept.as_ref().is_some_and(|kept| kept.as_str() == to)))
+    }
+
     /// Brings all that counts from a remote, forgetting what is gone there.
     ///
     /// # Errors

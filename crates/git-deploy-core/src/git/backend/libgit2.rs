@@ -254,6 +254,14 @@ impl Backend for Libgit2 {
         Ok(self.repository.is_bare())
     }
 
+    fn is_common_bare(&self) -> Result<bool, GitError> {
+        let no_search = git2::RepositoryOpenFlags::NO_SEARCH;
+        match git2::Repository::open_ext(&self.paths.common_dir, no_search, std::iter::empty::<&Path>()) {
+            Ok(common) => Ok(common.is_bare()),
+            Err(_) => program::is_bare_at(&self.paths.common_dir),
+        }
+    }
+
     fn merge_base(&self, one: ObjectId, two: ObjectId) -> Result<Option<ObjectId>, GitError> {
         match self.repository.merge_base(oid(one)?, oid(two)?) {
             Ok(base) => Ok(Some(object_id(base))),

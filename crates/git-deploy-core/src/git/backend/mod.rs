@@ -90,6 +90,8 @@ pub(super) trait Backend {
     fn remotes(&self) -> Result<Vec<String>, GitError>;
     /// Whether the repository is bare.
     fn is_bare(&self) -> Result<bool, GitError>;
+    /// Whether what all work trees share is a bare repository, from whichever of them it is asked.
+    fn is_common_bare(&self) -> Result<bool, GitError>;
     /// The best common ancestor of two commits.
     fn merge_base(&self, one: ObjectId, two: ObjectId) -> Result<Option<ObjectId>, GitError>;
 }

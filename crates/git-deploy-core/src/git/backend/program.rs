@@ -1,6 +1,7 @@
 //! Objects and refs with the git program, for repositories that libgit2 cannot open.
 
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -228,6 +229,13 @@ pub(super) fn merge_base(
     answer.map(|id| parse_id(&call, &String::from_utf8_lossy(&id))).transpose()
 }
 
+/// Whether the repository in a folder is bare, whatever the environment says and wherever we are.
+pub(super) fn is_bare_at(dir: &Path) -> Result<bool, GitError> {
+    let call = git([OsStr::new("--git-dir"), dir.as_os_str()]).args(["rev-parse", "--is-bare-repository"]);
+    // Git uses none whose work tree is gone: that has one.
+    Ok(call.in_work_tree(dir).output()?.stdout.starts_with(b"true"))
+}
+
 impl Backend for GitProgram {
     fn paths(&self) -> &Paths {
         &self.paths
@@ -326,6 +334,10 @@ impl Backend for GitProgram {
 
     fn is_bare(&self) -> Result<bool, GitError> {
         Ok(git(["rev-parse", "--is-bare-repository"]).text()? == "true")
+    }
+
+    fn is_common_bare(&self) -> Result<bool, GitError> {
+        is_bare_at(&self.paths.common_dir)
     }
 
     fn merge_base(&self, one: ObjectId, two: ObjectId) -> Result<Option<ObjectId>, GitError> {

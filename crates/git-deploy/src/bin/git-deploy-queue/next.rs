@@ -1,7 +1,7 @@
 //! `git deploy-queue next`
 
 use git_deploy_cli::args::{Format, Output};
-use git_deploy_cli::{CommandError, Exit, Shell, Text, note_unmerged, shell};
+use git_deploy_cli::{CommandError, Exit, Shell, Text, note_no_remote, note_unmerged, shell};
 use git_deploy_core::git::Repository;
 use git_deploy_core::ops::view::View;
 
@@ -37,5 +37,6 @@ pub(crate) fn next(output: Output, shell: &mut Shell) -> Result<Exit, CommandErr
         Format::Porcelain { nul } => shell.record(record(position, place, seen.held()), nul),
         Format::Json => shell.json(&object(position, place, seen.held(), None)),
     }
+    note_no_remote(&repository, shell);
     Ok(Exit::Done)
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use git_deploy::rebased::event;
 use git_deploy_cli::args::RunQueue;
-use git_deploy_cli::{CommandError, Exit, Shell, why_held};
+use git_deploy_cli::{CommandError, Exit, Shell, note_no_remote, why_held};
 use git_deploy_core::deployment::Blame;
 use git_deploy_core::git::Repository;
 use git_deploy_core::ledger;
@@ -36,7 +36,9 @@ pub(crate) fn run(arguments: RunQueue, shell: &mut Shell) -> Result<Exit, Comman
         true => Runner::watching(Duration::from_secs(arguments.interval)),
         false => Runner::once(),
     };
-    let on_event = OnEvent::configured(&Repository::open()?)?;
+    let repository = Repository::open()?;
+    note_no_remote(&repository, shell);
+    let on_event = OnEvent::configured(&repository)?;
     let log = Log::new(shell, arguments.json, on_event, interrupt);
     let prepares = !arguments.no_ahead;
     let machine = Machine {

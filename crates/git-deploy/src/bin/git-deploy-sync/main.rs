@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use git_deploy_cli::{
-    CommandError, Exit, Shell, ShellObserver, args, name_remote, printable, remotes_in_words, warn_of_notes,
+    CommandError, Exit, Shell, ShellObserver, args, name_remote, none_counts, printable, warn_of_notes,
     warn_of_refspec,
 };
 use git_deploy_core::config::{NoRemote, counting_remote};
@@ -64,13 +64,9 @@ fn tracking(repository: &Repository, name: Option<&OsStr>) -> Result<Tracking, C
 }
 
 fn no_remote(repository: &Repository, why: NoRemote) -> Result<CommandError, CommandError> {
-    let there = match (why, repository.remotes()?.len()) {
-        (NoRemote::Nowhere, _) => "there is no remote to exchange states with".to_owned(),
-        (_, count) => {
-            let are = if count == 1 { "is" } else { "are" };
-            let names = remotes_in_words(repository)?;
-            format!("no remote counts here to exchange states with: there {are} {names}")
-        }
+    let there = match why {
+        NoRemote::Nowhere => "there is no remote to exchange states with".to_owned(),
+        NoRemote::Configured | NoRemote::Bare | NoRemote::Several => none_counts(repository)?,
     };
     Ok(CommandError::fatal(there).hint(name_remote(why)))
 }

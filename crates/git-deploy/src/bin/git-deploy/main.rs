@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use git_deploy::build::Means;
 use git_deploy::site::{DriverOptions, Sites};
 use git_deploy_cli::args::Deploy;
-use git_deploy_cli::{CommandError, Exit, Shell, printable, typed_name};
+use git_deploy_cli::{CommandError, Exit, Shell, note_no_remote, printable, typed_name};
 use git_deploy_core::git::Repository;
 use git_deploy_core::ledger::Skip;
 use git_deploy_core::ops::Interrupt;
@@ -31,6 +31,9 @@ fn deploy(args: &Deploy, shell: &mut Shell) -> Result<Exit, CommandError> {
                 retry_jobs: args.retry_job.clone(),
                 leftover: false,
             };
+            if !args.json && !args.ahead {
+                events.shell(|shell| note_no_remote(&repository, shell));
+            }
             let site = Sites::new(&events, options).build_nothing(args.no_build).build_by(means);
             let deployer = Deployer { repository: &repository, site: &site, observer: &events, interrupt };
             match act(args, &request, &deployer, &events) {
