@@ -188,7 +188,9 @@ fn nothing_is_deployed_where_it_is_frozen_unless_somebody_says_why() {
     status.stdout_contains("frozen demo 2200-01-01T00:00:00Z the sale\n");
     shop.deploy(&["--json"]).code_is(75).stdout_contains("\"waits\":\"freeze\"");
     shop.repo.deploy("deploy-queue", &["show", "one"]).stdout_contains("nobody can tell when it lands: ");
-    shop.deploy(&["--skip=freeze", "--reason=it is on fire"]).success();
+    shop.deploy(&["--skip=freeze", "--skip=staging", "--reason=it is on fire"]).success().stderr_contains(
+        "note: nothing is skipped by --skip=staging, and none is recorded: the commit has come through 'staging' already\n",
+    );
     assert!(shop.tag("deployment-0001").contains("\nSkipped: freeze\nSkip-Reason: it is on fire\n"));
     // Going back is never frozen.
     shop.deployable("two", "two.txt", "2\n");

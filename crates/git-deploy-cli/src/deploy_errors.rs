@@ -2,7 +2,7 @@
 
 use git_deploy_core::approval::NotApproved;
 use git_deploy_core::config::ConfigError;
-use git_deploy_core::config::deploy_toml::nearest;
+use git_deploy_core::config::deploy_toml::{Frozen, nearest};
 use git_deploy_core::deployment::{Blame, Failure};
 use git_deploy_core::ids::{EnvironmentName, RefName};
 use git_deploy_core::ops::deploy::{DeployError, Hold, RolledBack, in_words};
@@ -141,7 +141,9 @@ fn before_the_claim(error: &DeployError) -> Option<String> {
                 .to_owned()
         }
         DeployError::Unpromoted(waits) => approve_for(waits.branch.as_ref(), &waits.environment),
-        DeployError::Frozen { branch, skipped, .. } => past_a_freeze(branch.as_ref(), skipped),
+        DeployError::Frozen { environment, branch, frozen, skipped } => {
+            past_a_freeze(branch.as_ref(), (environment, frozen), skipped)
+        }
         DeployError::NothingToSkip { name, known, .. } => {
             let near = nearest(name, known).map(|near| format!("did you mean '{near}'? "));
             format!("{}what can be skipped: {}", near.unwrap_or_default(), known.join(", "))
@@ -224,11 +226,19 @@ fn approve_for(branch: Option<&RefName>, environment: &EnvironmentName) -> Strin
 }
 
 /// How somebody deploys nevertheless: that very branch, and past what it has gone past already.
-fn past_a_freeze(branch: Option<&RefName>, skipped: &[String]) -> String {
+fn past_a_freeze(
+    branch: Option<&RefName>,
+    (environment, frozen): (&EnvironmentName, &Frozen),
+    skipped: &[String],
+) -> String {
     let skipped: String = skipped.iter().map(|name| format!("--skip={name} ")).collect();
     let branch = branch.map(|branch| format!(" {}", typed(branch))).unwrap_or_default();
+    let ends = match frozen.until {
+        Some(_) => "it goes on by itself then".to_owned(),
+        None => format!("somebody ends it, in [[environment.{environment}.freeze]] of base's deploy.toml"),
+    };
     format!(
-        "it goes on by itself then; what cannot wait goes past that with: git deploy {skipped}--skip=freeze --reason=<why>{branch}"
+        "{ends}; what cannot wait goes past that with: git deploy {skipped}--skip=freeze --reason=<why>{branch}"
     )
 }
 
@@ -262,7 +272,9 @@ pub fn releases(hold: &Hold) -> Vec<String> {
         Hold::Asked(_) => vec![RELEASE.to_owned()],
         Hold::RolledBack(held) => ways_out(held),
         Hold::Unpromoted { environment, branch, .. } => vec![approve_for(Some(branch), environment)],
-        Hold::Frozen { branch, .. } => vec![past_a_freeze(Some(branch), &[])],
+        Hold::Frozen { environment, branch, frozen } => {
+            vec![past_a_freeze(Some(branch), (environment, frozen), &[])]
+        }
         Hold::Degraded { environment, .. } => vec![
             "deploy a branch that mends it by naming it: git deploy <branch>".to_owned(),
             format!(
@@ -278,4 +290,37 @@ pub fn ways_out(held: &RolledBack) -> Vec<String> {
     hints.extend(held.commits.iter().map(|commits| format!("    git revert {commits}")));
     hints.push("or deploy a branch nevertheless by naming it: git deploy <branch>".to_owned());
     hints
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_freeze_of_which_no_end_is_known_is_not_said_to_end_by_itself() {
+        let told = |until: Option<&str>| {
+            let until = until.and_then(|until| until.parse().ok());
+            let frozen = Frozen { until, reason: Some("the sale".to_owned()) };
+            let hold = Hold::Frozen {
+                environment: "demo".parse().unwrap(),
+                branch: RefName::branch("login").unwrap(),
+                frozen,
+            };
+            format!("{}\n{}", why_held(&hold), releases(&hold).join("\n"))
+        };
+        let known = told(Some("2200-01-01T00:00:00Z"));
+        assert!(
+            known.contains("'demo' until 2200-01-01T00:00:00Z: the sale\nit goes on by itself then; "),
+            "{known}"
+        );
+        let unknown = told(None);
+        assert!(
+            unknown.contains("'demo', and no end of that is known: the sale\nsomebody ends it, in "),
+            "{unknown}"
+        );
+        assert!(
+            unknown.contains("[[environment.demo.freeze]]") && !unknown.contains("by itself"),
+            "{unknown}"
+        );
+    }
 }

@@ -402,7 +402,10 @@ fn how_far(id: Option<&DeploymentId>, phase: Option<Phase>) -> String {
 
 /// Until when nothing is deployed, and why.
 pub fn in_words(frozen: &Frozen) -> String {
-    let until = frozen.until.map(|until| format!(" until {until}")).unwrap_or_default();
+    let until = match frozen.until {
+        Some(until) => format!(" until {until}"),
+        None => ", and no end of that is known".to_owned(),
+    };
     let why = frozen.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     format!("{until}{why}")
 }

@@ -99,10 +99,26 @@ impl Context<'_> {
             }
             None => {}
         }
+        if let Some(wanted) = wanted {
+            self.tell_needless(wanted, &skipped);
+        }
         let skip = wanted.filter(|_| !skipped.is_empty());
         let skip = skip.map(|skip| Skip { what: skipped, reason: skip.reason.clone() });
         let images = stood.map(|stood| stood.images.clone()).unwrap_or_default();
         Ok((environment.clone(), Passage { skip, approved, images }))
+    }
+
+    /// Says what need not have been skipped: whoever reads the ledger looks for it there in vain.
+    fn tell_needless(&self, wanted: &Skip, skipped: &[String]) {
+        for what in wanted.what.iter().filter(|what| !skipped.contains(what)) {
+            let why = match what.as_str() {
+                FREEZE => "it is not frozen".to_owned(),
+                before => format!("the commit has come through '{before}' already"),
+            };
+            self.deployer
+                .observer
+                .note(&format!("nothing is skipped by --skip={what}, and none is recorded: {why}"));
+        }
     }
 
     /// Says who was not asked, because what he would have approved is skipped.
