@@ -153,8 +153,9 @@ fn with_a_remote_its_branches_count_and_local_ones_do_not() {
     repo.git(&["reset", "--quiet", "--soft", "master"]);
     repo.git(&["commit", "--quiet", "--message", "All at once"]);
     repo.deploy("deploy-state", &["set", "deployable"]);
-    repo.deploy("deploy-state", &["list"])
-        .stderr_contains("hint: look at what came there: git log --left-right pushed...origin/pushed\n");
+    repo.deploy("deploy-state", &["list"]).stderr_contains(
+        "hint: it was rewritten here, from what is there; push it: git push --force-with-lease=pushed:",
+    );
     // A bare repository has no remote unless it is configured: its own branches count.
     assert_eq!(queue(&remote), ["pushed"]);
 }

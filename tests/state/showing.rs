@@ -2,6 +2,7 @@
 
 use git_deploy_testkit::sandbox;
 
+use crate::stale::{amend, published};
 use crate::{branch, conflicting, set, shop, state_is};
 
 #[test]
@@ -182,4 +183,39 @@ fn branches_that_git_itself_would_not_make_are_told_and_one_that_looks_like_a_re
     repo.git(&["branch", "x", "master"]);
     repo.deploy("deploy-state", &["get", "--json", "refs/heads/x"])
         .stdout_contains("\"ref\":\"refs/heads/x\"");
+}
+
+#[test]
+fn a_branch_that_is_further_here_or_was_amended_is_told_with_how_it_comes_to_count() {
+    let sandbox = sandbox!();
+    let (remote, repo, old) = published(&sandbox);
+    let said = |further: &str| {
+        let ours = &repo.id("login")[..10];
+        let counts = format!(
+            "note: your 'login' is at {ours}; what counts is {} on 'origin', which is deployable\n",
+            &old[..10]
+        );
+        let hints = format!("{further}hint: then decide anew: git deploy-state set deployable login\n");
+        repo.deploy("deploy-state", &["get", "login"])
+            .stdout_is("development\n")
+            .stderr_is(&format!("{counts}{hints}"));
+        let differs = "note: local branch 'login' is development, and differs from that of 'origin'\n";
+        repo.deploy("deploy-state", &["list"]).stderr_is(&format!("{differs}{hints}"));
+    };
+    repo.switch("login");
+    repo.commit("more.txt", "more\n", "One more thing");
+    said("hint: push it: git push origin login\n");
+    repo.git(&["reset", "--quiet", "--hard", "HEAD~"]);
+    amend(&repo, "Log in");
+    let push = format!("git push --force-with-lease=login:{old} origin login");
+    said(&format!("hint: it was rewritten here, from what is there; push it: {push}\n"));
+    // As the hints say.
+    repo.command("sh").args(["-c", &push]).output().success();
+    set(&repo, &["deployable", "login"]).success();
+    repo.deploy("deploy-state", &["list"]).stderr_is("");
+    // Who only lags behind what is decided there has nothing to do about it.
+    let other = remote.clone_to("other");
+    other.git(&["branch", "--quiet", "login", "origin/master"]);
+    other.deploy("deploy-sync", &[]);
+    other.deploy("deploy-state", &["list"]).stdout_contains("deployable").stderr_is("");
 }

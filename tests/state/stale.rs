@@ -123,7 +123,7 @@ fn where_the_remote_and_this_clone_differ_it_is_said_where_the_branch_is_that_co
 }
 
 /// A shop with a branch `login` that is on a remote and deployable, the remote, and the commit.
-fn published(sandbox: &Sandbox) -> (Repo, Repo, String) {
+pub(crate) fn published(sandbox: &Sandbox) -> (Repo, Repo, String) {
     let (remote, repo) = (sandbox.bare("remote.git"), shop(sandbox));
     repo.add_remote("origin", &remote);
     let commit = branch(&repo, "login", "b.txt", "b\n");
@@ -132,7 +132,7 @@ fn published(sandbox: &Sandbox) -> (Repo, Repo, String) {
     (remote, repo, commit)
 }
 
-fn amend(repo: &Repo, message: &str) -> String {
+pub(crate) fn amend(repo: &Repo, message: &str) -> String {
     repo.switch("login");
     repo.git(&["commit", "--quiet", "--amend", "--message", message]);
     repo.id("HEAD")

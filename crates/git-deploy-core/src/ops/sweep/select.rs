@@ -40,7 +40,10 @@ pub enum Standing {
     RebasedThere,
     /// Ours is a rebase of what the remote has.
     RebasedHere,
-    /// As far as the notes say neither was made from the other.
+    /// Ours stood where the remote's stands, and was rewritten or set back since, with `git commit --amend` as with
+    /// `git reset`; nobody has taken that back there.
+    RewrittenHere,
+    /// As far as notes and reflogs say neither was made from the other.
     Apart,
     /// Neither was made from the other, and what the remote has is on base: it is not to be replaced.
     LandedThere,
@@ -61,6 +64,7 @@ pub fn standing(view: &View<'_>, branch: &Branch) -> Result<Standing, SweepError
         Theirs::Rebased(followed) if selector.is_rebase(branch, followed)? => Standing::RebasedThere,
         _ if selector.has_landed_there(branch)? => Standing::LandedThere,
         Theirs::Original => Standing::RebasedHere,
+        Theirs::Rebased(_) | Theirs::Nothing if selector.was_rewritten(branch)? => Standing::RewrittenHere,
         Theirs::Rebased(_) | Theirs::Nothing => Standing::Apart,
     })
 }
@@ -229,6 +233,13 @@ impl Selector<'_, '_> {
             Some(upstream) => Theirs::Rebased(Followed { upstream, onto: theirs }),
             None => Theirs::Nothing,
         })
+    }
+
+    /// Whether ours has left what the remote has of a branch, as its reflog has it, and the remote never had ours.
+    fn was_rewritten(&self, branch: &Branch) -> Result<bool, GitError> {
+        let (repository, there) = (self.view.repository, self.view.settings.authority(&branch.name));
+        let Some(theirs) = repository.tip(&there)? else { return Ok(false) };
+        Ok(repository.was_at(&branch.name, &[theirs])? && !repository.was_at(&there, &[branch.tip])?)
     }
 
     /// Whether base has what the remote has of a branch.

@@ -29,8 +29,13 @@ pub(crate) fn note_all(view: &View<'_>, counting: &[Branch], shell: &mut Shell) 
             None => format!("is not on '{remote}'"),
         };
         let text = format!("local branch '{name}' is {}, and {text}", branch.state());
-        // What nobody decided on is worth a word only to somebody who asks.
+        // What nobody decided on, here or there, is worth a word only to somebody who asks; nor is that one only lags behind.
+        let is_decided = theirs.is_some_and(is_decided);
         match branch.state() {
+            State::Development if is_decided && !lags_behind(view, &branch, theirs)? => {
+                shell.note(text);
+                bring_together(view, &branch, theirs)?.iter().for_each(|hint| shell.hint(hint));
+            }
             State::Development => shell.verbose(1, text),
             State::Deployed | State::Broken => shell.note(text),
             State::Staged | State::Deployable => {
@@ -44,9 +49,23 @@ pub(crate) fn note_all(view: &View<'_>, counting: &[Branch], shell: &mut Shell) 
     Ok(())
 }
 
-/// Says of one local branch that another commit counts, in another state, and how to bring them together. Where the remote
-/// has none, or only earlier commits of it, whoever sets a state is told that it is not pushed.
-pub(crate) fn note_one(view: &View<'_>, ours: &Branch, shell: &mut Shell) -> Result<(), CommandError> {
+/// What somebody wants who names a branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Its state.
+    ForIt,
+    /// To set it; then it is told anyway that it is not pushed.
+    ToSet,
+}
+
+/// Says of one local branch that another commit counts, and how to bring them together: where that is in another state, or both
+/// were decided on apart.
+pub(crate) fn note_one(
+    view: &View<'_>,
+    ours: &Branch,
+    asked: Asked,
+    shell: &mut Shell,
+) -> Result<(), CommandError> {
     let Some(tracking) = &view.settings.remote else { return Ok(()) };
     let name = &ours.name;
     let theirs = view.repository.tip(&view.settings.authority(name))?;
@@ -60,13 +79,17 @@ pub(crate) fn note_one(view: &View<'_>, ours: &Branch, shell: &mut Shell) -> Res
         return Ok(());
     }
     let Some(theirs) = theirs else { return Ok(()) };
-    if view.repository.is_ancestor(theirs, ours.tip)? {
+    let is_further = view.repository.is_ancestor(theirs, ours.tip)?;
+    if is_further && asked == Asked::ToSet {
         return Ok(());
     }
+    let is_apart = asked == Asked::ForIt && ours.state() != State::Development;
     let theirs = match view.authority_branch(name) {
         // That it cannot be read is told where the branches are listed.
         Err(ViewError::Notes(NotesError::Note { .. })) => None,
-        theirs => theirs?.filter(|theirs| theirs.state() != ours.state()),
+        theirs => theirs?
+            .filter(|theirs| theirs.state() != ours.state() || is_apart)
+            .filter(|theirs| !is_further || is_decided(theirs)),
     };
     let Some(theirs) = theirs else { return Ok(()) };
     shell.note(format!(
@@ -81,6 +104,16 @@ pub(crate) fn note_one(view: &View<'_>, ours: &Branch, shell: &mut Shell) -> Res
     Ok(())
 }
 
+/// Whether something is to become of a branch that somebody has decided on.
+fn is_decided(branch: &Branch) -> bool {
+    branch.state().is_rebased() || branch.state() == State::Broken
+}
+
+/// Whether the remote has all of a branch, and more.
+fn lags_behind(view: &View<'_>, ours: &Branch, theirs: Option<&Branch>) -> Result<bool, CommandError> {
+    Ok(theirs.map_or(Ok(false), |theirs| view.repository.is_ancestor(ours.tip, theirs.tip))?)
+}
+
 /// What to do about a branch that the remote has not, or has another of.
 fn bring_together(
     view: &View<'_>,
@@ -92,8 +125,12 @@ fn bring_together(
     let (remote, there, name) =
         (shell_word(remote), shell_word(there.short()), shell_word(ours.name.short()));
     let Some(theirs) = theirs else { return Ok(vec![format!("push it: git push -u {remote} {name}")]) };
+    // An approval of what is there is none of what is here.
+    let undecided = ours.state() == State::Development && theirs.state().is_rebased();
+    let again =
+        undecided.then(|| format!("then decide anew: git deploy-state set {} {name}", theirs.state()));
     if view.repository.is_ancestor(theirs.tip, ours.tip)? {
-        return Ok(vec![format!("push it: git push {remote} {name}")]);
+        return Ok([format!("push it: git push {remote} {name}")].into_iter().chain(again).collect());
     }
     // Only while nothing else came there than what is known here.
     let lease = shell_word(&format!("--force-with-lease={}:{}", ours.name.short(), theirs.tip));
@@ -101,6 +138,10 @@ fn bring_together(
     Ok(match standing(view, ours)? {
         Standing::RebasedThere => vec![format!("bring them together: git deploy-rebase {name}")],
         Standing::RebasedHere => vec![format!("it was rebased here; push it: {push}")],
+        Standing::RewrittenHere => {
+            let hint = format!("it was rewritten here, from what is there; push it: {push}");
+            [hint].into_iter().chain(again).collect()
+        }
         Standing::Behind => {
             let on = ours.name.short();
             vec![format!("get its further commits, on '{on}': git merge --ff-only {there}")]

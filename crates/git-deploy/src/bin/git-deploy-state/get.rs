@@ -58,7 +58,7 @@ pub(crate) fn get(arguments: &Get, shell: &mut Shell) -> Result<Exit, CommandErr
             shell.note(format!("'{}' is not approved, and waits: {why}", branch.name.short()));
         }
         describe::warn_of_stray_note(&view, branch, shell)?;
-        differs::note_one(&view, branch, shell)?;
+        differs::note_one(&view, branch, differs::Asked::ForIt, shell)?;
     }
     note_unmerged(&view, shell)?;
     Ok(Exit::Done)

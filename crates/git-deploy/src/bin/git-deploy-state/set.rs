@@ -62,7 +62,7 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
     if state.is_rebased() {
         let view = View::new(&repository)?;
         for name in outcome.changes.iter().map(|change| &change.branch).chain(&outcome.already) {
-            differs::note_one(&view, &view.listed_branch(name)?.0, shell)?;
+            differs::note_one(&view, &view.listed_branch(name)?.0, differs::Asked::ToSet, shell)?;
         }
     }
     published(&repository, outcome, shell)
