@@ -125,6 +125,10 @@ fn a_malformed_note_takes_only_its_own_branch_out() {
         ))
         .stderr_contains(&format!("hint: mend it with: git notes --ref=deploy edit {bad}"));
     assert_eq!(queue(&repo), ["good"]);
+    // What is told to do does not begin with what is refused as long as nobody mends it.
+    repo.deploy("deploy-queue", &["show", "bad"])
+        .lacks("set deployable")
+        .stderr_contains("hint: mend it with: ");
 }
 
 #[test]
@@ -198,6 +202,16 @@ fn a_rollback_that_base_does_not_follow_holds_the_queue_and_says_so() {
         assert_eq!((last(0).as_str(), last(1).as_str()), ("held", "behind"), "{output}");
         let output = shop.repo.deploy("deploy-queue", &["--json"]);
         assert!(output.lines()[0].ends_with(r#""waits":{"rollback":"deployment-0003"}}"#), "{output}");
+        shop.repo
+            .deploy("deploy-queue", &["show", "two"])
+            .stdout_contains("two: deployed, landed with deployment-0002, rolled back by deployment-0003\n")
+            .stdout_contains("  on 'master', rolled back by deployment-0003\n")
+            .stderr_contains("hint:     git revert ");
+        let json = shop.repo.deploy("deploy-queue", &["show", "--json", "one", "two"]);
+        assert_eq!(
+            json.lines().iter().map(|line| line.contains("undone")).collect::<Vec<_>>(),
+            [false, true]
+        );
         // Somebody decides.
         shop.deploy(&["next"]).success();
         let output = shop.repo.deploy("deploy-queue", &[]);
@@ -292,6 +306,15 @@ fn a_branch_that_was_merged_by_hand_lets_the_others_pass() {
     assert!(porcelain.line().contains("/z ") && porcelain.line().ends_with(" next"), "{porcelain}");
     let show = repo.deploy("deploy-queue", &["show", "y"]);
     assert_eq!(show.lines()[0], "y: development, was deployable, and 'master' has all of it now");
+    let json = repo.deploy("deploy-queue", &["show", "--json", "y"]);
+    json.stdout_contains("\"state\":\"development\",\"merged\":\"refs/heads/master\",").lacks("since");
+    // Nobody has to decide about it again, be it there or gone.
+    repo.deploy("deploy-state", &["set", "development", "y"]);
+    repo.deploy("deploy-queue", &["show", "y"]).stderr_is("");
+    repo.deploy("deploy-state", &["set", "deployable", "z"]);
+    repo.git(&["merge", "--quiet", "--no-edit", "z"]);
+    repo.git(&["branch", "--quiet", "--delete", "z"]);
+    repo.deploy("deploy-state", &["list", "--stale", "--porcelain"]).stdout_is("");
 }
 
 /// Puts deployments into the ledger that succeeded, and took so many minutes each.
@@ -404,12 +427,16 @@ fn why_a_branch_does_not_move_is_told_with_all_that_keeps_it() {
     add_to_note(&repo, "web", "after: api\nhold: sale\n");
     repo.deploy("deploy-queue", &["show", "web"])
         .stdout_contains("web: deployable, place 2 of 3 in the queue, since 2026-11-20T")
-        .stdout_contains("\n  held: sale\n  waits until 'api' is deployed\n  behind 'api'\n")
+        .stdout_contains("\n  held: sale (by Ada Lovelace <ada@example.org>, 2026-11-20T")
+        .stdout_contains(")\n  waits until 'api' is deployed\n  behind 'api'\n")
         .stderr_contains("hint: let it go on with: git deploy-queue release web\n")
         .stderr_contains("hint: let it go on without that: git deploy-state set deployable --after= web\n");
     repo.deploy("deploy-queue", &["show", "--json", "web"])
         .stdout_contains("\"position\":2,\"behind\":[\"refs/heads/api\"]")
-        .stdout_contains("\"waits\":[{\"hold\":\"sale\"},{\"after\":\"api\"}]");
+        .stdout_contains(
+            "\"waits\":[{\"hold\":\"sale\",\"by\":\"Ada Lovelace <ada@example.org>\",\"since\":\"2026-",
+        )
+        .stdout_contains("Z\"},{\"after\":\"api\"}]");
     repo.switch("late");
     repo.deploy("deploy-queue", &["show"])
         .stdout_contains("late: deployable, place 3 of 3")
@@ -417,6 +444,16 @@ fn why_a_branch_does_not_move_is_told_with_all_that_keeps_it() {
     repo.deploy("deploy-queue", &["show", "idea"])
         .stdout_is("idea: development\n  never deployed\n")
         .stderr_contains("queue it with: git deploy-state set deployable idea\n");
+    // What is waited for leaves the queue.
+    repo.deploy("deploy-state", &["set", "staged", "api"]);
+    repo.deploy("deploy-queue", &["release", "web"]);
+    let waits = "waits until 'api' is deployed: that is staged, not queued";
+    let go_on = "hint: let it go on without that: git deploy-state set deployable --after= web\n";
+    repo.deploy("deploy-queue", &[]).stdout_contains(waits).stderr_contains(go_on);
+    repo.deploy("deploy-queue", &["show", "--json", "web"])
+        .stdout_contains("[{\"after\":\"api\",\"reason\":\"that is staged, not queued\"}]");
+    repo.deploy("deploy-state", &["set", "deployable", "--after=", "web"]);
+    assert_eq!(repo.deploy("deploy-queue", &["next"]).line().split(' ').next(), Some("web"));
 }
 
 #[test]
@@ -451,31 +488,4 @@ fn what_became_of_a_branch_is_told_also_when_it_is_gone() {
         .stderr_contains("error: nothing is known of 'logni'")
         .stderr_contains("hint: did you mean 'login'?\n")
         .stderr_contains("error: 'master' is the base that branches land on\n");
-}
-
-#[test]
-fn nobody_waits_for_a_branch_that_was_merged_by_hand() {
-    let shop = Shop::alone(&sandbox!());
-    let repo = &shop.repo;
-    shop.deployable("y", "y.txt", "x\n");
-    shop.branch("idea", "idea.txt", "x\n");
-    repo.git(&["branch", "fresh"]);
-    shop.deployable("z", "z.txt", "x\n");
-    let next = |after: &str| {
-        repo.deploy("deploy-state", &["set", "deployable", &format!("--after={after}"), "z"]);
-        let lines = repo.deploy("deploy-queue", &["--porcelain"]).stdout;
-        lines.lines().find(|line| line.contains("/z ")).unwrap_or_default().ends_with(" next")
-    };
-    assert!(!next("y"));
-    repo.git(&["merge", "--quiet", "--ff-only", "y"]);
-    assert!(next("y"));
-    assert!(!next("idea"));
-    repo.git(&["merge", "--quiet", "--no-edit", "idea"]);
-    assert!(next("idea"));
-    // One that has brought nothing yet is yet to come.
-    assert!(!next("fresh"));
-    assert!(next("y"));
-    let refused = "cannot deploy 'y': it has nothing that 'master' has not";
-    shop.deploy(&["y"]).code_is(1).stderr_contains(refused);
-    shop.deploy(&[]).success();
 }

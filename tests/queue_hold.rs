@@ -253,3 +253,46 @@ fn what_comes_after_another_branch_waits_until_that_is_deployed_or_gone() {
         shop.is_sound();
     }
 }
+
+#[test]
+fn who_holds_a_branch_is_told_through_rebases_and_whatever_is_said_of_it_besides() {
+    let shop = Shop::alone(&sandbox!());
+    let repo = &shop.repo;
+    shop.deployable("login", "login.txt", "x\n");
+    let grace = repo.command("git-deploy-queue").args(["hold", "--reason=sale", "login"]);
+    grace.env("GIT_AUTHOR_NAME", "Grace").env("GIT_COMMITTER_NAME", "Grace").output().success();
+    repo.deploy("deploy-state", &["set", "deployable", "--priority=2", "login"]);
+    shop.on_master("other.txt", "x\n");
+    let before = repo.id("login");
+    repo.deploy("deploy-rebase", &[]);
+    assert_ne!(repo.id("login"), before);
+    repo.deploy("deploy-queue", &["show", "login"])
+        .stdout_contains("\n  held: sale (by Grace <ada@example.org>, ");
+}
+
+#[test]
+fn nobody_waits_for_a_branch_that_was_merged_by_hand() {
+    let shop = Shop::alone(&sandbox!());
+    let repo = &shop.repo;
+    shop.deployable("y", "y.txt", "x\n");
+    shop.branch("idea", "idea.txt", "x\n");
+    repo.git(&["branch", "fresh"]);
+    shop.deployable("z", "z.txt", "x\n");
+    let next = |after: &str| {
+        repo.deploy("deploy-state", &["set", "deployable", &format!("--after={after}"), "z"]);
+        let lines = repo.deploy("deploy-queue", &["--porcelain"]).stdout;
+        lines.lines().find(|line| line.contains("/z ")).unwrap_or_default().ends_with(" next")
+    };
+    assert!(!next("y"));
+    repo.git(&["merge", "--quiet", "--ff-only", "y"]);
+    assert!(next("y"));
+    assert!(!next("idea"));
+    repo.git(&["merge", "--quiet", "--no-edit", "idea"]);
+    assert!(next("idea"));
+    // One that has brought nothing yet is yet to come.
+    assert!(!next("fresh"));
+    assert!(next("y"));
+    let refused = "cannot deploy 'y': it has nothing that 'master' has not";
+    shop.deploy(&["y"]).code_is(1).stderr_contains(refused);
+    shop.deploy(&[]).success();
+}

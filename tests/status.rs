@@ -135,6 +135,42 @@ fn a_deployment_that_was_left_behind_is_said_to_be_so() {
 }
 
 #[test]
+fn a_landing_that_was_interrupted_is_told_wherever_somebody_looks() {
+    // First the note is written, then base moves, then there is a verdict.
+    for (pattern, is_on_base) in [("refs/heads/master", false), ("refs/tags/*", true)] {
+        let shop = Shop::alone(&sandbox!());
+        shop.deployable("one", "one.txt", "1\n");
+        let approved = shop.repo.id("one");
+        let switch = shop.repo.kill_at_transaction_of(&[pattern], 1, RefPhase::Prepared, Victim::Group);
+        shop.repo.command("git-deploy").pid_file(switch.pid_file()).output().was_killed();
+        switch.remove();
+        assert_eq!(shop.repo.id("master") == approved, is_on_base);
+        let told = "landing with deployment-0001, which has no verdict yet";
+        shop.repo.deploy("deploy-state", &["list"]).stdout_contains(told);
+        shop.repo
+            .deploy("deploy-state", &["get", "one"])
+            .stderr_contains(told)
+            .stderr_contains("hint: if nobody works on it any more, end it with: git deploy --continue\n");
+        shop.repo
+            .deploy("deploy-state", &["list", "--json"])
+            .stdout_contains("\"landing\":\"deployment-0001\"");
+        shop.repo.deploy("deploy-queue", &["show", "one"]).stdout_contains(told);
+        let waits = match is_on_base {
+            true => "deployment-0001 of 'one' is on 'master', and has no verdict yet: the queue waits",
+            false => "deployment-0001 of 'one' is verified, not landed: the queue waits",
+        };
+        shop.repo.deploy("deploy-queue", &[]).stderr_contains(waits);
+        let phase =
+            if is_on_base { "verified and landed, without its verdict yet" } else { "verified, not landed" };
+        status(&shop, &[])
+            .code_is(1)
+            .stdout_contains(&format!("deployment-0001 of 'one' is {phase}, begun "));
+        shop.deploy(&["--continue"]).success();
+        shop.repo.deploy("deploy-state", &["get", "one"]).stdout_is("deployed\n").stderr_is("");
+    }
+}
+
+#[test]
 fn somebody_who_deploys_just_now_is_named() {
     let shop = Shop::with_remote(&sandbox!());
     let other = shop.authority().clone_to("other");

@@ -293,3 +293,37 @@ fn one_branch_that_may_not_be_moved_keeps_all_of_them_where_they_are_whatever_th
         assert_eq!(repo.notes(), notes);
     }
 }
+
+#[test]
+fn a_branch_that_was_squashed_onto_base_by_hand_is_told_and_lets_the_others_pass() {
+    let repo = shop(&sandbox!());
+    branch(&repo, "y", "y.txt", "x\n");
+    repo.switch("y");
+    repo.commit("more.txt", "x\n", "More of it");
+    branch(&repo, "z", "z.txt", "x\n");
+    repo.deploy("deploy-state", &["set", "deployable", "--priority=1", "y"]);
+    repo.deploy("deploy-state", &["set", "deployable", "z"]);
+    repo.switch("master");
+    repo.git(&["merge", "--quiet", "--squash", "y"]);
+    repo.git(&["commit", "--quiet", "--message", "All of it at once"]);
+    let told = "brings nothing that 'master' has not";
+    let out = "hint: nothing of it is left to deploy; take it out with: git deploy-state set development y\n";
+    let objects = repo.git(&["count-objects"]).stdout;
+    repo.deploy("deploy-queue", &[]).stdout_contains(told).stderr_contains(out);
+    let porcelain = repo.deploy("deploy-queue", &["--porcelain"]);
+    assert!(
+        porcelain.lines()[0].ends_with(" held") && porcelain.lines()[1].ends_with(" next"),
+        "{porcelain}"
+    );
+    repo.deploy("deploy-queue", &["show", "y"]).stdout_contains(told).stderr_contains(out);
+    repo.deploy("deploy-state", &["list"])
+        .stdout_contains("brings nothing that base has not")
+        .stderr_contains(out);
+    assert_eq!(repo.git(&["count-objects"]).stdout, objects, "who only looks writes nothing");
+    repo.deploy("deploy-rebase", &[])
+        .stderr_contains("hint: 'y': nothing of it is left to deploy; take it out with: ");
+    // As the hint says; then it is not said that it could be queued again.
+    repo.deploy("deploy-state", &["set", "development", "y"]);
+    repo.deploy("deploy-queue", &["--porcelain"]).lacks("refs/heads/y");
+    repo.deploy("deploy-queue", &["show", "y"]).stdout_contains(told).stderr_is("");
+}

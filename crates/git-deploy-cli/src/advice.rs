@@ -150,7 +150,10 @@ pub(crate) fn make_rebasable(skip: &Skip, onto: &str, branch: &RefName) -> Optio
         Skip::Unrelated(_) => Some(format!("if it belongs there: git rebase --root --onto {onto} {branch}")),
         Skip::Unresolved(_) => Some("resolve it, as with 'jj resolve'".to_owned()),
         Skip::Shallow(_) => Some("get the whole history with: git fetch --unshallow".to_owned()),
-        Skip::Landed | Skip::Failed(_) => None,
+        Skip::Landed => Some(format!(
+            "nothing of it is left to deploy; take it out with: git deploy-state set development {branch}"
+        )),
+        Skip::Failed(_) => None,
     }
 }
 

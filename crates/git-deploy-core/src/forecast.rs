@@ -194,7 +194,7 @@ impl fmt::Display for Unknown {
             Self::Held => f.write_str("the queue is held"),
             Self::Approval(environment) => write!(f, "it waits for approval to go to '{environment}'"),
             Self::Frozen(environment) => write!(f, "nothing is deployed to '{environment}'"),
-            Self::Stopped(id) => write!(f, "{id} is verified, not landed"),
+            Self::Stopped(id) => write!(f, "{id} is verified, and has no verdict yet"),
         }
     }
 }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use crate::approval::NotApproved;
 use crate::branch::{Branch, Status};
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
+use crate::state::State;
 
 /// One place in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,10 +45,41 @@ pub enum Wait {
         /// The deployment that went back.
         by: DeploymentId,
     },
+    /// Base, which this is, has all that it brings, as other commits: there is nothing to deploy.
+    Empty(RefName),
     /// Another branch has to be deployed before.
     After(String),
+    /// The same, and that does not come by itself.
+    Stuck {
+        /// The other branch.
+        after: String,
+        /// Why it is not deployed.
+        why: Stuck,
+    },
     /// Another one is before it.
     Behind(RefName),
+}
+
+/// Why a branch that another one waits for is not deployed until somebody sees to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stuck {
+    /// It is not in the queue, but in this state.
+    NotQueued(State),
+    /// Each of these waits for the next one, and the last one for the branch that waits for the first.
+    Circle(Vec<String>),
+}
+
+impl fmt::Display for Stuck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotQueued(state) => write!(f, "that is {state}, not queued"),
+            Self::Circle(circle) => {
+                f.write_str("that waits for ")?;
+                circle.iter().skip(1).try_for_each(|next| write!(f, "'{next}', that for "))?;
+                f.write_str("this one")
+            }
+        }
+    }
 }
 
 impl fmt::Display for Wait {
@@ -56,7 +88,9 @@ impl fmt::Display for Wait {
             Self::Held(why) => write!(f, "held: {why}"),
             Self::Unapproved(why) => write!(f, "not approved: {why}"),
             Self::RolledBack { environment, by } => write!(f, "was rolled back in '{environment}' by {by}"),
+            Self::Empty(base) => write!(f, "brings nothing that '{}' has not", base.short()),
             Self::After(name) => write!(f, "waits until '{name}' is deployed"),
+            Self::Stuck { after, why } => write!(f, "waits until '{after}' is deployed: {why}"),
             Self::Behind(first) => write!(f, "behind '{}'", first.short()),
         }
     }
@@ -123,14 +157,56 @@ pub fn own_waits<'b, J: Judge>(
 ) -> Result<Vec<Wait>, J::Error> {
     let Some(note) = &branch.note else { return Ok(Vec::new()) };
     let mut waits: Vec<Wait> = note.hold.clone().map(Wait::Held).into_iter().collect();
-    if let Some(name) = &note.after
-        && let Some(other) = find(name)
-        && !matches!(other.status, Status::Deployed { .. })
-        && !judge.has_landed(other)?
-    {
-        waits.push(Wait::After(name.clone()));
+    if let Some(other) = awaited(branch, &find, judge)? {
+        let after = other.name.short().to_owned();
+        waits.push(match stuck(branch, other, &find, judge)? {
+            Some(why) => Wait::Stuck { after, why },
+            None => Wait::After(after),
+        });
     }
     Ok(waits)
+}
+
+/// The branch that one comes after, as long as that is there and not deployed.
+fn awaited<'b, J: Judge>(
+    branch: &Branch,
+    find: &impl Fn(&str) -> Option<&'b Branch>,
+    judge: &mut J,
+) -> Result<Option<&'b Branch>, J::Error> {
+    let other = branch.note.as_ref().and_then(|note| find(note.after.as_deref()?));
+    match other {
+        Some(other) if matches!(other.status, Status::Deployed { .. }) || judge.has_landed(other)? => {
+            Ok(None)
+        }
+        other => Ok(other),
+    }
+}
+
+/// Why the branch that one comes after is not deployed by itself, if it is so. Whoever decides sees no circle that two make who
+/// have not seen each other.
+fn stuck<'b, J: Judge>(
+    branch: &Branch,
+    other: &'b Branch,
+    find: &impl Fn(&str) -> Option<&'b Branch>,
+    judge: &mut J,
+) -> Result<Option<Stuck>, J::Error> {
+    let is_queued = |other: &Branch| other.state() == State::Deployable;
+    if !is_queued(other) {
+        return Ok(Some(Stuck::NotQueued(other.state())));
+    }
+    let mut line = vec![other];
+    while let Some(next) = line.last().map_or(Ok(None), |last| awaited(last, find, judge))? {
+        if next.name == branch.name {
+            let names = line.iter().map(|branch| branch.name.short().to_owned());
+            return Ok(Some(Stuck::Circle(names.collect())));
+        }
+        // What keeps another one that this one waits for is told of that.
+        if !is_queued(next) || line.iter().any(|known| known.name == next.name) {
+            break;
+        }
+        line.push(next);
+    }
+    Ok(None)
 }
 
 /// What the order goes by.
@@ -271,12 +347,49 @@ mod tests {
 
     #[test]
     fn a_branch_does_not_wait_for_one_that_base_has_already() {
-        let mut api = branch("api", '2', "");
-        api.status = Status::Staged;
-        let branches = [branch("web", '1', "after: api"), api];
+        let branches = [branch("web", '1', "after: api"), branch("api", '2', "")];
         assert_eq!(order(&branches)[0].waits, Some(Wait::After("api".into())));
         let Ok(places) = super::order(&branches, &mut Judged { landed: "api", ..Judged::default() });
         assert_eq!(places[0].waits, None);
+    }
+
+    #[test]
+    fn whoever_comes_after_a_branch_that_is_not_queued_is_told_so() {
+        for status in [Status::Development, Status::Staged, Status::Broken { paths: Vec::new() }] {
+            let mut api = branch("api", '2', "");
+            api.status = status;
+            let state = api.state();
+            let places = order(&[branch("web", '1', "after: api"), api]);
+            let why = Stuck::NotQueued(state);
+            assert_eq!(places[0].waits, Some(Wait::Stuck { after: "api".into(), why }));
+            assert!(!waits_for_others(&places[0]));
+        }
+    }
+
+    #[test]
+    fn those_that_wait_for_each_other_are_told_so_and_let_the_others_pass() {
+        let branches = [
+            branch("a", '1', "after: b"),
+            branch("b", '2', "after: c"),
+            branch("c", '3', "after: a"),
+            branch("beside", '4', "after: a"),
+            branch("itself", '5', "after: itself"),
+            branch("z", '6', ""),
+        ];
+        let places = order(&branches);
+        let waits = |name: &str| {
+            let place = places.iter().find(|place| place.branch.short() == name).unwrap();
+            place.waits.as_ref().map(ToString::to_string)
+        };
+        let told = "waits until 'b' is deployed: that waits for 'c', that for this one";
+        assert_eq!(waits("a").as_deref(), Some(told));
+        assert_eq!(waits("c").unwrap(), "waits until 'a' is deployed: that waits for 'b', that for this one");
+        assert_eq!(waits("beside").unwrap(), "waits until 'a' is deployed");
+        assert_eq!(waits("itself").unwrap(), "waits until 'itself' is deployed: that waits for this one");
+        assert_eq!(head(&places).unwrap().branch.short(), "z");
+        // One that has landed ends it.
+        let Ok(places) = super::order(&branches, &mut Judged { landed: "c", ..Judged::default() });
+        assert_eq!(head(&places).unwrap().branch.short(), "b");
     }
 
     #[test]

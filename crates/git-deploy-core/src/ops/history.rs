@@ -99,13 +99,14 @@ fn oldest_first(repository: &Repository, tip: Option<CommitId>) -> Result<Vec<(C
 }
 
 /// The date of a header such as `Ada <ada@example.org> 1763640000 +0100`.
-fn seconds(commit: &Commit) -> i64 {
+pub(super) fn seconds(commit: &Commit) -> i64 {
     let header = String::from_utf8_lossy(&commit.author);
     let date = header.rsplit_once('>').map_or("", |(_, date)| date);
     date.split_whitespace().next().and_then(|seconds| seconds.parse().ok()).unwrap_or(0)
 }
 
-fn who(commit: &Commit) -> String {
+/// Who wrote it: `Name <mail>`.
+pub(super) fn who(commit: &Commit) -> String {
     let header = String::from_utf8_lossy(&commit.author);
     header.rsplit_once('>').map_or_else(|| header.clone().into_owned(), |(who, _)| format!("{who}>"))
 }

@@ -9,6 +9,7 @@ pub mod carry;
 mod copied;
 pub mod deploy;
 pub mod fetched;
+pub mod held;
 pub mod history;
 pub mod hold;
 pub mod hooks;

@@ -1,14 +1,14 @@
 //! What became of a branch, or of a commit: where it stands, and each attempt to deploy it.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::attempt::Attempt;
 use crate::branch::Branch;
 use crate::config::deploy_toml::nearest;
 use crate::git::GitError;
 use crate::git::notes::NotesError;
-use crate::ids::{CommitId, RefName};
+use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
 use crate::ledger::Deployment;
 use crate::ops::brought::{After, Stretch};
 use crate::ops::under_way::{UnderWayError, attempt};
@@ -47,6 +47,8 @@ pub struct Attempted {
     pub approved: Option<CommitId>,
     /// Where what has landed is; none for what has not.
     pub landed: Option<Landed>,
+    /// The way back that somebody has gone from it, if that is what stands there now.
+    pub back: Option<DeploymentId>,
 }
 
 /// Where something is that has landed.
@@ -196,9 +198,9 @@ pub fn story(view: &View<'_>, subject: Subject) -> Result<Story, StoryError> {
         })
         .collect();
     past.sort_by_key(|deployment| Reverse((deployment.finished, deployment.id.number)));
-    let history = History::of(view, &past)?;
-    let past =
-        past.into_iter().map(|deployment| attempted(view, deployment, &history)).collect::<Result<_, _>>()?;
+    let (history, backs) = (History::of(view, &past)?, backs(view, &past)?);
+    let attempted = |deployment: &Deployment| attempted(view, deployment, &history, &backs);
+    let past = past.into_iter().map(attempted).collect::<Result<_, _>>()?;
     let (mut branch, mut unpushed, mut malformed) = (None, false, None);
     if let Subject::Branch(name) = &subject {
         match counting(view, name) {
@@ -248,11 +250,30 @@ impl History {
     }
 }
 
-fn attempted(view: &View<'_>, deployment: &Deployment, history: &History) -> Result<Attempted, StoryError> {
+/// What somebody has gone back from where these were deployed, each with the way back that stands there now.
+fn backs(view: &View<'_>, past: &[&Deployment]) -> Result<HashMap<DeploymentId, DeploymentId>, ViewError> {
+    let environments: BTreeSet<&EnvironmentName> =
+        past.iter().map(|deployment| &deployment.environment).collect();
+    let mut backs = HashMap::new();
+    for environment in environments {
+        if let Some((back, undone)) = view.gone_back_from(environment)? {
+            backs.extend(undone.into_iter().map(|undone| (undone.id.clone(), back.id.clone())));
+        }
+    }
+    Ok(backs)
+}
+
+fn attempted(
+    view: &View<'_>,
+    deployment: &Deployment,
+    history: &History,
+    backs: &HashMap<DeploymentId, DeploymentId>,
+) -> Result<Attempted, StoryError> {
     let approved = attempt(view, &deployment.id)?.map(|attempt| attempt.approved);
     Ok(Attempted {
         approved: approved.filter(|approved| *approved != deployment.commit),
         landed: if deployment.landed() { landed(view, deployment, history)? } else { None },
+        back: backs.get(&deployment.id).cloned(),
         deployment: deployment.clone(),
     })
 }

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use crate::attempt::Attempt;
+use crate::branch::{Branch, Status};
 use crate::deployment::Phase;
 use crate::git::GitError;
 use crate::git::push::Tracking;
 use crate::ids::{CommitId, DeploymentId, RefName};
 use crate::ops::view::View;
 use crate::record::RecordError;
+use crate::state::State;
 
 /// Why it cannot be said what is under way.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,31 @@ pub fn under_way(view: &View<'_>) -> Result<Vec<Attempt>, UnderWayError> {
         }
     }
     Ok(under_way)
+}
+
+/// Whether base has got what an attempt deploys by that: only its verdict is missing.
+///
+/// # Errors
+/// When history cannot be read.
+pub fn is_on_base(view: &View<'_>, attempt: &Attempt) -> Result<bool, GitError> {
+    let lands = attempt.phase == Phase::Verified && attempt.id.environment.is_none();
+    let was_there = || view.repository.is_ancestor(attempt.candidate, attempt.base);
+    Ok(lands && view.is_on_base(attempt.candidate)? && !was_there()?)
+}
+
+/// Whether a branch looks as if something was landing it: base has it without a verdict, or its note says that it is deployed and
+/// no verdict does.
+pub fn looks_landing(branch: &Branch) -> bool {
+    let is_noted = || branch.note.as_ref().is_some_and(|note| note.state == State::Deployed);
+    matches!(branch.status, Status::Merged { .. }) || branch.status == Status::Development && is_noted()
+}
+
+/// What is landing a branch, if anything is: the one without a verdict among these that is verified, and deploys its tip.
+pub fn landing<'a>(under_way: &'a [Attempt], branch: &Branch) -> Option<&'a Attempt> {
+    under_way.iter().filter(|_| looks_landing(branch)).find(|attempt| {
+        let lands = attempt.phase == Phase::Verified && attempt.id.environment.is_none();
+        lands && attempt.branch.as_ref() == Some(&branch.name) && attempt.candidate == branch.tip
+    })
 }
 
 /// An attempt as it stands where it counts.

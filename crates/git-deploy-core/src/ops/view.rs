@@ -1,5 +1,6 @@
 //! What is known at one moment: branches with their states, the queue, the ledger.
 
+mod emptied;
 mod landed;
 mod named;
 mod queued;

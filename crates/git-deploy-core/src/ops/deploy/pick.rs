@@ -16,7 +16,7 @@ use crate::ops::hold::queue_hold;
 use crate::ops::sweep::upstream;
 use crate::ops::transact::Transacted;
 use crate::queue;
-use crate::rebase::{Committer, Conflict, Engine, MergeTreeEngine, Request, Verdict};
+use crate::rebase::{Committer, Conflict, Engine, MergeTreeEngine, Request, Skip, Verdict};
 use crate::state::{Decision, State};
 
 /// A candidate and where it goes.
@@ -214,7 +214,13 @@ impl Context<'_> {
             Some(Verdict::Current) | None => (branch.tip, Vec::new()),
             Some(Verdict::Broken(conflict)) => return Err(self.broken(branch, &conflict, dry)?),
             Some(Verdict::Skipped(skip)) => {
-                return Err(DeployError::NotTaken { branch: branch.name.clone(), why: skip.to_string() });
+                let why = match skip {
+                    Skip::Landed => {
+                        format!("it has nothing that '{}' has not", self.view.settings.base.short())
+                    }
+                    skip => skip.to_string(),
+                };
+                return Err(DeployError::NotTaken { branch: branch.name.clone(), why });
             }
         };
         // As git sees it the branch is beside base then, and base is moved forward only.

@@ -10,7 +10,7 @@ use crate::git::notes::NotesError;
 use crate::ids::EnvironmentName;
 use crate::ledger::{Deployment, Outcome, TagError};
 use crate::machine;
-use crate::ops::under_way::{UnderWayError, under_way};
+use crate::ops::under_way::{UnderWayError, is_on_base, under_way};
 use crate::queue::{self, Place};
 
 /// How an environment is, in one word; the first that is true.
@@ -67,6 +67,8 @@ pub struct UnderWay {
     pub holder: Option<Lock>,
     /// Whether nobody works on it, as far as this machine can tell.
     pub is_left: bool,
+    /// Whether base has got what it deploys already, and only its verdict is missing.
+    pub is_on_base: bool,
 }
 
 /// One environment.
@@ -238,7 +240,8 @@ impl Context<'_> {
     pub(super) fn under_way(&self, attempt: Attempt) -> Result<UnderWay, DeployError> {
         let holder = self.read_lock(&environment_lock(&attempt.environment)?)?.map(|(_, lock)| lock);
         let is_left = holder.as_ref().is_none_or(super::locks::process_is_gone);
-        Ok(UnderWay { attempt, holder, is_left })
+        let is_on_base = is_on_base(&self.view, &attempt)?;
+        Ok(UnderWay { attempt, holder, is_left, is_on_base })
     }
 }
 

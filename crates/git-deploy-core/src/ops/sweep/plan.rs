@@ -168,6 +168,10 @@ impl Plan {
             Some(Verdict::Current) => self.stands(true),
             Some(Verdict::Broken(conflict)) => self.broken(conflict),
             Some(Verdict::Skipped(_)) if self.subject.only_follows() => self.stands(false),
+            // What nobody keeps on base need not be taken away from there.
+            Some(Verdict::Skipped(Skip::Landed)) if !self.is_kept() => {
+                self.end(self.subject.tip, Fate::skipped(Skip::Landed.to_string()));
+            }
             Some(Verdict::Skipped(skip)) => self.end(self.subject.tip, skipped(&skip)),
             None => match self.question(base_tip) {
                 Question::Answered(paths) => {
@@ -191,6 +195,10 @@ impl Plan {
         };
         let fate = if self.moves() { Fate::Rebased } else { Fate::Current };
         self.end(self.new, fate);
+    }
+
+    fn is_kept(&self) -> bool {
+        self.subject.note.as_ref().is_some_and(|note| note.state.is_rebased())
     }
 
     fn was_broken(&self) -> bool {

@@ -52,7 +52,10 @@ impl Judge for OfApprovers<'_, '_> {
             return Ok(Some(wait));
         }
         let OfBase(view) = self.0;
-        // Each question about an approval starts programs: whoever is behind the next one is asked when its turn comes.
+        // Only whoever would be next is asked what takes programs; the others are when their turn comes.
+        if is_next && view.is_empty(branch) {
+            return Ok(Some(Wait::Empty(view.settings.base.clone())));
+        }
         let unapproved = if is_next { view.not_approved(branch)? } else { view.looks_unapproved(branch)? };
         Ok(unapproved.map(Wait::Unapproved))
     }
@@ -89,7 +92,14 @@ impl View<'_> {
         let after = branch.note.as_ref().and_then(|note| RefName::branch(note.after.as_ref()?).ok());
         let other = after.map(|after| self.authority_branch(&after)).transpose()?.flatten();
         let waits = queue::own_waits(branch, |_| other.as_ref(), &mut OfBase(self))?;
-        Ok(waits.into_iter().find_map(|wait| if let Wait::After(name) = wait { Some(name) } else { None }))
+        Ok(waits.into_iter().find_map(|wait| match wait {
+            Wait::After(name) | Wait::Stuck { after: name, .. } => Some(name),
+            Wait::Held(_)
+            | Wait::Unapproved(_)
+            | Wait::RolledBack { .. }
+            | Wait::Empty(_)
+            | Wait::Behind(_) => None,
+        }))
     }
 
     /// All that a queued branch waits for but its turn, the weightiest first. `branches` are those that count.
@@ -176,7 +186,7 @@ impl View<'_> {
     }
 
     /// Finds out for many commits at once whether base has them, as far as that can be told.
-    pub(super) fn look_on_base(&self, tips: &[CommitId]) -> Result<(), GitError> {
+    pub(in crate::ops) fn look_on_base(&self, tips: &[CommitId]) -> Result<(), GitError> {
         let Some(base_tip) = self.base_tip()?.filter(|_| tips.len() > 1) else { return Ok(()) };
         // One that is lost keeps git from telling it of the others: they are asked about one by one.
         if let Ok(found) = self.repository.among(tips, base_tip) {

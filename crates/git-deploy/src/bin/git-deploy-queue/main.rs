@@ -24,6 +24,7 @@ use git_deploy_core::forecast::Expected;
 use git_deploy_core::git::Repository;
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::deploy::{Hold, in_words};
+use git_deploy_core::ops::under_way::is_on_base;
 use git_deploy_core::ops::view::View;
 use git_deploy_core::queue::{Place, Wait};
 use jiff::Timestamp;
@@ -57,8 +58,9 @@ fn list(output: Output, names: bool, shell: &mut Shell) -> Result<Exit, CommandE
         Format::Human => {
             let forecast = seen.forecast(&view, shell);
             print(places().zip(&forecast.expected), held, (names, forecast.now), shell);
+            hint_at_idle(&seen.places, shell);
             note_holds(&seen, shell);
-            note_under_way(&forecast.under_way, shell);
+            note_under_way(&view, &forecast.under_way, shell);
         }
         Format::Porcelain { nul } => {
             places().for_each(|(position, place)| shell.record(record(position, place, held), nul));
@@ -105,7 +107,7 @@ fn note_holds(seen: &Seen, shell: &mut Shell) {
 }
 
 /// Says why nobody is taken from the queue just now.
-fn note_under_way(under_way: &[Attempt], shell: &mut Shell) {
+fn note_under_way(view: &View<'_>, under_way: &[Attempt], shell: &mut Shell) {
     for attempt in under_way {
         let of = match &attempt.branch {
             Some(branch) => format!(" of '{}'", branch.short()),
@@ -113,6 +115,12 @@ fn note_under_way(under_way: &[Attempt], shell: &mut Shell) {
         };
         let (id, by) = (&attempt.id, &attempt.by);
         match attempt.phase {
+            // What cannot be found out is told by whoever lands it.
+            Phase::Verified if is_on_base(view, attempt).unwrap_or(false) => {
+                let base = view.settings.base.short();
+                shell.note(format!("{id}{of} is on '{base}', and has no verdict yet: the queue waits"));
+                shell.hint("if nobody works on it any more, end it with: git deploy --continue");
+            }
             Phase::Verified => {
                 shell.note(format!("{id}{of} is verified, not landed: the queue waits"));
                 shell.hint("land it: git deploy --continue");
@@ -153,6 +161,14 @@ fn print<'a>(
     table.print(shell);
 }
 
+/// Says what to do about the first of those that nothing but somebody who sees to it gets out of the queue.
+fn hint_at_idle(places: &[Place], shell: &mut Shell) {
+    let is_idle = |wait: &&Wait| matches!(wait, Wait::Empty(_) | Wait::Stuck { .. });
+    let idle = places.iter().find_map(|place| Some((place, place.waits.as_ref().filter(is_idle)?)));
+    let hint = idle.and_then(|(place, wait)| show::ends(wait, &place.branch));
+    hint.into_iter().for_each(|hint| shell.hint(hint));
+}
+
 fn waits(place: &Place, held: Held<'_>) -> Text {
     match (&place.waits, held.of(place), held.passes) {
         (None, Some(_), Some(first)) => {
@@ -168,9 +184,16 @@ fn waits(place: &Place, held: Held<'_>) -> Text {
             Text::new().styled(shell::HINT, "would be next, and nothing can be deployed")
         }
         (None, None, _) => Text::new().styled(shell::GOOD, "next"),
-        (Some(wait @ (Wait::Held(_) | Wait::Unapproved(_) | Wait::RolledBack { .. })), ..) => {
-            Text::new().styled(shell::HINT, wait)
-        }
+        (
+            Some(
+                wait @ (Wait::Held(_)
+                | Wait::Unapproved(_)
+                | Wait::RolledBack { .. }
+                | Wait::Empty(_)
+                | Wait::Stuck { .. }),
+            ),
+            ..,
+        ) => Text::new().styled(shell::HINT, wait),
         (Some(wait @ (Wait::After(_) | Wait::Behind(_))), ..) => Text::from(wait),
     }
 }
@@ -179,8 +202,9 @@ fn record(position: usize, place: &Place, held: Held<'_>) -> [String; 5] {
     let since = place.since.map(|since| since.to_string()).unwrap_or_default();
     let waits = match (&place.waits, held.of(place)) {
         (None, None) if held.unusable.is_none() => "next",
-        (None, _) | (Some(Wait::Held(_) | Wait::Unapproved(_) | Wait::RolledBack { .. }), _) => "held",
-        (Some(Wait::After(_)), _) => "after",
+        (None, _)
+        | (Some(Wait::Held(_) | Wait::Unapproved(_) | Wait::RolledBack { .. } | Wait::Empty(_)), _) => "held",
+        (Some(Wait::After(_) | Wait::Stuck { .. }), _) => "after",
         (Some(Wait::Behind(_)), _) => "behind",
     };
     [position.to_string(), place.tip.to_string(), place.branch.to_string(), since, waits.to_owned()]
@@ -207,7 +231,9 @@ fn wait_object(wait: &Wait) -> Value {
         Wait::Held(why) => json!({ "hold": why }),
         Wait::Unapproved(why) => json!({ "approval": why.to_string() }),
         Wait::RolledBack { by, .. } => json!({ "rollback": by.to_string() }),
+        Wait::Empty(base) => json!({ "empty": base.as_str() }),
         Wait::After(name) => json!({ "after": name }),
+        Wait::Stuck { after, why } => json!({ "after": after, "reason": why.to_string() }),
         Wait::Behind(name) => json!({ "behind": name.as_str() }),
     }
 }

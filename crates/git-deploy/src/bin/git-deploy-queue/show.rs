@@ -3,8 +3,8 @@
 use git_deploy_cli::args::ShowQueue;
 use git_deploy_cli::shell::{Object, Table};
 use git_deploy_cli::{
-    CommandError, Exit, Shell, Text, approve_again, note_unmerged, releases, shell, shell_word, typed_name,
-    warn_of_notes, why_held,
+    CommandError, Exit, Shell, Text, advice, approve_again, note_unmerged, releases, shell, shell_word,
+    typed_name, warn_of_notes, why_held,
 };
 use git_deploy_core::attempt::Attempt;
 use git_deploy_core::branch::{Branch, Status};
@@ -13,9 +13,15 @@ use git_deploy_core::git::Repository;
 use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ledger::Outcome;
+use git_deploy_core::note::Note;
+use git_deploy_core::ops::deploy::Hold;
+use git_deploy_core::ops::held::{Holder, holder};
 use git_deploy_core::ops::story::{Attempted, Landed, Story, StoryError, Subject, meant, story};
+use git_deploy_core::ops::sweep::Advice;
+use git_deploy_core::ops::under_way::landing;
 use git_deploy_core::ops::view::View;
 use git_deploy_core::queue::{Place, Wait, before};
+use git_deploy_core::rebase::{Skip, Verdict};
 use git_deploy_core::state::State;
 use serde_json::{Value, json};
 
@@ -58,13 +64,12 @@ pub(crate) fn show(arguments: &ShowQueue, whole: bool, shell: &mut Shell) -> Res
     }
     let mut malformed: Vec<NotesError> = Vec::new();
     for subject in subjects {
-        let mut story = story(&view, subject)?;
-        malformed.extend(story.malformed.take());
-        let told = Told::new(&view, &seen, &forecast, story)?;
+        let mut told = Told::new(&view, &seen, &forecast, story(&view, subject)?)?;
         match arguments.json {
             true => shell.json(&told.object()),
             false => told.print(whole, shell),
         }
+        malformed.extend(told.story.malformed.take());
     }
     warn_of_notes(&view, &malformed, shell)?;
     note_unmerged(&view, shell)?;
@@ -75,8 +80,15 @@ pub(crate) fn show(arguments: &ShowQueue, whole: bool, shell: &mut Shell) -> Res
 struct Told<'a> {
     story: Story,
     base: &'a RefName,
+    remote: Option<&'a str>,
     queued: Option<Queued<'a>>,
+    /// What would become of it on base, if it is not queued and somebody could decide about it.
+    verdict: Option<Verdict>,
+    /// Whether it is a branch of this clone.
+    is_here: bool,
     under_way: Vec<&'a Attempt>,
+    /// What has brought it onto base, or is about to, and has no verdict yet.
+    landing: Option<&'a Attempt>,
     seen: &'a Seen,
     forecast: &'a Forecast,
 }
@@ -86,6 +98,8 @@ struct Queued<'a> {
     position: usize,
     place: &'a Place,
     waits: Vec<Wait>,
+    /// Who holds it.
+    holder: Option<Holder>,
     /// Those that are taken before it, in their order.
     before: Vec<&'a RefName>,
     expected: &'a Expected,
@@ -111,7 +125,18 @@ impl<'a> Told<'a> {
         };
         let is_its = |attempt: &&Attempt| attempt.branch.is_some() && attempt.branch.as_ref() == name;
         let under_way = forecast.under_way.iter().filter(is_its).collect();
-        Ok(Self { story, base: &view.settings.base, queued, under_way, seen, forecast })
+        let branch = story.branch.as_ref();
+        let landing = branch.and_then(|branch| landing(&forecast.under_way, branch));
+        let is_open = |branch: &&Branch| {
+            let is_idle = matches!(branch.status, Status::Development | Status::Staged);
+            is_idle && story.malformed.is_none() && landing.is_none()
+        };
+        // What cannot be found out is told by whoever sets the state.
+        let verdict = branch.filter(is_open).and_then(|branch| view.verdict(branch).ok().flatten());
+        let is_here = name.map_or(Ok(None), |name| view.repository.tip(name))?.is_some();
+        let remote = view.settings.remote.as_ref().map(|tracking| tracking.remote());
+        let base = &view.settings.base;
+        Ok(Self { base, remote, queued, verdict, is_here, under_way, landing, seen, forecast, story })
     }
 
     fn print(&self, whole: bool, shell: &mut Shell) {
@@ -128,6 +153,13 @@ impl<'a> Told<'a> {
         if let Some(branch) = &self.story.branch {
             self.next_step(branch, &mut hints);
         }
+        let is_its = |hold: &&Hold| match hold {
+            Hold::RolledBack(held) => {
+                self.landed().is_some_and(|landed| landed.back.as_ref() == Some(&held.by))
+            }
+            _ => false,
+        };
+        self.seen.holds.iter().filter(is_its).for_each(|hold| hints.extend(releases(hold)));
         let mut table = Table::new();
         for attempted in &self.story.past {
             table.row(self.row(attempted, whole));
@@ -139,19 +171,30 @@ impl<'a> Told<'a> {
         hints.into_iter().for_each(|hint| shell.hint(hint));
     }
 
+    /// The latest deployment that landed it.
+    fn landed(&self) -> Option<&Attempted> {
+        self.story.past.iter().find(|attempted| attempted.deployment.landed())
+    }
+
+    /// Whether it brings nothing that base has not.
+    fn is_empty(&self) -> bool {
+        matches!(self.verdict, Some(Verdict::Skipped(Skip::Landed)))
+    }
+
     /// Who it is, and where it stands.
     fn heading(&self) -> Text {
         let name = match &self.story.subject {
             Subject::Branch(name) => Text::new().styled(shell::NAME, name.short()),
             Subject::Commit(commit) => Text::from("commit ").styled(shell::COMMIT, commit.brief()),
         };
-        let landed = self.story.past.iter().find(|attempted| attempted.deployment.landed());
-        let landed = landed.map(|landed| match landed.landed {
-            Some(Landed::OnBase) => format!("landed with {}", landed.deployment.id),
-            Some(Landed::TakenBack) => format!("landed with {}, and taken back since", landed.deployment.id),
-            None => {
-                format!("landed with {}, and '{}' has it no more", landed.deployment.id, self.base.short())
-            }
+        let landed = self.landed().map(|landed| {
+            let since = match landed.landed {
+                Some(Landed::OnBase) => String::new(),
+                Some(Landed::TakenBack) => ", and taken back since".to_owned(),
+                None => format!(", and '{}' has it no more", self.base.short()),
+            };
+            let back = landed.back.as_ref().map(|back| format!(", rolled back by {back}"));
+            format!("landed with {}{}{since}", landed.deployment.id, back.unwrap_or_default())
         });
         let Some(branch) = &self.story.branch else {
             let gone = matches!(self.story.subject, Subject::Branch(_)).then(|| "gone".to_owned());
@@ -162,7 +205,11 @@ impl<'a> Told<'a> {
         if let Some(queued) = &self.queued {
             parts.push(format!("place {} of {} in the queue", queued.position, self.seen.places.len()));
         }
+        if let Some(attempt) = self.landing {
+            parts.push(format!("landing with {}, which has no verdict yet", attempt.id));
+        }
         match &branch.status {
+            _ if self.landing.is_some() => {}
             Status::Deployed { .. } => parts.extend(landed),
             Status::Broken { paths } if !paths.is_empty() => {
                 parts.push(format!("conflict in '{}'", paths.join("', '")));
@@ -172,8 +219,10 @@ impl<'a> Told<'a> {
             }
             _ => {}
         }
-        let counts = !matches!(branch.status, Status::Deployed { .. } | Status::Merged { .. });
-        if let Some(note) = branch.note.as_ref().filter(|_| counts) {
+        if self.is_empty() {
+            parts.push(format!("brings nothing that '{}' has not", self.base.short()));
+        }
+        if let Some(note) = self.note().filter(|_| !matches!(branch.status, Status::Deployed { .. })) {
             parts.extend(note.since.map(|since| format!("since {since}")));
             parts.extend(note.reason.as_ref().or(note.message.as_ref()).map(|said| format!("\"{said}\"")));
         }
@@ -181,10 +230,22 @@ impl<'a> Told<'a> {
         name.plain(": ").plain(branch.state()).plain(parts)
     }
 
+    /// What was decided, as far as that counts: what was before base had it is not why it is in development.
+    fn note(&self) -> Option<&Note> {
+        let branch = self.story.branch.as_ref()?;
+        branch
+            .note
+            .as_ref()
+            .filter(|_| !matches!(branch.status, Status::Merged { .. }) && self.landing.is_none())
+    }
+
     /// Why it does not move, and when it will.
     fn print_queued(&self, queued: &Queued<'_>, hints: &mut Vec<String>, shell: &mut Shell) {
         for wait in &queued.waits {
-            shell.line(Text::from("  ").styled(shell::HINT, wait));
+            let holder = queued.holder.as_ref().filter(|_| matches!(wait, Wait::Held(_)));
+            let since = |holder: &Holder| holder.since.map(|since| format!(", {since}")).unwrap_or_default();
+            let by = holder.map(|holder| format!(" (by {}{})", holder.by, since(holder)));
+            shell.line(Text::from("  ").styled(shell::HINT, format!("{wait}{}", by.unwrap_or_default())));
             hints.extend(ends(wait, &queued.place.branch));
         }
         for hold in self.seen.holds.iter().filter(|_| queued.is_held) {
@@ -215,22 +276,31 @@ impl<'a> Told<'a> {
     /// What can be done with a branch that is not in the queue.
     fn next_step(&self, branch: &Branch, hints: &mut Vec<String>) {
         let name = shell_word(branch.name.short());
-        if self.story.unpushed {
-            hints.push(format!("only what is pushed is deployed: git push -u <remote> {name}"));
+        if let (true, Some(remote)) = (self.story.unpushed, self.remote) {
+            let remote = shell_word(remote);
+            hints.push(format!("only what is pushed is deployed: git push -u {remote} {name}"));
         }
-        match branch.state() {
-            State::Development if matches!(branch.status, Status::Merged { .. }) => {}
-            State::Development => {
+        // Only branches of this clone are rebased in it.
+        let switch = if self.is_here { String::new() } else { format!("git switch {name}, then ") };
+        let conflicts = || format!("see what it conflicts with: {switch}git deploy-rebase --check {name}");
+        match (branch.state(), &self.verdict) {
+            (State::Staged, Some(Verdict::Skipped(Skip::Landed))) => {
+                hints.extend(ends(&Wait::Empty(self.base.clone()), &branch.name));
+            }
+            (_, Some(Verdict::Skipped(Skip::Landed))) => {}
+            (State::Broken, _) | (_, Some(Verdict::Broken(_))) => hints.push(conflicts()),
+            (_, Some(Verdict::Skipped(skip))) => {
+                hints.extend(advice(&Advice::Skip(skip.clone()), self.base, &branch.name));
+            }
+            (State::Development, Some(Verdict::Rebased(_) | Verdict::Current)) => {
                 hints
                     .push(format!("it is not queued; queue it with: git deploy-state set deployable {name}"));
             }
-            State::Staged => {
+            (State::Staged, Some(Verdict::Rebased(_) | Verdict::Current)) => {
                 hints.push(format!("when it is ready: git deploy-state set deployable {name}"));
             }
-            State::Broken => {
-                hints.push(format!("see what it conflicts with: git deploy-rebase --check {name}"));
-            }
-            State::Deployable | State::Deployed => {}
+            (_, None) => {}
+            (State::Deployable | State::Deployed, Some(_)) => {}
         }
     }
 
@@ -250,6 +320,9 @@ impl<'a> Told<'a> {
             Some(Landed::TakenBack) => "taken back since".to_owned(),
             None => String::new(),
         };
+        let back = attempted.back.as_ref().map(|back| format!("rolled back by {back}"));
+        let landed = [Some(landed).filter(|landed| !landed.is_empty()), back];
+        let landed: Vec<String> = landed.into_iter().flatten().collect();
         let reason = deployment.reason.as_deref().unwrap_or_default();
         let took = deployment.started.duration_until(deployment.finished);
         vec![
@@ -259,7 +332,7 @@ impl<'a> Told<'a> {
             commit,
             Text::from(deployment.finished),
             Text::from(format!("took {}", about(took))),
-            Text::from(landed),
+            Text::from(landed.join(", ")),
             Text::from(if whole { reason.to_owned() } else { shell::brief(reason) }),
         ]
     }
@@ -272,7 +345,11 @@ impl<'a> Told<'a> {
             Subject::Commit(commit) => (None, Some(commit.to_string())),
         };
         let branch = self.story.branch.as_ref();
-        let note = branch.and_then(|branch| branch.note.as_ref());
+        let note = self.note();
+        let merged = branch.and_then(|branch| match &branch.status {
+            Status::Merged { into, .. } => Some(into.as_str()),
+            _ => None,
+        });
         let queued = self.queued.as_ref();
         let under_way: Vec<Value> = self.under_way.iter().map(|attempt| attempt_object(attempt)).collect();
         let past: Vec<Value> = self.story.past.iter().map(past_object).collect();
@@ -282,6 +359,8 @@ impl<'a> Told<'a> {
             .with("state", branch.map(|branch| branch.state().as_str()))
             .with_known("since", note.and_then(|note| note.since).map(|since| since.to_string()))
             .with_known("reason", note.and_then(|note| note.reason.as_deref()))
+            .with_known("merged", merged)
+            .with_known("empty", self.is_empty().then_some(true))
             .with_known("position", queued.map(|queued| queued.position))
             .with_known(
                 "behind",
@@ -297,7 +376,15 @@ impl<'a> Told<'a> {
     fn waits(&self, queued: &Queued<'_>) -> Vec<Value> {
         let holds = self.seen.holds.iter().filter(|_| queued.is_held).map(hold_object);
         let unusable = self.seen.unusable.as_deref().map(unusable_object);
-        queued.waits.iter().map(wait_object).chain(holds).chain(unusable).collect()
+        let waits = queued.waits.iter().map(|wait| {
+            let mut object = wait_object(wait);
+            if let (Wait::Held(_), Some(holder)) = (wait, &queued.holder) {
+                object["by"] = holder.by.as_str().into();
+                object["since"] = holder.since.map(|since| since.to_string()).into();
+            }
+            object
+        });
+        waits.chain(holds).chain(unusable).collect()
     }
 }
 
@@ -318,6 +405,8 @@ fn queued<'a>(
         position: position + 1,
         place,
         waits: if passes { Vec::new() } else { waits },
+        // What cannot be read about that hides no queue.
+        holder: holder(view, branch).unwrap_or_default(),
         before: if passes { Vec::new() } else { before.collect() },
         expected: &forecast.expected[position],
         is_held: !passes,
@@ -325,13 +414,16 @@ fn queued<'a>(
 }
 
 /// How a wait is ended that is nobody's turn.
-fn ends(wait: &Wait, branch: &RefName) -> Option<String> {
+pub(crate) fn ends(wait: &Wait, branch: &RefName) -> Option<String> {
     let name = shell_word(branch.short());
     match wait {
         Wait::Held(_) => Some(format!("let it go on with: git deploy-queue release {name}")),
-        Wait::After(_) => {
+        Wait::After(_) | Wait::Stuck { .. } => {
             Some(format!("let it go on without that: git deploy-state set deployable --after= {name}"))
         }
+        Wait::Empty(_) => Some(format!(
+            "nothing of it is left to deploy; take it out with: git deploy-state set development {name}"
+        )),
         Wait::Unapproved(why) => approve_again(branch, why),
         Wait::RolledBack { .. } => Some(format!(
             "mend it with a new commit and set that deployable; or deploy it nevertheless: git deploy {name}"
@@ -368,6 +460,7 @@ fn past_object(attempted: &Attempted) -> Value {
         .with_known("approved", attempted.approved.map(|approved| approved.to_string()))
         .with_known("landed", landed)
         .with_known("reason", deployment.reason.as_deref())
+        .with_known("undone", attempted.back.as_ref().map(ToString::to_string))
         .with_known("rollback", deployment.rollback.as_ref().map(ToString::to_string))
         .into()
 }

@@ -4,9 +4,46 @@ use git_deploy_cli::args::Format;
 use git_deploy_cli::shell::Object;
 use git_deploy_cli::{CommandError, Shell, Text, shell, shell_word};
 use git_deploy_core::approval::NotApproved;
+use git_deploy_core::attempt::Attempt;
 use git_deploy_core::branch::{Branch, Status};
+use git_deploy_core::ids::RefName;
+use git_deploy_core::ops::under_way::{landing, looks_landing, under_way};
 use git_deploy_core::ops::view::View;
 use git_deploy_core::state::State;
+
+/// What is known of branches besides what each of them says.
+#[derive(Default)]
+pub(crate) struct Beside {
+    /// What has no verdict yet, where one of them looks as if something was landing it.
+    under_way: Vec<Attempt>,
+    /// Those that bring nothing that base has not, as far as that is looked for.
+    emptied: Vec<RefName>,
+}
+
+impl Beside {
+    /// Looks at it. What cannot be read about that hides no state.
+    pub(crate) fn look(view: &View<'_>, branches: &[&Branch]) -> Self {
+        let emptied = view.emptied(branches).into_iter().map(|branch| branch.name.clone()).collect();
+        Self { emptied, ..Self::look_quickly(view, branches) }
+    }
+
+    /// The same without what would take programs.
+    pub(crate) fn look_quickly(view: &View<'_>, branches: &[&Branch]) -> Self {
+        let is_landing = branches.iter().any(|branch| looks_landing(branch));
+        let under_way = if is_landing { under_way(view).unwrap_or_default() } else { Vec::new() };
+        Self { under_way, emptied: Vec::new() }
+    }
+
+    /// What is landing a branch.
+    pub(crate) fn landing(&self, branch: &Branch) -> Option<&Attempt> {
+        landing(&self.under_way, branch)
+    }
+
+    /// Whether a branch brings nothing that base has not.
+    pub(crate) fn is_empty(&self, branch: &Branch) -> bool {
+        self.emptied.contains(&branch.name)
+    }
+}
 
 /// A state in its colour.
 pub(crate) fn state(state: State) -> Text {
@@ -19,8 +56,14 @@ pub(crate) fn state(state: State) -> Text {
 }
 
 /// What is known of the state besides its name. `why` says how much of the words of whoever set it is shown.
-pub(crate) fn details(branch: &Branch, why: impl Fn(&str) -> String) -> Text {
+pub(crate) fn details(branch: &Branch, beside: &Beside, why: impl Fn(&str) -> String) -> Text {
+    if let Some(attempt) = beside.landing(branch) {
+        return Text::from(format!("landing with {}, which has no verdict yet", attempt.id));
+    }
     let mut parts = Vec::new();
+    if beside.is_empty(branch) {
+        parts.push("brings nothing that base has not".to_owned());
+    }
     match &branch.status {
         Status::Broken { paths } if !paths.is_empty() => parts.push(format!("conflict in {}", quoted(paths))),
         Status::Deployed { deployment } => return Text::from(deployment),
@@ -45,7 +88,13 @@ pub(crate) fn quoted(paths: &[String]) -> String {
 }
 
 /// Prints a branch for a program, with why it is not approved; does nothing for people.
-pub(crate) fn print(branch: &Branch, unapproved: Option<&NotApproved>, format: Format, shell: &mut Shell) {
+pub(crate) fn print(
+    branch: &Branch,
+    beside: &Beside,
+    unapproved: Option<&NotApproved>,
+    format: Format,
+    shell: &mut Shell,
+) {
     match format {
         Format::Human => {}
         Format::Porcelain { nul } => {
@@ -54,7 +103,10 @@ pub(crate) fn print(branch: &Branch, unapproved: Option<&NotApproved>, format: F
         }
         Format::Json => {
             let why = unapproved.map(ToString::to_string);
-            shell.json(&object(branch).with_known("unapproved", why));
+            let landing = beside.landing(branch).map(|attempt| attempt.id.to_string());
+            let object = object(branch).with_known("landing", landing);
+            let object = object.with_known("empty", beside.is_empty(branch).then_some(true));
+            shell.json(&object.with_known("unapproved", why));
         }
     }
 }
@@ -80,6 +132,19 @@ fn object(branch: &Branch) -> Object {
         .with_known("deployment", deployment)
         .with_known("merged", merged)
         .with_known("conflicts", conflicts)
+}
+
+/// Says what to do about a branch of which nothing is left to deploy, or whose deployment has no verdict yet.
+pub(crate) fn hint_at(branch: &Branch, beside: &Beside, shell: &mut Shell) {
+    if beside.landing(branch).is_some() {
+        shell.hint("if nobody works on it any more, end it with: git deploy --continue");
+    }
+    if beside.is_empty(branch) {
+        let name = shell_word(branch.name.short());
+        shell.hint(format!(
+            "nothing of it is left to deploy; take it out with: git deploy-state set development {name}"
+        ));
+    }
 }
 
 /// Points out what somebody wrote by hand into git's default notes, where it counts for nothing.

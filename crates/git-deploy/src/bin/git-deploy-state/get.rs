@@ -9,7 +9,8 @@ use git_deploy_core::branch::{Branch, Status};
 use git_deploy_core::git::Repository;
 use git_deploy_core::ops::view::View;
 
-use crate::{describe, differs, words};
+use crate::describe::{self, Beside};
+use crate::{differs, words};
 
 /// Prints the state of branches. All are read before one is printed, so that the lines are those of the arguments. A note
 /// that cannot be read counts as none, and is told.
@@ -32,14 +33,15 @@ pub(crate) fn get(arguments: &Get, shell: &mut Shell) -> Result<Exit, CommandErr
         branches.push((branch, unapproved));
     }
     let format = arguments.output.format();
+    let beside = Beside::look_quickly(&view, &branches.iter().map(|(branch, _)| branch).collect::<Vec<_>>());
     for (branch, unapproved) in &branches {
         match format {
             Format::Human => {
                 shell.line(describe::state(branch.state()));
-                shell.verbose(1, explained(branch));
+                shell.verbose(1, explained(branch, &beside));
             }
             Format::Porcelain { .. } | Format::Json => {
-                describe::print(branch, unapproved.as_ref(), format, shell);
+                describe::print(branch, &beside, unapproved.as_ref(), format, shell);
             }
         }
     }
@@ -48,12 +50,15 @@ pub(crate) fn get(arguments: &Get, shell: &mut Shell) -> Result<Exit, CommandErr
         if branch.name == view.settings.base {
             shell.note(format!("'{}' is the base that branches land on", branch.name.short()));
         }
-        if let Status::Merged { into, noted } = &branch.status {
-            let (name, base) = (branch.name.short(), into.short());
+        let (name, base) = (branch.name.short(), view.settings.base.short());
+        if let Some(attempt) = beside.landing(branch) {
+            shell.note(format!("'{name}' is landing with {}, which has no verdict yet", attempt.id));
+        } else if let Status::Merged { noted, .. } = &branch.status {
             shell.note(format!(
                 "'{name}' was {noted}, and '{base}' has all of it now: nothing is left to deploy"
             ));
         }
+        describe::hint_at(branch, &beside, shell);
         if let Some(why) = unapproved {
             shell.note(format!("'{}' is not approved, and waits: {why}", branch.name.short()));
         }
@@ -64,11 +69,11 @@ pub(crate) fn get(arguments: &Get, shell: &mut Shell) -> Result<Exit, CommandErr
     Ok(Exit::Done)
 }
 
-fn explained(branch: &Branch) -> Text {
+fn explained(branch: &Branch, beside: &Beside) -> Text {
     Text::new()
         .styled(shell::NAME, &branch.name)
         .plain(" ")
         .styled(shell::COMMIT, branch.tip.brief())
         .plain(" ")
-        .joined(describe::details(branch, str::to_owned))
+        .joined(describe::details(branch, beside, str::to_owned))
 }

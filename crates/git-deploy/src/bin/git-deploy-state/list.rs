@@ -13,7 +13,8 @@ use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::view::View;
 use git_deploy_core::state::State;
 
-use crate::{describe, differs, stale};
+use crate::describe::{self, Beside};
+use crate::{differs, stale};
 
 /// Prints the branches that count for the queue, with their states.
 pub(crate) fn list(arguments: &List, shell: &mut Shell) -> Result<Exit, CommandError> {
@@ -30,6 +31,10 @@ pub(crate) fn list(arguments: &List, shell: &mut Shell) -> Result<Exit, CommandE
     for branch in &branches {
         unapproved.extend(view.looks_unapproved(branch)?.map(|why| (&branch.name, why)));
     }
+    let beside = match arguments.output.format() {
+        Format::Porcelain { .. } => Beside::default(),
+        Format::Human | Format::Json => Beside::look(&view, &branches),
+    };
     let lacks_all = tell_of_base(&view, shell)?;
     match arguments.output.format() {
         Format::Human => {
@@ -39,11 +44,11 @@ pub(crate) fn list(arguments: &List, shell: &mut Shell) -> Result<Exit, CommandE
             if is_empty && !lacks_all {
                 note_nothing(&view, wanted, shell);
             }
-            print(&branches, &unapproved, shell);
+            print(&branches, &beside, &unapproved, shell);
         }
         format => {
             for branch in &branches {
-                describe::print(branch, unapproved.get(&branch.name), format, shell);
+                describe::print(branch, &beside, unapproved.get(&branch.name), format, shell);
             }
         }
     }
@@ -52,6 +57,7 @@ pub(crate) fn list(arguments: &List, shell: &mut Shell) -> Result<Exit, CommandE
     note_odd(&all.odd, shell);
     for branch in branches {
         describe::warn_of_stray_note(&view, branch, shell)?;
+        describe::hint_at(branch, &beside, shell);
     }
     differs::note_all(&view, &all.branches, shell)?;
     note_unmerged(&view, shell)?;
@@ -109,7 +115,12 @@ fn note_odd(odd: &[String], shell: &mut Shell) {
     }
 }
 
-fn print(branches: &[&Branch], unapproved: &HashMap<&RefName, NotApproved>, shell: &mut Shell) {
+fn print(
+    branches: &[&Branch],
+    beside: &Beside,
+    unapproved: &HashMap<&RefName, NotApproved>,
+    shell: &mut Shell,
+) {
     let mut table = Table::new();
     for branch in branches {
         table.row([
@@ -120,8 +131,8 @@ fn print(branches: &[&Branch], unapproved: &HashMap<&RefName, NotApproved>, shel
                 Some(why) => Text::new()
                     .styled(shell::HINT, format!("not approved: {why}"))
                     .plain(", ")
-                    .joined(describe::details(branch, shell::brief)),
-                None => describe::details(branch, shell::brief),
+                    .joined(describe::details(branch, beside, shell::brief)),
+                None => describe::details(branch, beside, shell::brief),
             },
         ]);
     }

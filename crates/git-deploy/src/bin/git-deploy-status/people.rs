@@ -91,8 +91,11 @@ fn deploying(under_way: &UnderWay) -> Text {
     let of = plan::origin(attempt.branch.as_ref(), attempt.rollback.as_ref());
     let comma = if attempt.branch.is_none() && attempt.rollback.is_some() { "," } else { "" };
     let host = under_way.holder.as_ref().map(|lock| format!(" on '{}'", lock.host)).unwrap_or_default();
-    let phase =
-        if attempt.phase == Phase::Verified { "verified, not landed" } else { attempt.phase.as_str() };
+    let phase = match attempt.phase {
+        Phase::Verified if under_way.is_on_base => "verified and landed, without its verdict yet",
+        Phase::Verified => "verified, not landed",
+        phase => phase.as_str(),
+    };
     let left = if under_way.is_left { ", and nobody works on it" } else { "" };
     let style = if under_way.is_left { shell::BAD } else { shell::HINT };
     Text::new()

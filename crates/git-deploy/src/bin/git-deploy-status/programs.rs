@@ -193,6 +193,7 @@ fn under_way_object(under_way: &UnderWay) -> serde_json::Value {
         "commit": attempt.candidate.to_string(),
         "ref": attempt.branch.as_ref().map(ToString::to_string),
         "by": attempt.by,
+        "on-base": under_way.is_on_base,
         "is-left": under_way.is_left,
     })
 }

@@ -1,0 +1,62 @@
+//! Branches of which nothing is left, though base has none of their commits: somebody squashed them, or picked them, onto base by
+//! hand.
+
+use super::View;
+use crate::branch::Branch;
+use crate::git::GitError;
+use crate::ops::sweep::upstream;
+use crate::rebase::{Committer, Engine, MergeTreeEngine, RebaseError, Request, Skip, Verdict};
+
+/// How many branches are looked at in a list: each takes programs. After a sweep all stand on base but those that it left alone.
+const FEW: usize = 5;
+
+/// How many commits base may have that a branch has not: git looks at what each of them changes. Who is further behind is judged
+/// by its deployment.
+const FAR: usize = 500;
+
+impl View<'_> {
+    /// What a rebase onto base as it is now would make of a branch, by the rules of a deployment. Nothing is written that
+    /// stays.
+    ///
+    /// # Errors
+    /// When base or the history of notes cannot be read, or nothing can be written aside.
+    pub fn verdict(&self, branch: &Branch) -> Result<Option<Verdict>, RebaseError> {
+        let Some(base_tip) = self.base_tip()? else { return Ok(None) };
+        if self.stands_on_base(branch.tip)? {
+            return Ok(Some(Verdict::Current));
+        }
+        let upstream = upstream(self.repository, branch.note.as_ref(), base_tip)?;
+        let asked = Request { upstream, ..Request::onto_base(branch.name.clone(), branch.tip, base_tip) };
+        let aside = self.repository.with_objects_aside()?;
+        Ok(MergeTreeEngine::new(&aside, Committer::Keep).for_check().rebase(&[asked])?.pop())
+    }
+
+    /// Whether a branch brings nothing that base has not. Where that cannot be found out, or would take long, whoever needs it
+    /// tells it.
+    pub(super) fn is_empty(&self, branch: &Branch) -> bool {
+        let is_empty = || matches!(self.verdict(branch), Ok(Some(Verdict::Skipped(Skip::Landed))));
+        !self.stands_on_base(branch.tip).unwrap_or(true) && !self.is_far(branch).unwrap_or(true) && is_empty()
+    }
+
+    /// Whether a branch is far behind base.
+    fn is_far(&self, branch: &Branch) -> Result<bool, GitError> {
+        let Some(base_tip) = self.base_tip()? else { return Ok(true) };
+        let most = format!("--max-count={}", 1 + FAR);
+        let call = self.repository.git(["rev-list", "--count"]).args([most, base_tip.to_string()]);
+        let count = call.arg(format!("^{}", branch.tip)).text()?;
+        Ok(count.trim().parse::<usize>().map_or(true, |count| count > FAR))
+    }
+
+    /// Those among branches that are to be deployed, or kept on base, and bring nothing that base has not; none where it would
+    /// take long to find that out, as when base has just moved.
+    pub fn emptied<'b>(&self, branches: &[&'b Branch]) -> Vec<&'b Branch> {
+        let is_open = |branch: &&&Branch| branch.state().is_rebased();
+        let stands = |branch: &&Branch| self.stands_on_base(branch.tip).unwrap_or(true);
+        let elsewhere: Vec<&Branch> =
+            branches.iter().filter(is_open).copied().filter(|branch| !stands(branch)).take(1 + FEW).collect();
+        match elsewhere.len() {
+            0..=FEW => elsewhere.into_iter().filter(|branch| self.is_empty(branch)).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
