@@ -154,7 +154,10 @@ fn a_landing_that_was_interrupted_is_told_wherever_somebody_looks() {
         shop.repo
             .deploy("deploy-state", &["list", "--json"])
             .stdout_contains("\"landing\":\"deployment-0001\"");
-        shop.repo.deploy("deploy-queue", &["show", "one"]).stdout_contains(told);
+        shop.repo
+            .deploy("deploy-queue", &["show", "one"])
+            .stdout_contains(told)
+            .stderr_contains("git deploy --continue");
         let waits = match is_on_base {
             true => "deployment-0001 of 'one' is on 'master', and has no verdict yet: the queue waits",
             false => "deployment-0001 of 'one' is verified, not landed: the queue waits",
@@ -162,9 +165,13 @@ fn a_landing_that_was_interrupted_is_told_wherever_somebody_looks() {
         shop.repo.deploy("deploy-queue", &[]).stderr_contains(waits);
         let phase =
             if is_on_base { "verified and landed, without its verdict yet" } else { "verified, not landed" };
-        status(&shop, &[])
-            .code_is(1)
-            .stdout_contains(&format!("deployment-0001 of 'one' is {phase}, begun "));
+        let said = status(&shop, &[]);
+        said.code_is(1).stdout_contains(&format!("deployment-0001 of 'one' is {phase}, begun "));
+        assert_eq!(
+            said.stderr.contains("git deploy --abort"),
+            !is_on_base,
+            "what has landed is not given up: {said}"
+        );
         shop.deploy(&["--continue"]).success();
         shop.repo.deploy("deploy-state", &["get", "one"]).stdout_is("deployed\n").stderr_is("");
     }

@@ -47,6 +47,9 @@ fn main() -> ExitCode {
     })
 }
 
+/// What to do about a landing that may have been interrupted.
+const END: &str = "if nobody works on it any more, end it with: git deploy --continue";
+
 /// Lists the queue; `names`: with who has queued each branch.
 fn list(output: Output, names: bool, shell: &mut Shell) -> Result<Exit, CommandError> {
     let repository = Repository::open()?;
@@ -119,7 +122,7 @@ fn note_under_way(view: &View<'_>, under_way: &[Attempt], shell: &mut Shell) {
             Phase::Verified if is_on_base(view, attempt).unwrap_or(false) => {
                 let base = view.settings.base.short();
                 shell.note(format!("{id}{of} is on '{base}', and has no verdict yet: the queue waits"));
-                shell.hint("if nobody works on it any more, end it with: git deploy --continue");
+                shell.hint(END);
             }
             Phase::Verified => {
                 shell.note(format!("{id}{of} is verified, not landed: the queue waits"));

@@ -26,7 +26,7 @@ use git_deploy_core::state::State;
 use serde_json::{Value, json};
 
 use crate::seen::{Forecast, Seen};
-use crate::{hold_object, unusable_object, wait_object, when};
+use crate::{END, hold_object, unusable_object, wait_object, when};
 
 /// How many of those before a branch are named to people.
 const NAMED: usize = 5;
@@ -279,6 +279,9 @@ impl<'a> Told<'a> {
         if let (true, Some(remote)) = (self.story.unpushed, self.remote) {
             let remote = shell_word(remote);
             hints.push(format!("only what is pushed is deployed: git push -u {remote} {name}"));
+        }
+        if self.landing.is_some() {
+            hints.push(END.to_owned());
         }
         // Only branches of this clone are rebased in it.
         let switch = if self.is_here { String::new() } else { format!("git switch {name}, then ") };

@@ -197,6 +197,10 @@ fn give_hints(environment: &EnvironmentStatus, diffs: bool, shell: &mut Shell) {
         failure.hint.iter().for_each(|hint| shell.hint(hint.as_str()));
     }
     match environment.health() {
+        // What has landed cannot be given up any more.
+        Health::Stopped if environment.under_way.iter().any(|under_way| under_way.is_on_base) => {
+            shell.hint("end it with: git deploy --continue");
+        }
         Health::Stopped => {
             shell.hint("end it with: git deploy --continue; give it up with: git deploy --abort");
         }
