@@ -36,6 +36,16 @@ fn a_branch_that_is_pushed_by_force_or_in_the_place_of_another_has_left_the_queu
     assert_eq!(bare.id("login"), approved);
     repo.deploy("deploy-queue", &["--porcelain"]).stdout_contains(" refs/heads/login ");
 
+    // What is pushed under another name is not what ours of that name has.
+    repo.git(&["switch", "--quiet", "--create", "further", "login"]);
+    repo.commit_empty("Go further");
+    let apart = "hint: yours has not got what is pushed: git rebase origin/login login\n";
+    let pushed = repo.git(&["push", "--quiet", "origin", "further:login"]);
+    pushed.stderr_is(&format!("{LEFT}{apart}{again}"));
+    repo.git(&["rebase", "--quiet", "origin/login", "login"]);
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    repo.deploy("deploy-queue", &["--porcelain"]).stdout_contains(&bare.id("login"));
+
     // What is not ready yet is kept back.
     repo.switch("login");
     repo.commit_empty("Go on");
@@ -44,7 +54,58 @@ fn a_branch_that_is_pushed_by_force_or_in_the_place_of_another_has_left_the_queu
 }
 
 #[test]
-fn a_branch_that_is_deleted_has_left_the_queue_unless_it_has_landed() {
+fn a_forced_push_to_a_commit_of_another_state_says_what_the_branch_is_then() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    let staged = branch(&repo, "login");
+    repo.deploy("deploy-state", &["set", "staged", "login"]);
+    repo.commit_empty("Go on");
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    // Whoever goes on knows what was decided before.
+    repo.git(&["push", "--quiet", "origin", "login"]).is_silent();
+    let approved = repo.id("login");
+    repo.git(&["reset", "--quiet", "--hard", &staged]);
+    let back = format!("git push --force-with-lease origin {}:refs/heads/login", &approved[..10]);
+    repo.git(&["push", "--quiet", "--force", "origin", "login"]).stderr_is(&format!(
+        "note: 'login' is staged now: deployable was the commit before this push\n\
+         hint: if that was not meant: {back}\n"
+    ));
+    repo.git(&back.split(' ').skip(1).collect::<Vec<_>>());
+    assert_eq!(bare.id("login"), approved);
+}
+
+#[test]
+fn commits_that_somebody_else_has_pushed_are_not_to_be_pushed_over_and_those_of_ones_own_are() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    branch(&repo, "login");
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    let refused = || repo.try_git(&["push", "origin", "login"]).code_is(1).stderr.clone();
+    repo.git(&["commit", "--quiet", "--amend", "--message", "Log in, please"]);
+    let rewritten = refused();
+    assert!(rewritten.starts_with("note: 'login' was rewritten here, and differs from that of 'origin'\n"));
+    assert!(rewritten.contains("hint: instead of 'git pull': git push --force-with-lease origin login\n"));
+    repo.git(&["push", "--quiet", "--force-with-lease", "origin", "login"]);
+
+    let other = clone(&bare, "other");
+    other.git(&["switch", "--quiet", "login"]);
+    other.commit("b", "b\n", "Help");
+    other.git(&["push", "--quiet", "origin", "login"]);
+    other.deploy("deploy-state", &["set", "deployable", "login"]);
+    repo.commit("c", "c\n", "Go on");
+    repo.deploy("deploy-sync", &[]);
+    let apart = refused();
+    assert!(apart.starts_with("note: 'login' on 'origin' has commits that yours has not\n"), "{apart}");
+    let together = "git rebase origin/login login";
+    assert!(apart.contains(&format!("as nothing rebases a merge: {together}\n")), "{apart}");
+    repo.git(&together.split(' ').skip(1).collect::<Vec<_>>());
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    repo.git(&["push", "--quiet", "origin", "login"]).is_silent();
+    repo.deploy("deploy-queue", &["--porcelain"]).stdout_contains(&repo.id("login"));
+}
+
+#[test]
+fn a_branch_that_is_deleted_has_left_the_queue_unless_base_has_it() {
     let sandbox = sandbox!();
     let (bare, repo) = shop(&sandbox);
     let approved = branch(&repo, "login");
@@ -55,8 +116,11 @@ fn a_branch_that_is_deleted_has_left_the_queue_unless_it_has_landed() {
     ));
     repo.git(&back.split(' ').skip(1).collect::<Vec<_>>());
     assert_eq!(bare.id("login"), approved);
-    repo.git(&["push", "--quiet", "--no-verify", "origin", "login:master"]);
-    repo.git(&["push", "--quiet", "origin", ":login"]).is_silent();
+    // Base gets it with the same push.
+    repo.git(&["push", "--quiet", "origin", "login:master", ":login"]).stderr_is(
+        "note: 'login' is in development now: it was deployable, and 'master' gets all of it by this push, without a \
+         deployment\n",
+    );
 }
 
 #[test]

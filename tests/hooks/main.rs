@@ -265,7 +265,7 @@ fn a_branch_that_its_developer_has_rebased_too_is_not_said_to_be_behind() {
     repo.git(&["commit", "--quiet", "--amend", "--message", "Log in, please"]);
     repo.try_git(&["push", "origin", "login"])
         .code_is(1)
-        .stderr_contains("note: 'login' was rebased here, and differs from that of 'origin'")
+        .stderr_contains("note: 'login' was rewritten here, and differs from that of 'origin'")
         .stderr_contains("hint: instead of 'git pull': git push --force-with-lease origin login")
         .lacks("yours was not");
     repo.git(&["push", "--quiet", "--force-with-lease", "origin", "login"]).lacks("yours was not");
@@ -295,7 +295,11 @@ fn a_push_that_takes_a_branch_out_of_the_queue_says_so() {
     repo.switch("login");
     repo.try_git(&["merge", "--quiet", "master"]).code_is(1);
     repo.git(&["commit", "--quiet", "--all", "--no-edit"]);
-    push().stderr_is(&format!("{told}hint: as nothing rebases a merge: git rebase origin/master login\n"));
+    let again = "hint: when it is ready again: git deploy-state set deployable login\n";
+    push().stderr_is(&format!(
+        "{told}hint: as nothing rebases a merge: git rebase origin/master login\n\
+         hint: then: git push --force-with-lease origin login\n{again}"
+    ));
     // What is ready again when it is pushed stays in the queue.
     repo.git(&["rebase", "--quiet", "--strategy-option=theirs", "master"]);
     set();

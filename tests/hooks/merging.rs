@@ -105,6 +105,78 @@ fn what_landed_is_told_by_the_merge_that_brought_it_and_never_again() {
 }
 
 #[test]
+fn what_is_merged_into_base_by_hand_is_told_before_it_counts_when_it_does_and_where_it_comes() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    for (branch, on, state) in
+        [("login", "master", "deployable"), ("cart", "master", "staged"), ("more", "cart", "deployable")]
+    {
+        repo.git(&["switch", "--quiet", "--create", branch, on]);
+        repo.commit(branch, "x\n", branch);
+        repo.git(&["push", "--quiet", "origin", branch]);
+        repo.deploy("deploy-state", &["set", state, branch]);
+    }
+    let other = clone(&bare, "other");
+    other.git(&["branch", "--quiet", "cart", "origin/cart"]);
+    other.deploy("deploy-sync", &[]);
+    repo.switch("master");
+    let unpushed = |branch: &str, state: &str| {
+        format!(
+            "note: '{branch}' is {state}: when this merge is pushed, 'origin/master' has all of it without a deployment\n"
+        )
+    };
+    let undo = "hint: to have that deployed instead: git reset --merge ORIG_HEAD\n";
+    let merge = |branch: &str| repo.git(&["merge", "--quiet", "--no-edit", branch]);
+    merge("login").stderr_is(&format!("{}{undo}", unpushed("login", "deployable")));
+    // One that another one stands on comes with that.
+    let both = format!("{}{}{undo}", unpushed("cart", "staged"), unpushed("more", "deployable"));
+    merge("more").stderr_is(&both);
+    repo.git(&["reset", "--quiet", "--merge", "ORIG_HEAD"]);
+    merge("more").stderr_is(&both);
+    merge("more").is_silent();
+
+    let told = |branch: &str, state: &str, how: &str| {
+        format!("note: '{branch}' is in development now: it was {state}, and {how} without a deployment\n")
+    };
+    let pushed = "'master' gets all of it by this push,";
+    repo.git(&["push", "--quiet", "origin", "master"]).stderr_is(&format!(
+        "{}{}{}",
+        told("cart", "staged", pushed),
+        told("login", "deployable", pushed),
+        told("more", "deployable", pushed)
+    ));
+    other.git(&["pull", "--quiet"]).stderr_is(&format!(
+        "{}hint: what has landed is no longer needed: git branch -d cart\n",
+        told("cart", "staged", "'origin/master' has got all of it")
+    ));
+    other.git(&["branch", "-d", "cart"]);
+    // It was told.
+    repo.git(&["switch", "--quiet", "--create", "side", "master~1"]);
+    repo.git(&["merge", "--quiet", "master"]).is_silent();
+}
+
+#[test]
+fn what_is_merged_by_hand_without_a_remote_counts_at_once_and_again_when_that_is_undone() {
+    let sandbox = sandbox!();
+    let repo = sandbox.repository("shop");
+    repo.commit("a", "a\n", "Begin");
+    repo.deploy("deploy-init", &[]);
+    repo.branch("login");
+    repo.commit("b", "b\n", "Log in");
+    repo.deploy("deploy-state", &["set", "deployable"]);
+    repo.switch("master");
+    repo.git(&["merge", "--quiet", "--no-ff", "--no-edit", "login"]).stderr_is(
+        "note: 'login' is in development now: it was deployable, and 'master' has got all of it without a deployment\n\
+         hint: to have that deployed instead: git reset --merge ORIG_HEAD\n",
+    );
+    // It has left the queue before it goes on.
+    repo.git(&["switch", "--quiet", "--create", "more", "login"]);
+    repo.commit("c", "c\n", "Go on");
+    repo.switch("login");
+    repo.git(&["merge", "--quiet", "more"]).is_silent();
+}
+
+#[test]
 fn a_branch_that_landed_as_others_rebased_it_is_not_behind_and_not_to_be_pushed() {
     let sandbox = sandbox!();
     let (bare, repo) = shop(&sandbox);

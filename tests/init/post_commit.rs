@@ -39,9 +39,12 @@ fn of_a_commit_in_place_of_an_approved_one_only_post_rewrite_tells() {
     commit(&repo, &["--amend", "-m", "Log in, please"])
         .stderr_contains("'login' is in development now: it was deployable")
         .lacks("the commit before this one");
-    // The same once more changes nothing that was approved.
+    // The same once more changes nothing that was approved, whatever the commit before was.
     repo.deploy("deploy-state", &["set", "deployable"]);
     commit(&repo, &["--amend", "--no-edit"]).lacks("in development");
+    commit(&repo, &["-m", "More"]);
+    repo.deploy("deploy-state", &["set", "deployable"]);
+    commit(&repo, &["--amend", "--no-edit"]).is_silent();
 }
 
 #[test]

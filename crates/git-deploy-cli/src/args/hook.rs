@@ -10,10 +10,11 @@ use std::ffi::OsString;
 /// leaves the hook's standard input to it.
 ///
 /// pre-push refuses a push that would move or delete a deployment tag, warns about branches that are broken or that
-/// were rebased on the remote, says which the push takes from a commit that was staged or deployable to one that is not,
-/// and publishes the states of branches; where a push names the place of the remote instead of the remote it publishes
-/// nothing, and says so. post-merge says which branches are behind base or have landed; of the notes on other branches
-/// that stand on base it reads none. post-rewrite carries the states of branches over an amend or a rebase that changes
+/// were rebased on the remote, says which the push takes from a commit that was staged or deployable to one that is
+/// something else, and which it brings to base without a deployment, and publishes the states of branches; where a push
+/// names the place of the remote instead of the remote it publishes nothing, and says so. post-merge says which branches
+/// are behind base, have landed, or are merged into base without a deployment, before that is pushed as well; of the notes on
+/// other branches that stand on base it reads none. post-rewrite carries the states of branches over an amend or a rebase that changes
 /// nothing of what was approved, and says which stay behind. On a server, pre-receive refuses what git-deploy does not
 /// do: see SERVERS in git-deploy-init(1). In all other hooks that git has it does nothing, so that scripts of a newer
 /// version may call it.

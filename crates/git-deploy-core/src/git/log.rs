@@ -23,6 +23,17 @@ impl Repository {
             .collect()
     }
 
+    /// The commits of `from..tip`, which is what a branch gets that goes from the one to the other; all up to `tip` where there
+    /// is no `from`.
+    ///
+    /// # Errors
+    /// When git cannot walk there.
+    pub fn gained(&self, from: Option<CommitId>, tip: CommitId) -> Result<HashSet<CommitId>, GitError> {
+        let call = git(["rev-list"]).arg(tip.to_string()).args(from.map(|from| format!("^{from}"))).arg("--");
+        let gained = call.text()?;
+        gained.lines().map(|id| id.parse().map_err(|_| call.unreadable(id).into())).collect()
+    }
+
     /// Those of some commits that the history up to `tip` has: one walk for all of them.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
 //! What is known of the remote that counts without asking it.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 
-use crate::git::notes::{NOTES_REF, Notes, NotesError};
+use crate::git::notes::{FAR, NOTES_REF, Notes, NotesError};
 use crate::git::push::Tracking;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, DeploymentId, RefName};
@@ -27,33 +28,66 @@ pub fn unmerged<'v>(view: &'v View<'_>) -> Result<Option<&'v Tracking>, GitError
     Ok((!is_merged).then_some(tracking))
 }
 
-/// The note on a commit as a merge of two sides' notes makes it, by what these say of the commit and of those that it was rebased
-/// from. What cannot be read says nothing.
-///
-/// # Errors
-/// When notes cannot be read, other than for what they say.
-pub(super) fn merged_note(
-    ours: &Notes<'_>,
-    theirs: &Notes<'_>,
-    commit: CommitId,
-) -> Result<Option<Note>, NotesError> {
-    let read = |notes: &Notes<'_>, commit| match own_note(notes, commit) {
-        Err(NotesError::Note { .. }) => Ok(None),
-        note => note,
-    };
-    let mut line = BTreeSet::from([commit]);
-    for notes in [ours, theirs] {
-        if let Some(note) = read(notes, commit)? {
-            line.extend(notes.rebased_from(&note)?.into_keys());
-        }
+/// Notes as they are when what was fetched is merged into them.
+pub(super) struct Merging<'n, 'a> {
+    ours: &'n Notes<'a>,
+    /// What was fetched; none if that is merged already.
+    theirs: Notes<'a>,
+    /// What came of each commit that was asked for, and of those that it was rebased from: none of their notes is read twice.
+    merged: RefCell<HashMap<CommitId, Option<Note>>>,
+}
+
+impl<'n, 'a> Merging<'n, 'a> {
+    pub(super) fn new(ours: &'n Notes<'a>, theirs: Notes<'a>) -> Self {
+        Self { ours, theirs, merged: RefCell::default() }
     }
-    let texts = |notes: &Notes<'_>| -> Result<NoteTexts, NotesError> {
-        let text = |note: Note| note.to_string().into_bytes();
-        let notes = line.iter().map(|commit| Ok(read(notes, *commit)?.map(|note| (*commit, text(note)))));
-        notes.filter_map(Result::transpose).collect()
-    };
-    let merged = merge(&texts(ours)?, &texts(theirs)?).remove(&commit);
-    Ok(merged.and_then(|text| Note::parse(&text).ok()))
+
+    /// Whether nobody has said anything on either side.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ours.commit.is_none() && self.theirs.commit.is_none()
+    }
+
+    /// The note on a commit, by what both sides say of it and of those that it was rebased from. Where there is something to
+    /// merge, what cannot be read says nothing.
+    ///
+    /// # Errors
+    /// When notes cannot be read.
+    pub(super) fn note(&self, commit: CommitId) -> Result<Option<Note>, NotesError> {
+        if self.theirs.commit.is_none() {
+            return own_note(self.ours, commit);
+        }
+        if let Some(known) = self.merged.borrow().get(&commit) {
+            return Ok(known.clone());
+        }
+        let line = self.line(commit)?;
+        let texts = |side: usize| -> NoteTexts {
+            let said = line.iter().filter_map(|(commit, notes)| Some((*commit, notes[side].as_ref()?)));
+            said.map(|(commit, note)| (commit, note.to_string().into_bytes())).collect()
+        };
+        let merged = merge(&texts(0), &texts(1));
+        let note = |commit| merged.get(commit).and_then(|text| Note::parse(text).ok());
+        let mut known = self.merged.borrow_mut();
+        known.extend(line.keys().map(|commit| (*commit, note(commit))));
+        Ok(known.get(&commit).cloned().flatten())
+    }
+
+    /// A commit and those that it was rebased from, as far as one note leads to the next, with what each side says.
+    fn line(&self, commit: CommitId) -> Result<BTreeMap<CommitId, [Option<Note>; 2]>, NotesError> {
+        let read = |notes: &Notes<'_>, commit| match own_note(notes, commit) {
+            Err(NotesError::Note { .. }) => Ok(None),
+            note => note,
+        };
+        let (mut line, mut next) = (BTreeMap::new(), vec![commit]);
+        while let Some(commit) = next.pop().filter(|_| line.len() < FAR) {
+            if line.contains_key(&commit) {
+                continue;
+            }
+            let notes = [read(self.ours, commit)?, read(&self.theirs, commit)?];
+            next.extend(notes.iter().flatten().filter_map(|note| note.rebased_from));
+            line.insert(commit, notes);
+        }
+        Ok(line)
+    }
 }
 
 /// The remote that was never asked for its states, if that is so: then what is decided there looks as if nobody had.

@@ -1,106 +1,91 @@
-//! Commits on top of approved ones: with them a branch is in development again, and leaves the queue.
+//! Branches that come from approved commits to others: on a new commit a branch is in development again, and leaves the
+//! queue.
 
-use super::{HookError, Push, Warning};
+use super::HookError;
 use crate::git::Repository;
 use crate::git::notes::NotesError;
 use crate::ids::{CommitId, RefName};
-use crate::note::Note;
 use crate::ops::copied::own_note;
+use crate::ops::fetched;
 use crate::ops::view::View;
 use crate::state::State;
 
-/// A commit that has left an approved one behind.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftApproved {
-    /// The branch, which is in development now.
-    pub branch: RefName,
-    /// What it was.
+/// What becomes of a branch that leaves an approved commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// What it was: staged or deployable.
     pub was: State,
-    /// Whether it is a merge, which nothing rebases.
-    pub is_merge: bool,
+    /// What it is now.
+    pub now: State,
 }
 
-/// A branch that a push takes from an approved commit to one that nobody has decided about.
+/// A branch of ours that has left an approved commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftApproved {
+    /// The branch.
+    pub branch: RefName,
+    /// What became of it.
+    pub left: Left,
+    /// Whether it came to a merge, which nothing rebases.
+    pub is_merge: bool,
+    /// The remote that has the approved commit still, as far as is known without asking it: there that counts.
+    pub remote: Option<String>,
+}
+
+/// A branch that a push takes from an approved commit to one that makes it something else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftByPush {
-    /// What has left.
-    pub left: LeftApproved,
+    /// The branch.
+    pub branch: RefName,
+    /// What becomes of it.
+    pub left: Left,
+    /// Whether it comes to a merge, which nothing rebases.
+    pub is_merge: bool,
     /// Base, where it counts.
     pub base: RefName,
-    /// The approved commit, where something else is pushed over it than what stands here under that name: mostly that is not
-    /// meant.
+    /// Where the branch stands then, if ours of that name has not got what is pushed: what is said here of the one is not
+    /// said of the other.
+    pub apart: Option<RefName>,
+    /// The approved commit, where it is not left by a step forward, and mostly not meant to be left.
     pub instead: Option<CommitId>,
 }
 
-/// Whether a push takes a branch from an approved commit to one that nobody has decided about, be that a step forward or not.
-pub(super) fn by_push(
-    push: &Push<'_>,
-    branch: &RefName,
-    before: CommitId,
-    tip: CommitId,
-) -> Result<Option<LeftByPush>, HookError> {
-    let repository = push.view.repository;
-    let left = match left_approved(push.view, |commit| push.merged_note(commit), branch.clone(), before, tip)
-    {
+/// What becomes of a branch that leaves a commit for another, by what is said of it on either; nothing if that is not worth a
+/// word. `is_forward`: it keeps the commits that it had, so that whoever has decided anew knew of them.
+pub(super) fn becomes(was: Option<State>, now: Option<State>, is_forward: bool) -> Option<Left> {
+    let was = was.filter(|was| was.is_rebased())?;
+    let now = match now {
         // Told by itself.
-        Err(HookError::Notes(NotesError::Note { .. })) => None,
-        left => left?,
+        Some(State::Broken) => return None,
+        Some(_) if is_forward => return None,
+        // Only on base a branch is deployed.
+        None | Some(State::Deployed) => State::Development,
+        Some(now) => now,
     };
-    let Some(left) = left.filter(|_| *branch != push.view.settings.base) else { return Ok(None) };
-    // What has landed has left already.
-    if push.base_has(before)? {
-        return Ok(None);
-    }
-    let instead = match (repository.tip(branch)?, push.if_here(before)?) {
-        (Some(here), Some(approved))
-            if !repository.is_ancestor(approved, tip)? && !repository.is_ancestor(tip, here)? =>
-        {
-            Some(approved)
-        }
-        _ => None,
-    };
-    let base = push.view.settings.authority(&push.view.settings.base);
-    Ok(Some(LeftByPush { left, base, instead }))
+    (now != was).then_some(Left { was, now })
 }
 
-/// Whether a push deletes a branch that was staged or deployable.
-pub(super) fn by_deletion(
-    push: &Push<'_>,
-    branch: &RefName,
-    before: CommitId,
-) -> Result<Option<Warning>, HookError> {
-    let note = match push.merged_note(before) {
-        // Told by whoever lists the branches.
-        Err(NotesError::Note { .. }) => None,
-        note => note?,
-    };
-    let was = note.filter(|note| note.state.is_rebased() && note.speaks_for(branch, true));
-    let Some(note) = was.filter(|_| *branch != push.view.settings.base) else { return Ok(None) };
-    let tip = push.if_here(before)?;
-    let elsewhere = tip.map_or(Ok(None), |tip| push.view.landed_elsewhere(branch, tip))?;
-    if elsewhere.is_some() || push.base_has(before)? {
-        return Ok(None);
-    }
-    Ok(Some(Warning::Deleted { branch: branch.clone(), was: note.state, tip }))
-}
-
-/// Whether a branch that was staged or deployable has come to a commit that nobody has decided about.
+/// Whether a branch of ours has come from an approved commit to one that nobody has decided about.
 fn left_approved(
     view: &View<'_>,
-    note: impl Fn(CommitId) -> Result<Option<Note>, NotesError>,
     branch: RefName,
     before: CommitId,
     tip: CommitId,
 ) -> Result<Option<LeftApproved>, HookError> {
     let state = |commit| -> Result<Option<State>, NotesError> {
-        Ok(note(commit)?.filter(|note| note.speaks_for(&branch, true)).map(|note| note.state))
+        let note = own_note(&view.notes, commit)?.filter(|note| note.speaks_for(&branch, true));
+        Ok(note.map(|note| note.state))
     };
-    let Some(was) = state(before)?.filter(|was| was.is_rebased()) else { return Ok(None) };
-    if state(tip)?.is_some() {
+    let was = state(before)?.filter(|was| was.is_rebased());
+    let now = was.map_or(Ok(None), |_| state(tip))?;
+    let Some(left) = becomes(was, now, true) else { return Ok(None) };
+    // What base has got has left already.
+    if view.is_on_base(before)? {
         return Ok(None);
     }
     let is_merge = view.repository.commit(tip)?.parents.len() > 1;
-    Ok(Some(LeftApproved { branch, was, is_merge }))
+    let remote = fetched::still_at(view, &branch, before)?.map(|tracking| tracking.remote().to_owned());
+    Ok(Some(LeftApproved { branch, left, is_merge, remote }))
 }
 
 /// Looks whether the commit that was just made stands on one that was staged or deployable. One in its place (`git commit
@@ -116,9 +101,11 @@ pub fn post_commit(repository: &Repository) -> Result<Option<LeftApproved>, Hook
     }
     let Some(branch) = view.current_branch()? else { return Ok(None) };
     let Some(tip) = repository.tip(&branch)? else { return Ok(None) };
-    let before = repository.commit(tip)?.parents.first().copied();
-    let note = |commit| own_note(&view.notes, commit);
-    before.map_or(Ok(None), |before| left_approved(&view, note, branch, before, tip))
+    let Some(before) = repository.commit(tip)?.parents.first().copied() else { return Ok(None) };
+    let Some(left) = left_approved(&view, branch, before, tip)? else { return Ok(None) };
+    // An amend of what stood on the approved commit has not left that: it was left before.
+    let stood = repository.find_commit("@{1}")?;
+    Ok(Some(left).filter(|_| stood.is_none_or(|stood| stood == before)))
 }
 
 /// Whether the merge has brought a branch that was approved to a commit that nobody has decided about.
@@ -133,9 +120,38 @@ pub(super) fn by_merge(view: &View<'_>, base_tip: CommitId) -> Result<Option<Lef
     if !has_moved || repository.is_ancestor(tip, base_tip)? {
         return Ok(None);
     }
-    match left_approved(view, |commit| own_note(&view.notes, commit), branch, before, tip) {
+    match left_approved(view, branch, before, tip) {
         // Told where all branches are looked at.
         Err(HookError::Notes(NotesError::Note { .. })) => Ok(None),
         left => left,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use State::{Broken, Deployable, Deployed, Development, Staged};
+
+    #[test]
+    fn what_somebody_comes_to_who_leaves_an_approved_commit_is_told_where_nobody_can_have_meant_it() {
+        let left = |was, now| Some(Left { was, now });
+        for was in [Staged, Deployable] {
+            for is_forward in [true, false] {
+                assert_eq!(becomes(Some(was), None, is_forward), left(was, Development));
+                assert_eq!(becomes(Some(was), Some(was), is_forward), None);
+                assert_eq!(becomes(Some(was), Some(Broken), is_forward), None);
+            }
+            for now in [Staged, Deployable, Development, Deployed] {
+                assert_eq!(becomes(Some(was), Some(now), true), None);
+            }
+            for now in [Development, Deployed] {
+                assert_eq!(becomes(Some(was), Some(now), false), left(was, Development));
+            }
+        }
+        assert_eq!(becomes(Some(Deployable), Some(Staged), false), left(Deployable, Staged));
+        assert_eq!(becomes(Some(Staged), Some(Deployable), false), left(Staged, Deployable));
+        for was in [None, Some(Development), Some(Broken), Some(Deployed)] {
+            assert_eq!(becomes(was, None, false), None);
+        }
     }
 }

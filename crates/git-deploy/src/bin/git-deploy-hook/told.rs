@@ -7,7 +7,7 @@ use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::ops::Observer;
 use git_deploy_core::ops::carry::{Carry, Left as LeftBehind, Why};
 use git_deploy_core::ops::hooks::{
-    Left, LeftApproved, LeftByPush, PostMerge, PrePush, TagChange, Unpublished, Warning,
+    Left, LeftApproved, LeftByPush, MergedInto, Passed, PostMerge, PrePush, TagChange, Unpublished, Warning,
 };
 use git_deploy_core::ops::sync::SyncError;
 use git_deploy_core::rebase::Skip;
@@ -73,32 +73,35 @@ pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
                 shell.warn(format!("'{}' on '{remote}' was rebased, and yours was not", branch.short()));
                 follow(shell);
             }
-            Warning::RebasedHere(branch) => {
+            Warning::RewrittenHere(branch) => {
                 let branch = branch.short();
-                shell.note(format!("'{branch}' was rebased here, and differs from that of '{remote}'"));
+                shell.note(format!("'{branch}' was rewritten here, and differs from that of '{remote}'"));
                 shell.hint(format!("instead of 'git pull': {}", push_again(remote, branch)));
+            }
+            Warning::Apart(branch, there) => {
+                shell.note(format!("'{}' on '{remote}' has commits that yours has not", branch.short()));
+                shell.hint(format!(
+                    "instead of 'git pull', as nothing rebases a merge: {}",
+                    put_upon(there, branch)
+                ));
             }
             Warning::Landed(branch, landed) => {
                 shell.warn(landed_elsewhere(branch, landed));
                 let hints = follow_landed([(branch, landed)]);
                 hints.iter().for_each(|hint| shell.hint(format!("instead of a push: {hint}")));
             }
-            Warning::Moved(branch, state) => {
+            Warning::Moved { branch, state, forced } => {
                 let branch = branch.short();
-                shell.warn(format!("'{branch}' on '{remote}' is not what was last fetched: as it is {state}, it may have been rebased"));
+                let by_force = forced.map(|now| format!("; this push would make it {now}, if it is forced"));
+                shell.warn(format!(
+                    "'{branch}' on '{remote}' is not what was last fetched: as it is {state}, it may have been \
+                     rebased{}",
+                    by_force.unwrap_or_default()
+                ));
                 follow(shell);
             }
-            Warning::Left(LeftByPush { left, base, instead: None }) => {
-                let (base, branch) = (shell_word(base.short()), shell_word(left.branch.short()));
-                let linear = format!("as nothing rebases a merge: git rebase {base} {branch}");
-                left_approved(left, "this push", &linear, shell);
-            }
-            Warning::Left(LeftByPush { left, instead: Some(approved), .. }) => {
-                in_development(left, "this push", shell);
-                let force = "--force-with-lease ";
-                shell
-                    .hint(format!("if that was not meant: {}", back(force, remote, *approved, &left.branch)));
-            }
+            Warning::Left(left) => left_by_push(remote, left, shell),
+            Warning::ByHand { .. } => {}
             Warning::Deleted { branch, was, tip } => {
                 shell
                     .note(format!("'{}' is gone now: {was} was the commit before this push", branch.short()));
@@ -109,6 +112,7 @@ pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
             Warning::Note(error) => warn_of_note(error, shell),
         }
     }
+    by_hand(&said.warnings, shell);
     match said.unpublished {
         None => {}
         Some(Unpublished::Unnamed(name)) => {
@@ -146,6 +150,51 @@ pub(crate) fn failure(what: &str, error: impl Into<CommandError>, shell: &mut Sh
     }
 }
 
+/// Tells of branches that leave an approved commit with a push, and how each is ready again, in the order in which that works.
+fn left_by_push(remote: &str, left: &LeftByPush, shell: &mut Shell) {
+    let LeftByPush { branch, left, is_merge, base, apart, instead } = left;
+    shell.note(became(branch, *left, "this push", None));
+    if let Some(approved) = instead {
+        let back = back("--force-with-lease ", remote, *approved, branch);
+        shell.hint(format!("if that was not meant: {back}"));
+        return;
+    }
+    if let Some(theirs) = apart {
+        shell.hint(format!("yours has not got what is pushed: {}", put_upon(theirs, branch)));
+    }
+    if *is_merge {
+        shell.hint(format!("as nothing rebases a merge: {}", put_upon(base, branch)));
+        shell.hint(format!("then: {}", push_again(remote, branch.short())));
+    }
+    when_ready(branch, left.was, shell);
+}
+
+/// Tells of branches that base gets by hand.
+fn by_hand(warnings: &[Warning], shell: &mut Shell) {
+    let told: Vec<String> = warnings
+        .iter()
+        .filter_map(|warning| match warning {
+            Warning::ByHand { branch, was, base } => {
+                let because = format!(
+                    "it was {was}, and '{}' gets all of it by this push, without a deployment",
+                    base.short()
+                );
+                Some(is_now(branch, State::Development, &because, None))
+            }
+            _ => None,
+        })
+        .collect();
+    told.iter().take(MANY).for_each(|text| shell.note(text));
+    if told.len() > MANY {
+        shell.note(format!("and {} more", told.len() - MANY));
+    }
+}
+
+/// How a branch comes to stand on what has commits that it has not.
+fn put_upon(there: &RefName, branch: &RefName) -> String {
+    format!("git rebase {} {}", shell_word(there.short()), shell_word(branch.short()))
+}
+
 /// How a branch that was rebased gets to the remote.
 fn push_again(remote: &str, branch: &str) -> String {
     format!("git push --force-with-lease {} {}", shell_word(remote), shell_word(branch))
@@ -167,38 +216,54 @@ pub(crate) fn post_merge(said: &PostMerge, shell: &mut Shell) {
     for error in said.malformed.iter().take(MANY) {
         warn_of_note(error, shell);
     }
-    for left in said.branches.iter().take(MANY) {
-        shell.note(match left {
-            Left::Behind(branch, state) => format!("'{}' is {state} and behind '{base}'", branch.short()),
-            Left::Broken(branch, paths) => {
+    for passed in said.branches.iter().take(MANY) {
+        shell.note(match passed {
+            Passed::Behind(branch, state) => format!("'{}' is {state} and behind '{base}'", branch.short()),
+            Passed::Broken(branch, paths) => {
                 format!(
                     "'{}' is broken: it cannot be rebased on '{base}'{}",
                     branch.short(),
                     conflicts(paths)
                 )
             }
-            Left::Landed(branch, deployment) => format!("'{}' has landed as '{deployment}'", branch.short()),
-            Left::LandedElsewhere(branch, landed) => landed_elsewhere(branch, landed),
+            Passed::Landed(branch, deployment) => {
+                format!("'{}' has landed as '{deployment}'", branch.short())
+            }
+            Passed::LandedElsewhere(branch, landed) => landed_elsewhere(branch, landed),
+            Passed::Merged(branch, was, MergedInto::Unpushed) => format!(
+                "'{}' is {was}: when this merge is pushed, '{base}' has all of it without a deployment",
+                branch.short()
+            ),
+            Passed::Merged(branch, was, MergedInto::Theirs | MergedInto::Ours) => {
+                let because = format!("it was {was}, and '{base}' has got all of it without a deployment");
+                is_now(branch, State::Development, &because, None)
+            }
         });
     }
     if said.branches.len() > MANY {
         shell.note(format!("and {} more; see them all: git deploy-state list", said.branches.len() - MANY));
     }
-    said.left.iter().for_each(|left| left_approved(left, "this merge", &instead_of_merge(left), shell));
-    if said.branches.iter().any(|left| matches!(left, Left::Behind(..) | Left::Broken(..))) {
+    said.left.iter().for_each(|left| left_approved(left, "this merge", shell));
+    let is_any = |is_it: fn(&Passed) -> bool| said.branches.iter().any(is_it);
+    if is_any(|passed| matches!(passed, Passed::Behind(..) | Passed::Broken(..))) {
         shell.hint("git deploy-rebase");
     }
-    let landed = said.branches.iter().filter_map(|left| match left {
-        Left::Landed(branch, _) => Some(shell_word(branch.short())),
-        Left::Behind(..) | Left::Broken(..) | Left::LandedElsewhere(..) => None,
+    if is_any(|passed| matches!(passed, Passed::Merged(.., MergedInto::Ours | MergedInto::Unpushed))) {
+        shell.hint("to have that deployed instead: git reset --merge ORIG_HEAD");
+    }
+    let landed = said.branches.iter().filter_map(|passed| match passed {
+        Passed::Landed(branch, _) | Passed::Merged(branch, _, MergedInto::Theirs) => {
+            Some(shell_word(branch.short()))
+        }
+        _ => None,
     });
     let landed: Vec<String> = landed.take(MANY).collect();
     if !landed.is_empty() {
         shell.hint(format!("what has landed is no longer needed: git branch -d {}", landed.join(" ")));
     }
-    let elsewhere = said.branches.iter().filter_map(|left| match left {
-        Left::LandedElsewhere(branch, landed) => Some((branch, landed)),
-        Left::Behind(..) | Left::Broken(..) | Left::Landed(..) => None,
+    let elsewhere = said.branches.iter().filter_map(|passed| match passed {
+        Passed::LandedElsewhere(branch, landed) => Some((branch, landed)),
+        _ => None,
     });
     follow_landed(elsewhere.take(MANY)).into_iter().for_each(|hint| shell.hint(hint));
 }
@@ -226,14 +291,11 @@ pub(crate) fn post_rewrite(said: Carry, shell: &mut Shell) {
 /// Tells of states that stayed on old commits.
 fn left_behind(left: &[LeftBehind], shell: &mut Shell) {
     for LeftBehind { branch, state, decision, why, remote } in left.iter().take(MANY) {
+        let there = remote.as_deref().map(|remote| (remote, *state));
+        shell.note(is_now(branch, State::Development, &format!("it was {state}, and {why}"), there));
         let branch = branch.short();
-        let told = format!("'{branch}' is in development now: it was {state}, and {why}");
-        match remote {
-            Some(remote) => {
-                shell.note(format!("{told}; on '{remote}' it is as it was, and {state}"));
-                shell.hint(format!("to replace it there: {}", push_again(remote, branch)));
-            }
-            None => shell.note(told),
+        if let Some(remote) = remote {
+            shell.hint(format!("to replace it there: {}", push_again(remote, branch)));
         }
         if let Why::Skipped(Skip::Shallow(_)) = why {
             shell.hint("get the whole history with: git fetch --unshallow");
@@ -253,29 +315,48 @@ fn left_behind(left: &[LeftBehind], shell: &mut Shell) {
 }
 
 pub(crate) fn post_commit(left: &LeftApproved, shell: &mut Shell) {
-    left_approved(left, "this one", &instead_of_merge(left), shell);
+    left_approved(left, "this one", shell);
 }
 
-/// What to do as long as a merge is the last thing that was done.
-fn instead_of_merge(left: &LeftApproved) -> String {
-    let branch = shell_word(left.branch.short());
-    format!("instead of the merge: git reset --merge ORIG_HEAD && git deploy-rebase {branch}")
-}
-
-/// Tells of a branch that has left an approved commit, and of a merge, which nobody can set again as it is, what to do.
-fn left_approved(left: &LeftApproved, by: &str, of_merge: &str, shell: &mut Shell) {
-    in_development(left, by, shell);
-    if left.is_merge {
-        shell.hint(of_merge);
+/// Tells of a branch of ours that has left an approved commit with the last thing that was done; of a merge, which nobody can
+/// set again as it is, what to do.
+fn left_approved(left: &LeftApproved, by: &str, shell: &mut Shell) {
+    let LeftApproved { branch, left, is_merge, remote } = left;
+    shell.note(became(branch, *left, by, remote.as_deref()));
+    if *is_merge {
+        let branch = shell_word(branch.short());
+        shell
+            .hint(format!("instead of the merge: git reset --merge ORIG_HEAD && git deploy-rebase {branch}"));
     } else {
-        let branch = shell_word(left.branch.short());
-        shell.hint(format!("when it is ready again: git deploy-state set {} {branch}", left.was));
+        when_ready(branch, left.was, shell);
     }
 }
 
-fn in_development(left: &LeftApproved, by: &str, shell: &mut Shell) {
-    let LeftApproved { branch, was, .. } = left;
-    shell.note(format!("'{}' is in development now: {was} was the commit before {by}", branch.short()));
+fn when_ready(branch: &RefName, state: State, shell: &mut Shell) {
+    let branch = shell_word(branch.short());
+    shell.hint(format!("when it is ready again: git deploy-state set {state} {branch}"));
+}
+
+/// What is said of a branch that has left an approved commit, which a remote may have still.
+fn became(branch: &RefName, left: Left, by: &str, remote: Option<&str>) -> String {
+    let because = format!("{} was the commit before {by}", left.was);
+    is_now(branch, left.now, &because, remote.map(|remote| (remote, left.was)))
+}
+
+/// What is said of a branch that is in another state now, and why; on a remote it may be what it was.
+fn is_now(branch: &RefName, now: State, because: &str, there: Option<(&str, State)>) -> String {
+    let told = format!("'{}' is {} now: {because}", branch.short(), in_words(now));
+    match there {
+        Some((remote, was)) => format!("{told}; on '{remote}' it is as it was, and {was}"),
+        None => told,
+    }
+}
+
+fn in_words(state: State) -> String {
+    match state {
+        State::Development => "in development".to_owned(),
+        state => state.to_string(),
+    }
 }
 
 fn conflicts(paths: &[String]) -> String {

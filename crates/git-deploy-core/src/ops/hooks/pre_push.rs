@@ -1,0 +1,311 @@
+//! What somebody who pushes should know, and the states that go with the push.
+
+mod by_hand;
+
+use super::left::{self, Left, LeftByPush};
+use super::{HookError, PushedRef, Unpublished, elsewhere};
+use crate::git::notes::{NotesError, notes_ref};
+use crate::git::push::Tracking;
+use crate::git::{GitError, Repository};
+use crate::ids::{CommitId, RefName};
+use crate::note::Note;
+use crate::ops::Observer;
+use crate::ops::fetched::{Merging, unmerged};
+use crate::ops::sync::{self, SyncError};
+use crate::ops::view::{LandedElsewhere, View};
+use crate::state::State;
+
+/// Something that somebody who pushes should know.
+#[derive(Debug)]
+pub enum Warning {
+    /// A branch is broken.
+    Broken {
+        /// The branch.
+        branch: RefName,
+        /// What it cannot be rebased on: base where it counts.
+        base: RefName,
+        /// The paths that conflict.
+        paths: Vec<String>,
+    },
+    /// The runner has rebased a branch on the remote; ours still stands where it was.
+    Rebased(RefName),
+    /// A branch was rewritten here by its developer, and git refuses to push what is no step forward.
+    RewrittenHere(RefName),
+    /// Somebody else has pushed to a branch, as it was fetched under the second name, what ours has not got.
+    Apart(RefName, RefName),
+    /// What is pushed has landed as a rebase made it: the remote would get the commits from before that again.
+    Landed(RefName, LandedElsewhere),
+    /// The remote has a commit on a branch that is not here. Git refuses to push over that, unless it is forced.
+    Moved {
+        /// The branch.
+        branch: RefName,
+        /// A state that it is in there by what is known, in which the runner rebases it.
+        state: State,
+        /// What it would be by force, if it is known to be another there.
+        forced: Option<State>,
+    },
+    /// The push takes a branch from an approved commit to one that makes it something else.
+    Left(LeftByPush),
+    /// The push brings all of a branch to base, without a deployment.
+    ByHand {
+        /// The branch.
+        branch: RefName,
+        /// What it was.
+        was: State,
+        /// Base, as the remote has it.
+        base: RefName,
+    },
+    /// The push deletes a branch that was staged or deployable.
+    Deleted {
+        /// The branch.
+        branch: RefName,
+        /// What it was.
+        was: State,
+        /// The commit that it stood on, if that is here.
+        tip: Option<CommitId>,
+    },
+    /// A note cannot be read.
+    Note(NotesError),
+}
+
+/// What there is to say about a push.
+#[derive(Debug, Default)]
+pub struct PrePush {
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+    /// Whether states had to be published, and how that went.
+    pub published: Option<Result<(), SyncError>>,
+    /// Why states were not to be published, where one would think so.
+    pub unpublished: Option<Unpublished>,
+}
+
+/// Looks at what is pushed, and publishes the states of branches if it goes to the remote that counts.
+///
+/// # Errors
+/// When the repository or its configuration cannot be read.
+pub fn pre_push(
+    repository: &Repository,
+    remote: &str,
+    pushed: &[PushedRef],
+    observer: &dyn Observer,
+) -> Result<PrePush, HookError> {
+    let view = View::new(repository)?;
+    let Some(tracking) = view.settings.remote.clone().filter(|tracking| tracking.remote() == remote) else {
+        let unpublished = elsewhere::unpublished(&view, remote, pushed)?;
+        return Ok(PrePush { unpublished, ..PrePush::default() });
+    };
+    // What is no commit holds no notes, and is told where they are published.
+    let fetched = match unmerged(&view) {
+        Ok(Some(tracking)) => sync::fetched_notes(repository, tracking)?,
+        Ok(None) | Err(_) => None,
+    };
+    let push = Push { view: &view, notes: Merging::new(&view.notes, repository.notes_at(fetched)?) };
+    let branches: Vec<&PushedRef> =
+        pushed.iter().filter(|pushed| pushed.name.branch_name().is_some()).collect();
+    let mut said = PrePush::default();
+    let by_hand = by_hand::landed(&push, &branches)?;
+    for pushed in branches {
+        said.warnings.extend(push.warnings(pushed, by_hand.contains_key(&pushed.name))?);
+    }
+    let base = &view.settings.base;
+    let told = |(branch, was)| Warning::ByHand { branch, was, base: base.clone() };
+    said.warnings.extend(by_hand.into_iter().map(told));
+    // What git itself refuses because the remote is ahead it does not tell the hook, and then that is mostly all.
+    if pushed.is_empty() {
+        said.warnings.extend(push.current_branch(&tracking)?);
+    }
+    said.published = publish(repository, &tracking, observer);
+    Ok(said)
+}
+
+/// A push to the remote that counts.
+struct Push<'a> {
+    view: &'a View<'a>,
+    /// With those of the remote as they were last fetched.
+    notes: Merging<'a, 'a>,
+}
+
+/// A branch that a push takes from one commit to another, with what the notes say of either.
+struct Step<'p> {
+    branch: &'p RefName,
+    old: CommitId,
+    new: CommitId,
+    before: Option<Note>,
+    after: Option<Note>,
+}
+
+impl Push<'_> {
+    fn warnings(&self, pushed: &PushedRef, is_on_base: bool) -> Result<Vec<Warning>, HookError> {
+        let (branch, old) = (&pushed.name, pushed.old.map(CommitId));
+        let Some(new) = pushed.new.map(CommitId) else {
+            let old = old.filter(|_| !is_on_base);
+            let deleted = old.map_or(Ok(None), |old| self.deleted(branch, old))?;
+            return Ok(deleted.into_iter().collect());
+        };
+        let mut warnings = Vec::new();
+        // Before what it was rebased from, which is read with it.
+        let after = match self.notes.note(new) {
+            Err(error @ NotesError::Note { .. }) => {
+                warnings.push(Warning::Note(error));
+                None
+            }
+            note => note?,
+        };
+        if let Some(note) = after.as_ref().filter(|note| said_of(branch, note) == Some(State::Broken)) {
+            let settings = &self.view.settings;
+            let (base, paths) = (settings.authority(&settings.base), note.conflicts.clone());
+            warnings.push(Warning::Broken { branch: branch.clone(), base, paths });
+        }
+        if let Some(landed) = self.view.landed_elsewhere(branch, new)? {
+            warnings.push(Warning::Landed(branch.clone(), landed));
+        } else if let Some(old) = old {
+            let step = Step { branch, old, new, before: self.note_of_old(old)?, after };
+            if self.if_here(old)?.is_none() {
+                warnings.extend(self.moved(&step)?);
+            } else {
+                let rebased = self.overwrites(&step)?;
+                warnings.extend(rebased.then(|| Warning::Rebased(branch.clone())));
+                let left = if is_on_base { None } else { self.left(&step)? };
+                warnings.extend(left.map(Warning::Left));
+            }
+        }
+        Ok(warnings)
+    }
+
+    /// The note on a commit that the remote has. One that cannot be read is told of by whoever lists the branches.
+    fn note_of_old(&self, old: CommitId) -> Result<Option<Note>, NotesError> {
+        match self.notes.note(old) {
+            Err(NotesError::Note { .. }) => Ok(None),
+            note => note,
+        }
+    }
+
+    /// Whether what stands on the remote was put there by a rebase that ours knows nothing of.
+    fn overwrites(&self, step: &Step<'_>) -> Result<bool, HookError> {
+        let is_rebase = step.before.as_ref().is_some_and(|note| note.rebased_from.is_some());
+        Ok(is_rebase
+            && !self.view.repository.is_ancestor(step.old, step.new)?
+            && !self.is_on_base(step.new)?)
+    }
+
+    /// What there is to say of a branch on which the remote has something that was not fetched yet.
+    fn moved(&self, step: &Step<'_>) -> Result<Option<Warning>, HookError> {
+        let Step { branch, before, after, .. } = step;
+        let is_state =
+            |note: &Option<Note>| said_of(branch, note.as_ref()?).filter(|state| state.is_rebased());
+        let moved = |state, forced| Some(Warning::Moved { branch: (*branch).clone(), state, forced });
+        if let Some(was) = is_state(before) {
+            let now = after.as_ref().and_then(|note| said_of(branch, note));
+            return Ok(moved(was, left::becomes(Some(was), now, false).map(|left| left.now)));
+        }
+        // The note may be on what the remote had when it was fetched.
+        let fetched = self.view.repository.tip(&self.view.settings.authority(branch))?;
+        let fetched = fetched.map_or(Ok(None), |fetched| self.note_of_old(fetched))?;
+        Ok([after, &fetched].into_iter().find_map(is_state).and_then(|state| moved(state, None)))
+    }
+
+    /// Whether a push takes a branch from an approved commit to one that makes it something else, be that a step forward or
+    /// not.
+    fn left(&self, step: &Step<'_>) -> Result<Option<LeftByPush>, HookError> {
+        let Step { branch, old, new, .. } = *step;
+        let state = |note: &Option<Note>| said_of(branch, note.as_ref()?);
+        let (was, now) = (state(&step.before), state(&step.after));
+        let (view, repository) = (self.view, self.view.repository);
+        if left::becomes(was, now, false).is_none() || *branch == view.settings.base {
+            return Ok(None);
+        }
+        let is_forward = repository.is_ancestor(old, new)?;
+        let Some(Left { was, now }) = left::becomes(was, now, is_forward) else { return Ok(None) };
+        // What has landed has left already.
+        if view.is_on_base(old)? {
+            return Ok(None);
+        }
+        let here = repository.tip(branch)?;
+        let is_apart =
+            here.map_or(Ok(false), |here| Ok::<_, GitError>(!repository.is_ancestor(new, here)?))?;
+        let is_meant = is_forward || !is_apart && now == State::Development;
+        let authority = |name| view.settings.authority(name);
+        Ok(Some(LeftByPush {
+            branch: branch.clone(),
+            left: Left { was, now },
+            is_merge: repository.commit(new)?.parents.len() > 1,
+            base: authority(&view.settings.base),
+            apart: is_apart.then(|| authority(branch)),
+            instead: (!is_meant).then_some(old),
+        }))
+    }
+
+    /// Whether a push deletes a branch that was staged or deployable.
+    fn deleted(&self, branch: &RefName, old: CommitId) -> Result<Option<Warning>, HookError> {
+        let was = self.note_of_old(old)?.and_then(|note| said_of(branch, &note));
+        let was = was.filter(|was| was.is_rebased() && *branch != self.view.settings.base);
+        let (Some(was), tip) = (was, self.if_here(old)?) else { return Ok(None) };
+        if let Some(tip) = tip {
+            if self.view.landed_elsewhere(branch, tip)?.is_some() || self.view.is_on_base(tip)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Warning::Deleted { branch: branch.clone(), was, tip }))
+    }
+
+    /// Whether a commit stands on base where that counts: somebody has rebased it as the runner would have.
+    fn is_on_base(&self, commit: CommitId) -> Result<bool, HookError> {
+        let base_tip = self.view.base_tip()?;
+        Ok(base_tip.map_or(Ok(false), |base_tip| self.view.repository.is_ancestor(base_tip, commit))?)
+    }
+
+    /// A commit of the remote, if it is here.
+    fn if_here(&self, commit: CommitId) -> Result<Option<CommitId>, HookError> {
+        Ok(self.view.repository.find(commit.0)?.map(|_| commit))
+    }
+
+    fn current_branch(&self, tracking: &Tracking) -> Result<Option<Warning>, HookError> {
+        let Some(branch) = self.view.current_branch()? else { return Ok(None) };
+        let repository = self.view.repository;
+        let Some(there) = tracking.of(&branch) else { return Ok(None) };
+        let tips = (repository.tip(&branch)?, repository.tip(&there)?);
+        let (Some(ours), Some(theirs)) = tips else { return Ok(None) };
+        if ours == theirs || repository.is_ancestor(theirs, ours)? || branch == self.view.settings.base {
+            return Ok(None);
+        }
+        if let Some(landed) = self.view.landed_elsewhere(&branch, ours)? {
+            return Ok(Some(Warning::Landed(branch, landed)));
+        }
+        let Some(note) = self.note_of_old(theirs)? else { return Ok(None) };
+        if note.rebased_from.is_some() && !self.is_on_base(ours)? {
+            return Ok(Some(Warning::Rebased(branch)));
+        }
+        // Behind the remote there is nothing to push.
+        if repository.is_ancestor(ours, theirs)? {
+            return Ok(None);
+        }
+        // It may also be what a rebase there has made of ours.
+        let was_ours = repository.was_at(&branch, &[theirs, note.line(theirs)])?;
+        Ok(Some(if was_ours { Warning::RewrittenHere(branch) } else { Warning::Apart(branch, there) }))
+    }
+}
+
+/// What a note says of a branch.
+fn said_of(branch: &RefName, note: &Note) -> Option<State> {
+    note.speaks_for(branch, true).then_some(note.state)
+}
+
+/// Publishes our notes if the remote has others, as far as that can be said without asking it.
+fn publish(
+    repository: &Repository,
+    tracking: &Tracking,
+    observer: &dyn Observer,
+) -> Option<Result<(), SyncError>> {
+    let publish = || -> Result<bool, SyncError> {
+        let ours = repository.tip(&notes_ref())?;
+        if ours.is_none() || ours == sync::fetched_notes(repository, tracking)? {
+            return Ok(false);
+        }
+        sync::publish_notes(repository, tracking, observer)
+    };
+    match publish() {
+        Ok(false) => None,
+        Ok(true) => Some(Ok(())),
+        Err(error) => Some(Err(error)),
+    }
+}
