@@ -142,4 +142,18 @@ fn what_was_fetched_of_states_counts_in_a_push_before_it_is_merged() {
     other.git(&["pull", "--quiet"]);
     other.deploy("deploy-state", &["set", "development", "login"]);
     push().is_silent();
+    // What is known of a commit that is not here: git refuses to push over that, unless it is forced.
+    other.git(&["pull", "--quiet"]);
+    other.commit_empty("Help");
+    other.git(&["push", "--quiet", "origin", "login"]);
+    other.deploy("deploy-state", &["set", "deployable", "login"]);
+    repo.git(&["fetch", "--quiet", "origin", "+refs/notes/deploy:refs/notes/deploy-remote/origin/deploy"]);
+    repo.commit_empty("Go on");
+    repo.try_git(&["push", "origin", "login"])
+        .code_is(1)
+        .stderr_contains(
+            "warning: 'login' on 'origin' is not what was last fetched: as it is deployable, it may have been rebased; \
+             if this push is forced, it is in development then\n",
+        )
+        .lacks("note: 'login'");
 }

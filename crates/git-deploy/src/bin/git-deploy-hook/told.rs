@@ -58,7 +58,7 @@ pub(crate) fn refusal(remote: &str, changed: &[TagChange]) -> CommandError {
 }
 
 pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
-    for warning in &said.warnings {
+    for warning in said.warnings.iter().take(MANY) {
         match warning {
             Warning::Broken { branch, base, paths } => {
                 let (branch, base) = (branch.short(), base.short());
@@ -92,16 +92,20 @@ pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
             }
             Warning::Moved { branch, state, forced } => {
                 let branch = branch.short();
-                let by_force = forced.map(|now| format!("; this push would make it {now}, if it is forced"));
-                shell.warn(format!(
-                    "'{branch}' on '{remote}' is not what was last fetched: as it is {state}, it may have been \
-                     rebased{}",
-                    by_force.unwrap_or_default()
-                ));
+                let told = format!(
+                    "'{branch}' on '{remote}' is not what was last fetched: as it is {state}, it may have been rebased"
+                );
+                shell.warn(match forced {
+                    Some(now) => format!("{told}; if this push is forced, it is {} then", in_words(*now)),
+                    None => told,
+                });
                 follow(shell);
             }
             Warning::Left(left) => left_by_push(remote, left, shell),
-            Warning::ByHand { .. } => {}
+            Warning::ByHand { branch, was, base } => {
+                let how = format!("'{}' gets all of it by this push, without a deployment", base.short());
+                shell.note(is_now(branch, State::Development, &format!("it was {was}, and {how}"), None));
+            }
             Warning::Deleted { branch, was, tip } => {
                 shell
                     .note(format!("'{}' is gone now: {was} was the commit before this push", branch.short()));
@@ -112,7 +116,9 @@ pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
             Warning::Note(error) => warn_of_note(error, shell),
         }
     }
-    by_hand(&said.warnings, shell);
+    if said.warnings.len() > MANY {
+        shell.note(format!("and {} more; see them all: git deploy-state list", said.warnings.len() - MANY));
+    }
     match said.unpublished {
         None => {}
         Some(Unpublished::Unnamed(name)) => {
@@ -167,27 +173,6 @@ fn left_by_push(remote: &str, left: &LeftByPush, shell: &mut Shell) {
         shell.hint(format!("then: {}", push_again(remote, branch.short())));
     }
     when_ready(branch, left.was, shell);
-}
-
-/// Tells of branches that base gets by hand.
-fn by_hand(warnings: &[Warning], shell: &mut Shell) {
-    let told: Vec<String> = warnings
-        .iter()
-        .filter_map(|warning| match warning {
-            Warning::ByHand { branch, was, base } => {
-                let because = format!(
-                    "it was {was}, and '{}' gets all of it by this push, without a deployment",
-                    base.short()
-                );
-                Some(is_now(branch, State::Development, &because, None))
-            }
-            _ => None,
-        })
-        .collect();
-    told.iter().take(MANY).for_each(|text| shell.note(text));
-    if told.len() > MANY {
-        shell.note(format!("and {} more", told.len() - MANY));
-    }
 }
 
 /// How a branch comes to stand on what has commits that it has not.

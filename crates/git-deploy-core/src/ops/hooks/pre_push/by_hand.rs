@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Push, said_of};
+use super::Push;
 use crate::ids::{CommitId, RefName};
 use crate::ops::hooks::{HookError, PushedRef};
 use crate::state::State;
@@ -17,7 +17,16 @@ pub(super) fn landed(push: &Push<'_>, pushed: &[&PushedRef]) -> Result<BTreeMap<
     if push.if_here(old)?.is_none() {
         return Ok(BTreeMap::new());
     }
-    let gained = push.view.repository.gained(Some(old), new)?;
+    // Mostly nobody has decided about any of that, and then no branch is looked for.
+    let mut decided = HashMap::new();
+    for commit in push.view.repository.gained(Some(old), new)? {
+        let note = push.note_of_old(commit)?;
+        let note = note.filter(|note| note.state.is_rebased() || note.state == State::Broken);
+        decided.extend(note.map(|note| (commit, note)));
+    }
+    if decided.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let mut heads = BTreeMap::new();
     for (tip, names) in push.view.heads_by_tip()? {
         heads.extend(names.into_iter().map(|name| (name, tip)));
@@ -25,16 +34,13 @@ pub(super) fn landed(push: &Push<'_>, pushed: &[&PushedRef]) -> Result<BTreeMap<
     // What goes along with base counts as it is then, and what is deleted as it was.
     let along = pushed.iter().filter_map(|pushed| Some((pushed.name.clone(), pushed.new.or(pushed.old)?)));
     heads.extend(along.map(|(name, tip)| (name, CommitId(tip))));
-    heads.retain(|name, tip| gained.contains(tip) && name != base);
+    heads.remove(base);
 
     let mut on_tip: HashMap<CommitId, u32> = HashMap::new();
     heads.values().for_each(|tip| *on_tip.entry(*tip).or_default() += 1);
-    let mut landed = BTreeMap::new();
-    for (name, tip) in heads {
-        let note = push.note_of_old(tip)?.filter(|note| !note.refs.is_empty() || on_tip[&tip] == 1);
-        let was = note.and_then(|note| said_of(&name, &note));
-        let was = was.filter(|was| was.is_rebased() || *was == State::Broken);
-        landed.extend(was.map(|was| (name, was)));
-    }
-    Ok(landed)
+    let landed = heads.into_iter().filter_map(|(name, tip)| {
+        let note = decided.get(&tip)?;
+        note.speaks_for(&name, on_tip[&tip] == 1).then_some((name, note.state))
+    });
+    Ok(landed.collect())
 }
