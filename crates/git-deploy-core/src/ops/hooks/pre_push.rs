@@ -211,6 +211,7 @@ impl Push<'_> {
         let state = |note: &Option<Note>| said_of(branch, note.as_ref()?);
         let (was, now) = (state(&step.before), state(&step.after));
         let (view, repository) = (self.view, self.view.repository);
+        // A step forward never leaves more than another one: mostly history need not be asked which it is.
         if left::becomes(was, now, false).is_none() || *branch == view.settings.base {
             return Ok(None);
         }
@@ -223,6 +224,7 @@ impl Push<'_> {
         let here = repository.tip(branch)?;
         let is_apart =
             here.map_or(Ok(false), |here| Ok::<_, GitError>(!repository.is_ancestor(new, here)?))?;
+        // Whoever rewrites a branch of his own has not lost anything.
         let is_meant = is_forward || !is_apart && now == State::Development;
         let authority = |name| view.settings.authority(name);
         Ok(Some(LeftByPush {
@@ -240,10 +242,11 @@ impl Push<'_> {
         let was = self.note_of_old(old)?.and_then(|note| said_of(branch, &note));
         let was = was.filter(|was| was.is_rebased() && *branch != self.view.settings.base);
         let (Some(was), tip) = (was, self.if_here(old)?) else { return Ok(None) };
-        if let Some(tip) = tip {
-            if self.view.landed_elsewhere(branch, tip)?.is_some() || self.view.is_on_base(tip)? {
-                return Ok(None);
-            }
+        let has_landed = |tip| -> Result<bool, HookError> {
+            Ok(self.view.landed_elsewhere(branch, tip)?.is_some() || self.view.is_on_base(tip)?)
+        };
+        if tip.map_or(Ok(false), has_landed)? {
+            return Ok(None);
         }
         Ok(Some(Warning::Deleted { branch: branch.clone(), was, tip }))
     }
