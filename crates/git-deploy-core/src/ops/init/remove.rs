@@ -64,7 +64,8 @@ pub fn remove(repository: &Repository, scripts: &[Script]) -> Result<Vec<Undone>
     Ok(undone)
 }
 
-/// The key under which a value stands now that was configured under this one: `git remote rename` takes it along.
+/// The key under which a value stands now that was configured under this one: `git remote rename` takes it along. Where several
+/// remotes have it, one of them is somebody else's, and it stays.
 fn key_of(repository: &Repository, key: &str, value: &str) -> Result<Option<String>, InitError> {
     let stands = |key: &str| repository.own_config(key).map(|values| values.iter().any(|one| one == value));
     if stands(key)? {
@@ -73,13 +74,14 @@ fn key_of(repository: &Repository, key: &str, value: &str) -> Result<Option<Stri
     if !(key.starts_with("remote.") && key.ends_with(".fetch")) {
         return Ok(None);
     }
+    let mut found = Vec::new();
     for remote in repository.remotes()? {
         let key = format!("remote.{remote}.fetch");
         if stands(&key)? {
-            return Ok(Some(key));
+            found.push(key);
         }
     }
-    Ok(None)
+    Ok(found.pop().filter(|_| found.is_empty()))
 }
 
 /// Hooks are looked for where git looks now, and where they were put.
