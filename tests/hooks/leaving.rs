@@ -84,7 +84,8 @@ fn commits_that_somebody_else_has_pushed_are_not_to_be_pushed_over_and_those_of_
     repo.git(&["commit", "--quiet", "--amend", "--message", "Log in, please"]);
     let rewritten = refused();
     assert!(rewritten.starts_with("note: 'login' was rewritten here, and differs from that of 'origin'\n"));
-    assert!(rewritten.contains("hint: instead of 'git pull': git push --force-with-lease origin login\n"));
+    let lease = format!("--force-with-lease=login:{}", bare.id("login"));
+    assert!(rewritten.contains(&format!("hint: instead of 'git pull': git push {lease} origin login\n")));
     repo.git(&["push", "--quiet", "--force-with-lease", "origin", "login"]);
 
     let other = clone(&bare, "other");
@@ -92,6 +93,9 @@ fn commits_that_somebody_else_has_pushed_are_not_to_be_pushed_over_and_those_of_
     other.commit("b", "b\n", "Help");
     other.git(&["push", "--quiet", "origin", "login"]);
     other.deploy("deploy-state", &["set", "deployable", "login"]);
+    // Who has pulled them has not made them, though the branch stood there.
+    repo.git(&["pull", "--quiet", "--ff-only", "origin", "login"]);
+    repo.git(&["reset", "--quiet", "--hard", "HEAD~"]);
     repo.commit("c", "c\n", "Go on");
     repo.deploy("deploy-sync", &[]);
     let apart = refused();

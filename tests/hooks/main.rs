@@ -263,12 +263,13 @@ fn a_branch_that_its_developer_has_rebased_too_is_not_said_to_be_behind() {
     repo.git(&["fetch", "--quiet"]);
     repo.git(&["rebase", "--quiet", "origin/master"]);
     repo.git(&["commit", "--quiet", "--amend", "--message", "Log in, please"]);
+    let lease = format!("--force-with-lease=login:{}", bare.id("login"));
     repo.try_git(&["push", "origin", "login"])
         .code_is(1)
         .stderr_contains("note: 'login' was rewritten here, and differs from that of 'origin'")
-        .stderr_contains("hint: instead of 'git pull': git push --force-with-lease origin login")
+        .stderr_contains(&format!("hint: instead of 'git pull': git push {lease} origin login"))
         .lacks("yours was not");
-    repo.git(&["push", "--quiet", "--force-with-lease", "origin", "login"]).lacks("yours was not");
+    repo.git(&["push", "--quiet", &lease, "origin", "login"]).lacks("yours was not");
 }
 
 #[test]

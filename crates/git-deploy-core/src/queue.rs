@@ -1,6 +1,7 @@
 //! The order in which deployable branches are deployed.
 //!
-//! A pure function of what every clone knows, so that all of them see the same queue.
+//! A pure function of what every clone knows, so that all of them see the same queue. What one of them cannot find out of the
+//! branch that would be next, whether anything is left of it to deploy, others may: its deployment does in any case.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -191,6 +192,10 @@ fn stuck<'b, J: Judge>(
     judge: &mut J,
 ) -> Result<Option<Stuck>, J::Error> {
     let is_queued = |other: &Branch| other.state() == State::Deployable;
+    // Its landing is under way, or was interrupted: a run ends that.
+    if other.note.as_ref().is_some_and(|note| note.state == State::Deployed) {
+        return Ok(None);
+    }
     if !is_queued(other) {
         return Ok(Some(Stuck::NotQueued(other.state())));
     }

@@ -47,7 +47,26 @@ impl Repository {
     }
 }
 
+/// What git writes into the reflog of a ref that follows a branch of a remote when it has pushed that (`transport.c`).
+const PUSHED: &str = "update by push";
+
 impl Repository {
+    /// Whether it was this clone that brought a branch of a remote to one of these commits, as far as the reflog goes of the ref
+    /// that follows it: git writes there what it has pushed, and what it has fetched.
+    ///
+    /// # Errors
+    /// When git cannot be asked.
+    pub fn has_pushed(&self, there: &RefName, commits: &[CommitId]) -> Result<bool, GitError> {
+        let entries =
+            git(["log", "--walk-reflogs", "--format=%H %gs", "--end-of-options", there.as_str(), "--"]);
+        let entries = entries.run()?;
+        let is_one = |entry: &str| {
+            let (id, how) = entry.split_once(' ')?;
+            Some(how == PUSHED && id.parse().is_ok_and(|id| commits.contains(&CommitId(id))))
+        };
+        Ok(String::from_utf8_lossy(&entries).lines().any(|entry| is_one(entry) == Some(true)))
+    }
+
     /// Whether a ref was once at one of these commits, as far as its reflog goes.
     ///
     /// # Errors

@@ -58,8 +58,9 @@ impl Line {
 /// Decisions that count no more, by branch, and notes that could not be read.
 ///
 /// Of each line of rebases the one with the highest `rev`; none of a line that was deployed or withdrawn, or that base has by
-/// other means, and none where the branch has another decision that counts and is newer. Where the branch was set back to an older one, or ours and the
-/// remote's branch differ, and one is still where it was decided, the decision was left if the branch was there once.
+/// other means, and none where the branch has another decision that counts and is newer. Where the branch was set back to an
+/// older one, or ours and the remote's branch differ, and one is still where it was decided, the decision was left if the branch
+/// was there once.
 ///
 /// # Errors
 /// When refs or notes cannot be read.
@@ -96,9 +97,13 @@ pub fn stale(view: &View<'_>) -> Result<(Vec<Stale>, Vec<NotesError>), ViewError
         there.retain(|other| !note.refs.contains(other));
         found.push(Stale { branch, commit, note, now, there });
     }
-    // Of what base has by other means than a deployment nothing is left to decide.
-    view.look_on_base(&found.iter().map(|stale| stale.commit).collect::<Vec<_>>())?;
-    found.retain(|stale| !view.is_on_base(stale.commit).unwrap_or(false));
+    // Of what base has by other means than a deployment nothing is left to decide. It has none that is lost.
+    let mut there = Vec::new();
+    for stale in &found {
+        there.extend(view.repository.find(stale.commit.0)?.map(|_| stale.commit));
+    }
+    view.look_on_base(&there)?;
+    found.retain(|stale| !there.contains(&stale.commit) || !view.is_on_base(stale.commit).unwrap_or(false));
     found.sort_by(|one, two| (&one.branch, one.note.since).cmp(&(&two.branch, two.note.since)));
     Ok((found, malformed))
 }

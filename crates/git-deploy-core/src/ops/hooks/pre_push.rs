@@ -30,7 +30,7 @@ pub enum Warning {
     /// The runner has rebased a branch on the remote; ours still stands where it was.
     Rebased(RefName),
     /// A branch was rewritten here by its developer, and git refuses to push what is no step forward.
-    RewrittenHere(RefName),
+    RewrittenHere(RefName, CommitId),
     /// Somebody else has pushed to a branch, as it was fetched under the second name, what ours has not got.
     Apart(RefName, RefName),
     /// What is pushed has landed as a rebase made it: the remote would get the commits from before that again.
@@ -283,8 +283,12 @@ impl Push<'_> {
             return Ok(None);
         }
         // It may also be what a rebase there has made of ours.
-        let was_ours = repository.was_at(&branch, &[theirs, note.line(theirs)])?;
-        Ok(Some(if was_ours { Warning::RewrittenHere(branch) } else { Warning::Apart(branch, there) }))
+        let was_ours = repository.has_pushed(&there, &[theirs, note.line(theirs)])?;
+        Ok(Some(if was_ours {
+            Warning::RewrittenHere(branch, theirs)
+        } else {
+            Warning::Apart(branch, there)
+        }))
     }
 }
 

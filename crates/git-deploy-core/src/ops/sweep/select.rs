@@ -235,11 +235,12 @@ impl Selector<'_, '_> {
         })
     }
 
-    /// Whether ours has left what the remote has of a branch, as its reflog has it, and the remote never had ours.
+    /// Whether what the remote has of a branch was pushed from here, as the reflog has it, and it never had ours. That ours stood
+    /// there is not enough: it may have been pulled, with what somebody else did.
     fn was_rewritten(&self, branch: &Branch) -> Result<bool, GitError> {
         let (repository, there) = (self.view.repository, self.view.settings.authority(&branch.name));
         let Some(theirs) = repository.tip(&there)? else { return Ok(false) };
-        Ok(repository.was_at(&branch.name, &[theirs])? && !repository.was_at(&there, &[branch.tip])?)
+        Ok(repository.has_pushed(&there, &[theirs])? && !repository.was_at(&there, &[branch.tip])?)
     }
 
     /// Whether base has what the remote has of a branch.

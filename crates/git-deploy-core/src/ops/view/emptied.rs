@@ -7,12 +7,12 @@ use crate::git::GitError;
 use crate::ops::sweep::upstream;
 use crate::rebase::{Committer, Engine, MergeTreeEngine, RebaseError, Request, Skip, Verdict};
 
-/// How many branches are looked at in a list: each takes programs. After a sweep all stand on base but those that it left alone.
-const FEW: usize = 5;
+/// How many branches are looked at in a list or a queue: each takes programs. After a sweep all stand on base but those that it left alone.
+pub(super) const FEW: usize = 3;
 
-/// How many commits base may have that a branch has not: git looks at what each of them changes. Who is further behind is judged
-/// by its deployment.
-const FAR: usize = 500;
+/// How many commits may be on one of both sides only: git looks at what each of them changes. Who is further away is judged by its
+/// deployment.
+const FAR: usize = 200;
 
 impl View<'_> {
     /// What a rebase onto base as it is now would make of a branch, by the rules of a deployment. Nothing is written that
@@ -31,19 +31,29 @@ impl View<'_> {
         Ok(MergeTreeEngine::new(&aside, Committer::Keep).for_check().rebase(&[asked])?.pop())
     }
 
-    /// Whether a branch brings nothing that base has not. Where that cannot be found out, or would take long, whoever needs it
-    /// tells it.
+    /// Whether a branch brings nothing that base has not. Where that cannot be found out, or would take long, its deployment
+    /// does: it is asked only of branches that are approved, and `false` until then.
     pub(super) fn is_empty(&self, branch: &Branch) -> bool {
         let is_empty = || matches!(self.verdict(branch), Ok(Some(Verdict::Skipped(Skip::Landed))));
-        !self.stands_on_base(branch.tip).unwrap_or(true) && !self.is_far(branch).unwrap_or(true) && is_empty()
+        !self.stands_on_base(branch.tip).unwrap_or(true)
+            && !self.lacks_objects().unwrap_or(true)
+            && !self.is_far(branch).unwrap_or(true)
+            && is_empty()
     }
 
-    /// Whether a branch is far behind base.
+    /// Whether a merge may have to fetch what this clone has left with a remote.
+    fn lacks_objects(&self) -> Result<bool, GitError> {
+        let remotes = self.repository.remotes()?;
+        let is_promisor = |remote: &String| self.repository.config(&format!("remote.{remote}.promisor"));
+        remotes.iter().try_fold(false, |found, remote| Ok(found || is_promisor(remote)?.is_some()))
+    }
+
+    /// Whether a branch and base are far from each other.
     fn is_far(&self, branch: &Branch) -> Result<bool, GitError> {
         let Some(base_tip) = self.base_tip()? else { return Ok(true) };
         let most = format!("--max-count={}", 1 + FAR);
-        let call = self.repository.git(["rev-list", "--count"]).args([most, base_tip.to_string()]);
-        let count = call.arg(format!("^{}", branch.tip)).text()?;
+        let call = self.repository.git(["rev-list", "--count"]).arg(most);
+        let count = call.arg(format!("{base_tip}...{}", branch.tip)).text()?;
         Ok(count.trim().parse::<usize>().map_or(true, |count| count > FAR))
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{View, ViewError};
+use super::{View, ViewError, emptied};
 use crate::branch::{Branch, Status};
 use crate::git::GitError;
 use crate::git::chains::Chains;
@@ -25,8 +25,9 @@ pub(super) struct Undone {
 /// What base and the ledger have to say about branches.
 struct OfBase<'v, 'a>(&'v View<'a>);
 
-/// What base and those who may approve have to say about them.
-struct OfApprovers<'v, 'a>(OfBase<'v, 'a>);
+/// What base and those who may approve have to say about them; and how many of them may still be looked at as to whether
+/// anything is left of them, which takes programs.
+struct OfApprovers<'v, 'a>(OfBase<'v, 'a>, usize);
 
 impl Judge for OfBase<'_, '_> {
     type Error = ViewError;
@@ -53,11 +54,12 @@ impl Judge for OfApprovers<'_, '_> {
         }
         let OfBase(view) = self.0;
         // Only whoever would be next is asked what takes programs; the others are when their turn comes.
-        if is_next && view.is_empty(branch) {
-            return Ok(Some(Wait::Empty(view.settings.base.clone())));
-        }
         let unapproved = if is_next { view.not_approved(branch)? } else { view.looks_unapproved(branch)? };
-        Ok(unapproved.map(Wait::Unapproved))
+        if unapproved.is_some() || !is_next || self.1 == 0 {
+            return Ok(unapproved.map(Wait::Unapproved));
+        }
+        self.1 -= 1;
+        Ok(view.is_empty(branch).then(|| Wait::Empty(view.settings.base.clone())))
     }
 }
 
@@ -76,7 +78,7 @@ impl View<'_> {
     /// # Errors
     /// When it cannot be told what base has, or who is approved.
     pub fn order(&self, branches: &[Branch]) -> Result<Vec<Place>, ViewError> {
-        queue::order(branches, &mut OfApprovers(OfBase(self)))
+        queue::order(branches, &mut OfApprovers(OfBase(self), emptied::FEW))
     }
 
     /// The same for whoever looks at approvals himself.
@@ -110,7 +112,7 @@ impl View<'_> {
         if branch.state() != State::Deployable {
             return Ok(Vec::new());
         }
-        let mut judge = OfApprovers(OfBase(self));
+        let mut judge = OfApprovers(OfBase(self), emptied::FEW);
         let find = |name: &str| branches.iter().find(|other| other.name.short() == name);
         let mut waits = queue::own_waits(branch, find, &mut judge)?;
         waits.extend(judge.waits(branch, true)?);

@@ -58,7 +58,11 @@ pub(crate) fn refusal(remote: &str, changed: &[TagChange]) -> CommandError {
 }
 
 pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
-    for warning in said.warnings.iter().take(MANY) {
+    // Of one push only what base gets by it may be very much.
+    let (by_hand, others): (Vec<_>, Vec<_>) =
+        said.warnings.into_iter().partition(|warning| matches!(warning, Warning::ByHand { .. }));
+    let further = by_hand.len().saturating_sub(MANY);
+    for warning in others.iter().chain(by_hand.iter().take(MANY)) {
         match warning {
             Warning::Broken { branch, base, paths } => {
                 let (branch, base) = (branch.short(), base.short());
@@ -73,10 +77,13 @@ pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
                 shell.warn(format!("'{}' on '{remote}' was rebased, and yours was not", branch.short()));
                 follow(shell);
             }
-            Warning::RewrittenHere(branch) => {
+            Warning::RewrittenHere(branch, there) => {
                 let branch = branch.short();
                 shell.note(format!("'{branch}' was rewritten here, and differs from that of '{remote}'"));
-                shell.hint(format!("instead of 'git pull': {}", push_again(remote, branch)));
+                // Whatever is fetched until then, what was looked at is what may be replaced.
+                let lease = shell_word(&format!("--force-with-lease={branch}:{there}"));
+                let (remote, branch) = (shell_word(remote), shell_word(branch));
+                shell.hint(format!("instead of 'git pull': git push {lease} {remote} {branch}"));
             }
             Warning::Apart(branch, there) => {
                 shell.note(format!("'{}' on '{remote}' has commits that yours has not", branch.short()));
@@ -116,8 +123,8 @@ pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
             Warning::Note(error) => warn_of_note(error, shell),
         }
     }
-    if said.warnings.len() > MANY {
-        shell.note(format!("and {} more; see them all: git deploy-state list", said.warnings.len() - MANY));
+    if further > 0 {
+        shell.note(format!("and {further} more; see them all: git deploy-state list"));
     }
     match said.unpublished {
         None => {}
