@@ -6,6 +6,9 @@
 //! has the store knows who is dead, on this machine or another one, and nobody needs to know whose the containers are.
 //! Docker's daemon clears away by itself.
 //!
+//! That file keeps some room on the disk of the store: a build may have filled it to the last byte, and a container cannot be taken
+//! away where nothing can be written down.
+//!
 //! What podman runs is beside the processes that it is ended with: the program that runs it (runc, crun) is asked to end it, by
 //! the name that podman makes of a folder among its temporary files.
 
@@ -15,7 +18,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::OFlags;
+use rustix::fs::{FallocateFlags, OFlags};
 
 use super::tool::program;
 use super::{Builder, Tool};
@@ -28,6 +31,8 @@ const MARK: &str = "GIT_DEPLOY_BUILD";
 const FOLDER: &str = "git-deploy-builds";
 /// Clearing away is worth no longer waiting.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// What the builder needs on a disk to take containers away, with much to spare, in bytes.
+const ROOM: u64 = 1 << 20;
 
 /// A build that is at work: its containers are nobody's to take away.
 pub(super) struct AtWork<'a> {
@@ -53,6 +58,7 @@ impl<'a> AtWork<'a> {
 
     /// Takes away what it has left behind, as it was ended.
     pub(super) fn clear(&self) {
+        self.file.iter().for_each(|(_, file)| give_room(file));
         if let Ok(temporary) = self.workspace.for_others() {
             end_what_runs(self.tool, &temporary);
         }
@@ -77,6 +83,7 @@ pub(super) fn clear(tool: &Tool) {
         end_what_runs(tool, &folder.for_others());
     }
     let dead = folder(tool).map(|folder| dead(&folder)).unwrap_or_default();
+    dead.iter().for_each(|(_, _, file)| give_room(file));
     let names: Vec<&str> = dead.iter().map(|(name, _, _)| name.as_str()).collect();
     let left = remove_containers(tool, &names);
     for (name, path, _lock) in &dead {
@@ -100,10 +107,21 @@ fn held(folder: &Path, name: &str) -> Option<(PathBuf, File)> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&made).ok()?;
     let is_held = file.try_lock().is_ok() && fs::rename(&made, &path).is_ok();
     if is_held {
+        keep_room(&file);
         return Some((path, file));
     }
     let _ = fs::remove_file(&made);
     None
+}
+
+/// Keeps room on the disk until [`give_room`]; where that is not to be had, nothing is kept.
+fn keep_room(file: &File) {
+    let _ = rustix::fs::fallocate(file, FallocateFlags::empty(), 0, ROOM);
+}
+
+/// Gives the room back that was kept.
+fn give_room(file: &File) {
+    let _ = file.set_len(0);
 }
 
 /// The builds that nobody holds any more: their names and files, so that no two clear the same away.
@@ -192,6 +210,8 @@ fn bundles(temporary: &Path) -> Vec<OsString> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     #[test]
@@ -216,6 +236,9 @@ mod tests {
             fs::write(folder.join(other), "").unwrap();
         }
         assert!(names().is_empty());
+        assert!(one.1.metadata().unwrap().blocks() * 512 >= ROOM, "it keeps room");
+        give_room(&one.1);
+        assert_eq!(one.1.metadata().unwrap().blocks(), 0);
         drop(one);
         // A process that another test starts just now holds all open files for a moment.
         git_deploy_testkit::cluster::eventually("it is dead", || names() == ["git-deploy-build-one"]);
