@@ -224,7 +224,7 @@ impl Host {
                 return false;
             }
             self.world.tell(self.me, &format!("pushes {a_move}"));
-            self.world.promises(|promises, now| promises.moves(self.remote(), a_move, now));
+            self.world.promises(|promises, _| promises.moves(self.remote(), a_move));
             self.moves(Place::Remote, a_move);
         }
         true

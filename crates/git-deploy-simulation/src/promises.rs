@@ -134,8 +134,8 @@ impl Promises {
     }
 
     /// A ref of the remote moves.
-    pub(crate) fn moves(&mut self, remote: Remote<'_>, a_move: &Move, now: Duration) {
-        if let Err(error) = self.judge(remote, a_move, now) {
+    pub(crate) fn moves(&mut self, remote: Remote<'_>, a_move: &Move) {
+        if let Err(error) = self.judge(remote, a_move) {
             self.breaks(format!("{a_move} cannot be judged: {error}"));
         }
     }
@@ -149,7 +149,7 @@ impl Promises {
         }
     }
 
-    fn judge(&mut self, remote: Remote<'_>, a_move: &Move, now: Duration) -> Result<(), git2::Error> {
+    fn judge(&mut self, remote: Remote<'_>, a_move: &Move) -> Result<(), git2::Error> {
         let Move { name, old, new } = a_move;
         match (name.as_str(), old, new) {
             ("refs/heads/master", Some(old), Some(new)) => self.judge_base(remote, *old, *new)?,
@@ -158,7 +158,7 @@ impl Promises {
                 self.breaks(format!("the ledger was written over: {a_move}"));
             }
             (name, None, Some(new)) if name.starts_with("refs/deploy/attempts/") => {
-                self.judge_claim(remote, name, *new, now)?;
+                self.judge_claim(remote, name, *new)?;
             }
             (name, Some(_), None) if name.starts_with("refs/deploy/attempts/") => {
                 self.breaks(format!("a number was given back: {a_move}"));
@@ -201,13 +201,7 @@ impl Promises {
     }
 
     /// A deployment begins when those before it have ended, and with the head of the queue.
-    fn judge_claim(
-        &mut self,
-        remote: Remote<'_>,
-        name: &str,
-        new: Oid,
-        now: Duration,
-    ) -> Result<(), git2::Error> {
+    fn judge_claim(&mut self, remote: Remote<'_>, name: &str, new: Oid) -> Result<(), git2::Error> {
         for (other, _) in remote.below("refs/deploy/attempts/") {
             let number = other.rsplit('/').next().unwrap_or_default();
             if other != name && remote.resolve(&format!("refs/tags/{number}")).is_none() {
@@ -218,10 +212,13 @@ impl Promises {
         let message = String::from_utf8_lossy(commit.message_bytes()).into_owned();
         let branch = message.lines().find_map(|line| line.strip_prefix("branch: refs/heads/"));
         let Some(branch) = branch else { return Ok(()) };
-        let Some(since) = self.wishes.get(branch).map(|wish| wish.queued.unwrap_or(now)) else {
+        let Some(wish) = self.wishes.get(branch) else {
             self.breaks(format!("{name} is of '{branch}', which nobody wished for"));
             return Ok(());
         };
+        // Who stands still between looking and claiming may claim what was withdrawn meanwhile: it is given up before anything
+        // is deployed, or else what lands was not approved.
+        let Some(since) = wish.queued else { return Ok(()) };
         let first = self.wishes.iter().find(|(_, wish)| {
             wish.kind == Kind::Good
                 && wish.landed.is_none()
