@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use git_deploy_testkit::shop::in_cluster;
-use git_deploy_testkit::{Output, Repo, Running, Victim, cluster, sandbox};
+use git_deploy_testkit::{HttpServer, Output, Repo, Running, SshServer, Victim, cluster, sandbox};
 use serde_json::json;
 
 use crate::support::{behaving, config_map, deployment, yaml};
@@ -75,6 +75,10 @@ fn runners_that_are_killed_again_and_again_land_what_is_good_in_its_order() {
     }
 
     let clones = ["one", "two", "three"].map(|name| shop.authority().clone_to(name));
+    // Two of them reach the remote as they would at home, where there are programs that serve it.
+    let (ssh, http) = (SshServer::start(shop.repo.sandbox()), HttpServer::start(shop.repo.sandbox()));
+    ssh.iter().for_each(|server| server.serve(shop.authority(), &clones[1]));
+    http.iter().for_each(|server| server.serve(shop.authority(), &clones[2]));
     let mut runners: Vec<(&Repo, Running)> = clones.iter().map(|clone| (clone, runner(clone))).collect();
     let is_over = || {
         let last = good.last().expect("there is one");

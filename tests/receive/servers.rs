@@ -2,12 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::thread::sleep;
-use std::time::Duration;
 
-use git_deploy_testkit::{Repo, Running, Sandbox, sandbox, skip};
+use git_deploy_testkit::{SshServer, sandbox, skip};
 
 use crate::scene::{Scene, verdict};
 
@@ -136,71 +133,13 @@ fn names_that_git_could_take_for_others_are_refused() {
     scene.takes(&[":refs/heads/refs/heads/old"]);
 }
 
-/// Where Debian has it: users have no such folder in their PATH.
-const SSHD: &str = "/usr/sbin/sshd";
-
-/// A real ssh server on loopback, which lets in whoever has the sandbox's key. Ends with its value.
-struct Sshd {
-    port: u16,
-    _running: Running,
-}
-
-impl Sshd {
-    fn start(sandbox: &Sandbox) -> Self {
-        let root = sandbox.root();
-        for key in ["host_key", "key"] {
-            let path = root.join(key).display().to_string();
-            sandbox.run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &path]);
-        }
-        fs::copy(root.join("key.pub"), root.join("authorized_keys")).expect("the key was just made");
-        // Somebody else may take the port in between: then the server does not start, and the test fails aloud.
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-        let port = listener.local_addr().expect("it listens").port();
-        drop(listener);
-        let path = sandbox.run("sh", &["-c", "echo \"$PATH\""]).line().to_owned();
-        let here = root.display();
-        let config = format!(
-            "Port {port}\nListenAddress 127.0.0.1\nHostKey {here}/host_key\nPidFile none\nUsePAM no\nStrictModes no\n\
-             AuthorizedKeysFile {here}/authorized_keys\nPermitRootLogin prohibit-password\n\
-             SetEnv PATH={path} GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1\n"
-        );
-        fs::write(root.join("sshd_config"), config).expect("the sandbox can be written to");
-        // Where the system does not start it, nobody has made the folder that it insists on as root.
-        drop(fs::create_dir("/run/sshd"));
-        let config = root.join("sshd_config").display().to_string();
-        let running = sandbox.command(SSHD).args(["-D", "-e", "-f", &config]).start();
-        for _ in 0..2400 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Self { port, _running: running };
-            }
-            sleep(Duration::from_millis(25));
-        }
-        panic!("sshd does not listen: {}", running.wait());
-    }
-
-    /// Lets a clone push through it.
-    fn serve(&self, server: &Repo, repo: &Repo, user: &str) {
-        let root = repo.sandbox().root().display();
-        let ssh = format!(
-            "ssh -F /dev/null -i {root}/key -o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking=no \
-             -o UserKnownHostsFile={root}/known_hosts"
-        );
-        repo.set_config("core.sshCommand", &ssh);
-        let url = format!("ssh://{user}@127.0.0.1:{}{}", self.port, server.path().display());
-        repo.git(&["remote", "set-url", "origin", &url]);
-    }
-}
-
 #[test]
 fn a_real_ssh_server_refuses_and_takes_in_the_same_words() {
-    if !Path::new(SSHD).exists() {
-        skip!("sshd is not installed");
-    }
     let sandbox = sandbox!();
     let scene = Scene::new(&sandbox);
-    let user = sandbox.run("id", &["-un"]).line().to_owned();
-    let sshd = Sshd::start(&sandbox);
-    sshd.serve(&scene.server, &scene.repo, &user);
+    let Some(sshd) = SshServer::start(&sandbox) else { skip!("sshd is not installed") };
+    sshd.serve(&scene.server, &scene.repo);
+    let user = sshd.user();
     let commit = scene.approved();
     let hotfix = scene.repo.commit("a", "a\n", "Close the hole");
     scene.refuses(&["master"], "base moves only when a deployment lands");
@@ -220,7 +159,7 @@ fn a_real_ssh_server_refuses_and_takes_in_the_same_words() {
     said.code_is(1).stderr_contains(&format!(
         "remote: error: cannot take 'refs/heads/master': '{user}' may push no hotfix here"
     ));
-    scene.server.git(&["config", "deploy.hotfix", &user]);
+    scene.server.git(&["config", "deploy.hotfix", user]);
     scene.repo.git(&push);
     assert_eq!(scene.server.id("refs/heads/master"), scene.repo.id("HEAD"));
 
@@ -233,7 +172,7 @@ fn a_real_ssh_server_refuses_and_takes_in_the_same_words() {
     let commit = scene.repo.commit("a", "b\n", "Close another one");
     scene.tag("deploy-hotfix-2", &commit, "Still open.\n");
     let push = ["push", "--atomic", "origin", "HEAD:refs/heads/master", "deploy-hotfix-2"];
-    let said = scene.repo.command("git").args(push).env("PUSHER", &user).output();
+    let said = scene.repo.command("git").args(push).env("PUSHER", user).output();
     said.code_is(1).stderr_contains("'ada' may push no hotfix here");
     scene.server.git(&["config", "deploy.hotfix", "ada"]);
     scene.repo.git(&push);

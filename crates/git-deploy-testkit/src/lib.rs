@@ -13,7 +13,8 @@
 //!
 //! A test that runs the built binaries begins with [`sandbox!`], which knows where cargo put them; one that needs a
 //! Kubernetes API begins with [`cluster!`], which starts a control plane once for all tests of a process ([`cluster`](mod@cluster)).
-//! [`shop`] has projects that are ready to be deployed, into either; [`registry`] a registry for images, and a [`Store`] what builders keep; [`readme`] what
+//! [`shop`] has projects that are ready to be deployed, into either; [`registry`] a registry for images, a [`Store`] what builders keep, and
+//! [`SshServer`] and [`HttpServer`] what git reaches by them; [`readme`] what
 //! readers are told to paste; [`torture`] writes notes until something is lost. A [`KillSwitch`] ends a run at a moment that a test chooses, and [`skip!`] says what a
 //! machine does not allow.
 
@@ -31,6 +32,7 @@ mod run;
 mod running;
 mod sandbox;
 pub mod scene;
+mod server;
 pub mod shop;
 mod skip;
 mod store;
@@ -44,6 +46,7 @@ pub use repo::Repo;
 pub use run::Run;
 pub use running::{Running, Victim};
 pub use sandbox::Sandbox;
+pub use server::{HttpServer, SshServer};
 pub use skip::{left_out, skip};
 pub use store::Store;
 
