@@ -73,3 +73,34 @@ fn a_second_ctrl_c_ends_it_at_once_and_says_so() {
     assert_eq!(output.signal, Some(2), "{output}");
     output.stderr_contains("error: interrupted again: ends at once");
 }
+
+#[test]
+fn who_is_terminated_gives_back_its_locks_and_whoever_goes_on_need_not_wait() {
+    // Who has Ctrl-C may want to say what becomes of what was begun.
+    for (signal, code, locks) in [("TERM", 143, 0), ("INT", 130, 1)] {
+        let shop = Shop::with_remote(&sandbox!());
+        shop.deployable("login", "login.txt", "hello\n");
+        shop.authority().deploy("deploy-init", &["--server"]);
+        let asked = shop.repo.path().with_extension("asked");
+        // The claim is the first that is pushed of an attempt; what follows moves it.
+        let hook = format!(
+            "trap '' INT; while read -r old new name; do case $old$name in 0000*) ;; *refs/deploy/attempts/*) : >'{}'; sleep 0.5 ;; esac; done",
+            asked.display()
+        );
+        shop.authority().install_hook("post-receive", &hook);
+        let mut running = shop.repo.command("git-deploy").start();
+        running.wait_for_file(&asked);
+        match signal {
+            "TERM" => running.terminate(),
+            _ => running.interrupt(),
+        }
+        let output = running.wait();
+        output.code_is(code).stderr_contains("error: interrupted").stderr_contains("deployment-0001");
+        shop.authority().remove_hook("post-receive");
+        let held = shop.authority().git(&["for-each-ref", "refs/deploy/lock"]).stdout;
+        assert_eq!(held.lines().count(), locks, "{signal}: {held}\n{output}");
+        let elsewhere = shop.authority().clone_to("elsewhere");
+        elsewhere.deploy("deploy", &[]).stdout_contains("deployment-0001: Successfully Deployed");
+        shop.is_sound();
+    }
+}

@@ -1,6 +1,7 @@
 //! The runner in a pod of the cluster that it deploys to, by the manifests that `git deploy-init runner` writes.
 
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use git_deploy_testkit::cluster::{Image, Namespace, NodeCluster, eventually};
 use git_deploy_testkit::shop::{ClusterShop, SET, in_cluster};
@@ -66,55 +67,101 @@ fn logs(namespace: &Namespace<'_>) -> String {
     namespace.kubectl(&all).stdout + &previous
 }
 
+/// Two runners in pods, and branches that are approved; each needs some seconds until it is ready.
+struct Scene<'cluster> {
+    shop: ClusterShop<'cluster>,
+    /// Where the runners are.
+    here: Namespace<'cluster>,
+    _servers: [Running; 2],
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// Their servers need ports that the node has once.
+static TURN: Mutex<()> = Mutex::new(());
+
+impl<'cluster> Scene<'cluster> {
+    fn new(cluster: &'cluster NodeCluster, sandbox: &Sandbox, name: &str, branches: &[&str]) -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = cluster.namespace(name).create();
+        let web = manifests(&web_server(cluster, name))
+            .replace("periodSeconds: 1 }", "periodSeconds: 1, initialDelaySeconds: 4 }");
+        let shop = in_cluster(cluster, "shop")
+            .into_namespace(cluster.namespace("shop").create())
+            .setting("timeout = \"60s\"")
+            .file("deploy/web.yaml", web)
+            .with_remote(sandbox);
+        let servers = serve(sandbox, cluster);
+        for branch in branches {
+            shop.release(branch, &[(&format!("{branch}.txt"), "new\n")]);
+        }
+        let url = shop.repo.git(&["config", "remote.origin.url"]).line().to_owned();
+        shop.repo.set_config("remote.origin.url", &format!("git://{NODE}/shop.git"));
+        let (namespace, image) = (format!("--namespace={here}"), format!("--image={}", image(cluster)));
+        let written = shop.repo.deploy("deploy-init", &["runner", &namespace, &image]).stdout;
+        shop.repo.set_config("remote.origin.url", &url);
+        let written = written.replace("      enableServiceLinks: false\n", NAMES);
+        here.kubectl(&["create", "secret", "generic", "git-deploy-runner", "--from-literal=username=none"])
+            .success();
+        cluster.kubectl_with_input(&["apply", "--filename=-"], written).success();
+        Self { shop, here, _servers: servers, _turn: turn }
+    }
+
+    /// The pod that deploys, once there is something to wait for.
+    fn first(&self) -> String {
+        eventually("one of them waits for pods", || self.shop.namespace.find("deployment", "web").is_some());
+        holder(&self.shop).expect("somebody holds the Lease")
+    }
+
+    /// Waits until all have landed, each once.
+    fn all_land(&self, branches: &[&str]) {
+        let ledger = || {
+            let tags = ["for-each-ref", "--format=%(refname:short) %(contents:subject)", "refs/tags"];
+            self.shop.authority().git(&tags).stdout
+        };
+        for count in 1..=branches.len() {
+            eventually(&format!("{count} branches have landed"), || ledger().lines().count() >= count);
+        }
+        let landed = (1..=branches.len()).map(|n| format!("deployment-{n:04} Successfully Deployed\n"));
+        assert_eq!(ledger(), landed.collect::<String>(), "{}", logs(&self.here));
+        self.shop.repo.deploy("deploy-sync", &[]);
+        assert!(branches.iter().all(|branch| self.shop.state(branch) == "deployed"), "{}", logs(&self.here));
+        let said = logs(&self.here);
+        assert!(!said.contains("warning: cannot") && !said.contains(" may not "), "it lacks rights: {said}");
+    }
+
+    fn ends(&self) {
+        self.here.kubectl(&["scale", "deployment/git-deploy-runner", "--replicas=0"]).success();
+        eventually("the runners have ended", || self.here.list("pods").is_empty());
+        self.shop.lease_is_free();
+    }
+}
+
 #[test]
 fn two_runners_in_the_cluster_land_each_branch_once_though_one_is_killed() {
     let cluster = node_cluster!();
     let sandbox = sandbox!();
-    let here = cluster.namespace("runners").create();
-    let web = manifests(&web_server(cluster, "runners"))
-        .replace("periodSeconds: 1 }", "periodSeconds: 1, initialDelaySeconds: 4 }");
-    let shop = in_cluster(cluster, "shop")
-        .into_namespace(cluster.namespace("shop").create())
-        .setting("timeout = \"60s\"")
-        .file("deploy/web.yaml", web)
-        .with_remote(&sandbox);
-    let _servers = serve(&sandbox, cluster);
-    for name in ["one", "two"] {
-        shop.release(name, &[(&format!("{name}.txt"), "new\n")]);
-    }
-
-    let url = shop.repo.git(&["config", "remote.origin.url"]).line().to_owned();
-    shop.repo.set_config("remote.origin.url", &format!("git://{NODE}/shop.git"));
-    let (namespace, image) = (format!("--namespace={here}"), format!("--image={}", image(cluster)));
-    let written = shop.repo.deploy("deploy-init", &["runner", &namespace, &image]).stdout;
-    shop.repo.set_config("remote.origin.url", &url);
-    let written = written.replace("      enableServiceLinks: false\n", NAMES);
-    here.kubectl(&["create", "secret", "generic", "git-deploy-runner", "--from-literal=username=none"])
-        .success();
-    cluster.kubectl_with_input(&["apply", "--filename=-"], written).success();
-
-    eventually("one of them waits for pods", || shop.namespace.find("deployment", "web").is_some());
-    let first = holder(&shop).expect("somebody holds the Lease");
+    let scene = Scene::new(cluster, &sandbox, "runners", &["one", "two"]);
+    let first = scene.first();
     kill(cluster, &first);
-
-    let ledger = || {
-        let tags = ["for-each-ref", "--format=%(refname:short) %(contents:subject)", "refs/tags"];
-        shop.authority().git(&tags).stdout
-    };
-    for count in 1..=2 {
-        eventually(&format!("{count} of two branches have landed"), || ledger().lines().count() >= count);
-    }
-    let landed = "deployment-0001 Successfully Deployed\ndeployment-0002 Successfully Deployed\n";
-    assert_eq!(ledger(), landed, "{}", logs(&here));
-    shop.repo.deploy("deploy-sync", &[]);
-    assert_eq!(["one", "two"].map(|name| shop.state(name)), ["deployed", "deployed"]);
-    let pods = here.list("pods");
+    scene.all_land(&["one", "two"]);
+    let pods = scene.here.list("pods");
     assert_eq!(pods.len(), 2, "{pods:#?}");
     let killed = pods.iter().find(|pod| pod["metadata"]["name"] == first.as_str());
     let killed = killed.expect("its container was started again");
     assert_eq!(killed["status"]["containerStatuses"][0]["restartCount"], 1);
-    let said = logs(&here);
-    assert!(!said.contains("warning: cannot") && !said.contains(" may not "), "it lacks rights: {said}");
-    here.kubectl(&["scale", "deployment/git-deploy-runner", "--replicas=0"]).success();
-    shop.lease_is_free();
+    scene.ends();
+}
+
+#[test]
+fn a_runner_whose_pod_is_deleted_hands_over_what_it_does() {
+    let cluster = node_cluster!();
+    let sandbox = sandbox!();
+    let scene = Scene::new(cluster, &sandbox, "deleted", &["one", "two"]);
+    let first = scene.first();
+    // As a rollout, an upgrade of the node or an autoscaler ends pods. Who had to be watched for dead would be taken over from
+    // after four minutes, which is longer than is waited here.
+    scene.here.kubectl(&["delete", "pod", &first]).success();
+    eventually("somebody else deploys", || holder(&scene.shop).is_some_and(|pod| pod != first));
+    scene.all_land(&["one", "two"]);
+    scene.ends();
 }

@@ -17,7 +17,7 @@ mod session;
 mod state;
 mod waiting;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::time::{Duration, Instant};
 
 use git_deploy_core::config::Settings;
@@ -39,7 +39,7 @@ use crate::connect::SILENCE;
 use crate::set::Change;
 use forward::FRESH;
 use restore::WayBack;
-use said::of_git;
+use said::{of_git, of_lease};
 use state::{Against, Forward, Held, Session, State};
 
 /// How long a phase waits for the Lease to be confirmed again.
@@ -226,6 +226,23 @@ impl<'a> ClusterDriver<'a> {
     }
 }
 
+/// How long who was asked to stop tries to give the environment back.
+const PARTING: Duration = Duration::from_secs(5);
+
+/// Stops what takes longer than [`PARTING`], from when the pulse says that it is to stop; without one, from the beginning.
+#[derive(Default)]
+struct Parting<'a> {
+    pulse: Option<&'a dyn Pulse>,
+    until: OnceCell<Instant>,
+}
+
+impl Pulse for Parting<'_> {
+    fn beat(&self) -> bool {
+        self.pulse.is_some_and(Pulse::beat)
+            || Instant::now() < *self.until.get_or_init(|| Instant::now() + PARTING)
+    }
+}
+
 /// Nobody's fault: nothing is held that has to be.
 fn not_held(step: Step) -> Failure {
     Failure::of_nobody(step, "the environment is not held by this run")
@@ -327,5 +344,12 @@ impl Driver for ClusterDriver<'_> {
         if let Err(failure) = self.give_back(work, outcome) {
             self.observer.warn(&format!("the environment could not be given back: {failure}"));
         }
+    }
+
+    fn let_go(&self) {
+        let Some(Held { lease, .. }) = self.state.borrow_mut().held.take() else { return };
+        // Whoever waits for it finds out by watching, if this fails.
+        let parting = Parting::default();
+        let _ = self.run(Step::Land, &parting, async { lease.release().await.map_err(of_lease(Step::Land)) });
     }
 }

@@ -12,7 +12,7 @@ use super::crossed::forward_only;
 use super::look::closed;
 use super::said::{of_connection, of_lease, of_set};
 use super::state::{Held, Session};
-use super::{Brief, ClusterDriver, PATIENCE};
+use super::{Brief, ClusterDriver, PATIENCE, Parting};
 use crate::connect::Connection;
 use crate::discovery::Resources;
 use crate::lease::{LeaseError, LeasePlace, Terms};
@@ -263,7 +263,8 @@ impl ClusterDriver<'_> {
     pub(super) fn give_back(&self, work: Work<'_>, outcome: Outcome) -> Result<(), Failure> {
         let held = self.state.borrow_mut().held.take();
         let Some(Held { lease, mut parent, .. }) = held else { return Ok(()) };
-        self.run(Step::Land, work.pulse, async {
+        let parting = Parting { pulse: Some(work.pulse), ..Parting::default() };
+        self.run(Step::Land, &parting, async {
             if outcome == Outcome::Success && parent.record().deployment.as_ref() == Some(work.id) {
                 let permit = lease.permit(PATIENCE).await.map_err(of_lease(Step::Land))?;
                 parent

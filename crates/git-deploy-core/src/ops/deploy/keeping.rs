@@ -3,16 +3,23 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
+use super::locks::new_run;
 use super::run::Run;
 use super::{Context, DeployError};
-use crate::attempt::{LOCK_TTL, Lock};
+use crate::attempt::{Attempt, LOCK_TTL, Lock};
 use crate::deployment::{Failure, Phase, Step};
 use crate::environment::{Custody, Pulse};
+use crate::git::notes::NotesEdit;
 use crate::ids::DeploymentId;
+use crate::land::Change;
 use crate::machine;
+use crate::ops::transact::Transacted;
 
 /// How often locks in git are renewed: three times within the time that they may stay unchanged.
 const RENEWAL: Duration = Duration::from_secs(LOCK_TTL / 3);
+
+/// How who ends programs ends a runner: a person, who has Ctrl-C, may want to say what becomes of what was begun.
+pub(super) const SIGTERM: i32 = 15;
 
 /// Renews the locks of a run, and hears the user's wish to stop.
 pub(super) struct Heart<'r, 'a> {
@@ -55,6 +62,37 @@ impl<'r, 'a> Heart<'r, 'a> {
                 Ok(())
             }
             renewed => renewed,
+        }
+    }
+}
+
+impl Run<'_> {
+    pub(super) fn check_interrupt(&self) -> Result<(), DeployError> {
+        self.deployer.interrupt.check().map_err(|interrupted| DeployError::Interrupted {
+            signal: interrupted.signal,
+            id: Some(self.attempt().id.clone()),
+            phase: Some(self.attempt().phase),
+        })
+    }
+
+    /// Gives back what it holds, and leaves the deployment as it is: whoever goes on with it elsewhere need not wait until this
+    /// run was watched for dead. Where that fails, that is what happens.
+    pub(super) fn let_go(&mut self) {
+        self.driver.let_go();
+        // No number that stands anywhere else: the attempt has to move with the locks, and nobody works on it.
+        let attempt = Attempt { run: new_run(), ..self.attempt().clone() };
+        let locks = [Some(&self.claimed.lock), self.claimed.base_lock.as_ref()];
+        let given_back = locks.into_iter().flatten().map(|(name, at)| Change::delete(name.clone(), *at));
+        let given_back: Vec<Change> = given_back.collect();
+        let at = self.claimed.attempt_at;
+        let written = self.context.write_attempt(&attempt).and_then(|written| {
+            let attempt_moves = Change::update(attempt.id.attempt(), Some(at), written.0);
+            let changes = || given_back.iter().cloned().chain([attempt_moves.clone()]).collect();
+            let (label, identity) = (format!("{}: let go", attempt.id), self.deployer.repository.identity()?);
+            Ok(self.transactor(&identity).transact(&label, |_| Ok(NotesEdit::default()), |_| changes())?)
+        });
+        if matches!(written, Ok(Transacted::Done)) {
+            self.say("Leaving", " to whoever goes on");
         }
     }
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::claim::Claimed;
 use super::context::images_of;
 use super::finish::leave;
-use super::keeping::{Heart, Keeper};
+use super::keeping::{Heart, Keeper, SIGTERM};
 use super::{Context, DeployError, Deployer, Errand, Verdict};
 use crate::approval::NotApproved;
 use crate::attempt::Attempt;
@@ -223,19 +223,14 @@ impl<'a> Run<'a> {
     /// Takes one step, unless the user asked to stop before it. A step that failed because Ctrl-C reached the programs
     /// that it had started, too, was interrupted.
     fn step(&mut self, step: fn(&mut Self) -> Result<Event, DeployError>) -> Result<Event, DeployError> {
-        self.check_interrupt()?;
-        step(self).or_else(|error| {
+        let done = self.check_interrupt().and_then(|()| step(self)).or_else(|error| {
             self.check_interrupt()?;
             Err(error)
-        })
-    }
-
-    pub(super) fn check_interrupt(&self) -> Result<(), DeployError> {
-        self.deployer.interrupt.check().map_err(|interrupted| DeployError::Interrupted {
-            signal: interrupted.signal,
-            id: Some(self.attempt().id.clone()),
-            phase: Some(self.attempt().phase),
-        })
+        });
+        if let Err(DeployError::Interrupted { signal: SIGTERM, .. }) = done {
+            self.let_go();
+        }
+        done
     }
 
     /// Writes as who runs, at the moment of writing.
