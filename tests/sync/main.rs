@@ -3,6 +3,7 @@
 mod backup;
 mod bare;
 mod concurrent;
+mod gone;
 mod landed;
 mod meanwhile;
 mod set_back;

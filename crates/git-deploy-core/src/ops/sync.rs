@@ -1,6 +1,7 @@
 //! Bringing and taking what clones share: states, ledger, locks.
 
 mod exchange;
+mod gone;
 mod landed;
 mod overruled;
 mod seen;
@@ -23,6 +24,7 @@ use crate::ops::view::{View, ViewError};
 use crate::sync;
 
 pub use exchange::{Exchange, preview};
+pub use gone::{fetch_only, was_deleted};
 pub use seen::{Break, Broken, broken_as_fetched, check, was_asked};
 
 /// How often a push of notes is tried again that was refused without anybody's decision.
@@ -96,17 +98,14 @@ pub enum SyncError {
 /// # Errors
 /// When the remote cannot be reached, its states do not continue what was there, or something cannot be written here.
 pub fn fetch(repository: &Repository, tracking: &Tracking, observer: &dyn Observer) -> Result<(), SyncError> {
-    fetch_only(repository, tracking)?;
+    fetch_only(repository, tracking, observer)?;
     check(repository, tracking)?;
     merge_and_tell(repository, tracking, observer)?;
     adopt_tags(repository, tracking, observer)
 }
 
-/// Fetches all that counts, and changes nothing that is ours.
-///
-/// # Errors
-/// When the remote cannot be reached, or what was fetched cannot be kept here.
-pub fn fetch_only(repository: &Repository, tracking: &Tracking) -> Result<(), SyncError> {
+/// Fetches, as often as other fetches are in the way.
+fn fetch_again(repository: &Repository, tracking: &Tracking) -> Result<(), SyncError> {
     for tries in 1.. {
         let Err(error) = repository.fetch(tracking) else {
             return Ok(seen::remember_asked(repository, tracking)?);
@@ -396,7 +395,7 @@ pub fn full(
     restore: bool,
     observer: &dyn Observer,
 ) -> Result<Exchange, SyncError> {
-    fetch_only(repository, tracking)?;
+    fetch_only(repository, tracking, observer)?;
     if !restore {
         check(repository, tracking)?;
     }

@@ -17,7 +17,7 @@ use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, ObjectId, RefName};
 use crate::sync;
 
-use super::{FETCH_TRIES, SyncError, contains, fetch_only, texts, unreachable};
+use super::{FETCH_TRIES, SyncError, contains, fetch_again, texts, unreachable};
 
 /// How many of the commits that ours were at are asked for a history that was rewritten here.
 const LOOKED_AT: u8 = 50;
@@ -98,7 +98,7 @@ pub fn check(repository: &Repository, tracking: &Tracking) -> Result<(), SyncErr
         if there.map_err(|silence| unreachable(tracking, &silence))? == now {
             return Err(SyncError::Broken(Box::new(broken)));
         }
-        fetch_only(repository, tracking)?;
+        fetch_again(repository, tracking)?;
     }
     Err(SyncError::Contended { remote: tracking.remote().to_owned() })
 }

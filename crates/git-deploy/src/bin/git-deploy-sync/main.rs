@@ -25,7 +25,7 @@ fn sync(arguments: &args::Sync, shell: &mut Shell) -> Result<Exit, CommandError>
     repository.stop_on(interrupt);
     let tracking = tracking(&repository, arguments.remote.as_deref())?;
     let exchange = if arguments.dry_run {
-        fetch_only(&repository, &tracking)?;
+        fetch_only(&repository, &tracking, &ShellObserver::new(shell))?;
         if !arguments.restore {
             check(&repository, &tracking)?;
         }
