@@ -203,3 +203,24 @@ fn a_branch_that_only_lags_behind_what_was_approved_has_left_nothing() {
         clone.deploy("deploy-state", &porcelain).stdout_is("");
     }
 }
+
+#[test]
+fn what_counts_is_not_stale_because_this_clone_is_further_with_an_older_decision() {
+    let sandbox = sandbox!();
+    let (remote, repo, first) = published(&sandbox);
+    repo.switch("login");
+    let second = repo.commit("c.txt", "c\n", "One more thing");
+    repo.git(&["push", "--quiet", "origin", "login"]);
+    set(&repo, &["deployable", "login"]).success();
+    let other = remote.clone_to("other");
+    other.deploy("deploy-sync", &[]);
+    other.git(&["push", "--quiet", "--force", "origin", &format!("{first}:refs/heads/login")]);
+    // Decided anew of what the branch was set back to.
+    set(&other, &["development", "login"]).success();
+    set(&other, &["deployable", "login"]).success();
+    repo.deploy("deploy-sync", &[]);
+    let list = repo.deploy("deploy-state", &["list", "--stale", "--porcelain"]);
+    list.lacks(&format!("deployable {first} "));
+    other.deploy("deploy-state", &["list", "--stale", "--porcelain"]).stdout_is("");
+    assert_eq!(repo.id("login"), second);
+}

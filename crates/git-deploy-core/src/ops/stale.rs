@@ -130,7 +130,11 @@ fn left(view: &View<'_>, branch: &RefName, line: &Line) -> Result<Option<Option<
     }
     // What was decided anew has not been left, but taken the place of.
     elsewhere.retain(|(_, counts)| counts.as_ref().is_none_or(|note| note.since < line.note.since));
-    for (now, _) in elsewhere {
+    for (now, counts) in elsewhere {
+        // What goes on from there, and was decided on before, has not left it: nobody has set that one back.
+        if stays && counts.is_some() && view.repository.is_ancestor(line.commit, now.tip)? {
+            continue;
+        }
         // One that was never there has left nothing: it is older, or what was decided is not pushed.
         if view.repository.was_at(&now.at, &line.commits)? {
             return Ok(Some(Some(Now { alone: stays, ..now })));
