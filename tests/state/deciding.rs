@@ -204,3 +204,16 @@ fn a_message_that_says_nothing_takes_away_the_one_before() {
     let newest = log.lines()[0];
     assert!(newest.contains("\"to\":\"deployable\"") && !newest.contains("\"message\":"), "{log}");
 }
+
+#[test]
+fn nothing_is_deployed_after_base_or_after_itself() {
+    let repo = shop(&sandbox!());
+    let commit = branch(&repo, "login", "b.txt", "b\n");
+    set(&repo, &["deployable", "--after=master", "login"])
+        .code_is(1)
+        .stderr_contains("error: cannot deploy after 'master': it is the base that branches land on");
+    set(&repo, &["deployable", "--after=login", "login"])
+        .code_is(1)
+        .stderr_contains("it would wait for itself");
+    assert!(!repo.notes().contains_key(&commit));
+}

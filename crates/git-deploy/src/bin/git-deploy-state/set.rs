@@ -113,6 +113,13 @@ fn wished_before(repository: &Repository, word: &OsStr) -> Result<Option<RefName
     }
     let view = View::new(repository)?;
     let name = view.named_branch(Some(typed_name(word)?))?;
+    if name == view.settings.base {
+        return Err(CommandError::no(format!(
+            "cannot deploy after '{}': it is the base that branches land on, and nothing lands after that",
+            name.short()
+        ))
+        .hint("name a branch that is to be deployed before"));
+    }
     // One that is not there would be waited for by nobody.
     match view.branch_tip(&name)? {
         Some(_) => Ok(Some(name)),
