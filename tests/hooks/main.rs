@@ -158,6 +158,25 @@ fn states_go_only_to_the_remote_that_counts() {
 }
 
 #[test]
+fn states_that_a_push_names_are_left_to_git() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    repo.branch("login");
+    repo.commit("b", "b\n", "Log in");
+    repo.set_config("deploy.publish", "false");
+    for (refspecs, state) in [
+        (&["refs/notes/deploy"][..], "staged"),
+        (&["login", "refs/notes/*:refs/notes/*"], "deployable"),
+        (&["--mirror"], "staged"),
+    ] {
+        repo.deploy("deploy-state", &["set", state, "login"]);
+        repo.git(&[&["push", "--quiet", "origin"], refspecs].concat()).is_silent();
+        assert_eq!(bare.id("refs/notes/deploy"), repo.id("refs/notes/deploy"));
+        repo.deploy("deploy-sync", &[]);
+    }
+}
+
+#[test]
 fn a_push_to_a_place_without_a_name_says_that_states_stay_here() {
     let sandbox = sandbox!();
     let (bare, repo) = shop(&sandbox);

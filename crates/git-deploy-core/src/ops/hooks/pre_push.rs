@@ -114,7 +114,10 @@ pub fn pre_push(
     if pushed.is_empty() {
         said.warnings.extend(push.current_branch(&tracking)?);
     }
-    said.published = publish(repository, &tracking, observer);
+    // What the push itself brings there git refuses when it has come there meanwhile.
+    if !pushed.iter().any(|pushed| pushed.name == notes_ref()) {
+        said.published = publish(repository, &tracking, observer);
+    }
     Ok(said)
 }
 
