@@ -17,6 +17,9 @@ use git_deploy_image::without_credentials;
 /// How many branches are told of one by one.
 const MANY: usize = 10;
 
+/// How much is said after one merge about what to do.
+const HINTS: usize = 3;
+
 /// Keeps what is worth a warning until the shell is free.
 #[derive(Default)]
 pub(crate) struct Heard(RefCell<Vec<String>>);
@@ -236,14 +239,27 @@ pub(crate) fn post_merge(said: &PostMerge, shell: &mut Shell) {
         shell.note(format!("and {} more; see them all: git deploy-state list", said.branches.len() - MANY));
     }
     said.left.iter().for_each(|left| left_approved(left, "this merge", shell));
-    let is_any = |is_it: fn(&Passed) -> bool| said.branches.iter().any(is_it);
-    if is_any(|passed| matches!(passed, Passed::Behind(..) | Passed::Broken(..))) {
-        shell.hint("git deploy-rebase");
-    }
+    // What to do about the branch itself that has left is said above.
+    let most = HINTS - usize::from(said.left.is_some());
+    after_merge(&said.branches, most).into_iter().for_each(|hint| shell.hint(hint));
+}
+
+/// What to do after a merge: the most urgent of it.
+fn after_merge(branches: &[Passed], most: usize) -> Vec<String> {
+    let is_any = |is_it: fn(&Passed) -> bool| branches.iter().any(is_it);
+    let mut hints = Vec::new();
     if is_any(|passed| matches!(passed, Passed::Merged(.., MergedInto::Ours | MergedInto::Unpushed))) {
-        shell.hint("to have that deployed instead: git reset --merge ORIG_HEAD");
+        hints.push("to have that deployed instead: git reset --merge ORIG_HEAD".to_owned());
     }
-    let landed = said.branches.iter().filter_map(|passed| match passed {
+    if is_any(|passed| matches!(passed, Passed::Behind(..) | Passed::Broken(..))) {
+        hints.push("git deploy-rebase".to_owned());
+    }
+    let elsewhere = branches.iter().filter_map(|passed| match passed {
+        Passed::LandedElsewhere(branch, landed) => Some((branch, landed)),
+        _ => None,
+    });
+    hints.extend(follow_landed(elsewhere.take(MANY)));
+    let landed = branches.iter().filter_map(|passed| match passed {
         Passed::Landed(branch, _) | Passed::Merged(branch, _, MergedInto::Theirs) => {
             Some(shell_word(branch.short()))
         }
@@ -251,13 +267,10 @@ pub(crate) fn post_merge(said: &PostMerge, shell: &mut Shell) {
     });
     let landed: Vec<String> = landed.take(MANY).collect();
     if !landed.is_empty() {
-        shell.hint(format!("what has landed is no longer needed: git branch -d {}", landed.join(" ")));
+        hints.push(format!("what has landed is no longer needed: git branch -d {}", landed.join(" ")));
     }
-    let elsewhere = said.branches.iter().filter_map(|passed| match passed {
-        Passed::LandedElsewhere(branch, landed) => Some((branch, landed)),
-        _ => None,
-    });
-    follow_landed(elsewhere.take(MANY)).into_iter().for_each(|hint| shell.hint(hint));
+    hints.truncate(most);
+    hints
 }
 
 /// What failed where a rewrite was told to us.
@@ -358,5 +371,37 @@ fn conflicts(paths: &[String]) -> String {
         count if count > MANY => format!(" ({shown} and {} more conflict)", count - MANY),
         1 => format!(" ({shown} conflicts)"),
         _ => format!(" ({shown} conflict)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use git_deploy_core::ops::view::LandedElsewhere;
+
+    use super::*;
+
+    #[test]
+    fn after_a_merge_the_most_urgent_is_said_first_and_not_all_of_it() {
+        let branch = |name| RefName::branch(name).unwrap();
+        let commit = CommitId("1".repeat(40).parse().unwrap());
+        let (deployment, is_current) = (None, false);
+        let landed = |is_whole| LandedElsewhere {
+            deployment: deployment.clone(),
+            commit,
+            upstream: commit,
+            is_whole,
+            is_current,
+        };
+        let branches = [
+            Passed::Behind(branch("behind"), State::Staged),
+            Passed::Landed(branch("landed"), "deployment-0001".parse().unwrap()),
+            Passed::LandedElsewhere(branch("whole"), landed(true)),
+            Passed::LandedElsewhere(branch("partly"), landed(false)),
+            Passed::Merged(branch("merged"), State::Deployable, MergedInto::Ours),
+        ];
+        assert_eq!(after_merge(&branches, 10).len(), 5);
+        let said = after_merge(&branches, HINTS);
+        assert_eq!(said.len(), 3);
+        assert!(said[0].starts_with("to have that deployed instead: ") && said[1] == "git deploy-rebase");
     }
 }
