@@ -30,7 +30,8 @@ fn a_branch_that_is_pushed_by_force_or_in_the_place_of_another_has_left_the_queu
     let approved = repo.id("login");
     branch(&repo, "other");
     let pushed = repo.git(&["push", "--quiet", "--force", "origin", "other:login"]);
-    let back = format!("git push --force-with-lease origin {}:refs/heads/login", &approved[..10]);
+    let lease = format!("--force-with-lease=login:{}", repo.id("other"));
+    let back = format!("git push {lease} origin {}:refs/heads/login", &approved[..10]);
     pushed.stderr_is(&format!("{LEFT}hint: if that was not meant: {back}\n"));
     repo.git(&back.split(' ').skip(1).collect::<Vec<_>>());
     assert_eq!(bare.id("login"), approved);
@@ -65,7 +66,8 @@ fn a_forced_push_to_a_commit_of_another_state_says_what_the_branch_is_then() {
     repo.git(&["push", "--quiet", "origin", "login"]).is_silent();
     let approved = repo.id("login");
     repo.git(&["reset", "--quiet", "--hard", &staged]);
-    let back = format!("git push --force-with-lease origin {}:refs/heads/login", &approved[..10]);
+    let back =
+        format!("git push --force-with-lease=login:{staged} origin {}:refs/heads/login", &approved[..10]);
     repo.git(&["push", "--quiet", "--force", "origin", "login"]).stderr_is(&format!(
         "note: 'login' is staged now: deployable was the commit before this push\n\
          hint: if that was not meant: {back}\n"

@@ -1,5 +1,6 @@
 //! Our hooks in real `git push`, `git merge` and `git pull`.
 
+mod differing;
 mod leaving;
 mod merging;
 
@@ -217,11 +218,11 @@ fn pushing_a_broken_branch_is_warned_about() {
     repo.branch("login");
     let tip = repo.commit("b", "b\n", "Log in");
     note(&repo, &tip, "state: broken\nref: refs/heads/login\nconflict: deploy/a.yaml");
-    repo.git(&["push", "--quiet", "origin", "login"]).stderr_contains(
+    repo.git(&["push", "--quiet", "origin", "login"]).stderr_contains(&format!(
         "warning: 'login' is broken: it cannot be rebased on 'origin/master' (deploy/a.yaml conflicts)\n\
          hint: mend it with: git rebase origin/master login\n\
-         hint: then: git push --force-with-lease origin login\n",
-    );
+         hint: then: git push --force-with-lease=login:{tip} origin login\n",
+    ));
     assert_eq!(bare.id("login"), tip);
 }
 
@@ -316,14 +317,15 @@ fn a_push_that_takes_a_branch_out_of_the_queue_says_so() {
     repo.try_git(&["merge", "--quiet", "master"]).code_is(1);
     repo.git(&["commit", "--quiet", "--all", "--no-edit"]);
     let again = "hint: when it is ready again: git deploy-state set deployable login\n";
+    let over = format!("--force-with-lease=login:{}", repo.id("login"));
     push().stderr_is(&format!(
         "{told}hint: as nothing rebases a merge: git rebase origin/master login\n\
-         hint: then: git push --force-with-lease origin login\n{again}"
+         hint: then: git push {over} origin login\n{again}"
     ));
     // What is ready again when it is pushed stays in the queue.
     repo.git(&["rebase", "--quiet", "--strategy-option=theirs", "master"]);
     set();
-    repo.git(&["push", "--quiet", "--force", "origin", "login"]).is_silent();
+    repo.git(&["push", "--quiet", &over, "origin", "login"]).is_silent();
     repo.commit("e", "e\n", "Further still");
     set();
     push().is_silent();
@@ -352,7 +354,7 @@ fn a_broken_branch_is_mended_and_pushed_by_the_commands_that_are_named() {
     let sandbox = sandbox!();
     let (bare, repo) = shop(&sandbox);
     repo.branch("login");
-    repo.commit("a", "login\n", "Log in");
+    let over = format!("--force-with-lease=login:{}", repo.commit("a", "login\n", "Log in"));
     repo.git(&["push", "--quiet", "--set-upstream", "origin", "login"]);
     repo.switch("master");
     repo.commit("a", "master\n", "Go on");
@@ -360,14 +362,14 @@ fn a_broken_branch_is_mended_and_pushed_by_the_commands_that_are_named() {
     repo.try_deploy("deploy-state", &["set", "deployable", "login"])
         .code_is(1)
         .stderr_contains("hint: mend it, then set it again: git rebase origin/master login\n")
-        .stderr_contains("hint: and push it: git push --force-with-lease origin login\n");
+        .stderr_contains(&format!("hint: and push it: git push {over} origin login\n"));
     repo.try_deploy("deploy-rebase", &["login"])
         .code_is(1)
         .stderr_contains("hint: mend 'login' with: git rebase origin/master login\n")
-        .stderr_contains("hint: then: git push --force-with-lease origin login\n");
+        .stderr_contains(&format!("hint: then: git push {over} origin login\n"));
     repo.switch("login");
     repo.git(&["rebase", "--quiet", "-X", "theirs", "origin/master", "login"]);
-    repo.git(&["push", "--quiet", "--force-with-lease", "origin", "login"]).lacks("warning");
+    repo.git(&["push", "--quiet", &over, "origin", "login"]).lacks("warning");
     assert_eq!(bare.id("login"), repo.id("login"));
 }
 

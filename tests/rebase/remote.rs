@@ -198,15 +198,14 @@ fn what_somebody_else_pushed_over_is_told_to_be_looked_at_and_never_to_be_follow
     let there = theirs.id("login");
     assert_eq!(
         hinted(ours),
-        [
-            "git log --left-right login...origin/login".to_owned(),
-            format!("git push --force-with-lease=login:{there} origin login"),
-        ]
+        ["git log --left-right login...origin/login".to_owned(), "git rebase origin/login login".to_owned(),]
     );
     for command in hinted(ours) {
         ours.command("sh").args(["-c", &command]).output().success();
     }
     assert_eq!(hinted(ours), Vec::<String>::new());
+    assert_eq!(team.remote.id("login"), there);
+    set(ours, "deployable", "login");
     // Further commits of others are got, and what their rebase made is followed.
     theirs.git(&["fetch", "--quiet", "origin"]);
     theirs.git(&["reset", "--quiet", "--hard", "origin/login"]);

@@ -46,9 +46,10 @@ fn what_the_remote_has_still_is_said_with_what_was_left() {
     repo.git(&["push", "--quiet", "origin", "master"]);
     login(&repo);
     repo.git(&["push", "--quiet", "origin", "login"]);
+    let replace = format!("git push --force-with-lease=login:{} origin login", repo.id("login"));
     amend(&repo, &["--message", "Second, in other words"])
         .stderr_contains(" has another message; on 'origin' it is as it was, and deployable\n")
-        .stderr_contains("hint: to replace it there: git push --force-with-lease origin login\n");
+        .stderr_contains(&format!("hint: to replace it there: {replace}\n"));
     repo.deploy("deploy-queue", &[]).stdout_contains("login");
     repo.deploy("deploy-state", &["set", "deployable", "login"]);
     // Nobody has pushed that.

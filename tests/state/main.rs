@@ -13,6 +13,7 @@ mod shared;
 mod showing;
 mod stale;
 mod surroundings;
+mod taken_back;
 
 use git_deploy_testkit::scene::{branch, state_is};
 use git_deploy_testkit::{Output, Repo, Sandbox};

@@ -120,8 +120,9 @@ fn where_git_knows_no_branches_of_the_remote_a_push_is_told_with_the_commit_that
         "hint: and push it: git push --force-with-lease=login:{old} origin login\n"
     ));
     bare.git(&["config", "--add", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"]);
-    bare.try_deploy("deploy-state", &["set", "staged", "login"])
-        .stderr_contains("hint: and push it: git push --force-with-lease origin login\n");
+    bare.try_deploy("deploy-state", &["set", "staged", "login"]).stderr_contains(&format!(
+        "hint: and push it: git push --force-with-lease=login:{old} origin login\n"
+    ));
 }
 
 #[test]

@@ -1,12 +1,17 @@
 //! What several commands say about the remote that counts.
 
+use git_deploy_core::branch::Branch;
 use git_deploy_core::config::{NoRemote, counting_remote};
 use git_deploy_core::git::Repository;
 use git_deploy_core::git::notes::NOTES_REF;
 use git_deploy_core::git::push::Tracking;
-use git_deploy_core::ids::RefName;
-use git_deploy_core::ops::fetched::{never_fetched, overwriting, remote_of, tag_alone, unmerged};
+use git_deploy_core::ids::{CommitId, RefName};
+use git_deploy_core::ops::fetched::{
+    Merged, merged, never_fetched, overwriting, remote_of, tag_alone, taken_back, unmerged,
+};
+use git_deploy_core::ops::sweep::{Standing, standing};
 use git_deploy_core::ops::view::View;
+use git_deploy_core::state::State;
 
 use crate::{CommandError, Shell, printable, shell_word};
 
@@ -72,20 +77,131 @@ pub fn warn_of_refspec(
     Ok(())
 }
 
-/// How a branch that was rebased by hand gets to the remote, if that has it.
+/// How a branch gets to a remote in the place of what was there: only while that is the commit that somebody here has seen, and
+/// that theirs is made from. What git has fetched last may be another by the time.
+pub fn push_over(remote: &str, branch: &RefName, seen: CommitId) -> String {
+    let lease = shell_word(&format!("--force-with-lease={}:{seen}", branch.short()));
+    format!("git push {lease} {} {}", shell_word(remote), shell_word(branch.short()))
+}
+
+/// What is to be done about the remote when a branch is rebased by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Again {
+    /// Afterwards: how it gets there.
+    Push(String),
+    /// Before: how it gets what is there, which nobody here has seen yet.
+    First(String),
+}
+
+/// How a branch that is to be rebased by hand gets to the remote, if that has it.
 ///
 /// # Errors
-/// When refs or the configuration cannot be read.
-pub fn push_again(view: &View<'_>, branch: &RefName) -> Result<Option<String>, CommandError> {
+/// When refs, reflogs or history cannot be read.
+pub fn push_again(view: &View<'_>, branch: &RefName) -> Result<Option<Again>, CommandError> {
     let Some(tracking) = remote_of(view, branch)? else { return Ok(None) };
-    let mut lease = "--force-with-lease".to_owned();
-    // Where no `git fetch` brings branches, git knows none that it could compare with.
-    if !view.repository.fetch_keeps(tracking, branch)?
-        && let Some(there) = view.repository.tip(&view.settings.authority(branch))?
-    {
-        lease = shell_word(&format!("{lease}={}:{there}", branch.short()));
+    let there = view.settings.authority(branch);
+    let Some(theirs) = view.repository.tip(&there)? else { return Ok(None) };
+    let push = || Some(Again::Push(push_over(tracking.remote(), branch, theirs)));
+    let ours = view.repository.tip(branch)?;
+    // What is not here yet is made from what is there.
+    if ours.map_or(Ok(true), |ours| view.repository.is_ancestor(theirs, ours))? {
+        return Ok(push());
     }
-    Ok(Some(format!("git push {lease} {} {}", shell_word(tracking.remote()), shell_word(branch.short()))))
+    let (name, there) = (shell_word(branch.short()), shell_word(there.short()));
+    Ok(match standing(view, &view.listed_branch(branch)?.0)? {
+        Standing::RebasedHere | Standing::RewrittenHere => push(),
+        Standing::Behind => Some(Again::First(further(branch, &there))),
+        Standing::RebasedThere => Some(Again::First(follow(&name))),
+        Standing::Apart => Some(Again::First(put_upon(&there, &name))),
+        Standing::LandedThere => None,
+    })
+}
+
+/// What to do about a branch that the remote has not, or has another of.
+///
+/// # Errors
+/// When refs, reflogs or history cannot be read.
+pub fn bring_together(
+    view: &View<'_>,
+    ours: &Branch,
+    theirs: Option<&Branch>,
+) -> Result<Vec<String>, CommandError> {
+    let Some(tracking) = &view.settings.remote else { return Ok(Vec::new()) };
+    let there = view.settings.authority(&ours.name);
+    let (remote, there, name) =
+        (shell_word(tracking.remote()), shell_word(there.short()), shell_word(ours.name.short()));
+    if taken_back(view, &ours.name, ours.tip)?.is_some() {
+        return Ok(vec![keep_out(ours, theirs.map(|_| there))]);
+    }
+    let Some(theirs) = theirs else { return Ok(vec![format!("push it: git push -u {remote} {name}")]) };
+    // An approval of what is there is none of what is here.
+    let undecided = ours.state() == State::Development && theirs.state().is_rebased();
+    let again =
+        undecided.then(|| format!("then decide anew: git deploy-state set {} {name}", theirs.state()));
+    if view.repository.is_ancestor(theirs.tip, ours.tip)? {
+        let hints = match merged(view, ours.tip, theirs.tip)? {
+            Some(merged) => unmerge(view, ours, theirs, merged),
+            None => vec![format!("push it: git push {remote} {name}")],
+        };
+        return Ok(hints.into_iter().chain(again).collect());
+    }
+    let push = push_over(tracking.remote(), &ours.name, theirs.tip);
+    Ok(match standing(view, ours)? {
+        Standing::RebasedThere => vec![format!("bring them together: {}", follow(&name))],
+        Standing::RebasedHere => vec![format!("it was rebased here; push it: {push}")],
+        Standing::RewrittenHere => {
+            let hint = format!("it was rewritten here, from what is there; push it: {push}");
+            [hint].into_iter().chain(again).collect()
+        }
+        Standing::Behind => vec![further(&ours.name, &there)],
+        Standing::Apart => vec![
+            format!("look at what came there: git log --left-right {name}...{there}"),
+            format!("bring both together: {}", put_upon(&there, &name)),
+        ],
+        Standing::LandedThere => {
+            vec![format!("what is there has landed; look at what is yours alone: git log {there}..{name}")]
+        }
+    })
+}
+
+/// What to do about a branch that somebody has taken back where it counts, to `there` or altogether. Never to push it: that would
+/// undo what was decided there.
+fn keep_out(ours: &Branch, there: Option<String>) -> String {
+    let name = shell_word(ours.name.short());
+    match there {
+        _ if ours.state().is_rebased() => format!(
+            "a push brings that back; where it is not to be deployed: git deploy-state set development {name}"
+        ),
+        Some(there) => format!("look at what was taken back there: git log {there}..{name}"),
+        None => format!("look at what was taken back there: git log {name}"),
+    }
+}
+
+/// How a branch that has what is there and a merge besides becomes one that can be rebased, and gets there.
+fn unmerge(view: &View<'_>, ours: &Branch, theirs: &Branch, merged: Merged) -> Vec<String> {
+    let remote = view.settings.remote.as_ref().map_or("", |tracking| tracking.remote());
+    let authority = |name| shell_word(view.settings.authority(name).short());
+    let name = shell_word(ours.name.short());
+    let (onto, push) = match merged {
+        Merged::Base => (authority(&view.settings.base), push_over(remote, &ours.name, theirs.tip)),
+        Merged::Other => (authority(&ours.name), format!("git push {} {name}", shell_word(remote))),
+    };
+    vec![format!("as nothing rebases a merge: {}", put_upon(&onto, &name)), format!("then push it: {push}")]
+}
+
+/// How a branch comes to stand on what has commits that it has not.
+fn put_upon(there: &str, name: &str) -> String {
+    format!("git rebase {there} {name}")
+}
+
+/// How a branch follows a rebase of it that was made elsewhere.
+fn follow(name: &str) -> String {
+    format!("git deploy-rebase {name}")
+}
+
+/// How a branch gets the commits that the remote has further.
+fn further(branch: &RefName, there: &str) -> String {
+    format!("get its further commits, on '{}': git merge --ff-only {there}", branch.short())
 }
 
 /// Says so where there are remotes and none counts: whoever has them may not know that others hear of nothing. What is wrong

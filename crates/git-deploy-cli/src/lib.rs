@@ -30,7 +30,8 @@ pub use deploy_errors::{approve_again, releases, ways_out, why_held};
 pub use error::{CommandError, OrExit, typed_name};
 pub use exit::Exit;
 pub use fetched::{
-    name_remote, none_counts, note_no_remote, note_tags_alone, note_unmerged, push_again, warn_of_refspec,
+    Again, bring_together, name_remote, none_counts, note_no_remote, note_tags_alone, note_unmerged,
+    push_again, push_over, warn_of_refspec,
 };
 pub use observer::{Onlooker, ShellObserver};
 pub use progress::Progress;

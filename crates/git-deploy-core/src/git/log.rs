@@ -47,6 +47,19 @@ impl Repository {
     }
 }
 
+impl Repository {
+    /// Whether a commit has a merge that none of others has.
+    ///
+    /// # Errors
+    /// When git cannot walk there.
+    pub fn has_merges(&self, tip: CommitId, others: &[CommitId]) -> Result<bool, GitError> {
+        let call = git(["rev-list", "--merges", "--max-count=1"]);
+        let others = others.iter().map(|other| format!("^{other}"));
+        let found = call.arg(tip.to_string()).args(others).arg("--").text()?;
+        Ok(!found.is_empty())
+    }
+}
+
 /// What git writes into the reflog of a ref that follows a branch of a remote when it has pushed that (`transport.c`).
 const PUSHED: &str = "update by push";
 

@@ -140,6 +140,57 @@ pub fn still_at<'v>(
     Ok(there.filter(|there| *there == commit).map(|_| tracking))
 }
 
+/// What somebody has taken back on the remote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakenBack {
+    /// The branch was set back to a commit that ours has, too: a push of ours is a step forward for git.
+    To(CommitId),
+    /// The branch was deleted.
+    Deleted,
+}
+
+/// Whether the remote had a commit of a branch, as far as is known here, and somebody has taken it back there: nothing but a
+/// push from here would bring it there again, with what was decided about it.
+///
+/// # Errors
+/// When refs, reflogs or the configuration cannot be read.
+pub fn taken_back(
+    view: &View<'_>,
+    branch: &RefName,
+    commit: CommitId,
+) -> Result<Option<TakenBack>, GitError> {
+    let Some(tracking) = &view.settings.remote else { return Ok(None) };
+    let Some(there) = tracking.of(branch).filter(|_| *branch != view.settings.base) else { return Ok(None) };
+    let Some(theirs) = view.repository.tip(&there)? else {
+        return Ok(sync::was_deleted(view.repository, tracking, branch)?.then_some(TakenBack::Deleted));
+    };
+    let is_below = theirs != commit && view.repository.is_ancestor(theirs, commit)?;
+    Ok((is_below && view.repository.was_at(&there, &[commit])?).then_some(TakenBack::To(theirs)))
+}
+
+/// What was merged into a branch of ours since it was pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Merged {
+    /// Base: only a rebase on that takes the merge out again.
+    Base,
+    /// Something else, mostly what the remote has of the branch.
+    Other,
+}
+
+/// What was merged into a branch of ours that the remote has an earlier commit of, if anything was.
+///
+/// # Errors
+/// When git cannot walk there.
+pub fn merged(view: &View<'_>, ours: CommitId, theirs: CommitId) -> Result<Option<Merged>, GitError> {
+    let (Some(base_tip), repository) = (view.base_tip()?, view.repository) else { return Ok(None) };
+    if !repository.has_merges(ours, &[base_tip, theirs])? {
+        return Ok(None);
+    }
+    let fork = repository.merge_base(ours, base_tip)?;
+    let is_there = fork.map_or(Ok(true), |fork| repository.is_ancestor(fork, theirs))?;
+    Ok(Some(if is_there { Merged::Other } else { Merged::Base }))
+}
+
 /// The refspec by which each `git fetch` writes over our states, and so over those that were not published yet.
 ///
 /// # Errors

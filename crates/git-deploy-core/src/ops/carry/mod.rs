@@ -93,6 +93,8 @@ pub struct Carry {
 pub struct Left {
     /// The branch.
     pub branch: RefName,
+    /// The commit that it stood on.
+    pub old: CommitId,
     /// The state that it was in.
     pub state: State,
     /// What had been decided, if somebody did; to be decided again.
@@ -295,7 +297,8 @@ impl Subject {
     fn left(&self, why: Why) -> Option<Left> {
         let (branch, state) = (self.step.branch.clone(), self.note.state);
         let remote = self.remote.clone().filter(|_| state.is_rebased());
-        let left = Left { branch, state, decision: self.note.decision(), why, remote };
+        let (old, decision) = (self.step.old, self.note.decision());
+        let left = Left { branch, old, state, decision, why, remote };
         (state != State::Development).then_some(left)
     }
 }

@@ -37,6 +37,8 @@ pub struct LeftApproved {
 pub struct LeftByPush {
     /// The branch.
     pub branch: RefName,
+    /// The commit that it comes to.
+    pub pushed: CommitId,
     /// What becomes of it.
     pub left: Left,
     /// Whether it comes to a merge, which nothing rebases.

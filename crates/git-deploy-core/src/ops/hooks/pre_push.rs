@@ -10,7 +10,8 @@ use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, RefName};
 use crate::note::Note;
 use crate::ops::Observer;
-use crate::ops::fetched::{Merging, unmerged};
+use crate::ops::fetched::{Merging, TakenBack, taken_back, unmerged};
+use crate::ops::sweep::{Standing, SweepError, standing};
 use crate::ops::sync::{self, SyncError};
 use crate::ops::view::{LandedElsewhere, View};
 use crate::state::State;
@@ -22,6 +23,8 @@ pub enum Warning {
     Broken {
         /// The branch.
         branch: RefName,
+        /// The commit that is pushed.
+        pushed: CommitId,
         /// What it cannot be rebased on: base where it counts.
         base: RefName,
         /// The paths that conflict.
@@ -43,6 +46,15 @@ pub enum Warning {
         state: State,
         /// What it would be by force, if it is known to be another there.
         forced: Option<State>,
+    },
+    /// The push brings a branch back that somebody has set back or deleted on the remote, as it was decided about before.
+    Back {
+        /// The branch.
+        branch: RefName,
+        /// What it is again.
+        state: State,
+        /// What was done there.
+        taken: TakenBack,
     },
     /// The push takes a branch from an approved commit to one that makes it something else.
     Left(LeftByPush),
@@ -157,11 +169,14 @@ impl Push<'_> {
         if let Some(note) = after.as_ref().filter(|note| said_of(branch, note) == Some(State::Broken)) {
             let settings = &self.view.settings;
             let (base, paths) = (settings.authority(&settings.base), note.conflicts.clone());
-            warnings.push(Warning::Broken { branch: branch.clone(), base, paths });
+            warnings.push(Warning::Broken { branch: branch.clone(), pushed: new, base, paths });
         }
         if let Some(landed) = self.view.landed_elsewhere(branch, new)? {
             warnings.push(Warning::Landed(branch.clone(), landed));
-        } else if let Some(old) = old {
+            return Ok(warnings);
+        }
+        warnings.extend(self.back(pushed, new, after.as_ref())?);
+        if let Some(old) = old {
             let step = Step { branch, old, new, before: self.note_of_old(old)?, after };
             if self.if_here(old)?.is_none() {
                 warnings.extend(self.moved(&step)?);
@@ -173,6 +188,36 @@ impl Push<'_> {
             }
         }
         Ok(warnings)
+    }
+
+    /// Whether a push brings back what somebody has taken back on the remote.
+    fn back(
+        &self,
+        pushed: &PushedRef,
+        new: CommitId,
+        after: Option<&Note>,
+    ) -> Result<Option<Warning>, HookError> {
+        let branch = &pushed.name;
+        let state = after.and_then(|note| said_of(branch, note)).filter(|state| state.is_rebased());
+        let Some(state) = state else { return Ok(None) };
+        let taken = match (pushed.old.map(CommitId), taken_back(self.view, branch, new)?) {
+            (None, Some(TakenBack::Deleted)) => TakenBack::Deleted,
+            // It may have been set back since the last fetch.
+            (Some(old), _) if self.was_set_back(branch, old, new)? => TakenBack::To(old),
+            _ => return Ok(None),
+        };
+        Ok(Some(Warning::Back { branch: branch.clone(), state, taken }))
+    }
+
+    /// Whether the remote had a commit on a branch, as it was fetched or pushed, and has an earlier one now.
+    fn was_set_back(&self, branch: &RefName, old: CommitId, new: CommitId) -> Result<bool, HookError> {
+        let repository = self.view.repository;
+        if old == new || self.if_here(old)?.is_none() || !repository.is_ancestor(old, new)? {
+            return Ok(false);
+        }
+        let there = self.view.settings.authority(branch);
+        let is_known = repository.tip(&there)?.is_some();
+        Ok(is_known && repository.was_at(&there, &[new])?)
     }
 
     /// The note on a commit that the remote has. One that cannot be read is told of by whoever lists the branches.
@@ -188,7 +233,22 @@ impl Push<'_> {
         let is_rebase = step.before.as_ref().is_some_and(|note| note.rebased_from.is_some());
         Ok(is_rebase
             && !self.view.repository.is_ancestor(step.old, step.new)?
-            && !self.is_on_base(step.new)?)
+            && !self.is_on_base(step.new)?
+            && self.standing(step.branch, step.new)? != Some(Standing::RewrittenHere))
+    }
+
+    /// How a commit that is ours of a branch stands to what was last fetched of it.
+    fn standing(&self, branch: &RefName, ours: CommitId) -> Result<Option<Standing>, HookError> {
+        let view = self.view;
+        if view.repository.tip(branch)? != Some(ours) {
+            return Ok(None);
+        }
+        match standing(view, &view.listed_branch(branch)?.0) {
+            Ok(standing) => Ok(Some(standing)),
+            Err(SweepError::Git(error)) => Err(error.into()),
+            // What cannot be found out is told by a rebase.
+            Err(_) => Ok(None),
+        }
     }
 
     /// What there is to say of a branch on which the remote has something that was not fetched yet.
@@ -232,6 +292,7 @@ impl Push<'_> {
         let authority = |name| view.settings.authority(name);
         Ok(Some(LeftByPush {
             branch: branch.clone(),
+            pushed: new,
             left: Left { was, now },
             is_merge: repository.commit(new)?.parents.len() > 1,
             base: authority(&view.settings.base),
@@ -277,21 +338,18 @@ impl Push<'_> {
         if let Some(landed) = self.view.landed_elsewhere(&branch, ours)? {
             return Ok(Some(Warning::Landed(branch, landed)));
         }
-        let Some(note) = self.note_of_old(theirs)? else { return Ok(None) };
-        if note.rebased_from.is_some() && !self.is_on_base(ours)? {
-            return Ok(Some(Warning::Rebased(branch)));
-        }
-        // Behind the remote there is nothing to push.
-        if repository.is_ancestor(ours, theirs)? {
+        // Behind the remote there is nothing to push, and where nobody has decided nothing to say.
+        if self.note_of_old(theirs)?.is_none() {
             return Ok(None);
         }
-        // It may also be what a rebase there has made of ours.
-        let was_ours = repository.has_pushed(&there, &[theirs, note.line(theirs)])?;
-        Ok(Some(if was_ours {
-            Warning::RewrittenHere(branch, theirs)
-        } else {
-            Warning::Apart(branch, there)
-        }))
+        Ok(match self.standing(&branch, ours)? {
+            Some(Standing::Behind) => None,
+            Some(Standing::RebasedThere) => Some(Warning::Rebased(branch)),
+            Some(Standing::RewrittenHere | Standing::RebasedHere) => {
+                Some(Warning::RewrittenHere(branch, theirs))
+            }
+            _ => Some(Warning::Apart(branch, there)),
+        })
     }
 }
 

@@ -235,12 +235,33 @@ impl Selector<'_, '_> {
         })
     }
 
-    /// Whether what the remote has of a branch was pushed from here, as the reflog has it, and it never had ours. That ours stood
-    /// there is not enough: it may have been pulled, with what somebody else did.
-    fn was_rewritten(&self, branch: &Branch) -> Result<bool, GitError> {
+    /// Whether what the remote has of a branch was pushed from here, as the reflog has it, or is a rebase of that, which brings
+    /// nothing else; and it never had ours. That ours stood there is not enough: it may have been pulled, with what somebody
+    /// else did.
+    fn was_rewritten(&self, branch: &Branch) -> Result<bool, RebaseError> {
         let (repository, there) = (self.view.repository, self.view.settings.authority(&branch.name));
-        let Some(theirs) = repository.tip(&there)? else { return Ok(false) };
-        Ok(repository.has_pushed(&there, &[theirs])? && !repository.was_at(&there, &[branch.tip])?)
+        let Some(theirs) = repository.tip(&there)?.filter(|theirs| *theirs != branch.tip) else {
+            return Ok(false);
+        };
+        if repository.was_at(&there, &[branch.tip])? {
+            return Ok(false);
+        }
+        let line = self.line(theirs);
+        // Mostly nothing was pushed, and git need not be asked about each.
+        if !repository.has_pushed(&there, &line)? {
+            return Ok(false);
+        }
+        for from in line {
+            if !repository.has_pushed(&there, &[from])? {
+                continue;
+            }
+            let is_it = from == theirs
+                || approve::is_rebase_of(repository, from, &branch.name, theirs, self.base_tip)?;
+            if is_it {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether base has what the remote has of a branch.

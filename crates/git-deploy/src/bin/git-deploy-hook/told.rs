@@ -2,10 +2,13 @@
 
 use std::cell::RefCell;
 
-use git_deploy_cli::{CommandError, Shell, follow_landed, landed_elsewhere, shell_word, warn_of_note};
+use git_deploy_cli::{
+    CommandError, Shell, follow_landed, landed_elsewhere, push_over, shell_word, warn_of_note,
+};
 use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::ops::Observer;
 use git_deploy_core::ops::carry::{Carry, Left as LeftBehind, Why};
+use git_deploy_core::ops::fetched::TakenBack;
 use git_deploy_core::ops::hooks::{
     Left, LeftApproved, LeftByPush, MergedInto, Passed, PostMerge, PrePush, TagChange, Unpublished, Warning,
 };
@@ -67,26 +70,24 @@ pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
     let further = by_hand.len().saturating_sub(MANY);
     for warning in others.iter().chain(by_hand.iter().take(MANY)) {
         match warning {
-            Warning::Broken { branch, base, paths } => {
-                let (branch, base) = (branch.short(), base.short());
+            Warning::Broken { branch: name, pushed, base, paths } => {
+                let (branch, base) = (name.short(), base.short());
                 shell.warn(format!(
                     "'{branch}' is broken: it cannot be rebased on '{base}'{}",
                     conflicts(paths)
                 ));
                 shell.hint(format!("mend it with: git rebase {} {}", shell_word(base), shell_word(branch)));
-                shell.hint(format!("then: {}", push_again(remote, branch)));
+                // What this push brings there is what it has to replace.
+                shell.hint(format!("then: {}", push_over(remote, name, *pushed)));
             }
             Warning::Rebased(branch) => {
                 shell.warn(format!("'{}' on '{remote}' was rebased, and yours was not", branch.short()));
-                follow(shell);
+                follow(branch, shell);
             }
             Warning::RewrittenHere(branch, there) => {
-                let branch = branch.short();
-                shell.note(format!("'{branch}' was rewritten here, and differs from that of '{remote}'"));
-                // Whatever is fetched until then, what was looked at is what may be replaced.
-                let lease = shell_word(&format!("--force-with-lease={branch}:{there}"));
-                let (remote, branch) = (shell_word(remote), shell_word(branch));
-                shell.hint(format!("instead of 'git pull': git push {lease} {remote} {branch}"));
+                let name = branch.short();
+                shell.note(format!("'{name}' was rewritten here, and differs from that of '{remote}'"));
+                shell.hint(format!("instead of 'git pull': {}", push_over(remote, branch, *there)));
             }
             Warning::Apart(branch, there) => {
                 shell.note(format!("'{}' on '{remote}' has commits that yours has not", branch.short()));
@@ -101,15 +102,26 @@ pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
                 hints.iter().for_each(|hint| shell.hint(format!("instead of a push: {hint}")));
             }
             Warning::Moved { branch, state, forced } => {
-                let branch = branch.short();
+                let name = branch.short();
                 let told = format!(
-                    "'{branch}' on '{remote}' is not what was last fetched: as it is {state}, it may have been rebased"
+                    "'{name}' on '{remote}' is not what was last fetched: as it is {state}, it may have been rebased"
                 );
                 shell.warn(match forced {
                     Some(now) => format!("{told}; if this push is forced, it is {} then", in_words(*now)),
                     None => told,
                 });
-                follow(shell);
+                follow(branch, shell);
+            }
+            Warning::Back { branch, state, taken } => {
+                let done = match taken {
+                    TakenBack::To(there) => format!("was set back to {} there", there.brief()),
+                    TakenBack::Deleted => "was deleted there".to_owned(),
+                };
+                let name = branch.short();
+                shell.warn(format!("this push brings '{name}' back to '{remote}' as {state}: it {done}"));
+                let name = shell_word(name);
+                shell
+                    .hint(format!("where it is not to be deployed: git deploy-state set development {name}"));
             }
             Warning::Left(left) => left_by_push(remote, left, shell),
             Warning::ByHand { branch, was, base } => {
@@ -168,10 +180,11 @@ pub(crate) fn failure(what: &str, error: impl Into<CommandError>, shell: &mut Sh
 
 /// Tells of branches that leave an approved commit with a push, and how each is ready again, in the order in which that works.
 fn left_by_push(remote: &str, left: &LeftByPush, shell: &mut Shell) {
-    let LeftByPush { branch, left, is_merge, base, apart, instead } = left;
+    let LeftByPush { branch, pushed, left, is_merge, base, apart, instead } = left;
     shell.note(became(branch, *left, "this push", None));
     if let Some(approved) = instead {
-        let back = back("--force-with-lease ", remote, *approved, branch);
+        let lease = shell_word(&format!("--force-with-lease={}:{pushed}", branch.short()));
+        let back = back(&format!("{lease} "), remote, *approved, branch);
         shell.hint(format!("if that was not meant: {back}"));
         return;
     }
@@ -180,7 +193,7 @@ fn left_by_push(remote: &str, left: &LeftByPush, shell: &mut Shell) {
     }
     if *is_merge {
         shell.hint(format!("as nothing rebases a merge: {}", put_upon(base, branch)));
-        shell.hint(format!("then: {}", push_again(remote, branch.short())));
+        shell.hint(format!("then: {}", push_over(remote, branch, *pushed)));
     }
     when_ready(branch, left.was, shell);
 }
@@ -190,11 +203,6 @@ fn put_upon(there: &RefName, branch: &RefName) -> String {
     format!("git rebase {} {}", shell_word(there.short()), shell_word(branch.short()))
 }
 
-/// How a branch that was rebased gets to the remote.
-fn push_again(remote: &str, branch: &str) -> String {
-    format!("git push --force-with-lease {} {}", shell_word(remote), shell_word(branch))
-}
-
 /// How a branch on the remote gets back to a commit, whose note has stayed where it is.
 fn back(options: &str, remote: &str, commit: CommitId, branch: &RefName) -> String {
     let refspec = format!("{}:{branch}", commit.brief());
@@ -202,8 +210,9 @@ fn back(options: &str, remote: &str, commit: CommitId, branch: &RefName) -> Stri
 }
 
 /// A merging `git pull` would put the old commits back.
-fn follow(shell: &mut Shell) {
-    shell.hint("instead of 'git pull': git deploy-sync && git deploy-rebase");
+fn follow(branch: &RefName, shell: &mut Shell) {
+    let branch = shell_word(branch.short());
+    shell.hint(format!("instead of 'git pull': git deploy-sync && git deploy-rebase {branch}"));
 }
 
 pub(crate) fn post_merge(said: &PostMerge, shell: &mut Shell) {
@@ -295,13 +304,13 @@ pub(crate) fn post_rewrite(said: Carry, shell: &mut Shell) {
 
 /// Tells of states that stayed on old commits.
 fn left_behind(left: &[LeftBehind], shell: &mut Shell) {
-    for LeftBehind { branch, state, decision, why, remote } in left.iter().take(MANY) {
+    for LeftBehind { branch, old, state, decision, why, remote } in left.iter().take(MANY) {
         let there = remote.as_deref().map(|remote| (remote, *state));
         shell.note(is_now(branch, State::Development, &format!("it was {state}, and {why}"), there));
-        let branch = branch.short();
         if let Some(remote) = remote {
-            shell.hint(format!("to replace it there: {}", push_again(remote, branch)));
+            shell.hint(format!("to replace it there: {}", push_over(remote, branch, *old)));
         }
+        let branch = branch.short();
         if let Why::Skipped(Skip::Shallow(_)) = why {
             shell.hint("get the whole history with: git fetch --unshallow");
         }

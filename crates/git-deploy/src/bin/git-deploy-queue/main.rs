@@ -1,5 +1,6 @@
 //! `git deploy-queue`: shows what is deployed next, and works it off.
 
+mod apart;
 mod approve;
 mod deployment;
 mod hold;

@@ -25,6 +25,7 @@ use git_deploy_core::rebase::{Skip, Verdict};
 use git_deploy_core::state::State;
 use serde_json::{Value, json};
 
+use crate::apart::apart;
 use crate::seen::{Forecast, Seen};
 use crate::{END, hold_object, unusable_object, wait_object, when};
 
@@ -86,6 +87,10 @@ struct Told<'a> {
     verdict: Option<Verdict>,
     /// Whether it is a branch of this clone.
     is_here: bool,
+    /// Base, where it counts.
+    onto: RefName,
+    /// What to do where ours is another than the one that counts: what is done here has to do with ours alone.
+    apart: Vec<String>,
     under_way: Vec<&'a Attempt>,
     /// What has brought it onto base, or is about to, and has no verdict yet.
     landing: Option<&'a Attempt>,
@@ -136,7 +141,21 @@ impl<'a> Told<'a> {
         let is_here = name.map_or(Ok(None), |name| view.repository.tip(name))?.is_some();
         let remote = view.settings.remote.as_ref().map(|tracking| tracking.remote());
         let base = &view.settings.base;
-        Ok(Self { base, remote, queued, verdict, is_here, under_way, landing, seen, forecast, story })
+        let (apart, onto) = (apart(view, &story)?, view.settings.authority(base));
+        Ok(Self {
+            base,
+            remote,
+            queued,
+            verdict,
+            is_here,
+            onto,
+            apart,
+            under_way,
+            landing,
+            seen,
+            forecast,
+            story,
+        })
     }
 
     fn print(&self, whole: bool, shell: &mut Shell) {
@@ -276,12 +295,16 @@ impl<'a> Told<'a> {
     /// What can be done with a branch that is not in the queue.
     fn next_step(&self, branch: &Branch, hints: &mut Vec<String>) {
         let name = shell_word(branch.name.short());
-        if let (true, Some(remote)) = (self.story.unpushed, self.remote) {
+        hints.extend(self.apart.iter().cloned());
+        if let (true, true, Some(remote)) = (self.story.unpushed, self.apart.is_empty(), self.remote) {
             let remote = shell_word(remote);
             hints.push(format!("only what is pushed is deployed: git push -u {remote} {name}"));
         }
         if self.landing.is_some() {
             hints.push(END.to_owned());
+        }
+        if !self.apart.is_empty() {
+            return;
         }
         // Only branches of this clone are rebased in it.
         let switch = if self.is_here { String::new() } else { format!("git switch {name}, then ") };
@@ -293,7 +316,7 @@ impl<'a> Told<'a> {
             (_, Some(Verdict::Skipped(Skip::Landed))) => {}
             (State::Broken, _) | (_, Some(Verdict::Broken(_))) => hints.push(conflicts()),
             (_, Some(Verdict::Skipped(skip))) => {
-                hints.extend(advice(&Advice::Skip(skip.clone()), self.base, &branch.name));
+                hints.extend(advice(&Advice::Skip(skip.clone()), &self.onto, &branch.name));
             }
             (State::Development, Some(Verdict::Rebased(_) | Verdict::Current)) => {
                 hints

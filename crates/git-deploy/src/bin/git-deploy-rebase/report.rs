@@ -2,7 +2,7 @@
 
 use git_deploy_cli::args::Format;
 use git_deploy_cli::shell::{self, Object, Table};
-use git_deploy_cli::{CommandError, Shell, Text, advice, push_again, shell_word};
+use git_deploy_cli::{Again, CommandError, Shell, Text, advice, push_again, shell_word};
 use git_deploy_core::ops::sweep::{Fate, Outcome, Sweep};
 use git_deploy_core::ops::view::View;
 
@@ -72,8 +72,12 @@ fn hints(view: &View<'_>, sweep: &Sweep, shell: &mut Shell) -> Result<(), Comman
     } else {
         for outcome in broken {
             let name = outcome.branch.short();
+            let again = push_again(view, &outcome.branch)?;
+            if let Some(Again::First(first)) = &again {
+                shell.hint(format!("first: {first}"));
+            }
             shell.hint(format!("mend '{name}' with: git rebase {onto} {}", shell_word(name)));
-            if let Some(next) = push_again(view, &outcome.branch)? {
+            if let Some(Again::Push(next)) = &again {
                 shell.hint(format!("then: {next}"));
             }
         }

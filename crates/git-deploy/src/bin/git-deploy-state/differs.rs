@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use git_deploy_cli::{CommandError, Shell, follow_landed, landed_elsewhere, shell_word};
+use git_deploy_cli::{CommandError, Shell, bring_together, follow_landed, landed_elsewhere};
 use git_deploy_core::branch::Branch;
 use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::ids::RefName;
+use git_deploy_core::ops::fetched::{TakenBack, taken_back};
 use git_deploy_core::ops::sweep::{Standing, standing};
 use git_deploy_core::ops::view::{View, ViewError};
 use git_deploy_core::state::State;
@@ -24,9 +25,11 @@ pub(crate) fn note_all(view: &View<'_>, counting: &[Branch], shell: &mut Shell) 
         }
         let theirs = counting.get(&branch.name).copied();
         let (name, remote) = (branch.name.short(), tracking.remote());
-        let text = match theirs {
-            Some(_) => format!("differs from that of '{remote}'"),
-            None => format!("is not on '{remote}'"),
+        let taken = if is_decided(&branch) { taken_back(view, &branch.name, branch.tip)? } else { None };
+        let text = match (taken, theirs) {
+            (Some(taken), _) => told_taken(taken, theirs, remote),
+            (None, Some(_)) => format!("differs from that of '{remote}'"),
+            (None, None) => format!("is not on '{remote}'"),
         };
         let text = format!("local branch '{name}' is {}, and {text}", branch.state());
         // What nobody decided on, here or there, is worth a word only to somebody who asks; nor is that one only lags behind.
@@ -78,19 +81,29 @@ pub(crate) fn note_one(
         follow_landed([(name, &landed)]).into_iter().for_each(|hint| shell.hint(hint));
         return Ok(());
     }
+    if asked == Asked::ForIt
+        && is_decided(ours)
+        && let Some(taken) = taken_back(view, name, ours.tip)?
+    {
+        let theirs = counting(view, name)?;
+        let told = told_taken(taken, theirs.as_ref(), tracking.remote());
+        shell.note(format!("your '{}' is {}, and {told}", name.short(), ours.state()));
+        bring_together(view, ours, theirs.as_ref())?.iter().for_each(|hint| shell.hint(hint));
+        return Ok(());
+    }
     let Some(theirs) = theirs else { return Ok(()) };
     let is_further = view.repository.is_ancestor(theirs, ours.tip)?;
     if is_further && asked == Asked::ToSet {
         return Ok(());
     }
-    let is_apart = asked == Asked::ForIt && ours.state() != State::Development;
-    let theirs = match view.authority_branch(name) {
-        // That it cannot be read is told where the branches are listed.
-        Err(ViewError::Notes(NotesError::Note { .. })) => None,
-        theirs => theirs?
-            .filter(|theirs| theirs.state() != ours.state() || is_apart)
-            .filter(|theirs| !is_further || is_decided(theirs)),
+    let is_apart = match asked {
+        Asked::ForIt => ours.state() != State::Development,
+        // What is decided before a rebase is decided of what that has made, too.
+        Asked::ToSet => standing(view, ours)? != Standing::RebasedThere,
     };
+    let theirs = counting(view, name)?
+        .filter(|theirs| theirs.state() != ours.state() || is_apart)
+        .filter(|theirs| !is_further || is_decided(theirs));
     let Some(theirs) = theirs else { return Ok(()) };
     shell.note(format!(
         "your '{}' is at {}; what counts is {} on '{}', which is {}",
@@ -104,6 +117,25 @@ pub(crate) fn note_one(
     Ok(())
 }
 
+/// The branch that counts. That its note cannot be read is told where the branches are listed.
+fn counting(view: &View<'_>, name: &RefName) -> Result<Option<Branch>, CommandError> {
+    match view.authority_branch(name) {
+        Err(ViewError::Notes(NotesError::Note { .. })) => Ok(None),
+        theirs => Ok(theirs?),
+    }
+}
+
+/// What somebody has done with a branch where it counts.
+fn told_taken(taken: TakenBack, theirs: Option<&Branch>, remote: &str) -> String {
+    let state = theirs.map(|theirs| format!(", which is {}", theirs.state())).unwrap_or_default();
+    match taken {
+        TakenBack::To(there) => {
+            format!("on '{remote}' it was set back: what counts is {}{state}", there.brief())
+        }
+        TakenBack::Deleted => format!("on '{remote}' it was deleted: nothing of it counts"),
+    }
+}
+
 /// Whether something is to become of a branch that somebody has decided on.
 fn is_decided(branch: &Branch) -> bool {
     branch.state().is_rebased() || branch.state() == State::Broken
@@ -112,46 +144,4 @@ fn is_decided(branch: &Branch) -> bool {
 /// Whether the remote has all of a branch, and more.
 fn lags_behind(view: &View<'_>, ours: &Branch, theirs: Option<&Branch>) -> Result<bool, CommandError> {
     Ok(theirs.map_or(Ok(false), |theirs| view.repository.is_ancestor(ours.tip, theirs.tip))?)
-}
-
-/// What to do about a branch that the remote has not, or has another of.
-fn bring_together(
-    view: &View<'_>,
-    ours: &Branch,
-    theirs: Option<&Branch>,
-) -> Result<Vec<String>, CommandError> {
-    let there = view.settings.authority(&ours.name);
-    let remote = view.settings.remote.as_ref().map_or("", |tracking| tracking.remote());
-    let (remote, there, name) =
-        (shell_word(remote), shell_word(there.short()), shell_word(ours.name.short()));
-    let Some(theirs) = theirs else { return Ok(vec![format!("push it: git push -u {remote} {name}")]) };
-    // An approval of what is there is none of what is here.
-    let undecided = ours.state() == State::Development && theirs.state().is_rebased();
-    let again =
-        undecided.then(|| format!("then decide anew: git deploy-state set {} {name}", theirs.state()));
-    if view.repository.is_ancestor(theirs.tip, ours.tip)? {
-        return Ok([format!("push it: git push {remote} {name}")].into_iter().chain(again).collect());
-    }
-    // Only while nothing else came there than what is known here.
-    let lease = shell_word(&format!("--force-with-lease={}:{}", ours.name.short(), theirs.tip));
-    let push = format!("git push {lease} {remote} {name}");
-    Ok(match standing(view, ours)? {
-        Standing::RebasedThere => vec![format!("bring them together: git deploy-rebase {name}")],
-        Standing::RebasedHere => vec![format!("it was rebased here; push it: {push}")],
-        Standing::RewrittenHere => {
-            let hint = format!("it was rewritten here, from what is there; push it: {push}");
-            [hint].into_iter().chain(again).collect()
-        }
-        Standing::Behind => {
-            let on = ours.name.short();
-            vec![format!("get its further commits, on '{on}': git merge --ff-only {there}")]
-        }
-        Standing::Apart => vec![
-            format!("look at what came there: git log --left-right {name}...{there}"),
-            format!("if yours is to take its place: {push}"),
-        ],
-        Standing::LandedThere => {
-            vec![format!("what is there has landed; look at what is yours alone: git log {there}..{name}")]
-        }
-    })
 }

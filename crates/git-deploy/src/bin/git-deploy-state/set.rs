@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 
 use git_deploy_cli::args::Set;
 use git_deploy_cli::{
-    CommandError, Exit, Shell, ShellObserver, Text, published, push_again, shell, shell_word, typed_name,
+    Again, CommandError, Exit, Shell, ShellObserver, Text, published, push_again, shell, shell_word,
+    typed_name,
 };
 use git_deploy_core::git::Repository;
 use git_deploy_core::git::notes::NotesError;
@@ -148,7 +149,7 @@ fn told_anew(request: &SetRequest) -> String {
 /// A branch that the remote has and that was mended here must get there, too.
 fn refusal(repository: &Repository, request: &SetRequest, error: SetError) -> CommandError {
     let again = |branch| View::new(repository).ok().and_then(|view| push_again(&view, branch).ok().flatten());
-    let next: Vec<String> = error.conflicting().into_iter().filter_map(again).collect();
+    let next: Vec<Again> = error.conflicting().into_iter().filter_map(again).collect();
     let unreadable = match &error {
         SetError::View(ViewError::Notes(NotesError::Note { commit, .. }))
         | SetError::Notes(NotesError::Note { commit, .. }) => whose(repository, request, *commit),
@@ -159,7 +160,10 @@ fn refusal(repository: &Repository, request: &SetRequest, error: SetError) -> Co
         // Nobody knows what would be lost by writing over it.
         error = error.context(format!("cannot set '{}' to {}", branch.short(), request.state));
     }
-    next.into_iter().fold(error, |error, next| error.hint(format!("and push it: {next}")))
+    next.into_iter().fold(error, |error, next| match next {
+        Again::Push(push) => error.hint(format!("and push it: {push}")),
+        Again::First(first) => error.hint(format!("but first: {first}")),
+    })
 }
 
 /// The branch of a request that stands on a commit, here or where it counts.

@@ -1,0 +1,83 @@
+//! Pushes of what somebody else has taken back, rebased or gone on with.
+
+use git_deploy_testkit::sandbox;
+
+use crate::{clone, run_elsewhere, shop};
+
+#[test]
+fn a_push_that_brings_back_what_was_set_back_or_deleted_says_so() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    repo.branch("login");
+    let first = repo.commit("b", "b\n", "Log in");
+    repo.commit("c", "c\n", "Log out");
+    repo.git(&["push", "--quiet", "origin", "login"]);
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    let keep_out = "hint: where it is not to be deployed: git deploy-state set development login\n";
+    let back = |how: &str| {
+        let told =
+            format!("warning: this push brings 'login' back to 'origin' as deployable: it was {how}\n");
+        repo.git(&["push", "--dry-run", "origin", "login"]).stderr_contains(&format!("{told}{keep_out}"));
+    };
+    let other = clone(&bare, "other");
+    let set_back = format!("set back to {} there", &first[..10]);
+    other.git(&["push", "--quiet", "--no-verify", "--force", "origin", &format!("{first}:refs/heads/login")]);
+    back(&set_back);
+    repo.git(&["fetch", "--quiet"]);
+    back(&set_back);
+    other.git(&["push", "--quiet", "--no-verify", "origin", ":login"]);
+    repo.deploy("deploy-sync", &["--quiet"]);
+    back("deleted there");
+    // Withdrawn, it is brought back without a word.
+    repo.deploy("deploy-state", &["set", "development", "login"]);
+    repo.git(&["push", "--quiet", "origin", "login"]).is_silent();
+    // What nobody has pushed before comes back from nowhere.
+    repo.branch("new");
+    repo.commit("d", "d\n", "Change it");
+    repo.deploy("deploy-state", &["set", "deployable", "new"]);
+    repo.git(&["push", "--quiet", "origin", "new"]).is_silent();
+}
+
+#[test]
+fn who_amends_what_the_runner_has_rebased_is_told_to_push_that_over_it() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    repo.branch("login");
+    repo.commit("b", "b\n", "Log in");
+    repo.git(&["push", "--quiet", "origin", "login"]);
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    run_elsewhere(&bare, "login");
+    repo.git(&["commit", "--quiet", "--amend", "--message", "Log in, please"]);
+    repo.deploy("deploy-sync", &["--quiet"]);
+    let push = format!("git push --force-with-lease=login:{} origin login", bare.id("login"));
+    repo.try_git(&["push", "origin", "login"])
+        .code_is(1)
+        .stderr_contains(&format!("hint: instead of 'git pull': {push}\n"))
+        .lacks("git deploy-rebase");
+    repo.deploy("deploy-state", &["list"])
+        .stderr_contains(&format!("hint: it was rewritten here, from what is there; push it: {push}\n"));
+    repo.command("sh").args(["-c", &push]).output().success().lacks("was rebased, and yours was not");
+    assert_eq!(bare.id("login"), repo.id("login"));
+}
+
+#[test]
+fn who_amends_what_somebody_else_has_gone_on_with_is_told_to_bring_both_together() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    repo.branch("login");
+    repo.commit("b", "b\n", "Log in");
+    repo.git(&["push", "--quiet", "origin", "login"]);
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    let other = clone(&bare, "other");
+    other.git(&["switch", "--quiet", "login"]);
+    other.commit("c", "c\n", "Help");
+    other.git(&["push", "--quiet", "origin", "login"]);
+    // What was seen before may be replaced, and nothing else, whatever is fetched meanwhile.
+    let seen = repo.id("login");
+    let amended = repo.git(&["commit", "--quiet", "--amend", "--message", "Log in, please"]);
+    let push = format!("git push --force-with-lease=login:{seen} origin login");
+    amended.stderr_contains(&format!("hint: to replace it there: {push}\n"));
+    repo.git(&["fetch", "--quiet"]);
+    repo.command("sh").args(["-c", &push]).output().code_is(1).stderr_contains("stale info");
+    assert_eq!(bare.id("login"), other.id("login"));
+}
