@@ -96,6 +96,63 @@ fn a_wish_for_the_queue_is_no_answer_to_a_withdrawal() {
 }
 
 #[test]
+fn what_holds_a_branch_back_stays_whatever_somebody_wished_who_had_not_seen_it() {
+    let scene = Scene::new(&["f"]);
+    for other in ["x", "y"] {
+        scene.team.pushed(other);
+        scene.ada(&["deployable", other]);
+    }
+    scene.exchange();
+    for theirs in ["hold", "--priority=5", "--after=y"] {
+        scene.ada(&["deployable", "--after=x", "f"]);
+        match theirs {
+            "hold" => drop(scene.bob.deploy("deploy-queue", &["hold", "--reason=sale", "f"])),
+            wish => scene.bob(&["deployable", wish, "f"]),
+        }
+        scene.exchange();
+        scene.all_say("f", "deployable");
+        let note = scene.team.remote.notes()[&scene.commit].clone();
+        let awaited = if theirs == "--after=y" { "x y" } else { "x" };
+        assert!(note.contains(&format!("\nafter: {awaited}\n")), "{theirs}: {note}");
+        assert_eq!(note.contains("\nhold: sale\n"), theirs == "hold", "{note}");
+        // Who has seen it takes it off.
+        scene.bob(&["deployable", "--after=", "--priority=0", "f"]);
+        if theirs == "hold" {
+            scene.bob.deploy("deploy-queue", &["release", "f"]);
+        }
+        scene.exchange();
+        let note = scene.team.remote.notes()[&scene.commit].clone();
+        assert!(
+            !note.contains("after: ") && !note.contains("hold: ") && !note.contains("beside: "),
+            "{note}"
+        );
+    }
+}
+
+#[test]
+fn a_branch_that_several_wished_to_wait_waits_for_all_of_them() {
+    let scene = Scene::new(&["f"]);
+    for other in ["x", "y"] {
+        scene.team.pushed(other);
+        scene.ada(&["deployable", other]);
+    }
+    scene.exchange();
+    scene.ada(&["deployable", "--after=x", "f"]);
+    scene.bob(&["deployable", "--after=y", "f"]);
+    scene.exchange();
+    // Somebody who says something else takes off none of it.
+    scene.ada(&["deployable", "--priority=9", "f"]);
+    scene.exchange();
+    for other in ["x", "y"] {
+        let queue = scene.bob.deploy("deploy-queue", &["--json"]).stdout;
+        assert!(queue.contains(&format!("\"after\":\"{other}\"")), "{queue}");
+        scene.bob.git(&["push", "--quiet", "origin", &format!(":{other}")]);
+        scene.bob.git(&["fetch", "--quiet", "--prune"]);
+    }
+    scene.bob.deploy("deploy-queue", &["--json"]).lacks("\"after\"");
+}
+
+#[test]
 fn a_withdrawal_that_is_published_between_two_decisions_of_somebody_else_holds() {
     let scene = Scene::new(&["f"]);
     scene.ada(&["staged", "f"]);

@@ -68,7 +68,7 @@ pub struct Note {
     pub images: Vec<String>,
     /// Larger numbers are deployed first; absent is 0.
     pub priority: Option<i64>,
-    /// The branch that has to be deployed before.
+    /// The branches that have to be deployed before, with spaces between them, see [`Note::awaited`].
     pub after: Option<String>,
     /// Why the branch has to wait.
     pub hold: Option<String>,
@@ -172,6 +172,12 @@ impl Note {
     /// Whether the note speaks for this branch, where `only_one` says that no other branch has the same tip.
     pub fn speaks_for(&self, branch: &RefName, only_one: bool) -> bool {
         if self.refs.is_empty() { only_one } else { self.refs.contains(branch) }
+    }
+
+    /// The short names of the branches that have to be deployed before. They are several where people wished for them who had
+    /// not seen each other's wishes.
+    pub fn awaited(&self) -> impl Iterator<Item = &str> {
+        self.after.iter().flat_map(|names| names.split_whitespace())
     }
 
     /// Reads the bytes of a note.

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::approval::NotApproved;
 use crate::branch::{Branch, Status};
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
+use crate::note::Note;
 use crate::state::State;
 
 /// One place in the queue.
@@ -158,29 +159,33 @@ pub fn own_waits<'b, J: Judge>(
 ) -> Result<Vec<Wait>, J::Error> {
     let Some(note) = &branch.note else { return Ok(Vec::new()) };
     let mut waits: Vec<Wait> = note.hold.clone().map(Wait::Held).into_iter().collect();
-    if let Some(other) = awaited(branch, &find, judge)? {
+    let mut others = Vec::new();
+    for other in awaited(branch, &find, judge)? {
         let after = other.name.short().to_owned();
-        waits.push(match stuck(branch, other, &find, judge)? {
+        others.push(match stuck(branch, other, &find, judge)? {
             Some(why) => Wait::Stuck { after, why },
             None => Wait::After(after),
         });
     }
+    // What comes by itself needs nobody.
+    others.sort_by_key(|wait| matches!(wait, Wait::After(_)));
+    waits.append(&mut others);
     Ok(waits)
 }
 
-/// The branch that one comes after, as long as that is there and not deployed.
+/// The branches that one comes after, as long as they are there and not deployed.
 fn awaited<'b, J: Judge>(
     branch: &Branch,
     find: &impl Fn(&str) -> Option<&'b Branch>,
     judge: &mut J,
-) -> Result<Option<&'b Branch>, J::Error> {
-    let other = branch.note.as_ref().and_then(|note| find(note.after.as_deref()?));
-    match other {
-        Some(other) if matches!(other.status, Status::Deployed { .. }) || judge.has_landed(other)? => {
-            Ok(None)
+) -> Result<Vec<&'b Branch>, J::Error> {
+    let mut awaited = Vec::new();
+    for other in branch.note.iter().flat_map(Note::awaited).filter_map(find) {
+        if !matches!(other.status, Status::Deployed { .. }) && !judge.has_landed(other)? {
+            awaited.push(other);
         }
-        other => Ok(other),
     }
+    Ok(awaited)
 }
 
 /// Why the branch that one comes after is not deployed by itself, if it is so. Whoever decides sees no circle that two make who
@@ -199,17 +204,19 @@ fn stuck<'b, J: Judge>(
     if !is_queued(other) {
         return Ok(Some(Stuck::NotQueued(other.state())));
     }
-    let mut line = vec![other];
-    while let Some(next) = line.last().map_or(Ok(None), |last| awaited(last, find, judge))? {
-        if next.name == branch.name {
-            let names = line.iter().map(|branch| branch.name.short().to_owned());
-            return Ok(Some(Stuck::Circle(names.collect())));
+    let (mut lines, mut known) = (vec![vec![other]], HashSet::from([&other.name]));
+    while let Some(line) = lines.pop() {
+        let next = line.last().map_or(Ok(Vec::new()), |last| awaited(last, find, judge))?;
+        for next in next {
+            if next.name == branch.name {
+                let names = line.iter().map(|branch| branch.name.short().to_owned());
+                return Ok(Some(Stuck::Circle(names.collect())));
+            }
+            // What keeps another one that this one waits for is told of that.
+            if is_queued(next) && known.insert(&next.name) {
+                lines.push(line.iter().copied().chain([next]).collect());
+            }
         }
-        // What keeps another one that this one waits for is told of that.
-        if !is_queued(next) || line.iter().any(|known| known.name == next.name) {
-            break;
-        }
-        line.push(next);
     }
     Ok(None)
 }
@@ -284,7 +291,6 @@ fn place(branch: &Branch) -> Option<Place> {
 mod tests {
     use super::*;
     use crate::branch::OnBase;
-    use crate::note::Note;
 
     fn branch(name: &str, tip: char, keys: &str) -> Branch {
         let tip = tip.to_string().repeat(40).parse().unwrap();

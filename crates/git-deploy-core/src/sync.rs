@@ -29,6 +29,8 @@ mod decisions;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;
 
 use decisions::{Decided, Decisions};

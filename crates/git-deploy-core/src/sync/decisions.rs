@@ -132,15 +132,30 @@ impl Decisions {
             true => named.iter().copied().filter(stays).cloned().collect(),
             false => winner.note.refs.iter().filter(stays).cloned().collect(),
         };
-        let derived = if winner.made == Some(Decision::Development) || left == winner.note.refs {
+        let of_refs = if winner.made == Some(Decision::Development) || left == winner.note.refs {
             winner.clone()
         } else if left.is_empty() {
             winner.of_others(State::Development, named.into_iter().cloned().collect())
         } else {
             winner.of_others(winner.note.state, left)
         };
+        let derived = self.held_back(of_refs);
         let taken_from = if self.active.contains_key(&derived.id) { derived.id } else { winner.id };
         Some((derived, taken_from))
+    }
+
+    /// A decision with all that holds the branch back: whoever has wished for that is overruled only by somebody who has seen it.
+    fn held_back(&self, decided: Decided) -> Decided {
+        let mut by_rank: Vec<&Decided> = self.active.values().map(|entry| &entry.decided).collect();
+        by_rank.sort_by(|one, two| two.rank().cmp(&one.rank()));
+        let awaited: BTreeSet<&str> = by_rank.iter().flat_map(|one| one.note.awaited()).collect();
+        let hold = decided.note.hold.clone();
+        let hold = hold.or_else(|| by_rank.iter().find_map(|one| one.note.hold.clone()));
+        if hold == decided.note.hold && awaited == decided.note.awaited().collect() {
+            return decided;
+        }
+        let after = Some(awaited.into_iter().collect::<Vec<_>>().join(" "));
+        Decided::of(&Note { after: after.filter(|names| !names.is_empty()), hold, ..decided.note })
     }
 
     /// The note with the keys that are decided, with their verdict, and with what is beside them.

@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::tests::Shown;
+use super::laws::Shown;
 use super::*;
 use crate::ids::DecisionId;
 use crate::state::Decision;
@@ -16,10 +16,31 @@ use crate::state::Decision;
 const CLONES: usize = 4;
 const BRANCHES: usize = 2;
 
+/// What is wished for a branch besides its state; what is left out stays as it is.
+#[derive(Debug, Clone, Copy)]
+enum Wish {
+    Nothing,
+    After(&'static str),
+    Hold(&'static str),
+    /// All that held it back is taken off.
+    Free,
+}
+
+impl Wish {
+    fn written_to(self, note: &mut Note) {
+        match self {
+            Self::Nothing => {}
+            Self::After(name) => note.after = Some(name.to_owned()),
+            Self::Hold(why) => note.hold = Some(why.to_owned()),
+            Self::Free => (note.after, note.hold) = (None, None),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     /// By a clock that shows that many seconds.
-    Decide(State, i64),
+    Decide(State, i64, Wish),
     Rebase,
     Break,
     /// Somebody takes the note away.
@@ -42,8 +63,10 @@ struct Act {
 fn any_act(loses: bool) -> impl Strategy<Value = Act> {
     let decided = select(&[State::Development, State::Staged, State::Deployable][..]);
     let losing = if loses { 1 } else { 0 };
+    let wishes = [Wish::Nothing, Wish::After("api"), Wish::After("db"), Wish::Hold("sale"), Wish::Free];
+    let decided = (decided, 0..2_000_000_000_i64, select(wishes.to_vec()));
     let step = prop_oneof![
-        6 => (decided, 0..2_000_000_000_i64).prop_map(|(state, since)| Step::Decide(state, since)),
+        6 => decided.prop_map(|(state, since, wish)| Step::Decide(state, since, wish)),
         6 => Just(Step::Rebase),
         2 => Just(Step::Break),
         losing => Just(Step::Delete),
@@ -71,6 +94,8 @@ struct Made {
     commit: CommitId,
     decision: Decision,
     rev: u64,
+    held: bool,
+    awaited: Vec<String>,
     id: DecisionId,
     replaces: Vec<DecisionId>,
 }
@@ -111,7 +136,7 @@ impl World {
             }
             (Step::Delete, _) => drop(self.clones[act.clone].notes.remove(&tip)),
             (Step::Forget, _) => self.clones[act.clone].notes.clear(),
-            (Step::Decide(state, since), note) => {
+            (Step::Decide(state, since, wish), note) => {
                 let mut note = note.unwrap_or_else(|| Note::new(State::Development));
                 let seen = note.clone();
                 // Deciding has the branch checked: it ends a verdict.
@@ -122,6 +147,7 @@ impl World {
                 note.since = Timestamp::from_second(*since).ok();
                 note.approved = Some(tip);
                 note.approval = (*state == State::Deployable).then(|| format!("ssh {tip}{}", note.rev));
+                wish.written_to(&mut note);
                 let note = replacing(note, [&seen]);
                 self.decide(act.clone, tip, &note);
                 self.write(act.clone, tip, &note);
@@ -152,8 +178,9 @@ impl World {
         assert!(note.replaces.iter().all(|id| heard.contains(id)));
         let [(id, _)] = active(note).try_into().unwrap();
         let (decision, rev, replaces) = (note.decision().unwrap(), note.rev, note.replaces.clone());
+        let (held, awaited) = (note.hold.is_some(), note.awaited().map(str::to_owned).collect());
         self.clones[clone].heard.insert(self.made.len());
-        self.made.push(Made { commit, decision, rev, id, replaces });
+        self.made.push(Made { commit, decision, rev, held, awaited, id, replaces });
     }
 
     fn write(&mut self, clone: usize, commit: CommitId, note: &Note) {
@@ -264,12 +291,18 @@ proptest! {
         for (commit, text) in &all {
             let made = world.made.iter().filter(|made| lines[commit].contains(&made.commit));
             let standing = made.filter(|made| !world.made.iter().any(|later| later.replaces.contains(&made.id)));
-            let largest = standing.map(|made| (Some(made.decision), made.rev)).max();
+            let standing: Vec<&Made> = standing.collect();
+            let largest = standing.iter().map(|made| (Some(made.decision), made.held, made.rev)).max();
             let (rev, decision) = found(text);
-            prop_assert_eq!(Some((decision, rev)), largest);
+            prop_assert_eq!(Some((decision, rev)), largest.map(|(decision, _, rev)| (decision, rev)));
             let note = Note::parse(text).unwrap();
             prop_assert!(note.state != State::Broken || note.was != Some(Decision::Development));
             prop_assert_eq!(note.approval.is_some(), note.decision() == Some(Decision::Deployable));
+            // All that anybody wished for who held it back does so, and nothing that somebody took off who had seen it.
+            prop_assert_eq!(note.hold.is_some(), standing.iter().any(|made| made.held));
+            let wished: BTreeSet<&str> =
+                standing.iter().flat_map(|made| &made.awaited).map(String::as_str).collect();
+            prop_assert_eq!(note.awaited().collect::<BTreeSet<_>>(), wished);
         }
     }
 
@@ -279,7 +312,7 @@ proptest! {
         let history: Vec<Act> = history.into_iter().filter(|act| !matches!(act.step, Step::Break)).collect();
         let mut skewed = history.clone();
         for (act, clock) in skewed.iter_mut().zip(other) {
-            if let Step::Decide(_, since) = &mut act.step {
+            if let Step::Decide(_, since, _) = &mut act.step {
                 *since = clock;
             }
         }

@@ -1,5 +1,7 @@
 //! What is wished for branches in the queue.
 
+use std::collections::BTreeSet;
+
 use super::SetError;
 use crate::ids::RefName;
 use crate::note::Note;
@@ -31,16 +33,14 @@ impl Wishes {
 
 /// Refuses branches that would wait for themselves, by way of those that `after` waits for.
 pub(super) fn check_order(view: &View<'_>, branches: &[RefName], after: &RefName) -> Result<(), SetError> {
-    let mut waited_for = vec![after.clone()];
-    while let Some(last) = waited_for.last() {
-        if branches.contains(last) {
-            return Err(SetError::AfterItself { branch: last.clone(), after: after.clone() });
+    let (mut left, mut known) = (vec![after.clone()], BTreeSet::new());
+    while let Some(next) = left.pop() {
+        if branches.contains(&next) {
+            return Err(SetError::AfterItself { branch: next, after: after.clone() });
         }
-        let branch = view.authority_branch(last)?;
-        let next = branch.and_then(|branch| branch.note?.after).and_then(|name| RefName::branch(&name).ok());
-        match next.filter(|next| !waited_for.contains(next)) {
-            Some(next) => waited_for.push(next),
-            None => break,
+        let note = view.authority_branch(&next)?.and_then(|branch| branch.note);
+        if known.insert(next) {
+            left.extend(note.iter().flat_map(Note::awaited).filter_map(|name| RefName::branch(name).ok()));
         }
     }
     Ok(())

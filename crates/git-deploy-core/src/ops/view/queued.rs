@@ -9,6 +9,7 @@ use crate::git::chains::Chains;
 use crate::git::notes::NotesError;
 use crate::ids::{CommitId, DeploymentId, RefName};
 use crate::ledger::{Deployment, Outcome, age};
+use crate::note::Note;
 use crate::queue::{self, Judge, Place, Wait};
 use crate::state::State;
 
@@ -91,9 +92,12 @@ impl View<'_> {
     /// # Errors
     /// When that one cannot be read, or it cannot be told what base has.
     pub(in crate::ops) fn comes_after(&self, branch: &Branch) -> Result<Option<String>, ViewError> {
-        let after = branch.note.as_ref().and_then(|note| RefName::branch(note.after.as_ref()?).ok());
-        let other = after.map(|after| self.authority_branch(&after)).transpose()?.flatten();
-        let waits = queue::own_waits(branch, |_| other.as_ref(), &mut OfBase(self))?;
+        let mut others = Vec::new();
+        for name in branch.note.iter().flat_map(Note::awaited).filter_map(|name| RefName::branch(name).ok()) {
+            others.extend(self.authority_branch(&name)?);
+        }
+        let find = |name: &str| others.iter().find(|other| other.name.short() == name);
+        let waits = queue::own_waits(branch, find, &mut OfBase(self))?;
         Ok(waits.into_iter().find_map(|wait| match wait {
             Wait::After(name) | Wait::Stuck { after: name, .. } => Some(name),
             Wait::Held(_)
