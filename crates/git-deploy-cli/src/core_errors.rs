@@ -26,7 +26,7 @@ use git_deploy_core::state::{Refused, State};
 
 use crate::advice::{end, make_rebasable, mend_note};
 use crate::git_errors::with_cause;
-use crate::{CommandError, Exit, Shell, shell_word};
+use crate::{CommandError, Exit, Shell, bring_again, shell_word};
 
 /// A branch as it is typed.
 pub(crate) fn typed(branch: &RefName) -> String {
@@ -316,6 +316,7 @@ impl From<SetError> for CommandError {
             | SetError::Base(_)
             | SetError::Rendered(_)
             | SetError::Empty { .. }
+            | SetError::TakenBack { .. }
             | SetError::Conflicts { .. }
             | SetError::NotRebased { .. }
             | SetError::Shared { .. }
@@ -325,7 +326,11 @@ impl From<SetError> for CommandError {
                     text += &format!(": commit '{}' does not apply", conflict.commit.brief());
                     text.extend(conflict.paths.iter().map(|path| format!("\nconflict in '{path}'")));
                 }
-                refusal_hint(&error).into_iter().fold(Self::no(text), Self::hint)
+                let hints = match &error {
+                    SetError::TakenBack { taken, .. } => bring_again(taken),
+                    error => refusal_hint(error).into_iter().collect(),
+                };
+                hints.into_iter().fold(Self::no(text), Self::hint)
             }
         }
     }
@@ -343,6 +348,8 @@ fn refusal_hint(refusal: &SetError) -> Option<String> {
         SetError::Refused { branch, why: Refused::OnlyTheRebase, .. } => {
             Some(format!("see whether it rebases: git deploy-rebase --check {}", typed(branch)))
         }
+        // It has several, in their order.
+        SetError::TakenBack { .. } => None,
         SetError::Base(_) | SetError::Rendered(_) => {
             Some("make a branch for what is to be deployed: git switch -c <branch>".to_owned())
         }

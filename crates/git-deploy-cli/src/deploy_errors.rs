@@ -11,7 +11,7 @@ use git_deploy_core::state::State;
 
 use crate::advice::let_follow;
 use crate::core_errors::typed;
-use crate::{CommandError, Exit, shell_word};
+use crate::{CommandError, Exit, bring_again, shell_word};
 
 impl From<DeployError> for CommandError {
     /// The exit code that says whose turn it is, and hints.
@@ -36,6 +36,7 @@ impl From<DeployError> for CommandError {
             | DeployError::BackNotGiven { .. }
             | DeployError::Broken { .. }
             | DeployError::NotTaken { .. }
+            | DeployError::TakenBack { .. }
             | DeployError::CommitNotApproved(_)
             | DeployError::CommitNotTaken { .. }
             | DeployError::NotRebased { .. }
@@ -89,6 +90,7 @@ fn hints(error: &DeployError) -> Vec<String> {
             let mend = format!("mend it with: git rebase {} {}", typed(base), typed(branch));
             conflicts(paths).chain([mend]).collect()
         }
+        DeployError::TakenBack { taken, .. } => bring_again(taken),
         DeployError::CommitNotTaken { paths, .. } => conflicts(paths).collect(),
         DeployError::Held(_) => vec![RELEASE.to_owned()],
         DeployError::RolledBack(held) => ways_out(held),

@@ -23,6 +23,7 @@ mod published;
 mod run;
 pub mod shell;
 mod signals;
+mod taken_back;
 
 pub use advice::{advice, follow_landed, landed_elsewhere, shell_word};
 pub use core_errors::{warn_of_note, warn_of_notes, warn_of_notes_on};
@@ -39,3 +40,4 @@ pub use published::published;
 pub use run::{run, run_with};
 pub use shell::{Shell, Text, printable};
 pub use signals::{Passing, interrupt, interrupt_soon, woken};
+pub use taken_back::bring_again;

@@ -12,6 +12,7 @@ use crate::approval::NotApproved;
 use crate::branch::{Branch, Status};
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
 use crate::note::Note;
+use crate::revert::TakenBack;
 use crate::state::State;
 
 /// One place in the queue.
@@ -49,6 +50,8 @@ pub enum Wait {
     },
     /// Base, which this is, has all that it brings, as other commits: there is nothing to deploy.
     Empty(RefName),
+    /// The same, but that base has taken it back since.
+    TakenBack(TakenBack),
     /// Another branch has to be deployed before.
     After(String),
     /// The same, and that does not come by itself.
@@ -91,6 +94,9 @@ impl fmt::Display for Wait {
             Self::Unapproved(why) => write!(f, "not approved: {why}"),
             Self::RolledBack { environment, by } => write!(f, "was rolled back in '{environment}' by {by}"),
             Self::Empty(base) => write!(f, "brings nothing that '{}' has not", base.short()),
+            Self::TakenBack(taken) => {
+                write!(f, "was taken back on '{}' by {}", taken.base.short(), taken.reverts())
+            }
             Self::After(name) => write!(f, "waits until '{name}' is deployed"),
             Self::Stuck { after, why } => write!(f, "waits until '{after}' is deployed: {why}"),
             Self::Behind(first) => write!(f, "behind '{}'", first.short()),

@@ -2,10 +2,10 @@
 //!
 //! It does so in the words that `git revert` writes, commit by commit, or by going back to the very files of before.
 
-use crate::ids::{CommitId, ObjectId};
+use crate::ids::{CommitId, ObjectId, RefName};
 
 /// What stands in front of the id in a message that `git revert` wrote.
-const WORDS: &str = "This reverts commit ";
+pub(crate) const WORDS: &str = "This reverts commit ";
 
 /// A shorter beginning of an id could mean many.
 const SHORTEST: usize = 7;
@@ -59,6 +59,43 @@ impl Brought<'_> {
     }
 }
 
+/// What base has done with what a branch brings: it has had that, and no rebase brings it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenBack {
+    /// The commits that took it back, the newest first.
+    pub by: Vec<CommitId>,
+    /// Base where it counts.
+    pub base: RefName,
+    /// A branch that is not there yet, which brings it again if it begins at base and reverts those in their order; none where
+    /// that would conflict.
+    pub again: Option<RefName>,
+}
+
+impl TakenBack {
+    /// The commits that took it back, as they are shown.
+    pub fn reverts(&self) -> String {
+        let short: Vec<String> = self.by.iter().map(|commit| format!("'{}'", commit.brief())).collect();
+        short.join(", ")
+    }
+}
+
+/// The commits that revert some of those that were `brought`, among reverts that are given newest first, unless another one
+/// reverts them in turn.
+pub fn reverting(reverts: &[Logged], brought: &[CommitId]) -> Vec<CommitId> {
+    let (mut named, mut found): (Vec<&str>, Vec<CommitId>) = (Vec::new(), Vec::new());
+    for commit in reverts.iter() {
+        if is_named(commit.id, &named) {
+            continue;
+        }
+        let takes_back: Vec<&str> = reverted(&commit.message).collect();
+        if brought.iter().any(|id| is_named(*id, &takes_back)) {
+            found.push(commit.id);
+        }
+        named.extend(takes_back);
+    }
+    found
+}
+
 /// The ids that a message says to revert; `revert.reference` shortens them.
 fn reverted(message: &str) -> impl Iterator<Item = &str> {
     message.split(WORDS).skip(1).filter_map(|rest| {
@@ -102,6 +139,18 @@ mod tests {
         assert!(!is_taken_back(&brought, &[]));
         assert!(!is_taken_back(&brought, std::slice::from_ref(&one)));
         assert!(is_taken_back(&brought, &[two, one]));
+    }
+
+    #[test]
+    fn what_reverts_some_of_what_was_brought_is_found_unless_it_was_reverted() {
+        let [brought, other] = ['1', '9'].map(|id| commit(id, id, 'f', "A").id);
+        let one = commit('2', '2', '1', &reverts('1'));
+        let two = commit('3', '3', '2', &reverts('2'));
+        let three = commit('4', '4', '3', &reverts('3'));
+        assert_eq!(reverting(std::slice::from_ref(&one), &[other]), []);
+        assert_eq!(reverting(std::slice::from_ref(&one), &[other, brought]), [one.id]);
+        assert_eq!(reverting(&[two.clone(), one.clone()], &[brought]), []);
+        assert_eq!(reverting(&[three, two, one.clone()], &[brought]), [one.id]);
     }
 
     #[test]

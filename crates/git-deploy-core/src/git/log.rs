@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use crate::git::program::git;
+use crate::git::program::{Call, git};
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, RefName};
-use crate::revert::Logged;
+use crate::revert::{Logged, WORDS};
 
 impl Repository {
     /// The commits of `from..tip`, newest first; all up to `tip` where there is no `from`.
@@ -15,12 +15,39 @@ impl Repository {
     pub fn log(&self, from: Option<CommitId>, tip: CommitId) -> Result<Vec<Logged>, GitError> {
         let format = ["rev-list", "--topo-order", "--no-commit-header", "--format=%H %T %P%n%B%x00"];
         let call = git(format).arg(tip.to_string()).args(from.map(|from| format!("^{from}"))).arg("--");
-        let text = String::from_utf8_lossy(&call.run()?).into_owned();
-        text.split('\0')
-            .map(|entry| entry.trim_start_matches('\n'))
-            .filter(|entry| !entry.is_empty())
-            .map(|entry| logged(entry).ok_or_else(|| call.unreadable(entry).into()))
-            .collect()
+        all_logged(&call)
+    }
+
+    /// The commits of `from..tip` that say that they revert others, newest first.
+    ///
+    /// # Errors
+    /// When git cannot walk there.
+    pub fn reverts(&self, from: CommitId, tip: CommitId) -> Result<Vec<Logged>, GitError> {
+        let format = ["rev-list", "--topo-order", "--no-commit-header", "--format=%H %T %P%n%B%x00"];
+        let words =
+            ["--fixed-strings".to_owned(), format!("--grep={WORDS}"), tip.to_string(), format!("^{from}")];
+        all_logged(&git(format).args(words).arg("--"))
+    }
+
+    /// The commits of `from..tip` on the line of first parents, newest first.
+    ///
+    /// # Errors
+    /// When git cannot walk there.
+    pub fn first_parents(&self, from: CommitId, tip: CommitId) -> Result<Vec<CommitId>, GitError> {
+        ids(&git(["rev-list", "--first-parent"]).arg(tip.to_string()).arg(format!("^{from}")).arg("--"))
+    }
+
+    /// The commits that `tip` has, and `other` has not, and that are equal to one that only `other` has, as git compares what
+    /// commits change.
+    ///
+    /// # Errors
+    /// When git cannot walk there.
+    pub fn equal_to(&self, tip: CommitId, other: CommitId) -> Result<Vec<CommitId>, GitError> {
+        let call =
+            git(["rev-list", "--cherry-mark", "--left-only"]).arg(format!("{tip}...{other}")).arg("--");
+        let listed = call.text()?;
+        let equal = listed.lines().filter_map(|line| line.strip_prefix('='));
+        equal.map(|id| id.parse().map_err(|_| call.unreadable(id).into())).collect()
     }
 
     /// The commits of `from..tip`, which is what a branch gets that goes from the one to the other; all up to `tip` where there
@@ -30,8 +57,7 @@ impl Repository {
     /// When git cannot walk there.
     pub fn gained(&self, from: Option<CommitId>, tip: CommitId) -> Result<HashSet<CommitId>, GitError> {
         let call = git(["rev-list"]).arg(tip.to_string()).args(from.map(|from| format!("^{from}"))).arg("--");
-        let gained = call.text()?;
-        gained.lines().map(|id| id.parse().map_err(|_| call.unreadable(id).into())).collect()
+        Ok(ids(&call)?.into_iter().collect())
     }
 
     /// Those of some commits that the history up to `tip` has: one walk for all of them.
@@ -116,6 +142,21 @@ impl Repository {
         let is_there = |commit: &str| boundary.lines().any(|line| line == commit);
         Ok(first.lines().any(is_there))
     }
+}
+
+/// The ids that a call prints, one a line.
+fn ids(call: &Call) -> Result<Vec<CommitId>, GitError> {
+    let printed = call.text()?;
+    printed.lines().map(|id| id.parse().map_err(|_| call.unreadable(id).into())).collect()
+}
+
+fn all_logged(call: &Call) -> Result<Vec<Logged>, GitError> {
+    let text = String::from_utf8_lossy(&call.run()?).into_owned();
+    text.split('\0')
+        .map(|entry| entry.trim_start_matches('\n'))
+        .filter(|entry| !entry.is_empty())
+        .map(|entry| logged(entry).ok_or_else(|| call.unreadable(entry).into()))
+        .collect()
 }
 
 fn logged(entry: &str) -> Option<Logged> {

@@ -81,6 +81,15 @@ impl<'a> MergeTree<'a> {
         }
     }
 
+    /// Takes back from `onto` what `commit` changed in its `parent`, as `git revert` would. It writes objects.
+    ///
+    /// # Errors
+    /// When git cannot merge at all, or nothing can be written.
+    pub fn revert(&self, commit: CommitId, parent: CommitId, onto: CommitId) -> Result<Merged, GitError> {
+        // The parent itself comes before: git would find that as the merge base.
+        self.pick(self.stand_in(parent, commit)?, commit, onto)
+    }
+
     fn call(&self) -> Call {
         let paths = self.repository.paths();
         let mut call = git::<OsString>([]);

@@ -21,7 +21,7 @@ use crate::ops::copied;
 use crate::ops::sync::{self, SyncError};
 use crate::ops::view::{View, ViewError};
 use crate::record::plain;
-use crate::state::{Decision, Move, State, user_move};
+use crate::state::{Decision, Move, Refused, State, user_move};
 use crate::sync::{forgetting, next_rev, replacing};
 
 /// The longest message, in bytes, so that a note stays far below what is read of one.
@@ -213,8 +213,17 @@ fn plan(view: &View<'_>, request: &SetRequest) -> Result<Planned, SetError> {
         if request.stays && from != request.state {
             return Err(SetError::NotThere { branch: name.clone(), state: from, wanted: request.state });
         }
-        let refused = |why| SetError::Refused { branch: name.clone(), to: request.state, why };
-        let step = user_move(from, request.state).map_err(refused)?;
+        let step = match user_move(from, request.state) {
+            Ok(step) => step,
+            Err(why) => {
+                let taken = match why {
+                    Refused::Deployed => checks::taken_back(view, &branch, request.state)?,
+                    Refused::OnlyTheRunner | Refused::OnlyTheRebase => None,
+                };
+                let refused = SetError::Refused { branch: name.clone(), to: request.state, why };
+                return Err(taken.unwrap_or(refused));
+            }
+        };
         let is_decision = request.state.decision().is_some();
         // What is the claim of somebody who may not approve, or a note that counts for nothing yet, is still to be decided.
         let is_plain = view.not_approved(&branch)?.is_none() && !could_come_to_count(view, &branch)?;

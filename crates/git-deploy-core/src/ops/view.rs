@@ -6,6 +6,7 @@ mod named;
 mod queued;
 mod stray;
 mod tags;
+mod taken_back;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap, HashSet};

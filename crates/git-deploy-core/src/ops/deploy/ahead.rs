@@ -124,6 +124,7 @@ fn not_taken<T>(candidate: Result<T, DeployError>) -> Result<Option<T>, DeployEr
             DeployError::Broken { .. }
             | DeployError::NotDeployable { .. }
             | DeployError::NotTaken { .. }
+            | DeployError::TakenBack { .. }
             | DeployError::NotApproved { .. },
         ) => Ok(None),
         Err(error) => Err(error),

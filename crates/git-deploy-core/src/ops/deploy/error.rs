@@ -19,6 +19,7 @@ use crate::ops::sync::SyncError;
 use crate::ops::view::ViewError;
 use crate::rebase::RebaseError;
 use crate::record::RecordError;
+use crate::revert::TakenBack;
 use crate::state::State;
 
 /// Why a run came to no verdict.
@@ -65,6 +66,14 @@ pub enum DeployError {
         branch: RefName,
         /// Why.
         why: String,
+    },
+    /// Base has had all of the named branch, and no rebase brings that again.
+    #[error("cannot deploy '{}': '{}' has had all of it, and has taken it back with {}", .branch.short(), .taken.base.short(), .taken.reverts())]
+    TakenBack {
+        /// The branch.
+        branch: RefName,
+        /// What base has done with it.
+        taken: Box<TakenBack>,
     },
     /// Nobody who may has approved the branch.
     #[error("cannot deploy '{}': {why}", .branch.short())]
@@ -322,7 +331,10 @@ impl DeployError {
     /// Whose fault it is that there is no verdict, where it is anybody's or may go away by itself.
     pub fn blame(&self) -> Option<Blame> {
         match self {
-            Self::NotDeployable { .. } | Self::Broken { .. } | Self::NotTaken { .. } => Some(Blame::Branch),
+            Self::NotDeployable { .. }
+            | Self::Broken { .. }
+            | Self::NotTaken { .. }
+            | Self::TakenBack { .. } => Some(Blame::Branch),
             Self::Plan(failure) => Some(failure.blame),
             Self::AnotherRun(_)
             | Self::Locked { .. }

@@ -87,7 +87,11 @@ impl Context<'_> {
                     self.deployer.observer.warn(&error.to_string());
                     broken = Some(error);
                 }
-                Err(error @ (DeployError::NotTaken { .. } | DeployError::NotApproved { .. })) => {
+                Err(
+                    error @ (DeployError::NotTaken { .. }
+                    | DeployError::TakenBack { .. }
+                    | DeployError::NotApproved { .. }),
+                ) => {
                     self.deployer.observer.warn(&error.to_string());
                 }
                 // It keeps its place, and those behind it wait with it; but not whoever takes back what was rolled back.
@@ -181,6 +185,9 @@ impl Context<'_> {
         branch: &Branch,
         dry: bool,
     ) -> Result<(Candidate, Vec<CommitId>), DeployError> {
+        if let Status::Merged { .. } | Status::Deployed { .. } = branch.status {
+            self.check_taken_back(branch)?;
+        }
         if let Status::Merged { .. } = branch.status {
             let why = format!("it has nothing that '{}' has not", self.view.settings.base.short());
             return Err(DeployError::NotTaken { branch: branch.name.clone(), why });
@@ -216,6 +223,7 @@ impl Context<'_> {
             Some(Verdict::Skipped(skip)) => {
                 let why = match skip {
                     Skip::Landed => {
+                        self.check_taken_back(branch)?;
                         format!("it has nothing that '{}' has not", self.view.settings.base.short())
                     }
                     skip => skip.to_string(),
@@ -240,6 +248,16 @@ impl Context<'_> {
             NoCandidate::NotSigned { branch, why } => DeployError::NotApproved { branch, why },
         })?;
         Ok((candidate, dropped))
+    }
+
+    /// Refuses a branch that base has had and has taken back: no rebase brings it again.
+    fn check_taken_back(&self, branch: &Branch) -> Result<(), DeployError> {
+        match self.view.taken_back(branch)? {
+            Some(taken) => {
+                Err(DeployError::TakenBack { branch: branch.name.clone(), taken: Box::new(taken) })
+            }
+            None => Ok(()),
+        }
     }
 
     /// What a shallow clone does not have nobody can look at.

@@ -40,8 +40,16 @@ impl Checks {
         }
         let onto = view.settings.authority(&view.settings.base).short().to_owned();
         // All of them are told at once: whoever mends one by one sets them again as often.
-        let mut refused: Vec<SetError> =
-            to_check.into_iter().filter_map(|branch| self.judge(branch, base, to, &onto).err()).collect();
+        let mut refused: Vec<SetError> = Vec::new();
+        for branch in to_check {
+            match self.judge(branch, base, to, &onto) {
+                Ok(()) => {}
+                Err(error @ SetError::Empty { .. }) => {
+                    refused.push(taken_back(view, branch, to)?.unwrap_or(error));
+                }
+                Err(error) => refused.push(error),
+            }
+        }
         match refused.len() {
             0 => Ok(()),
             1 => Err(refused.remove(0)),
@@ -61,4 +69,10 @@ impl Checks {
             Some(Verdict::Skipped(why)) => Err(SetError::NotRebased { branch, to, onto, why: why.clone() }),
         }
     }
+}
+
+/// The refusal of a branch that base has had, and has taken back since.
+pub(super) fn taken_back(view: &View<'_>, branch: &Branch, to: State) -> Result<Option<SetError>, SetError> {
+    let taken = view.taken_back(branch)?;
+    Ok(taken.map(|taken| SetError::TakenBack { branch: branch.name.clone(), to, taken: Box::new(taken) }))
 }

@@ -8,6 +8,7 @@ use crate::ids::{CommitId, RefName};
 use crate::ops::approve::ApproveError;
 use crate::ops::view::ViewError;
 use crate::rebase::{Conflict, RebaseError, Skip};
+use crate::revert::TakenBack;
 use crate::state::{Refused, State};
 
 /// Why nothing was moved.
@@ -71,6 +72,16 @@ pub enum SetError {
         to: State,
         /// Base, as the user can name it.
         onto: String,
+    },
+    /// Base has had all of it, and no rebase brings that again.
+    #[error("cannot set '{}' to {to}: '{}' has had all of it, and has taken it back with {}", .branch.short(), .taken.base.short(), .taken.reverts())]
+    TakenBack {
+        /// The branch.
+        branch: RefName,
+        /// Where it was to go.
+        to: State,
+        /// What base has done with it.
+        taken: Box<TakenBack>,
     },
     /// It would be broken.
     #[error("cannot set '{}' to {to}: it cannot be rebased cleanly on '{onto}'", .branch.short())]

@@ -42,7 +42,7 @@ impl View<'_> {
     }
 
     /// Whether a merge may have to fetch what this clone has left with a remote.
-    fn lacks_objects(&self) -> Result<bool, GitError> {
+    pub(super) fn lacks_objects(&self) -> Result<bool, GitError> {
         let remotes = self.repository.remotes()?;
         let is_promisor = |remote: &String| self.repository.config(&format!("remote.{remote}.promisor"));
         remotes.iter().try_fold(false, |found, remote| Ok(found || is_promisor(remote)?.is_some()))
@@ -57,15 +57,16 @@ impl View<'_> {
         Ok(count.trim().parse::<usize>().map_or(true, |count| count > FAR))
     }
 
-    /// Those among branches that are to be deployed, or kept on base, and bring nothing that base has not; none where it would
-    /// take long to find that out, as when base has just moved.
+    /// Those among branches that are to be deployed, or kept on base, and bring nothing that base has not, nor has taken back; none
+    /// where it would take long to find that out, as when base has just moved.
     pub fn emptied<'b>(&self, branches: &[&'b Branch]) -> Vec<&'b Branch> {
         let is_open = |branch: &&&Branch| branch.state().is_rebased();
         let stands = |branch: &&Branch| self.stands_on_base(branch.tip).unwrap_or(true);
         let elsewhere: Vec<&Branch> =
             branches.iter().filter(is_open).copied().filter(|branch| !stands(branch)).take(1 + FEW).collect();
+        let is_had = |branch: &&Branch| !matches!(self.taken_back(branch), Ok(Some(_)));
         match elsewhere.len() {
-            0..=FEW => elsewhere.into_iter().filter(|branch| self.is_empty(branch)).collect(),
+            0..=FEW => elsewhere.into_iter().filter(|branch| self.is_empty(branch)).filter(is_had).collect(),
             _ => Vec::new(),
         }
     }

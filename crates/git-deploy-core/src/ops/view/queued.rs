@@ -60,7 +60,12 @@ impl Judge for OfApprovers<'_, '_> {
             return Ok(unapproved.map(Wait::Unapproved));
         }
         self.1 -= 1;
-        Ok(view.is_empty(branch).then(|| Wait::Empty(view.settings.base.clone())))
+        if !view.is_empty(branch) {
+            return Ok(None);
+        }
+        // What cannot be found out of that is told when somebody decides about it.
+        let taken = view.taken_back(branch).ok().flatten();
+        Ok(Some(taken.map_or_else(|| Wait::Empty(view.settings.base.clone()), Wait::TakenBack)))
     }
 }
 
@@ -104,6 +109,7 @@ impl View<'_> {
             | Wait::Unapproved(_)
             | Wait::RolledBack { .. }
             | Wait::Empty(_)
+            | Wait::TakenBack(_)
             | Wait::Behind(_) => None,
         }))
     }

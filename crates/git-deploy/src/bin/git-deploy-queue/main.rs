@@ -167,10 +167,10 @@ fn print<'a>(
 
 /// Says what to do about the first of those that nothing but somebody who sees to it gets out of the queue.
 fn hint_at_idle(places: &[Place], shell: &mut Shell) {
-    let is_idle = |wait: &&Wait| matches!(wait, Wait::Empty(_) | Wait::Stuck { .. });
+    let is_idle = |wait: &&Wait| matches!(wait, Wait::Empty(_) | Wait::TakenBack(_) | Wait::Stuck { .. });
     let idle = places.iter().find_map(|place| Some((place, place.waits.as_ref().filter(is_idle)?)));
-    let hint = idle.and_then(|(place, wait)| show::ends(wait, &place.branch));
-    hint.into_iter().for_each(|hint| shell.hint(hint));
+    let hints = idle.map(|(place, wait)| show::ends(wait, &place.branch)).unwrap_or_default();
+    hints.into_iter().for_each(|hint| shell.hint(hint));
 }
 
 fn waits(place: &Place, held: Held<'_>) -> Text {
@@ -194,6 +194,7 @@ fn waits(place: &Place, held: Held<'_>) -> Text {
                 | Wait::Unapproved(_)
                 | Wait::RolledBack { .. }
                 | Wait::Empty(_)
+                | Wait::TakenBack(_)
                 | Wait::Stuck { .. }),
             ),
             ..,
@@ -207,7 +208,16 @@ fn record(position: usize, place: &Place, held: Held<'_>) -> [String; 5] {
     let waits = match (&place.waits, held.of(place)) {
         (None, None) if held.unusable.is_none() => "next",
         (None, _)
-        | (Some(Wait::Held(_) | Wait::Unapproved(_) | Wait::RolledBack { .. } | Wait::Empty(_)), _) => "held",
+        | (
+            Some(
+                Wait::Held(_)
+                | Wait::Unapproved(_)
+                | Wait::RolledBack { .. }
+                | Wait::Empty(_)
+                | Wait::TakenBack(_),
+            ),
+            _,
+        ) => "held",
         (Some(Wait::After(_) | Wait::Stuck { .. }), _) => "after",
         (Some(Wait::Behind(_)), _) => "behind",
     };
@@ -236,6 +246,10 @@ fn wait_object(wait: &Wait) -> Value {
         Wait::Unapproved(why) => json!({ "approval": why.to_string() }),
         Wait::RolledBack { by, .. } => json!({ "rollback": by.to_string() }),
         Wait::Empty(base) => json!({ "empty": base.as_str() }),
+        Wait::TakenBack(taken) => {
+            let by: Vec<String> = taken.by.iter().map(ToString::to_string).collect();
+            json!({ "taken-back": by })
+        }
         Wait::After(name) => json!({ "after": name }),
         Wait::Stuck { after, why } => json!({ "after": after, "reason": why.to_string() }),
         Wait::Behind(name) => json!({ "behind": name.as_str() }),

@@ -3,8 +3,8 @@
 use git_deploy_cli::args::ShowQueue;
 use git_deploy_cli::shell::{Object, Table};
 use git_deploy_cli::{
-    CommandError, Exit, Shell, Text, advice, approve_again, note_unmerged, releases, shell, shell_word,
-    typed_name, warn_of_notes, why_held,
+    CommandError, Exit, Shell, Text, advice, approve_again, bring_again, note_unmerged, releases, shell,
+    shell_word, typed_name, warn_of_notes, why_held,
 };
 use git_deploy_core::attempt::Attempt;
 use git_deploy_core::branch::{Branch, Status};
@@ -22,6 +22,7 @@ use git_deploy_core::ops::under_way::landing;
 use git_deploy_core::ops::view::View;
 use git_deploy_core::queue::{Place, Wait, before};
 use git_deploy_core::rebase::{Skip, Verdict};
+use git_deploy_core::revert::TakenBack;
 use git_deploy_core::state::State;
 use serde_json::{Value, json};
 
@@ -85,6 +86,8 @@ struct Told<'a> {
     queued: Option<Queued<'a>>,
     /// What would become of it on base, if it is not queued and somebody could decide about it.
     verdict: Option<Verdict>,
+    /// How base has taken it back, if that has had all of it.
+    taken: Option<TakenBack>,
     /// Whether it is a branch of this clone.
     is_here: bool,
     /// Base, where it counts.
@@ -138,6 +141,12 @@ impl<'a> Told<'a> {
         };
         // What cannot be found out is told by whoever sets the state.
         let verdict = branch.filter(is_open).and_then(|branch| view.verdict(branch).ok().flatten());
+        let is_had = |branch: &&Branch| {
+            let is_landed = matches!(verdict, Some(Verdict::Skipped(Skip::Landed)));
+            let is_on_base = matches!(branch.status, Status::Merged { .. } | Status::Deployed { .. });
+            landing.is_none() && (is_landed || is_on_base)
+        };
+        let taken = branch.filter(is_had).and_then(|branch| view.taken_back(branch).ok().flatten());
         let is_here = name.map_or(Ok(None), |name| view.repository.tip(name))?.is_some();
         let remote = view.settings.remote.as_ref().map(|tracking| tracking.remote());
         let base = &view.settings.base;
@@ -150,6 +159,7 @@ impl<'a> Told<'a> {
             is_here,
             onto,
             apart,
+            taken,
             under_way,
             landing,
             seen,
@@ -197,7 +207,7 @@ impl<'a> Told<'a> {
 
     /// Whether it brings nothing that base has not.
     fn is_empty(&self) -> bool {
-        matches!(self.verdict, Some(Verdict::Skipped(Skip::Landed)))
+        self.taken.is_none() && matches!(self.verdict, Some(Verdict::Skipped(Skip::Landed)))
     }
 
     /// Who it is, and where it stands.
@@ -234,11 +244,14 @@ impl<'a> Told<'a> {
                 parts.push(format!("conflict in '{}'", paths.join("', '")));
             }
             Status::Merged { into, noted } => {
-                parts.push(format!("was {noted}, and '{}' has all of it now", into.short()));
+                let now = if self.taken.is_some() { "had all of it" } else { "has all of it now" };
+                parts.push(format!("was {noted}, and '{}' {now}", into.short()));
             }
             _ => {}
         }
-        if self.is_empty() {
+        if let Some(taken) = &self.taken {
+            parts.push(format!("taken back on '{}' by {}", taken.base.short(), taken.reverts()));
+        } else if self.is_empty() {
             parts.push(format!("brings nothing that '{}' has not", self.base.short()));
         }
         if let Some(note) = self.note().filter(|_| !matches!(branch.status, Status::Deployed { .. })) {
@@ -309,6 +322,9 @@ impl<'a> Told<'a> {
         // Only branches of this clone are rebased in it.
         let switch = if self.is_here { String::new() } else { format!("git switch {name}, then ") };
         let conflicts = || format!("see what it conflicts with: {switch}git deploy-rebase --check {name}");
+        if let Some(taken) = &self.taken {
+            return hints.extend(bring_again(taken));
+        }
         match (branch.state(), &self.verdict) {
             (State::Staged, Some(Verdict::Skipped(Skip::Landed))) => {
                 hints.extend(ends(&Wait::Empty(self.base.clone()), &branch.name));
@@ -440,9 +456,9 @@ fn queued<'a>(
 }
 
 /// How a wait is ended that is nobody's turn.
-pub(crate) fn ends(wait: &Wait, branch: &RefName) -> Option<String> {
+pub(crate) fn ends(wait: &Wait, branch: &RefName) -> Vec<String> {
     let name = shell_word(branch.short());
-    match wait {
+    let hint = match wait {
         Wait::Held(_) => Some(format!("let it go on with: git deploy-queue release {name}")),
         Wait::After(_) | Wait::Stuck { .. } => {
             Some(format!("let it go on without that: git deploy-state set deployable --after= {name}"))
@@ -454,8 +470,10 @@ pub(crate) fn ends(wait: &Wait, branch: &RefName) -> Option<String> {
         Wait::RolledBack { .. } => Some(format!(
             "mend it with a new commit and set that deployable; or deploy it nevertheless: git deploy {name}"
         )),
+        Wait::TakenBack(taken) => return bring_again(taken),
         Wait::Behind(_) => None,
-    }
+    };
+    hint.into_iter().collect()
 }
 
 fn attempt_object(attempt: &Attempt) -> Value {

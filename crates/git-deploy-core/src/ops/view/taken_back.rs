@@ -1,0 +1,129 @@
+//! Branches that base has had, by whatever means, and has taken back: they are on base, or equal to what is there, so that no rebase
+//! brings them again.
+
+use super::View;
+use crate::branch::Branch;
+use crate::git::GitError;
+use crate::git::merge_tree::{MergeTree, Merged};
+use crate::git::object::Commit;
+use crate::ids::{CommitId, RefName};
+use crate::revert::{TakenBack, reverting};
+
+/// How many reverts are tried to be reverted.
+const MANY: usize = 20;
+
+/// What reverting the reverts gives.
+enum Again {
+    /// Nothing but conflicts.
+    Conflict,
+    /// What those bring that are left, the newest first.
+    Brings(Vec<CommitId>),
+}
+
+impl View<'_> {
+    /// How base has taken back what a branch brings of which nothing is left to deploy. Judged by what `git revert` writes, as
+    /// far as that has not been brought back since; none of a branch that brings something, and where nobody could tell.
+    ///
+    /// # Errors
+    /// When history cannot be read, or nothing can be written aside.
+    pub fn taken_back(&self, branch: &Branch) -> Result<Option<TakenBack>, GitError> {
+        let Some(base_tip) = self.base_tip()?.filter(|_| branch.name != self.settings.base) else {
+            return Ok(None);
+        };
+        if self.stands_on_base(branch.tip)? || self.lacks_objects()? {
+            return Ok(None);
+        }
+        let Some(fork) = self.repository.merge_base(branch.tip, base_tip)? else { return Ok(None) };
+        let reverts = self.repository.reverts(fork, base_tip)?;
+        if reverts.is_empty() {
+            return Ok(None);
+        }
+        let brought = match fork == branch.tip {
+            true => self.brought_by_merge(branch, base_tip)?,
+            false if self.is_empty(branch) => self.repository.equal_to(base_tip, branch.tip)?,
+            false => Vec::new(),
+        };
+        let by = reverting(&reverts, &brought);
+        let again = if by.is_empty() { Again::Brings(by.clone()) } else { self.again(&by, base_tip)? };
+        let (by, again) = match again {
+            Again::Conflict => (by, None),
+            Again::Brings(by) => (by, Some(self.free_name(&branch.name)?)),
+        };
+        let base = self.settings.authority(&self.settings.base);
+        Ok((!by.is_empty()).then_some(TakenBack { by, base, again }))
+    }
+
+    /// The commits with which a branch came to base that has it: its own, and the merge that brought them.
+    fn brought_by_merge(&self, branch: &Branch, base_tip: CommitId) -> Result<Vec<CommitId>, GitError> {
+        let (repository, tip) = (self.repository, branch.tip);
+        // The newest first; those that have the branch come before those that have it not.
+        let line = repository.first_parents(tip, base_tip)?;
+        let (mut with, mut without) = (0, line.len());
+        while with < without {
+            let middle = with + (without - with) / 2;
+            match repository.is_ancestor(tip, line[middle])? {
+                true => with = middle + 1,
+                false => without = middle,
+            }
+        }
+        let first = with.checked_sub(1).map(|last| line[last]);
+        let parents = first.map(|first| repository.commit(first)).transpose()?.map(|first| first.parents);
+        let (merge, before) = match parents.as_deref() {
+            Some([before, _, ..]) if *before != tip => (first, Some(*before)),
+            // It went there as it is.
+            _ => (None, self.stood_on_before(branch)?),
+        };
+        let own = match before {
+            Some(before) => repository.gained(Some(before), tip)?.into_iter().collect(),
+            None => vec![tip],
+        };
+        Ok(own.into_iter().chain(merge).collect())
+    }
+
+    /// The commit of base that a branch stood on when somebody decided about it, or it was rebased.
+    fn stood_on_before(&self, branch: &Branch) -> Result<Option<CommitId>, GitError> {
+        let onto = branch.note.as_ref().and_then(|note| note.onto).filter(|onto| *onto != branch.tip);
+        let Some(onto) = onto.filter(|onto| matches!(self.repository.find(onto.0), Ok(Some(_)))) else {
+            return Ok(None);
+        };
+        Ok(self.repository.is_ancestor(onto, branch.tip)?.then_some(onto))
+    }
+
+    /// What `git revert` would make of some reverts, one after the other. What is tried stays nowhere.
+    fn again(&self, reverts: &[CommitId], base_tip: CommitId) -> Result<Again, GitError> {
+        let aside = self.repository.with_objects_aside()?;
+        let merge = MergeTree::new(&aside)?;
+        let (mut head, mut brings) = (base_tip, Vec::new());
+        for revert in reverts {
+            let (commit, stood) = (aside.commit(*revert)?, aside.commit(head)?);
+            let [parent] = commit.parents[..] else { return Ok(Again::Conflict) };
+            if brings.len() == MANY {
+                return Ok(Again::Conflict);
+            }
+            match merge.revert(*revert, parent, head)? {
+                // Somebody has brought that back by other means.
+                Merged::Clean(tree) if tree == stood.tree => {}
+                Merged::Clean(tree) => {
+                    head = aside.write_commit(&Commit { tree, parents: vec![head], ..commit })?;
+                    brings.push(*revert);
+                }
+                Merged::Conflict(_) => return Ok(Again::Conflict),
+            }
+        }
+        Ok(Again::Brings(brings))
+    }
+
+    /// A name for a branch that brings another one again.
+    fn free_name(&self, branch: &RefName) -> Result<RefName, GitError> {
+        let mut name = branch.clone();
+        for number in 1.. {
+            let suffix = if number == 1 { "again".to_owned() } else { format!("again-{number}") };
+            name = RefName::branch(&format!("{}-{suffix}", branch.short())).unwrap_or(name);
+            let there = self.settings.authority(&name);
+            if self.repository.tip(&name)?.is_none() && self.repository.tip(&there)?.is_none() {
+                break;
+            }
+        }
+        Ok(name)
+    }
+}

@@ -1,0 +1,113 @@
+//! What base has had and has taken back: no rebase brings that again, and it is said what does.
+
+use git_deploy_testkit::shop::Shop;
+use git_deploy_testkit::{Output, sandbox};
+
+const TAKEN_BACK: &str = "has had all of it, and has taken it back with";
+
+/// A shop in which base gets the branch in some way, goes on, and takes it back again; with a remote or without.
+fn taken_back(with_remote: bool, get: impl Fn(&Shop), revert: &[&str]) -> Shop {
+    let sandbox = sandbox!();
+    let shop = if with_remote { Shop::with_remote(&sandbox) } else { Shop::alone(&sandbox) };
+    shop.deployable("login", "login.txt", "hello\n");
+    get(&shop);
+    let brought = shop.repo.id("master");
+    shop.on_master("other.txt", "other\n");
+    shop.repo.git(&[&["revert", "--no-edit"], revert, &[&brought]].concat());
+    shop.push(&["master"]);
+    shop
+}
+
+/// Does what the hints say, word by word, and has deployed what comes of it.
+fn follow(shop: &Shop, said: &Output) {
+    let commands: Vec<&str> = said
+        .stderr
+        .lines()
+        .filter_map(|line| line.strip_prefix("hint: ")?.split_once(": "))
+        .map(|(_, command)| command)
+        .collect();
+    assert_eq!(commands.len(), 2, "{said}");
+    shop.repo.command("sh").args(["-c", commands[0]]).output().success();
+    shop.push(&["login-again"]);
+    shop.repo.command("sh").args(["-c", commands[1]]).output().success();
+    shop.repo.switch("master");
+    shop.deploy(&[]).success();
+    assert_eq!(shop.authority().git(&["show", "master:login.txt"]).stdout, "hello\n");
+    assert_eq!(shop.state("login-again"), "deployed");
+    shop.is_sound();
+}
+
+#[test]
+fn what_was_merged_by_hand_and_taken_back_comes_again_by_what_is_said() {
+    for (with_remote, merge, revert) in [
+        (true, "--no-ff", &["--mainline=1"][..]),
+        (false, "--no-ff", &["--mainline=1"]),
+        (true, "--ff-only", &[]),
+    ] {
+        let get = |shop: &Shop| drop(shop.repo.git(&["merge", "--quiet", "--no-edit", merge, "login"]));
+        let shop = taken_back(with_remote, get, revert);
+        shop.repo.deploy("deploy-state", &["get", "login"]).stderr_contains("has had all of 'login'");
+        shop.repo
+            .deploy("deploy-queue", &["show", "login"])
+            .stdout_contains("had all of it, taken back on '")
+            .stderr_contains("hint: a new branch brings it again: ");
+        shop.deploy(&["login"]).code_is(1).stderr_contains(TAKEN_BACK);
+        let said = shop.repo.try_deploy("deploy-state", &["set", "deployable", "login"]);
+        said.code_is(1).stderr_contains(TAKEN_BACK).lacks("commit something");
+        follow(&shop, &said);
+    }
+}
+
+#[test]
+fn what_was_deployed_and_taken_back_comes_again_by_what_is_said() {
+    let get = |shop: &Shop| _ = shop.deploy(&[]).success();
+    for with_remote in [true, false] {
+        let shop = taken_back(with_remote, get, &[]);
+        shop.repo
+            .deploy("deploy-queue", &["show", "login"])
+            .stdout_contains("taken back since")
+            .stderr_contains("hint: a new branch brings it again: ");
+        shop.repo
+            .try_deploy("deploy-state", &["set", "staged", "login"])
+            .code_is(1)
+            .stderr_contains(TAKEN_BACK);
+        follow(&shop, shop.deploy(&["login"]).code_is(1).stderr_contains(TAKEN_BACK));
+    }
+}
+
+#[test]
+fn what_was_picked_and_taken_back_is_not_told_as_landed() {
+    let get = |shop: &Shop| drop(shop.repo.git(&["cherry-pick", "login"]));
+    let shop = taken_back(true, get, &[]);
+    shop.repo
+        .deploy("deploy-queue", &[])
+        .stdout_contains("was taken back on 'origin/master' by '")
+        .stderr_contains("hint: a new branch brings it again: ")
+        .lacks("is left to deploy");
+    shop.repo.deploy("deploy-queue", &["--json"]).stdout_contains("\"taken-back\":[\"");
+    shop.repo.deploy("deploy-state", &["list"]).lacks("is left to deploy");
+    let show = shop.repo.deploy("deploy-queue", &["show", "login"]);
+    show.stdout_contains("  was taken back on 'origin/master' by '").lacks("is left to deploy");
+    shop.deploy(&["login"]).code_is(1).stderr_contains(TAKEN_BACK);
+    follow(&shop, &show);
+}
+
+#[test]
+fn what_has_come_back_by_other_means_is_there_and_what_would_conflict_is_not_advised() {
+    let get = |shop: &Shop| drop(shop.repo.git(&["merge", "--quiet", "--ff-only", "login"]));
+    let set = |shop: &Shop| shop.repo.try_deploy("deploy-state", &["set", "deployable", "login"]);
+    let shop = taken_back(true, get, &[]);
+    let revert = shop.repo.id("master");
+    shop.repo.commit("login.txt", "other words\n", "Greet otherwise");
+    shop.push(&["master"]);
+    set(&shop).code_is(1).stderr_contains(TAKEN_BACK).lacks("git revert");
+    shop.repo.git(&["revert", "--no-edit", "HEAD"]);
+    shop.repo.git(&["cherry-pick", "login"]);
+    shop.push(&["master"]);
+    set(&shop).code_is(1).stderr_contains("it has no commits beyond base").lacks("revert");
+    // Reverted in turn, the other way to have it again.
+    shop.repo.git(&["revert", "--no-edit", "HEAD"]);
+    shop.repo.git(&["revert", "--no-edit", &revert]);
+    shop.push(&["master"]);
+    set(&shop).code_is(1).stderr_contains("it has no commits beyond base");
+}
