@@ -111,6 +111,27 @@ fn commits_that_somebody_else_has_pushed_are_not_to_be_pushed_over_and_those_of_
 }
 
 #[test]
+fn a_merge_that_is_pushed_to_a_branch_that_is_not_here_becomes_linear_by_what_is_said() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    branch(&repo, "login");
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    repo.switch("master");
+    repo.commit("other", "other\n", "Go on");
+    repo.git(&["push", "--quiet", "origin", "master"]);
+    repo.git(&["switch", "--quiet", "-c", "work", "login"]);
+    repo.git(&["merge", "--quiet", "--no-edit", "master"]);
+    repo.git(&["branch", "--quiet", "-D", "login"]);
+    let told = repo.git(&["push", "--quiet", "origin", "work:login"]).stderr;
+    for word in ["as nothing rebases a merge", "then", "when it is ready again"] {
+        let command = told.lines().find_map(|line| line.strip_prefix(&format!("hint: {word}: ")));
+        let command = command.unwrap_or_else(|| panic!("{word}: {told}"));
+        repo.command("sh").args(["-c", command]).output().success();
+    }
+    repo.deploy("deploy-queue", &["--porcelain"]).stdout_contains(&bare.id("login"));
+}
+
+#[test]
 fn a_branch_that_is_deleted_has_left_the_queue_unless_base_has_it() {
     let sandbox = sandbox!();
     let (bare, repo) = shop(&sandbox);

@@ -48,6 +48,8 @@ pub struct LeftByPush {
     /// Where the branch stands then, if ours of that name has not got what is pushed: what is said here of the one is not
     /// said of the other.
     pub apart: Option<RefName>,
+    /// The commit that it comes to, where no branch of its name is here.
+    pub unnamed: Option<CommitId>,
     /// The approved commit, where it is not left by a step forward, and mostly not meant to be left.
     pub instead: Option<CommitId>,
 }

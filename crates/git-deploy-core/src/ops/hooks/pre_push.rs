@@ -297,6 +297,7 @@ impl Push<'_> {
             is_merge: repository.commit(new)?.parents.len() > 1,
             base: authority(&view.settings.base),
             apart: is_apart.then(|| authority(branch)),
+            unnamed: here.is_none().then_some(new),
             instead: (!is_meant).then_some(old),
         }))
     }

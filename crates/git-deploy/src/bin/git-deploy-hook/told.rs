@@ -180,7 +180,7 @@ pub(crate) fn failure(what: &str, error: impl Into<CommandError>, shell: &mut Sh
 
 /// Tells of branches that leave an approved commit with a push, and how each is ready again, in the order in which that works.
 fn left_by_push(remote: &str, left: &LeftByPush, shell: &mut Shell) {
-    let LeftByPush { branch, pushed, left, is_merge, base, apart, instead } = left;
+    let LeftByPush { branch, pushed, left, is_merge, base, apart, unnamed, instead } = left;
     shell.note(became(branch, *left, "this push", None));
     if let Some(approved) = instead {
         let lease = shell_word(&format!("--force-with-lease={}:{pushed}", branch.short()));
@@ -192,7 +192,15 @@ fn left_by_push(remote: &str, left: &LeftByPush, shell: &mut Shell) {
         shell.hint(format!("yours has not got what is pushed: {}", put_upon(theirs, branch)));
     }
     if *is_merge {
-        shell.hint(format!("as nothing rebases a merge: {}", put_upon(base, branch)));
+        let linear = match unnamed {
+            // git rebases only branches that are here.
+            Some(new) => {
+                let (name, base) = (shell_word(branch.short()), shell_word(base.short()));
+                format!("git switch -c {name} {} && git rebase {base}", new.brief())
+            }
+            None => put_upon(base, branch),
+        };
+        shell.hint(format!("as nothing rebases a merge: {linear}"));
         shell.hint(format!("then: {}", push_over(remote, branch, *pushed)));
     }
     when_ready(branch, left.was, shell);
