@@ -296,3 +296,20 @@ fn nobody_waits_for_a_branch_that_was_merged_by_hand() {
     shop.deploy(&["y"]).code_is(1).stderr_contains(refused);
     shop.deploy(&[]).success();
 }
+
+#[test]
+fn what_is_to_be_rebased_is_shown_with_the_base_that_counts_and_how_it_comes_here() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.branch("login", "login.txt", "new\n");
+    shop.repo.git(&["switch", "--quiet", "login"]);
+    shop.repo.git(&["switch", "--quiet", "-c", "side", "master"]);
+    shop.repo.commit("side.txt", "side\n", "Go beside");
+    shop.repo.switch("login");
+    shop.repo.git(&["merge", "--quiet", "--no-edit", "side"]);
+    shop.push(&["login"]);
+    shop.repo.switch("master");
+    shop.repo.git(&["branch", "--quiet", "-D", "login"]);
+    queue(&shop.repo, &["show", "login"]).success().stderr_contains(
+        "hint: first: git switch login\nhint: make the branch linear with: git rebase origin/master login\n",
+    );
+}

@@ -82,6 +82,8 @@ pub(crate) fn show(arguments: &ShowQueue, whole: bool, shell: &mut Shell) -> Res
 struct Told<'a> {
     story: Story,
     base: &'a RefName,
+    /// The same where it counts, which is what branches are rebased on.
+    onto: RefName,
     remote: Option<&'a str>,
     queued: Option<Queued<'a>>,
     /// What would become of it on base, if it is not queued and somebody could decide about it.
@@ -90,8 +92,6 @@ struct Told<'a> {
     taken: Option<TakenBack>,
     /// Whether it is a branch of this clone.
     is_here: bool,
-    /// Base, where it counts.
-    onto: RefName,
     /// What to do where ours is another than the one that counts: what is done here has to do with ours alone.
     apart: Vec<String>,
     under_way: Vec<&'a Attempt>,
@@ -153,11 +153,11 @@ impl<'a> Told<'a> {
         let (apart, onto) = (apart(view, &story)?, view.settings.authority(base));
         Ok(Self {
             base,
+            onto,
             remote,
             queued,
             verdict,
             is_here,
-            onto,
             apart,
             taken,
             under_way,
@@ -332,7 +332,10 @@ impl<'a> Told<'a> {
             (_, Some(Verdict::Skipped(Skip::Landed))) => {}
             (State::Broken, _) | (_, Some(Verdict::Broken(_))) => hints.push(conflicts()),
             (_, Some(Verdict::Skipped(skip))) => {
-                hints.extend(advice(&Advice::Skip(skip.clone()), &self.onto, &branch.name));
+                let advised = advice(&Advice::Skip(skip.clone()), &self.onto, &branch.name);
+                // git rebases only branches that are here.
+                let first = (!self.is_here && advised.is_some()).then(|| format!("first: git switch {name}"));
+                hints.extend(first.into_iter().chain(advised));
             }
             (State::Development, Some(Verdict::Rebased(_) | Verdict::Current)) => {
                 hints
