@@ -64,6 +64,33 @@ fn a_deployment_tag_is_neither_moved_nor_deleted() {
 }
 
 #[test]
+fn a_mirror_of_a_clone_deletes_nothing_that_all_clones_share() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    note(&repo, "HEAD", "state: staged");
+    repo.deploy("deploy-sync", &[]);
+    repo.git(&["push", "--quiet", "origin", "HEAD:refs/deploy/attempts/deployment-0001"]);
+    // One that knows nothing of all that.
+    let other = bare.clone_to("other");
+    other.deploy("deploy-init", &["--no-hooks"]);
+    other.deploy("deploy-init", &[]);
+    let stood = bare.refs();
+    other
+        .try_git(&["push", "--quiet", "--mirror", "origin"])
+        .code_is(1)
+        .stderr_contains("a mirror of this clone would delete there what it has not fetched");
+    other
+        .try_git(&["push", "--quiet", "--prune", "origin", "refs/notes/*", "refs/deploy/*"])
+        .code_is(1)
+        .stderr_contains("'refs/deploy/attempts/deployment-0001', 'refs/notes/deploy' would be deleted");
+    assert_eq!(bare.refs(), stood);
+    // A copy elsewhere hurts nobody.
+    let copy = sandbox.bare("copy.git");
+    other.git(&["remote", "add", "copy", &copy.path().display().to_string()]);
+    other.git(&["push", "--quiet", "--mirror", "copy"]);
+}
+
+#[test]
 fn new_deployment_tags_and_other_tags_go_through() {
     let sandbox = sandbox!();
     let (bare, repo) = shop(&sandbox);

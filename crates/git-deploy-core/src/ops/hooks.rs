@@ -1,7 +1,8 @@
 //! What happens in git's hooks.
 //!
 //! A hook runs in the middle of somebody's work: it reads as little as it can, in this process, and says what it has to
-//! say. The one thing that it ever refuses, to move or delete a deployment tag, needs nothing but git's own words.
+//! say. What alone it ever refuses, to move or delete a deployment tag, to delete what all clones share, or to mirror a clone, is
+//! judged by git's own words.
 
 mod elsewhere;
 mod left;
@@ -10,7 +11,7 @@ mod pre_push;
 
 use crate::config::ConfigError;
 use crate::git::GitError;
-use crate::git::notes::NotesError;
+use crate::git::notes::{NOTES_REF, NotesError};
 use crate::ids::{ObjectId, RefName};
 use crate::ops::view::ViewError;
 use crate::rebase::RebaseError;
@@ -22,6 +23,12 @@ pub use pre_push::{PrePush, Warning, pre_push};
 
 /// The beginning of the names of deployment tags.
 const DEPLOYMENT_TAGS: &str = "refs/tags/deployment-";
+
+/// Where claims, locks, holds and what was applied are kept.
+const RECORDS: &str = "refs/deploy/";
+
+/// Where a clone keeps what it has fetched of a remote.
+const FETCHED: [&str; 3] = ["refs/remotes/", "refs/notes/deploy-remote/", "refs/deploy-remote/"];
 
 /// Why a hook could not find out what it should say.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +83,21 @@ pub struct TagChange {
     pub name: RefName,
     /// Whether it would be deleted, else moved.
     pub deleted: bool,
+}
+
+/// Whether a push mirrors a clone to the remote that it was fetched from: it brings there what is known here of that very remote.
+/// Then it deletes there what the clone has not, of which git says no word to the hook.
+pub fn is_mirror(pushed: &[PushedRef], remote: &str) -> bool {
+    let known = FETCHED.map(|place| format!("{place}{remote}/"));
+    pushed.iter().any(|pushed| known.iter().any(|known| pushed.name.as_str().starts_with(known)))
+}
+
+/// What all clones share besides tags, and a push would delete: the states of branches, and all that is known of deployments. So
+/// does `git push --prune` from a clone that lacks it.
+pub fn deleted_records(pushed: &[PushedRef]) -> Vec<RefName> {
+    let is_record = |name: &RefName| name.as_str() == NOTES_REF || name.as_str().starts_with(RECORDS);
+    let deleted = pushed.iter().filter(|pushed| pushed.old.is_some() && pushed.new.is_none());
+    deleted.map(|pushed| pushed.name.clone()).filter(is_record).collect()
 }
 
 /// The deployment tags that a push would move or delete. Tags that are new on the remote are none of these.
@@ -133,6 +155,20 @@ mod tests {
         assert_eq!(pushed.len(), 1);
         assert_eq!(pushed[0].name.as_str(), "refs/heads/x");
         assert_eq!((pushed[0].new, pushed[0].old), (ONE.parse().ok(), TWO.parse().ok()));
+    }
+
+    #[test]
+    fn what_all_clones_share_cannot_be_deleted_and_is_moved_by_whoever_may() {
+        let deleted = |new: &str, name: &str, old: &str| {
+            !deleted_records(&pushed_refs(format!("(delete) {new} {name} {old}").as_bytes())).is_empty()
+        };
+        for name in ["refs/notes/deploy", "refs/deploy/attempts/deployment-0001", "refs/deploy/hold"] {
+            assert!(deleted(NONE, name, TWO), "{name}");
+            assert!(!deleted(ONE, name, TWO) && !deleted(NONE, name, NONE), "{name}");
+        }
+        for name in ["refs/notes/deploy-remote/origin/deploy", "refs/notes/commits", "refs/heads/deploy"] {
+            assert!(!deleted(NONE, name, TWO), "{name}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `git deploy-hook`: what the hook scripts call.
 //!
 //! A hook runs within somebody else's command. What goes wrong in here is told and stops nothing; pre-push answers no only
-//! to a deployment tag that would be moved or deleted. On a server it is the other way round: pre-receive takes nothing
+//! to a deployment tag that would be moved or deleted, and to what would delete what all clones share. On a server it is the other way round: pre-receive takes nothing
 //! that it cannot judge.
 
 mod received;
@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use git_deploy_cli::args::Hook;
 use git_deploy_cli::{CommandError, Exit, Shell, run};
+use git_deploy_core::config::counting_remote;
 use git_deploy_core::git::Repository;
 use git_deploy_core::git::push::WITHIN;
 use git_deploy_core::ops::carry::{self, Action};
@@ -55,10 +56,23 @@ fn pre_push(arguments: &[OsString], shell: &mut Shell) -> Result<Exit, CommandEr
     if !changed.is_empty() {
         return Err(told::refusal(&remote, &changed));
     }
+    let deleted = hooks::deleted_records(&pushed);
+    if !deleted.is_empty() {
+        return Err(told::refused_deletion(&remote, &deleted));
+    }
+    if hooks::is_mirror(&pushed, &remote) && counts(&remote) {
+        return Err(told::refused_mirror(&remote));
+    }
     if let Err(error) = look_and_publish(&remote, &pushed, shell) {
         told::failure("git-deploy cannot look at this push", error, shell);
     }
     Ok(Exit::Done)
+}
+
+/// Whether a remote is the one that counts, as far as that can be told.
+fn counts(remote: &str) -> bool {
+    let counting = Repository::open().ok().and_then(|repository| counting_remote(&repository).ok());
+    counting.and_then(Result::ok).is_some_and(|tracking| tracking.remote() == remote)
 }
 
 fn look_and_publish(remote: &str, pushed: &[PushedRef], shell: &mut Shell) -> Result<(), HookError> {

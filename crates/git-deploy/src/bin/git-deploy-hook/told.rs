@@ -63,6 +63,25 @@ pub(crate) fn refusal(remote: &str, changed: &[TagChange]) -> CommandError {
     }
 }
 
+/// The refusal of a push that would delete what all clones share.
+pub(crate) fn refused_deletion(remote: &str, deleted: &[RefName]) -> CommandError {
+    let named: Vec<String> = deleted.iter().take(MANY).map(|name| format!("'{name}'")).collect();
+    let more = match deleted.len().saturating_sub(MANY) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    CommandError::no(format!("cannot push to '{remote}': {}{more} would be deleted", named.join(", ")))
+        .hint("what is decided about branches and known of deployments is kept there for all clones: leave it out of the push")
+}
+
+/// The refusal of a push that would make a remote what this clone is.
+pub(crate) fn refused_mirror(remote: &str) -> CommandError {
+    CommandError::no(format!(
+        "cannot push to '{remote}': a mirror of this clone would delete there what it has not fetched"
+    ))
+    .hint("push branches by name, as with: git push <remote> <branch>")
+}
+
 pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
     // Of one push only what base gets by it may be very much.
     let (by_hand, others): (Vec<_>, Vec<_>) =
