@@ -5,6 +5,7 @@ mod bare;
 mod concurrent;
 mod gone;
 mod landed;
+mod ledger;
 mod meanwhile;
 mod set_back;
 mod withdrawal;

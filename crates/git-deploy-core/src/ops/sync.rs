@@ -4,14 +4,13 @@ mod exchange;
 mod gone;
 mod landed;
 mod overruled;
+mod pending;
 mod seen;
 mod thrown_away;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::attempt::Attempt;
-use crate::deployment::Phase;
 use crate::git::notes::{NoteBlob, NotesEdit, NotesError, notes_ref};
 use crate::git::push::{Lease, PushRef, Pushed, Refusals, Tracking};
 use crate::git::refs::{Expected, RefUpdate, RefsError, backoff};
@@ -20,7 +19,7 @@ use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
 use crate::machine;
 use crate::ops::Observer;
 use crate::ops::approve::kept;
-use crate::ops::view::{View, ViewError};
+use crate::ops::view::ViewError;
 use crate::sync;
 
 pub use exchange::{Exchange, preview};
@@ -404,7 +403,7 @@ pub fn full(
     let mut exchange = exchange::counted(repository, tracking)?;
     merge_theirs(repository, tracking, observer)?;
     adopt_tags(repository, tracking, observer)?;
-    if let Some(refusals) = push_pending(repository, tracking)? {
+    if let Some(refusals) = pending::push(repository, tracking, observer)? {
         let remote = tracking.remote().to_owned();
         if restore && check(repository, tracking).is_err() {
             // States that speak of them are not taken either.
@@ -419,41 +418,6 @@ pub fn full(
     let is_there = |tag: &RefName| tracking.of(tag).and_then(|kept| repository.resolve(&kept).ok().flatten());
     exchange.tags_published.retain(|tag| is_there(tag).is_some());
     Ok(exchange)
-}
-
-/// Pushes what deployments left here while the remote was away, or before there was one: tags, attempts, what was applied,
-/// and the branches that it was applied to. Returns what was refused.
-///
-/// # Errors
-/// When git cannot be run or the remote cannot be reached.
-fn push_pending(repository: &Repository, tracking: &Tracking) -> Result<Option<Refusals>, SyncError> {
-    let mut pending = Vec::new();
-    let mut ours = repository.refs("refs/tags/deployment-")?;
-    // A tag that is no deployment's is the user's own, whatever it is called.
-    ours.retain(|tag| DeploymentId::from_tag(&tag.name).is_some());
-    ours.extend(repository.refs("refs/deploy/attempts/")?);
-    ours.extend(repository.refs("refs/deploy/rendered/")?);
-    let rendered = View::new(repository).and_then(|view| view.rendered_branches()).unwrap_or_default();
-    let heads = repository.refs("refs/heads/")?;
-    ours.extend(heads.into_iter().filter(|head| rendered.contains(&head.name)));
-    for ours in ours {
-        // A verdict goes there together with its attempt, notes and locks, by the next run.
-        if DeploymentId::from_tag(&ours.name)
-            .is_some_and(|id| is_open(repository, tracking, &id).unwrap_or(true))
-        {
-            continue;
-        }
-        let kept = tracking.of(&ours.name).map_or(Ok(None), |name| repository.resolve(&name))?;
-        if kept.is_none() {
-            let lease = Lease::From(Expected::Absent);
-            pending.push(PushRef { name: ours.name, new: Some(ours.target), lease });
-        }
-    }
-    match push_and_follow(repository, tracking, &pending)? {
-        Pushed::Done => Ok(None),
-        Pushed::Unreachable(said) => Err(unreachable(tracking, &said)),
-        Pushed::Refused(refusals) => Ok(Some(refusals)),
-    }
 }
 
 /// Whether a tag is that of a verdict which was kept here while the remote was away.
@@ -479,12 +443,4 @@ fn overtake(
         Ok(()) | Err(RefsError::Moved(_)) => Ok(()),
         Err(RefsError::Git(error)) => Err(error.into()),
     }
-}
-
-/// Whether a remote has an attempt of this number that has no verdict yet.
-fn is_open(repository: &Repository, tracking: &Tracking, id: &DeploymentId) -> Result<bool, GitError> {
-    let attempt = tracking.of(&id.attempt()).map_or(Ok(None), |name| repository.tip(&name))?;
-    let Some(attempt) = attempt else { return Ok(false) };
-    let text = repository.commit(attempt)?.message_text();
-    Ok(Attempt::parse(id.clone(), &text).is_ok_and(|attempt| attempt.phase != Phase::Finished))
 }

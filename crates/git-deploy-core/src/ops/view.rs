@@ -30,6 +30,7 @@ use crate::state::State;
 pub use landed::LandedElsewhere;
 pub use named::named_branches;
 use queued::Undone;
+pub(in crate::ops) use tags::read_deployment;
 
 /// A repository as it stands, with the configuration that counts in it. A copy knows what was read by the others.
 #[derive(Clone)]

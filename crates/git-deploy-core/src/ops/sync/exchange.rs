@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{SyncError, contains, fetched_notes, texts};
+use super::{SyncError, contains, fetched_notes, pending, texts};
 use crate::git::notes::NotesError;
 use crate::git::push::Tracking;
 use crate::git::{GitError, Repository};
@@ -42,6 +42,7 @@ pub(super) fn counted(repository: &Repository, tracking: &Tracking) -> Result<Ex
     let our_tags = repository.refs("refs/tags/deployment-")?.into_iter().map(|tag| tag.name);
     let our_tags: BTreeSet<RefName> =
         our_tags.filter(|name| DeploymentId::from_tag(name).is_some()).collect();
+    let (tags_published, _) = pending::tags(repository, tracking)?;
     let prefix = tracking.tags();
     let their_tags: BTreeSet<RefName> = repository
         .refs(&prefix)?
@@ -53,7 +54,7 @@ pub(super) fn counted(repository: &Repository, tracking: &Tracking) -> Result<Ex
         notes_received,
         notes_published,
         tags_received: their_tags.difference(&our_tags).cloned().collect(),
-        tags_published: our_tags.difference(&their_tags).cloned().collect(),
+        tags_published,
         unreadable: Vec::new(),
     })
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::{View, ViewError};
 use crate::config::deploy_toml::DeployToml;
-use crate::git::GitError;
 use crate::git::object::{Kind, parse_tag};
+use crate::git::{GitError, Repository};
 use crate::ids::{DeploymentId, EnvironmentName, ObjectId};
 use crate::ledger::{Deployment, Ledger, Outcome, TagError, age};
 
@@ -137,14 +137,23 @@ impl View<'_> {
         id: DeploymentId,
         target: ObjectId,
     ) -> Result<Result<Deployment, TagError>, GitError> {
-        Ok(match self.repository.find(target)? {
-            Some(object) if object.kind == Kind::Tag => match parse_tag(&object.data) {
-                Ok((_, message)) => Deployment::parse(id, &message),
-                Err(error) => Err(TagError { tag: id, what: error.to_string() }),
-            },
-            _ => Err(TagError { tag: id, what: "it is not an annotated tag".to_owned() }),
-        })
+        read_deployment(self.repository, id, target)
     }
+}
+
+/// What a tag of that name says which leads there.
+pub(in crate::ops) fn read_deployment(
+    repository: &Repository,
+    id: DeploymentId,
+    target: ObjectId,
+) -> Result<Result<Deployment, TagError>, GitError> {
+    Ok(match repository.find(target)? {
+        Some(object) if object.kind == Kind::Tag => match parse_tag(&object.data) {
+            Ok((_, message)) => Deployment::parse(id, &message),
+            Err(error) => Err(TagError { tag: id, what: error.to_string() }),
+        },
+        _ => Err(TagError { tag: id, what: "it is not an annotated tag".to_owned() }),
+    })
 }
 
 fn first_success(
