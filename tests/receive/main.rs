@@ -6,6 +6,7 @@ mod base;
 #[cfg(feature = "cluster")]
 mod deployments;
 mod ledger;
+mod mended;
 mod notes;
 mod scene;
 mod servers;

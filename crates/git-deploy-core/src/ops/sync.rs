@@ -3,6 +3,7 @@
 mod exchange;
 mod gone;
 mod landed;
+mod mended;
 mod overruled;
 mod pending;
 mod seen;
@@ -338,6 +339,9 @@ fn publish_notes_alone(
                 let moved = fetched_notes(repository, tracking)? != theirs;
                 if !moved && refusals.is_passing() && tries <= PASSING_TRIES {
                     machine::sleep(PASSING_PAUSE);
+                    continue;
+                }
+                if !moved && mended::mend(repository, tracking, theirs, observer)? {
                     continue;
                 }
                 if !moved {

@@ -20,7 +20,7 @@ use crate::note::Note;
 use crate::promotion::Promotion;
 
 pub use base::{BaseMove, FirstDeployToml, Hotfix};
-pub use notes::{NoteChange, NoteText, NotesMove, ToApprove, has_landed};
+pub use notes::{NoteChange, NoteText, NotesMove, ToApprove, has_landed, has_verdict};
 pub use reason::{Reason, Refusal};
 
 /// What begins the names of the tags that say that base was moved past the queue.

@@ -205,6 +205,7 @@ pub fn has_landed(verdict: &Deployment) -> bool {
     verdict.id.environment.is_none() && verdict.outcome == Outcome::Success
 }
 
-fn has_verdict(note: &Note) -> bool {
+/// Whether a note says anything of deployments.
+pub fn has_verdict(note: &Note) -> bool {
     note.state == State::Deployed || note.deployment.is_some() || note.result.is_some()
 }

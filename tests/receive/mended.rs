@@ -1,0 +1,103 @@
+//! Verdicts that somebody has written by hand in a clone: the server takes none of its notes any more, until they give way to what
+//! the server says.
+
+use git_deploy_testkit::sandbox;
+
+use crate::scene::{BRANCH, Scene};
+
+const WARNED: &str = "what no deployment has done: what 'origin' has of that counts again";
+
+/// A scene with a branch that has landed.
+fn landed(scene: &Scene) -> String {
+    let commit = scene.approved();
+    let claim = scene.verified("deployment-0001", &commit);
+    claim.note_deployed();
+    let landing = [claim.base(), claim.tagged("success"), claim.finished("success")];
+    scene.takes(&[&landing.each_ref().map(String::as_str)[..], &["refs/notes/deploy"]].concat());
+    scene.repo.deploy("deploy-sync", &[]);
+    commit
+}
+
+#[test]
+fn what_is_written_by_hand_of_a_landing_gives_way_to_what_the_server_says() {
+    let sandbox = sandbox!();
+    let scene = Scene::new(&sandbox);
+    let commit = landed(&scene);
+    let note = scene.server.notes()[&commit].clone();
+    for text in [
+        format!("{note}message: Not me"),
+        format!("{note}by: Eve <eve@example.org>"),
+        note.replace("was: deployable", "was: staged"),
+        note.replace("deployment-0001", "deployment-0999"),
+    ] {
+        assert_ne!(text, note);
+        scene.note(&commit, &text);
+        // What was decided meanwhile goes there.
+        let other = scene.repo.commit_empty("Go on");
+        scene.note(&other, "state: staged\nrev: 1");
+        scene.refuses(&["refs/notes/deploy"], "the note on commit '");
+        let told = scene.repo.deploy("deploy-sync", &[]);
+        told.stderr_contains(&format!("'{}' {WARNED}", &commit[..10])).lacks("refused");
+        assert_eq!(scene.server.notes()[&commit], note);
+        assert!(scene.server.notes()[&other].starts_with("state: staged\n"));
+        scene.repo.deploy("deploy-sync", &[]).lacks(WARNED);
+    }
+}
+
+#[test]
+fn a_landing_that_somebody_has_made_up_is_in_development_until_somebody_decides() {
+    let sandbox = sandbox!();
+    let scene = Scene::new(&sandbox);
+    let commit = scene.approved();
+    let unknown = scene.server.id("refs/heads/master");
+    let note = format!("state: deployed\nref: {BRANCH}\nrev: 1");
+    for made_up in [note.clone(), format!("{note}\ndeployment: deployment-0007\nresult: success")] {
+        scene.note(&commit, &made_up);
+        scene.note(&unknown, "state: staged\nresult: success");
+        scene.refuses(&["refs/notes/deploy"], "and no deployment says so");
+        scene.repo.deploy("deploy-sync", &[]).stderr_contains(WARNED).lacks("refused");
+        let notes = scene.server.notes();
+        assert!(notes[&commit].starts_with("state: development\n"), "{}", notes[&commit]);
+        assert!(!notes[&commit].contains("deployment: "));
+        assert_eq!(notes[&unknown], "state: staged\n");
+        scene.repo.git(&["switch", "--quiet", "login"]);
+        scene.repo.deploy("deploy-state", &["set", "deployable"]).lacks("warning");
+        assert!(scene.server.notes()[&commit].starts_with("state: deployable\n"));
+        scene.repo.switch("master");
+    }
+}
+
+#[test]
+fn what_the_server_refuses_for_another_reason_stays_as_it_is() {
+    let sandbox = sandbox!();
+    let scene = Scene::new(&sandbox);
+    let commit = scene.approved();
+    scene.note(&commit, "state: staged\nstate: deployable");
+    let ours = scene.repo.notes();
+    scene.repo.try_deploy("deploy-sync", &[]).code_is(1).stderr_contains("refused").lacks(WARNED);
+    assert_eq!(scene.repo.notes(), ours);
+}
+
+#[test]
+fn a_failure_that_somebody_has_taken_out_of_a_note_comes_back() {
+    let sandbox = sandbox!();
+    let scene = Scene::new(&sandbox);
+    let commit = scene.approved();
+    let claim = scene.claimed("deployment-0001", &commit);
+    let note = format!("state: staged\nref: {BRANCH}\nrev: 1\ndeployment: deployment-0001\nresult: failure");
+    scene.note(&commit, &note);
+    scene.takes(&[&claim.tagged("failure"), &claim.finished("failure"), "refs/notes/deploy"]);
+    scene.repo.deploy("deploy-sync", &[]);
+    for decided in [None, Some("development")] {
+        match decided {
+            None => drop(scene.repo.git(&["notes", "--ref=deploy", "remove", &commit])),
+            Some(state) => scene.note(&commit, &format!("state: {state}\nref: {BRANCH}\nrev: 2")),
+        }
+        scene.refuses(&["refs/notes/deploy"], "would lose or change its verdict");
+        scene.repo.deploy("deploy-sync", &[]).stderr_contains(WARNED).lacks("refused");
+        let note = scene.server.notes()[&commit].clone();
+        assert!(note.contains("\ndeployment: deployment-0001\nresult: failure\n"), "{note}");
+        // What was decided besides stays.
+        assert!(note.starts_with(&format!("state: {}\n", decided.unwrap_or("staged"))), "{note}");
+    }
+}
