@@ -265,7 +265,7 @@ fn who_is_told_twice_ends_at_once_and_the_deployment_with_it() {
     let shop = Shop::alone(&sandbox!());
     shop.deployable("login", "login.txt", "hello\n");
     let (held, goes_on) = hold_the_claim(&shop.repo, "reference-transaction");
-    let mut watching = watch(&shop);
+    let mut watching = shop.repo.command("git-deploy-queue").args(["run", "--watch", "--json"]).start();
     watching.wait_for_file(&held);
     watching.terminate();
     // What comes within a second is the same signal, and the first may be heard late.
@@ -273,6 +273,9 @@ fn who_is_told_twice_ends_at_once_and_the_deployment_with_it() {
     watching.terminate();
     let output = watching.wait();
     assert_eq!(output.signal, Some(15), "{output}");
+    let last: serde_json::Value = serde_json::from_str(output.lines().last().expect("it says that it ends"))
+        .expect("each line is an object");
+    assert_eq!((last["event"].as_str(), last["exit"].as_u64()), (Some("end"), Some(143)), "{output}");
     std::fs::write(&goes_on, "").expect("it can be written");
     run(&shop, &[]).success();
     assert_eq!(ledger(shop.authority()), ["login success"]);
@@ -335,6 +338,21 @@ fn what_happens_is_told_to_the_commands_that_are_configured() {
 }
 
 #[test]
+fn who_is_told_to_end_lets_a_command_that_hears_of_an_event_say_it() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let [begun, said] = ["begun", "said"].map(|end| shop.repo.path().with_extension(end));
+    let command =
+        format!("grep -q success && : >'{}' && sleep 1 && : >'{}'", begun.display(), said.display());
+    shop.repo.set_config("deploy.onEvent", &command);
+    let mut watching = watch(&shop);
+    watching.wait_for_file(&begun);
+    watching.terminate();
+    watching.wait().code_is(143);
+    assert!(said.is_file());
+}
+
+#[test]
 fn nothing_is_prepared_where_nothing_is_under_way_or_nobody_is_behind_it() {
     const NONE_HERE: &str = "no branch is being deployed here, or it could not land as it is";
     let shop = Shop::with_remote(&sandbox!());
@@ -359,6 +377,9 @@ fn nothing_is_prepared_where_nothing_is_under_way_or_nobody_is_behind_it() {
         .stdout_contains("\"result\":\"refused\"")
         .stdout_contains("\"branch\":\"refs/heads/wrong\"");
     output.stdout_contains("\"upon\":\"deployment-0001\"");
+    output.stdout_contains(
+        "'conflicts' would be broken when deployment-0001 has landed: conflict in 'login.txt'",
+    );
     assert_eq!(["conflicts", "wrong"].map(|name| shop.state(name)), ["deployable", "deployable"]);
     assert_eq!(shop.authority().refs(), before);
     // Somebody says that it is of another commit, which nobody has approved.

@@ -39,5 +39,5 @@ pub use progress::Progress;
 pub use published::published;
 pub use run::{run, run_with};
 pub use shell::{Shell, Text, printable};
-pub use signals::{Passing, interrupt, interrupt_soon, woken};
+pub use signals::{Passing, interrupt, interrupt_soon, last_word, woken};
 pub use taken_back::bring_again;

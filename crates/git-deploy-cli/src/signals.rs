@@ -20,6 +20,9 @@ static INTERRUPT: OnceLock<Interrupt> = OnceLock::new();
 /// The programs that are asked to stop when we are.
 static PASSED_TO: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
+/// What is written to standard output when the program ends at once.
+static LAST_WORD: OnceLock<fn(i32) -> String> = OnceLock::new();
+
 /// What looks out for a second Ctrl-C, until it does so.
 static WATCH: Mutex<Option<Watch>> = Mutex::new(None);
 
@@ -52,6 +55,13 @@ pub fn interrupt_soon() -> Result<&'static Interrupt, CommandError> {
     *unwatched() = Some(watch);
     before_a_wait(watch_while_it_waits);
     Ok(interrupt)
+}
+
+/// Has a command write a last line to standard output, for a program that reads it to its end, should a second Ctrl-C end it at
+/// once.
+pub fn last_word(word: fn(i32) -> String) {
+    // Whoever was first has said it.
+    let _ = LAST_WORD.set(word);
 }
 
 /// What SIGUSR1 sets, for whoever waits for something to do.
@@ -124,6 +134,10 @@ fn end_at_the_second(mut received: UnixStream, interrupt: &Interrupt, again: &At
         let _ = io::stderr()
             .write_all(b"error: interrupted again: ends at once, the next run ends what was begun\n");
         if let Err(interrupted) = interrupt.check() {
+            if let Some(word) = LAST_WORD.get() {
+                // Past what buffers standard output: whoever was writing there may hold that for ever.
+                let _ = rustix::io::write(io::stdout(), word(interrupted.signal).as_bytes());
+            }
             let _ = low_level::emulate_default_handler(interrupted.signal);
         }
     }

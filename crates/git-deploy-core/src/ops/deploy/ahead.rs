@@ -99,7 +99,14 @@ impl Context<'_> {
                 continue;
             }
             let Some(branch) = branches.iter().find(|branch| branch.name == place.branch) else { continue };
-            if let Some((candidate, _)) = not_taken(self.candidate_of(branch, true))? {
+            let candidate = self.candidate_of(branch, true);
+            if let Err(DeployError::Broken { paths, .. }) = &candidate {
+                // Nothing is decided by that: what is under way may yet fail.
+                let (name, upon, paths) = (place.branch.short(), &leader.id, paths.join("', '"));
+                let told = format!("'{name}' would be broken when {upon} has landed: conflict in '{paths}'");
+                self.deployer.observer.note(&told);
+            }
+            if let Some((candidate, _)) = not_taken(candidate)? {
                 return Ok(Some((place.branch, candidate)));
             }
         }

@@ -1,13 +1,17 @@
 //! What a runner says: lines with times for people, objects with times for programs.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
+use std::time::{Duration, Instant};
 
-use git_deploy_cli::Shell;
+use git_deploy_cli::{CommandError, Shell};
 use git_deploy_core::ops::{Interrupt, Observer};
 use jiff::{Timestamp, Unit};
 use serde_json::{Value, json};
 
 use crate::on_event::OnEvent;
+
+/// How long a command that hears of an event may go on when the runner is asked to end: somebody waits for these words.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// The log of one runner.
 pub(crate) struct Log<'a> {
@@ -38,7 +42,11 @@ impl<'a> Log<'a> {
         }
         // The last word is also for whoever asked it to end.
         let is_end = event["event"] == "end";
-        let is_cancelled = || !is_end && self.interrupt.check().is_err();
+        let asked = OnceCell::new();
+        let is_cancelled = || {
+            let is_asked = !is_end && self.interrupt.check().is_err();
+            is_asked && asked.get_or_init(Instant::now).elapsed() >= GRACE
+        };
         for problem in self.on_event.tell(&event, &is_cancelled) {
             shell.warn(problem);
         }
@@ -52,6 +60,14 @@ impl<'a> Log<'a> {
             self.tell(json!({ "event": "line", "text": text }), Some(&text));
         }
     }
+}
+
+/// The last word of a runner that is asked to end for the second time, to a program: nobody else is there to say it.
+pub(crate) fn last_word(signal: i32) -> String {
+    let code = CommandError::interrupted(signal).exit().code();
+    let event =
+        json!({ "event": "end", "exit": code, "reason": "ends at once: interrupted again", "time": now() });
+    format!("{event}\n")
 }
 
 fn now() -> String {

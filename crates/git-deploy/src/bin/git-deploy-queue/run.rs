@@ -22,7 +22,7 @@ use git_deploy_core::runner::{End, Runner, Turn};
 use serde_json::{Value, json};
 
 use crate::deployment::{Ended, Said, Who, deploy};
-use crate::log::Log;
+use crate::log::{Log, last_word};
 use crate::on_event::OnEvent;
 use crate::wait_object;
 
@@ -39,6 +39,9 @@ pub(crate) fn run(arguments: RunQueue, shell: &mut Shell) -> Result<Exit, Comman
     let repository = Repository::open()?;
     note_no_remote(&repository, shell);
     let on_event = OnEvent::configured(&repository)?;
+    if arguments.json {
+        git_deploy_cli::last_word(last_word);
+    }
     let log = Log::new(shell, arguments.json, on_event, interrupt);
     let prepares = !arguments.no_ahead;
     let machine = Machine {
