@@ -111,3 +111,29 @@ fn what_has_come_back_by_other_means_is_there_and_what_would_conflict_is_not_adv
     shop.push(&["master"]);
     set(&shop).code_is(1).stderr_contains("it has no commits beyond base");
 }
+
+#[test]
+fn who_goes_on_with_what_was_taken_back_is_told_that_only_the_rest_is_deployed() {
+    for is_deployed in [false, true] {
+        let get = |shop: &Shop| match is_deployed {
+            true => _ = shop.deploy(&[]).success(),
+            false => _ = shop.repo.git(&["merge", "--quiet", "--no-edit", "--no-ff", "login"]),
+        };
+        let revert: &[&str] = if is_deployed { &[] } else { &["--mainline=1"] };
+        let shop = taken_back(true, get, revert);
+        shop.repo.deploy("deploy-sync", &[]);
+        shop.repo.switch("login");
+        shop.repo.commit("more.txt", "more\n", "Go on");
+        shop.push(&["login"]);
+        let told = shop.repo.deploy("deploy-state", &["set", "deployable", "login"]);
+        told.stderr_contains(
+            "warning: only the newer commits of 'login' are to be deployed: 'origin/master' has had",
+        );
+        // Who begins at base has nothing to do with what that takes back.
+        shop.repo.git(&["switch", "--quiet", "-c", "other", "master~"]);
+        shop.repo.commit("third.txt", "third\n", "Begin");
+        shop.push(&["other"]);
+        shop.repo.deploy("deploy-state", &["set", "deployable", "other"]).lacks("warning");
+        shop.repo.switch("master");
+    }
+}

@@ -21,6 +21,7 @@ use crate::ops::copied;
 use crate::ops::sync::{self, SyncError};
 use crate::ops::view::{View, ViewError};
 use crate::record::plain;
+use crate::revert::TakenBack;
 use crate::state::{Decision, Move, Refused, State, user_move};
 use crate::sync::{forgetting, next_rev, replacing};
 
@@ -80,6 +81,8 @@ pub struct Outcome {
     pub on_its_way: Vec<(RefName, DeploymentId)>,
     /// Branches on the commit of one that has left, which were approved together with that and have to be approved again.
     pub unapproved: Vec<RefName>,
+    /// Branches that are to be deployed without their beginning: base has had that, and has taken it back.
+    pub beheaded: Vec<(RefName, TakenBack)>,
     /// Whether others can see it.
     pub publication: Publication,
 }
@@ -154,6 +157,7 @@ pub fn set_state(
     Ok(Outcome {
         changes: planned.changes(request.state),
         on_its_way,
+        beheaded: checks::beheaded(repository, &planned, request.state)?,
         already: planned.already.into_iter().map(|branch| branch.name).collect(),
         unapproved,
         publication,

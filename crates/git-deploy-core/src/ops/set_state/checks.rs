@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::SetError;
+use super::{Planned, SetError};
 use crate::branch::Branch;
-use crate::ids::CommitId;
+use crate::git::Repository;
+use crate::ids::{CommitId, RefName};
 use crate::ops::view::View;
 use crate::rebase::{Committer, Engine, MergeTreeEngine, Request, Skip, Verdict};
+use crate::revert::TakenBack;
 use crate::state::{Move, State, user_move};
 
 /// The rebase checks of a request. A write that is tried again because another writer was faster asks for the same ones.
@@ -75,4 +77,21 @@ impl Checks {
 pub(super) fn taken_back(view: &View<'_>, branch: &Branch, to: State) -> Result<Option<SetError>, SetError> {
     let taken = view.taken_back(branch)?;
     Ok(taken.map(|taken| SetError::TakenBack { branch: branch.name.clone(), to, taken: Box::new(taken) }))
+}
+
+/// The branches of which a deployment brings only what came after base has had, and has taken back, what they begin with. What
+/// cannot be found out about that stops nobody.
+pub(super) fn beheaded(
+    repository: &Repository,
+    planned: &Planned,
+    to: State,
+) -> Result<Vec<(RefName, TakenBack)>, SetError> {
+    if !to.is_rebased() {
+        return Ok(Vec::new());
+    }
+    let view = View::new(repository)?;
+    let of = |(branch, _): &(Branch, State)| {
+        Some((branch.name.clone(), view.beginning_taken_back(branch).ok().flatten()?))
+    };
+    Ok(planned.moved.iter().filter_map(of).collect())
 }

@@ -7,6 +7,7 @@ use crate::git::GitError;
 use crate::git::merge_tree::{MergeTree, Merged};
 use crate::git::object::Commit;
 use crate::ids::{CommitId, RefName};
+use crate::note::Note;
 use crate::revert::{TakenBack, reverting};
 
 /// How many reverts are tried to be reverted.
@@ -39,23 +40,62 @@ impl View<'_> {
             return Ok(None);
         }
         let brought = match fork == branch.tip {
-            true => self.brought_by_merge(branch, base_tip)?,
+            true => self.brought(branch.tip, branch.note.as_ref(), base_tip)?.0,
             false if self.is_empty(branch) => self.repository.equal_to(base_tip, branch.tip)?,
             false => Vec::new(),
         };
-        let by = reverting(&reverts, &brought);
-        let again = if by.is_empty() { Again::Brings(by.clone()) } else { self.again(&by, base_tip)? };
-        let (by, again) = match again {
-            Again::Conflict => (by, None),
+        self.reverted(branch, &reverting(&reverts, &brought), base_tip)
+    }
+
+    /// The same of the beginning of a branch that has gone on since base had that: a rebase leaves it out, and brings the rest.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn beginning_taken_back(&self, branch: &Branch) -> Result<Option<TakenBack>, GitError> {
+        let Some(base_tip) = self.base_tip()?.filter(|_| !self.stands_on_base(branch.tip).unwrap_or(true))
+        else {
+            return Ok(None);
+        };
+        let fork = self.repository.merge_base(branch.tip, base_tip)?.filter(|fork| *fork != branch.tip);
+        let Some(fork) = fork.filter(|_| !self.lacks_objects().unwrap_or(true)) else { return Ok(None) };
+        let reverts = self.repository.reverts(fork, base_tip)?;
+        if reverts.is_empty() {
+            return Ok(None);
+        }
+        // Most branches begin where base itself was, and what that takes back is not theirs.
+        let note = self.notes.get(fork).ok().flatten().filter(|note| note.refs.contains(&branch.name));
+        let (brought, is_merged) = self.brought(fork, note.as_ref(), base_tip)?;
+        let by = if is_merged || note.is_some() { reverting(&reverts, &brought) } else { Vec::new() };
+        self.reverted(branch, &by, base_tip)
+    }
+
+    /// What base has done by these reverts, as far as it has not been brought back.
+    fn reverted(
+        &self,
+        branch: &Branch,
+        by: &[CommitId],
+        base_tip: CommitId,
+    ) -> Result<Option<TakenBack>, GitError> {
+        if by.is_empty() {
+            return Ok(None);
+        }
+        let (by, again) = match self.again(by, base_tip)? {
+            Again::Conflict => (by.to_vec(), None),
             Again::Brings(by) => (by, Some(self.free_name(&branch.name)?)),
         };
         let base = self.settings.authority(&self.settings.base);
         Ok((!by.is_empty()).then_some(TakenBack { by, base, again }))
     }
 
-    /// The commits with which a branch came to base that has it: its own, and the merge that brought them.
-    fn brought_by_merge(&self, branch: &Branch, base_tip: CommitId) -> Result<Vec<CommitId>, GitError> {
-        let (repository, tip) = (self.repository, branch.tip);
+    /// The commits with which base has got what leads to a commit that it has: those themselves, and the merge that brought
+    /// them, if that is how they came. `note` is the one on that commit.
+    fn brought(
+        &self,
+        tip: CommitId,
+        note: Option<&Note>,
+        base_tip: CommitId,
+    ) -> Result<(Vec<CommitId>, bool), GitError> {
+        let repository = self.repository;
         // The newest first; those that have the branch come before those that have it not.
         let line = repository.first_parents(tip, base_tip)?;
         let (mut with, mut without) = (0, line.len());
@@ -71,22 +111,22 @@ impl View<'_> {
         let (merge, before) = match parents.as_deref() {
             Some([before, _, ..]) if *before != tip => (first, Some(*before)),
             // It went there as it is.
-            _ => (None, self.stood_on_before(branch)?),
+            _ => (None, self.stood_on_before(tip, note)?),
         };
         let own = match before {
             Some(before) => repository.gained(Some(before), tip)?.into_iter().collect(),
             None => vec![tip],
         };
-        Ok(own.into_iter().chain(merge).collect())
+        Ok((own.into_iter().chain(merge).collect(), merge.is_some()))
     }
 
-    /// The commit of base that a branch stood on when somebody decided about it, or it was rebased.
-    fn stood_on_before(&self, branch: &Branch) -> Result<Option<CommitId>, GitError> {
-        let onto = branch.note.as_ref().and_then(|note| note.onto).filter(|onto| *onto != branch.tip);
+    /// The commit of base that a commit stood on when somebody decided about it, or it was rebased.
+    fn stood_on_before(&self, tip: CommitId, note: Option<&Note>) -> Result<Option<CommitId>, GitError> {
+        let onto = note.and_then(|note| note.onto).filter(|onto| *onto != tip);
         let Some(onto) = onto.filter(|onto| matches!(self.repository.find(onto.0), Ok(Some(_)))) else {
             return Ok(None);
         };
-        Ok(self.repository.is_ancestor(onto, branch.tip)?.then_some(onto))
+        Ok(self.repository.is_ancestor(onto, tip)?.then_some(onto))
     }
 
     /// What `git revert` would make of some reverts, one after the other. What is tried stays nowhere.

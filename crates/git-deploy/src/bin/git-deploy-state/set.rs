@@ -56,6 +56,12 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
         );
     }
     told_unapproved(&outcome.unapproved, shell);
+    for (name, taken) in &outcome.beheaded {
+        let (name, base, by) = (name.short(), taken.base.short(), taken.reverts());
+        shell.warn(format!(
+            "only the newer commits of '{name}' are to be deployed: '{base}' has had the others, and has taken them back with {by}"
+        ));
+    }
     if !outcome.already.is_empty() {
         told_already(&View::new(&repository)?, &outcome.already, state, shell)?;
     }
