@@ -137,3 +137,19 @@ fn who_goes_on_with_what_was_taken_back_is_told_that_only_the_rest_is_deployed()
         shop.repo.switch("master");
     }
 }
+
+#[test]
+fn what_was_taken_back_in_part_is_told_as_that() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.branch("login", "login.txt", "hello\n");
+    shop.repo.switch("login");
+    shop.repo.commit("more.txt", "more\n", "Go on");
+    shop.push(&["login"]);
+    shop.repo.switch("master");
+    shop.repo.git(&["merge", "--quiet", "--no-edit", "--no-ff", "login"]);
+    shop.repo.git(&["revert", "--no-edit", "login~"]);
+    shop.push(&["master"]);
+    let said = shop.repo.try_deploy("deploy-state", &["set", "deployable", "login"]);
+    follow(&shop, said.code_is(1).stderr_contains("and has taken some of it back with '"));
+    assert_eq!(shop.authority().git(&["show", "master:more.txt"]).stdout, "more\n");
+}

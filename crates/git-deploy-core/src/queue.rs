@@ -95,7 +95,8 @@ impl fmt::Display for Wait {
             Self::RolledBack { environment, by } => write!(f, "was rolled back in '{environment}' by {by}"),
             Self::Empty(base) => write!(f, "brings nothing that '{}' has not", base.short()),
             Self::TakenBack(taken) => {
-                write!(f, "was taken back on '{}' by {}", taken.base.short(), taken.reverts())
+                let partly = if taken.is_whole { "" } else { "partly " };
+                write!(f, "was {partly}taken back on '{}' by {}", taken.base.short(), taken.reverts())
             }
             Self::After(name) => write!(f, "waits until '{name}' is deployed"),
             Self::Stuck { after, why } => write!(f, "waits until '{after}' is deployed: {why}"),

@@ -64,6 +64,8 @@ impl Brought<'_> {
 pub struct TakenBack {
     /// The commits that took it back, the newest first.
     pub by: Vec<CommitId>,
+    /// Whether they took back all of it.
+    pub is_whole: bool,
     /// Base where it counts.
     pub base: RefName,
     /// A branch that is not there yet, which brings it again if it begins at base and reverts those in their order; none where
@@ -72,6 +74,11 @@ pub struct TakenBack {
 }
 
 impl TakenBack {
+    /// How much they took back, in words.
+    pub fn much(&self) -> &'static str {
+        if self.is_whole { "it" } else { "some of it" }
+    }
+
     /// The commits that took it back, as they are shown.
     pub fn reverts(&self) -> String {
         let short: Vec<String> = self.by.iter().map(|commit| format!("'{}'", commit.brief())).collect();
@@ -79,21 +86,31 @@ impl TakenBack {
     }
 }
 
-/// The commits that revert some of those that were `brought`, among reverts that are given newest first, unless another one
-/// reverts them in turn.
-pub fn reverting(reverts: &[Logged], brought: &[CommitId]) -> Vec<CommitId> {
+/// With which commits a history has got something.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Came {
+    /// Those that brought it, each its part.
+    pub own: Vec<CommitId>,
+    /// The merge that brought them, if that is how they came.
+    pub merge: Option<CommitId>,
+}
+
+/// The commits that revert some of what came, among reverts that are given newest first, unless another one reverts them in turn;
+/// and whether they revert all of it.
+pub fn reverting(reverts: &[Logged], came: &Came) -> (Vec<CommitId>, bool) {
     let (mut named, mut found): (Vec<&str>, Vec<CommitId>) = (Vec::new(), Vec::new());
-    for commit in reverts.iter() {
+    for commit in reverts {
         if is_named(commit.id, &named) {
             continue;
         }
         let takes_back: Vec<&str> = reverted(&commit.message).collect();
-        if brought.iter().any(|id| is_named(*id, &takes_back)) {
+        if came.own.iter().chain(&came.merge).any(|id| is_named(*id, &takes_back)) {
             found.push(commit.id);
         }
         named.extend(takes_back);
     }
-    found
+    let is_merge_named = came.merge.is_some_and(|merge| is_named(merge, &named));
+    (found, is_merge_named || came.own.iter().all(|id| is_named(*id, &named)))
 }
 
 /// The ids that a message says to revert; `revert.reference` shortens them.
@@ -147,10 +164,15 @@ mod tests {
         let one = commit('2', '2', '1', &reverts('1'));
         let two = commit('3', '3', '2', &reverts('2'));
         let three = commit('4', '4', '3', &reverts('3'));
-        assert_eq!(reverting(std::slice::from_ref(&one), &[other]), []);
-        assert_eq!(reverting(std::slice::from_ref(&one), &[other, brought]), [one.id]);
-        assert_eq!(reverting(&[two.clone(), one.clone()], &[brought]), []);
-        assert_eq!(reverting(&[three, two, one.clone()], &[brought]), [one.id]);
+        let found = |reverts: &[Logged], own: &[CommitId], merge| {
+            reverting(reverts, &Came { own: own.to_vec(), merge })
+        };
+        let only = std::slice::from_ref(&one);
+        assert_eq!(found(only, &[other], None), (vec![], false));
+        assert_eq!(found(only, &[other, brought], None), (vec![one.id], false));
+        assert_eq!(found(only, &[other], Some(brought)), (vec![one.id], true));
+        assert_eq!(found(&[two.clone(), one.clone()], &[brought], None), (vec![], false));
+        assert_eq!(found(&[three, two, one.clone()], &[brought], None), (vec![one.id], true));
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub enum DeployError {
         why: String,
     },
     /// Base has had all of the named branch, and no rebase brings that again.
-    #[error("cannot deploy '{}': '{}' has had all of it, and has taken it back with {}", .branch.short(), .taken.base.short(), .taken.reverts())]
+    #[error("cannot deploy '{}': '{}' has had all of it, and has taken {} back with {}", .branch.short(), .taken.base.short(), .taken.much(), .taken.reverts())]
     TakenBack {
         /// The branch.
         branch: RefName,

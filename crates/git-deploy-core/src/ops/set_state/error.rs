@@ -74,7 +74,7 @@ pub enum SetError {
         onto: String,
     },
     /// Base has had all of it, and no rebase brings that again.
-    #[error("cannot set '{}' to {to}: '{}' has had all of it, and has taken it back with {}", .branch.short(), .taken.base.short(), .taken.reverts())]
+    #[error("cannot set '{}' to {to}: '{}' has had all of it, and has taken {} back with {}", .branch.short(), .taken.base.short(), .taken.much(), .taken.reverts())]
     TakenBack {
         /// The branch.
         branch: RefName,

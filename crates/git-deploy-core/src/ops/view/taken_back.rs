@@ -8,7 +8,7 @@ use crate::git::merge_tree::{MergeTree, Merged};
 use crate::git::object::Commit;
 use crate::ids::{CommitId, RefName};
 use crate::note::Note;
-use crate::revert::{TakenBack, reverting};
+use crate::revert::{Came, TakenBack, reverting};
 
 /// How many reverts are tried to be reverted.
 const MANY: usize = 20;
@@ -39,12 +39,14 @@ impl View<'_> {
         if reverts.is_empty() {
             return Ok(None);
         }
-        let brought = match fork == branch.tip {
-            true => self.brought(branch.tip, branch.note.as_ref(), base_tip)?.0,
-            false if self.is_empty(branch) => self.repository.equal_to(base_tip, branch.tip)?,
-            false => Vec::new(),
+        let came = match fork == branch.tip {
+            true => self.came(branch.tip, branch.note.as_ref(), base_tip)?,
+            false if self.is_empty(branch) => {
+                Came { own: self.repository.equal_to(base_tip, branch.tip)?, merge: None }
+            }
+            false => Came::default(),
         };
-        self.reverted(branch, &reverting(&reverts, &brought), base_tip)
+        self.reverted(branch, reverting(&reverts, &came), base_tip)
     }
 
     /// The same of the beginning of a branch that has gone on since base had that: a rebase leaves it out, and brings the rest.
@@ -64,37 +66,34 @@ impl View<'_> {
         }
         // Most branches begin where base itself was, and what that takes back is not theirs.
         let note = self.notes.get(fork).ok().flatten().filter(|note| note.refs.contains(&branch.name));
-        let (brought, is_merged) = self.brought(fork, note.as_ref(), base_tip)?;
-        let by = if is_merged || note.is_some() { reverting(&reverts, &brought) } else { Vec::new() };
-        self.reverted(branch, &by, base_tip)
+        let came = self.came(fork, note.as_ref(), base_tip)?;
+        if came.merge.is_none() && note.is_none() {
+            return Ok(None);
+        }
+        self.reverted(branch, reverting(&reverts, &came), base_tip)
     }
 
     /// What base has done by these reverts, as far as it has not been brought back.
     fn reverted(
         &self,
         branch: &Branch,
-        by: &[CommitId],
+        (by, is_whole): (Vec<CommitId>, bool),
         base_tip: CommitId,
     ) -> Result<Option<TakenBack>, GitError> {
         if by.is_empty() {
             return Ok(None);
         }
-        let (by, again) = match self.again(by, base_tip)? {
-            Again::Conflict => (by.to_vec(), None),
+        let all = by.len();
+        let (by, again) = match self.again(&by, base_tip)? {
+            Again::Conflict => (by, None),
             Again::Brings(by) => (by, Some(self.free_name(&branch.name)?)),
         };
-        let base = self.settings.authority(&self.settings.base);
-        Ok((!by.is_empty()).then_some(TakenBack { by, base, again }))
+        let (is_whole, base) = (is_whole && by.len() == all, self.settings.authority(&self.settings.base));
+        Ok((!by.is_empty()).then_some(TakenBack { by, is_whole, base, again }))
     }
 
-    /// The commits with which base has got what leads to a commit that it has: those themselves, and the merge that brought
-    /// them, if that is how they came. `note` is the one on that commit.
-    fn brought(
-        &self,
-        tip: CommitId,
-        note: Option<&Note>,
-        base_tip: CommitId,
-    ) -> Result<(Vec<CommitId>, bool), GitError> {
+    /// How base has got what leads to a commit that it has. `note` is the one on that commit.
+    fn came(&self, tip: CommitId, note: Option<&Note>, base_tip: CommitId) -> Result<Came, GitError> {
         let repository = self.repository;
         // The newest first; those that have the branch come before those that have it not.
         let line = repository.first_parents(tip, base_tip)?;
@@ -117,7 +116,7 @@ impl View<'_> {
             Some(before) => repository.gained(Some(before), tip)?.into_iter().collect(),
             None => vec![tip],
         };
-        Ok((own.into_iter().chain(merge).collect(), merge.is_some()))
+        Ok(Came { own, merge })
     }
 
     /// The commit of base that a commit stood on when somebody decided about it, or it was rebased.

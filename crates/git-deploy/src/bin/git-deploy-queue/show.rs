@@ -250,7 +250,8 @@ impl<'a> Told<'a> {
             _ => {}
         }
         if let Some(taken) = &self.taken {
-            parts.push(format!("taken back on '{}' by {}", taken.base.short(), taken.reverts()));
+            let partly = if taken.is_whole { "" } else { "partly " };
+            parts.push(format!("{partly}taken back on '{}' by {}", taken.base.short(), taken.reverts()));
         } else if self.is_empty() {
             parts.push(format!("brings nothing that '{}' has not", self.base.short()));
         }

@@ -56,7 +56,10 @@ pub(crate) fn get(arguments: &Get, shell: &mut Shell) -> Result<Exit, CommandErr
             shell.note(format!("'{name}' is landing with {}, which has no verdict yet", attempt.id));
         } else if let Some(taken) = taken_back(&view, branch, format) {
             let (there, by) = (taken.base.short(), taken.reverts());
-            shell.note(format!("'{there}' has had all of '{name}', and has taken it back with {by}"));
+            shell.note(format!(
+                "'{there}' has had all of '{name}', and has taken {} back with {by}",
+                taken.much()
+            ));
             bring_again(&taken).into_iter().for_each(|hint| shell.hint(hint));
         } else if let Status::Merged { noted, .. } = &branch.status {
             shell.note(format!(

@@ -58,8 +58,9 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
     told_unapproved(&outcome.unapproved, shell);
     for (name, taken) in &outcome.beheaded {
         let (name, base, by) = (name.short(), taken.base.short(), taken.reverts());
+        let much = if taken.is_whole { "them" } else { "some of them" };
         shell.warn(format!(
-            "only the newer commits of '{name}' are to be deployed: '{base}' has had the others, and has taken them back with {by}"
+            "only the newer commits of '{name}' are to be deployed: '{base}' has had the others, and has taken {much} back with {by}"
         ));
     }
     if !outcome.already.is_empty() {
