@@ -237,6 +237,30 @@ fn a_lock_moves_with_the_claim_that_it_is_held_for() {
 }
 
 #[test]
+fn a_lock_that_is_held_for_no_deployment_moves_by_itself_and_takes_none_from_a_deployment() {
+    let sandbox = sandbox!();
+    let scene = Scene::new(&sandbox);
+    let commit = scene.approved();
+    let claim = Claim::new(&scene, "deployment-0001", &commit);
+    let held = |name: &str, run: &str, deployment: &str| {
+        let text = format!("held by Ada\n\nrun: {run}\nby: Ada\nhost: box\npid: 7\nttl: 60\n{deployment}");
+        let tree = scene.repo.command("git").arg("mktree").output().line().to_owned();
+        let id = scene.repo.git(&["commit-tree", &tree, "-m", &text]).line().to_owned();
+        format!("+{id}:refs/deploy/lock/{name}")
+    };
+    let free = ":refs/deploy/lock/env/demo";
+    scene.takes(&[&held("env/demo", "0f", "")]);
+    scene.takes(&[&held("env/demo", "1f", "")]);
+    scene.takes(&[free]);
+    scene.refuses(&[&held("base", "0f", "")], "it moves only together with the claim");
+    // Who tidied up has died, and a deployment takes it over.
+    scene.takes(&[&held("env/demo", "0f", "")]);
+    scene.takes(&[&held("env/demo", "2f", "deployment: deployment-0001\n"), &claim.moved("claimed")]);
+    scene.refuses(&[&held("env/demo", "0f", "")], "it moves only together with the claim");
+    scene.refuses(&[free], "it moves only together with the claim");
+}
+
+#[test]
 fn what_was_applied_is_kept_as_it_was() {
     let sandbox = sandbox!();
     let scene = Scene::new(&sandbox);

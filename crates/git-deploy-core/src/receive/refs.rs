@@ -238,7 +238,7 @@ impl Push {
         (is_going && !is_noted).then_some(Reason::NotOnItsWay(after.candidate))
     }
 
-    /// A lock is taken and given back in the push that says what for. In between it moves also where the claim stays as it
+    /// A lock is taken and given back in the push that says what for, unless it is held for no deployment. In between it moves also where the claim stays as it
     /// is: one that is written twice within a second is the same commit.
     fn lock_reason(&self, lock: &Moved<Lock>) -> Option<Reason> {
         if let Some(Err(why)) = &lock.after {
@@ -248,6 +248,9 @@ impl Push {
             && *ttl > LONGEST_TTL
         {
             return Some(Reason::Ttl(*ttl));
+        }
+        if is_of_tidying(lock) {
+            return None;
         }
         let of = match (&lock.after, &lock.before) {
             (Some(Ok(lock)), _) | (None, Some(Ok(lock))) => lock.deployment.as_ref(),
@@ -284,6 +287,17 @@ impl Push {
         });
         (!open).then_some(Reason::Alone)
     }
+}
+
+/// Whether the lock of an environment is taken, renewed or given back by somebody who deletes between two deployments what was
+/// kept for long enough. One that is held for a deployment is no business of theirs.
+fn is_of_tidying(lock: &Moved<Lock>) -> bool {
+    let is_for_none = |side: &Option<Result<Lock, String>>| {
+        side.as_ref().is_none_or(|lock| matches!(lock, Ok(Lock { deployment: None, .. })))
+    };
+    lock.name.as_str().starts_with("refs/deploy/lock/env/")
+        && is_for_none(&lock.before)
+        && is_for_none(&lock.after)
 }
 
 /// What a claim was made for, and stays.
