@@ -41,7 +41,10 @@ pub use members::{ListError, SetView};
 pub use namespace::ensure_namespace;
 pub use plan::{PlanError, PlanOptions, PlanProblem, Planned, PlannedObject, plan};
 pub use prune::{PlannedDeletion, PruneError, PruneOptions, Pruned, prune};
-pub use set::{Change, JobEnd, JobOutcome, Parent, Record, Set, SetError, SetFailure, SetPhase};
+pub use set::{
+    Change, JobEnd, JobOutcome, Kept, KeptObject, Parent, Record, Set, SetError, SetFailure, SetPhase,
+    Success, Unwanted,
+};
 pub use target::{Applied, Target};
 pub use tokio::runtime::Runtime;
 pub use unblock::{BlockingPod, unblock};

@@ -6,6 +6,7 @@
 mod change;
 mod error;
 mod job_outcome;
+mod kept;
 mod record;
 
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::slot::{ATTEMPTS, Slot, Swap};
 pub use change::Change;
 pub use error::SetError;
 pub use job_outcome::{JobEnd, JobOutcome};
+pub use kept::{Kept, KeptObject, Success, Unwanted};
 pub use record::{Record, SetFailure, SetPhase};
 
 /// The set of one environment of one project.
@@ -126,7 +128,7 @@ impl Parent {
                     "labels": {ID_LABEL: self.set.id.as_str()},
                     "annotations": annotations(&self.set, &record, true),
                 },
-                "data": record.data(),
+                "data": record.data(true),
             });
             match slot.change(&self.seen, patch).await.map_err(|error| self.failed_to_write(error))? {
                 Swap::Done(seen) => {
@@ -226,7 +228,7 @@ fn created(set: &Set, record: &Record) -> Value {
             "labels": {ID_LABEL: set.id.as_str()},
             "annotations": annotations(set, record, false),
         },
-        "data": record.data(),
+        "data": record.data(false),
     })
 }
 

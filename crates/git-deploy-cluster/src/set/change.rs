@@ -3,7 +3,7 @@
 use git_deploy_core::ids::DeploymentId;
 use git_deploy_manifest::{Extent, ObjectId};
 
-use super::{JobOutcome, Record, SetFailure, SetPhase};
+use super::{JobOutcome, Kept, Record, SetFailure, SetPhase};
 use crate::lease::Fence;
 
 /// What is to change in a parent.
@@ -15,6 +15,7 @@ pub struct Change {
     extent: Option<ExtentChange>,
     adopted: Vec<ObjectId>,
     jobs: Vec<(String, JobOutcome)>,
+    kept: Option<Kept>,
 }
 
 #[derive(Debug, Clone)]
@@ -71,6 +72,13 @@ impl Change {
         self
     }
 
+    /// This stays for a while, and nothing else.
+    #[must_use]
+    pub fn keeping(mut self, kept: Kept) -> Self {
+        self.kept = Some(kept);
+        self
+    }
+
     /// What a record becomes.
     pub(super) fn applied_to(self, old: &Record, fence: &Fence) -> Record {
         let mut new = old.clone();
@@ -94,6 +102,7 @@ impl Change {
             None => {}
         }
         new.jobs.extend(self.jobs);
+        new.kept = self.kept.unwrap_or(new.kept);
         new
     }
 }

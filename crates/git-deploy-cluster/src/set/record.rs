@@ -13,6 +13,7 @@ use git_deploy_manifest::{
 };
 use serde_json::{Map, Value};
 
+use super::kept::Kept;
 use super::{JobOutcome, Set, SetError};
 use crate::lease::Fence;
 
@@ -30,6 +31,8 @@ const ADOPTED: &str = "git-deploy/adopted";
 const TRANSITIONS: &str = "git-deploy/lease-transitions";
 /// What the keys of jobs begin with, in the ConfigMap's data.
 const JOB: &str = "job.";
+/// The key of what stays for a while, in the ConfigMap's data.
+const KEPT: &str = "kept";
 
 /// How far a deployment has come in its cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -137,6 +140,8 @@ pub struct Record {
     pub adopted: BTreeSet<String>,
     /// How far one-time jobs have come, by name.
     pub jobs: BTreeMap<String, JobOutcome>,
+    /// What stays for a while although it is no longer wanted.
+    pub kept: Kept,
 }
 
 impl Record {
@@ -169,12 +174,16 @@ impl Record {
         (!names.is_empty()).then(|| names.join(" "))
     }
 
-    /// The data of the ConfigMap.
-    pub(super) fn data(&self) -> Value {
+    /// The data of the ConfigMap. `null` is what a patch takes out, which a new object must not have.
+    pub(super) fn data(&self, removing: bool) -> Value {
         let pair = |(name, outcome): (&String, &JobOutcome)| {
             (format!("{JOB}{name}"), Value::from(outcome.to_text()))
         };
-        self.jobs.iter().map(pair).collect()
+        let kept = match self.kept.is_none() {
+            true => removing.then_some(Value::Null),
+            false => Some(self.kept.to_text().into()),
+        };
+        self.jobs.iter().map(pair).chain(kept.map(|kept| (KEPT.to_owned(), kept))).collect()
     }
 }
 
@@ -209,6 +218,7 @@ pub(super) fn read(set: &Set, parent: &Value) -> Result<Record, SetError> {
             .map(str::to_owned)
             .collect(),
         jobs: data.iter().filter_map(job).collect(),
+        kept: data.get(KEPT).and_then(Value::as_str).map(Kept::parse).unwrap_or_default(),
     })
 }
 

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use crate::support::{admin, alive, dead, open, place, root, run, shop};
 use git_deploy_cluster::{
-    Change, JobEnd, JobOutcome, Parent, Set, SetError, SetFailure, SetPhase, ensure_namespace,
+    Change, JobEnd, JobOutcome, Kept, Parent, Set, SetError, SetFailure, SetPhase, Success, Unwanted,
+    ensure_namespace,
 };
 use git_deploy_core::deployment::Blame;
 use git_deploy_core::ledger::Outcome;
-use git_deploy_manifest::{Extent, GroupKind, SetId};
+use git_deploy_manifest::{Extent, GroupKind, ObjectId, SetId};
 use git_deploy_testkit::cluster::{Cluster, Namespace};
 use git_deploy_testkit::shop::SET;
 use git_deploy_testkit::{Output, cluster};
@@ -390,4 +391,40 @@ async fn a_namespace_that_is_being_deleted_is_refused() {
             r#"{"metadata":{"finalizers":null}}"#,
         ])
         .success();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_parent_holds_two_thousand_objects_that_stay_for_a_while_and_forgets_them() {
+    let cluster = cluster!();
+    let namespace = cluster.namespace("set").create();
+    let connection = admin(cluster).await;
+    let set = shop(namespace.name());
+    let lease = place(&connection, namespace.name()).acquire(&run("ada"), 0, &alive).await.unwrap();
+    let permit = lease.permit(PATIENCE).await.unwrap();
+    let mut parent = Parent::take(&connection, &set, permit, applying(7)).await.unwrap();
+    let unwanted = |at: usize| Unwanted {
+        id: ObjectId {
+            group: String::new(),
+            version: "v1".to_owned(),
+            kind: "ConfigMap".to_owned(),
+            namespace: Some(namespace.name().to_owned()),
+            name: format!("{at:0253}"),
+        },
+        uid: format!("6f9619ff-8b86-4011-b42d-{at:012}"),
+    };
+    let many: Vec<Unwanted> = (0..4_000).map(unwanted).collect();
+    let (id, previous) = ("deployment-0007".parse().unwrap(), "deployment-0006".parse().unwrap());
+    let success = Success { id: &id, previous: Some(&previous) };
+    let kept = Kept::default().after(success, &many, |_| true, jiff::Timestamp::now());
+    let (kept, left_out) = kept.fitting();
+    assert!(kept.objects().len() >= 2_000 && kept.objects().len() + left_out == 4_000);
+    let few = Kept::default().after(success, &many[..2_000], |_| true, jiff::Timestamp::now());
+    for kept in [kept, few, Kept::default()] {
+        let permit = lease.permit(PATIENCE).await.unwrap();
+        parent.advance(permit, Change::to(SetPhase::Done).keeping(kept.clone())).await.unwrap();
+        let read = Parent::read(&connection, &set).await.unwrap().unwrap();
+        assert_eq!(read.record().kept, kept);
+    }
+    assert!(parent_of(&namespace)["data"].get("kept").is_none());
+    lease.release().await.unwrap();
 }
