@@ -6,6 +6,7 @@ mod blame;
 mod failure;
 mod images;
 mod jobs;
+mod keeping;
 mod kill;
 mod landing;
 mod look;

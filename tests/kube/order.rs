@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{MANIFEST, all_ready, behaving, config_map, deployment, ours, service, yaml};
 
 /// A kind of the namespace's own, so that tests do not meet in what has no namespace.
-fn definition(namespace: &str) -> Value {
+pub(crate) fn definition(namespace: &str) -> Value {
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -33,7 +33,7 @@ fn definition(namespace: &str) -> Value {
     })
 }
 
-fn sale(namespace: &str, percent: u32) -> Value {
+pub(crate) fn sale(namespace: &str, percent: u32) -> Value {
     json!({
         "apiVersion": format!("{namespace}.example.org/v1"),
         "kind": "Sale",

@@ -1,7 +1,7 @@
 //! What becomes of objects, as every command shows it.
 
 use anstyle::Style;
-use git_deploy_core::environment::{Effect, ObjectName, Plan, PlannedObject};
+use git_deploy_core::environment::{Effect, Left, ObjectName, Plan, PlannedObject};
 use git_deploy_core::ids::{DeploymentId, RefName};
 use git_deploy_core::ledger::Skip;
 
@@ -53,12 +53,24 @@ pub fn skipped(skip: &Skip) -> String {
     format!("skipped {}: {}", skip.what.join(", "), skip.reason)
 }
 
-/// Prints each object and what becomes of it.
+/// Prints each object and what becomes of it, and what is no longer wanted and stays for a while.
 pub fn effects(plan: &Plan, shell: &mut Shell) {
     for planned in &plan.objects {
         let word = format!("{:<6}", planned.effect.as_str());
         shell.line(Text::from("  ").styled(style(planned.effect), word).plain(titled("  ", planned)));
     }
+    for left in &plan.stays {
+        let (word, text) = (format!("{:<6}", "stay"), format!("  {} ({})", left.object, left.why));
+        shell.line(Text::from("  ").styled(shell::FAINT, word).plain(text));
+    }
+}
+
+/// What is no longer wanted and stays all the same, for `--json`.
+pub fn left(left: &Left) -> Object {
+    Object::new()
+        .with("object", name(&left.object))
+        .with("why", left.why.as_str())
+        .with_known("until", left.until.map(|until| until.to_string()))
 }
 
 fn titled(before: &str, planned: &PlannedObject) -> String {
@@ -141,14 +153,16 @@ mod tests {
             planned(Effect::Change, "Deployment", Some("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\u{1b}\n+b\n")),
             planned(Effect::Keep, "ConfigMap", None),
         ];
-        Plan { objects }
+        let object = ObjectName { name: "old".to_owned(), ..objects[2].object.clone() };
+        let stays = vec![Left { object, why: "kept for 7d".to_owned(), until: None }];
+        Plan { objects, stays }
     }
 
     #[test]
     fn what_cannot_be_tried_yet_is_said_to_be_so() {
         let mut bench = Bench::piped();
         effects(&plan(), &mut bench.shell);
-        let expected = "  create  Service 'shop/web' (unvalidated)\n  change  Deployment 'shop/web'\n  keep    ConfigMap 'shop/web'\n";
+        let expected = "  create  Service 'shop/web' (unvalidated)\n  change  Deployment 'shop/web'\n  keep    ConfigMap 'shop/web'\n  stay    ConfigMap 'shop/old' (kept for 7d)\n";
         assert_eq!(bench.stdout(), expected);
     }
 

@@ -24,7 +24,8 @@ use crate::connect::Connection;
 use crate::discovery::Resources;
 use crate::members::{self, ListError, Member, SetView, key, members};
 use crate::objects::{Depth, IN_FLIGHT};
-use crate::prune::{self, PlannedDeletion, PruneOptions};
+use crate::prune::{self, Judged, PlannedDeletion, PruneOptions};
+use crate::set::Unwanted;
 use crate::target::Target;
 
 use absent::absent;
@@ -55,6 +56,8 @@ pub struct Planned {
     pub deletions: Vec<PlannedDeletion>,
     /// What is no longer wanted and stays all the same, and why.
     pub kept: Vec<(ObjectId, String)>,
+    /// What is no longer wanted and stays for a while.
+    pub waiting: Vec<Unwanted>,
 }
 
 impl Planned {
@@ -308,13 +311,13 @@ pub async fn plan(
     }
     objects.sort_by_key(|(index, object)| (object.stage, object.order, *index));
     let objects = objects.into_iter().map(|(_, object)| object).collect();
-    let (deletions, kept) = match &options.prune {
-        None => (Vec::new(), Vec::new()),
+    let Judged { deletions, kept, waiting } = match &options.prune {
+        None => Judged::default(),
         Some(prune) => {
             prune::judge(connection, resources, set, targets, &members, prune, Some(targets)).await?
         }
     };
-    Ok(Planned { objects, deletions, kept })
+    Ok(Planned { objects, deletions, kept, waiting })
 }
 
 /// The workloads whose number of replicas an autoscaler decides: one of the set, or one that is there.

@@ -22,6 +22,7 @@ use crate::discovery::Resources;
 use crate::gone::until_gone;
 use crate::members::{ListError, Member, SetView, key, members};
 use crate::objects::{Depth, IN_FLIGHT, Place, Propagation};
+use crate::set::Unwanted;
 use crate::target::Target;
 
 /// What may be deleted.
@@ -36,9 +37,17 @@ pub struct PruneOptions {
     /// Nothing but these may be deleted, these whatever they say about keeping; `None`: whatever is not wanted. Without
     /// them an empty set is taken for a mistake.
     pub only: Option<Vec<ObjectId>>,
+    /// The UIDs of those that were kept for long enough; `None` where nothing is kept for a while. What `only` names does not
+    /// wait.
+    pub due: Option<BTreeSet<String>>,
 }
 
 impl PruneOptions {
+    /// Whether an object stays for a while.
+    fn waits(&self, member: &Member) -> bool {
+        self.only.is_none() && self.due.as_ref().is_some_and(|due| !due.contains(member.uid()))
+    }
+
     /// Whether an object is one of those that alone may be deleted.
     pub(crate) fn names(&self, id: &ObjectId) -> bool {
         self.only.as_ref().is_some_and(|only| only.iter().any(|one| one.is_same(id)))
@@ -76,6 +85,19 @@ pub struct Pruned {
     pub deleted: Vec<ObjectId>,
     /// What stays, and why.
     pub kept: Vec<(ObjectId, String)>,
+    /// What stays for a while.
+    pub waiting: Vec<Unwanted>,
+}
+
+/// What is to become of the objects that are no longer wanted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Judged {
+    /// What would be deleted, in that order.
+    pub(crate) deletions: Vec<PlannedDeletion>,
+    /// What stays although it could go by now, and why.
+    pub(crate) kept: Vec<(ObjectId, String)>,
+    /// What stays for a while.
+    pub(crate) waiting: Vec<Unwanted>,
 }
 
 /// Why pruning ended early. Doing it again goes on where it ended.
@@ -142,7 +164,8 @@ pub async fn prune(
     if wanted.is_empty() && !members.is_empty() && options.only.is_none() {
         return Err(PruneError::EmptySet);
     }
-    let (deletions, kept) = judge(connection, resources, set, wanted, &members, options, None).await?;
+    let Judged { deletions, kept, waiting } =
+        judge(connection, resources, set, wanted, &members, options, None).await?;
     let mut deleted = Vec::with_capacity(deletions.len());
     let mut trouble = Trouble::default();
     // What does not go must not keep all that comes after it, on this deployment and on every other.
@@ -155,7 +178,7 @@ pub async fn prune(
         }
     }
     match trouble.into_error(options.gone_timeout) {
-        None => Ok(Pruned { deleted, kept }),
+        None => Ok(Pruned { deleted, kept, waiting }),
         Some(error) => Err(error),
     }
 }
@@ -199,7 +222,30 @@ impl Trouble {
     }
 }
 
-/// What would be deleted, in that order, and what stays although it is no longer wanted, and why.
+/// The members that we have applied and that are not wanted. Some objects are served in two groups: under the other name it
+/// is the same object.
+fn unwanted_of<'m>(wanted: &[Target], members: &'m [Member]) -> impl Iterator<Item = &'m Member> {
+    let wanted: HashSet<_> = wanted.iter().map(|target| key(&target.id)).collect();
+    let (stay, others): (Vec<&Member>, Vec<&Member>) =
+        members.iter().partition(|member| wanted.contains(&key(&member.id)));
+    let staying: HashSet<&str> = stay.iter().map(|member| member.uid()).collect();
+    others.into_iter().filter(move |member| guards::is_ours(&member.live) && !staying.contains(member.uid()))
+}
+
+/// All that would be deleted some time: no longer wanted, and not to stay whatever happens.
+pub(crate) fn unwanted(
+    set: &SetView,
+    wanted: &[Target],
+    members: &[Member],
+    options: &PruneOptions,
+) -> Vec<Unwanted> {
+    unwanted_of(wanted, members)
+        .filter(|member| guards::why_kept(member, set, wanted, options).is_none())
+        .map(|member| Unwanted { id: member.id.clone(), uid: member.uid().to_owned() })
+        .collect()
+}
+
+/// What is to become of the members that are not wanted.
 pub(crate) async fn judge(
     connection: &Connection,
     resources: &Resources,
@@ -208,19 +254,17 @@ pub(crate) async fn judge(
     members: &[Member],
     options: &PruneOptions,
     planned: Option<&[Target]>,
-) -> Result<(Vec<PlannedDeletion>, Vec<(ObjectId, String)>), ListError> {
-    let wanted_keys: HashSet<_> = wanted.iter().map(|target| key(&target.id)).collect();
-    let (stay, candidates): (Vec<&Member>, Vec<&Member>) =
-        members.iter().partition(|member| wanted_keys.contains(&key(&member.id)));
-    // Some objects are served in two groups: under the other name it is the same object.
-    let staying: HashSet<&str> = stay.iter().map(|member| member.uid()).collect();
+) -> Result<Judged, ListError> {
     let mut kept: BTreeMap<ObjectId, String> = BTreeMap::new();
     let mut deletions: Vec<&Member> = Vec::new();
-    let is_ours = |member: &&Member| guards::is_ours(&member.live) && !staying.contains(member.uid());
+    let mut waiting = Vec::new();
     let may_go = |member: &&Member| options.only.is_none() || options.names(&member.id);
-    for member in candidates.into_iter().filter(is_ours).filter(may_go) {
+    for member in unwanted_of(wanted, members).filter(may_go) {
         match guards::why_kept(member, set, wanted, options) {
             Some(why) => drop(kept.insert(member.id.clone(), why)),
+            None if options.waits(member) => {
+                waiting.push(Unwanted { id: member.id.clone(), uid: member.uid().to_owned() });
+            }
             None => deletions.push(member),
         }
     }
@@ -240,7 +284,7 @@ pub(crate) async fn judge(
         })
         .collect();
     deletions.sort_by(|a, b| (a.rank, &a.id).cmp(&(b.rank, &b.id)));
-    Ok((deletions, kept.into_iter().collect()))
+    Ok(Judged { deletions, kept: kept.into_iter().collect(), waiting })
 }
 
 /// Asks for these to be deleted. Those stay out of the result for which that was refused.

@@ -24,6 +24,7 @@ use crate::slot::{ATTEMPTS, Slot, Swap};
 pub use change::Change;
 pub use error::SetError;
 pub use job_outcome::{JobEnd, JobOutcome};
+pub(crate) use kept::end;
 pub use kept::{Kept, KeptObject, Success, Unwanted};
 pub use record::{Record, SetFailure, SetPhase};
 

@@ -112,6 +112,40 @@ impl Runner {
     }
 }
 
+/// When a runner that has nothing to deploy looks for what was kept for long enough. Told by a clock that nobody sets.
+#[derive(Debug, Clone, Default)]
+pub struct Upkeep {
+    /// When there will be something to do, or something is tried again.
+    at: Option<Duration>,
+    trouble: Option<Duration>,
+}
+
+impl Upkeep {
+    /// The longest time between two looks, where something is kept: clocks are set.
+    const LONGEST: Duration = Duration::from_secs(3600);
+
+    /// Whether it looks after a turn. What has changed may have changed that, too.
+    pub fn is_due(&self, turn: &Turn, now: Duration) -> bool {
+        match turn {
+            // What hindered it is not gone because something else has changed.
+            Turn::Nothing if self.trouble.is_none() => true,
+            Turn::Nothing | Turn::Unchanged => self.at.is_some_and(|at| now >= at),
+            Turn::Held | Turn::Landed | Turn::Failed(_) | Turn::Trouble | Turn::Unusable => false,
+        }
+    }
+
+    /// It has looked, and done what was to be done; next in so long, if that is known.
+    pub fn done(&mut self, now: Duration, next: Option<Duration>) {
+        self.trouble = None;
+        self.at = next.map(|next| now + next.min(Self::LONGEST));
+    }
+
+    /// It could not look, or not do all that was to be done.
+    pub fn failed(&mut self, now: Duration) {
+        self.at = Some(now + longer(&mut self.trouble, SHORTEST_IN_TROUBLE, LONGEST_IN_TROUBLE));
+    }
+}
+
 /// Twice the time that was waited last.
 fn longer(last: &mut Option<Duration>, shortest: Duration, longest: Duration) -> Duration {
     let next = last.map_or(shortest, |last| last * 2).min(longest);
@@ -170,6 +204,38 @@ mod tests {
         assert_eq!(runner.after(&Turn::Unusable), Next::End(End::Unusable));
         assert_eq!(runner.after(&Turn::Landed), Next::Turn);
         assert_eq!(seconds(runner.after(&Turn::Unusable)), 5);
+    }
+
+    #[test]
+    fn an_idle_runner_looks_for_what_was_kept_when_something_has_changed_and_when_it_is_time() {
+        let at = Duration::from_secs;
+        let mut upkeep = Upkeep::default();
+        assert!(upkeep.is_due(&Turn::Nothing, at(0)));
+        for turn in [Turn::Unchanged, Turn::Held, Turn::Landed, failed("a"), Turn::Trouble, Turn::Unusable] {
+            assert!(!upkeep.is_due(&turn, at(0)), "{turn:?}");
+        }
+        upkeep.done(at(0), Some(at(10)));
+        assert!(!upkeep.is_due(&Turn::Unchanged, at(9)));
+        assert!(upkeep.is_due(&Turn::Unchanged, at(10)));
+        assert!(!upkeep.is_due(&Turn::Held, at(10)));
+        upkeep.done(at(10), None);
+        assert!(!upkeep.is_due(&Turn::Unchanged, at(1_000_000)));
+        upkeep.done(at(10), Some(at(1_000_000)));
+        assert!(upkeep.is_due(&Turn::Unchanged, at(3610)));
+    }
+
+    #[test]
+    fn what_hinders_tidying_is_tried_again_less_and_less_often() {
+        let at = Duration::from_secs;
+        let mut upkeep = Upkeep::default();
+        upkeep.failed(at(0));
+        for turn in [Turn::Unchanged, Turn::Nothing] {
+            assert!(!upkeep.is_due(&turn, at(4)) && upkeep.is_due(&turn, at(5)));
+        }
+        upkeep.failed(at(5));
+        assert!(!upkeep.is_due(&Turn::Nothing, at(14)) && upkeep.is_due(&Turn::Unchanged, at(15)));
+        upkeep.done(at(15), None);
+        assert!(upkeep.is_due(&Turn::Nothing, at(16)));
     }
 
     #[test]

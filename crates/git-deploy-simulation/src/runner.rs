@@ -106,7 +106,9 @@ impl Hands for Worker<'_> {
                 self.tell(format!("{} '{}'", outcome.fate.word(), outcome.branch.short()));
             }
             Event::Left(place) => self.tell(format!("leaves '{}' in the queue", place.branch.short())),
-            Event::Failed(Trouble(why)) => self.tell(format!("trouble: {why}")),
+            Event::Failed(Trouble(why)) | Event::Untidied(Trouble(why)) => {
+                self.tell(format!("trouble: {why}"));
+            }
             Event::Again(_) => {}
         }
     }

@@ -31,7 +31,7 @@ const COMMANDS: [&str; 11] =
     override_usage = "git deploy [<options>] [--env=<environment>] [<branch> | <commit>]\n       \
         git deploy --skip=<environment> --reason=<text> [--env=<environment>] [<branch> | <commit>]\n       \
         git deploy --rollback[=<deployment>] [--env=<environment>]\n       \
-        git deploy --continue [--skip=<environment> --reason=<text>]\n       git deploy --abort\n       git deploy --ahead",
+        git deploy --continue [--skip=<environment> --reason=<text>]\n       git deploy --abort\n       git deploy --ahead\n       git deploy --tidy",
     after_help = "Example: deploy the branch 'login' to production:\n    git deploy --env=production login",
     after_long_help = include_str!("manual/deploy.txt")
 )]
@@ -67,6 +67,17 @@ pub struct Deploy {
         ]
     )]
     pub ahead: bool,
+
+    /// Deploy nothing: delete what is no longer wanted and was kept for as long as 'prune' says, where nothing is deployed just
+    /// now
+    #[arg(
+        long,
+        conflicts_with_all = [
+            "target", "env", "dry_run", "resume", "abort", "ahead", "rollback", "skip", "force_conflicts", "new_cluster",
+            "retry_job", "no_build", "builder"
+        ]
+    )]
+    pub tidy: bool,
 
     /// Apply again what an earlier deployment had applied: what stood there before, or what the one that is named had
     /// applied. That is a deployment with a number of its own, and holds the queue until base takes back what was rolled

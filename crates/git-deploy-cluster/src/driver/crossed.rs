@@ -9,14 +9,13 @@
 
 use std::fmt;
 
-use git_deploy_core::attempt::rendered_ref;
 use git_deploy_core::deployment::{Failure, Step};
-use git_deploy_core::environment::{Pulse, kept};
-use git_deploy_core::ids::{CommitId, DeploymentId};
+use git_deploy_core::environment::Pulse;
+use git_deploy_core::ids::DeploymentId;
 use git_deploy_manifest::is_one_time;
 
 use super::ClusterDriver;
-use super::said::{objects, of_git, of_job, of_lease};
+use super::said::{of_job, of_lease};
 use super::state::Held;
 use crate::jobs::bar;
 use crate::set::{JobEnd, JobOutcome, Record};
@@ -101,11 +100,7 @@ impl ClusterDriver<'_> {
 
     /// A one-time job as a deployment was going to start it.
     fn kept_job(&self, held: &Held, name: &str, of: &DeploymentId) -> Result<Option<Target>, Failure> {
-        let failed = |error: &dyn fmt::Display| Failure::of_nobody(Step::Apply, error.to_string());
-        let kept = rendered_ref(&self.cluster.environment, of).map_err(|error| failed(&error))?;
-        let kept = self.repository.resolve(&self.settings.authority(&kept)).map_err(of_git(Step::Apply))?;
-        let Some(kept) = kept else { return Ok(None) };
-        let mut all = objects(&kept::read(self.repository, CommitId(kept)).map_err(of_git(Step::Apply))?)?;
+        let Some(mut all) = self.objects_of(of)? else { return Ok(None) };
         all.retain(|object| object.id().name == name && is_one_time(object.id(), object.value()));
         Ok(self.targets(&held.session, &all)?.pop())
     }

@@ -17,7 +17,7 @@ use crate::apply::{ApplyOptions, apply_stage};
 use crate::objects::IN_FLIGHT;
 use crate::plan::{PlannedObject, give_change_cause};
 use crate::prune::{PruneOptions, Pruned, prune};
-use crate::set::{Change, SetPhase};
+use crate::set::{Change, SetPhase, Unwanted};
 use crate::target::{Applied, Target};
 
 /// How long an object of the same name may take to go.
@@ -181,12 +181,14 @@ impl ClusterDriver<'_> {
 
     /// Deletes what is no longer wanted, now that everything else is ready.
     pub(super) fn prune(&self, held: &mut Held, forward: &Forward, pulse: &dyn Pulse) -> Result<(), Failure> {
-        let mut stays: Vec<ObjectId> = Vec::new();
+        // Where nothing else is to be deleted, they are not looked at again.
+        let waiting = |waiting: &[Unwanted]| waiting.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
+        let mut stays = waiting(&forward.planned.waiting);
         if forward.may_delete() {
             self.begin_phase(held, Step::Verify, pulse, &Change::to(SetPhase::Pruning))?;
             let view = held.view();
             let only = forward.only.clone();
-            let options = PruneOptions { only, ..self.prune_options() };
+            let options = PruneOptions { only, due: forward.due.clone(), ..self.prune_options(None) };
             let pruned = self.run(Step::Verify, pulse, async {
                 let Session { connection, resources } = &held.session;
                 let pruned =
@@ -194,7 +196,10 @@ impl ClusterDriver<'_> {
                 pruned.await.map_err(of_lease(Step::Verify))
             })?;
             match pruned {
-                Ok(pruned) => stays = self.tell_pruned(pruned),
+                Ok(pruned) => {
+                    stays = waiting(&pruned.waiting);
+                    stays.extend(self.tell_pruned(pruned));
+                }
                 // What is ready is not undone because something old stays: it is a member still, and goes the next time.
                 Err(error) => {
                     self.observer.warn(&format!("what is no longer wanted is not all gone: {error}"));

@@ -25,7 +25,7 @@ use crate::api_error::{ApiError, ApiErrorKind};
 use crate::lease::LeaseError;
 use crate::members::{Member, members};
 use crate::objects::Depth;
-use crate::set::{Parent, Record, Set, SetError};
+use crate::set::{Parent, Record, Set, SetError, Unwanted};
 use crate::target::Target;
 use drift::Blamed;
 use sight::Sight;
@@ -59,7 +59,7 @@ impl ClusterDriver<'_> {
         let latest = standing.latest.as_ref().map(|latest| &latest.id);
         let blamed = Blamed { since: since.filter(|since| Some(since) != latest) };
         status.drift = self.drift(&against.session, &sight, &blamed, pulse)?;
-        self.tell_left(&sight, &mut status);
+        self.tell_left(record.as_ref(), &sight, &mut status);
         status.unseen.append(&mut sight.unseen);
         Ok(status)
     }
@@ -87,7 +87,7 @@ impl ClusterDriver<'_> {
             let objects = ours().map(|member| named(&member.id)).collect();
             let stays = ours().filter_map(|member| {
                 let why = why_it_stays(member)?.to_owned();
-                Some(Left { object: named(&member.id), why })
+                Some(Left { object: named(&member.id), why, until: None })
             });
             let selector = format!("{PART_OF_LABEL}={}", set.id.as_str());
             Ok(Leftover { objects, stays: stays.collect(), selector })
@@ -137,6 +137,7 @@ impl ClusterDriver<'_> {
     fn sight(&self, against: &Against, kept: &Rendered, pulse: &dyn Pulse) -> Result<Sight, Failure> {
         let targets = self.targets(&against.session, &objects(kept)?)?;
         let record = against.parent.as_ref().map(Parent::record);
+        let options = self.prune_options(record);
         // What has run need not be there any more.
         let has_run = |target: &Target| {
             let known = record.and_then(|record| record.jobs.get(&target.id.name));
@@ -148,22 +149,24 @@ impl ClusterDriver<'_> {
             targets.into_iter().filter(|target| !is_redacted(&target.id, &target.wanted)).partition(is_job);
         let jobs = jobs.into_iter().filter(|job| !has_run(job)).collect();
         self.run(Step::Plan, pulse, async {
-            Sight::open(&against.session, against.view(), wanted, targets, jobs, self.prune_options()).await
+            Sight::open(&against.session, against.view(), wanted, targets, jobs, options).await
         })
     }
 
     /// What is not wanted any more and stays on purpose.
-    fn tell_left(&self, sight: &Sight, status: &mut Status) {
-        let why = match self.cluster.prune {
-            Prune::Now => None,
-            Prune::Never => Some("prune = never"),
-            Prune::After(_) => Some("'prune' is a duration, and this version deletes nothing by it yet"),
-        };
-        let kept = sight.planned.kept.iter().map(|(id, why)| Left { object: named(id), why: why.clone() });
-        status.left = kept.collect();
-        let Some(why) = why else { return };
+    fn tell_left(&self, record: Option<&Record>, sight: &Sight, status: &mut Status) {
+        let left = |id, why: &str| Left { object: named(id), why: why.to_owned(), until: None };
+        status.left = sight.planned.kept.iter().map(|(id, why)| left(id, why)).collect();
         let ours = sight.planned.deletions.iter().filter(|deletion| drift::is_ours(&deletion.live));
-        status.left.extend(ours.map(|one| Left { object: named(&one.id), why: why.to_owned() }));
+        match self.cluster.prune {
+            Prune::Now => return,
+            Prune::Never => status.left.extend(ours.map(|one| left(&one.id, "prune = never"))),
+            Prune::After(_) => {
+                let due = ours.map(|one| Unwanted { id: one.id.clone(), uid: one.uid.clone() });
+                let all: Vec<Unwanted> = due.chain(sight.planned.waiting.iter().cloned()).collect();
+                status.left.extend(self.stays(record, &all));
+            }
+        }
         status.left.sort();
         status.drift.retain(|drift| !status.left.iter().any(|left| left.object == drift.object));
     }

@@ -7,6 +7,7 @@
 mod crossed;
 mod forward;
 mod jobs;
+mod keeping;
 mod look;
 mod pace;
 mod planning;
@@ -25,7 +26,7 @@ use git_deploy_core::config::deploy_toml::{Environment, FirstFailure, Prune, Tar
 use git_deploy_core::deployment::{Close, Failure, Step};
 use git_deploy_core::environment::{
     Custody, Driver, Leftover, NotTaken, OfBase, Plan, Previous, Pulse, Rendered, Renderer, Restored,
-    Standing, Status, Work, kept,
+    Standing, Status, Tidied, Upkeep, Work, kept,
 };
 use git_deploy_core::git::Repository;
 use git_deploy_core::ids::{CommitId, DeploymentId, EnvironmentName};
@@ -297,6 +298,19 @@ impl Driver for ClusterDriver<'_> {
 
     fn remains(&self, standing: &Standing, pulse: &dyn Pulse) -> Result<Leftover, Failure> {
         self.look_for_remains(standing, pulse)
+    }
+
+    fn upkeep(&self, standing: &Standing, pulse: &dyn Pulse) -> Result<Upkeep, Failure> {
+        self.look_for_due(standing, pulse)
+    }
+
+    fn tidy(
+        &self,
+        standing: &Standing,
+        custody: &dyn Custody,
+        pulse: &dyn Pulse,
+    ) -> Result<Tidied, NotTaken> {
+        self.tidy_cluster(standing, custody, pulse)
     }
 
     fn keep(&self, work: Work<'_>, rendered: &Rendered) -> Result<CommitId, Failure> {

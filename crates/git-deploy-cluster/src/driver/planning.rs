@@ -16,13 +16,13 @@ use super::state::{Against, Forward, Session};
 use crate::access::{Need, needs_of, require_access};
 use crate::plan::{Compared, Origin, PlanOptions, Planned, plan};
 use crate::prune::PruneOptions;
-use crate::set::Parent;
+use crate::set::{Parent, Record};
 use crate::target::Target;
 
 /// What a plan is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// What is no longer wanted goes when everything else is ready.
+    /// What is no longer wanted, and was kept for long enough, goes when everything else is ready.
     ApplyAndPrune,
     /// What is no longer wanted stays.
     ApplyOnly,
@@ -91,14 +91,8 @@ impl ClusterDriver<'_> {
 
     fn purpose(&self) -> Purpose {
         match self.cluster.prune {
-            Prune::Now => Purpose::ApplyAndPrune,
+            Prune::Now | Prune::After(_) => Purpose::ApplyAndPrune,
             Prune::Never => Purpose::ApplyOnly,
-            Prune::After(_) => {
-                self.observer.warn(
-                    "'prune' as a duration is not in this version yet: what is no longer wanted stays, as with \"never\"",
-                );
-                Purpose::ApplyOnly
-            }
         }
     }
 
@@ -134,10 +128,13 @@ impl ClusterDriver<'_> {
         // What has run has run: going back never runs it again.
         let jobs = if self.state.borrow().is_rollback { Vec::new() } else { jobs };
         let view = against.view();
+        let record = parent.as_ref().map(Parent::record);
+        let prune = (purpose == Purpose::ApplyAndPrune).then(|| self.prune_options(record));
+        let due = prune.as_ref().and_then(|prune| prune.due.clone());
         let options = PlanOptions {
             force_conflicts: self.options.force_conflicts,
             change_cause: self.state.borrow().cause.clone(),
-            prune: (purpose == Purpose::ApplyAndPrune).then(|| self.prune_options()),
+            prune,
         };
         let work = async {
             self.require_access(session, &wanted).await?;
@@ -145,14 +142,15 @@ impl ClusterDriver<'_> {
             let planned = plan(&session.connection, &session.resources, &view, &targets, &options).await;
             let planned = planned.map_err(Refused::Plan)?;
             self.require_deleting(session, &planned, &wanted).await?;
-            let record = parent.as_ref().map(Parent::record);
             Ok::<_, Refused>((planned, self.plan_jobs(session, &view, record, jobs, purpose).await?))
         };
         let (mut planned, jobs) = self.run(Step::Plan, pulse, async { Ok(work.await) })??;
         planned.deletions.retain(|deletion| !wanted.iter().any(|target| target.id.is_same(&deletion.id)));
         planned.kept.retain(|(id, _)| !wanted.iter().any(|target| target.id.is_same(id)));
+        planned.waiting.retain(|one| !wanted.iter().any(|target| target.id.is_same(&one.id)));
+        let stays = self.stays(record, &planned.waiting);
         let prunes = purpose == Purpose::ApplyAndPrune;
-        Ok(Forward { planned, jobs, wanted, prunes, only: None })
+        Ok(Forward { planned, jobs, wanted, prunes, only: None, due, stays })
     }
 
     /// What is left as it is, because git knows only digests of its values, must be there.
@@ -190,11 +188,12 @@ impl ClusterDriver<'_> {
         targets.map_err(|problems| Refused::Targets(problems).said(&session.resources, None))
     }
 
-    pub(super) fn prune_options(&self) -> PruneOptions {
+    pub(super) fn prune_options(&self, record: Option<&Record>) -> PruneOptions {
         PruneOptions {
             other_namespaces: self.cluster.bounds.other_namespaces(&self.cluster.namespace),
             gone_timeout: LEAVING,
             only: None,
+            due: self.due(record),
         }
     }
 

@@ -84,7 +84,8 @@ pub(super) fn told(forward: &Forward) -> Plan {
         validated: true,
         diff: Some(deletion.diff()).filter(|diff| !diff.is_empty()),
     });
-    Plan { objects: forward.jobs.iter().map(told_of_job).chain(applied).chain(deleted).collect() }
+    let objects = forward.jobs.iter().map(told_of_job).chain(applied).chain(deleted).collect();
+    Plan { objects, stays: forward.stays.clone() }
 }
 
 pub(super) fn of_job(step: Step) -> impl Fn(JobError) -> Failure {

@@ -59,6 +59,8 @@ impl ClusterDriver<'_> {
     ) -> Result<Option<Parent>, Failure> {
         let set = self.set(standing)?;
         let latest = standing.latest.as_ref().map(|latest| latest.id.clone());
+        let stands = standing.latest.as_ref().map(|latest| (latest.id.clone(), latest.previous.clone()));
+        self.state.borrow_mut().stands = stands;
         self.state.borrow_mut().latest = latest.zip(standing.kept);
         let parent = self.run(Step::Plan, &Brief, async {
             Parent::read(&session.connection, &set).await.map_err(of_set(Step::Plan, &self.cluster.context))
@@ -194,8 +196,6 @@ impl ClusterDriver<'_> {
     ) -> Result<String, NotTaken> {
         let session = self.session(work.pulse)?;
         let parent = self.known_parent(&session, standing)?;
-        let set = self.set(standing)?;
-        let place = self.lease_place(&session, &set);
         let created = self.run(Step::Plan, work.pulse, async {
             ensure_namespace(&session.connection, &self.cluster.namespace)
                 .await
@@ -204,11 +204,28 @@ impl ClusterDriver<'_> {
         if created {
             self.observer.step("Created", &format!("namespace '{}'", self.cluster.namespace));
         }
-        let gone = self.judged_gone(&place, &set, work.pulse, custody)?;
+        let uid = self.hold(parent.as_ref(), standing, custody, work.pulse)?;
+        let mut state = self.state.borrow_mut();
+        state.cause = Some(cause(work));
+        state.is_rollback = standing.back_to.is_some();
+        Ok(uid)
+    }
+
+    /// Takes the Lease, and writes to the set's parent, as it was `seen`, that it is ours.
+    pub(super) fn hold(
+        &self,
+        seen: Option<&Parent>,
+        standing: &Standing,
+        custody: &dyn Custody,
+        pulse: &dyn Pulse,
+    ) -> Result<String, NotTaken> {
+        let session = self.session(pulse)?;
+        let set = self.set(standing)?;
+        let place = self.lease_place(&session, &set);
+        let gone = self.judged_gone(&place, &set, pulse, custody)?;
         let ours = custody.lock()?;
-        let above = parent.as_ref().map_or(0, Parent::transitions);
-        let seen = parent.clone();
-        let before = parent.as_ref().map(|parent| parent.uid().to_owned());
+        let above = seen.map_or(0, Parent::transitions);
+        let before = seen.map(|parent| parent.uid().to_owned());
         // Judged before: what this run knows of other processes belongs to its own thread.
         let judge = |lock: &Lock, token: &str| {
             gone.as_ref().is_some_and(|(seen, then)| seen.run == lock.run && then == token)
@@ -219,7 +236,7 @@ impl ClusterDriver<'_> {
             Err(LeaseError::Held { lock, .. }) => return Err(NotTaken::Held(lock)),
             Err(error) => return Err(of_lease(Step::Plan)(error).into()),
         };
-        let parent = self.run(Step::Plan, work.pulse, async {
+        let parent = self.run(Step::Plan, pulse, async {
             let permit = lease.permit(PATIENCE).await.map_err(of_lease(Step::Plan))?;
             Parent::take(&session.connection, &set, permit, Change::default())
                 .await
@@ -232,11 +249,10 @@ impl ClusterDriver<'_> {
             return Err(Failure::of_nobody(Step::Plan, why).into());
         }
         let mut state = self.state.borrow_mut();
-        let known = |parent: &Option<Parent>| {
-            parent.as_ref().map(|parent| Record { holder: None, ..parent.record().clone() })
-        };
+        let known =
+            |parent: Option<&Parent>| parent.map(|parent| Record { holder: None, ..parent.record().clone() });
         let is_as_checked =
-            known(&state.known_parent) == known(&seen) && lease.fence().transitions == above + 1;
+            known(state.known_parent.as_ref()) == known(seen) && lease.fence().transitions == above + 1;
         if !is_as_checked {
             // Somebody has had it between the check and now: what was planned then is worth nothing.
             state.forward = None;
@@ -245,8 +261,6 @@ impl ClusterDriver<'_> {
         // Done is also what was gone back from; what a first failure left stands at no success.
         let stood_at_success = standing.latest.is_some() && parent.record().phase == Some(SetPhase::Done);
         state.held = Some(Held { session, set, lease, parent, stood_at_success, held_jobs: BTreeSet::new() });
-        state.cause = Some(cause(work));
-        state.is_rollback = standing.back_to.is_some();
         Ok(uid)
     }
 
@@ -262,15 +276,16 @@ impl ClusterDriver<'_> {
 
     pub(super) fn give_back(&self, work: Work<'_>, outcome: Outcome) -> Result<(), Failure> {
         let held = self.state.borrow_mut().held.take();
-        let Some(Held { lease, mut parent, .. }) = held else { return Ok(()) };
+        let Some(held) = held else { return Ok(()) };
         let parting = Parting { pulse: Some(work.pulse), ..Parting::default() };
+        let is_success =
+            outcome == Outcome::Success && held.parent.record().deployment.as_ref() == Some(work.id);
+        let done = is_success.then(|| self.with_list(&held, work.id, &parting, Change::to(SetPhase::Done)));
+        let Held { lease, mut parent, .. } = held;
         self.run(Step::Land, &parting, async {
-            if outcome == Outcome::Success && parent.record().deployment.as_ref() == Some(work.id) {
+            if let Some(done) = done {
                 let permit = lease.permit(PATIENCE).await.map_err(of_lease(Step::Land))?;
-                parent
-                    .advance(permit, Change::to(SetPhase::Done))
-                    .await
-                    .map_err(of_set(Step::Land, &self.cluster.context))?;
+                parent.advance(permit, done).await.map_err(of_set(Step::Land, &self.cluster.context))?;
             }
             lease.release().await.map_err(of_lease(Step::Land))
         })

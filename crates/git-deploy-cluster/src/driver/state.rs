@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use git_deploy_core::environment::{Effect, Rendered};
+use git_deploy_core::environment::{Effect, Left, Rendered};
 use git_deploy_core::ids::{CommitId, DeploymentId};
 use git_deploy_manifest::ObjectId;
 use git_deploy_manifest::readiness::NewImages;
@@ -27,6 +27,8 @@ pub(super) struct State {
     pub(super) known_parent: Option<Parent>,
     /// The latest success there, and the commit that keeps what it applied.
     pub(super) latest: Option<(DeploymentId, CommitId)>,
+    /// The latest success there, and the one before it.
+    pub(super) stands: Option<(DeploymentId, Option<DeploymentId>)>,
     /// The environment, once it is taken.
     pub(super) held: Option<Held>,
     /// What is to be applied, once that is known.
@@ -136,6 +138,10 @@ pub(super) struct Forward {
     pub(super) prunes: bool,
     /// Nothing but these is deleted.
     pub(super) only: Option<Vec<ObjectId>>,
+    /// What was kept for long enough when it was planned, by UIDs; none where nothing is kept for a while.
+    pub(super) due: Option<BTreeSet<String>>,
+    /// What stays for a while, and until when.
+    pub(super) stays: Vec<Left>,
 }
 
 impl Forward {

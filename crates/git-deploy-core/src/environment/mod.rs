@@ -18,7 +18,7 @@ use crate::interrupt::Interrupt;
 use crate::land::Change;
 use crate::ledger::{Deployment, Outcome};
 
-pub use status::{Author, Difference, Drift, Left, Leftover, ObjectName, Status, Workload};
+pub use status::{Author, Difference, Drift, Left, Leftover, ObjectName, Status, Tidied, Upkeep, Workload};
 
 /// One object of a candidate's manifests, ready to be applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,6 +139,8 @@ pub struct PlannedObject {
 pub struct Plan {
     /// Those that are created first, those that are deleted last.
     pub objects: Vec<PlannedObject>,
+    /// What is no longer wanted and stays for a while.
+    pub stays: Vec<Left>,
 }
 
 impl Plan {
@@ -292,6 +294,29 @@ pub trait Driver {
     /// When the environment cannot be asked.
     fn remains(&self, _standing: &Standing, _pulse: &dyn Pulse) -> Result<Leftover, Failure> {
         Ok(Leftover::default())
+    }
+
+    /// Whether something that is no longer wanted was kept for long enough, and when the next of it will have been. Changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// When the environment cannot be asked.
+    fn upkeep(&self, _standing: &Standing, _pulse: &dyn Pulse) -> Result<Upkeep, Failure> {
+        Ok(Upkeep::default())
+    }
+
+    /// Deletes what was kept for long enough, holding the environment as a deployment does. What could not be deleted is told
+    /// in the result.
+    ///
+    /// # Errors
+    /// As for [`Driver::check`].
+    fn tidy(
+        &self,
+        _standing: &Standing,
+        _custody: &dyn Custody,
+        _pulse: &dyn Pulse,
+    ) -> Result<Tidied, NotTaken> {
+        Ok(Tidied::default())
     }
 
     /// Makes the commit that keeps the bytes that are going to be applied, one file an object. Moves no ref.

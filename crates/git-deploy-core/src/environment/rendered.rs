@@ -127,7 +127,7 @@ impl Driver for RenderedBranch<'_> {
             objects.push(self.planned(&path, Some(&read(id)?), None));
         }
         objects.sort();
-        Ok(Plan { objects })
+        Ok(Plan { objects, stays: Vec::new() })
     }
 
     fn status(&self, _: &Standing, kept: &Rendered, pulse: &dyn Pulse) -> Result<Status, Failure> {

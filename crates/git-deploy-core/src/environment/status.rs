@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+
 use crate::attempt::Lock;
+use crate::deployment::Failure;
 use crate::ids::DeploymentId;
 
 /// What an object is known by; displays as `Deployment 'shop/web'`.
@@ -109,6 +112,8 @@ pub struct Left {
     pub object: ObjectName,
     /// Why it stays.
     pub why: String,
+    /// Until when, where that is known.
+    pub until: Option<Timestamp>,
 }
 
 /// What stands in an environment just now.
@@ -139,6 +144,26 @@ pub struct Leftover {
     pub stays: Vec<Left>,
     /// The label that all of it carries, as a selector.
     pub selector: String,
+}
+
+/// What an environment keeps for a while that is no longer wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Upkeep {
+    /// Whether there is something to do about it now.
+    pub is_due: bool,
+    /// When there will be, where that is known.
+    pub next: Option<Timestamp>,
+}
+
+/// What was done about that.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tidied {
+    /// What was deleted.
+    pub deleted: Vec<ObjectName>,
+    /// Why not all of it was that should have been.
+    pub undone: Option<Failure>,
+    /// When there will be something to do again, where that is known.
+    pub next: Option<Timestamp>,
 }
 
 #[cfg(test)]

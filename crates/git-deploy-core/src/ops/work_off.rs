@@ -5,17 +5,18 @@
 
 use std::time::Duration;
 
-use crate::config::{ConfigError, Settings};
+use crate::config::{ConfigError, Settings, deploy_toml_of};
 use crate::git::{GitError, Ref, Repository};
 use crate::ids::CommitId;
-use crate::ops::deploy::{Hold, holds};
+use crate::machine;
+use crate::ops::deploy::{Hold, holds, keeps_for_a_while};
 use crate::ops::sweep::{Fate, Outcome, SweepError, sweep_authority};
 use crate::ops::sync::{self, SyncError};
 use crate::ops::under_way::under_way;
 use crate::ops::view::{View, ViewError};
 use crate::ops::{Interrupt, Interrupted, Observer};
 use crate::queue::Place;
-use crate::runner::{End, Next, Runner, Turn};
+use crate::runner::{End, Next, Runner, Turn, Upkeep};
 
 /// What a runner does with its own hands. As an observer it is told the steps on the way.
 pub trait Hands: Observer {
@@ -42,6 +43,15 @@ pub trait Hands: Observer {
     /// When there can be no deployment at all.
     fn deploy(&self, repository: &Repository) -> Result<Turn, Self::Error>;
 
+    /// Deletes what is no longer wanted and was kept for long enough. Returns in how long there will be something to do
+    /// again, where that is known.
+    ///
+    /// # Errors
+    /// When not all could be looked at or deleted.
+    fn tidy(&self) -> Result<Option<Duration>, Self::Error> {
+        Ok(None)
+    }
+
     /// Lets time go by. Returns whether somebody wants it to look now.
     ///
     /// # Errors
@@ -64,6 +74,8 @@ pub enum Event<'a, E> {
     Left(&'a Place),
     /// A turn came to nothing.
     Failed(&'a E),
+    /// What was kept for long enough is not all gone, or could not be looked at. It is tried again without telling it again.
+    Untidied(&'a E),
     /// It is tried again after so long.
     Again(Duration),
 }
@@ -79,6 +91,8 @@ pub struct Finished {
     pub left: Vec<Place>,
     /// What holds the queue, where that is why it is over.
     pub held: Vec<Hold>,
+    /// Whether what was kept for long enough is not all gone, or could not be looked at.
+    pub is_untidy: bool,
 }
 
 /// Works the queue off, as the runner has it.
@@ -86,7 +100,16 @@ pub struct Finished {
 /// # Errors
 /// What kept the last turn from coming to anything.
 pub fn work_off<H: Hands>(hands: &H, runner: Runner) -> Result<Finished, H::Error> {
-    let work = Work { hands, swept: None, idle: None, held: Vec::new(), left: Vec::new(), has_failed: false };
+    let work = Work {
+        hands,
+        swept: None,
+        idle: None,
+        held: Vec::new(),
+        left: Vec::new(),
+        has_failed: false,
+        upkeep: Upkeep::default(),
+        is_untidy: false,
+    };
     work.until_it_ends(runner)
 }
 
@@ -101,6 +124,10 @@ struct Work<'a, H> {
     /// Who was in the queue then.
     left: Vec<Place>,
     has_failed: bool,
+    /// When it looks for what was kept for long enough.
+    upkeep: Upkeep,
+    /// Whether that failed when it was last tried.
+    is_untidy: bool,
 }
 
 impl<H: Hands> Work<'_, H> {
@@ -121,6 +148,9 @@ impl<H: Hands> Work<'_, H> {
             if turn == Turn::Trouble {
                 self.hands.interrupt().check()?;
             }
+            if self.held.is_empty() && self.upkeep.is_due(&turn, machine::uptime()) {
+                self.tidy()?;
+            }
             match runner.after(&turn) {
                 Next::Turn => {}
                 Next::Wait(time) => {
@@ -133,11 +163,42 @@ impl<H: Hands> Work<'_, H> {
                     }
                 }
                 Next::End(end) => {
-                    let Self { has_failed, left, held, .. } = self;
-                    return error.map_or(Ok(Finished { end, has_failed, left, held }), Err);
+                    let Self { has_failed, left, held, is_untidy, .. } = self;
+                    return error.map_or(Ok(Finished { end, has_failed, left, held, is_untidy }), Err);
                 }
             }
         }
+    }
+
+    /// Deletes what was kept for long enough, where an environment keeps anything. What hinders that is told once, blames
+    /// nobody, and keeps nothing from being deployed.
+    fn tidy(&mut self) -> Result<(), H::Error> {
+        let tidied =
+            self.keeps_for_a_while().and_then(|keeps| if keeps { self.hands.tidy() } else { Ok(None) });
+        let now = machine::uptime();
+        match tidied {
+            Ok(next) => {
+                self.upkeep.done(now, next);
+                self.is_untidy = false;
+            }
+            Err(error) => {
+                self.hands.interrupt().check()?;
+                if !self.is_untidy {
+                    self.hands.happened(Event::Untidied(&error));
+                }
+                self.upkeep.failed(now);
+                self.is_untidy = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn keeps_for_a_while(&self) -> Result<bool, H::Error> {
+        let repository = self.hands.open()?;
+        let settings = Settings::read(&repository)?;
+        let base = settings.base_tip(&repository)?;
+        let deploy_toml = deploy_toml_of(&repository, base, settings.base.short())?;
+        Ok(deploy_toml.is_some_and(|deploy_toml| keeps_for_a_while(&deploy_toml)))
     }
 
     /// Forgets why nothing could be taken.

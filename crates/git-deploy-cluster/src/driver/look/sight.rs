@@ -71,6 +71,7 @@ impl Sight {
         let mut planned = question.answer().await?;
         planned.deletions.retain(|deletion| !wanted.iter().any(|target| target.id.is_same(&deletion.id)));
         planned.kept.retain(|(id, _)| !wanted.iter().any(|target| target.id.is_same(id)));
+        planned.waiting.retain(|one| !wanted.iter().any(|target| target.id.is_same(&one.id)));
         let is_empty = wanted.is_empty();
         let mut sight =
             Sight { planned, untried: Vec::new(), missing_jobs: Vec::new(), unseen: Vec::new(), is_empty };

@@ -124,6 +124,7 @@ impl Lab {
             other_namespaces: self.bounds.other_namespaces(self.namespace.name()),
             gone_timeout: Duration::from_secs(20),
             only: None,
+            due: None,
         }
     }
 

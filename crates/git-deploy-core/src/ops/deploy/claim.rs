@@ -37,7 +37,7 @@ impl Context<'_> {
     pub(super) fn claim(&self, pick: &Pick) -> Result<Option<Claimed>, DeployError> {
         let run = new_run();
         let id = self.next_id(&pick.environment)?;
-        let lock = self.take(environment_lock(&pick.environment.name)?, &run, &id)?;
+        let lock = self.take(environment_lock(&pick.environment.name)?, &run, Some(&id))?;
         let attempt = self.attempt_for(pick, id, run)?;
         let attempt_at = self.write_attempt(&attempt)?;
         let (approved, candidate) = (pick.candidate.approved(), pick.candidate.commit());
@@ -195,11 +195,11 @@ impl Context<'_> {
 
     fn take_over(&self, attempt: Attempt, attempt_at: ObjectId) -> Result<Claimed, DeployError> {
         let run = new_run();
-        let lock = self.take(environment_lock(&attempt.environment)?, &run, &attempt.id)?;
+        let lock = self.take(environment_lock(&attempt.environment)?, &run, Some(&attempt.id))?;
         let base_name = base_lock()?;
         let base_lock = self.transactor().resolve(&base_name)?;
         let base_change =
-            base_lock.is_some().then(|| self.take(base_name.clone(), &run, &attempt.id)).transpose()?;
+            base_lock.is_some().then(|| self.take(base_name.clone(), &run, Some(&attempt.id))).transpose()?;
         let mut environment = self.deploy_toml.environment(attempt.environment.as_str()).cloned();
         // Base may have given it up since: what was claimed can still be ended as it was begun.
         if environment.is_none() {

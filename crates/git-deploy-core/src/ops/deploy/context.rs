@@ -162,7 +162,7 @@ impl<'a> Context<'a> {
         self.warn_of_move(environment)?;
         let driver = self.driver(environment, Errand::Asked).map_err(DeployError::Plan)?;
         let (run, id) = (new_run(), self.next_id(environment)?);
-        let custody = Keeper { context: self, run: &run, id: &id };
+        let custody = Keeper { context: self, run: &run, id: Some(&id) };
         let named = request.target.is_some() || request.rollback.is_some();
         let back_to = back_to.cloned();
         let standing = Standing { named, back_to, ..self.standing(environment)? };

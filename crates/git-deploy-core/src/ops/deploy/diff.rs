@@ -180,7 +180,7 @@ impl Context<'_> {
     /// Whether the environment is the one that the ledger knows, and who deploys there just now.
     fn holder(&self, driver: &dyn Driver, environment: &Environment) -> Result<Option<Lock>, DeployError> {
         let (run, id) = (new_run(), self.next_id(environment)?);
-        let custody = Onlooker(Keeper { context: self, run: &run, id: &id });
+        let custody = Onlooker(Keeper { context: self, run: &run, id: Some(&id) });
         // Nothing is taken from the queue: whatever holds that holds nobody back from looking.
         let standing = Standing { named: true, ..self.standing(environment)? };
         match driver.check(&standing, &custody) {

@@ -28,8 +28,8 @@ pub enum DeployError {
     /// Another run works in this repository.
     #[error("another 'git deploy' works in this repository (process {0})")]
     AnotherRun(String),
-    /// Another runner deploys.
-    #[error("{by} on '{host}' deploys just now{}", .deployment.as_ref().map(|id| format!(" ({id})")).unwrap_or_default())]
+    /// Another runner deploys, or tidies up.
+    #[error("{by} on '{host}' {}", .deployment.as_ref().map_or_else(|| "is at work there just now".to_owned(), |id| format!("deploys just now ({id})")))]
     Locked {
         /// Who.
         by: String,

@@ -33,7 +33,7 @@ impl Run<'_> {
             return Ok(());
         }
         let name = base_lock()?;
-        let change = self.context.take(name.clone(), &self.attempt().run, &self.attempt().id);
+        let change = self.context.take(name.clone(), &self.attempt().run, Some(&self.attempt().id));
         let change = change.map_err(|error| self.not_landed(error.to_string()))?;
         let held = change.new;
         self.record(self.attempt().clone(), vec![change])

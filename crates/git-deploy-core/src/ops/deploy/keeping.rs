@@ -16,7 +16,7 @@ use crate::machine;
 use crate::ops::transact::Transacted;
 
 /// How often locks in git are renewed: three times within the time that they may stay unchanged.
-const RENEWAL: Duration = Duration::from_secs(LOCK_TTL / 3);
+pub(super) const RENEWAL: Duration = Duration::from_secs(LOCK_TTL / 3);
 
 /// How who ends programs ends a runner: a person, who has Ctrl-C, may want to say what becomes of what was begun.
 pub(super) const SIGTERM: i32 = 15;
@@ -116,7 +116,8 @@ impl Pulse for Heart<'_, '_> {
 pub(super) struct Keeper<'a> {
     pub(super) context: &'a Context<'a>,
     pub(super) run: &'a str,
-    pub(super) id: &'a DeploymentId,
+    /// What for; none to tidy up.
+    pub(super) id: Option<&'a DeploymentId>,
 }
 
 impl Custody for Keeper<'_> {

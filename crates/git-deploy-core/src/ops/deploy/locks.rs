@@ -42,13 +42,17 @@ pub(super) fn process_is_gone(lock: &Lock) -> bool {
 impl Context<'_> {
     /// Makes the commit that a lock's ref leads to while this run holds it. Each call gives another, so that whoever
     /// watches sees that the run is alive.
-    pub(super) fn write_lock(&self, run: &str, deployment: &DeploymentId) -> Result<CommitId, GitError> {
+    pub(super) fn write_lock(
+        &self,
+        run: &str,
+        deployment: Option<&DeploymentId>,
+    ) -> Result<CommitId, GitError> {
         let text = format!("{}renewal: {:016x}\n", self.lock(run, deployment)?.to_text(), fastrand::u64(..));
         self.repository().write_record(&self.identity, Vec::new(), &text)
     }
 
-    /// What this run writes where it holds something.
-    pub(super) fn lock(&self, run: &str, deployment: &DeploymentId) -> Result<Lock, GitError> {
+    /// What this run writes where it holds something, for a deployment or to tidy up.
+    pub(super) fn lock(&self, run: &str, deployment: Option<&DeploymentId>) -> Result<Lock, GitError> {
         Ok(Lock {
             run: run.to_owned(),
             by: self.identity.who().to_owned(),
@@ -56,7 +60,7 @@ impl Context<'_> {
             boot: boot(),
             clone: self.clone_id()?,
             pid: machine::pid(),
-            deployment: Some(deployment.clone()),
+            deployment: deployment.cloned(),
             ttl: LOCK_TTL,
         })
     }
@@ -79,7 +83,12 @@ impl Context<'_> {
     }
 
     /// The move that takes a lock.
-    pub(super) fn take(&self, name: RefName, run: &str, id: &DeploymentId) -> Result<Change, DeployError> {
+    pub(super) fn take(
+        &self,
+        name: RefName,
+        run: &str,
+        id: Option<&DeploymentId>,
+    ) -> Result<Change, DeployError> {
         match self.availability(&name)? {
             Availability::Free(held) => Ok(Change::update(name, held, self.write_lock(run, id)?.0)),
             Availability::Held(lock) => {

@@ -10,7 +10,7 @@
 //! - `run` goes through the phases, `keeping` keeps alive meanwhile what `locks` has taken, `finish` lands it or
 //!   goes back, with what `verdict` writes into notes and ledger; `untold` is for a verdict that nobody was told,
 //!   `giving_up` for what is open while somebody wants to go back;
-//! - `ahead` prepares the next branch meanwhile;
+//! - `ahead` prepares the next branch meanwhile, `tidy` deletes between deployments what was kept for long enough;
 //! - `diff` and `status` only look, `hold` says what holds the queue, `former` where deployments went to while deploy.toml
 //!   led elsewhere; `error` is why there is no verdict.
 
@@ -32,6 +32,7 @@ mod row;
 mod run;
 mod standing;
 mod status;
+mod tidy;
 mod untold;
 mod verdict;
 
@@ -59,6 +60,7 @@ pub use hold::{Hold, holds};
 pub use promote::{Late, PromoteRequest, Promoted, promote};
 pub use rollback::RolledBack;
 pub use status::{EnvironmentStatus, Health, Overview, UnderWay};
+pub use tidy::{Deleted, Tidy, keeps_for_a_while};
 
 use context::{Begun, Context};
 use run::Run;
@@ -354,7 +356,7 @@ impl Deployer<'_> {
     }
 
     /// Takes the lock of runs, finishes what a run that died was in the middle of, and fetches.
-    fn begin(&self) -> Result<RunLock, DeployError> {
+    pub(super) fn begin(&self) -> Result<RunLock, DeployError> {
         let run_lock = self.repository.lock_run()?.map_err(DeployError::AnotherRun)?;
         let settings = crate::config::Settings::read(self.repository)?;
         let identity = self.repository.identity()?;

@@ -145,7 +145,7 @@ impl<'a> Run<'a> {
         let back_to = self.attempt().rollback.clone();
         let standing = Standing { back_to, ..self.context.standing(&self.claimed.environment)? };
         let (id, candidate) = (self.attempt().id.clone(), Candidate::of_attempt(self.attempt()));
-        let custody = Keeper { context: self.context, run: &self.attempt().run, id: &id };
+        let custody = Keeper { context: self.context, run: &self.attempt().run, id: Some(&id) };
         let identity = self.deployer.repository.identity()?;
         let work =
             Work { id: &id, candidate: &candidate, identity: &identity, pulse: self.deployer.interrupt };
@@ -448,7 +448,7 @@ impl<'a> Run<'a> {
         let held = [Some(&self.claimed.lock), self.claimed.base_lock.as_ref()];
         let mut changes = Vec::new();
         for (name, at) in held.into_iter().flatten() {
-            let new = self.context.write_lock(&self.attempt().run, &self.attempt().id)?;
+            let new = self.context.write_lock(&self.attempt().run, Some(&self.attempt().id))?;
             changes.push(Change::update(name.clone(), Some(*at), new.0));
         }
         Ok(changes)

@@ -127,7 +127,7 @@ impl Deployer<'_> {
         let driver = context.driver(environment, Errand::Leftover).map_err(DeployError::Plan)?;
         let standing = context.standing(environment)?;
         let candidate = Candidate::of_attempt(attempt);
-        let custody = Keeper { context, run: &attempt.run, id: &attempt.id };
+        let custody = Keeper { context, run: &attempt.run, id: Some(&attempt.id) };
         let identity = self.repository.identity()?;
         let work =
             Work { id: &attempt.id, candidate: &candidate, identity: &identity, pulse: self.interrupt };

@@ -27,6 +27,8 @@ pub(crate) enum Who {
     Deployment,
     /// What prepares the next branch meanwhile.
     Ahead,
+    /// What deletes between deployments what was kept for long enough.
+    Tidying,
 }
 
 /// How it ended.
@@ -76,6 +78,27 @@ pub(crate) fn deploy(prepares: bool, mut said: impl FnMut(Who, Said)) -> io::Res
     Ok(Ended { exit, verdict })
 }
 
+/// Deletes what was kept for long enough. What it says is handed on at its end, together with that.
+///
+/// # Errors
+/// When it cannot be started or waited for.
+pub(crate) fn tidy() -> io::Result<(Ended, Vec<Said>)> {
+    let (sender, receiver) = mpsc::channel();
+    let program = Program::start(Who::Tidying, &sender)?;
+    let mut said = Vec::new();
+    while let Ok((_, Some(what))) = receiver.recv() {
+        said.push(what);
+    }
+    let exit = program.wait()?.code().and_then(Exit::from_code);
+    let is_last = |said: &Said| matches!(said, Said::Event(event) if event["event"] == "tidy");
+    let at = said.iter().rposition(is_last);
+    let verdict = at.map(|at| said.remove(at)).and_then(|said| match said {
+        Said::Event(event) => Some(event),
+        Said::Line(_) => None,
+    });
+    Ok((Ended { exit, verdict }, said))
+}
+
 /// One that is at work.
 struct Program {
     who: Who,
@@ -86,8 +109,10 @@ struct Program {
 impl Program {
     fn start(who: Who, to: &Sender<(Who, Option<Said>)>) -> io::Result<Self> {
         let mut command = Command::new(program());
-        if who == Who::Ahead {
-            command.arg("--ahead");
+        match who {
+            Who::Deployment => {}
+            Who::Ahead => drop(command.arg("--ahead")),
+            Who::Tidying => drop(command.arg("--tidy")),
         }
         let mut child = command
             .args(["--json", "--no-color"])

@@ -21,7 +21,7 @@ use git_deploy_core::queue::{Place, Wait};
 use git_deploy_core::runner::{End, Runner, Turn};
 use serde_json::{Value, json};
 
-use crate::deployment::{Ended, Said, Who, deploy};
+use crate::deployment::{Ended, Said, Who, deploy, tidy};
 use crate::log::{Log, last_word};
 use crate::on_event::OnEvent;
 use crate::wait_object;
@@ -89,6 +89,13 @@ fn end(finished: &Finished) -> (Result<Exit, CommandError>, String) {
     if finished.has_failed {
         text.push_str("; not everything has landed");
     }
+    if finished.is_untidy {
+        let untidy = "what was kept for long enough is not all gone, or could not be looked at";
+        text.push_str(&format!("; {untidy}"));
+        if !finished.has_failed {
+            return (Err(CommandError::try_again(untidy)), text);
+        }
+    }
     (Ok(exit), text)
 }
 
@@ -124,6 +131,30 @@ impl Hands for Machine<'_> {
         meaning(&ended)
     }
 
+    fn tidy(&self) -> Result<Option<Duration>, CommandError> {
+        let tidied = tidy();
+        let (ended, said) =
+            tidied.map_err(|error| CommandError::fatal(format!("cannot run 'git-deploy': {error}")))?;
+        let verdict = ended.verdict.unwrap_or_default();
+        let has_done = verdict["result"] == "tidied" || !is_only_looking(&said);
+        if ended.exit == Some(Exit::Done) {
+            let next = verdict["seconds"].as_u64().map(Duration::from_secs);
+            let all = said.into_iter().chain([Said::Event(verdict)]);
+            all.filter(|_| has_done).for_each(|said| self.pass_on(Who::Tidying, said));
+            return Ok(next);
+        }
+        // What is gone is told each time, what hinders the rest by whoever knows whether that was told.
+        let (done, said): (Vec<Said>, Vec<Said>) = said.into_iter().partition(is_deletion);
+        done.into_iter().for_each(|said| self.pass_on(Who::Tidying, said));
+        let reason = verdict["reason"].as_str().unwrap_or("'git deploy --tidy' says nothing of why");
+        let hints = said.iter().filter_map(|said| match said {
+            Said::Line(line) => line.strip_prefix("hint: "),
+            Said::Event(_) => None,
+        });
+        let error = CommandError::try_again(reason.to_owned());
+        Err(hints.fold(error, |error, hint| error.hint(hint.to_owned())))
+    }
+
     fn wait(&self, time: Duration) -> Result<bool, Interrupted> {
         let begun = Instant::now();
         while let Some(left) = time.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()) {
@@ -145,7 +176,7 @@ impl Hands for Machine<'_> {
         match event {
             Event::Swept(outcome) => self.tell_swept(outcome),
             Event::Left(place) => self.tell_left(place),
-            Event::Failed(error) => self.tell_error(error),
+            Event::Failed(error) | Event::Untidied(error) => self.tell_error(error),
             Event::Again(time) => {
                 let seconds = time.as_secs();
                 let text = format!("the queue waits; tried again in {seconds} s");
@@ -213,6 +244,18 @@ impl Observer for Machine<'_> {
     fn note(&self, text: &str) {
         self.log.note(text);
     }
+}
+
+/// Whether there is nothing in it that anybody wants to know: each look fetches.
+fn is_only_looking(said: &[Said]) -> bool {
+    said.iter().all(|said| match said {
+        Said::Event(event) => event["event"] == "step" && event["step"] == "fetching",
+        Said::Line(_) => false,
+    })
+}
+
+fn is_deletion(said: &Said) -> bool {
+    matches!(said, Said::Event(event) if event["event"] == "step" && event["step"] == "deleted")
 }
 
 /// What the end of a deployment means for the queue.

@@ -163,7 +163,7 @@ fn remains_object(remains: &Remains) -> Value {
 }
 
 fn left_object(left: &Left) -> Value {
-    Object::new().with("object", plan::name(&left.object)).with("why", left.why.as_str()).into()
+    plan::left(left).into()
 }
 
 fn workload_object(workload: &Workload) -> Value {

@@ -31,7 +31,7 @@ fn deploy(args: &Deploy, shell: &mut Shell) -> Result<Exit, CommandError> {
                 retry_jobs: args.retry_job.clone(),
                 leftover: false,
             };
-            if !args.json && !args.ahead {
+            if !args.json && !args.ahead && !args.tidy {
                 events.shell(|shell| note_no_remote(&repository, shell));
             }
             let site = Sites::new(&events, options).build_nothing(args.no_build).build_by(means);
@@ -44,7 +44,12 @@ fn deploy(args: &Deploy, shell: &mut Shell) -> Result<Exit, CommandError> {
         Err(error) => (Why::default(), error),
     };
     // Whoever reads `--json` gets a last line whatever happens.
-    report::failed(&error, why, args.ahead, &events);
+    let of = match (args.ahead, args.tidy) {
+        (true, _) => "ahead",
+        (_, true) => "tidy",
+        (false, false) => "verdict",
+    };
+    report::failed(&error, why, of, &events);
     Err(error)
 }
 
@@ -97,6 +102,17 @@ fn act(
     }
     if args.ahead {
         return Ok(report::ahead(&deployer.prepare_ahead()?, events));
+    }
+    if args.tidy {
+        let mut tidy = deployer.tidy()?;
+        let undone = tidy.undone.take();
+        return undone.map_or_else(
+            || {
+                report::tidied(&tidy, events);
+                Ok(Exit::Done)
+            },
+            Err,
+        );
     }
     let report = match (args.resume, args.abort) {
         (true, _) => deployer.resume(request.skip.as_ref()),

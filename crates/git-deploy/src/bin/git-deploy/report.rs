@@ -5,7 +5,7 @@ use git_deploy_cli::{CommandError, Exit, Shell, Text, plan, shell, shell_word, w
 use git_deploy_core::deployment::Blame;
 use git_deploy_core::ledger::Outcome;
 use git_deploy_core::ops::deploy::{
-    Ahead, DeployError, DryRun, Ending, Nothing, NothingAhead, Report, RolledBack, Verdict,
+    Ahead, Deleted, DeployError, DryRun, Ending, Nothing, NothingAhead, Report, RolledBack, Tidy, Verdict,
 };
 use git_deploy_core::state::State;
 use serde_json::{Value, json};
@@ -69,11 +69,11 @@ impl Why {
     }
 }
 
-/// The last line of `--json` where there is no verdict, or where nothing could be prepared `ahead`.
-pub(crate) fn failed(error: &CommandError, why: Why, ahead: bool, events: &Events<'_>) {
+/// The last line of `--json` where there is no verdict, or where it was no deployment that was asked for: then `of` says what.
+pub(crate) fn failed(error: &CommandError, why: Why, of: &str, events: &Events<'_>) {
     if events.is_json() {
         events.object(&json!({
-            "event": if ahead { "ahead" } else { "verdict" },
+            "event": of,
             "result": "error",
             "reason": error.message(),
             "blame": why.blame.map(Blame::as_str),
@@ -194,6 +194,34 @@ pub(crate) fn ahead(prepared: &Result<Ahead, NothingAhead>, events: &Events<'_>)
     exit
 }
 
+/// Says what was deleted that was kept for long enough.
+pub(crate) fn tidied(tidy: &Tidy, events: &Events<'_>) {
+    if events.is_json() {
+        let deleted = |deleted: &Deleted| {
+            Object::new()
+                .with("environment", deleted.environment.as_str())
+                .with("object", plan::name(&deleted.object))
+        };
+        let exit = Exit::Done.code();
+        events.object(&json!({
+            "event": "tidy",
+            "result": if tidy.deleted.is_empty() { "nothing" } else { "tidied" },
+            "deleted": tidy.deleted.iter().map(deleted).collect::<Vec<_>>(),
+            "next": tidy.next.map(|next| next.to_string()),
+            "seconds": tidy.next_in().map(|next| next.as_secs()),
+            "exit": exit,
+        }));
+        return;
+    }
+    let next = tidy.next.map(|next| format!("; next at {next}")).unwrap_or_default();
+    let what = match tidy.deleted.len() {
+        0 => "nothing to delete".to_owned(),
+        1 => "deleted 1 object that was kept for long enough".to_owned(),
+        count => format!("deleted {count} objects that were kept for long enough"),
+    };
+    events.shell(|shell| shell.note(format!("{what}{next}")));
+}
+
 /// Says what a deployment would do.
 pub(crate) fn dry_run(planned: Result<DryRun, Nothing>, diffs: bool, events: &Events<'_>) -> Exit {
     let planned = match planned {
@@ -229,6 +257,7 @@ pub(crate) fn dry_run(planned: Result<DryRun, Nothing>, diffs: bool, events: &Ev
 
 fn dry_run_object(planned: &DryRun) -> Value {
     let objects: Vec<Object> = planned.plan.objects.iter().map(plan::object).collect();
+    let stays: Vec<Object> = planned.plan.stays.iter().map(plan::left).collect();
     json!({
         "event": "plan",
         "deployment": planned.id.to_string(),
@@ -242,6 +271,7 @@ fn dry_run_object(planned: &DryRun) -> Value {
         "approved": planned.approved.to_string(),
         "rollback": planned.rollback.as_ref().map(ToString::to_string),
         "objects": objects,
+        "stays": stays,
         "warnings": planned.warnings,
         "exit": Exit::Done.code(),
     })
