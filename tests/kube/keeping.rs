@@ -161,6 +161,39 @@ fn what_is_wanted_again_begins_anew_when_it_is_not() {
 }
 
 #[test]
+fn a_release_that_fails_leaves_what_was_kept_as_it_was_before() {
+    let cluster = cluster!();
+    let shop = opened(opening(cluster));
+    let (before, listed) = (shop.standing(), list(&shop));
+    let uid = |kind| shop.namespace.get(kind, "old")["metadata"]["uid"].clone();
+    let uids = ["configmap", "deployment"].map(uid);
+    let crashing =
+        behaving(deployment("failing", "1"), "crash", json!({ "test.git-deploy/period": "500ms" }));
+    release(
+        &shop,
+        "three",
+        &[
+            config_map("old", "3"),
+            deployment("old", "3"),
+            config_map("more", "3"),
+            deployment("web", "3"),
+            crashing,
+        ],
+    );
+    shop.deploy(&[])
+        .code_is(1)
+        .stderr_contains("Restoring what deployment-0002 had applied")
+        .lacks("going back failed");
+    assert_eq!(shop.standing(), before, "it runs what the deployment had that wanted it last");
+    assert_eq!(["configmap", "deployment"].map(uid), uids);
+    assert_eq!(list(&shop), listed, "its time goes on");
+    age(&shop);
+    run_queue(&shop).code_is(0);
+    assert_eq!(names(&shop), ["Deployment web"]);
+    shop.is_sound();
+}
+
+#[test]
 fn nothing_is_deleted_while_a_rollback_holds_the_queue() {
     let cluster = cluster!();
     let shop = opening(cluster).with_remote(&sandbox!());
@@ -337,6 +370,48 @@ fn when_the_time_is_taken_out_nothing_of_it_counts_later() {
     run_queue(&shop).success().lacks("deleted");
     assert!(!since(&shop)[0].starts_with("2026-01"), "{}", list(&shop));
     assert_eq!(names(&shop), ["ConfigMap old", "Deployment old", "Deployment web"]);
+}
+
+#[test]
+fn what_a_failed_release_changed_and_nobody_can_give_back_goes_and_is_told() {
+    let cluster = cluster!();
+    let shop = opening(cluster).with_remote(&sandbox!());
+    let secret = |name: &str, version: &str| {
+        json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": { "name": name },
+            "stringData": { "version": version },
+        })
+    };
+    let kept = [secret("old", "1"), secret("same", "1"), config_map("old", "1"), config_map("same", "1")];
+    release(&shop, "one", &[&kept[..], &[deployment("web", "1")]].concat());
+    shop.deploy(&[]).success();
+    release(&shop, "two", &[deployment("web", "2")]);
+    shop.deploy(&[]).success();
+    let before = shop.standing();
+    let crashing =
+        behaving(deployment("failing", "1"), "crash", json!({ "test.git-deploy/period": "500ms" }));
+    let changed = [secret("old", "3"), secret("same", "1"), config_map("same", "1")];
+    release(&shop, "three", &[&changed[..], &[deployment("web", "3"), crashing.clone()]].concat());
+    let name = shop.namespace.name();
+    let output = shop.deploy(&[]);
+    output.code_is(1).stderr_contains(&format!(
+        "warning: Secret '{name}/old' was changed by what failed, and its values of before are not kept in git: it goes"
+    ));
+    let mut expected = before;
+    expected.remove("Secret old");
+    assert_eq!(shop.standing(), expected);
+
+    // What the first one had applied is not known here any more.
+    shop.repo.git(&["push", "--quiet", "--no-verify", "origin", ":refs/deploy/rendered/production/0001"]);
+    release(&shop, "four", &[config_map("old", "4"), deployment("web", "4"), crashing]);
+    shop.deploy(&[]).code_is(1).stderr_contains(&format!(
+        "warning: ConfigMap '{name}/old' was changed by what failed, and what it was before is not known any more: it goes"
+    ));
+    expected.remove("ConfigMap old");
+    assert_eq!(shop.standing(), expected);
+    shop.is_sound();
 }
 
 #[test]

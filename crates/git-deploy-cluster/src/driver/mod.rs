@@ -4,6 +4,7 @@
 //! takes long runs on a runtime of two threads, on which the Lease is renewed, while the thread of the run beats the
 //! pulse that keeps its locks in git alive and hears Ctrl-C.
 
+mod again;
 mod crossed;
 mod forward;
 mod jobs;

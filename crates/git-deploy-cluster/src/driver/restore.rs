@@ -208,18 +208,25 @@ impl ClusterDriver<'_> {
         let (id, pulse) = (work.id, work.pulse);
         let before = self.targets(&held.session, &objects)?;
         let failed = self.failed_targets(held, way)?;
+        let kept = self.kept_again(held, &before, &failed, pulse)?;
+        let objects = [objects, kept.objects].concat();
+        let before = self.targets(&held.session, &objects)?;
         let (left, again) = self.parted(&held.session, objects, &before, pulse)?;
         let again = self.with_live_replicas(&held.session, again, &failed, pulse)?;
         let mut forward = self.plan_objects(&held.against(), &again, Purpose::GoBack, pulse)?;
         // What is not applied again is not deleted either.
         forward.wanted.extend(self.targets(&held.session, &left)?);
-        forward.only = Some(Self::brought(held, &failed, &before));
+        let mut brought = Self::brought(held, &failed, &before);
+        brought.retain(|id| !kept.stay.iter().any(|stays| stays.is_same(id)));
+        forward.only = Some(brought);
         forward.prunes = true;
         let deadline = Instant::now() + self.cluster.timeout;
         let widened = Change::default().widening(self.extent(ids_of(&forward.wanted)));
         self.begin_phase(held, Step::Apply, pulse, &widened)?;
         let applied = self.apply_planned(held, &forward, id, deadline, pulse)?;
-        let waited = self.judged(held, &forward, &applied);
+        // What nobody wants is not waited for.
+        let mut waited = self.judged(held, &forward, &applied);
+        waited.retain(|one| !kept.stay.iter().any(|stays| stays.is_same(&one.target.id)));
         self.wait_for(held, &waited, deadline, Step::Verify, pulse)?;
         self.prune(held, &forward, pulse)
     }
