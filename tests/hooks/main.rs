@@ -3,6 +3,7 @@
 mod differing;
 mod leaving;
 mod merging;
+mod shared;
 
 use std::fs;
 
@@ -37,81 +38,6 @@ fn tag_deployment(repo: &Repo, name: &str, commit: &str, branch: &str) {
          Started: 2026-11-20T12:00:00Z\nFinished: 2026-11-20T12:01:00Z\nResult: success\n"
     );
     repo.git(&["tag", "--annotate", "--message", &message, name, commit]);
-}
-
-#[test]
-fn a_deployment_tag_is_neither_moved_nor_deleted() {
-    let sandbox = sandbox!();
-    let (bare, repo) = shop(&sandbox);
-    repo.git(&["tag", "deployment-0001"]);
-    repo.git(&["push", "--quiet", "origin", "deployment-0001"]);
-    let stood = bare.id("refs/tags/deployment-0001");
-
-    repo.commit("a", "b\n", "Go on");
-    repo.git(&["tag", "--force", "deployment-0001"]);
-    repo.try_git(&["push", "--force", "origin", "master", "deployment-0001"])
-        .code_is(1)
-        .stderr_contains("deployment tag 'deployment-0001' would be moved")
-        .stderr_contains("hint: ");
-    assert_eq!(bare.id("refs/tags/deployment-0001"), stood);
-    assert_ne!(bare.id("refs/heads/master"), repo.id("master"));
-
-    repo.try_git(&["push", "origin", ":refs/tags/deployment-0001"])
-        .code_is(1)
-        .stderr_contains("deployment tag 'deployment-0001' would be deleted");
-    assert_eq!(bare.id("refs/tags/deployment-0001"), stood);
-    repo.git(&["push", "--quiet", "--no-verify", "origin", ":refs/tags/deployment-0001"]);
-}
-
-#[test]
-fn a_mirror_of_a_clone_deletes_nothing_that_all_clones_share() {
-    let sandbox = sandbox!();
-    let (bare, repo) = shop(&sandbox);
-    note(&repo, "HEAD", "state: staged");
-    repo.deploy("deploy-sync", &[]);
-    repo.git(&["push", "--quiet", "origin", "HEAD:refs/deploy/attempts/deployment-0001"]);
-    // One that knows nothing of all that.
-    let other = bare.clone_to("other");
-    other.deploy("deploy-init", &["--no-hooks"]);
-    other.deploy("deploy-init", &[]);
-    let stood = bare.refs();
-    other
-        .try_git(&["push", "--quiet", "--mirror", "origin"])
-        .code_is(1)
-        .stderr_contains("a mirror of this clone would delete there what it has not fetched");
-    other
-        .try_git(&["push", "--quiet", "--prune", "origin", "refs/notes/*", "refs/deploy/*"])
-        .code_is(1)
-        .stderr_contains("'refs/deploy/attempts/deployment-0001', 'refs/notes/deploy' would be deleted");
-    assert_eq!(bare.refs(), stood);
-    // A copy elsewhere hurts nobody.
-    let copy = sandbox.bare("copy.git");
-    other.git(&["remote", "add", "copy", &copy.path().display().to_string()]);
-    other.git(&["push", "--quiet", "--mirror", "copy"]);
-}
-
-#[test]
-fn new_deployment_tags_and_other_tags_go_through() {
-    let sandbox = sandbox!();
-    let (bare, repo) = shop(&sandbox);
-    repo.git(&["tag", "deployment-0007"]);
-    repo.git(&["tag", "v1"]);
-    repo.git(&["push", "--quiet", "origin", "--tags"]).is_silent();
-    repo.git(&["push", "--quiet", "origin", ":v1"]);
-    assert!(bare.tip("refs/tags/deployment-0007").is_some() && bare.tip("refs/tags/v1").is_none());
-}
-
-#[test]
-fn a_tag_is_refused_also_where_nothing_else_can_be_read() {
-    let sandbox = sandbox!();
-    let (_, repo) = shop(&sandbox);
-    repo.git(&["tag", "deployment-0001"]);
-    repo.git(&["push", "--quiet", "origin", "deployment-0001"]);
-    repo.set_config("deploy.remote", "nowhere");
-    repo.try_git(&["push", "origin", ":deployment-0001"]).code_is(1).stderr_contains("would be deleted");
-    repo.commit("a", "b\n", "Go on");
-    repo.git(&["push", "--quiet", "origin", "master"])
-        .stderr_contains("warning: git-deploy cannot look at this push");
 }
 
 #[test]

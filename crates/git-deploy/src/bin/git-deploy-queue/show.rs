@@ -1,7 +1,9 @@
 //! `git deploy-queue show`: where branches stand, and what became of them.
 
+mod object;
+
 use git_deploy_cli::args::ShowQueue;
-use git_deploy_cli::shell::{Object, Table};
+use git_deploy_cli::shell::Table;
 use git_deploy_cli::{
     CommandError, Exit, Shell, Text, advice, approve_again, bring_again, note_unmerged, releases, shell,
     shell_word, typed_name, warn_of_notes, why_held,
@@ -24,11 +26,10 @@ use git_deploy_core::queue::{Place, Wait, before};
 use git_deploy_core::rebase::{Skip, Verdict};
 use git_deploy_core::revert::TakenBack;
 use git_deploy_core::state::State;
-use serde_json::{Value, json};
 
 use crate::apart::apart;
 use crate::seen::{Forecast, Seen};
-use crate::{END, hold_object, unusable_object, wait_object, when};
+use crate::{END, when};
 
 /// How many of those before a branch are named to people.
 const NAMED: usize = 5;
@@ -382,56 +383,6 @@ impl<'a> Told<'a> {
             Text::from(if whole { reason.to_owned() } else { shell::brief(reason) }),
         ]
     }
-
-    fn object(&self) -> Object {
-        let (name, commit) = match &self.story.subject {
-            Subject::Branch(name) => {
-                (Some(name.as_str()), self.story.branch.as_ref().map(|branch| branch.tip.to_string()))
-            }
-            Subject::Commit(commit) => (None, Some(commit.to_string())),
-        };
-        let branch = self.story.branch.as_ref();
-        let note = self.note();
-        let merged = branch.and_then(|branch| match &branch.status {
-            Status::Merged { into, .. } => Some(into.as_str()),
-            _ => None,
-        });
-        let queued = self.queued.as_ref();
-        let under_way: Vec<Value> = self.under_way.iter().map(|attempt| attempt_object(attempt)).collect();
-        let past: Vec<Value> = self.story.past.iter().map(past_object).collect();
-        Object::new()
-            .with("ref", name)
-            .with("commit", commit)
-            .with("state", branch.map(|branch| branch.state().as_str()))
-            .with_known("since", note.and_then(|note| note.since).map(|since| since.to_string()))
-            .with_known("reason", note.and_then(|note| note.reason.as_deref()))
-            .with_known("merged", merged)
-            .with_known("empty", self.is_empty().then_some(true))
-            .with_known("position", queued.map(|queued| queued.position))
-            .with_known(
-                "behind",
-                queued.map(|queued| queued.before.iter().map(|name| name.as_str()).collect::<Vec<_>>()),
-            )
-            .with_known("waits", queued.map(|queued| self.waits(queued)))
-            .with_known("expected", queued.map(|queued| when::object(queued.expected)))
-            .with_known("deploying", (!under_way.is_empty()).then_some(under_way))
-            .with("deployments", past)
-    }
-
-    /// All that keeps it where it is but those before it.
-    fn waits(&self, queued: &Queued<'_>) -> Vec<Value> {
-        let holds = self.seen.holds.iter().filter(|_| queued.is_held).map(hold_object);
-        let unusable = self.seen.unusable.as_deref().map(unusable_object);
-        let waits = queued.waits.iter().map(|wait| {
-            let mut object = wait_object(wait);
-            if let (Wait::Held(_), Some(holder)) = (wait, &queued.holder) {
-                object["by"] = holder.by.as_str().into();
-                object["since"] = holder.since.map(|since| since.to_string()).into();
-            }
-            object
-        });
-        waits.chain(holds).chain(unusable).collect()
-    }
 }
 
 fn queued<'a>(
@@ -478,37 +429,4 @@ pub(crate) fn ends(wait: &Wait, branch: &RefName) -> Vec<String> {
         Wait::Behind(_) => None,
     };
     hint.into_iter().collect()
-}
-
-fn attempt_object(attempt: &Attempt) -> Value {
-    json!({
-        "tag": attempt.id.to_string(),
-        "environment": attempt.environment.as_str(),
-        "phase": attempt.phase.as_str(),
-        "commit": attempt.candidate.to_string(),
-        "started": attempt.started.to_string(),
-        "by": attempt.by,
-    })
-}
-
-fn past_object(attempted: &Attempted) -> Value {
-    let deployment = &attempted.deployment;
-    let landed = attempted.landed.map(|landed| match landed {
-        Landed::OnBase => "on-base",
-        Landed::TakenBack => "taken-back",
-    });
-    Object::new()
-        .with("tag", deployment.id.to_string())
-        .with("result", deployment.outcome.as_str())
-        .with("environment", deployment.environment.as_str())
-        .with("commit", deployment.commit.to_string())
-        .with("started", deployment.started.to_string())
-        .with("finished", deployment.finished.to_string())
-        .with("seconds", deployment.started.duration_until(deployment.finished).as_secs())
-        .with_known("approved", attempted.approved.map(|approved| approved.to_string()))
-        .with_known("landed", landed)
-        .with_known("reason", deployment.reason.as_deref())
-        .with_known("undone", attempted.back.as_ref().map(ToString::to_string))
-        .with_known("rollback", deployment.rollback.as_ref().map(ToString::to_string))
-        .into()
 }
