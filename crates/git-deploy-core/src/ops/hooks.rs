@@ -27,8 +27,8 @@ const DEPLOYMENT_TAGS: &str = "refs/tags/deployment-";
 /// Where claims, locks, holds and what was applied are kept.
 const RECORDS: &str = "refs/deploy/";
 
-/// Where a clone keeps what it has fetched of a remote.
-const FETCHED: [&str; 3] = ["refs/remotes/", "refs/notes/deploy-remote/", "refs/deploy-remote/"];
+/// Where a clone keeps what it has fetched of a remote, notes aside.
+const FETCHED: [&str; 2] = ["refs/remotes/", "refs/deploy-remote/"];
 
 /// Why a hook could not find out what it should say.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +86,8 @@ pub struct TagChange {
 }
 
 /// Whether a push mirrors a clone to the remote that it was fetched from: it brings there what is known here of that very remote.
-/// Then it deletes there what the clone has not, of which git says no word to the hook.
+/// Then it deletes there what the clone has not, of which git says no word to the hook. Notes that were fetched say nothing: who
+/// pushes all notes names them as well.
 pub fn is_mirror(pushed: &[PushedRef], remote: &str) -> bool {
     let known = FETCHED.map(|place| format!("{place}{remote}/"));
     pushed.iter().any(|pushed| known.iter().any(|known| pushed.name.as_str().starts_with(known)))
