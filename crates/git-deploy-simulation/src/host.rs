@@ -87,6 +87,9 @@ impl Host {
             "ls-remote" => self.ls_remote(words[words.len() - 1]),
             "rev-list" if words.contains(&"--no-commit-header") => self.log(&words),
             "rev-list" if words.contains(&"--stdin") => self.beyond(bytes),
+            "rev-list" if words.contains(&"--first-parent") => self.first_parents(&words),
+            // Nobody merges.
+            "rev-list" if words.contains(&"--merges") => Ok(done("")),
             "rev-list" if words.contains(&"--cherry-mark") => self.both_sides(words[words.len() - 1]),
             "diff-tree" => self.patch_ids(bytes),
             // That is what the simulated diff prints already.
@@ -224,7 +227,7 @@ impl Host {
                 return false;
             }
             self.world.tell(self.me, &format!("pushes {a_move}"));
-            self.world.promises(|promises, _| promises.moves(self.remote(), a_move));
+            self.world.promises(|promises, now| promises.moves(self.remote(), a_move, now));
             self.moves(Place::Remote, a_move);
         }
         true
@@ -251,10 +254,21 @@ impl Host {
         Ok(done(printed))
     }
 
+    fn first_parents(&self, words: &[&str]) -> Answer {
+        let mut walk = self.walk(revisions(words))?;
+        walk.simplify_first_parent()?;
+        let lines: Result<Vec<String>, git2::Error> = walk.map(|id| Ok(format!("{}\n", id?))).collect();
+        Ok(done(lines?.concat()))
+    }
+
     fn log(&self, words: &[&str]) -> Answer {
         let mut printed = String::new();
-        for id in self.walk(words.iter().skip(1).filter(|word| !word.starts_with('-')).copied())? {
+        let grep = words.iter().find_map(|word| word.strip_prefix("--grep=")).unwrap_or_default();
+        for id in self.walk(revisions(words))? {
             let commit = self.repository.find_commit(id?)?;
+            if !String::from_utf8_lossy(commit.message_bytes()).contains(grep) {
+                continue;
+            }
             let parents: Vec<String> = commit.parent_ids().map(|id| id.to_string()).collect();
             let message = String::from_utf8_lossy(commit.message_bytes()).into_owned();
             printed.push_str(&format!(
@@ -403,4 +417,9 @@ impl Machine for Host {
     fn is_alive(&self, pid: u32) -> bool {
         self.world.is_alive(self.me, pid)
     }
+}
+
+/// The commits that a call names.
+fn revisions<'w>(words: &'w [&'w str]) -> impl Iterator<Item = &'w str> {
+    words.iter().skip(1).filter(|word| !word.starts_with('-')).copied()
 }

@@ -46,6 +46,8 @@ pub(crate) struct Wish {
     approved: Vec<u32>,
     /// Since when all can see that it is approved; none as long as, or since, it is not.
     queued: Option<Duration>,
+    /// Whether it was approved, and then was not any more.
+    was_withdrawn: bool,
     landed: Option<u32>,
 }
 
@@ -74,6 +76,7 @@ impl Promises {
             kind,
             approved: Vec::new(),
             queued: None,
+            was_withdrawn: false,
             landed: None,
         });
         wish.approved.push(version);
@@ -89,7 +92,7 @@ impl Promises {
     /// Everybody can see that it is approved no more.
     pub(crate) fn is_withdrawn(&mut self, name: &str) {
         if let Some(wish) = self.wishes.get_mut(name) {
-            wish.queued = None;
+            wish.was_withdrawn |= wish.queued.take().is_some();
             wish.approved.clear();
         }
     }
@@ -97,7 +100,7 @@ impl Promises {
     /// It is approved no more, or a deployment was faster: both is right.
     pub(crate) fn is_unsure(&mut self, name: &str) {
         if let Some(wish) = self.wishes.get_mut(name) {
-            wish.queued = None;
+            wish.was_withdrawn |= wish.queued.take().is_some();
         }
     }
 
@@ -134,8 +137,8 @@ impl Promises {
     }
 
     /// A ref of the remote moves.
-    pub(crate) fn moves(&mut self, remote: Remote<'_>, a_move: &Move) {
-        if let Err(error) = self.judge(remote, a_move) {
+    pub(crate) fn moves(&mut self, remote: Remote<'_>, a_move: &Move, now: Duration) {
+        if let Err(error) = self.judge(remote, a_move, now) {
             self.breaks(format!("{a_move} cannot be judged: {error}"));
         }
     }
@@ -149,7 +152,7 @@ impl Promises {
         }
     }
 
-    fn judge(&mut self, remote: Remote<'_>, a_move: &Move) -> Result<(), git2::Error> {
+    fn judge(&mut self, remote: Remote<'_>, a_move: &Move, now: Duration) -> Result<(), git2::Error> {
         let Move { name, old, new } = a_move;
         match (name.as_str(), old, new) {
             ("refs/heads/master", Some(old), Some(new)) => self.judge_base(remote, *old, *new)?,
@@ -158,7 +161,7 @@ impl Promises {
                 self.breaks(format!("the ledger was written over: {a_move}"));
             }
             (name, None, Some(new)) if name.starts_with("refs/deploy/attempts/") => {
-                self.judge_claim(remote, name, *new)?;
+                self.judge_claim(remote, name, *new, now)?;
             }
             (name, Some(_), None) if name.starts_with("refs/deploy/attempts/") => {
                 self.breaks(format!("a number was given back: {a_move}"));
@@ -201,7 +204,13 @@ impl Promises {
     }
 
     /// A deployment begins when those before it have ended, and with the head of the queue.
-    fn judge_claim(&mut self, remote: Remote<'_>, name: &str, new: Oid) -> Result<(), git2::Error> {
+    fn judge_claim(
+        &mut self,
+        remote: Remote<'_>,
+        name: &str,
+        new: Oid,
+        now: Duration,
+    ) -> Result<(), git2::Error> {
         for (other, _) in remote.below("refs/deploy/attempts/") {
             let number = other.rsplit('/').next().unwrap_or_default();
             if other != name && remote.resolve(&format!("refs/tags/{number}")).is_none() {
@@ -218,7 +227,10 @@ impl Promises {
         };
         // Who stands still between looking and claiming may claim what was withdrawn meanwhile: it is given up before anything
         // is deployed, or else what lands was not approved.
-        let Some(since) = wish.queued else { return Ok(()) };
+        if wish.was_withdrawn && wish.queued.is_none() {
+            return Ok(());
+        }
+        let since = wish.queued.unwrap_or(now);
         let first = self.wishes.iter().find(|(_, wish)| {
             wish.kind == Kind::Good
                 && wish.landed.is_none()

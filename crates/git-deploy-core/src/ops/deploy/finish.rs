@@ -212,7 +212,8 @@ impl Run<'_> {
             return Err(DeployError::TooLate(self.attempt().id.clone()));
         }
         if close.restore {
-            self.restore(&mut close)?;
+            let restored = self.restore(&mut close);
+            self.or_let_go(restored)?;
         }
         let identity = self.deployer.repository.identity()?;
         let finding = Finding { who: identity.who(), time: identity.time() };

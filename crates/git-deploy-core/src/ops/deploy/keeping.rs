@@ -19,7 +19,7 @@ use crate::ops::transact::Transacted;
 pub(super) const RENEWAL: Duration = Duration::from_secs(LOCK_TTL / 3);
 
 /// How who ends programs ends a runner: a person, who has Ctrl-C, may want to say what becomes of what was begun.
-pub(super) const SIGTERM: i32 = 15;
+const SIGTERM: i32 = 15;
 
 /// Renews the locks of a run, and hears the user's wish to stop.
 pub(super) struct Heart<'r, 'a> {
@@ -75,9 +75,18 @@ impl Run<'_> {
         })
     }
 
+    /// What a step came to: who was told to terminate in it gives back what it holds.
+    pub(super) fn or_let_go<T>(&mut self, done: Result<T, DeployError>) -> Result<T, DeployError> {
+        let is_told = self.deployer.interrupt.check().is_err_and(|told| told.signal == SIGTERM);
+        if done.is_err() && is_told {
+            self.let_go();
+        }
+        done
+    }
+
     /// Gives back what it holds, and leaves the deployment as it is: whoever goes on with it elsewhere need not wait until this
     /// run was watched for dead. Where that fails, that is what happens.
-    pub(super) fn let_go(&mut self) {
+    fn let_go(&mut self) {
         self.driver.let_go();
         // No number that stands anywhere else: the attempt has to move with the locks, and nobody works on it.
         let attempt = Attempt { run: new_run(), ..self.attempt().clone() };

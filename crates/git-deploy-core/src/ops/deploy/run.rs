@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::claim::Claimed;
 use super::context::images_of;
 use super::finish::leave;
-use super::keeping::{Heart, Keeper, SIGTERM};
+use super::keeping::{Heart, Keeper};
 use super::{Context, DeployError, Deployer, Errand, Verdict};
 use crate::approval::NotApproved;
 use crate::attempt::Attempt;
@@ -178,7 +178,7 @@ impl<'a> Run<'a> {
             Err(DeployError::Plan(failure)) if first == Event::AbortAsked => {
                 return self.abort_unasked(&failure);
             }
-            found => found?,
+            found => self.or_let_go(found)?,
         };
         let mut event = found.map_or(first, Event::FoundBefore);
         loop {
@@ -227,10 +227,7 @@ impl<'a> Run<'a> {
             self.check_interrupt()?;
             Err(error)
         });
-        if let Err(DeployError::Interrupted { signal: SIGTERM, .. }) = done {
-            self.let_go();
-        }
-        done
+        self.or_let_go(done)
     }
 
     /// Writes as who runs, at the moment of writing.
