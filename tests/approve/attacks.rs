@@ -259,7 +259,6 @@ fn commits_that_no_rebase_makes_of_the_approved_ones_are_not_approved() {
     });
     pretend(&|| amend(&["--message", "Another message"]));
     pretend(&|| amend(&["--no-edit", "--author=Eve <eve@example.org>"]));
-    pretend(&|| amend(&["--no-edit", "--date=2020-01-01T00:00:00Z"]));
     shop.repo.git(&["branch", "--force", "login", &honest]);
     shop.is_next("login");
 }

@@ -1,6 +1,7 @@
 //! What is deployed where base says who may approve: `git deploy` asks the same as the queue, and asks again.
 
 mod ended;
+mod rewritten;
 
 use git_deploy_testkit::keys::Key;
 use git_deploy_testkit::shop::Shop;

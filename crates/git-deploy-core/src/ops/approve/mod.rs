@@ -4,12 +4,13 @@
 //! that is approved with it, and nothing else: the commits of the branch are compared with what our own rebase makes of
 //! the approved ones, however often, and by whom, they were rebased on the way.
 
+mod content;
 mod ended;
 pub(super) mod kept;
 
 use crate::approval::{Decided, NAMESPACE, NotApproved, Signature};
 use crate::config::deploy_toml::{Approve, DeployToml};
-use crate::git::object::{Commit, Kind};
+use crate::git::object::Kind;
 use crate::git::sign::{Format, SignError, Signer};
 use crate::git::verify::{self, AllowedSigners, VerifyError};
 use crate::git::{GitError, Repository};
@@ -18,6 +19,7 @@ use crate::note::Note;
 use crate::promotion::Promotion;
 use crate::rebase::{Committer, Engine, MergeTreeEngine, RebaseError, Request, Verdict};
 
+pub(super) use content::Content;
 pub use ended::Past;
 pub(super) use ended::said_of;
 
@@ -223,7 +225,7 @@ pub(in crate::ops) fn is_rebase_of(
     Ok(same_commits(repository, made, tip, onto)?)
 }
 
-/// Whether two lines of commits that stand on the same one are the same but for who committed them and when.
+/// Whether two lines of commits that stand on the same one are the same in all that an approval is given for.
 fn same_commits(
     repository: &Repository,
     one: CommitId,
@@ -238,18 +240,11 @@ fn same_commits(
         let (first, second) = (repository.commit(one)?, repository.commit(two)?);
         let ([next_one], [next_two]) = (&first.parents[..], &second.parents[..]) else { return Ok(false) };
         (one, two) = (*next_one, *next_two);
-        if content(first) != content(second) {
+        if Content::of(first) != Content::of(second) {
             return Ok(false);
         }
     }
     Ok(true)
-}
-
-/// What of a commit is its author's.
-fn content(commit: Commit) -> Commit {
-    let mut commit = Commit { parents: Vec::new(), committer: Vec::new(), ..commit };
-    commit.extra.retain(|header| !header.starts_with(b"gpgsig"));
-    commit
 }
 
 /// Signs the decision in a note, with the user's own key.

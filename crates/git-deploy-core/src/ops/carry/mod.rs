@@ -23,7 +23,7 @@ use crate::ops::sweep;
 use crate::ops::view::View;
 use crate::rebase::{Committer, Conflict, Engine, MergeTreeEngine, Request, Skip, Verdict};
 use crate::state::{Decision, State};
-use compare::{Content, difference};
+use compare::{Compared, difference};
 
 pub use compare::Difference;
 
@@ -401,14 +401,14 @@ impl Judge<'_> {
     }
 
     /// The commits from `onto` to a tip, oldest first, but no more than `limit`. They must be in one line.
-    fn series(&self, tip: CommitId, onto: CommitId, limit: usize) -> Result<Vec<Content>, End> {
+    fn series(&self, tip: CommitId, onto: CommitId, limit: usize) -> Result<Vec<Compared>, End> {
         let (mut series, mut next) = (Vec::new(), tip);
         while next != onto && series.len() < limit {
             let commit = self.view.repository.commit(next)?;
             let [parent] = commit.parents[..] else {
                 return Err(End::Left(Why::Skipped(Skip::Merges(next))));
             };
-            series.push(Content::of(next, commit));
+            series.push(Compared::of(next, commit));
             next = parent;
         }
         series.reverse();
