@@ -230,7 +230,9 @@ fn plan(view: &View<'_>, request: &SetRequest) -> Result<Planned, SetError> {
         };
         let is_decision = request.state.decision().is_some();
         // What is the claim of somebody who may not approve, or a note that counts for nothing yet, is still to be decided.
-        let is_plain = view.not_approved(&branch)?.is_none() && !could_come_to_count(view, &branch)?;
+        let is_plain = view.not_approved(&branch)?.is_none()
+            && !signed::is_lost(view, &branch)?
+            && !could_come_to_count(view, &branch)?;
         let stands = step == Move::Already && is_plain;
         if stands && !(says_more && is_decision) {
             planned.already.push(branch);

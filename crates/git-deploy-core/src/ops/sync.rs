@@ -1,5 +1,6 @@
 //! Bringing and taking what clones share: states, ledger, locks.
 
+mod approved;
 mod exchange;
 mod gone;
 mod landed;
@@ -19,10 +20,10 @@ use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
 use crate::machine;
 use crate::ops::Observer;
-use crate::ops::approve::kept;
 use crate::ops::view::ViewError;
 use crate::sync;
 
+pub(in crate::ops) use approved::publish as publish_approved;
 pub use exchange::{Exchange, preview};
 pub use gone::{fetch_only, was_deleted};
 pub use seen::{Break, Broken, broken_as_fetched, check, was_asked};
@@ -279,35 +280,8 @@ pub fn publish_notes(
 
 fn publish(repository: &Repository, tracking: &Tracking, observer: &dyn Observer) -> Result<bool, SyncError> {
     let published = publish_notes_alone(repository, tracking, observer)?;
-    publish_approved(repository, tracking)?;
+    approved::publish(repository, tracking, &[])?;
     Ok(published)
-}
-
-/// Pushes approved commits that a rebase here has moved branches away from. Only what the remote has as a branch: nobody
-/// publishes commits by a decision about them.
-fn publish_approved(repository: &Repository, tracking: &Tracking) -> Result<(), SyncError> {
-    let mut pushes = Vec::new();
-    for (name, commit) in kept::kept_here(repository)? {
-        let Some(there) = tracking.of(&name).filter(|there| *there != name) else { continue };
-        if repository.resolve(&there)?.is_some() {
-            continue;
-        }
-        let note = repository.notes()?.get(commit).ok().flatten();
-        let heads = note.iter().flat_map(|note| &note.refs).filter_map(|name| tracking.of(name));
-        let mut is_pushed = false;
-        for head in heads {
-            let head = repository.tip(&head)?;
-            is_pushed |= head.map_or(Ok(false), |head| repository.is_ancestor(commit, head))?;
-        }
-        if is_pushed {
-            pushes.push(PushRef { name, new: Some(commit.0), lease: Lease::From(Expected::Absent) });
-        }
-    }
-    if !pushes.is_empty() {
-        // Somebody else may have been faster; and without it the branch waits, and says why.
-        push_and_follow(repository, tracking, &pushes)?;
-    }
-    Ok(())
 }
 
 fn publish_notes_alone(

@@ -22,6 +22,25 @@ fn needed(note: &Note) -> Option<CommitId> {
     note.approved.filter(|_| note.approval.is_some())
 }
 
+/// The commit that has to be kept for a branch: it stands on another one.
+pub(in crate::ops) fn needed_by(branch: &Branch) -> Option<CommitId> {
+    let note = branch.note.as_ref().filter(|_| branch.state() != State::Deployed);
+    note.and_then(needed).filter(|commit| *commit != branch.tip)
+}
+
+/// Whether a commit is kept where a ref that counts is read.
+///
+/// # Errors
+/// When refs cannot be read.
+pub(in crate::ops) fn is_kept(
+    repository: &Repository,
+    place: impl Fn(&RefName) -> RefName,
+    commit: CommitId,
+) -> Result<bool, GitError> {
+    let name = kept_ref(commit);
+    name.map_or(Ok(false), |name| Ok(repository.resolve(&place(&name))?.is_some()))
+}
+
 /// The ref that keeps a commit; none for a name that git does not take.
 fn kept_ref(commit: CommitId) -> Option<RefName> {
     RefName::new(format!("{KEPT}{commit}")).ok()

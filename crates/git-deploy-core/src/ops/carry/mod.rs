@@ -16,6 +16,7 @@ use crate::git::rebase_state::BranchMove;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, RefName};
 use crate::note::Note;
+use crate::ops::approve::kept;
 use crate::ops::copied::own_note;
 use crate::ops::fetched;
 use crate::ops::hooks::HookError;
@@ -423,12 +424,13 @@ fn is_copied(notes: &Notes<'_>, step: &BranchMove) -> Result<bool, GitError> {
     Ok(copy.is_some() && copy == notes.bytes(step.old)?)
 }
 
-/// Writes the notes of the new tips, all in one commit. Returns what stayed behind because another note was there.
+/// Writes the notes of the new tips, all in one commit, after what keeps the commits that are approved. Returns what stayed behind because another note was there.
 fn write(
     repository: &Repository,
     action: Action,
     kept: &[(Subject, CommitId)],
 ) -> Result<Vec<Left>, HookError> {
+    kept::keep_here(repository, kept.iter().map(|(subject, _)| &subject.note))?;
     let mut left = Vec::new();
     repository.write_notes(&repository.identity()?, |notes| {
         left.clear();

@@ -116,7 +116,7 @@ pub fn pre_push(
         pushed.iter().filter(|pushed| pushed.name.branch_name().is_some()).collect();
     let mut said = PrePush::default();
     let by_hand = by_hand::landed(&push, &branches)?;
-    for pushed in branches {
+    for pushed in &branches {
         said.warnings.extend(push.warnings(pushed, by_hand.contains_key(&pushed.name))?);
     }
     let base = &view.settings.base;
@@ -128,7 +128,7 @@ pub fn pre_push(
     }
     // What the push itself brings there git refuses when it has come there meanwhile.
     if !pushed.iter().any(|pushed| pushed.name == notes_ref()) {
-        said.published = publish(repository, &tracking, observer);
+        said.published = publish(repository, &tracking, &branches, observer);
     }
     Ok(said)
 }
@@ -363,14 +363,17 @@ fn said_of(branch: &RefName, note: &Note) -> Option<State> {
 fn publish(
     repository: &Repository,
     tracking: &Tracking,
+    branches: &[&PushedRef],
     observer: &dyn Observer,
 ) -> Option<Result<(), SyncError>> {
+    let heads: Vec<(RefName, CommitId)> =
+        branches.iter().filter_map(|pushed| Some((pushed.name.clone(), CommitId(pushed.new?)))).collect();
     let publish = || -> Result<bool, SyncError> {
         let ours = repository.tip(&notes_ref())?;
-        if ours.is_none() || ours == sync::fetched_notes(repository, tracking)? {
-            return Ok(false);
-        }
-        sync::publish_notes(repository, tracking, observer)
+        let is_new = ours.is_some() && ours != sync::fetched_notes(repository, tracking)?;
+        let published = is_new && sync::publish_notes(repository, tracking, observer)?;
+        sync::publish_approved(repository, tracking, &heads)?;
+        Ok(published)
     };
     match publish() {
         Ok(false) => None,

@@ -7,7 +7,7 @@ use crate::branch::Branch;
 use crate::git::notes::{Notes, NotesEdit};
 use crate::ids::RefName;
 use crate::note::Note;
-use crate::ops::approve::Approver;
+use crate::ops::approve::{Approver, kept};
 use crate::ops::view::View;
 use crate::state::State;
 
@@ -73,4 +73,15 @@ pub(super) fn lost(
     }
     let counts = !lost.is_empty() && view.rules()?.is_some();
     Ok(lost.into_iter().filter(|_| counts).collect())
+}
+
+/// Whether nobody else can compare a branch with what was approved, because nothing keeps that where the branch counts as it
+/// is here. Before that is published it is kept here.
+pub(super) fn is_lost(view: &View<'_>, branch: &Branch) -> Result<bool, SetError> {
+    let Some(approved) = kept::needed_by(branch).filter(|_| branch.state() == State::Deployable) else {
+        return Ok(false);
+    };
+    let counts = view.repository.tip(&view.settings.authority(&branch.name))? == Some(branch.tip);
+    let is_asked = counts && view.rules()?.is_some();
+    Ok(is_asked && !kept::is_kept(view.repository, |name| view.settings.authority(name), approved)?)
 }
