@@ -36,11 +36,16 @@ impl Scene {
     /// Pushes with nothing of ours in `PATH` but what the sandbox without it has. Whether git went on.
     fn pushes(&self, variables: &[(&str, &str)]) -> bool {
         let tip = self.repo.commit_empty("Go on");
-        let path = self.without.run("sh", &["-c", "printf %s \"$PATH\""]).stdout;
-        let push = self.repo.command("git").args(["push", "--quiet", "origin", "master"]).env("PATH", path);
-        let push = variables.iter().fold(push, |push, (name, value)| push.env(name, *value));
-        drop(push.output());
+        self.runs(&["push", "--quiet", "origin", "master"], variables);
         self.remote.tip("master") == Some(tip)
+    }
+
+    /// Runs git with that `PATH`, whatever comes of it.
+    fn runs(&self, arguments: &[&str], variables: &[(&str, &str)]) {
+        let path = self.without.run("sh", &["-c", "printf %s \"$PATH\""]).stdout;
+        let call = self.repo.command("git").args(arguments).env("PATH", path);
+        let call = variables.iter().fold(call, |call, (name, value)| call.env(name, *value));
+        drop(call.output());
     }
 }
 
@@ -76,6 +81,9 @@ fn the_program_is_found_where_it_is_installed_though_path_does_not_name_that() {
         );
         assert!(scene.pushes(&[]));
         assert!(scene.repo.read("called").starts_with("pre-push origin "));
+        scene.runs(&["commit", "--quiet", "--amend", "--allow-empty", "--message", "Else"], &[]);
+        assert_eq!(scene.repo.read("called"), "post-rewrite amend\n");
+        scene.repo.git(&["reset", "--quiet", "--hard", "origin/master"]);
         fs::remove_file(sandbox.home().join(folder).join("git-deploy-hook")).unwrap();
         fs::remove_file(scene.repo.path().join("called")).unwrap();
     }
