@@ -127,10 +127,17 @@ fn names_that_git_could_take_for_others_are_refused() {
             scene.refuses(&[&format!("HEAD:{place}{name}")], "keeps such names free");
         }
     }
+    // On a disk that does not tell them apart the first one would be a deployment's.
+    for name in
+        ["refs/tags/Deployment-0005", "refs/tags/DEPLOY-hotfix-1", "refs/notes/Deploy", "refs/Deploy/hold"]
+    {
+        scene.refuses(&[&format!("HEAD:{name}")], "keeps such names free");
+    }
     scene.refuses(&["HEAD:refs/heads/HEAD"], "keeps such names free");
     scene.takes(&["HEAD:refs/heads/heads/master", "HEAD:refs/heads/a/refs/b"]);
     scene.server.git(&["update-ref", "refs/heads/refs/heads/old", "HEAD"]);
-    scene.takes(&[":refs/heads/refs/heads/old"]);
+    scene.server.git(&["update-ref", "refs/tags/Deployment-0006", "HEAD"]);
+    scene.takes(&[":refs/heads/refs/heads/old", ":refs/tags/Deployment-0006"]);
 }
 
 #[test]

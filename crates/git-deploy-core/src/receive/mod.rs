@@ -70,6 +70,15 @@ pub fn is_ambiguous(name: &str) -> bool {
     rests.any(|rest| rest.starts_with("refs/") || rest == "HEAD")
 }
 
+/// Whether a name is one of ours but for upper case: on a disk that does not tell these apart it would be the same file, and
+/// readers would take it for ours.
+pub fn is_alike(name: &str, base: &RefName) -> bool {
+    let ours = name.to_ascii_lowercase();
+    ours != name
+        && Guarded::of(name, base).is_none()
+        && Guarded::of(&ours, base).is_some_and(|kind| kind != Guarded::Base)
+}
+
 /// Whether of two refs one would have to stand in a folder that is called like the other: git takes only one of them.
 pub fn is_in_the_way(one: &str, other: &str) -> bool {
     let is_below =
@@ -320,5 +329,18 @@ mod tests {
             assert!(!is_ambiguous(name), "{name}");
         }
         assert_eq!(of("refs/notes/deploy-remote/origin/deploy"), None);
+        for name in [
+            "refs/tags/Deployment-0005",
+            "refs/tags/DEPLOY-hotfix-1",
+            "refs/notes/Deploy",
+            "refs/Deploy/hold",
+        ] {
+            assert!(is_alike(name, &base), "{name}");
+        }
+        for name in
+            ["refs/tags/deployment-0005", "refs/tags/Release", "refs/heads/Main", "refs/heads/Deployment-1"]
+        {
+            assert!(!is_alike(name, &base), "{name}");
+        }
     }
 }

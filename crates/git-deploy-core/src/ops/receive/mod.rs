@@ -25,7 +25,7 @@ use crate::ops::approve::ApproveError;
 use crate::ops::{hold, promote};
 use crate::receive::{
     BaseMove, FirstDeployToml, Forward, Guarded, Hotfix, Moved, NoteChange, NotesMove, Push, Refusal,
-    RenderedMove, has_landed, is_ambiguous, is_in_the_way,
+    RenderedMove, has_landed, is_alike, is_ambiguous, is_in_the_way,
 };
 use crate::state::State;
 
@@ -165,7 +165,8 @@ impl Receiver<'_> {
     fn kind(&self, update: &Update) -> Result<Option<Guarded>, GitError> {
         let kind = Guarded::of(&update.name, &self.base);
         // One that is there already can be moved out of the way.
-        if kind.is_none() && update.before.is_none() && is_ambiguous(&update.name) {
+        let is_odd = || is_ambiguous(&update.name) || is_alike(&update.name, &self.base);
+        if kind.is_none() && update.before.is_none() && is_odd() {
             return Ok(Some(Guarded::Odd));
         }
         if kind.is_some() || !update.name.starts_with("refs/heads/") {
