@@ -356,10 +356,28 @@ fn a_deployment_tag_that_differs_is_left_and_told() {
     grace.deploy("deploy-sync", &[]);
     tag(&team.ada, "deployment-0001");
     let before = team.ada.id("deployment-0001");
-    team.ada.deploy("deploy-sync", &[]).stderr_contains(
+    let told = team.ada.deploy("deploy-sync", &[]);
+    told.stderr_contains(
         "warning: tag 'deployment-0001' is not the same here and on 'origin': a deployment tag must never be moved",
     );
     assert_eq!(team.ada.id("deployment-0001"), before);
+    let hint = |begin: &str| {
+        let line = told.stderr.lines().find_map(|line| line.strip_prefix(&format!("hint: {begin}: ")));
+        line.unwrap_or_else(|| panic!("no hint '{begin}'\n{told}")).to_owned()
+    };
+    let typed = |command: &str| {
+        let call = team.ada.command("sh").args(["-c", command]).output();
+        call.success();
+        call
+    };
+    let both = typed(&hint("see both with"));
+    assert_eq!(both.stdout.matches("Failed Deployment").count(), 2, "{both}");
+    // What was here is not lost by what is told, and nothing more is to be told then.
+    typed(&hint("to have that of 'origin', and ours as 'here-deployment-0001'"));
+    assert_eq!(team.ada.id("here-deployment-0001"), before);
+    assert_eq!(team.ada.id("deployment-0001"), team.remote.id("deployment-0001"));
+    team.ada.deploy("deploy-sync", &[]).lacks("is not the same here");
+    assert!(!team.remote.refs().contains_key("refs/tags/here-deployment-0001"));
     // What only looks like one is the user's own.
     team.ada.git(&["tag", "deployment-plan"]);
     team.ada.deploy("deploy-sync", &[]).lacks("deployment-plan");

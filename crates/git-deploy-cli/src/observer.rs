@@ -53,4 +53,8 @@ impl Observer for ShellObserver<'_> {
     fn note(&self, text: &str) {
         self.0.borrow_mut().note(text);
     }
+
+    fn hint(&self, text: &str) {
+        self.0.borrow_mut().hint(text);
+    }
 }

@@ -43,6 +43,10 @@ pub trait Observer {
     fn note(&self, text: &str) {
         self.step("Note", text);
     }
+    /// What to do about what was just told.
+    fn hint(&self, text: &str) {
+        self.note(text);
+    }
     /// Notes that cannot be read, of branches that therefore count as in development.
     fn unreadable(&self, _view: &View<'_>, notes: &[NotesError]) {
         notes.iter().for_each(|error| self.warn(&error.to_string()));

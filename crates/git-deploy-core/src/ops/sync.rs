@@ -250,10 +250,17 @@ fn adopt_tags(
                     tracking.remote()
                 ));
             }
-            Some(target) if *target != theirs.target => observer.warn(&format!(
-                "tag '{short}' is not the same here and on '{}': a deployment tag must never be moved",
-                tracking.remote()
-            )),
+            Some(target) if *target != theirs.target => {
+                let remote = tracking.remote();
+                observer.warn(&format!(
+                    "tag '{short}' is not the same here and on '{remote}': a deployment tag must never be moved"
+                ));
+                observer.hint(&format!("see both with: git show {short} {}", theirs.name));
+                // Nobody knows from here which one is right: ours stays, under another name.
+                observer.hint(&format!(
+                    "to have that of '{remote}', and ours as 'here-{short}': git tag here-{short} {short} && git fetch {remote} +{name}:{name}"
+                ));
+            }
             Some(_) => {}
         }
     }
