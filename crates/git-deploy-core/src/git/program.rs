@@ -169,6 +169,9 @@ const LOCAL_ENV: [&str; 8] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
 ];
 
+/// What is said to git itself, and not to a command of it, in two words.
+const WITH_VALUE: [&str; 4] = ["-C", "-c", "--git-dir", "--work-tree"];
+
 /// What every call sees. Of objects it sees what is there, as our own reading does: others may have pushed replacements.
 const ALWAYS: [(&str, &str); 3] =
     [("LC_ALL", "C"), ("GIT_OPTIONAL_LOCKS", "0"), ("GIT_NO_REPLACE_OBJECTS", "1")];
@@ -244,9 +247,17 @@ impl Call {
         self.input.as_deref().unwrap_or_default()
     }
 
-    /// The command line, for messages.
+    /// The command line, for messages: from the command on, without what is said to git itself before that.
     pub fn command_line(&self) -> String {
-        let words = self.args.iter().map(|arg| arg.to_string_lossy());
+        let mut args = self.args.iter();
+        let mut ahead = args.clone();
+        while let Some(option) = ahead.next().filter(|arg| arg.as_encoded_bytes().starts_with(b"-")) {
+            if WITH_VALUE.iter().any(|known| option == known) {
+                ahead.next();
+            }
+            args = ahead.clone();
+        }
+        let words = args.map(|arg| arg.to_string_lossy());
         std::iter::once("git".into()).chain(words).collect::<Vec<_>>().join(" ")
     }
 
@@ -425,5 +436,21 @@ impl Call {
     /// The error for a call that printed something unexpected.
     pub fn unreadable(&self, what: impl Into<String>) -> ProgramError {
         ProgramError::Output { command: self.command_line(), what: what.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_to_git_itself_is_none_of_the_command() {
+        let line = |args: &[&str]| git(args).command_line();
+        let there = ["-C", "/a b", "--git-dir", "/a b/.git", "--work-tree", "/a b", "merge-tree", "-z"];
+        assert_eq!(line(&there), "git merge-tree -z");
+        assert_eq!(line(&["-c", "a.b=false", "push", "-c"]), "git push -c");
+        assert_eq!(line(&["--no-pager", "fetch"]), "git fetch");
+        assert_eq!(line(&["fetch", "-q"]), "git fetch -q");
+        assert_eq!(line(&[]), "git");
     }
 }

@@ -1,6 +1,10 @@
 //! What keeps anything from being read or written, whatever it is: known by the words of the system, which git and libgit2 pass
 //! on.
 
+use std::path::Path;
+
+use rustix::fs::statvfs;
+
 use super::GitError;
 use super::program::ProgramError;
 
@@ -16,6 +20,12 @@ pub enum Trouble {
 const DENIED: [&str; 3] = ["Permission denied", "Read-only file system", "insufficient permission"];
 const NO_ROOM: [&str; 3] = ["No space left on device", "Disk quota exceeded", "Out of diskspace"];
 
+/// How git begins to name a file that it could not write, without saying why.
+const NOT_WRITTEN: &str = "couldn't write '";
+
+/// How many blocks a disk may have left that has no room for a file of ours: what failed may have given some back.
+const LITTLE: u64 = 4;
+
 /// How the line ends in which git names an object that it could not fetch.
 const NOT_SENT: &str = " from promisor remote";
 
@@ -25,10 +35,25 @@ impl Trouble {
         let says = |words: [&str; 3]| words.iter().any(|words| said.contains(words));
         match () {
             () if says(DENIED) => Some(Self::Denied),
-            () if says(NO_ROOM) => Some(Self::NoRoom),
+            () if says(NO_ROOM) || not_written(said).is_some_and(is_full) => Some(Self::NoRoom),
             () => None,
         }
     }
+}
+
+/// The file that git could not write, and does not say why.
+fn not_written(said: &str) -> Option<&Path> {
+    let (_, found) = said.split_once(NOT_WRITTEN)?;
+    found.split_once('\'').map(|(path, _)| Path::new(path))
+}
+
+/// Whether there is no room left where a file was to be written, or in the nearest folder above it that is there.
+fn is_full(file: &Path) -> bool {
+    let found = file.ancestors().find_map(|place| statvfs(place).ok());
+    found.is_some_and(|found| {
+        let no_files = found.f_files > 0 && found.f_favail == 0;
+        found.f_bavail < LITTLE || no_files
+    })
 }
 
 /// Why a git failed that could not fetch what a remote has promised to a partial clone; none where it failed otherwise.
@@ -74,5 +99,8 @@ mod tests {
         assert_eq!(Trouble::of(read_only), Some(Trouble::Denied));
         assert_eq!(Trouble::of("fatal: write error. Out of diskspace"), Some(Trouble::NoRoom));
         assert_eq!(Trouble::of("object is missing"), None);
+        // Where there is room it was something else.
+        let not_written = |place: &str| Trouble::of(&format!("fatal: couldn't write '{place}/x/y.lock'"));
+        assert_eq!(not_written(&std::env::temp_dir().display().to_string()), None);
     }
 }
