@@ -245,8 +245,12 @@ fn go_on_after(broken: &Broken) -> Vec<String> {
             format!("nothing is lost: all that was there is here, {missing} of it only here")
         }
         (None, missing) => {
-            let states = if missing == 1 { "state" } else { "states" };
-            format!("what is there cannot be read, so nobody knows what it had: here is {missing} {states}")
+            let here = if missing == 1 {
+                "here is 1 state".to_owned()
+            } else {
+                format!("here are {missing} states")
+            };
+            format!("what is there cannot be read, so nobody knows what it had: {here}")
         }
     };
     let restore = format!("publish it again, with what is there now: git deploy-sync --restore {remote}");
