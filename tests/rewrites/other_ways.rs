@@ -123,6 +123,26 @@ fn git_filter_branch_leaves_all_states_with_what_it_keeps() {
 
 /// The same.
 #[test]
+fn who_pushes_a_history_that_was_rewritten_as_a_whole_is_not_told_to_follow_the_old_one() {
+    let sandbox = sandbox!();
+    let repo = shop(&sandbox);
+    repo.add_remote("origin", &sandbox.bare("origin.git"));
+    repo.git(&["push", "--quiet", "origin", "master"]);
+    login(&repo);
+    master_moves(&repo, "d.txt", "d\n");
+    repo.git(&["push", "--quiet", "origin", "master"]);
+    repo.deploy("deploy-rebase", &[]);
+    repo.git(&["push", "--quiet", "origin", "login"]);
+    let filter = ["filter-branch", "--env-filter", "GIT_AUTHOR_NAME=Bob", "--", "master", "login"];
+    repo.command("git").args(filter).env("FILTER_BRANCH_SQUELCH_WARNING", "1").output().success();
+    for branches in [&["login"][..], &["master", "login"]] {
+        repo.git(&[&["push", "--dry-run", "--force", "origin"], branches].concat())
+            .lacks("yours was not")
+            .lacks("deploy-rebase");
+    }
+}
+
+#[test]
 fn git_filter_repo_leaves_all_states() {
     if Format::of_run().sha256 {
         left_out!("git-filter-repo reads only ids of 40 digits");

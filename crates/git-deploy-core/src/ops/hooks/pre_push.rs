@@ -228,11 +228,13 @@ impl Push<'_> {
         }
     }
 
-    /// Whether what stands on the remote was put there by a rebase that ours knows nothing of.
+    /// Whether what stands on the remote was put there by a rebase that ours knows nothing of. What has no commit in common
+    /// with that is a history that was rewritten as a whole: to follow would bring the old one back.
     fn overwrites(&self, step: &Step<'_>) -> Result<bool, HookError> {
         let is_rebase = step.before.as_ref().is_some_and(|note| note.rebased_from.is_some());
         Ok(is_rebase
             && !self.view.repository.is_ancestor(step.old, step.new)?
+            && self.view.repository.merge_base(step.old, step.new)?.is_some()
             && !self.is_on_base(step.new)?
             && self.standing(step.branch, step.new)? != Some(Standing::RewrittenHere))
     }
