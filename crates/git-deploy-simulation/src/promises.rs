@@ -19,6 +19,9 @@ pub(crate) enum Kind {
     Conflicts,
 }
 
+/// What is decided within the same second has no order of its own, and all can see it up to two seconds later.
+const SAME_SECOND: Duration = Duration::from_secs(3);
+
 /// The repository that counts.
 #[derive(Clone, Copy)]
 pub(crate) struct Remote<'a> {
@@ -234,7 +237,7 @@ impl Promises {
         let first = self.wishes.iter().find(|(_, wish)| {
             wish.kind == Kind::Good
                 && wish.landed.is_none()
-                && wish.queued.is_some_and(|queued| queued < since)
+                && wish.queued.is_some_and(|queued| queued + SAME_SECOND < since)
         });
         if let Some((first, _)) = first {
             self.breaks(format!("{name} is of '{branch}', and '{first}' was before it"));
