@@ -5,6 +5,7 @@ mod approval;
 mod base;
 #[cfg(feature = "cluster")]
 mod deployments;
+mod landed;
 mod ledger;
 mod mended;
 mod notes;

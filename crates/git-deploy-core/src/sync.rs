@@ -34,7 +34,7 @@ mod laws;
 mod tests;
 
 use decisions::{Decided, Decisions};
-pub use decisions::{active, forgetting, next_rev, replacing};
+pub use decisions::{Unsaid, active, forgetting, next_rev, replacing};
 
 /// The bytes of notes by the commits they stand on.
 pub type NoteTexts = BTreeMap<CommitId, Vec<u8>>;
@@ -84,11 +84,13 @@ pub fn keeps_verdict(before: &Note, after: &Note) -> bool {
 }
 
 /// Whether a note of what has landed says what it said, but for what a later deployment, or a merge of notes, adds to it.
-/// A decision that did not know of the landing may take the place of the one that landed, if it goes before that.
+/// A decision that did not know of the landing may take the place of the one that landed, if it goes before that; it shows what
+/// a merge shows.
 pub fn keeps_landing(before: &Note, after: &Note) -> bool {
     let (had, has) = (Facts::new(before.clone()), Facts::new(after.clone()));
     let had = Facts { deployed: has.deployed.clone(), images: has.images.clone(), ..had };
-    had.join(has.clone()).note() == has.note()
+    let shown = has.note();
+    had.join(has).note() == shown && (decide_alike(before, after) || decide_alike(&shown, after))
 }
 
 /// Whether two notes say the same of what was decided, with all that belongs to it.

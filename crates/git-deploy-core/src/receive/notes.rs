@@ -8,7 +8,7 @@ use crate::ids::{CommitId, DeploymentId, RefName};
 use crate::ledger::{Deployment, Outcome};
 use crate::note::{Note, NoteError};
 use crate::state::State;
-use crate::sync::{decide_alike, keeps_landing, keeps_verdict};
+use crate::sync::{Unsaid, keeps_landing, keeps_verdict};
 
 /// A move of the notes.
 #[derive(Debug)]
@@ -65,11 +65,13 @@ impl NoteChange {
         Some(self.after.as_ref()?.as_ref().map_err(Clone::clone).and_then(parse))
     }
 
-    /// What would say of a commit that has landed something else than was decided then: a decision that was made without
-    /// knowledge of the landing, or one that was made up.
-    pub fn decides_anew(&self) -> Option<Note> {
+    /// What it would say of a commit that has landed besides what was decided then: decisions that were made without knowledge
+    /// of the landing, or that were made up.
+    pub fn decides_anew(&self) -> Option<Unsaid> {
         let before = self.note_before().filter(|before| before.state == State::Deployed)?;
-        self.note_after()?.ok().filter(|after| !decide_alike(&before, after))
+        let mut unsaid = Unsaid::of(&self.note_after()?.ok()?);
+        unsaid.hear(&before);
+        (!unsaid.is_empty()).then_some(unsaid)
     }
 }
 

@@ -52,6 +52,34 @@ pub fn forgetting(earlier: Note, newest: &Note) -> Note {
     Note { replaces, ..earlier }
 }
 
+/// What a note says of decisions that others have not said: what shows follows from that.
+#[derive(Debug, Clone)]
+pub struct Unsaid {
+    active: BTreeSet<DecisionId>,
+    replaced: BTreeSet<DecisionId>,
+}
+
+impl Unsaid {
+    /// All that a note says.
+    pub fn of(note: &Note) -> Self {
+        let known = Decisions::of(note);
+        let undecided = known.undecided.map(|entry| entry.decided.id);
+        Self { active: known.active.into_keys().chain(undecided).collect(), replaced: known.replaced }
+    }
+
+    /// Takes out what another note says, too.
+    pub fn hear(&mut self, said: &Note) {
+        let said = Self::of(said);
+        self.active.retain(|id| !said.active.contains(id));
+        self.replaced.retain(|id| !said.replaced.contains(id));
+    }
+
+    /// Whether others have said it all.
+    pub fn is_empty(&self) -> bool {
+        self.active.is_empty() && self.replaced.is_empty()
+    }
+}
+
 /// What was decided about a commit, with what was found out about it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Decisions {

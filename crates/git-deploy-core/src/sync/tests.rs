@@ -253,6 +253,20 @@ fn what_a_note_says_of_a_landing_grows_and_is_not_changed() {
 }
 
 #[test]
+fn what_shows_of_a_landing_is_never_a_less_careful_decision_than_a_merge_would_show() {
+    let landed = "state: deployed; rev: 1; by: Ada <a@a>; was: deployable";
+    let withdrawn = clone_of(&[('a', "state: development; rev: 1; by: Bob <b@b>")]);
+    let both = merged(&clone_of(&[('a', landed)]), &withdrawn).remove(&commit('a')).unwrap();
+    assert_eq!((both.was, both.by.as_deref()), (Some(Decision::Development), Some("Bob <b@b>")));
+    assert!(keeps_landing(&both, &both));
+    let beside = vec![Note::parse(&withdrawn[&commit('a')]).unwrap()];
+    let by = Some("Ada <a@a>".to_owned());
+    let swapped = Note { was: Some(Decision::Deployable), by, beside, ..both.clone() };
+    assert_eq!(active(&swapped).len(), active(&both).len());
+    assert!(!keeps_landing(&both, &swapped));
+}
+
+#[test]
 fn a_result_goes_with_its_deployment_and_the_one_that_lands_counts() {
     let failed = "state: staged; deployment: deployment-0002; result: failure; image: b:1@x; image: c:1";
     let staging =
