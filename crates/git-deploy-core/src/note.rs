@@ -177,7 +177,8 @@ impl Note {
     /// The short names of the branches that have to be deployed before. They are several where people wished for them who had
     /// not seen each other's wishes.
     pub fn awaited(&self) -> impl Iterator<Item = &str> {
-        self.after.iter().flat_map(|names| names.split_whitespace())
+        // Other white space than this may stand in a name.
+        self.after.iter().flat_map(|names| names.split(' ')).filter(|name| !name.is_empty())
     }
 
     /// Reads the bytes of a note.

@@ -100,3 +100,9 @@ fn what_was_found_by_trying_millions_of_bytes_is_read_as_it_should_be() {
     }
     assert!(read > 3, "only {read} of the corpus can be read");
 }
+
+#[test]
+fn the_branches_that_come_before_are_parted_by_spaces_alone() {
+    let note = Note::parse("state: deployable\nafter: api a\u{3000}b  db\n".as_bytes()).expect("a note");
+    assert_eq!(note.awaited().collect::<Vec<_>>(), ["api", "a\u{3000}b", "db"]);
+}
