@@ -424,19 +424,24 @@ fn why_a_branch_does_not_move_is_told_with_all_that_keeps_it() {
         repo.deploy("deploy-state", &["set", "deployable", name]);
     }
     branch(&repo, "idea");
-    add_to_note(&repo, "web", "after: api\nhold: sale\n");
-    repo.deploy("deploy-queue", &["show", "web"])
-        .stdout_contains("web: deployable, place 2 of 3 in the queue, since 2026-11-20T")
+    add_to_note(&repo, "web", "after: api late\nhold: sale\n");
+    let told = repo.deploy("deploy-queue", &["show", "web"]);
+    assert_eq!(told.stderr.matches("--after=").count(), 1);
+    told.stdout_contains("web: deployable, place 2 of 3 in the queue, since 2026-11-20T")
         .stdout_contains("\n  held: sale (by Ada Lovelace <ada@example.org>, 2026-11-20T")
-        .stdout_contains(")\n  waits until 'api' is deployed\n  behind 'api'\n")
+        .stdout_contains(
+            ")\n  waits until 'api' is deployed\n  waits until 'late' is deployed\n  behind 'api', 'late'\n",
+        )
         .stderr_contains("hint: let it go on with: git deploy-queue release web\n")
-        .stderr_contains("hint: let it go on without that: git deploy-state set deployable --after= web\n");
+        .stderr_contains(
+            "hint: let it wait for no other branch: git deploy-state set deployable --after= web\n",
+        );
     repo.deploy("deploy-queue", &["show", "--json", "web"])
-        .stdout_contains("\"position\":2,\"behind\":[\"refs/heads/api\"]")
+        .stdout_contains("\"position\":2,\"behind\":[\"refs/heads/api\",\"refs/heads/late\"]")
         .stdout_contains(
             "\"waits\":[{\"hold\":\"sale\",\"by\":\"Ada Lovelace <ada@example.org>\",\"since\":\"2026-",
         )
-        .stdout_contains("Z\"},{\"after\":\"api\"}]");
+        .stdout_contains("Z\"},{\"after\":\"api\"},{\"after\":\"late\"}]");
     repo.switch("late");
     repo.deploy("deploy-queue", &["show"])
         .stdout_contains("late: deployable, place 3 of 3")
@@ -448,10 +453,11 @@ fn why_a_branch_does_not_move_is_told_with_all_that_keeps_it() {
     repo.deploy("deploy-state", &["set", "staged", "api"]);
     repo.deploy("deploy-queue", &["release", "web"]);
     let waits = "waits until 'api' is deployed: that is staged, not queued";
-    let go_on = "hint: let it go on without that: git deploy-state set deployable --after= web\n";
+    let go_on = "hint: let it wait for no other branch: git deploy-state set deployable --after= web\n";
     repo.deploy("deploy-queue", &[]).stdout_contains(waits).stderr_contains(go_on);
-    repo.deploy("deploy-queue", &["show", "--json", "web"])
-        .stdout_contains("[{\"after\":\"api\",\"reason\":\"that is staged, not queued\"}]");
+    repo.deploy("deploy-queue", &["show", "--json", "web"]).stdout_contains(
+        "[{\"after\":\"api\",\"reason\":\"that is staged, not queued\"},{\"after\":\"late\"}]",
+    );
     repo.deploy("deploy-state", &["set", "deployable", "--after=", "web"]);
     assert_eq!(repo.deploy("deploy-queue", &["next"]).line().split(' ').next(), Some("web"));
 }

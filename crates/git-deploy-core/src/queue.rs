@@ -32,6 +32,8 @@ pub struct Place {
     pub priority: i64,
     /// Why it does not move.
     pub waits: Option<Wait>,
+    /// The short names of all branches that have to be deployed before and come by themselves.
+    pub after: Vec<String>,
 }
 
 /// Why a queued branch does not move.
@@ -72,6 +74,13 @@ pub enum Stuck {
     NotQueued(State),
     /// Each of these waits for the next one, and the last one for the branch that waits for the first.
     Circle(Vec<String>),
+}
+
+impl Wait {
+    /// The short name of the branch that has to be deployed before, if it comes by itself.
+    fn comes_after(&self) -> Option<&str> {
+        if let Self::After(name) = self { Some(name) } else { None }
+    }
 }
 
 impl fmt::Display for Stuck {
@@ -139,7 +148,9 @@ pub fn order<J: Judge>(branches: &[Branch], judge: &mut J) -> Result<Vec<Place>,
     let mut places = Vec::with_capacity(queued.len());
     let mut head: Option<RefName> = None;
     for (mut place, branch) in queued {
-        place.waits = own_waits(branch, |name| by_name.get(name).copied(), judge)?.into_iter().next();
+        let waits = own_waits(branch, |name| by_name.get(name).copied(), judge)?;
+        place.after = waits.iter().filter_map(Wait::comes_after).map(str::to_owned).collect();
+        place.waits = waits.into_iter().next();
         if place.waits.is_none() {
             place.waits = judge.waits(branch, head.is_none())?;
         }
@@ -246,10 +257,11 @@ pub fn turns<'p>(
 ) -> Vec<usize> {
     let mut left: Vec<usize> = (0..places.len()).filter(|index| is_open(&places[*index])).collect();
     let mut turns = Vec::with_capacity(left.len());
-    while let Some(next) = left.iter().position(|index| match &places[*index].waits {
-        Some(Wait::After(name)) => landed.contains(name.as_str()),
-        _ => true,
-    }) {
+    let comes = |place: &Place, landed: &HashSet<&str>| {
+        let mut after = place.after.iter().map(String::as_str);
+        after.all(|name| landed.contains(name))
+    };
+    while let Some(next) = left.iter().position(|index| comes(&places[*index], &landed)) {
         let index = left.remove(next);
         landed.insert(places[index].branch.short());
         turns.push(index);
@@ -291,6 +303,7 @@ fn place(branch: &Branch) -> Option<Place> {
         by: note.by.clone(),
         priority: note.priority.unwrap_or(0),
         waits: None,
+        after: Vec::new(),
     })
 }
 
@@ -436,6 +449,22 @@ mod tests {
         assert_eq!(names("late"), ["api", "web"]);
         assert_eq!(names("gone"), ["api", "web", "late"]);
         assert_eq!(names("idle"), ["api", "web", "late"]);
+    }
+
+    #[test]
+    fn who_waits_for_several_is_taken_after_the_last_of_them_also_where_something_else_holds_it() {
+        for more in ["", "\nhold: sale"] {
+            let branches = [
+                branch("web", '1', &format!("priority: 5\nafter: api db{more}")),
+                branch("api", '2', "priority: 9"),
+                branch("late", '3', "priority: 1"),
+                branch("db", '4', ""),
+            ];
+            let places = order(&branches);
+            let index = places.iter().position(|place| place.branch.short() == "web").unwrap();
+            let names = before(&places, index).into_iter().map(|index| places[index].branch.short());
+            assert_eq!(names.collect::<Vec<_>>(), ["api", "late", "db"], "{more}");
+        }
     }
 
     #[test]

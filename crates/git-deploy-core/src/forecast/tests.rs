@@ -33,6 +33,10 @@ fn past(successes: &[i64], failures: &[i64]) -> Past {
 }
 
 fn place(name: &str, waits: Option<Wait>) -> Place {
+    let after = match &waits {
+        Some(Wait::After(name)) => vec![name.clone()],
+        _ => Vec::new(),
+    };
     Place {
         branch: RefName::branch(name).unwrap(),
         tip: "1".repeat(40).parse().unwrap(),
@@ -41,6 +45,7 @@ fn place(name: &str, waits: Option<Wait>) -> Place {
         by: None,
         priority: 0,
         waits,
+        after,
     }
 }
 
@@ -157,6 +162,15 @@ fn whoever_is_held_is_passed_and_nobody_can_tell_when_he_lands() {
     let want = [None, None, Some((20, 30)), Some((0, 10)), Some((10, 20)), Some((30, 40))];
     assert_eq!(times(&expected), want);
     assert_eq!(expected[0], Expected::Unknown(Unknown::Waits));
+}
+
+#[test]
+fn whoever_waits_for_several_lands_after_the_last_of_them() {
+    let toml = toml("");
+    let line = line(&toml, &[past(&[10], &[])]);
+    let both = Place { after: vec!["a".into(), "c".into()], ..place("both", Some(Wait::After("a".into()))) };
+    let expected = forecast(&[place("a", None), both, behind("b"), behind("c")], known(&line));
+    assert_eq!(times(&expected), [Some((0, 10)), Some((30, 40)), Some((10, 20)), Some((20, 30))]);
 }
 
 #[test]

@@ -280,7 +280,9 @@ impl<'a> Told<'a> {
             let since = |holder: &Holder| holder.since.map(|since| format!(", {since}")).unwrap_or_default();
             let by = holder.map(|holder| format!(" (by {}{})", holder.by, since(holder)));
             shell.line(Text::from("  ").styled(shell::HINT, format!("{wait}{}", by.unwrap_or_default())));
-            hints.extend(ends(wait, &queued.place.branch));
+            // Several that it comes after end in the same way.
+            let new = ends(wait, &queued.place.branch).into_iter().filter(|hint| !hints.contains(hint));
+            hints.extend(new.collect::<Vec<_>>());
         }
         for hold in self.seen.holds.iter().filter(|_| queued.is_held) {
             shell
@@ -416,7 +418,7 @@ pub(crate) fn ends(wait: &Wait, branch: &RefName) -> Vec<String> {
     let hint = match wait {
         Wait::Held(_) => Some(format!("let it go on with: git deploy-queue release {name}")),
         Wait::After(_) | Wait::Stuck { .. } => {
-            Some(format!("let it go on without that: git deploy-state set deployable --after= {name}"))
+            Some(format!("let it wait for no other branch: git deploy-state set deployable --after= {name}"))
         }
         Wait::Empty(_) => Some(format!(
             "nothing of it is left to deploy; take it out with: git deploy-state set development {name}"
