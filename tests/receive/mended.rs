@@ -45,26 +45,60 @@ fn what_is_written_by_hand_of_a_landing_gives_way_to_what_the_server_says() {
 }
 
 #[test]
-fn a_landing_that_somebody_has_made_up_is_in_development_until_somebody_decides() {
+fn a_landing_that_somebody_has_made_up_gives_way_to_what_was_decided_before() {
     let sandbox = sandbox!();
     let scene = Scene::new(&sandbox);
     let commit = scene.approved();
     let unknown = scene.server.id("refs/heads/master");
     let note = format!("state: deployed\nref: {BRANCH}\nrev: 1");
-    for made_up in [note.clone(), format!("{note}\ndeployment: deployment-0007\nresult: success")] {
+    let claim = format!("{note}\ndeployment: deployment-0007\nresult: success");
+    for made_up in [note, claim.clone(), format!("{claim}\nwas: staged")] {
         scene.note(&commit, &made_up);
         scene.note(&unknown, "state: staged\nresult: success");
         scene.refuses(&["refs/notes/deploy"], "and no deployment says so");
         scene.repo.deploy("deploy-sync", &[]).stderr_contains(WARNED).lacks("refused");
         let notes = scene.server.notes();
-        assert!(notes[&commit].starts_with("state: development\n"), "{}", notes[&commit]);
-        assert!(!notes[&commit].contains("deployment: "));
+        assert_eq!(notes[&commit], format!("state: deployable\nref: {BRANCH}\nrev: 1\n"));
         assert_eq!(notes[&unknown], "state: staged\n");
-        scene.repo.git(&["switch", "--quiet", "login"]);
-        scene.repo.deploy("deploy-state", &["set", "deployable"]).lacks("warning");
-        assert!(scene.server.notes()[&commit].starts_with("state: deployable\n"));
-        scene.repo.switch("master");
     }
+    scene.repo.deploy("deploy-state", &["set", "development", "login"]);
+    let withdrawn = scene.server.notes()[&commit].clone();
+    let landed = |note: &str| note.replace("state: development", "state: deployed\nwas: deployable");
+    scene.note(&commit, &landed(&withdrawn));
+    scene.repo.deploy("deploy-sync", &[]).stderr_contains(WARNED).lacks("refused");
+    assert_eq!(scene.server.notes()[&commit], withdrawn);
+    // What the server has not heard of counts, too.
+    scene.repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    scene.repo.set_config("deploy.publish", "false");
+    scene.repo.deploy("deploy-state", &["set", "development", "--message=Wait", "login"]);
+    scene.repo.set_config("deploy.publish", "true");
+    let withdrawn = scene.repo.notes()[&commit].clone();
+    scene.note(&commit, &landed(&withdrawn));
+    scene.repo.deploy("deploy-sync", &[]).stderr_contains(WARNED).lacks("refused");
+    assert_eq!(scene.server.notes()[&commit], withdrawn);
+}
+
+#[test]
+fn a_landing_that_somebody_has_made_up_of_what_nobody_has_decided_about_is_in_development() {
+    let sandbox = sandbox!();
+    let scene = Scene::new(&sandbox);
+    let (landed, unknown) = (landed(&scene), scene.server.id("refs/heads/master~"));
+    scene.repo.git(&["switch", "--quiet", "-c", "other", "master"]);
+    let other = scene.repo.commit_empty("Go on");
+    scene.takes(&["other"]);
+    let claim = format!(
+        "state: deployed\nref: {BRANCH}\nrev: 1\nwas: deployable\ndeployment: deployment-0042\nresult: success"
+    );
+    scene.note(&unknown, &claim);
+    scene.repo.git(&["notes", "--ref=deploy", "copy", &landed, &other]);
+    scene.repo.deploy("deploy-sync", &[]).stderr_contains(WARNED).lacks("refused");
+    for commit in [unknown, other] {
+        let note = scene.server.notes()[&commit].clone();
+        assert!(note.starts_with("state: development\n"), "{note}");
+        assert!(!note.contains("was: ") && !note.contains("deployment"), "{note}");
+    }
+    scene.repo.deploy("deploy-state", &["set", "deployable", "other"]);
+    assert!(scene.server.notes()[&scene.repo.id("other")].starts_with("state: deployable\n"));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::ops::receive::changed_notes;
 use crate::ops::view::View;
 use crate::receive::has_verdict;
 use crate::state::State;
-use crate::sync::{self, NoteTexts, is_one_line, keeps_landing, keeps_verdict};
+use crate::sync::{self, NoteTexts, is_one_line, keeps_landing, keeps_verdict, next_rev};
 
 /// How many commits are named to people.
 const NAMED: usize = 3;
@@ -72,12 +72,12 @@ fn wrong(view: &View<'_>, ours: &Notes<'_>, theirs: Option<CommitId>) -> Result<
         };
         let is_founded = is_founded(view, ours, commit, &after)?;
         let is_new = !is_founded && says_other(before.as_ref(), &after);
-        let note = match &before {
+        let note = match before {
             Some(landed) if landed.state == State::Deployed => {
-                if !is_new && keeps_verdict(landed, &after) && keeps_landing(landed, &after) {
+                if !is_new && keeps_verdict(&landed, &after) && keeps_landing(&landed, &after) {
                     continue;
                 }
-                with_landing(commit, change.before.and_then(Result::ok), &after, is_founded)
+                with_theirs(commit, change.before.and_then(Result::ok), &after, is_founded)
             }
             before => {
                 let is_lost = before.as_ref().is_some_and(|before| !keeps_verdict(before, &after));
@@ -86,7 +86,13 @@ fn wrong(view: &View<'_>, ours: &Notes<'_>, theirs: Option<CommitId>) -> Result<
                 if !is_new && !claims && (!is_lost || is_overtaken) {
                     continue;
                 }
-                Some(without_verdict(before.as_ref(), after).to_string().into_bytes())
+                match before {
+                    Some(before) if claims => {
+                        let text = with_theirs(commit, change.before.and_then(Result::ok), &after, false);
+                        with_decided_since(ours, commit, &before, text)?
+                    }
+                    before => Some(without_verdict(before.as_ref(), after).to_string().into_bytes()),
+                }
             }
         };
         mended.extend(note.map(|note| (commit, note)));
@@ -94,8 +100,8 @@ fn wrong(view: &View<'_>, ours: &Notes<'_>, theirs: Option<CommitId>) -> Result<
     Ok(mended)
 }
 
-/// What the remote says of a landing, with what a deployment since has done, and what a later version may have added.
-fn with_landing(commit: CommitId, theirs: Option<Vec<u8>>, ours: &Note, is_founded: bool) -> Option<Vec<u8>> {
+/// What the remote says of a commit, with what a deployment since has done, and what a later version may have added.
+fn with_theirs(commit: CommitId, theirs: Option<Vec<u8>>, ours: &Note, is_founded: bool) -> Option<Vec<u8>> {
     let theirs = NoteTexts::from([(commit, theirs?)]);
     let facts = Note { unknown: ours.unknown.clone(), ..Note::new(State::Development) };
     let facts = match is_founded {
@@ -111,6 +117,24 @@ fn with_landing(commit: CommitId, theirs: Option<Vec<u8>>, ours: &Note, is_found
     sync::merge(&ours, &theirs).remove(&commit)
 }
 
+/// What was decided about a commit of which a note says that it has landed, and it has not: what the remote says, with what was
+/// decided here since then. What stands in that note decides nothing.
+fn with_decided_since(
+    ours: &Notes<'_>,
+    commit: CommitId,
+    theirs: &Note,
+    text: Option<Vec<u8>>,
+) -> Result<Option<Vec<u8>>, GitError> {
+    let known = next_rev([theirs]);
+    let is_since = |said: &Note| said.state != State::Deployed && next_rev([said]) > known;
+    let mut decided: NoteTexts = text.map(|text| (commit, text)).into_iter().collect();
+    for said in ours.ever_on(&[commit])?.into_iter().filter(is_since) {
+        let said = Note { deployment: None, result: None, images: Vec::new(), ..said };
+        decided = sync::merge(&decided, &NoteTexts::from([(commit, said.to_string().into_bytes())]));
+    }
+    Ok(decided.remove(&commit))
+}
+
 /// Whether a note says of deployments something else than the one of the remote.
 fn says_other(before: Option<&Note>, after: &Note) -> bool {
     let said = before.map_or((None, None), |before| (before.deployment.as_ref(), before.result));
@@ -121,7 +145,7 @@ fn says_other(before: Option<&Note>, after: &Note) -> bool {
 /// is to be deployed.
 fn without_verdict(before: Option<&Note>, after: Note) -> Note {
     let (state, was) = match after.state {
-        State::Deployed => (after.was.map_or(State::Development, State::from), None),
+        State::Deployed => (State::Development, None),
         state => (state, after.was),
     };
     let deployment = before.and_then(|before| before.deployment.clone());
