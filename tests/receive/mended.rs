@@ -102,6 +102,21 @@ fn a_landing_that_somebody_has_made_up_of_what_nobody_has_decided_about_is_in_de
 }
 
 #[test]
+fn what_a_server_refuses_that_knows_nothing_of_verdicts_takes_none_out_of_a_note() {
+    let sandbox = sandbox!();
+    let scene = Scene::new(&sandbox);
+    let commit = scene.approved();
+    scene.server.deploy("deploy-init", &["--remove"]);
+    scene.note(&commit, "state: deployed\ndeployment: deployment-0042\nresult: success");
+    let ours = scene.repo.notes();
+    for words in ["maintenance window", "the note on a commit would lose or change its verdict"] {
+        scene.server.install_hook("pre-receive", &format!("echo '{words}'\nexit 1"));
+        scene.repo.try_deploy("deploy-sync", &[]).code_is(1).stderr_contains(words).lacks(WARNED);
+        assert_eq!(scene.repo.notes(), ours);
+    }
+}
+
+#[test]
 fn what_the_server_refuses_for_another_reason_stays_as_it_is() {
     let sandbox = sandbox!();
     let scene = Scene::new(&sandbox);

@@ -21,6 +21,7 @@ use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
 use crate::machine;
 use crate::ops::Observer;
 use crate::ops::view::ViewError;
+use crate::receive;
 use crate::sync;
 
 pub(in crate::ops) use approved::publish as publish_approved;
@@ -322,7 +323,8 @@ fn publish_notes_alone(
                     machine::sleep(PASSING_PAUSE);
                     continue;
                 }
-                if !moved && mended::mend(repository, tracking, theirs, observer)? {
+                let is_of_verdict = receive::is_of_verdict(&refusals.said);
+                if !moved && is_of_verdict && mended::mend(repository, tracking, theirs, observer)? {
                     continue;
                 }
                 if !moved {

@@ -21,7 +21,7 @@ use crate::promotion::Promotion;
 
 pub use base::{BaseMove, FirstDeployToml, Hotfix};
 pub use notes::{NoteChange, NoteText, NotesMove, ToApprove, has_landed, has_verdict};
-pub use reason::{Reason, Refusal};
+pub use reason::{Reason, Refusal, is_of_verdict};
 
 /// What begins the names of the tags that say that base was moved past the queue.
 pub const HOTFIX_TAG: &str = "refs/tags/deploy-hotfix-";

@@ -1,7 +1,22 @@
 //! Why a push is refused, in words; what to do about it is said by whoever prints them.
 
 use crate::deployment::Phase;
+use crate::git::notes::NOTES_REF;
 use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
+
+/// What refusals of a verdict say, and no others.
+const OF_VERDICTS: [&str; 3] = [
+    "would lose or change its verdict",
+    "says how it landed, and that is never changed",
+    "and no deployment says so",
+];
+
+/// Whether a server with our hook has refused notes for a verdict that they say, or lack, by all that it said to a push.
+pub fn is_of_verdict(said: &str) -> bool {
+    let of_notes = format!("cannot take '{NOTES_REF}': ");
+    let words = said.lines().filter_map(|line| line.split_once(&of_notes));
+    words.into_iter().any(|(_, why)| OF_VERDICTS.iter().any(|words| why.trim_end().ends_with(words)))
+}
 
 /// One ref that is refused, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -181,13 +196,13 @@ pub enum Reason {
         why: String,
     },
     /// A note would lose its verdict.
-    #[error("the note on commit '{}' would lose or change its verdict", .0.brief())]
+    #[error("the note on commit '{}' {}", .0.brief(), OF_VERDICTS[0])]
     Verdict(CommitId),
     /// A note of what has landed would change.
-    #[error("the note on commit '{}' says how it landed, and that is never changed", .0.brief())]
+    #[error("the note on commit '{}' {}", .0.brief(), OF_VERDICTS[1])]
     Landed(CommitId),
     /// A note says what did not happen.
-    #[error("the note on commit '{}' says '{what}', and no deployment says so", .commit.brief())]
+    #[error("the note on commit '{}' says '{what}', {}", .commit.brief(), OF_VERDICTS[2])]
     Unfounded {
         /// The commit.
         commit: CommitId,
