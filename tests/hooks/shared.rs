@@ -40,10 +40,15 @@ fn a_mirror_of_a_clone_deletes_nothing_that_all_clones_share() {
     other.deploy("deploy-init", &["--no-hooks"]);
     other.deploy("deploy-init", &[]);
     let stood = bare.refs();
-    other
-        .try_git(&["push", "--quiet", "--mirror", "origin"])
-        .code_is(1)
-        .stderr_contains("a mirror of this clone would delete there what it has not fetched");
+    // By its name, by where it is, and by another name.
+    let place = bare.path().display().to_string();
+    other.git(&["remote", "add", "again", &place]);
+    for to in ["origin", &place, &format!("file://{place}"), "again"] {
+        other
+            .try_git(&["push", "--quiet", "--mirror", to])
+            .code_is(1)
+            .stderr_contains("a mirror of this clone would delete there what it has not fetched");
+    }
     other
         .try_git(&["push", "--quiet", "--prune", "origin", "refs/notes/*", "refs/deploy/*"])
         .code_is(1)

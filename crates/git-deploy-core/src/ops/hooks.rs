@@ -16,7 +16,7 @@ use crate::ids::{ObjectId, RefName};
 use crate::ops::view::ViewError;
 use crate::rebase::RebaseError;
 
-pub use elsewhere::Unpublished;
+pub use elsewhere::{Unpublished, is_mirror};
 pub use left::{Left, LeftApproved, LeftByPush, post_commit};
 pub use post_merge::{MergedInto, Passed, PostMerge, post_merge};
 pub use pre_push::{PrePush, Warning, pre_push};
@@ -26,9 +26,6 @@ const DEPLOYMENT_TAGS: &str = "refs/tags/deployment-";
 
 /// Where claims, locks, holds and what was applied are kept.
 const RECORDS: &str = "refs/deploy/";
-
-/// Where a clone keeps what it has fetched of a remote, notes aside.
-const FETCHED: [&str; 2] = ["refs/remotes/", "refs/deploy-remote/"];
 
 /// Why a hook could not find out what it should say.
 #[derive(Debug, thiserror::Error)]
@@ -83,14 +80,6 @@ pub struct TagChange {
     pub name: RefName,
     /// Whether it would be deleted, else moved.
     pub deleted: bool,
-}
-
-/// Whether a push mirrors a clone to the remote that it was fetched from: it brings there what is known here of that very remote.
-/// Then it deletes there what the clone has not, of which git says no word to the hook. Notes that were fetched say nothing: who
-/// pushes all notes names them as well.
-pub fn is_mirror(pushed: &[PushedRef], remote: &str) -> bool {
-    let known = FETCHED.map(|place| format!("{place}{remote}/"));
-    pushed.iter().any(|pushed| known.iter().any(|known| pushed.name.as_str().starts_with(known)))
 }
 
 /// What all clones share besides tags, and a push would delete: the states of branches, and all that is known of deployments. So

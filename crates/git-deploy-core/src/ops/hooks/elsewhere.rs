@@ -1,15 +1,19 @@
-//! A push that names no remote, but a place: git does not know of it what it keeps of remotes, and neither do we.
+//! Where a push goes, by whatever name: one that names no remote, but a place, git knows nothing of that it keeps of remotes, and
+//! neither do we.
 
 use std::path::PathBuf;
 
+use crate::config::counting_remote;
 use crate::git::notes::notes_ref;
-use crate::git::push::Tracking;
 use crate::git::{GitError, Repository};
 use crate::ids::CommitId;
 use crate::ops::sync;
 use crate::ops::view::View;
 
 use super::{HookError, PushedRef};
+
+/// Where a clone keeps what it has fetched of remotes, notes aside.
+const FETCHED: [&str; 2] = ["refs/remotes/", "refs/deploy-remote/"];
 
 /// Why states stay here that somebody may take for published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,14 +48,44 @@ pub(super) fn unpublished(
     if sync::fetched_notes(repository, tracking).unwrap_or_default() == Some(ours) {
         return Ok(None);
     }
-    let is_there = places(repository, tracking)?.iter().any(|url| is_same(url, place));
+    let is_there = is_at(&places(repository, tracking.remote())?, place);
     Ok(is_there.then(|| Unpublished::Unnamed(tracking.remote().to_owned())))
 }
 
+/// Whether a push mirrors a clone to the remote that counts, under whichever name: it brings there what is known here of that very
+/// remote. Then it deletes there what the clone has not, of which git says no word to the hook. Notes that were fetched say
+/// nothing: who pushes all notes names them as well. `to` is what git tells the hook of where the push goes: a name or a place,
+/// and the place.
+///
+/// # Errors
+/// When the configuration cannot be read.
+pub fn is_mirror(to: &[&str], pushed: &[PushedRef]) -> Result<bool, HookError> {
+    // Most pushes name nothing of the kind, and need not be looked at.
+    let is_fetched = |name: &str| FETCHED.iter().any(|place| name.starts_with(place));
+    if !pushed.iter().any(|pushed| is_fetched(pushed.name.as_str())) {
+        return Ok(false);
+    }
+    let repository = Repository::open()?;
+    let Ok(tracking) = counting_remote(&repository)? else { return Ok(false) };
+    // Another name of the same place has what was fetched from there under that name.
+    let known = |remote: &str| FETCHED.map(|place| format!("{place}{remote}/"));
+    let known: Vec<String> = to.iter().copied().chain([tracking.remote()]).flat_map(known).collect();
+    if !pushed.iter().any(|pushed| known.iter().any(|known| pushed.name.as_str().starts_with(known))) {
+        return Ok(false);
+    }
+    let places = places(&repository, tracking.remote())?;
+    Ok(to.iter().any(|to| *to == tracking.remote() || is_at(&places, to)))
+}
+
 /// Where a remote is, as it is configured.
-fn places(repository: &Repository, tracking: &Tracking) -> Result<Vec<String>, GitError> {
-    let key = |key| format!("remote.{}.{key}", tracking.remote());
+fn places(repository: &Repository, remote: &str) -> Result<Vec<String>, GitError> {
+    let key = |key| format!("remote.{remote}.{key}");
     Ok([repository.config_all(&key("url"))?, repository.config_all(&key("pushurl"))?].concat())
+}
+
+/// Whether a place is one of some.
+fn is_at(places: &[String], place: &str) -> bool {
+    places.iter().any(|url| is_same(url, place))
 }
 
 /// Whether two words for a place mean the same one, as far as that can be said without going there.

@@ -7,13 +7,13 @@
 mod received;
 mod told;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io::Read;
 use std::process::ExitCode;
 
 use git_deploy_cli::args::Hook;
 use git_deploy_cli::{CommandError, Exit, Shell, run};
-use git_deploy_core::config::counting_remote;
 use git_deploy_core::git::Repository;
 use git_deploy_core::git::push::WITHIN;
 use git_deploy_core::ops::carry::{self, Action};
@@ -60,19 +60,16 @@ fn pre_push(arguments: &[OsString], shell: &mut Shell) -> Result<Exit, CommandEr
     if !deleted.is_empty() {
         return Err(told::refused_deletion(&remote, &deleted));
     }
-    if hooks::is_mirror(&pushed, &remote) && counts(&remote) {
+    let to: Vec<Cow<'_, str>> = arguments.iter().take(2).map(|word| word.to_string_lossy()).collect();
+    let to: Vec<&str> = to.iter().map(|word| &**word).collect();
+    // What cannot be found out of that is told below.
+    if hooks::is_mirror(&to, &pushed).unwrap_or(false) {
         return Err(told::refused_mirror(&remote));
     }
     if let Err(error) = look_and_publish(&remote, &pushed, shell) {
         told::failure("git-deploy cannot look at this push", error, shell);
     }
     Ok(Exit::Done)
-}
-
-/// Whether a remote is the one that counts, as far as that can be told.
-fn counts(remote: &str) -> bool {
-    let counting = Repository::open().ok().and_then(|repository| counting_remote(&repository).ok());
-    counting.and_then(Result::ok).is_some_and(|tracking| tracking.remote() == remote)
 }
 
 fn look_and_publish(remote: &str, pushed: &[PushedRef], shell: &mut Shell) -> Result<(), HookError> {
