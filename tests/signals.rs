@@ -75,6 +75,25 @@ fn a_second_ctrl_c_ends_it_at_once_and_says_so() {
 }
 
 #[test]
+fn a_second_signal_ends_it_also_where_nobody_reads_what_it_says() {
+    let shop = Shop::alone(&sandbox!());
+    let pipe = shop.repo.path().with_extension("pipe");
+    // A pipe that is full, and stays open.
+    let filled = format!(
+        "mkfifo '{0}' && exec 3<>'{0}' && {{ timeout 1 yes >&3; exec git-deploy-queue run --watch --json >&3; }}",
+        pipe.display()
+    );
+    let mut running = shop.repo.command("sh").args(["-c", &filled]).start();
+    thread::sleep(Duration::from_secs(4));
+    running.terminate();
+    thread::sleep(Duration::from_secs(3));
+    running.terminate();
+    let output = running.wait();
+    assert_eq!(output.signal, Some(15), "{output}");
+    output.stderr_contains("error: interrupted again: ends at once");
+}
+
+#[test]
 fn who_is_terminated_gives_back_its_locks_and_whoever_goes_on_need_not_wait() {
     // Who has Ctrl-C may want to say what becomes of what was begun.
     for (signal, code, locks) in [("TERM", 143, 0), ("INT", 130, 1)] {

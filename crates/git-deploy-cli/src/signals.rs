@@ -1,6 +1,7 @@
 //! Ctrl-C and SIGTERM.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -8,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use git_deploy_core::ops::{Interrupt, before_a_wait};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::{flag, low_level};
@@ -130,16 +132,27 @@ fn end_at_the_second(mut received: UnixStream, interrupt: &Interrupt, again: &At
         }
         // Should nobody take the words, the next signal ends it all the same.
         again.store(true, Ordering::SeqCst);
-        // Nobody can be told about standard error.
-        let _ = io::stderr()
-            .write_all(b"error: interrupted again: ends at once, the next run ends what was begun\n");
+        say_at_once(
+            io::stderr(),
+            "error: interrupted again: ends at once, the next run ends what was begun\n",
+        );
         if let Err(interrupted) = interrupt.check() {
             if let Some(word) = LAST_WORD.get() {
-                // Past what buffers standard output: whoever was writing there may hold that for ever.
-                let _ = rustix::io::write(io::stdout(), word(interrupted.signal).as_bytes());
+                say_at_once(io::stdout(), &word(interrupted.signal));
             }
             let _ = low_level::emulate_default_handler(interrupted.signal);
         }
+    }
+}
+
+/// Says a last word, unless whoever reads that stands still: it must not keep the program from ending. It goes past what buffers
+/// the output: whoever was writing there may hold that for ever.
+fn say_at_once(to: impl AsFd, word: &str) {
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let takes = poll(&mut [PollFd::new(&to, PollFlags::OUT)], Some(&at_once));
+    if takes.is_ok_and(|ready| ready > 0) {
+        // Nobody can be told about standard error.
+        let _ = rustix::io::write(to, word.as_bytes());
     }
 }
 
