@@ -1,6 +1,6 @@
 //! What a runner says: lines with times for people, objects with times for programs.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use git_deploy_cli::{CommandError, Shell};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::on_event::OnEvent;
 
-/// How long a command that hears of an event may go on when the runner is asked to end: somebody waits for these words.
+/// How long commands that hear of events may go on in all when the runner is asked to end: somebody waits for these words.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The log of one runner.
@@ -19,6 +19,20 @@ pub(crate) struct Log<'a> {
     is_json: bool,
     on_event: OnEvent,
     interrupt: &'a Interrupt,
+    patience: Patience,
+}
+
+/// Since when the runner is asked to end, as far as that was seen.
+#[derive(Default)]
+struct Patience(Cell<Option<Instant>>);
+
+impl Patience {
+    /// Whether whoever hears of an event has had time enough.
+    fn is_over(&self, now: Instant) -> bool {
+        let since = self.0.get().unwrap_or(now);
+        self.0.set(Some(since));
+        now.duration_since(since) >= GRACE
+    }
 }
 
 impl<'a> Log<'a> {
@@ -28,7 +42,7 @@ impl<'a> Log<'a> {
         on_event: OnEvent,
         interrupt: &'a Interrupt,
     ) -> Self {
-        Self { shell: RefCell::new(shell), is_json, on_event, interrupt }
+        Self { shell: RefCell::new(shell), is_json, on_event, interrupt, patience: Patience::default() }
     }
 
     /// Tells an event: the object to a program, the text to people, if there is one that they do not know yet.
@@ -42,11 +56,8 @@ impl<'a> Log<'a> {
         }
         // The last word is also for whoever asked it to end.
         let is_end = event["event"] == "end";
-        let asked = OnceCell::new();
-        let is_cancelled = || {
-            let is_asked = !is_end && self.interrupt.check().is_err();
-            is_asked && asked.get_or_init(Instant::now).elapsed() >= GRACE
-        };
+        let is_asked = || !is_end && self.interrupt.check().is_err();
+        let is_cancelled = || is_asked() && self.patience.is_over(Instant::now());
         for problem in self.on_event.tell(&event, &is_cancelled) {
             shell.warn(problem);
         }
@@ -87,5 +98,18 @@ impl Observer for Log<'_> {
 
     fn note(&self, text: &str) {
         self.tell(json!({ "event": "note", "text": text }), Some(text));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_asked_to_end_waits_for_all_that_hears_of_events_no_longer_than_for_one() {
+        let (patience, asked) = (Patience::default(), Instant::now());
+        let is_over = [0, 3, 4, 6].map(|seconds| patience.is_over(asked + Duration::from_secs(seconds)));
+        assert_eq!(is_over, [false, false, false, true]);
+        assert!(patience.is_over(asked + GRACE));
     }
 }
