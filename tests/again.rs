@@ -139,6 +139,33 @@ fn who_goes_on_with_what_was_taken_back_is_told_that_only_the_rest_is_deployed()
 }
 
 #[test]
+fn what_was_taken_back_together_with_others_is_not_brought_again_with_them() {
+    for is_one_merge in [false, true] {
+        let shop = Shop::with_remote(&sandbox!());
+        shop.deployable("login", "login.txt", "hello\n");
+        shop.deployable("pay", "pay.txt", "it breaks all\n");
+        shop.repo.switch("master");
+        if is_one_merge {
+            shop.repo.git(&["switch", "--quiet", "-c", "week", "login"]);
+            shop.repo.git(&["cherry-pick", "pay"]);
+            shop.repo.switch("master");
+            shop.repo.git(&["merge", "--quiet", "--no-edit", "--no-ff", "week"]);
+            shop.repo.git(&["revert", "--no-edit", "--mainline=1", "HEAD"]);
+        } else {
+            shop.repo.git(&["merge", "--quiet", "--no-edit", "--no-ff", "login"]);
+            shop.repo.git(&["cherry-pick", "pay"]);
+            let [login, pay] = ["login", "HEAD"].map(|commit| shop.repo.id(commit));
+            shop.repo.git(&["revert", "--no-commit", &pay, &login]);
+            let both = format!("This reverts commit {pay}.\n\nThis reverts commit {login}.");
+            shop.repo.git(&["commit", "--quiet", "-m", "Revert the week", "-m", &both]);
+        }
+        shop.push(&["master"]);
+        let said = shop.repo.try_deploy("deploy-state", &["set", "deployable", "login"]);
+        said.code_is(1).stderr_contains(TAKEN_BACK).lacks("git revert");
+    }
+}
+
+#[test]
 fn what_was_taken_back_in_part_is_told_as_that() {
     let shop = Shop::with_remote(&sandbox!());
     shop.branch("login", "login.txt", "hello\n");

@@ -5,7 +5,7 @@ use git_deploy_core::revert::TakenBack;
 use crate::shell_word;
 
 /// The commands that bring again what base has taken back, in their order: it takes commits that base has never had. None
-/// where reverting the reverts would conflict.
+/// where reverting the reverts would conflict, or bring something else besides.
 pub fn bring_again(taken: &TakenBack) -> Vec<String> {
     let Some(branch) = &taken.again else { return Vec::new() };
     let (name, base) = (shell_word(branch.short()), shell_word(taken.base.short()));

@@ -69,7 +69,7 @@ pub struct TakenBack {
     /// Base where it counts.
     pub base: RefName,
     /// A branch that is not there yet, which brings it again if it begins at base and reverts those in their order; none where
-    /// that would conflict.
+    /// that would conflict, or would bring again what else they took back, of which somebody else decides.
     pub again: Option<RefName>,
 }
 
@@ -93,24 +93,41 @@ pub struct Came {
     pub own: Vec<CommitId>,
     /// The merge that brought them, if that is how they came.
     pub merge: Option<CommitId>,
+    /// Whether the merge brought something else besides.
+    pub has_others: bool,
 }
 
-/// The commits that revert some of what came, among reverts that are given newest first, unless another one reverts them in turn;
-/// and whether they revert all of it.
-pub fn reverting(reverts: &[Logged], came: &Came) -> (Vec<CommitId>, bool) {
-    let (mut named, mut found): (Vec<&str>, Vec<CommitId>) = (Vec::new(), Vec::new());
+/// What reverts have done to something that came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reverting {
+    /// The commits that revert some of it, the newest first.
+    pub by: Vec<CommitId>,
+    /// Those among them that revert something else besides.
+    pub beyond: Vec<CommitId>,
+    /// Whether they revert all of it.
+    pub is_whole: bool,
+}
+
+/// The commits that revert some of what came, among reverts that are given newest first, unless another one reverts them in turn.
+pub fn reverting(reverts: &[Logged], came: &Came) -> Reverting {
+    let (mut named, mut found): (Vec<&str>, Reverting) = (Vec::new(), Reverting::default());
+    let merge_alone = came.merge.filter(|_| !came.has_others);
+    let is_alone = |name: &&str| came.own.iter().chain(&merge_alone).any(|id| is_named(*id, &[*name]));
     for commit in reverts {
         if is_named(commit.id, &named) {
             continue;
         }
         let takes_back: Vec<&str> = reverted(&commit.message).collect();
         if came.own.iter().chain(&came.merge).any(|id| is_named(*id, &takes_back)) {
-            found.push(commit.id);
+            found.by.push(commit.id);
+            let is_beyond = !takes_back.iter().all(is_alone);
+            found.beyond.extend(is_beyond.then_some(commit.id));
         }
         named.extend(takes_back);
     }
     let is_merge_named = came.merge.is_some_and(|merge| is_named(merge, &named));
-    (found, is_merge_named || came.own.iter().all(|id| is_named(*id, &named)))
+    found.is_whole = is_merge_named || came.own.iter().all(|id| is_named(*id, &named));
+    found
 }
 
 /// The ids that a message says to revert; `revert.reference` shortens them.
@@ -165,7 +182,9 @@ mod tests {
         let two = commit('3', '3', '2', &reverts('2'));
         let three = commit('4', '4', '3', &reverts('3'));
         let found = |reverts: &[Logged], own: &[CommitId], merge| {
-            reverting(reverts, &Came { own: own.to_vec(), merge })
+            let found = reverting(reverts, &Came { own: own.to_vec(), merge, has_others: false });
+            assert_eq!(found.beyond, []);
+            (found.by, found.is_whole)
         };
         let only = std::slice::from_ref(&one);
         assert_eq!(found(only, &[other], None), (vec![], false));
@@ -173,6 +192,19 @@ mod tests {
         assert_eq!(found(only, &[other], Some(brought)), (vec![one.id], true));
         assert_eq!(found(&[two.clone(), one.clone()], &[brought], None), (vec![], false));
         assert_eq!(found(&[three, two, one.clone()], &[brought], None), (vec![one.id], true));
+    }
+
+    #[test]
+    fn what_reverts_something_else_besides_is_told_apart() {
+        let [ours, theirs, merge] = ['1', '2', '3'].map(|id| commit(id, id, 'f', "A").id);
+        let both = commit('4', '4', '3', &format!("{}{}", reverts('1'), reverts('2')));
+        let merged = commit('5', '5', '4', &reverts('3'));
+        let beyond = |revert: &Logged, own: &[CommitId], has_others| {
+            let came = Came { own: own.to_vec(), merge: Some(merge), has_others };
+            !reverting(std::slice::from_ref(revert), &came).beyond.is_empty()
+        };
+        assert!(beyond(&both, &[ours], false) && !beyond(&both, &[ours, theirs], true));
+        assert!(beyond(&merged, &[ours], true) && !beyond(&merged, &[ours], false));
     }
 
     #[test]

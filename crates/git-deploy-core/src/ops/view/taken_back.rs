@@ -8,7 +8,7 @@ use crate::git::merge_tree::{MergeTree, Merged};
 use crate::git::object::Commit;
 use crate::ids::{CommitId, RefName};
 use crate::note::Note;
-use crate::revert::{Came, TakenBack, reverting};
+use crate::revert::{Came, Reverting, TakenBack, reverting};
 
 /// How many reverts are tried to be reverted.
 const MANY: usize = 20;
@@ -42,11 +42,11 @@ impl View<'_> {
         let came = match fork == branch.tip {
             true => self.came(branch.tip, branch.note.as_ref(), base_tip)?,
             false if self.is_empty(branch) => {
-                Came { own: self.repository.equal_to(base_tip, branch.tip)?, merge: None }
+                Came { own: self.repository.equal_to(base_tip, branch.tip)?, ..Came::default() }
             }
             false => Came::default(),
         };
-        self.reverted(branch, reverting(&reverts, &came), base_tip)
+        self.reverted(branch, &reverting(&reverts, &came), base_tip)
     }
 
     /// The same of the beginning of a branch that has gone on since base had that: a rebase leaves it out, and brings the rest.
@@ -70,25 +70,27 @@ impl View<'_> {
         if came.merge.is_none() && note.is_none() {
             return Ok(None);
         }
-        self.reverted(branch, reverting(&reverts, &came), base_tip)
+        self.reverted(branch, &reverting(&reverts, &came), base_tip)
     }
 
     /// What base has done by these reverts, as far as it has not been brought back.
     fn reverted(
         &self,
         branch: &Branch,
-        (by, is_whole): (Vec<CommitId>, bool),
+        found: &Reverting,
         base_tip: CommitId,
     ) -> Result<Option<TakenBack>, GitError> {
-        if by.is_empty() {
+        if found.by.is_empty() {
             return Ok(None);
         }
-        let all = by.len();
-        let (by, again) = match self.again(&by, base_tip)? {
-            Again::Conflict => (by, None),
+        let (by, again) = match self.again(&found.by, base_tip)? {
+            Again::Conflict => (found.by.clone(), None),
+            // What others' work took back with it is not ours to bring again.
+            Again::Brings(by) if by.iter().any(|revert| found.beyond.contains(revert)) => (by, None),
             Again::Brings(by) => (by, Some(self.free_name(&branch.name)?)),
         };
-        let (is_whole, base) = (is_whole && by.len() == all, self.settings.authority(&self.settings.base));
+        let is_whole = found.is_whole && by.len() == found.by.len();
+        let base = self.settings.authority(&self.settings.base);
         Ok((!by.is_empty()).then_some(TakenBack { by, is_whole, base, again }))
     }
 
@@ -112,11 +114,13 @@ impl View<'_> {
             // It went there as it is.
             _ => (None, self.stood_on_before(tip, note)?),
         };
-        let own = match before {
+        let own: Vec<CommitId> = match before {
             Some(before) => repository.gained(Some(before), tip)?.into_iter().collect(),
             None => vec![tip],
         };
-        Ok(Came { own, merge })
+        let gained = merge.map(|merge| repository.gained(before, merge)).transpose()?;
+        let has_others = gained.is_some_and(|gained| gained.len() > 1 + own.len());
+        Ok(Came { own, merge, has_others })
     }
 
     /// The commit of base that a commit stood on when somebody decided about it, or it was rebased.
