@@ -65,7 +65,7 @@ fn what_was_deployed_and_taken_back_comes_again_by_what_is_said() {
         let shop = taken_back(with_remote, get, &[]);
         shop.repo
             .deploy("deploy-queue", &["show", "login"])
-            .stdout_contains("taken back since")
+            .stdout_contains("landed with deployment-0001, taken back on '")
             .stderr_contains("hint: a new branch brings it again: ");
         shop.repo
             .try_deploy("deploy-state", &["set", "staged", "login"])

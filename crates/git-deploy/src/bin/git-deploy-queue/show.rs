@@ -220,6 +220,8 @@ impl<'a> Told<'a> {
         let landed = self.landed().map(|landed| {
             let since = match landed.landed {
                 Some(Landed::OnBase) => String::new(),
+                // By what is said further on.
+                Some(Landed::TakenBack) if self.taken.is_some() => String::new(),
                 Some(Landed::TakenBack) => ", and taken back since".to_owned(),
                 None => format!(", and '{}' has it no more", self.base.short()),
             };
