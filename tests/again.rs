@@ -139,6 +139,21 @@ fn who_goes_on_with_what_was_taken_back_is_told_that_only_the_rest_is_deployed()
 }
 
 #[test]
+fn who_begins_at_base_has_nothing_to_do_with_what_it_takes_back_of_its_own_also_after_a_pull() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.on_master("other.txt", "other\n");
+    shop.branch("login", "login.txt", "hello\n");
+    // Somebody who has committed to base pulls, so that what base was is merged into that.
+    shop.repo.git(&["switch", "--quiet", "--detach", "master~"]);
+    shop.repo.commit("mine.txt", "mine\n", "Mine");
+    shop.repo.git(&["merge", "--quiet", "--no-edit", "--no-ff", "master"]);
+    shop.repo.git(&["revert", "--no-edit", "master"]);
+    shop.repo.git(&["push", "--quiet", "origin", "HEAD:master"]);
+    shop.repo.git(&["fetch", "--quiet"]);
+    shop.repo.deploy("deploy-state", &["set", "deployable", "login"]).lacks("warning");
+}
+
+#[test]
 fn what_was_taken_back_together_with_others_is_not_brought_again_with_them() {
     for is_one_merge in [false, true] {
         let shop = Shop::with_remote(&sandbox!());

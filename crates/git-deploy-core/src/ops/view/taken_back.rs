@@ -64,10 +64,13 @@ impl View<'_> {
         if reverts.is_empty() {
             return Ok(None);
         }
-        // Most branches begin where base itself was, and what that takes back is not theirs.
-        let note = self.notes.get(fork).ok().flatten().filter(|note| note.refs.contains(&branch.name));
+        // Most branches begin where base itself was, and what that takes back is not theirs: also where base came into a merge, as
+        // by somebody's pull.
+        let noted = |commit| self.notes.get(commit).ok().flatten();
+        let its_note = |commit| noted(commit).filter(|note: &Note| note.refs.contains(&branch.name));
+        let note = its_note(fork);
         let came = self.came(fork, note.as_ref(), base_tip)?;
-        if came.merge.is_none() && note.is_none() {
+        if note.is_none() && (came.merge.is_none() || came.own.iter().all(|own| its_note(*own).is_none())) {
             return Ok(None);
         }
         self.reverted(branch, &reverting(&reverts, &came), base_tip)
