@@ -157,7 +157,7 @@ pub fn set_state(
     Ok(Outcome {
         changes: planned.changes(request.state),
         on_its_way,
-        beheaded: checks::beheaded(repository, &planned, request.state)?,
+        beheaded: checks::beheaded(repository, &planned, request.state),
         already: planned.already.into_iter().map(|branch| branch.name).collect(),
         unapproved,
         publication,

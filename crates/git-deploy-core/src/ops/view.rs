@@ -50,6 +50,7 @@ pub struct View<'a> {
     on_base: Rc<RefCell<Option<Chains>>>,
     /// Whether base has commits, as far as that was asked.
     merged: Rc<RefCell<HashMap<CommitId, bool>>>,
+    past_of_base: Rc<taken_back::PastOfBase>,
     deploy_toml: Rc<OnceCell<Option<DeployToml>>>,
     rules: Rc<OnceCell<Option<Rules>>>,
     /// Where git's default notes stand, which mostly are not there.
@@ -156,6 +157,7 @@ impl<'a> View<'a> {
             base_tip: Rc::default(),
             on_base: Rc::default(),
             merged: Rc::default(),
+            past_of_base: Rc::default(),
             deploy_toml: Rc::default(),
             rules: Rc::default(),
             default_notes: Rc::default(),

@@ -80,18 +80,12 @@ pub(super) fn taken_back(view: &View<'_>, branch: &Branch, to: State) -> Result<
 }
 
 /// The branches of which a deployment brings only what came after base has had, and has taken back, what they begin with. What
-/// cannot be found out about that stops nobody.
-pub(super) fn beheaded(
-    repository: &Repository,
-    planned: &Planned,
-    to: State,
-) -> Result<Vec<(RefName, TakenBack)>, SetError> {
-    if !to.is_rebased() {
-        return Ok(Vec::new());
-    }
-    let view = View::new(repository)?;
+/// cannot be found out about that stops nobody: by then all of it is set, and published.
+pub(super) fn beheaded(repository: &Repository, planned: &Planned, to: State) -> Vec<(RefName, TakenBack)> {
+    let view = to.is_rebased().then(|| View::new(repository).ok());
+    let Some(view) = view.flatten() else { return Vec::new() };
     let of = |(branch, _): &(Branch, State)| {
         Some((branch.name.clone(), view.beginning_taken_back(branch).ok().flatten()?))
     };
-    Ok(planned.moved.iter().filter_map(of).collect())
+    planned.moved.iter().filter_map(of).collect()
 }

@@ -64,7 +64,7 @@ impl View<'_> {
         let stands = |branch: &&Branch| self.stands_on_base(branch.tip).unwrap_or(true);
         let elsewhere: Vec<&Branch> =
             branches.iter().filter(is_open).copied().filter(|branch| !stands(branch)).take(1 + FEW).collect();
-        let is_had = |branch: &&Branch| !matches!(self.taken_back(branch), Ok(Some(_)));
+        let is_had = |branch: &&Branch| self.emptied_by_reverts(branch).is_none();
         match elsewhere.len() {
             0..=FEW => elsewhere.into_iter().filter(|branch| self.is_empty(branch)).filter(is_had).collect(),
             _ => Vec::new(),

@@ -63,8 +63,7 @@ impl Judge for OfApprovers<'_, '_> {
         if !view.is_empty(branch) {
             return Ok(None);
         }
-        // What cannot be found out of that is told when somebody decides about it.
-        let taken = view.taken_back(branch).ok().flatten();
+        let taken = view.emptied_by_reverts(branch);
         Ok(Some(taken.map_or_else(|| Wait::Empty(view.settings.base.clone()), Wait::TakenBack)))
     }
 }

@@ -1,6 +1,10 @@
 //! Branches that base has had, by whatever means, and has taken back: they are on base, or equal to what is there, so that no rebase
 //! brings them again.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use super::View;
 use crate::branch::Branch;
 use crate::git::GitError;
@@ -8,7 +12,7 @@ use crate::git::merge_tree::{MergeTree, Merged};
 use crate::git::object::Commit;
 use crate::ids::{CommitId, RefName};
 use crate::note::Note;
-use crate::revert::{Came, Reverting, TakenBack, reverting};
+use crate::revert::{Came, Logged, Reverting, TakenBack, reverting};
 
 /// How many reverts are tried to be reverted.
 const MANY: usize = 20;
@@ -21,6 +25,18 @@ enum Again {
     Brings(Vec<CommitId>),
 }
 
+/// A commit of base, and the one of it that this stood on before, as far as that is known.
+type Stood = (CommitId, Option<CommitId>);
+
+/// What was found out of the past of base. Many branches begin at the same commit of it.
+#[derive(Default)]
+pub(super) struct PastOfBase {
+    /// The reverts since a commit.
+    reverts: RefCell<HashMap<CommitId, Rc<Vec<Logged>>>>,
+    /// How it has got what leads to a commit.
+    came: RefCell<HashMap<Stood, Rc<Came>>>,
+}
+
 impl View<'_> {
     /// How base has taken back what a branch brings of which nothing is left to deploy. Judged by what `git revert` writes, as
     /// far as that has not been brought back since; none of a branch that brings something, and where nobody could tell.
@@ -28,6 +44,20 @@ impl View<'_> {
     /// # Errors
     /// When history cannot be read, or nothing can be written aside.
     pub fn taken_back(&self, branch: &Branch) -> Result<Option<TakenBack>, GitError> {
+        self.taken_back_if(branch, || self.is_empty(branch))
+    }
+
+    /// The same of a branch that was just found to bring nothing.
+    pub(super) fn emptied_by_reverts(&self, branch: &Branch) -> Option<TakenBack> {
+        // What cannot be found out of that is told when somebody decides about it.
+        self.taken_back_if(branch, || true).ok().flatten()
+    }
+
+    fn taken_back_if(
+        &self,
+        branch: &Branch,
+        is_empty: impl FnOnce() -> bool,
+    ) -> Result<Option<TakenBack>, GitError> {
         let Some(base_tip) = self.base_tip()?.filter(|_| branch.name != self.settings.base) else {
             return Ok(None);
         };
@@ -35,16 +65,16 @@ impl View<'_> {
             return Ok(None);
         }
         let Some(fork) = self.repository.merge_base(branch.tip, base_tip)? else { return Ok(None) };
-        let reverts = self.repository.reverts(fork, base_tip)?;
+        let reverts = self.reverts_since(fork, base_tip)?;
         if reverts.is_empty() {
             return Ok(None);
         }
         let came = match fork == branch.tip {
             true => self.came(branch.tip, branch.note.as_ref(), base_tip)?,
-            false if self.is_empty(branch) => {
-                Came { own: self.repository.equal_to(base_tip, branch.tip)?, ..Came::default() }
+            false if is_empty() => {
+                Rc::new(Came { own: self.repository.equal_to(base_tip, branch.tip)?, ..Came::default() })
             }
-            false => Came::default(),
+            false => Rc::default(),
         };
         self.reverted(branch, &reverting(&reverts, &came), base_tip)
     }
@@ -60,7 +90,7 @@ impl View<'_> {
         };
         let fork = self.repository.merge_base(branch.tip, base_tip)?.filter(|fork| *fork != branch.tip);
         let Some(fork) = fork.filter(|_| !self.lacks_objects().unwrap_or(true)) else { return Ok(None) };
-        let reverts = self.repository.reverts(fork, base_tip)?;
+        let reverts = self.reverts_since(fork, base_tip)?;
         if reverts.is_empty() {
             return Ok(None);
         }
@@ -97,8 +127,28 @@ impl View<'_> {
         Ok((!by.is_empty()).then_some(TakenBack { by, is_whole, base, again }))
     }
 
+    /// The reverts on base since a commit of it.
+    fn reverts_since(&self, fork: CommitId, base_tip: CommitId) -> Result<Rc<Vec<Logged>>, GitError> {
+        if let Some(known) = self.past_of_base.reverts.borrow().get(&fork) {
+            return Ok(Rc::clone(known));
+        }
+        let found = Rc::new(self.repository.reverts(fork, base_tip)?);
+        self.past_of_base.reverts.borrow_mut().insert(fork, Rc::clone(&found));
+        Ok(found)
+    }
+
     /// How base has got what leads to a commit that it has. `note` is the one on that commit.
-    fn came(&self, tip: CommitId, note: Option<&Note>, base_tip: CommitId) -> Result<Came, GitError> {
+    fn came(&self, tip: CommitId, note: Option<&Note>, base_tip: CommitId) -> Result<Rc<Came>, GitError> {
+        let asked = (tip, note.and_then(|note| note.onto));
+        if let Some(known) = self.past_of_base.came.borrow().get(&asked) {
+            return Ok(Rc::clone(known));
+        }
+        let found = Rc::new(self.find_came(asked, base_tip)?);
+        self.past_of_base.came.borrow_mut().insert(asked, Rc::clone(&found));
+        Ok(found)
+    }
+
+    fn find_came(&self, (tip, onto): Stood, base_tip: CommitId) -> Result<Came, GitError> {
         let repository = self.repository;
         // The newest first; those that have the branch come before those that have it not.
         let line = repository.first_parents(tip, base_tip)?;
@@ -115,7 +165,7 @@ impl View<'_> {
         let (merge, before) = match parents.as_deref() {
             Some([before, _, ..]) if *before != tip => (first, Some(*before)),
             // It went there as it is.
-            _ => (None, self.stood_on_before(tip, note)?),
+            _ => (None, self.stood_on_before(tip, onto)?),
         };
         let own: Vec<CommitId> = match before {
             Some(before) => repository.gained(Some(before), tip)?.into_iter().collect(),
@@ -127,8 +177,8 @@ impl View<'_> {
     }
 
     /// The commit of base that a commit stood on when somebody decided about it, or it was rebased.
-    fn stood_on_before(&self, tip: CommitId, note: Option<&Note>) -> Result<Option<CommitId>, GitError> {
-        let onto = note.and_then(|note| note.onto).filter(|onto| *onto != tip);
+    fn stood_on_before(&self, tip: CommitId, onto: Option<CommitId>) -> Result<Option<CommitId>, GitError> {
+        let onto = onto.filter(|onto| *onto != tip);
         let Some(onto) = onto.filter(|onto| matches!(self.repository.find(onto.0), Ok(Some(_)))) else {
             return Ok(None);
         };
