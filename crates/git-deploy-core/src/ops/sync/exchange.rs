@@ -54,7 +54,7 @@ pub(super) fn counted(repository: &Repository, tracking: &Tracking) -> Result<Ex
         notes_received,
         notes_published,
         tags_received: their_tags.difference(&our_tags).cloned().collect(),
-        tags_published,
+        tags_published: tags_published.into_iter().map(|tag| tag.name).collect(),
         unreadable: Vec::new(),
     })
 }

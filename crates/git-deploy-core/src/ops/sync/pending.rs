@@ -1,11 +1,13 @@
 //! What deployments left here while the remote was away, or before there was one.
 
+use std::collections::HashSet;
+
 use super::{SyncError, push_and_follow, unreachable};
 use crate::attempt::Attempt;
 use crate::deployment::Phase;
 use crate::git::push::{Lease, PushRef, Pushed, Refusals, Tracking};
 use crate::git::refs::Expected;
-use crate::git::{GitError, Repository};
+use crate::git::{GitError, Ref, Repository};
 use crate::ids::{DeploymentId, RefName};
 use crate::ledger::TagError;
 use crate::ops::Observer;
@@ -16,15 +18,17 @@ use crate::ops::view::{View, read_deployment};
 pub(super) fn tags(
     repository: &Repository,
     tracking: &Tracking,
-) -> Result<(Vec<RefName>, Vec<TagError>), GitError> {
+) -> Result<(Vec<Ref>, Vec<TagError>), GitError> {
     let (mut ours, mut others) = (Vec::new(), Vec::new());
+    let theirs: HashSet<RefName> =
+        repository.refs(&tracking.tags())?.into_iter().map(|kept| kept.name).collect();
     for tag in repository.refs("refs/tags/deployment-")? {
         let Some(id) = DeploymentId::from_tag(&tag.name) else { continue };
-        if tracking.of(&tag.name).map_or(Ok(None), |name| repository.resolve(&name))?.is_some() {
+        if tracking.of(&tag.name).is_some_and(|kept| theirs.contains(&kept)) {
             continue;
         }
         match read_deployment(repository, id, tag.target)? {
-            Ok(_) => ours.push(tag.name),
+            Ok(_) => ours.push(tag),
             Err(error) => others.push(error),
         }
     }
@@ -41,13 +45,11 @@ pub(super) fn push(
     tracking: &Tracking,
     observer: &dyn Observer,
 ) -> Result<Option<Refusals>, SyncError> {
-    let (tags, others) = tags(repository, tracking)?;
+    let (mut ours, others) = tags(repository, tracking)?;
     for error in others {
         observer.warn(&format!("tag '{}' stays here, as it is no deployment's: {}", error.tag, error.what));
     }
     let mut pending = Vec::new();
-    let mut ours = repository.refs("refs/tags/deployment-")?;
-    ours.retain(|tag| tags.contains(&tag.name));
     ours.extend(repository.refs("refs/deploy/attempts/")?);
     ours.extend(repository.refs("refs/deploy/rendered/")?);
     let rendered = View::new(repository).and_then(|view| view.rendered_branches()).unwrap_or_default();
