@@ -2,7 +2,7 @@
 
 use git_deploy_testkit::sandbox;
 
-use crate::{note, shop};
+use crate::{clone, note, shop};
 
 #[test]
 fn a_deployment_tag_is_neither_moved_nor_deleted() {
@@ -58,6 +58,37 @@ fn a_mirror_of_a_clone_deletes_nothing_that_all_clones_share() {
     let copy = sandbox.bare("copy.git");
     other.git(&["remote", "add", "copy", &copy.path().display().to_string()]);
     other.git(&["push", "--quiet", "--mirror", "copy"]);
+}
+
+#[test]
+fn a_push_that_forces_the_notes_does_not_undo_a_withdrawal_that_was_not_fetched() {
+    for fetched in [false, true] {
+        let sandbox = sandbox!();
+        let (bare, repo) = shop(&sandbox);
+        repo.branch("login");
+        let tip = repo.commit("b", "b\n", "Log in");
+        repo.git(&["push", "--quiet", "origin", "login"]);
+        repo.deploy("deploy-state", &["set", "deployable", "login"]);
+        let other = clone(&bare, "other");
+        other.deploy("deploy-sync", &[]);
+        other.deploy("deploy-state", &["set", "development", "login"]);
+        if fetched {
+            repo.git(&["fetch", "--quiet"]);
+        }
+        repo.git(&["checkout", "--quiet", "-b", "more", "master"]);
+        let more = repo.commit("c", "c\n", "Do more");
+        note(&repo, &more, "state: staged\nref: refs/heads/more\nrev: 1");
+        // git keeps what has come there since it asked.
+        repo.try_git(&["push", "origin", "more", "+refs/notes/deploy"]).code_is(1);
+        assert!(bare.notes()[&tip].starts_with("state: development\n"), "{:?}", bare.notes());
+        assert!(bare.notes()[&more].starts_with("state: staged\n"), "{:?}", bare.notes());
+        other.deploy("deploy-sync", &[]);
+        other.deploy("deploy-queue", &["--porcelain"]).stdout_is("");
+        // With all that is there nothing is lost, and git's own push is enough.
+        note(&repo, &more, "state: deployable\nref: refs/heads/more\nrev: 2");
+        repo.git(&["push", "--quiet", "origin", "+refs/notes/deploy"]);
+        assert_eq!(bare.id("refs/notes/deploy"), repo.id("refs/notes/deploy"));
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod by_hand;
 use super::left::{self, Left, LeftByPush};
 use super::{HookError, PushedRef, Unpublished, elsewhere};
 use crate::git::notes::{NotesError, notes_ref};
+use crate::git::object::Kind;
 use crate::git::push::Tracking;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, RefName};
@@ -126,11 +127,20 @@ pub fn pre_push(
     if pushed.is_empty() {
         said.warnings.extend(push.current_branch(&tracking)?);
     }
-    // What the push itself brings there git refuses when it has come there meanwhile.
-    if !pushed.iter().any(|pushed| pushed.name == notes_ref()) {
+    if !brings_notes(repository, pushed)? {
         said.published = publish(repository, &tracking, &branches, observer);
     }
     Ok(said)
+}
+
+/// Whether the push itself brings the notes there, with all that the remote has. What comes there meanwhile git keeps. By force it
+/// would throw away what is there and not in ours: where that is published before, git refuses its own part.
+fn brings_notes(repository: &Repository, pushed: &[PushedRef]) -> Result<bool, GitError> {
+    let notes = pushed.iter().find(|pushed| pushed.name == notes_ref());
+    let Some(PushedRef { new: Some(new), old, .. }) = notes else { return Ok(false) };
+    let Some(old) = old else { return Ok(true) };
+    let is_commit = repository.find(*old)?.is_some_and(|old| old.kind == Kind::Commit);
+    Ok(is_commit && repository.is_ancestor(CommitId(*old), CommitId(*new))?)
 }
 
 /// A push to the remote that counts.
