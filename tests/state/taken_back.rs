@@ -71,6 +71,21 @@ fn a_branch_that_was_deleted_there_is_told_so_after_a_plain_fetch_where_git_know
 }
 
 #[test]
+fn a_branch_that_no_fetch_brings_is_not_told_to_be_deleted_there() {
+    let sandbox = sandbox!();
+    let (remote, ours, _) = approved(&sandbox);
+    ours.git(&["config", "remote.origin.fetch", "+refs/heads/master:refs/remotes/origin/master"]);
+    branch(&ours, "mine", "m.txt", "m\n");
+    ours.git(&["push", "--quiet", "--set-upstream", "origin", "mine"]);
+    assert!(remote.tip("mine").is_some() && ours.tip("refs/remotes/origin/mine").is_none());
+    set(&ours, &["deployable", "mine"]).success();
+    for arguments in [&["list"][..], &["get", "mine"]] {
+        ours.deploy("deploy-state", arguments).lacks("it was deleted").lacks("set development mine");
+    }
+    ours.deploy("deploy-queue", &["show", "mine"]).lacks("was deleted").lacks("set development mine");
+}
+
+#[test]
 fn a_branch_that_nobody_has_pushed_is_told_to_be_pushed() {
     let (_, ours, _) = approved(&sandbox!());
     branch(&ours, "mine", "m.txt", "m\n");

@@ -125,7 +125,11 @@ pub fn was_deleted(repository: &Repository, tracking: &Tracking, branch: &RefNam
     if deleted_head(tracking, branch).map_or(Ok(None), |name| repository.resolve(&name))?.is_some() {
         return Ok(true);
     }
-    // A plain `git fetch --prune` leaves nothing but what the branch is said to follow.
+    // A plain `git fetch --prune` leaves nothing but what the branch is said to follow. Where it would not have brought the branch,
+    // a push leaves no more than that either.
+    if !repository.fetch_keeps(tracking, branch)? || repository.refs(&tracking.heads())?.is_empty() {
+        return Ok(false);
+    }
     let key = |key| format!("branch.{}.{key}", branch.short());
     let is = |key: String, value: &str| {
         repository.config_all(&key).map(|values| values.last().is_some_and(|last| last == value))
