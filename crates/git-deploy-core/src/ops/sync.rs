@@ -101,7 +101,7 @@ pub enum SyncError {
 /// When the remote cannot be reached, its states do not continue what was there, or something cannot be written here.
 pub fn fetch(repository: &Repository, tracking: &Tracking, observer: &dyn Observer) -> Result<(), SyncError> {
     fetch_only(repository, tracking, observer)?;
-    check(repository, tracking)?;
+    check(repository, tracking, observer)?;
     merge_and_tell(repository, tracking, observer)?;
     adopt_tags(repository, tracking, observer)
 }
@@ -282,7 +282,7 @@ pub fn publish_notes(
     tracking: &Tracking,
     observer: &dyn Observer,
 ) -> Result<bool, SyncError> {
-    check(repository, tracking)?;
+    check(repository, tracking, observer)?;
     publish(repository, tracking, observer)
 }
 
@@ -383,7 +383,7 @@ pub fn full(
 ) -> Result<Exchange, SyncError> {
     fetch_only(repository, tracking, observer)?;
     if !restore {
-        check(repository, tracking)?;
+        check(repository, tracking, observer)?;
     }
     // What a fetch has thrown away is ours, and goes there with the rest.
     thrown_away::take_back(repository, tracking, observer)?;
@@ -392,7 +392,7 @@ pub fn full(
     adopt_tags(repository, tracking, observer)?;
     if let Some(refusals) = pending::push(repository, tracking, observer)? {
         let remote = tracking.remote().to_owned();
-        if restore && check(repository, tracking).is_err() {
+        if restore && check(repository, tracking, observer).is_err() {
             // States that speak of them are not taken either.
             return Err(SyncError::NotRestored { remote, refusals });
         }

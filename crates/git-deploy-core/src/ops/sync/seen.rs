@@ -15,9 +15,10 @@ use crate::git::push::Tracking;
 use crate::git::refs::{Expected, RefUpdate, RefsError};
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, ObjectId, RefName};
+use crate::ops::Observer;
 use crate::sync;
 
-use super::{FETCH_TRIES, SyncError, contains, fetch_again, texts, unreachable};
+use super::{FETCH_TRIES, SyncError, contains, fetch_only, texts, unreachable};
 
 /// How many of the commits that ours were at are asked for a history that was rewritten here.
 const LOOKED_AT: u8 = 50;
@@ -89,7 +90,7 @@ pub(super) fn odd(repository: &Repository, id: ObjectId) -> Result<Option<&'stat
 ///
 /// # Errors
 /// [`SyncError::Broken`] if they do not; when the remote has to be asked again and does not answer.
-pub fn check(repository: &Repository, tracking: &Tracking) -> Result<(), SyncError> {
+pub fn check(repository: &Repository, tracking: &Tracking, observer: &dyn Observer) -> Result<(), SyncError> {
     for _ in 0..FETCH_TRIES {
         let now = found(repository, tracking)?;
         let Some(broken) = broken(repository, tracking, now)? else { return Ok(()) };
@@ -98,7 +99,7 @@ pub fn check(repository: &Repository, tracking: &Tracking) -> Result<(), SyncErr
         if there.map_err(|silence| unreachable(tracking, &silence))? == now {
             return Err(SyncError::Broken(Box::new(broken)));
         }
-        fetch_again(repository, tracking)?;
+        fetch_only(repository, tracking, observer)?;
     }
     Err(SyncError::Contended { remote: tracking.remote().to_owned() })
 }

@@ -27,7 +27,7 @@ fn sync(arguments: &args::Sync, shell: &mut Shell) -> Result<Exit, CommandError>
     let exchange = if arguments.dry_run {
         fetch_only(&repository, &tracking, &ShellObserver::new(shell))?;
         if !arguments.restore {
-            check(&repository, &tracking)?;
+            check(&repository, &tracking, &ShellObserver::new(shell))?;
         }
         preview(&repository, &tracking)?
     } else {
