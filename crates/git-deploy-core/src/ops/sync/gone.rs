@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{SyncError, fetch_again};
+use crate::attempt::Attempt;
 use crate::git::object::{Kind, parse_tag};
 use crate::git::push::Tracking;
 use crate::git::refs::{Expected, RefUpdate, RefsError};
 use crate::git::{GitError, Repository};
-use crate::ids::{DeploymentId, ObjectId, RefName};
+use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
 use crate::ledger::Deployment;
 use crate::ops::Observer;
 
@@ -29,7 +30,11 @@ pub fn fetch_only(
 ) -> Result<(), SyncError> {
     let before = before(repository, tracking)?;
     let fetched = fetch_again(repository, tracking);
-    tell(&after(repository, tracking, &before)?, tracking, observer);
+    tell(&bring_back(repository, tracking, &before)?, tracking, observer);
+    if let Err(error) = remember(repository, tracking, &before) {
+        // What was fetched is here all the same.
+        observer.warn(&format!("cannot remember what is gone on '{}': {error}", tracking.remote()));
+    }
     fetched
 }
 
@@ -72,29 +77,86 @@ fn before(repository: &Repository, tracking: &Tracking) -> Result<Before, GitErr
 ///
 /// # Errors
 /// When refs cannot be read or written.
-fn after(repository: &Repository, tracking: &Tracking, before: &Before) -> Result<Vec<Gone>, GitError> {
-    let (tags, heads) = (tags_of(repository, &tracking.tags())?, heads_of(repository, tracking)?);
-    let mut gone: BTreeMap<DeploymentId, Option<RefName>> = BTreeMap::new();
-    gone.extend(before.tags.keys().filter(|id| !tags.contains_key(id)).map(|id| (id.clone(), None)));
-    let mut updates = Vec::new();
-    for (name, id, target) in kept_tags(repository, tracking)? {
-        let ours = repository.resolve(&id.tag())?;
-        let is_gone = !tags.contains_key(&id);
-        let comes_back = is_gone && ours.is_none() && is_deployment(repository, &id, target)?;
-        if comes_back {
-            // Also what a fetch has forgotten that was ended.
-            gone.entry(id.clone()).or_insert(None);
-            updates.push(RefUpdate { name: id.tag(), old: Expected::Absent, new: Some(target) });
+fn bring_back(repository: &Repository, tracking: &Tracking, before: &Before) -> Result<Vec<Gone>, GitError> {
+    let (tags, ours) = (tags_of(repository, &tracking.tags())?, tags_of(repository, OURS)?);
+    let is_gone = |id: &DeploymentId| !tags.contains_key(id);
+    let is_ours = |(id, target): &(&DeploymentId, &ObjectId)| ours.get(id) == Some(target);
+    let mut gone: Vec<Gone> = before
+        .tags
+        .iter()
+        .filter(|(id, _)| is_gone(id))
+        .filter(is_ours)
+        .map(|(id, _)| Gone { id: id.clone(), aside: None })
+        .collect();
+    let mut back = Vec::new();
+    for (id, kept) in by_id(kept_tags(repository, tracking)?) {
+        if !is_gone(&id) {
+            continue;
         }
-        if comes_back || ours == Some(target) || tags.get(&id) == Some(&target) {
-            updates.push(RefUpdate { name, old: Expected::At(target), new: None });
-        } else if before.tags.get(&id) == Some(&target) {
-            gone.entry(id).and_modify(|aside| *aside = Some(name));
+        let last = before.tags.get(&id);
+        let is_missing = !ours.contains_key(&id);
+        // Also what a fetch has forgotten that was ended.
+        let found = if is_missing { choose(repository, tracking, &id, &kept, last)? } else { None };
+        if let Some(target) = found {
+            gone.push(Gone { id: id.clone(), aside: None });
+            back.push(RefUpdate { name: id.tag(), old: Expected::Absent, new: Some(target) });
+        }
+        let here = ours.get(&id).copied().or(found);
+        let aside = kept.into_iter().filter(|(_, target)| last.is_some() && Some(*target) != here);
+        gone.extend(aside.map(|(name, _)| Gone { id: id.clone(), aside: Some(name) }));
+    }
+    write(repository, &back)?;
+    Ok(gone)
+}
+
+/// Which of the objects that a tag led to on a remote is the deployment that was claimed there: the one that was there last, or
+/// the only one. Any other may be what somebody has taken away because it was in a deployment's way.
+fn choose(
+    repository: &Repository,
+    tracking: &Tracking,
+    id: &DeploymentId,
+    kept: &[(RefName, ObjectId)],
+    last: Option<&ObjectId>,
+) -> Result<Option<ObjectId>, GitError> {
+    let Some(candidate) = claimed(repository, tracking, id)? else { return Ok(None) };
+    let mut fitting = Vec::new();
+    for (_, target) in kept {
+        if is_deployment(repository, id, *target, candidate)? {
+            fitting.push(*target);
         }
     }
-    updates.extend(deleted(repository, tracking, before, &heads)?);
-    write(repository, &updates)?;
-    Ok(gone.into_iter().map(|(id, aside)| Gone { id, aside }).collect())
+    let only = if let [only] = fitting[..] { Some(only) } else { None };
+    Ok(last.copied().filter(|last| fitting.contains(last)).or(only))
+}
+
+/// What was claimed under a number, as far as it is known here.
+fn claimed(
+    repository: &Repository,
+    tracking: &Tracking,
+    id: &DeploymentId,
+) -> Result<Option<CommitId>, GitError> {
+    for name in [tracking.of(&id.attempt()), Some(id.attempt())].into_iter().flatten() {
+        // What cannot be read says nothing of what was claimed.
+        let Some(at) = repository.resolve(&name)? else { continue };
+        let text = repository.commit(CommitId(at)).map(|commit| commit.message_text());
+        let attempt = text.ok().and_then(|text| Attempt::parse(id.clone(), &text).ok());
+        return Ok(attempt.map(|attempt| attempt.candidate));
+    }
+    Ok(None)
+}
+
+/// Forgets what is kept aside and is ours by now, and writes down which branches of ours are gone on the remote. What is still
+/// there stays aside, too: the next fetch would keep it again, and another one that runs now may need it.
+fn remember(repository: &Repository, tracking: &Tracking, before: &Before) -> Result<(), GitError> {
+    let ours = tags_of(repository, OURS)?;
+    let kept = kept_tags(repository, tracking)?.into_iter();
+    let over = kept.filter(|(_, id, target)| ours.get(id) == Some(target));
+    let mut over: Vec<_> = over.map(|(name, _, target)| forgotten(name, target)).collect();
+    let (known, back) = known_deleted(repository, tracking)?;
+    over.extend(back);
+    // First, as one of them may be in the way of another name.
+    write(repository, &over)?;
+    write(repository, &newly_deleted(repository, tracking, before, &known)?)
 }
 
 /// Tells of deployments that are gone on a remote.
@@ -137,24 +199,36 @@ pub fn was_deleted(repository: &Repository, tracking: &Tracking, branch: &RefNam
     Ok(is(key("merge"), branch.as_str())? && is(key("remote"), tracking.remote())?)
 }
 
-/// What is to be written of branches of ours that are gone on the remote, or there again.
-fn deleted(
+/// The branches of ours of which it is known that they are gone on the remote, and what is to be forgotten of others, which are
+/// there again, or gone here as well.
+fn known_deleted(
     repository: &Repository,
     tracking: &Tracking,
-    before: &Before,
-    now: &BTreeMap<RefName, ObjectId>,
-) -> Result<Vec<RefUpdate>, GitError> {
-    let (mut updates, mut known) = (Vec::new(), BTreeSet::new());
+) -> Result<(BTreeSet<RefName>, Vec<RefUpdate>), GitError> {
+    let now = heads_of(repository, tracking)?;
+    let (mut known, mut over) = (BTreeSet::new(), Vec::new());
     let prefix = format!("{}heads/", seen_prefix(tracking));
     for kept in repository.refs(&prefix)? {
         let short = kept.name.as_str().strip_prefix(&prefix).unwrap_or_default();
         let Ok(branch) = RefName::branch(short) else { continue };
         if now.contains_key(&branch) || repository.resolve(&branch)?.is_none() {
-            updates.push(RefUpdate { name: kept.name, old: Expected::At(kept.target), new: None });
+            over.push(forgotten(kept.name, kept.target));
         } else {
             known.insert(branch);
         }
     }
+    Ok((known, over))
+}
+
+/// What is to be written of branches of ours that have just gone on the remote.
+fn newly_deleted(
+    repository: &Repository,
+    tracking: &Tracking,
+    before: &Before,
+    known: &BTreeSet<RefName>,
+) -> Result<Vec<RefUpdate>, GitError> {
+    let now = heads_of(repository, tracking)?;
+    let mut updates = Vec::new();
     for (branch, tip) in &before.heads {
         if now.contains_key(branch) || known.contains(branch) || repository.resolve(branch)?.is_none() {
             continue;
@@ -165,19 +239,34 @@ fn deleted(
     Ok(updates)
 }
 
-/// Whether an object is what a deployment's tag leads to.
-fn is_deployment(repository: &Repository, id: &DeploymentId, target: ObjectId) -> Result<bool, GitError> {
+/// Whether an object is what a deployment's tag leads to, on the commit that was claimed for it.
+fn is_deployment(
+    repository: &Repository,
+    id: &DeploymentId,
+    target: ObjectId,
+    candidate: CommitId,
+) -> Result<bool, GitError> {
     Ok(repository.find(target)?.is_some_and(|object| {
-        let message = parse_tag(&object.data).ok().filter(|_| object.kind == Kind::Tag);
-        message.is_some_and(|(_, message)| Deployment::parse(id.clone(), &message).is_ok())
+        let tag = parse_tag(&object.data).ok().filter(|_| object.kind == Kind::Tag);
+        tag.is_some_and(|(commit, message)| {
+            commit == candidate.0 && Deployment::parse(id.clone(), &message).is_ok()
+        })
     }))
 }
 
+fn forgotten(name: RefName, target: ObjectId) -> RefUpdate {
+    RefUpdate { name, old: Expected::At(target), new: None }
+}
+
+/// Writes all that nobody else has written meanwhile: who fetches at the same time writes much the same.
 fn write(repository: &Repository, updates: &[RefUpdate]) -> Result<(), GitError> {
-    match repository.update_refs(updates, "deploy-sync: gone") {
-        // Somebody else who fetches at the same time writes the same.
-        Ok(()) | Err(RefsError::Moved(_)) => Ok(()),
-        Err(RefsError::Git(error)) => Err(error),
+    let mut updates = updates.to_vec();
+    loop {
+        match repository.update_refs(&updates, "deploy-sync: gone") {
+            Ok(()) => return Ok(()),
+            Err(RefsError::Moved(moved)) => updates.retain(|update| update.name != moved),
+            Err(RefsError::Git(error)) => return Err(error),
+        }
     }
 }
 
@@ -204,6 +293,15 @@ fn kept_tags(
     let id = |name: &RefName| name.as_str().strip_prefix(&prefix)?.split_once('/')?.0.parse().ok();
     let kept = repository.refs(&prefix)?.into_iter();
     Ok(kept.filter_map(|kept| id(&kept.name).map(|id| (kept.name, id, kept.target))).collect())
+}
+
+/// What is kept aside of each tag.
+fn by_id(kept: Vec<(RefName, DeploymentId, ObjectId)>) -> BTreeMap<DeploymentId, Vec<(RefName, ObjectId)>> {
+    let mut tags: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (name, id, target) in kept {
+        tags.entry(id).or_default().push((name, target));
+    }
+    tags
 }
 
 /// Where a tag is kept aside: by its object, too, as there can be several that somebody has moved by hand.
