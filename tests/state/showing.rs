@@ -219,3 +219,33 @@ fn a_branch_that_is_further_here_or_was_amended_is_told_with_how_it_comes_to_cou
     other.deploy("deploy-sync", &[]);
     other.deploy("deploy-state", &["list"]).stdout_contains("deployable").stderr_is("");
 }
+
+#[test]
+fn however_often_what_counts_was_rebased_the_reflog_is_read_as_often() {
+    let sandbox = sandbox!();
+    let (remote, repo, _) = published(&sandbox);
+    let theirs = remote.clone_to("runner");
+    theirs.deploy("deploy-sync", &[]);
+    theirs.git(&["branch", "--quiet", "login", "origin/login"]);
+    repo.switch("login");
+    amend(&repo, "Log in");
+    let trace = repo.git_path("trace");
+    let looks = |round: &str| {
+        theirs.commit("round.txt", round, "Go on");
+        theirs.git(&["push", "--quiet", "origin", "master"]);
+        theirs.deploy("deploy-rebase", &["login"]);
+        theirs.git(&["push", "--quiet", "--force", "origin", "login"]);
+        theirs.deploy("deploy-sync", &[]);
+        repo.deploy("deploy-sync", &[]);
+        assert_ne!(repo.id("origin/login"), repo.id("login"));
+        repo.command("git").args(["deploy-state", "list"]).env("GIT_TRACE", &trace).output().success();
+        let traced = std::fs::read_to_string(&trace).unwrap();
+        std::fs::remove_file(&trace).unwrap();
+        traced.lines().filter(|line| line.contains("git log --walk-reflogs")).count()
+    };
+    let once = looks("one\n");
+    assert_ne!(once, 0);
+    looks("two\n");
+    assert_eq!(looks("three\n"), once);
+    repo.deploy("deploy-state", &["list"]).stderr_contains("it was rewritten here, from what is there");
+}

@@ -90,20 +90,20 @@ impl Repository {
 const PUSHED: &str = "update by push";
 
 impl Repository {
-    /// Whether it was this clone that brought a branch of a remote to one of these commits, as far as the reflog goes of the ref
-    /// that follows it: git writes there what it has pushed, and what it has fetched.
+    /// The commits that this clone brought a branch of a remote to, as far as the reflog goes of the ref that follows it: git
+    /// writes there what it has pushed, and what it has fetched.
     ///
     /// # Errors
     /// When git cannot be asked.
-    pub fn has_pushed(&self, there: &RefName, commits: &[CommitId]) -> Result<bool, GitError> {
+    pub fn pushed_to(&self, there: &RefName) -> Result<HashSet<CommitId>, GitError> {
         let entries =
             git(["log", "--walk-reflogs", "--format=%H %gs", "--end-of-options", there.as_str(), "--"]);
         let entries = entries.run()?;
-        let is_one = |entry: &str| {
+        let pushed = |entry: &str| {
             let (id, how) = entry.split_once(' ')?;
-            Some(how == PUSHED && id.parse().is_ok_and(|id| commits.contains(&CommitId(id))))
+            id.parse().ok().filter(|_| how == PUSHED).map(CommitId)
         };
-        Ok(String::from_utf8_lossy(&entries).lines().any(|entry| is_one(entry) == Some(true)))
+        Ok(String::from_utf8_lossy(&entries).lines().filter_map(pushed).collect())
     }
 
     /// Whether a ref was once at one of these commits, as far as its reflog goes.

@@ -246,15 +246,8 @@ impl Selector<'_, '_> {
         if repository.was_at(&there, &[branch.tip])? {
             return Ok(false);
         }
-        let line = self.line(theirs);
-        // Mostly nothing was pushed, and git need not be asked about each.
-        if !repository.has_pushed(&there, &line)? {
-            return Ok(false);
-        }
-        for from in line {
-            if !repository.has_pushed(&there, &[from])? {
-                continue;
-            }
+        let pushed = repository.pushed_to(&there)?;
+        for from in self.line(theirs).into_iter().filter(|from| pushed.contains(from)) {
             let is_it = from == theirs
                 || approve::is_rebase_of(repository, from, &branch.name, theirs, self.base_tip)?;
             if is_it {
