@@ -86,6 +86,21 @@ fn a_branch_that_no_fetch_brings_is_not_told_to_be_deleted_there() {
 }
 
 #[test]
+fn a_branch_that_was_deleted_there_and_is_pushed_again_is_not_told_to_be_gone_where_no_fetch_brings_it() {
+    let (remote, ours, theirs) = approved(&sandbox!());
+    ours.git(&["config", "remote.origin.fetch", "+refs/heads/master:refs/remotes/origin/master"]);
+    ours.deploy("deploy-init", &[]);
+    ours.deploy("deploy-sync", &["--quiet"]);
+    theirs.git(&["push", "--quiet", "origin", ":login"]);
+    ours.deploy("deploy-sync", &["--quiet"]);
+    is_told(&ours, "deleted: nothing of it counts");
+    ours.git(&["push", "--quiet", "origin", "login"])
+        .stderr_contains("brings 'login' back to 'origin' as deployable: it was deleted there");
+    assert!(remote.tip("login").is_some() && ours.tip("refs/remotes/origin/login").is_none());
+    ours.deploy("deploy-state", &["list"]).lacks("deleted").lacks("set development");
+}
+
+#[test]
 fn a_branch_that_nobody_has_pushed_is_told_to_be_pushed() {
     let (_, ours, _) = approved(&sandbox!());
     branch(&ours, "mine", "m.txt", "m\n");

@@ -26,7 +26,7 @@ use crate::sync;
 
 pub(in crate::ops) use approved::publish as publish_approved;
 pub use exchange::{Exchange, preview};
-pub use gone::{fetch_only, was_deleted};
+pub use gone::{fetch_only, is_pushed_again, was_deleted};
 pub use seen::{Break, Broken, broken_as_fetched, check, was_asked};
 
 /// How often a push of notes is tried again that was refused without anybody's decision.

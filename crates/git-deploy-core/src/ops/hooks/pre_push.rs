@@ -119,6 +119,9 @@ pub fn pre_push(
     let by_hand = by_hand::landed(&push, &branches)?;
     for pushed in &branches {
         said.warnings.extend(push.warnings(pushed, by_hand.contains_key(&pushed.name))?);
+        if pushed.new.is_some() {
+            sync::is_pushed_again(repository, &tracking, &pushed.name)?;
+        }
     }
     let base = &view.settings.base;
     let told = |(branch, was)| Warning::ByHand { branch, was, base: base.clone() };

@@ -199,6 +199,24 @@ pub fn was_deleted(repository: &Repository, tracking: &Tracking, branch: &RefNam
     Ok(is(key("merge"), branch.as_str())? && is(key("remote"), tracking.remote())?)
 }
 
+/// Forgets that a branch is gone on a remote when it is pushed there, where no ref will say that it is there again.
+///
+/// # Errors
+/// When refs or the configuration cannot be read, or a ref cannot be written.
+pub fn is_pushed_again(
+    repository: &Repository,
+    tracking: &Tracking,
+    branch: &RefName,
+) -> Result<(), GitError> {
+    let Some(name) = deleted_head(tracking, branch) else { return Ok(()) };
+    match repository.resolve(&name)? {
+        Some(target) if !repository.fetch_keeps(tracking, branch)? => {
+            write(repository, &[forgotten(name, target)])
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The branches of ours of which it is known that they are gone on the remote, and what is to be forgotten of others, which are
 /// there again, or gone here as well.
 fn known_deleted(
