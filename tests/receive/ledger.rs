@@ -252,7 +252,9 @@ fn a_lock_that_is_held_for_no_deployment_moves_by_itself_and_takes_none_from_a_d
     scene.takes(&[&held("env/demo", "0f", "")]);
     scene.takes(&[&held("env/demo", "1f", "")]);
     scene.takes(&[free]);
-    scene.refuses(&[&held("base", "0f", "")], "it moves only together with the claim");
+    for other in ["base", "env/other"] {
+        scene.refuses(&[&held(other, "0f", "")], "it moves only together with the claim");
+    }
     // Who tidied up has died, and a deployment takes it over.
     scene.takes(&[&held("env/demo", "0f", "")]);
     scene.takes(&[&held("env/demo", "2f", "deployment: deployment-0001\n"), &claim.moved("claimed")]);

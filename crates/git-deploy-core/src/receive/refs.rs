@@ -249,7 +249,7 @@ impl Push {
         {
             return Some(Reason::Ttl(*ttl));
         }
-        if is_of_tidying(lock) {
+        if self.is_of_tidying(lock) {
             return None;
         }
         let of = match (&lock.after, &lock.before) {
@@ -263,6 +263,19 @@ impl Push {
             is_held || self.attempts.get(id).is_some_and(|attempt| attempt.after.is_some())
         });
         (!comes).then_some(Reason::Alone)
+    }
+
+    /// Whether the lock of an environment is taken, renewed or given back by somebody who deletes between two deployments what
+    /// was kept for long enough. One that is held for a deployment is no business of theirs, and of an environment that is
+    /// none any more it is only given back.
+    fn is_of_tidying(&self, lock: &Moved<Lock>) -> bool {
+        let is_for_none = |side: &Option<Result<Lock, String>>| {
+            side.as_ref().is_none_or(|lock| matches!(lock, Ok(Lock { deployment: None, .. })))
+        };
+        let Some(name) = lock.name.as_str().strip_prefix("refs/deploy/lock/env/") else { return false };
+        let known = || self.known.environments.iter().flat_map(|known| known.keys());
+        let may_stand = lock.after.is_none() || known().any(|known| known.as_str() == name);
+        may_stand && is_for_none(&lock.before) && is_for_none(&lock.after)
     }
 
     /// What is applied is kept by the deployment that applies it; one that is over already has said what that was.
@@ -287,17 +300,6 @@ impl Push {
         });
         (!open).then_some(Reason::Alone)
     }
-}
-
-/// Whether the lock of an environment is taken, renewed or given back by somebody who deletes between two deployments what was
-/// kept for long enough. One that is held for a deployment is no business of theirs.
-fn is_of_tidying(lock: &Moved<Lock>) -> bool {
-    let is_for_none = |side: &Option<Result<Lock, String>>| {
-        side.as_ref().is_none_or(|lock| matches!(lock, Ok(Lock { deployment: None, .. })))
-    };
-    lock.name.as_str().starts_with("refs/deploy/lock/env/")
-        && is_for_none(&lock.before)
-        && is_for_none(&lock.after)
 }
 
 /// What a claim was made for, and stays.

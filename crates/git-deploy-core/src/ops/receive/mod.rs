@@ -357,12 +357,14 @@ impl Receiver<'_> {
         let going: Vec<CommitId> = open.iter().map(|claim| claim.candidate).collect();
         push.known.notes_before = self.notes(before, &landing)?;
         push.known.notes_after = self.notes(after, &going)?;
-        if brings_deployments(push) {
-            [push.known.tagged, push.known.claimed] = self.standing.deployments()?;
+        if brings_deployments(push) || !push.locks.is_empty() {
             let environments = |toml: &DeployToml| {
                 toml.environments().iter().map(|known| (known.name.clone(), known.lands)).collect()
             };
             push.known.environments = self.standing_toml()?.map(environments);
+        }
+        if brings_deployments(push) {
+            [push.known.tagged, push.known.claimed] = self.standing.deployments()?;
             let brought = push.tags.values().filter_map(|moved| moved.after.as_ref()?.as_ref().ok());
             asked.extend(brought.filter(|verdict| has_landed(verdict)).map(|verdict| verdict.commit));
         }
