@@ -140,9 +140,13 @@ impl Upkeep {
         self.at = next.map(|next| now + next.min(Self::LONGEST));
     }
 
-    /// It could not look, or not do all that was to be done.
-    pub fn failed(&mut self, now: Duration) {
-        self.at = Some(now + longer(&mut self.trouble, SHORTEST_IN_TROUBLE, LONGEST_IN_TROUBLE));
+    /// It could not look everywhere, or not do all that was to be done. Where it could, there is something to do again in so
+    /// long, if that is known.
+    pub fn failed(&mut self, now: Duration, next: Option<Duration>) {
+        let again = longer(&mut self.trouble, SHORTEST_IN_TROUBLE, LONGEST_IN_TROUBLE);
+        // Whatever it says, a time that is over is none to try the rest again at once.
+        let next = next.map(|next| next.max(SHORTEST_IN_TROUBLE));
+        self.at = Some(now + next.map_or(again, |next| next.min(again)));
     }
 }
 
@@ -228,14 +232,16 @@ mod tests {
     fn what_hinders_tidying_is_tried_again_less_and_less_often() {
         let at = Duration::from_secs;
         let mut upkeep = Upkeep::default();
-        upkeep.failed(at(0));
+        upkeep.failed(at(0), None);
         for turn in [Turn::Unchanged, Turn::Nothing] {
             assert!(!upkeep.is_due(&turn, at(4)) && upkeep.is_due(&turn, at(5)));
         }
-        upkeep.failed(at(5));
+        upkeep.failed(at(5), None);
         assert!(!upkeep.is_due(&Turn::Nothing, at(14)) && upkeep.is_due(&Turn::Unchanged, at(15)));
-        upkeep.done(at(15), None);
-        assert!(upkeep.is_due(&Turn::Nothing, at(16)));
+        upkeep.failed(at(15), Some(at(7)));
+        assert!(upkeep.is_due(&Turn::Unchanged, at(22)), "what hinders one environment delays no other");
+        upkeep.done(at(22), None);
+        assert!(upkeep.is_due(&Turn::Nothing, at(23)));
     }
 
     #[test]

@@ -43,13 +43,12 @@ pub trait Hands: Observer {
     /// When there can be no deployment at all.
     fn deploy(&self, repository: &Repository) -> Result<Turn, Self::Error>;
 
-    /// Deletes what is no longer wanted and was kept for long enough. Returns in how long there will be something to do
-    /// again, where that is known.
+    /// Deletes what is no longer wanted and was kept for long enough.
     ///
     /// # Errors
-    /// When not all could be looked at or deleted.
-    fn tidy(&self) -> Result<Option<Duration>, Self::Error> {
-        Ok(None)
+    /// When nothing could be looked at.
+    fn tidy(&self) -> Result<Tidying<Self::Error>, Self::Error> {
+        Ok(Tidying { next: None, undone: None })
     }
 
     /// Lets time go by. Returns whether somebody wants it to look now.
@@ -63,6 +62,15 @@ pub trait Hands: Observer {
 
     /// Told what happens between deployments.
     fn happened(&self, event: Event<'_, Self::Error>);
+}
+
+/// What came of deleting what was kept for long enough.
+#[derive(Debug)]
+pub struct Tidying<E> {
+    /// In how long there will be something to do again, where that is known.
+    pub next: Option<Duration>,
+    /// Why not all could be looked at or deleted.
+    pub undone: Option<E>,
 }
 
 /// What happens between deployments.
@@ -173,20 +181,23 @@ impl<H: Hands> Work<'_, H> {
     /// Deletes what was kept for long enough, where an environment keeps anything. What hinders that is told once, blames
     /// nobody, and keeps nothing from being deployed.
     fn tidy(&mut self) -> Result<(), H::Error> {
-        let tidied =
-            self.keeps_for_a_while().and_then(|keeps| if keeps { self.hands.tidy() } else { Ok(None) });
+        let nothing = Tidying { next: None, undone: None };
+        let keeps = self.keeps_for_a_while();
+        let tidied = keeps.and_then(|keeps| if keeps { self.hands.tidy() } else { Ok(nothing) });
+        let Tidying { next, undone } =
+            tidied.unwrap_or_else(|error| Tidying { next: None, undone: Some(error) });
         let now = machine::uptime();
-        match tidied {
-            Ok(next) => {
+        match undone {
+            None => {
                 self.upkeep.done(now, next);
                 self.is_untidy = false;
             }
-            Err(error) => {
+            Some(error) => {
                 self.hands.interrupt().check()?;
                 if !self.is_untidy {
                     self.hands.happened(Event::Untidied(&error));
                 }
-                self.upkeep.failed(now);
+                self.upkeep.failed(now, next);
                 self.is_untidy = true;
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! What it does is [`git_deploy_core::ops::work_off`]; here are its hands, its words and the signals that it hears.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use git_deploy_core::git::Repository;
 use git_deploy_core::ledger;
 use git_deploy_core::ops::deploy::Hold;
 use git_deploy_core::ops::sweep::Outcome;
-use git_deploy_core::ops::work_off::{Event, Finished, Hands, work_off};
+use git_deploy_core::ops::work_off::{Event, Finished, Hands, Tidying, work_off};
 use git_deploy_core::ops::{Interrupt, Interrupted, Observer};
 use git_deploy_core::queue::{Place, Wait};
 use git_deploy_core::runner::{End, Runner, Turn};
@@ -49,6 +49,7 @@ pub(crate) fn run(arguments: RunQueue, shell: &mut Shell) -> Result<Exit, Comman
         interrupt,
         woken: git_deploy_cli::woken()?,
         has_broken: Cell::default(),
+        told: RefCell::default(),
         prepares,
     };
     let (ended, text) = match work_off(&machine, runner) {
@@ -107,6 +108,8 @@ struct Machine<'a> {
     woken: Arc<AtomicBool>,
     /// Whether a branch became broken by a landing.
     has_broken: Cell<bool>,
+    /// What was told of tidying up when nothing was deleted: the same is not told again.
+    told: RefCell<Vec<String>>,
     /// Whether the next branch is prepared while another one is deployed.
     prepares: bool,
 }
@@ -131,17 +134,17 @@ impl Hands for Machine<'_> {
         meaning(&ended)
     }
 
-    fn tidy(&self) -> Result<Option<Duration>, CommandError> {
+    fn tidy(&self) -> Result<Tidying<CommandError>, CommandError> {
         let tidied = tidy();
         let (ended, said) =
             tidied.map_err(|error| CommandError::fatal(format!("cannot run 'git-deploy': {error}")))?;
         let verdict = ended.verdict.unwrap_or_default();
-        let has_done = verdict["result"] == "tidied" || !is_only_looking(&said);
+        let next = verdict["seconds"].as_u64().map(Duration::from_secs);
         if ended.exit == Some(Exit::Done) {
-            let next = verdict["seconds"].as_u64().map(Duration::from_secs);
+            let is_told = verdict["result"] == "tidied" || self.is_news(&said);
             let all = said.into_iter().chain([Said::Event(verdict)]);
-            all.filter(|_| has_done).for_each(|said| self.pass_on(Who::Tidying, said));
-            return Ok(next);
+            all.filter(|_| is_told).for_each(|said| self.pass_on(Who::Tidying, said));
+            return Ok(Tidying { next, undone: None });
         }
         // What is gone is told each time, what hinders the rest by whoever knows whether that was told.
         let (done, said): (Vec<Said>, Vec<Said>) = said.into_iter().partition(is_deletion);
@@ -152,7 +155,8 @@ impl Hands for Machine<'_> {
             Said::Event(_) => None,
         });
         let error = CommandError::try_again(reason.to_owned());
-        Err(hints.fold(error, |error, hint| error.hint(hint.to_owned())))
+        let undone = hints.fold(error, |error, hint| error.hint(hint.to_owned()));
+        Ok(Tidying { next, undone: Some(undone) })
     }
 
     fn wait(&self, time: Duration) -> Result<bool, Interrupted> {
@@ -206,6 +210,13 @@ impl Machine<'_> {
         }
     }
 
+    /// Whether what is said of tidying up was not said the last time, too.
+    fn is_news(&self, said: &[Said]) -> bool {
+        let now = more_than_looking(said);
+        let before = self.told.replace(now.clone());
+        !now.is_empty() && now != before
+    }
+
     fn tell_swept(&self, outcome: &Outcome) {
         if let Some(event) = event(outcome) {
             let text = words(&event);
@@ -246,12 +257,14 @@ impl Observer for Machine<'_> {
     }
 }
 
-/// Whether there is nothing in it that anybody wants to know: each look fetches.
-fn is_only_looking(said: &[Said]) -> bool {
-    said.iter().all(|said| match said {
-        Said::Event(event) => event["event"] == "step" && event["step"] == "fetching",
-        Said::Line(_) => false,
-    })
+/// What there is in it that anybody wants to know: each look fetches.
+fn more_than_looking(said: &[Said]) -> Vec<String> {
+    let text = |said: &Said| match said {
+        Said::Event(event) if event["event"] == "step" && event["step"] == "fetching" => None,
+        Said::Event(event) => Some(event.to_string()),
+        Said::Line(line) => Some(line.clone()),
+    };
+    said.iter().filter_map(text).collect()
 }
 
 fn is_deletion(said: &Said) -> bool {

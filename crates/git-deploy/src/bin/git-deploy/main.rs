@@ -36,8 +36,12 @@ fn deploy(args: &Deploy, shell: &mut Shell) -> Result<Exit, CommandError> {
             }
             let site = Sites::new(&events, options).build_nothing(args.no_build).build_by(means);
             let deployer = Deployer { repository: &repository, site: &site, observer: &events, interrupt };
-            match act(args, &request, &deployer, &events) {
-                Ok(exit) => return Ok(exit),
+            let done = match args.tidy {
+                true => deployer.tidy().map(|tidy| report::tidied(tidy, &events)),
+                false => act(args, &request, &deployer, &events).map(Ok),
+            };
+            match done {
+                Ok(exit) => return exit,
                 Err(error) => (Why::of(&error), error.into()),
             }
         }
@@ -102,17 +106,6 @@ fn act(
     }
     if args.ahead {
         return Ok(report::ahead(&deployer.prepare_ahead()?, events));
-    }
-    if args.tidy {
-        let mut tidy = deployer.tidy()?;
-        let undone = tidy.undone.take();
-        return undone.map_or_else(
-            || {
-                report::tidied(&tidy, events);
-                Ok(Exit::Done)
-            },
-            Err,
-        );
     }
     let report = match (args.resume, args.abort) {
         (true, _) => deployer.resume(request.skip.as_ref()),

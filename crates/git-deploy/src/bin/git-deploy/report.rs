@@ -194,23 +194,40 @@ pub(crate) fn ahead(prepared: &Result<Ahead, NothingAhead>, events: &Events<'_>)
     exit
 }
 
-/// Says what was deleted that was kept for long enough.
-pub(crate) fn tidied(tidy: &Tidy, events: &Events<'_>) {
+/// Says what was deleted that was kept for long enough, and what hindered the rest.
+pub(crate) fn tidied(mut tidy: Tidy, events: &Events<'_>) -> Result<Exit, CommandError> {
+    let undone = tidy.undone.take();
+    let blame = undone.as_ref().and_then(DeployError::blame);
+    let undone = undone.map(CommandError::from);
+    tell_tidied(&tidy, undone.as_ref(), blame, events);
+    undone.map_or(Ok(Exit::Done), Err)
+}
+
+fn tell_tidied(tidy: &Tidy, undone: Option<&CommandError>, blame: Option<Blame>, events: &Events<'_>) {
     if events.is_json() {
         let deleted = |deleted: &Deleted| {
             Object::new()
                 .with("environment", deleted.environment.as_str())
                 .with("object", plan::name(&deleted.object))
         };
-        let exit = Exit::Done.code();
+        let result = match (undone, &tidy.deleted[..]) {
+            (Some(_), _) => "error",
+            (None, []) => "nothing",
+            (None, _) => "tidied",
+        };
         events.object(&json!({
             "event": "tidy",
-            "result": if tidy.deleted.is_empty() { "nothing" } else { "tidied" },
+            "result": result,
+            "reason": undone.map(CommandError::message),
+            "blame": blame.map(Blame::as_str),
             "deleted": tidy.deleted.iter().map(deleted).collect::<Vec<_>>(),
             "next": tidy.next.map(|next| next.to_string()),
             "seconds": tidy.next_in().map(|next| next.as_secs()),
-            "exit": exit,
+            "exit": undone.map_or(Exit::Done, CommandError::exit).code(),
         }));
+        return;
+    }
+    if undone.is_some() && tidy.deleted.is_empty() {
         return;
     }
     let next = tidy.next.map(|next| format!("; next at {next}")).unwrap_or_default();
