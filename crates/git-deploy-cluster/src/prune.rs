@@ -40,6 +40,10 @@ pub struct PruneOptions {
     /// The UIDs of those that were kept for long enough; `None` where nothing is kept for a while. What `only` names does not
     /// wait.
     pub due: Option<BTreeSet<String>>,
+    /// What was there before a deployment took it into the set that failed, by the names of files: nobody's to delete.
+    pub adopted: BTreeSet<String>,
+    /// Whether what comes later is only deleted when all that comes before it has gone.
+    pub in_turn: bool,
 }
 
 impl PruneOptions {
@@ -173,7 +177,7 @@ pub async fn prune(
         let asked = delete(connection, wave, &mut trouble).await;
         wait_until_gone(connection, asked, options.gone_timeout, &mut trouble).await;
         deleted.extend(wave.iter().map(|deletion| deletion.id.clone()));
-        if trouble.ends_all() {
+        if trouble.ends_all() || options.in_turn && !trouble.is_none() {
             break;
         }
     }
@@ -201,6 +205,10 @@ impl Trouble {
                 ApiErrorKind::Unreachable | ApiErrorKind::TimedOut | ApiErrorKind::Unauthorized
             )
         })
+    }
+
+    fn is_none(&self) -> bool {
+        self.failed.is_empty() && self.staying.is_empty()
     }
 
     fn add(&mut self, deletion: &PlannedDeletion, why: ApiError) {

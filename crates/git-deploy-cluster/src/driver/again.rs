@@ -11,8 +11,11 @@ use super::ClusterDriver;
 use super::state::Held;
 use crate::api_error::ApiErrorKind;
 use crate::objects::IN_FLIGHT;
-use crate::set::KeptObject;
+use crate::set::{KeptObject, Record};
 use crate::target::Target;
+
+/// What becomes of what cannot be given back.
+const AS_IT_IS: &str = "it stays as it is";
 
 /// What becomes of it on the way back.
 #[derive(Default)]
@@ -40,22 +43,43 @@ impl ClusterDriver<'_> {
             Some((kept, target))
         });
         for (kept, target) in self.still_there(held, taken.collect(), pulse)? {
+            // In doubt it stays: it was there before.
+            again.stay.push(target.id.clone());
             let Some((object, wanted)) = self.as_wanted_last(held, kept)? else {
                 let why = "and what it was before is not known any more";
-                self.observer.warn(&format!("{} was changed by what failed, {why}: it goes", target.id));
+                self.observer.warn(&format!("{} was changed by what failed, {why}: {AS_IT_IS}", target.id));
                 continue;
             };
             if wanted.wanted == target.wanted {
-                again.stay.push(target.id.clone());
-            } else if is_redacted(&target.id, &wanted.wanted) {
+                continue;
+            }
+            if is_redacted(&target.id, &wanted.wanted) {
                 let why = "and its values of before are not kept in git";
-                self.observer.warn(&format!("{} was changed by what failed, {why}: it goes", target.id));
+                self.observer.warn(&format!("{} was changed by what failed, {why}: {AS_IT_IS}", target.id));
             } else {
-                again.stay.push(target.id.clone());
                 again.objects.push(object);
             }
         }
+        self.tell_found(held, failed, &again.stay, is_wanted);
         Ok(again)
+    }
+
+    /// Tells what stays because the failed deployment has found it, and of which nothing else was told.
+    fn tell_found(
+        &self,
+        held: &Held,
+        failed: &[Target],
+        told: &[ObjectId],
+        is_wanted: impl Fn(&ObjectId) -> bool,
+    ) {
+        let Record { found, adopted, .. } = held.parent.record();
+        let stays = |id: &ObjectId| {
+            let name = id.file_name();
+            found.contains(&name) && !adopted.contains(&name) && !is_wanted(id) && !told.contains(id)
+        };
+        for id in failed.iter().map(|target| &target.id).filter(|id| stays(id)) {
+            self.observer.warn(&format!("{id} was there before what failed: {AS_IT_IS}"));
+        }
     }
 
     /// Those that are there and are the same as when they were listed: what was made anew came with what failed.

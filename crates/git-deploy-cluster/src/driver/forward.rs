@@ -47,14 +47,35 @@ impl ClusterDriver<'_> {
             forward.planned.objects.iter_mut().for_each(|object| give_change_cause(object, cause));
         }
         let deadline = Instant::now() + self.cluster.timeout;
-        let adopted = adopted(&forward, held);
+        let found = self.found(&forward, held, work.id)?;
         let change = Change::to(SetPhase::Applying)
             .of(work.id)
             .widening(self.extent(ids_of(&forward.wanted)))
-            .adopting(adopted);
+            .adopting(adopted(&forward, held))
+            .finding(found);
         self.begin_phase(held, Step::Apply, work.pulse, &change)?;
         let applied = self.apply_planned(held, &forward, work.id, deadline, work.pulse)?;
         Ok(Done { forward, applied, deadline })
+    }
+
+    /// What is a member of the set already and is not wanted by what stands there: going back does not delete it. A deployment
+    /// that is resumed has found it the first time, and finds now what it has made itself.
+    fn found(&self, forward: &Forward, held: &Held, id: &DeploymentId) -> Result<Vec<ObjectId>, Failure> {
+        if held.parent.record().deployment.as_ref() == Some(id) {
+            return Ok(Vec::new());
+        }
+        let before = self.of_latest().map(|(_, before)| before).unwrap_or_default();
+        let before = self.targets(&held.session, &before)?;
+        let objects = forward.planned.objects.iter();
+        let new = objects.filter(|object| object.live.is_none() || object.replaces.is_some());
+        let new_jobs = forward.jobs.iter().filter(|job| job.effect == Effect::Create);
+        let made: Vec<&ObjectId> =
+            new.map(|object| &object.target.id).chain(new_jobs.map(|job| &job.target.id)).collect();
+        // Whatever is not known to be made by it was there.
+        let is_found = |id: &&ObjectId| {
+            !made.iter().any(|made| made.is_same(id)) && !before.iter().any(|target| target.id.is_same(id))
+        };
+        Ok(ids_of(&forward.wanted).filter(is_found).cloned().collect())
     }
 
     /// Begins a phase: nobody has taken over from us.
@@ -188,7 +209,11 @@ impl ClusterDriver<'_> {
             self.begin_phase(held, Step::Verify, pulse, &Change::to(SetPhase::Pruning))?;
             let view = held.view();
             let only = forward.only.clone();
-            let options = PruneOptions { only, due: forward.due.clone(), ..self.prune_options(None) };
+            let options = PruneOptions {
+                only,
+                due: forward.due.clone(),
+                ..self.prune_options(Some(held.parent.record()))
+            };
             let pruned = self.run(Step::Verify, pulse, async {
                 let Session { connection, resources } = &held.session;
                 let pruned =
@@ -222,7 +247,7 @@ impl ClusterDriver<'_> {
         Extent::of(ids.filter(|id| !self.is_own_namespace(id)))
     }
 
-    fn is_own_namespace(&self, id: &ObjectId) -> bool {
+    pub(super) fn is_own_namespace(&self, id: &ObjectId) -> bool {
         id.is_namespace() && id.name == self.cluster.namespace
     }
 

@@ -14,7 +14,7 @@ use git_deploy_core::deployment::{Failure, Step};
 use git_deploy_core::environment::{Left, Leftover, Pulse, Rendered, Standing, Status, Workload};
 use git_deploy_core::ids::DeploymentId;
 use git_deploy_manifest::readiness::ready_of_wanted;
-use git_deploy_manifest::{PART_OF_LABEL, is_kept, is_one_time, is_redacted};
+use git_deploy_manifest::{GroupKind, PART_OF_LABEL, is_kept, is_one_time, is_redacted};
 
 use super::ClusterDriver;
 use super::crossed::forward_only;
@@ -177,7 +177,7 @@ fn why_it_stays(member: &Member) -> Option<&'static str> {
     if is_kept(&member.live) {
         return Some("it is annotated with 'git-deploy/keep'");
     }
-    holds_data(&member.id).then_some("what is in it would be lost")
+    holds_data(&GroupKind::from(&member.id)).then_some("what is in it would be lost")
 }
 
 fn says(record: &Record) -> Option<String> {

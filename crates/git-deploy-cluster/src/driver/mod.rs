@@ -17,6 +17,7 @@ mod restore;
 mod said;
 mod session;
 mod state;
+mod tidying;
 mod waiting;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -301,8 +302,13 @@ impl Driver for ClusterDriver<'_> {
         self.look_for_remains(standing, pulse)
     }
 
-    fn upkeep(&self, standing: &Standing, pulse: &dyn Pulse) -> Result<Upkeep, Failure> {
-        self.look_for_due(standing, pulse)
+    fn upkeep(
+        &self,
+        standing: &Standing,
+        custody: &dyn Custody,
+        pulse: &dyn Pulse,
+    ) -> Result<Upkeep, NotTaken> {
+        self.look_for_due(standing, custody, pulse)
     }
 
     fn tidy(

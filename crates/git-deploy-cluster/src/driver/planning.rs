@@ -83,7 +83,7 @@ impl ClusterDriver<'_> {
         NewImages::among(now, |image| !known.contains(image))
     }
 
-    fn of_latest(&self) -> Option<(Origin, Vec<Object>)> {
+    pub(super) fn of_latest(&self) -> Option<(Origin, Vec<Object>)> {
         let (latest, kept) = self.state.borrow().latest.clone()?;
         let before = kept::read(self.repository, kept).ok()?;
         Some((Origin::Latest(latest), objects(&before).ok()?))
@@ -194,6 +194,8 @@ impl ClusterDriver<'_> {
             gone_timeout: LEAVING,
             only: None,
             due: self.due(record),
+            adopted: record.map(|record| record.adopted.clone()).unwrap_or_default(),
+            in_turn: false,
         }
     }
 

@@ -8,7 +8,7 @@ use git_deploy_core::deployment::{Close, Failure, Step};
 use git_deploy_core::environment::{Previous, Pulse, Restored, Work, kept};
 use git_deploy_core::ids::{CommitId, DeploymentId};
 use git_deploy_manifest::value::is_being_deleted;
-use git_deploy_manifest::{Object, ObjectId};
+use git_deploy_manifest::{GroupKind, Object, ObjectId};
 
 use super::ClusterDriver;
 use super::crossed::{Crossed, forward_only};
@@ -83,11 +83,12 @@ impl ClusterDriver<'_> {
     /// What the failed deployment brought and what may therefore be deleted: not what was there before it, be it of the set
     /// or not, and not what holds what others have written since.
     fn brought(held: &Held, failed: &[Target], before: &[Target]) -> Vec<ObjectId> {
-        let adopted = &held.parent.record().adopted;
+        let Record { adopted, found, .. } = held.parent.record();
         let is_brought = |id: &ObjectId| {
             !before.iter().any(|target| target.id.is_same(id))
                 && !adopted.contains(&id.file_name())
-                && !holds_data(id)
+                && !found.contains(&id.file_name())
+                && !holds_data(&id.into())
         };
         failed.iter().map(|target| &target.id).filter(|id| is_brought(id)).cloned().collect()
     }
@@ -163,7 +164,8 @@ impl ClusterDriver<'_> {
         targets: &[Target],
         pulse: &dyn Pulse,
     ) -> Result<(Vec<Object>, Vec<Object>), Failure> {
-        let holding = targets.iter().enumerate().filter(|(_, target)| holds_data(&target.id));
+        let holding =
+            targets.iter().enumerate().filter(|(_, target)| holds_data(&GroupKind::from(&target.id)));
         let gone: Vec<usize> = self.run(Step::Apply, pulse, async {
             let mut live = stream::iter(holding)
                 .map(async |(index, target)| (index, target, session.connection.get(target.into()).await))
@@ -264,9 +266,9 @@ const HOLD_DATA: [(&str, &str); 4] = [
 /// What is not applied again where it is there: jobs would run again.
 fn is_left(object: &Object) -> bool {
     let id = object.id();
-    id.is_job() || holds_data(id)
+    id.is_job() || holds_data(&id.into())
 }
 
-pub(super) fn holds_data(id: &ObjectId) -> bool {
-    HOLD_DATA.contains(&(id.group.as_str(), id.kind.as_str()))
+pub(super) fn holds_data(kind: &GroupKind) -> bool {
+    HOLD_DATA.contains(&(kind.group.as_str(), kind.kind.as_str()))
 }

@@ -57,19 +57,49 @@ impl ClusterDriver<'_> {
         session: &Session,
         standing: &Standing,
     ) -> Result<Option<Parent>, Failure> {
-        let set = self.set(standing)?;
-        let latest = standing.latest.as_ref().map(|latest| latest.id.clone());
-        let stands = standing.latest.as_ref().map(|latest| (latest.id.clone(), latest.previous.clone()));
-        self.state.borrow_mut().stands = stands;
-        self.state.borrow_mut().latest = latest.zip(standing.kept);
-        let parent = self.run(Step::Plan, &Brief, async {
-            Parent::read(&session.connection, &set).await.map_err(of_set(Step::Plan, &self.cluster.context))
-        })?;
+        let parent = self.read_parent(session, standing)?;
         if let Some(parent) = &parent {
             parent
                 .require_known(|id| standing.known.contains(id))
                 .map_err(of_set(Step::Plan, &self.cluster.context))?;
         }
+        self.require_recorded(session, standing, parent)
+    }
+
+    /// The same where nobody is at work; none also where what is deployed there is a number that was claimed after we fetched.
+    pub(super) fn idle_parent(
+        &self,
+        session: &Session,
+        standing: &Standing,
+        custody: &dyn Custody,
+    ) -> Result<Option<Parent>, NotTaken> {
+        self.require_free(session, &self.set(standing)?, custody)?;
+        let parent = self.read_parent(session, standing)?;
+        let is_known = |id: &DeploymentId| standing.known.contains(id);
+        if parent.as_ref().is_some_and(|parent| parent.require_known(is_known).is_err()) {
+            return Ok(None);
+        }
+        Ok(self.require_recorded(session, standing, parent)?)
+    }
+
+    fn read_parent(&self, session: &Session, standing: &Standing) -> Result<Option<Parent>, Failure> {
+        let set = self.set(standing)?;
+        let latest = standing.latest.as_ref().map(|latest| latest.id.clone());
+        let stands = standing.latest.as_ref().map(|latest| (latest.id.clone(), latest.previous.clone()));
+        self.state.borrow_mut().stands = stands;
+        self.state.borrow_mut().latest = latest.zip(standing.kept);
+        self.run(Step::Plan, &Brief, async {
+            Parent::read(&session.connection, &set).await.map_err(of_set(Step::Plan, &self.cluster.context))
+        })
+    }
+
+    /// Makes sure that a parent is the one that the latest success recorded.
+    fn require_recorded(
+        &self,
+        session: &Session,
+        standing: &Standing,
+        parent: Option<Parent>,
+    ) -> Result<Option<Parent>, Failure> {
         let latest = standing.latest.as_ref();
         let recorded = latest.and_then(|latest| Some((&latest.id, latest.cluster.as_ref()?)));
         let Some((id, uid)) = recorded.filter(|_| !self.options.new_cluster) else { return Ok(parent) };
@@ -109,14 +139,7 @@ impl ClusterDriver<'_> {
             namespace.map(drop).map_err(of_set(Step::Plan, &self.cluster.context))
         })?;
         // Before anything else: what is deployed there just now may be a number that was claimed after we fetched.
-        let place = self.lease_place(&session, &set);
-        let held =
-            self.run(Step::Plan, &Brief, async { place.standing().await.map_err(of_lease(Step::Plan)) })?;
-        if let Some((lock, token)) = held
-            && !custody.is_gone(&lock, &self.place_of_lease(&set), &token)?
-        {
-            return Err(NotTaken::Held(Box::new(lock)));
-        }
+        self.require_free(&session, &set, custody)?;
         let parent = self.known_parent(&session, standing)?;
         // A plan that follows finds by it what is no longer wanted.
         self.state.borrow_mut().known_parent = parent.clone();
@@ -148,6 +171,19 @@ impl ClusterDriver<'_> {
             None => {}
         }
         Ok(())
+    }
+
+    /// Makes sure that nobody holds the Lease who is alive.
+    fn require_free(&self, session: &Session, set: &Set, custody: &dyn Custody) -> Result<(), NotTaken> {
+        let place = self.lease_place(session, set);
+        let held =
+            self.run(Step::Plan, &Brief, async { place.standing().await.map_err(of_lease(Step::Plan)) })?;
+        match held {
+            Some((lock, token)) if !custody.is_gone(&lock, &self.place_of_lease(set), &token)? => {
+                Err(NotTaken::Held(Box::new(lock)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Why the environment stands neither at the latest success nor at what is on its way there: then the queue, which
@@ -280,7 +316,10 @@ impl ClusterDriver<'_> {
         let parting = Parting { pulse: Some(work.pulse), ..Parting::default() };
         let is_success =
             outcome == Outcome::Success && held.parent.record().deployment.as_ref() == Some(work.id);
-        let done = is_success.then(|| self.with_list(&held, work.id, &parting, Change::to(SetPhase::Done)));
+        let done = is_success.then(|| {
+            let done = Change::to(SetPhase::Done).wanting(self.wanted_by(&held, work.id));
+            self.with_list(&held, work.id, &parting, done)
+        });
         let Held { lease, mut parent, .. } = held;
         self.run(Step::Land, &parting, async {
             if let Some(done) = done {

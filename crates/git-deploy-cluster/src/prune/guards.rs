@@ -42,6 +42,9 @@ pub(super) fn why_kept(
     if is_kept(&member.live) && !options.names(&member.id) {
         return Some("it is annotated with 'git-deploy/keep'".to_owned());
     }
+    if options.adopted.contains(&member.id.file_name()) {
+        return Some("it was there before a deployment took it over that failed".to_owned());
+    }
     if !member.id.is_namespace() {
         return None;
     }

@@ -14,6 +14,8 @@ pub struct Change {
     failure: Option<SetFailure>,
     extent: Option<ExtentChange>,
     adopted: Vec<ObjectId>,
+    wanted: Vec<ObjectId>,
+    found: Vec<ObjectId>,
     jobs: Vec<(String, JobOutcome)>,
     kept: Option<Kept>,
 }
@@ -58,6 +60,20 @@ impl Change {
         self
     }
 
+    /// A success wants these: they are ours from now on.
+    #[must_use]
+    pub fn wanting(mut self, ids: Vec<ObjectId>) -> Self {
+        self.wanted = ids;
+        self
+    }
+
+    /// These were members before and were not wanted by what stood there.
+    #[must_use]
+    pub fn finding(mut self, ids: Vec<ObjectId>) -> Self {
+        self.found = ids;
+        self
+    }
+
     /// Members are nowhere else.
     #[must_use]
     pub fn narrowing(mut self, extent: Extent) -> Self {
@@ -89,9 +105,14 @@ impl Change {
                 new.failure = None;
             }
         }
-        // A deployment that is resumed finds what it has adopted among its own.
+        // A deployment that is resumed finds among its own what it has made.
         if self.deployment.is_some() && self.deployment != old.deployment {
-            new.adopted.clear();
+            new.found.clear();
+        }
+        new.found.extend(self.found.iter().map(ObjectId::file_name));
+        // Also when others have failed since, what nobody of this set had made stays until a success wants it.
+        for wanted in &self.wanted {
+            new.adopted.remove(&wanted.file_name());
         }
         new.adopted.extend(self.adopted.iter().map(ObjectId::file_name));
         new.deployment = self.deployment.or(new.deployment);

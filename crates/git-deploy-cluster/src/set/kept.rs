@@ -40,9 +40,10 @@ impl KeptObject {
         self.kind == GroupKind::from(id) && self.namespace == id.namespace && self.name == id.name
     }
 
-    /// When it is to go. What began in the future, by another clock than ours, begins now.
-    pub fn until(&self, keeping: Duration, now: Timestamp) -> Timestamp {
-        end(self.since.min(now), keeping)
+    /// When it is to go. What began in the future, by another clock than ours, counts from then: a clock that is wrong must
+    /// not shorten the time.
+    pub fn until(&self, keeping: Duration) -> Timestamp {
+        end(self.since, keeping)
     }
 }
 
@@ -113,7 +114,7 @@ impl Kept {
         let before: BTreeMap<&str, &KeptObject> = before.map(|kept| (kept.uid.as_str(), kept)).collect();
         let now = whole_second(now);
         let object = |object: &Unwanted| match before.get(object.uid.as_str()) {
-            Some(kept) if kept.is(&object.id) => KeptObject { since: kept.since.min(now), ..(*kept).clone() },
+            Some(kept) if kept.is(&object.id) => (*kept).clone(),
             _ => KeptObject {
                 since: now,
                 wanted_by: success.previous.filter(|_| was_wanted(&object.id)).cloned(),

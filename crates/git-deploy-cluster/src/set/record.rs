@@ -31,6 +31,8 @@ const ADOPTED: &str = "git-deploy/adopted";
 const TRANSITIONS: &str = "git-deploy/lease-transitions";
 /// What the keys of jobs begin with, in the ConfigMap's data.
 const JOB: &str = "job.";
+/// The key of what a deployment has found, in the ConfigMap's data.
+const FOUND: &str = "found";
 /// The key of what stays for a while, in the ConfigMap's data.
 const KEPT: &str = "kept";
 
@@ -135,9 +137,12 @@ pub struct Record {
     pub holder: Option<Fence>,
     /// Where members may be.
     pub extent: Extent,
-    /// What this deployment has taken into the set that was there before, by the names of files: not ours to delete if it
-    /// fails.
+    /// What deployments have taken into the set that was there before, by the names of files: not ours to delete before a
+    /// success has wanted it.
     pub adopted: BTreeSet<String>,
+    /// What this deployment has found in the set that what stood there did not want, by the names of files: not to be
+    /// deleted if it fails.
+    pub found: BTreeSet<String>,
     /// How far one-time jobs have come, by name.
     pub jobs: BTreeMap<String, JobOutcome>,
     /// What stays for a while although it is no longer wanted.
@@ -179,11 +184,13 @@ impl Record {
         let pair = |(name, outcome): (&String, &JobOutcome)| {
             (format!("{JOB}{name}"), Value::from(outcome.to_text()))
         };
-        let kept = match self.kept.is_none() {
-            true => removing.then_some(Value::Null),
-            false => Some(self.kept.to_text().into()),
+        let found: Vec<&str> = self.found.iter().map(String::as_str).collect();
+        let texts = [(KEPT, self.kept.to_text()), (FOUND, found.join(" "))];
+        let text = |(key, text): (&str, String)| match text.is_empty() {
+            true => removing.then(|| (key.to_owned(), Value::Null)),
+            false => Some((key.to_owned(), text.into())),
         };
-        self.jobs.iter().map(pair).chain(kept.map(|kept| (KEPT.to_owned(), kept))).collect()
+        self.jobs.iter().map(pair).chain(texts.into_iter().filter_map(text)).collect()
     }
 }
 
@@ -212,14 +219,15 @@ pub(super) fn read(set: &Set, parent: &Value) -> Result<Record, SetError> {
         }),
         holder: run.zip(transitions).map(|(run, transitions)| Fence { run, transitions }),
         extent: Extent::parse(annotations, &set.namespace),
-        adopted: annotation(parent, ADOPTED)
-            .unwrap_or_default()
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect(),
+        adopted: names(annotation(parent, ADOPTED)),
+        found: names(data.get(FOUND).and_then(Value::as_str)),
         jobs: data.iter().filter_map(job).collect(),
         kept: data.get(KEPT).and_then(Value::as_str).map(Kept::parse).unwrap_or_default(),
     })
+}
+
+fn names(text: Option<&str>) -> BTreeSet<String> {
+    text.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
 }
 
 fn value<T>(

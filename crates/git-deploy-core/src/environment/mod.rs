@@ -300,8 +300,13 @@ pub trait Driver {
     /// nothing.
     ///
     /// # Errors
-    /// When the environment cannot be asked.
-    fn upkeep(&self, _standing: &Standing, _pulse: &dyn Pulse) -> Result<Upkeep, Failure> {
+    /// As for [`Driver::check`].
+    fn upkeep(
+        &self,
+        _standing: &Standing,
+        _custody: &dyn Custody,
+        _pulse: &dyn Pulse,
+    ) -> Result<Upkeep, NotTaken> {
         Ok(Upkeep::default())
     }
 

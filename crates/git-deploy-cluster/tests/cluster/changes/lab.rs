@@ -125,6 +125,8 @@ impl Lab {
             gone_timeout: Duration::from_secs(20),
             only: None,
             due: None,
+            adopted: BTreeSet::default(),
+            in_turn: false,
         }
     }
 

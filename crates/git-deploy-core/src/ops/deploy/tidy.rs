@@ -83,7 +83,13 @@ impl Deployer<'_> {
     /// # Errors
     /// When git cannot be read, or the user asked to stop.
     pub fn tidy(&self) -> Result<Tidy, DeployError> {
-        let _run_lock = self.begin()?;
+        // Who is at work in this repository looks itself when there is nothing to deploy.
+        let _run_lock = match self.begin() {
+            Err(DeployError::AnotherRun(_)) => {
+                return Ok(Tidy { next: left_to_others().next, ..Tidy::default() });
+            }
+            begun => begun?,
+        };
         let context = Context::new(self)?;
         let mut tidy = Tidy::default();
         let holds = context.holds()?;
@@ -117,14 +123,17 @@ impl Context<'_> {
     fn tidy(&self, environment: &Environment) -> Result<Tidied, DeployError> {
         let driver = self.driver(environment, Errand::Asked).map_err(DeployError::Plan)?;
         let standing = self.standing(environment)?;
-        let upkeep = driver.upkeep(&standing, self.deployer.interrupt).map_err(DeployError::Plan)?;
+        let run = new_run();
+        let custody = Keeper { context: self, run: &run, id: None };
+        let upkeep = match driver.upkeep(&standing, &custody, self.deployer.interrupt) {
+            Err(NotTaken::Held(_)) => return Ok(left_to_others()),
+            upkeep => upkeep?,
+        };
         if !upkeep.is_due {
             return Ok(Tidied { next: upkeep.next, ..Tidied::default() });
         }
         self.deployer.observer.step("Tidying", &format!("'{}'", environment.name));
-        let run = new_run();
         let Some(held) = HeldLock::take(self, environment, &run)? else { return Ok(left_to_others()) };
-        let custody = Keeper { context: self, run: &run, id: None };
         let tidied = driver.tidy(&standing, &custody, &held);
         let stopped = held.give_back();
         match (tidied, stopped) {
