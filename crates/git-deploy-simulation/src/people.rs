@@ -154,9 +154,9 @@ fn approve(host: &Rc<Host>, branch: &Branch) {
 }
 
 fn withdraw(host: &Rc<Host>, branch: &Branch) {
-    match set(host, branch, State::Development) {
-        Some(true) => host.world.promises(|promises, _| promises.is_withdrawn(&branch.name)),
-        // It may land or not.
-        _ => host.world.promises(|promises, _| promises.is_unsure(&branch.name)),
+    // It may land or not, from the moment that the first may see it.
+    host.world.promises(|promises, _| promises.is_unsure(&branch.name));
+    if set(host, branch, State::Development) == Some(true) {
+        host.world.promises(|promises, _| promises.is_withdrawn(&branch.name));
     }
 }
