@@ -18,6 +18,7 @@ use crate::ids::{CommitId, DeploymentId, EnvironmentName, ObjectId, RefName};
 use crate::ledger::Deployment;
 use crate::note::Note;
 use crate::promotion::Promotion;
+use crate::state::State;
 
 pub use base::{BaseMove, FirstDeployToml, Hotfix};
 pub use notes::{NoteChange, NoteText, NotesMove, ToApprove, has_landed, has_verdict};
@@ -262,6 +263,42 @@ impl Push {
         refusals.extend(self.judge_refs());
         refusals.extend(self.judge_notes());
         refusals
+    }
+
+    /// Whether the push brings what no server has seen before: then all that is known has to be asked for.
+    pub fn brings_deployments(&self) -> bool {
+        self.tags.values().any(|moved| moved.before.is_none())
+            || self.attempts.values().any(|moved| moved.before.is_none())
+            || self.kept.iter().any(|(_, moved)| moved.before.is_none())
+    }
+
+    /// The notes that come to call their commits deployed, and name another deployment than one that landed these.
+    pub fn deployed_otherwise(&self) -> Vec<(CommitId, Note)> {
+        let is_deployed = |note: &Note| note.state == State::Deployed;
+        let otherwise = |change: &NoteChange| {
+            let after = change.note_after()?.ok().filter(is_deployed)?;
+            let stood = change.note_before().is_some_and(|before| is_deployed(&before));
+            (!stood && !self.is_landed(change.commit, &after)).then_some((change.commit, after))
+        };
+        self.note_changes().filter_map(otherwise).collect()
+    }
+
+    /// The deployments that the push names.
+    pub fn named(&self) -> BTreeSet<DeploymentId> {
+        let mut ids: BTreeSet<DeploymentId> = self.tags.keys().cloned().collect();
+        for (id, moved) in &self.attempts {
+            ids.insert(id.clone());
+            ids.extend(moved.after.iter().flatten().filter_map(|attempt| attempt.rollback.clone()));
+        }
+        ids.extend(self.kept.iter().flat_map(|((name, number), _)| DeploymentId::of_number(name, *number)));
+        let locks = self.locks.iter().flat_map(|moved| moved.after.iter().flatten());
+        ids.extend(locks.filter_map(|lock| lock.deployment.clone()));
+        ids.extend(self.note_changes().filter_map(|change| change.note_after()?.ok()?.deployment));
+        ids
+    }
+
+    fn note_changes(&self) -> impl Iterator<Item = &NoteChange> {
+        self.notes.iter().flat_map(|notes| notes.changes.iter().flatten())
     }
 
     /// A verdict as it stood before, or comes with the push.

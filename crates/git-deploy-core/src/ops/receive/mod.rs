@@ -24,10 +24,9 @@ use crate::note::Note;
 use crate::ops::approve::ApproveError;
 use crate::ops::{hold, promote};
 use crate::receive::{
-    BaseMove, FirstDeployToml, Forward, Guarded, Hotfix, Moved, NoteChange, NotesMove, Push, Refusal,
-    RenderedMove, has_landed, is_alike, is_ambiguous, is_in_the_way,
+    BaseMove, FirstDeployToml, Forward, Guarded, Hotfix, Moved, NotesMove, Push, Refusal, RenderedMove,
+    has_landed, is_alike, is_ambiguous, is_in_the_way,
 };
-use crate::state::State;
 
 use objects::Read;
 use standing::Standing;
@@ -336,7 +335,7 @@ impl Receiver<'_> {
 
     /// Reads what stands there of the deployments that a push names.
     fn read_known(&self, push: &mut Push) -> Result<(), ReceiveError> {
-        for id in named(push) {
+        for id in push.named() {
             let attempt = self.standing.tip(&id.attempt())?.map(|at| self.attempt(&id, at)).transpose()?;
             if let Some(Ok(attempt)) = attempt {
                 push.known.attempts.insert(id.clone(), attempt);
@@ -357,13 +356,13 @@ impl Receiver<'_> {
         let going: Vec<CommitId> = open.iter().map(|claim| claim.candidate).collect();
         push.known.notes_before = self.notes(before, &landing)?;
         push.known.notes_after = self.notes(after, &going)?;
-        if brings_deployments(push) || !push.locks.is_empty() {
+        if push.brings_deployments() || !push.locks.is_empty() {
             let environments = |toml: &DeployToml| {
                 toml.environments().iter().map(|known| (known.name.clone(), known.lands)).collect()
             };
             push.known.environments = self.standing_toml()?.map(environments);
         }
-        if brings_deployments(push) {
+        if push.brings_deployments() {
             [push.known.tagged, push.known.claimed] = self.standing.deployments()?;
             let brought = push.tags.values().filter_map(|moved| moved.after.as_ref()?.as_ref().ok());
             asked.extend(brought.filter(|verdict| has_landed(verdict)).map(|verdict| verdict.commit));
@@ -374,7 +373,7 @@ impl Receiver<'_> {
         push.known.has_base = base.is_some();
         push.known.on_base = self.on_base(base, asked)?;
         push.known.unsigned = approved::unsigned(self, push)?;
-        let otherwise = deployed_otherwise(push);
+        let otherwise = push.deployed_otherwise();
         let landed: Vec<CommitId> = otherwise.iter().filter_map(|(_, note)| push.landed_by(note)).collect();
         for note in self.notes(after, &landed)?.values() {
             push.known.used_up.extend(self.repository.notes_at(after)?.rebased_from(note)?.into_keys());
@@ -444,40 +443,6 @@ fn moved<T>(
 ) -> Result<Moved<T>, GitError> {
     let before = update.before.map(&read).transpose()?;
     Ok(Moved { name, before, after: update.after.map(&read).transpose()? })
-}
-
-/// Whether a push brings what no server has seen before: then all that is known has to be asked for.
-fn brings_deployments(push: &Push) -> bool {
-    push.tags.values().any(|moved| moved.before.is_none())
-        || push.attempts.values().any(|moved| moved.before.is_none())
-        || push.kept.iter().any(|(_, moved)| moved.before.is_none())
-}
-
-/// The notes that come to call their commits deployed, and name another deployment than one that landed these.
-fn deployed_otherwise(push: &Push) -> Vec<(CommitId, Note)> {
-    let is_deployed = |note: &Note| note.state == State::Deployed;
-    let otherwise = |change: &NoteChange| {
-        let after = change.note_after()?.ok().filter(is_deployed)?;
-        let stood = change.note_before().is_some_and(|before| is_deployed(&before));
-        (!stood && !push.is_landed(change.commit, &after)).then_some((change.commit, after))
-    };
-    let changes = push.notes.iter().flat_map(|notes| notes.changes.iter().flatten());
-    changes.filter_map(otherwise).collect()
-}
-
-/// The deployments that a push names.
-fn named(push: &Push) -> BTreeSet<DeploymentId> {
-    let mut ids: BTreeSet<DeploymentId> = push.tags.keys().cloned().collect();
-    for (id, moved) in &push.attempts {
-        ids.insert(id.clone());
-        ids.extend(moved.after.iter().flatten().filter_map(|attempt| attempt.rollback.clone()));
-    }
-    ids.extend(push.kept.iter().flat_map(|((name, number), _)| DeploymentId::of_number(name, *number)));
-    let locks = push.locks.iter().flat_map(|moved| moved.after.iter().flatten());
-    ids.extend(locks.filter_map(|lock| lock.deployment.clone()));
-    let changes = push.notes.iter().flat_map(|notes| notes.changes.iter().flatten());
-    ids.extend(changes.filter_map(|change| change.note_after()?.ok()?.deployment));
-    ids
 }
 
 #[cfg(test)]
