@@ -62,9 +62,10 @@ fn a_runner_beside_somebody_at_work_there_leaves_it_to_him() {
     assert_eq!(names(&shop), all);
     // Who works in this very repository.
     patch("deployment-0002");
-    let web = behaving(deployment("web", "3"), "slow", json!({ "test.git-deploy/after": "4s" }));
+    let web = behaving(deployment("web", "3"), "slow", json!({ "test.git-deploy/after": "10s" }));
     release(&shop, "three", &[web]);
-    let running = shop.start();
+    let mut running = shop.start();
+    running.wait_for_words("Verifying");
     shop.deploy(&["--tidy"]).success().stderr_contains("nothing to delete");
     running.wait().success();
     shop.is_sound();
