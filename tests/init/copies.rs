@@ -56,6 +56,10 @@ fn a_folder_of_hooks_that_two_repositories_name_keeps_those_of_the_one_that_put_
     });
     other.deploy("deploy-init", &["--remove"]);
     assert!(HOOKS.iter().all(|name| folder.join(name).exists()));
-    one.deploy("deploy-init", &["--remove"]);
+    one.deploy("deploy-init", &["--remove"]).stderr_contains(&format!(
+        "note: '{}' is outside of this repository: others whose core.hooksPath leads there have lost these hooks, too\n\
+         hint: to have them again, in each of those: git deploy-init\n",
+        folder.display()
+    ));
     assert!(HOOKS.iter().all(|name| !folder.join(name).exists()));
 }

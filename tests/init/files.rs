@@ -85,7 +85,8 @@ fn what_was_written_in_another_work_tree_is_left_and_told() {
     repo.git(&["worktree", "add", "--quiet", "../login"]);
     repo.command("git").args(["-C", "../login", "deploy-init"]).output().success();
     repo.deploy("deploy-init", &["--remove"])
-        .stderr_contains("login/deploy.toml' was left, because it is in another work tree");
+        .stderr_contains("login/deploy.toml' was left, because it is in another work tree")
+        .stderr_contains("hint: unless that is to keep it: rm ");
     assert!(repo.path().join("../login/deploy.toml").exists());
 }
 
@@ -125,4 +126,25 @@ fn where_the_sources_are_is_taken_from_the_remote_without_credentials() {
     repo.git(&["remote", "add", "origin", sandbox.root().to_str().expect("UTF-8")]);
     repo.deploy("deploy-init", &[]);
     assert!(repo.read("deploy.toml").contains("\n#source = "));
+}
+
+#[test]
+fn what_is_tracked_in_another_work_tree_is_told_to_be_taken_out_of_git() {
+    let sandbox = sandbox!();
+    let repo = sandbox.repository("shop");
+    repo.commit("a", "a\n", "Begin");
+    repo.git(&["worktree", "add", "--quiet", "../login"]);
+    let there = |arguments: &[&str]| {
+        repo.command("git").args(["-C", "../login"]).args(arguments).output().success();
+    };
+    there(&["deploy-init"]);
+    there(&["add", "deploy.toml"]);
+    there(&["commit", "--quiet", "-m", "Set up git-deploy"]);
+    let told = repo.deploy("deploy-init", &["--remove"]);
+    let hint = told.stderr.lines().find_map(|line| line.strip_prefix("hint: unless that is to keep it: "));
+    let hint = hint.unwrap_or_else(|| panic!("{told}"));
+    assert!(hint.starts_with("git -C ") && hint.ends_with("login rm deploy.toml"), "{told}");
+    repo.command("sh").args(["-c", hint]).output().success();
+    there(&["diff", "--cached", "--quiet", "--diff-filter=AM"]);
+    assert!(!sandbox.root().join("login/deploy.toml").exists());
 }

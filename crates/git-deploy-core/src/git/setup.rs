@@ -198,6 +198,15 @@ impl Repository {
         Ok(self.entry(self.commit(head)?.tree, path)?.is_some())
     }
 
+    /// Whether git tracks a file of another work tree of this repository.
+    ///
+    /// # Errors
+    /// When its index cannot be read.
+    pub fn is_tracked_in(&self, work_tree: &Path, path: &str) -> Result<bool, GitError> {
+        let listed = git(["-C"]).arg(work_tree).args(["ls-files", "-z", "--"]);
+        Ok(!listed.arg(format!(":(top,literal){path}")).run()?.is_empty())
+    }
+
     /// About how many objects there are.
     ///
     /// # Errors

@@ -26,7 +26,16 @@ pub enum Undone {
     /// A file of the work tree was left: it was changed.
     Changed(String),
     /// A file was left that stands in another work tree of this repository.
-    Elsewhere(PathBuf),
+    Elsewhere {
+        /// The work tree.
+        top: PathBuf,
+        /// The file in it.
+        name: String,
+        /// Whether git tracks it there.
+        is_tracked: bool,
+    },
+    /// Hooks were removed from a folder outside of this repository, where others may have found them, too.
+    Outside(PathBuf),
 }
 
 /// Undoes what was set up. Returns nothing if nothing was.
@@ -104,6 +113,8 @@ fn remove_hooks(
     let moved: Vec<PathBuf> =
         paths.iter().flat_map(|path| [beside(path, "legacy"), beside(path, "old")]).collect();
     paths.extend(moved);
+    let is_outside = |path: &Path| !roots.iter().flatten().any(|root| path.starts_with(root));
+    let mut outside: BTreeSet<PathBuf> = BTreeSet::new();
     for path in paths {
         if !hooks::is_ours(&path, scripts, record)? {
             continue;
@@ -114,10 +125,12 @@ fn remove_hooks(
             Some(name) if repository.is_tracked(name)? => undone.push(Undone::Tracked(name.to_owned())),
             _ => {
                 remove_file(&path)?;
+                outside.extend(path.parent().filter(|_| is_outside(&path)).map(Path::to_owned));
                 undone.push(Undone::Hook(path));
             }
         }
     }
+    undone.extend(outside.into_iter().map(Undone::Outside));
     let folder = match repository.hooks_folder()? {
         HooksFolder::Own(folder) | HooksFolder::Shared(folder) => folder,
         HooksFolder::None(_) => return Ok(()),
@@ -150,10 +163,12 @@ fn remove_work_tree_file(
     let top = repository.paths().work_tree.as_ref();
     // What stands in other work trees is for those to decide who work there, and nothing knows of it after this.
     for other in repository.work_trees()?.into_iter().filter(|other| Some(other) != top) {
-        let path = other.join(name);
-        let told = Undone::Elsewhere(path.clone());
-        if is_recorded(&path, name, record)? && !undone.contains(&told) {
-            undone.push(told);
+        if is_recorded(&other.join(name), name, record)? {
+            let is_tracked = repository.is_tracked_in(&other, name)?;
+            let told = Undone::Elsewhere { top: other, name: name.to_owned(), is_tracked };
+            if !undone.contains(&told) {
+                undone.push(told);
+            }
         }
     }
     let Some(path) = top.map(|top| top.join(name)).filter(|path| is_there(path)) else { return Ok(()) };

@@ -248,10 +248,21 @@ pub(crate) fn removed(undone: &[Undone], shell: &mut Shell) {
                 shell.note(format!("'{path}' was left, because it was changed"));
                 shell.hint(format!("rm {path}"));
             }
-            Undone::Elsewhere(path) => {
-                let path = path.display().to_string();
+            Undone::Elsewhere { top, name, is_tracked } => {
+                let (path, top) = (top.join(name).display().to_string(), top.display().to_string());
                 shell.note(format!("'{path}' was left, because it is in another work tree"));
-                shell.hint(format!("unless that is to keep it: rm {}", shell_word(&path)));
+                let remove = match is_tracked {
+                    true => format!("git -C {} rm {}", shell_word(&top), shell_word(name)),
+                    false => format!("rm {}", shell_word(&path)),
+                };
+                shell.hint(format!("unless that is to keep it: {remove}"));
+            }
+            Undone::Outside(folder) => {
+                let folder = folder.display();
+                shell.note(format!(
+                    "'{folder}' is outside of this repository: others whose core.hooksPath leads there have lost these hooks, too"
+                ));
+                shell.hint("to have them again, in each of those: git deploy-init");
             }
         }
     }
