@@ -1,9 +1,10 @@
 //! Several at once: one deploys, the others wait or are told who does.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use git_deploy_testkit::shop::{ClusterShop, in_cluster};
-use git_deploy_testkit::{Output, Repo, Running, cluster, sandbox};
+use git_deploy_testkit::{Output, RefPhase, Repo, Running, Victim, cluster, sandbox};
 use serde_json::json;
 
 use crate::support::{MANIFEST, behaving, config_map, deployment, ours, service, yaml};
@@ -133,4 +134,47 @@ fn what_was_prepared_upon_one_that_fails_is_deployed_upon_base() {
     assert_eq!((shop.state("bad"), shop.state("good")), ("staged".to_owned(), "deployed".to_owned()));
     assert_eq!(shop.authority().id("master^"), base);
     shop.is_sound();
+}
+
+/// Seconds that what a run holds may stand still, where nobody can tell otherwise whether it lives.
+const TTL: u64 = 5;
+
+/// Runs again and again until one gets through. Returns when that one began and ended, from the beginning of the first.
+fn taken_over(clone: &Repo) -> (Duration, Duration) {
+    let first = Instant::now();
+    for _ in 0..120 {
+        let begun = first.elapsed();
+        let output = clone.command("git-deploy").output();
+        if output.code == Some(0) {
+            return (begun, first.elapsed());
+        }
+        output.code_is(75).stderr_contains("deploys just now");
+        thread::sleep(Duration::from_millis(500));
+    }
+    panic!("nobody takes it over");
+}
+
+#[test]
+fn all_that_the_dead_held_is_watched_at_once() {
+    let cluster = cluster!();
+    // Nobody was told anything by whoever died: before anything is applied, and when it was just to land.
+    let moments = ["refs/deploy/attempts/*", "refs/deploy/lock/base"];
+    for (moment, locks) in moments.into_iter().zip([1, 2]) {
+        let shop = in_cluster(cluster, "watched").with_remote(&sandbox!());
+        shop.release("one", &[(MANIFEST, &slow("1"))]);
+        let nth = if locks == 1 { 2 } else { 1 };
+        let switch =
+            shop.authority().kill_at_transaction_of(&[moment], nth, RefPhase::Committed, Victim::Process);
+        shop.repo.command("git-deploy").pid_file(switch.pid_file()).output().was_killed();
+        switch.remove();
+        shop.holder_was_elsewhere(TTL);
+        let held = shop.authority().git(&["for-each-ref", "refs/deploy/lock"]).stdout;
+        assert_eq!(held.lines().count(), locks, "{held}");
+        let (begun, ended) = taken_over(&shop.authority().clone_to("other"));
+        let watched = Duration::from_secs(2 * TTL);
+        // A second is what a clock of whole seconds may leave out.
+        assert!(ended + Duration::from_secs(1) >= watched, "{ended:?}: nobody was watched for dead");
+        assert!(begun < watched * 2, "{begun:?}: one was watched after the other");
+        shop.is_sound();
+    }
 }

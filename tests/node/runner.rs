@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use git_deploy_testkit::cluster::{Image, Namespace, NodeCluster, eventually};
 use git_deploy_testkit::shop::{ClusterShop, SET, in_cluster};
@@ -158,10 +159,12 @@ fn a_runner_whose_pod_is_deleted_hands_over_what_it_does() {
     let sandbox = sandbox!();
     let scene = Scene::new(cluster, &sandbox, "deleted", &["one", "two"]);
     let first = scene.first();
-    // As a rollout, an upgrade of the node or an autoscaler ends pods. Who had to be watched for dead would be taken over from
-    // after four minutes, which is longer than is waited here.
+    // As a rollout, an upgrade of the node or an autoscaler ends pods. Who has to be watched for dead is taken over from after two
+    // minutes.
+    let begun = Instant::now();
     scene.here.kubectl(&["delete", "pod", &first]).success();
     eventually("somebody else deploys", || holder(&scene.shop).is_some_and(|pod| pod != first));
+    assert!(begun.elapsed() < Duration::from_secs(110), "it was watched for dead: {}", logs(&scene.here));
     scene.all_land(&["one", "two"]);
     scene.ends();
 }

@@ -265,6 +265,11 @@ impl Driver for ClusterDriver<'_> {
         self.check_cluster(standing, custody)
     }
 
+    fn watch(&self, standing: &Standing, custody: &dyn Custody, pulse: &dyn Pulse) -> Result<(), NotTaken> {
+        let session = self.session(pulse)?;
+        self.require_free(&session, &self.set(standing)?, custody)
+    }
+
     fn begin(
         &self,
         work: Work<'_>,

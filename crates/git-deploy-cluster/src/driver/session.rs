@@ -174,7 +174,12 @@ impl ClusterDriver<'_> {
     }
 
     /// Makes sure that nobody holds the Lease who is alive.
-    fn require_free(&self, session: &Session, set: &Set, custody: &dyn Custody) -> Result<(), NotTaken> {
+    pub(super) fn require_free(
+        &self,
+        session: &Session,
+        set: &Set,
+        custody: &dyn Custody,
+    ) -> Result<(), NotTaken> {
         let place = self.lease_place(session, set);
         let held =
             self.run(Step::Plan, &Brief, async { place.standing().await.map_err(of_lease(Step::Plan)) })?;

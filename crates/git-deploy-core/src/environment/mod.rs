@@ -258,6 +258,19 @@ pub trait Driver {
     /// When somebody else deploys there, or the environment cannot be asked or is another one.
     fn check(&self, standing: &Standing, custody: &dyn Custody) -> Result<(), NotTaken>;
 
+    /// Has `custody` see who holds the environment, and nothing else: who has to be watched for dead is watched from then on.
+    ///
+    /// # Errors
+    /// As for [`Driver::check`].
+    fn watch(
+        &self,
+        _standing: &Standing,
+        _custody: &dyn Custody,
+        _pulse: &dyn Pulse,
+    ) -> Result<(), NotTaken> {
+        Ok(())
+    }
+
     /// Takes the environment for a deployment, until [`Driver::end`]. Returns what the ledger is to know it by.
     ///
     /// # Errors

@@ -329,14 +329,28 @@ impl ClusterShop<'_> {
     pub fn holder_is_elsewhere(&self) {
         let lease = self.namespace.get("lease", SET);
         let holder = text(&lease, "/metadata/annotations/git-deploy~1holder");
-        let there = |line: &str| match line.split_once(": ") {
-            Some((key @ ("boot" | "clone"), value)) => format!("{key}: elsewhere{value}\n"),
-            _ => format!("{line}\n"),
-        };
-        let elsewhere: String = holder.lines().map(there).collect();
-        assert_ne!(elsewhere.trim(), holder.trim(), "the holder says nothing of its machine: {lease:#}");
-        let annotation = format!("git-deploy/holder={elsewhere}");
+        let annotation = format!("git-deploy/holder={}", elsewhere(&holder, None));
         self.namespace.kubectl(&["annotate", "--overwrite", "lease", SET, &annotation]).success();
+    }
+
+    /// The same of all that it holds, also in git; it may stand still for so many seconds.
+    ///
+    /// # Panics
+    /// If nobody holds it.
+    #[track_caller]
+    pub fn holder_was_elsewhere(&self, ttl: u64) {
+        let lease = self.namespace.get("lease", SET);
+        let holder = text(&lease, "/metadata/annotations/git-deploy~1holder");
+        let annotation = format!("git-deploy/holder={}", elsewhere(&holder, Some(ttl)));
+        self.namespace.kubectl(&["annotate", "--overwrite", "lease", SET, &annotation]).success();
+        let remote = self.authority();
+        for (name, at) in remote.refs().into_iter().filter(|(name, _)| name.starts_with("refs/deploy/lock/"))
+        {
+            let held = remote.git(&["log", "-1", "--format=%B", &at]).stdout;
+            let tree = format!("{at}^{{tree}}");
+            let there = remote.command("git").args(["commit-tree", &tree]).stdin(elsewhere(&held, Some(ttl)));
+            remote.git(&["update-ref", &name, there.output().success().line(), &at]);
+        }
     }
 
     /// Nobody holds the environment.
@@ -353,6 +367,19 @@ impl ClusterShop<'_> {
         self.shop.is_sound();
         self.lease_is_free();
     }
+}
+
+/// What a holder says of itself, as one of another machine would.
+#[track_caller]
+fn elsewhere(holder: &str, ttl: Option<u64>) -> String {
+    let there = |line: &str| match (line.split_once(": "), ttl) {
+        (Some((key @ ("boot" | "clone"), value)), _) => format!("{key}: elsewhere{value}\n"),
+        (Some(("ttl", _)), Some(ttl)) => format!("ttl: {ttl}\n"),
+        _ => format!("{line}\n"),
+    };
+    let elsewhere: String = holder.lines().map(there).collect();
+    assert_ne!(elsewhere.trim(), holder.trim(), "the holder says nothing of its machine: {holder}");
+    elsewhere
 }
 
 fn text(object: &Value, pointer: &str) -> String {

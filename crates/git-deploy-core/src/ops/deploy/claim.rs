@@ -195,21 +195,18 @@ impl Context<'_> {
 
     fn take_over(&self, attempt: Attempt, attempt_at: ObjectId) -> Result<Claimed, DeployError> {
         let run = new_run();
-        let lock = self.take(environment_lock(&attempt.environment)?, &run, Some(&attempt.id))?;
+        let environment = self.environment_of(&attempt);
         let base_name = base_lock()?;
-        let base_lock = self.transactor().resolve(&base_name)?;
-        let base_change =
-            base_lock.is_some().then(|| self.take(base_name.clone(), &run, Some(&attempt.id))).transpose()?;
-        let mut environment = self.deploy_toml.environment(attempt.environment.as_str()).cloned();
-        // Base may have given it up since: what was claimed can still be ended as it was begun.
-        if environment.is_none() {
-            let then = deploy_toml_of(self.repository(), attempt.base, &attempt.base.short(10))?;
-            environment = then.and_then(|then| then.environment(attempt.environment.as_str()).cloned());
-        }
-        let environment = environment.ok_or_else(|| DeployError::NoEnvironment {
-            name: attempt.environment.to_string(),
-            known: self.deploy_toml.environments().iter().map(|known| known.name.to_string()).collect(),
-        })?;
+        let (lock, base_change) = match self.take_locks_of(&attempt, &run) {
+            Err(locked @ DeployError::Locked { .. }) => {
+                environment.iter().for_each(|environment| {
+                    self.watch_environment(environment, Some(&attempt.id));
+                });
+                return Err(locked);
+            }
+            taken => taken?,
+        };
+        let environment = environment?;
         let attempt = Attempt { run, ..attempt };
         let written = self.write_attempt(&attempt)?.0;
         let moves = Change::update(attempt.id.attempt(), Some(attempt_at), written);
@@ -230,6 +227,30 @@ impl Context<'_> {
             lock: held(lock).unwrap_or((base_name, written)),
             base_lock: base_change.and_then(held),
             attempt,
+        })
+    }
+
+    /// The moves that take the locks of a deployment: that of base only if somebody has it.
+    fn take_locks_of(&self, attempt: &Attempt, run: &str) -> Result<(Change, Option<Change>), DeployError> {
+        let base_name = base_lock()?;
+        let is_held = self.transactor().resolve(&base_name)?.is_some();
+        let lock = self.take(environment_lock(&attempt.environment)?, run, Some(&attempt.id));
+        // Looked at whatever the first one is: whoever died with both is watched for both from now on.
+        let base_change = is_held.then(|| self.take(base_name, run, Some(&attempt.id))).transpose();
+        Ok((lock?, base_change?))
+    }
+
+    /// The environment of a deployment.
+    fn environment_of(&self, attempt: &Attempt) -> Result<Environment, DeployError> {
+        let name = attempt.environment.as_str();
+        if let Some(environment) = self.deploy_toml.environment(name) {
+            return Ok(environment.clone());
+        }
+        // Base may have given it up since: what was claimed can still be ended as it was begun.
+        let then = deploy_toml_of(self.repository(), attempt.base, &attempt.base.short(10))?;
+        then.and_then(|then| then.environment(name).cloned()).ok_or_else(|| DeployError::NoEnvironment {
+            name: name.to_owned(),
+            known: self.deploy_toml.environments().iter().map(|known| known.name.to_string()).collect(),
         })
     }
 }

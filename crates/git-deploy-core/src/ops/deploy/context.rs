@@ -11,7 +11,7 @@ use super::{DeployError, DeployRequest, Deployer, Errand, Nothing};
 use crate::config::deploy_toml::{DeployToml, Environment};
 use crate::config::{ConfigError, deploy_toml_of};
 use crate::deployment::{Blame, Failure};
-use crate::environment::{Driver, Images, Made, Rendered, Renderer, Standing};
+use crate::environment::{Driver, Images, Made, NotTaken, Rendered, Renderer, Standing};
 use crate::git::{Identity, Repository};
 use crate::ids::{CommitId, DeploymentId};
 use crate::ops::approve::Rules;
@@ -166,7 +166,11 @@ impl<'a> Context<'a> {
         let named = request.target.is_some() || request.rollback.is_some();
         let back_to = back_to.cloned();
         let standing = Standing { named, back_to, ..self.standing(environment)? };
-        driver.check(&standing, &custody).map_err(DeployError::from)?;
+        let checked = driver.check(&standing, &custody);
+        if matches!(checked, Err(NotTaken::Held(_))) {
+            self.watch_locks(environment)?;
+        }
+        checked.map_err(DeployError::from)?;
         Ok(driver)
     }
 

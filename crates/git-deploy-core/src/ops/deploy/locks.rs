@@ -4,8 +4,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use super::{Context, DeployError};
-use crate::attempt::{LOCK_TTL, Lock};
+use super::keeping::Keeper;
+use super::{Context, DeployError, Errand};
+use crate::attempt::{LOCK_TTL, Lock, base_lock, environment_lock};
+use crate::config::deploy_toml::Environment;
 use crate::git::object::{Kind, tag_bytes};
 use crate::git::{GitError, Identity};
 use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
@@ -95,6 +97,24 @@ impl Context<'_> {
                 Err(DeployError::Locked { by: lock.by, host: lock.host, deployment: lock.deployment })
             }
         }
+    }
+
+    /// Sees who holds what there is of an environment in git, which is held elsewhere as well: whoever died holds all of it,
+    /// and all of it is watched from the same moment on.
+    pub(super) fn watch_locks(&self, environment: &Environment) -> Result<(), DeployError> {
+        for name in [environment_lock(&environment.name)?, base_lock()?] {
+            self.availability(&name)?;
+        }
+        Ok(())
+    }
+
+    /// The same of what the environment itself knows. What cannot be asked now is asked by whoever is to take it.
+    pub(super) fn watch_environment(&self, environment: &Environment, id: Option<&DeploymentId>) {
+        let run = new_run();
+        let custody = Keeper { context: self, run: &run, id };
+        let Ok(driver) = self.driver(environment, Errand::Leftover) else { return };
+        let Ok(standing) = self.standing(environment) else { return };
+        let _ = driver.watch(&standing, &custody, self.deployer.interrupt);
     }
 
     /// Whether a holder is dead, or what it wrote at `place` stood still for too long.

@@ -126,14 +126,20 @@ impl Context<'_> {
         let run = new_run();
         let custody = Keeper { context: self, run: &run, id: None };
         let upkeep = match driver.upkeep(&standing, &custody, self.deployer.interrupt) {
-            Err(NotTaken::Held(_)) => return Ok(left_to_others()),
+            Err(NotTaken::Held(_)) => {
+                self.watch_locks(environment)?;
+                return Ok(left_to_others());
+            }
             upkeep => upkeep?,
         };
         if !upkeep.is_due {
             return Ok(Tidied { next: upkeep.next, ..Tidied::default() });
         }
         self.deployer.observer.step("Tidying", &format!("'{}'", environment.name));
-        let Some(held) = HeldLock::take(self, environment, &run)? else { return Ok(left_to_others()) };
+        let Some(held) = HeldLock::take(self, environment, &run)? else {
+            self.watch_environment(environment, None);
+            return Ok(left_to_others());
+        };
         let tidied = driver.tidy(&standing, &custody, &held);
         let stopped = held.give_back();
         match (tidied, stopped) {
