@@ -3,7 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use git_deploy_testkit::shop::{ClusterShop, in_cluster};
+use git_deploy_testkit::cluster::eventually;
+use git_deploy_testkit::shop::{ClusterShop, SET, in_cluster};
 use git_deploy_testkit::{Output, RefPhase, Repo, Running, Victim, cluster, sandbox};
 use serde_json::json;
 
@@ -177,4 +178,27 @@ fn all_that_the_dead_held_is_watched_at_once() {
         assert!(begun < watched * 2, "{begun:?}: one was watched after the other");
         shop.is_sound();
     }
+}
+
+#[test]
+fn who_is_terminated_while_it_takes_the_environment_gives_it_back() {
+    let cluster = cluster!();
+    let shop = in_cluster(cluster, "taking").with_remote(&sandbox!());
+    shop.release("one", &[(MANIFEST, &slow("1"))]);
+    let proxy = cluster.proxy();
+    let kubeconfig = cluster.kubeconfig_through(&proxy);
+    let mut running = shop.repo.command("git-deploy").env("KUBECONFIG", &kubeconfig).start();
+    running.wait_for_words("Claimed");
+    proxy.set_delay(Duration::from_millis(400));
+    let holder =
+        || shop.namespace.find("lease", SET).is_some_and(|lease| lease["spec"]["holderIdentity"].is_string());
+    eventually("the Lease is taken", holder);
+    running.terminate();
+    let output = running.wait();
+    output.code_is(143).stderr_contains("Leaving deployment-0001 to whoever goes on");
+    assert!(shop.namespace.find("configmap", SET).is_none(), "it had come further: {output}");
+    shop.lease_is_free();
+    let other = shop.authority().clone_to("other");
+    other.command("git-deploy").output().success().stdout_contains("deployment-0001: Successfully Deployed");
+    shop.is_sound();
 }

@@ -373,7 +373,8 @@ impl Driver for ClusterDriver<'_> {
     }
 
     fn let_go(&self) {
-        let Some(Held { lease, .. }) = self.state.borrow_mut().held.take() else { return };
+        let held = self.state.borrow_mut().held.take().map(|held| held.lease);
+        let Some(lease) = held.or_else(|| self.state.borrow_mut().lease_alone.take()) else { return };
         // Whoever waits for it finds out by watching, if this fails.
         let parting = Parting::default();
         let _ = self.run(Step::Land, &parting, async { lease.release().await.map_err(of_lease(Step::Land)) });

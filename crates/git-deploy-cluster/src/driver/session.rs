@@ -15,7 +15,7 @@ use super::state::{Held, Session};
 use super::{Brief, ClusterDriver, PATIENCE, Parting};
 use crate::connect::Connection;
 use crate::discovery::Resources;
-use crate::lease::{LeaseError, LeasePlace, Terms};
+use crate::lease::{Lease, LeaseError, LeasePlace, Terms};
 use crate::namespace::{ensure_namespace, has_namespace};
 use crate::set::{Change, Parent, Record, Set, SetPhase};
 
@@ -277,12 +277,7 @@ impl ClusterDriver<'_> {
             Err(LeaseError::Held { lock, .. }) => return Err(NotTaken::Held(lock)),
             Err(error) => return Err(of_lease(Step::Plan)(error).into()),
         };
-        let parent = self.run(Step::Plan, pulse, async {
-            let permit = lease.permit(PATIENCE).await.map_err(of_lease(Step::Plan))?;
-            Parent::take(&session.connection, &set, permit, Change::default())
-                .await
-                .map_err(of_set(Step::Plan, &self.cluster.context))
-        })?;
+        let (lease, parent) = self.take_parent(&session, &set, lease, pulse)?;
         let uid = parent.uid().to_owned();
         // Somebody may have deleted it since it was compared: what is made anew is another one.
         if let Some(before) = before.filter(|before| *before != uid) {
@@ -303,6 +298,31 @@ impl ClusterDriver<'_> {
         let stood_at_success = standing.latest.is_some() && parent.record().phase == Some(SetPhase::Done);
         state.held = Some(Held { session, set, lease, parent, stood_at_success, held_jobs: BTreeSet::new() });
         Ok(uid)
+    }
+
+    /// Writes to the set's parent that it is ours. A Lease that comes to nothing more is left to [`Driver::let_go`].
+    ///
+    /// [`Driver::let_go`]: git_deploy_core::environment::Driver::let_go
+    fn take_parent(
+        &self,
+        session: &Session,
+        set: &Set,
+        lease: Lease,
+        pulse: &dyn Pulse,
+    ) -> Result<(Lease, Parent), Failure> {
+        let taken = self.run(Step::Plan, pulse, async {
+            let permit = lease.permit(PATIENCE).await.map_err(of_lease(Step::Plan))?;
+            Parent::take(&session.connection, set, permit, Change::default())
+                .await
+                .map_err(of_set(Step::Plan, &self.cluster.context))
+        });
+        match taken {
+            Ok(parent) => Ok((lease, parent)),
+            Err(failure) => {
+                self.state.borrow_mut().lease_alone = Some(lease);
+                Err(failure)
+            }
+        }
     }
 
     /// The verdict that a run which died while it went back had found.

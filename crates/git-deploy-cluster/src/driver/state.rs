@@ -31,6 +31,8 @@ pub(super) struct State {
     pub(super) stands: Option<(DeploymentId, Option<DeploymentId>)>,
     /// The environment, once it is taken.
     pub(super) held: Option<Held>,
+    /// The Lease of whoever could not take the environment after it.
+    pub(super) lease_alone: Option<Lease>,
     /// What is to be applied, once that is known.
     pub(super) forward: Option<Forward>,
     /// The images that come with it: neither the latest success nor base needs them.

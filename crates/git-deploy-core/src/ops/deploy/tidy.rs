@@ -141,6 +141,9 @@ impl Context<'_> {
             return Ok(left_to_others());
         };
         let tidied = driver.tidy(&standing, &custody, &held);
+        if tidied.is_err() {
+            driver.let_go();
+        }
         let stopped = held.give_back();
         match (tidied, stopped) {
             (Err(NotTaken::Held(_)), _) => Ok(left_to_others()),
