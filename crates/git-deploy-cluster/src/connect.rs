@@ -14,8 +14,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::{Method, Request, Response};
+use jiff::SignedDuration;
 use kube::client::{AuthError, Body};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::DynamicObject;
@@ -171,6 +172,11 @@ impl Connection {
         self.traffic.silence()
     }
 
+    /// By how much the clock of whoever answered last is ahead of ours; less than nothing if it is behind.
+    pub fn clock_ahead(&self) -> SignedDuration {
+        self.traffic.ahead()
+    }
+
     /// kube's way to the objects of a kind; in all namespaces without one.
     pub fn api(&self, resource: &ApiResource, namespace: Option<&str>) -> Api<DynamicObject> {
         match namespace {
@@ -242,6 +248,9 @@ impl Connection {
             self.client.send(request.clone().map(Body::from)).await.map_err(|error| broken(&error))?;
         let status = answer.status();
         let retry_after = retry_after(&answer);
+        if let Some(date) = answer.headers().get(DATE).and_then(|date| date.to_str().ok()) {
+            self.traffic.hear_time(date);
+        }
         let body = answer.into_body().collect_bytes().await.map_err(|error| broken(&error))?;
         if !status.is_success() {
             return Err(Failed { error: ApiError::from_answer(status.as_u16(), &body), retry_after });

@@ -32,6 +32,20 @@ macro_rules! sandbox {
     };
 }
 
+/// The time of day of whoever is loaded with it.
+const AHEAD: &str = "#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <time.h>
+
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    int (*real)(clockid_t, struct timespec *) =
+        (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, \"clock_gettime\");
+    int result = real(clock, time);
+    if (clock == CLOCK_REALTIME && result == 0) time->tv_sec += AHEAD;
+    return result;
+}
+";
+
 /// A temporary directory with a home, a clock and a clean environment. Removed with its last handle.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
@@ -181,6 +195,24 @@ impl Sandbox {
         let path = self.root().join("bin").join(name);
         write_executable(&path, script);
         path
+    }
+
+    /// What a command has to be given as `LD_PRELOAD` so that its clock is ahead by so many hours; `None` where no C compiler
+    /// is.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[must_use]
+    pub fn clock_ahead(&self, hours: u32) -> Option<PathBuf> {
+        let [source, library] = ["ahead.c", "ahead.so"].map(|name| self.root().join(name));
+        if self.command("sh").args(["-c", "command -v cc"]).output().code != Some(0) {
+            return None;
+        }
+        let text = format!("#define AHEAD {}\n{AHEAD}", hours * 3600);
+        fs::write(&source, text).expect("the sandbox can be written to");
+        let [source, out] = [&source, &library].map(|path| path.display().to_string());
+        self.run("cc", &["-shared", "-fPIC", "-o", &out, &source, "-ldl"]);
+        Some(library)
     }
 
     /// A command in the sandbox's root, to be completed and run.

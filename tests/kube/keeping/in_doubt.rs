@@ -1,8 +1,7 @@
 //! In doubt nothing is deleted: not by who goes back, and not between two deployments.
 
-use git_deploy_testkit::cluster;
-use git_deploy_testkit::sandbox;
-use git_deploy_testkit::shop::SET;
+use git_deploy_testkit::shop::{SET, in_cluster};
+use git_deploy_testkit::{cluster, sandbox, skip};
 use serde_json::json;
 
 use super::{age, list, names, opened, opening, release, run_queue, since, write_list};
@@ -134,4 +133,36 @@ fn a_runner_without_a_way_to_an_environment_leaves_it_to_others() {
     let output = runner.arg("run").env("KUBECONFIG", &kubeconfig).output();
     output.success().stderr_contains("'production' is not tidied up from here: ").lacks("error: ");
     assert_eq!(names(&shop), ["ConfigMap old", "Deployment old", "Deployment web"]);
+}
+
+#[test]
+fn a_runner_whose_clock_is_ahead_deletes_nothing_too_early() {
+    let cluster = cluster!();
+    let shop = opened(opening(cluster));
+    let Some(ahead) = shop.repo.sandbox().clock_ahead(7) else { skip!("cc is not installed") };
+    let all = names(&shop);
+    let run = || shop.repo.command("git-deploy-queue").arg("run").env("LD_PRELOAD", &ahead).output();
+    run().success().lacks("deleted").lacks("tidying");
+    // Neither does the deployment of such a one.
+    release(&shop, "three", &[deployment("web", "3")]);
+    run().success().stderr_contains("deployment-0003: Successfully Deployed").lacks("deleted");
+    assert_eq!(names(&shop), all);
+    age(&shop);
+    run().success().stderr_contains("deleted ConfigMap");
+    assert_eq!(names(&shop), ["Deployment web"]);
+    shop.is_sound();
+}
+
+#[test]
+fn what_stays_for_longer_than_there_is_time_stays() {
+    let cluster = cluster!();
+    let shop = opened(in_cluster(cluster, "keeping").setting("prune = \"9999999999d\""));
+    let all = names(&shop);
+    age(&shop);
+    run_queue(&shop).success().lacks("deleted");
+    shop.repo.deploy("deploy-status", &[]).stdout_contains("kept until 9999-12-");
+    release(&shop, "three", &[deployment("web", "3")]);
+    shop.deploy(&[]).success();
+    assert_eq!(names(&shop), all);
+    shop.is_sound();
 }

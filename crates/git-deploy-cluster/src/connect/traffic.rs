@@ -1,13 +1,17 @@
 //! What goes over the way to a cluster: how many requests, and for how long none has been answered.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
 
 #[derive(Default)]
 pub(super) struct Traffic {
     requests: AtomicU64,
     open: Mutex<Open>,
+    /// By how much the clock of whoever answers is ahead of ours, in seconds.
+    ahead: AtomicI64,
 }
 
 /// What has not been answered.
@@ -33,6 +37,19 @@ impl Traffic {
     /// For how long nothing has been answered that was asked for.
     pub(super) fn silence(&self) -> Duration {
         self.open().since.map(|since| since.elapsed()).unwrap_or_default()
+    }
+
+    /// By how much their clock is ahead of ours; less than nothing if it is behind.
+    pub(super) fn ahead(&self) -> SignedDuration {
+        SignedDuration::from_secs(self.ahead.load(Ordering::Relaxed))
+    }
+
+    /// What an answer says that the time is.
+    pub(super) fn hear_time(&self, date: &str) {
+        let theirs = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date);
+        if let Ok(theirs) = theirs {
+            self.ahead.store(theirs.duration_since(Timestamp::now()).as_secs(), Ordering::Relaxed);
+        }
     }
 
     /// One more request is sent.
@@ -93,6 +110,16 @@ mod tests {
         drop(waiting);
         assert!(!is_silent(&traffic));
         assert_eq!(traffic.requests(), 2);
+    }
+
+    #[test]
+    fn what_an_answer_says_of_the_time_is_compared_with_our_clock() {
+        let traffic = Traffic::default();
+        traffic.hear_time("Sun, 06 Nov 1994 08:49:37 GMT");
+        assert!(traffic.ahead() < SignedDuration::from_hours(-24 * 365));
+        let before = traffic.ahead();
+        traffic.hear_time("yesterday");
+        assert_eq!(traffic.ahead(), before);
     }
 
     #[test]

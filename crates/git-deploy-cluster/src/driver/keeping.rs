@@ -54,9 +54,19 @@ impl ClusterDriver<'_> {
         ObjectId { namespace: id.namespace.clone().or_else(own), ..id.clone() }
     }
 
+    /// What time it is by our clock and by that of the cluster: the earlier, by which nothing is over too soon, and the later,
+    /// from which on it counts.
+    pub(super) fn clocks(&self) -> (Timestamp, Timestamp) {
+        let state = self.state.borrow();
+        let ours = Timestamp::now();
+        let ahead = state.session.as_ref().map(|session| session.connection.clock_ahead());
+        let theirs = ours.checked_add(ahead.unwrap_or_default()).unwrap_or(ours);
+        (ours.min(theirs), ours.max(theirs))
+    }
+
     /// The UIDs of what was kept for long enough; none where nothing is kept for a while.
     pub(super) fn due(&self, record: Option<&Record>) -> Option<BTreeSet<String>> {
-        let (time, now) = (self.time_to_keep()?, Timestamp::now());
+        let (time, now) = (self.time_to_keep()?, self.clocks().0);
         let list = record.map(|record| self.list(record)).unwrap_or_default();
         let due = list.objects().iter().filter(|kept| kept.until(time) <= now);
         Some(due.map(|kept| kept.uid.clone()).collect())
@@ -150,7 +160,7 @@ impl ClusterDriver<'_> {
             let is_it = |object: &Object| self.placed(object.id(), id.namespace.is_some()).is_same(id);
             before.as_ref().is_some_and(|before| before.iter().any(is_it))
         };
-        list.after(success, unwanted, was_wanted, Timestamp::now())
+        list.after(success, unwanted, was_wanted, self.clocks().1)
     }
 
     /// What a deployment was going to apply, if that is kept here.

@@ -81,7 +81,7 @@ impl ClusterDriver<'_> {
             self.tell_drift(why);
         }
         let is_due = found.has_due() && found.drift.is_none() || found.list != record.kept;
-        Ok(Upkeep { is_due, next: next(&found.list, time) })
+        Ok(Upkeep { is_due, next: next(&found.list, time, self.clocks().0) })
     }
 
     fn tell_drift(&self, why: &str) {
@@ -198,7 +198,7 @@ impl ClusterDriver<'_> {
         let gone = before.judged.deletions.iter().filter(|deletion| !is_left(&deletion.uid));
         let deleted: Vec<_> = gone.map(|deletion| named(&deletion.id)).collect();
         deleted.iter().for_each(|object| self.observer.step("Deleted", &object.to_string()));
-        let next = next(&after.list, time);
+        let next = next(&after.list, time, self.clocks().0);
         self.begin_phase(held, Step::Verify, pulse, &Change::default().keeping(after.list))?;
         Ok(Tidied { deleted, undone, next })
     }
@@ -237,12 +237,12 @@ fn is_settled(record: &Record, standing: &Standing) -> bool {
     is_latest && record.phase == Some(SetPhase::Done)
 }
 
-/// When there is something to do again.
-fn next(list: &Kept, time: Duration) -> Option<Timestamp> {
-    let now = Timestamp::now();
-    let moment = |kept: &KeptObject| {
-        let until = kept.until(time);
-        if until > now { until } else { end(now, AGAIN) }
+/// When there is something to do again, by our clock; `now` is the time by which it is judged what is due.
+fn next(list: &Kept, time: Duration, now: Timestamp) -> Option<Timestamp> {
+    let wait = |kept: &KeptObject| {
+        let left = kept.until(time).duration_since(now);
+        Duration::try_from(left).ok().filter(|left| !left.is_zero()).unwrap_or(AGAIN)
     };
-    list.objects().iter().filter(|kept| goes_when_idle(kept)).map(moment).min()
+    let waits = list.objects().iter().filter(|kept| goes_when_idle(kept)).map(wait);
+    waits.min().map(|wait| end(Timestamp::now(), wait))
 }

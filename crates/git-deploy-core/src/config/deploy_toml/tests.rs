@@ -356,6 +356,11 @@ fn values_out_of_their_range_are_refused_with_what_would_do() {
         ("prune = \"later\"", "4:9: invalid prune 'later': must be 'now', 'never' or a duration"),
         ("prune = \"0s\"", "4:9: invalid prune '0s'"),
         ("prune = \"99999999999999999999d\"", "4:9: invalid prune"),
+        ("prune = \"9223372036854775807d\"", "4:9: invalid prune"),
+        ("prune = \"-1h\"", "4:9: invalid prune '-1h'"),
+        ("prune = \"\"", "4:9: invalid prune ''"),
+        ("prune = \"7\"", "4:9: invalid prune '7'"),
+        ("prune = \"1.5h\"", "4:9: invalid prune '1.5h'"),
         ("allow-namespaces = [\"shop\", \"*\"]", "4:29: invalid namespace '*'"),
         (
             "lint.a = \"warning\"",
