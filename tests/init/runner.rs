@@ -8,8 +8,7 @@ use git_deploy_manifest::{Object, SourceFile, read};
 use git_deploy_testkit::{Repo, Sandbox, sandbox, skip};
 use serde_json::Value;
 
-const PRODUCTION: &str =
-    "[environment.production]\ncontext = \"here\"\nkube-namespace = \"shop\"\nlands = true\n";
+const PRODUCTION: &str = "[registry]\naddress = \"registry.example.net\"\n[environment.production]\ncontext = \"here\"\nkube-namespace = \"shop\"\nlands = true\n";
 
 /// A repository with that `deploy.toml` on base, whose remote others can reach.
 fn shop(sandbox: &Sandbox, deploy_toml: &str) -> Repo {
@@ -152,7 +151,7 @@ fn files_are_written_once_and_nothing_of_others_is_overwritten() {
     assert!(!repo.path().join("ops").exists());
     write(&[]).success().stdout_contains("wrote 'ops/runner/Containerfile'");
     objects(&repo.read("ops/runner/runner.yaml"));
-    assert!(repo.read("ops/runner/Containerfile").contains("--tag registry.example.org/git-deploy-runner:"));
+    assert!(repo.read("ops/runner/Containerfile").contains("--tag registry.example.net/git-deploy-runner:"));
     write(&[]).success().stdout_is("nothing to do: all of it is written\n");
 
     repo.write("ops/runner/runner.yaml", "# mine\n");
@@ -205,10 +204,29 @@ fn what_is_dangerous_or_not_known_is_said() {
 #[test]
 fn an_environment_without_a_cluster_takes_no_rights_in_one() {
     let repo = shop(&sandbox!(), "[environment.demo]\nkind = \"rendered\"\nbranch = \"demo\"\n");
-    let objects = runner(&repo, &[]);
+    let objects = runner(&repo, &["--image=runner"]);
     assert!(objects.iter().all(|object| !object.id().kind.contains("Role")));
     let deployment = find(&objects, "Deployment", "git-deploy").expect("there is one");
     assert_eq!(deployment["spec"]["template"]["spec"]["automountServiceAccountToken"], false);
+}
+
+#[test]
+fn an_image_that_no_registry_is_known_for_has_to_be_named() {
+    let (_, environment) = PRODUCTION.split_once("net\"\n").expect("the registry comes first");
+    let repo = shop(&sandbox!(), environment);
+    let write = |arguments: &[&str]| {
+        repo.try_deploy("deploy-init", &[&["runner", "--output=ops"], arguments].concat())
+    };
+    let unnamed = write(&[]);
+    unnamed.code_is(129).stderr_contains("error: base's deploy.toml names no registry");
+    unnamed.stderr_contains("--image=<registry>/git-deploy-runner:").lacks("example.org");
+    assert!(!repo.path().join("ops").exists());
+    write(&["--image=images.example.net/runner:1"]).success();
+    let image = &find(&objects(&repo.read("ops/runner.yaml")), "Deployment", "git-deploy")
+        .expect("there is one")["spec"]["template"]["spec"]["containers"][0]["image"]
+        .clone();
+    assert_eq!(image, "images.example.net/runner:1");
+    assert!(repo.read("ops/Containerfile").contains("--tag images.example.net/runner:1 "));
 }
 
 #[test]

@@ -89,7 +89,7 @@ pub struct InitRunner {
     #[arg(long, value_name = "name", default_value = "git-deploy", value_parser = dns_label)]
     pub namespace: String,
 
-    /// The runner's image; git-deploy-runner of the registry in base's deploy.toml if it is left out
+    /// The runner's image; where base's deploy.toml names a registry, git-deploy-runner of that if it is left out
     #[arg(long, value_name = "name", value_parser = NonEmptyStringValueParser::new())]
     pub image: Option<String>,
 

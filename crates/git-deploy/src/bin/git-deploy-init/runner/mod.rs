@@ -99,7 +99,9 @@ fn plan_pod(
     let contexts = pod::contexts(base, &arguments.context)?;
     let url = settings.remote.as_ref().map_or(Ok(None), |tracking| repository.url(tracking))?;
     let remote = Remote::of(url.as_deref());
-    let pod = pod::Pod { arguments, base, contexts, base_branch: settings.base.short(), remote: &remote };
+    let image = pod::image(base, arguments.image.as_deref())?;
+    let base_branch = settings.base.short();
+    let pod = pod::Pod { arguments, base, contexts, base_branch, remote: &remote, image };
     let mut warnings = pod.warnings();
     if !remote.is_known {
         warnings.push(format!(

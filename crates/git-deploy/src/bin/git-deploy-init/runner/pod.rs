@@ -21,6 +21,23 @@ pub(super) struct Pod<'a> {
     pub(super) contexts: BTreeSet<String>,
     pub(super) base_branch: &'a str,
     pub(super) remote: &'a Remote,
+    /// The name of its image.
+    pub(super) image: String,
+}
+
+/// The name of the runner's image, by which the cluster finds it.
+pub(super) fn image(base: &DeployToml, named: Option<&str>) -> Result<String, CommandError> {
+    let own = format!("git-deploy-runner:{}", env!("CARGO_PKG_VERSION"));
+    match (named, base.registry.address.as_deref()) {
+        (Some(named), _) => Ok(named.to_owned()),
+        (None, Some(registry)) => Ok(format!("{registry}/{own}")),
+        (None, None) => {
+            let error = CommandError::usage(
+                "base's deploy.toml names no registry: from where is the cluster to get the runner's image?",
+            );
+            Err(error.hint(format!("name the image, with a registry of yours: --image=<registry>/{own}")))
+        }
+    }
 }
 
 /// The cluster of an environment: context and namespace.
@@ -72,7 +89,7 @@ impl Pod<'_> {
             ("namespace", text(&arguments.namespace)),
             ("secret", text(&arguments.secret)),
             ("replicas", arguments.replicas.to_string()),
-            ("image", text(&self.image())),
+            ("image", text(&self.image)),
             ("remote", text(&self.remote.url)),
         ];
         fill(MANIFESTS, &texts)
@@ -80,13 +97,7 @@ impl Pod<'_> {
 
     /// How the image is made.
     pub(super) fn containerfile(&self) -> String {
-        fill(CONTAINERFILE, &[("image", self.image())])
-    }
-
-    fn image(&self) -> String {
-        let registry = self.base.registry.address.as_deref().unwrap_or("registry.example.org");
-        let of_base = || format!("{registry}/git-deploy-runner:{}", env!("CARGO_PKG_VERSION"));
-        self.arguments.image.clone().unwrap_or_else(of_base)
+        fill(CONTAINERFILE, &[("image", self.image.clone())])
     }
 
     /// The environments in the cluster of the runner, each with its own namespace.
