@@ -46,7 +46,7 @@ pub use repo::Repo;
 pub use run::Run;
 pub use running::{Running, Victim};
 pub use sandbox::Sandbox;
-pub use server::{HttpServer, SshServer};
+pub use server::{HttpServer, HttpsServer, SshServer};
 pub use skip::{left_out, skip};
 pub use store::Store;
 

@@ -1,4 +1,6 @@
-//! Servers of git on loopback, over ssh and over HTTP. Each ends with its value.
+//! Servers of git on loopback, over ssh, HTTP and HTTPS. Each ends with its value.
+
+mod tls;
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -7,6 +9,8 @@ use std::path::Path;
 
 use crate::cluster::{BUSYBOX, eventually};
 use crate::{Repo, Running, Sandbox};
+
+pub use tls::HttpsServer;
 
 /// Where Debian has it: users have no such folder in their PATH.
 const SSHD: &str = "/usr/sbin/sshd";

@@ -235,7 +235,11 @@ contexts:
     /// What comes next.
     pub(super) fn hints(&self) -> Vec<String> {
         let [ssh, https] = self.secrets();
-        vec![format!("the key for the remote: {ssh}"), format!("or, by https: {https}")]
+        vec![
+            format!("the key for the remote: {ssh}"),
+            format!("or, by https: {https}"),
+            "if a CA of your own vouches for the remote, add --from-file=ca.crt=<file> to that".to_owned(),
+        ]
     }
 }
 
