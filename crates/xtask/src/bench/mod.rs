@@ -4,6 +4,7 @@
 //! Ours are started as they are, not through `git`, whose dispatch to a program costs about 2 ms that are not ours.
 
 mod cluster;
+mod runner;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -51,8 +52,9 @@ fn small(binaries: &Path) -> Result<bool> {
     let mut figures = Figures { within: true };
     let mut memory = Vec::new();
     queue(binaries, &mut figures)?;
+    runner::run(binaries, &mut figures)?;
     for notes in NOTES {
-        let bench = Bench::new(binaries, &history(notes, "staged", false), 0)?;
+        let bench = Bench::new(binaries, &history(notes, "staged", None), 0)?;
         let one = bench.git(&["notes", "--ref=deploy", "show", "b7"]);
         let [ours, git] = bench.in_turn([bench.ours("git-deploy-state", &["get", "b7"]), one])?;
         figures.compare(notes, "git deploy-state get", ours, ("git notes show", git), STATE_LIMIT)?;
@@ -99,7 +101,7 @@ fn small(binaries: &Path) -> Result<bool> {
 
 /// Who is next in a long queue, with a long ledger, in a clone whose remote has both.
 fn queue(binaries: &Path, figures: &mut Figures) -> Result<()> {
-    let bench = Bench::new(binaries, &history(BRANCHES, "deployable", true), DEPLOYMENTS)?;
+    let bench = Bench::new(binaries, &history(BRANCHES, "deployable", Some(DEPLOY_TOML)), DEPLOYMENTS)?;
     let read = ["log", "--no-walk=unsorted", "--remotes", "--notes=deploy", "--format=%N"];
     let ours = |args: &[&str]| bench.ours("git-deploy-queue", args);
     let [next, list, git] = bench.in_turn([ours(&["next"]), ours(&[]), bench.git(&read)])?;
@@ -296,7 +298,7 @@ impl Bench {
 const WHO: &str = "A <a@example.org> 1763640000 +0000";
 
 /// A history for `git fast-import`: as many commits with notes that say this state, and branches on the first of them.
-fn history(notes: u32, state: &str, has_environment: bool) -> String {
+fn history(notes: u32, state: &str, deploy_toml: Option<&str>) -> String {
     let mut stream = String::new();
     let mut commit = |name: &str, mark: u32, from: &str| {
         let message = format!("commit {mark}");
@@ -306,10 +308,8 @@ fn history(notes: u32, state: &str, has_environment: bool) -> String {
             message.len()
         )
     };
-    let deploy_toml = match has_environment {
-        false => String::new(),
-        true => format!("M 100644 inline deploy.toml\ndata {}\n{DEPLOY_TOML}\n", DEPLOY_TOML.len()),
-    };
+    let file = |text: &str| format!("M 100644 inline deploy.toml\ndata {}\n{text}\n", text.len());
+    let deploy_toml = deploy_toml.map(file).unwrap_or_default();
     let mut written = commit("refs/heads/master", 1, &deploy_toml);
     for index in 0..notes {
         let name =
