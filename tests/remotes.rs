@@ -76,7 +76,7 @@ fn a_remote_whose_ca_nobody_knows_here_blames_nobody_and_is_trusted_when_it_is_n
     server.serve(shop.authority(), &shop.repo);
     let once = shop.repo.try_deploy("deploy", &[]);
     once.code_is(75).stderr_contains("certificate");
-    let hint = "hint: if a CA of your own vouches for it: git config http.sslCAInfo <its certificate>";
+    let hint = "hint: if a CA of your own vouches for it: git config http.<its URL>.sslCAInfo";
     assert_eq!(once.stderr.matches(hint).count(), 1, "{once}");
     shop.repo.try_deploy("deploy-queue", &["run"]).code_is(75).stderr_contains(hint);
     assert_eq!(shop.state("login"), "deployable");

@@ -200,7 +200,7 @@ const RESTORE: &str = "whoever runs the server takes them from this clone, or fr
     <clone> <base>:<base> 'refs/tags/deployment-*:refs/tags/deployment-*' refs/notes/deploy:refs/notes/deploy";
 
 /// What to do about a server that only a CA of one's own vouches for.
-const TRUST: &str = "if a CA of your own vouches for it: git config http.sslCAInfo <its certificate>";
+const TRUST: &str = "if a CA of your own vouches for it: git config http.<its URL>.sslCAInfo <absolute path of its certificate>";
 
 /// Whether git does not trust a server, in the words of the libraries that it may be built with.
 fn is_untrusted(why: &str) -> bool {

@@ -279,11 +279,6 @@ impl ClusterDriver<'_> {
         };
         let (lease, parent) = self.take_parent(&session, &set, lease, pulse)?;
         let uid = parent.uid().to_owned();
-        // Somebody may have deleted it since it was compared: what is made anew is another one.
-        if let Some(before) = before.filter(|before| *before != uid) {
-            let why = format!("the record of the set was deleted meanwhile (it was {before})");
-            return Err(Failure::of_nobody(Step::Plan, why).into());
-        }
         let mut state = self.state.borrow_mut();
         let known =
             |parent: Option<&Parent>| parent.map(|parent| Record { holder: None, ..parent.record().clone() });
@@ -297,6 +292,12 @@ impl ClusterDriver<'_> {
         // Done is also what was gone back from; what a first failure left stands at no success.
         let stood_at_success = standing.latest.is_some() && parent.record().phase == Some(SetPhase::Done);
         state.held = Some(Held { session, set, lease, parent, stood_at_success, held_jobs: BTreeSet::new() });
+        // Somebody may have deleted it since it was compared: what is made anew is another one. What is held is given back by
+        // whoever hears of that.
+        if let Some(before) = before.filter(|before| *before != uid) {
+            let why = format!("the record of the set was deleted meanwhile (it was {before})");
+            return Err(Failure::of_nobody(Step::Plan, why).into());
+        }
         Ok(uid)
     }
 

@@ -198,13 +198,10 @@ impl Repository {
         Ok(self.entry(self.commit(head)?.tree, path)?.is_some())
     }
 
-    /// Whether git tracks a file of another work tree of this repository.
-    ///
-    /// # Errors
-    /// When its index cannot be read.
-    pub fn is_tracked_in(&self, work_tree: &Path, path: &str) -> Result<bool, GitError> {
-        let listed = git(["-C"]).arg(work_tree).args(["ls-files", "-z", "--"]);
-        Ok(!listed.arg(format!(":(top,literal){path}")).run()?.is_empty())
+    /// Whether git tracks a file of another work tree of this repository, as far as it can say there.
+    pub fn is_tracked_in(&self, work_tree: &Path, path: &str) -> bool {
+        let listed = git(["ls-files", "-z", "--"]).in_work_tree(work_tree);
+        listed.arg(format!(":(top,literal){path}")).run().is_ok_and(|listed| !listed.is_empty())
     }
 
     /// About how many objects there are.

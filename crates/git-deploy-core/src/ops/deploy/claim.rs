@@ -180,8 +180,11 @@ impl Context<'_> {
                 continue;
             }
             let elsewhere = wanted.is_some_and(|wanted| wanted != attempt.environment.as_str());
-            match self.take_over(attempt, at.0) {
-                Err(DeployError::Locked { .. }) if elsewhere => {}
+            if !elsewhere {
+                return self.take_over(attempt, at.0).map(Some);
+            }
+            match self.take_over_at_once(attempt, at.0) {
+                Err(DeployError::Locked { .. }) => {}
                 taken => return taken.map(Some),
             }
         }
@@ -193,20 +196,21 @@ impl Context<'_> {
         Ok(under_way::attempt(&self.view, id)?)
     }
 
+    /// Takes an attempt over, or sees who holds all that it takes.
     fn take_over(&self, attempt: Attempt, attempt_at: ObjectId) -> Result<Claimed, DeployError> {
+        let (id, environment) = (attempt.id.clone(), self.environment_of(&attempt));
+        let taken = self.take_over_at_once(attempt, attempt_at);
+        if let (Err(DeployError::Locked { .. }), Ok(environment)) = (&taken, environment) {
+            self.watch_environment(&environment, Some(&id));
+        }
+        taken
+    }
+
+    fn take_over_at_once(&self, attempt: Attempt, attempt_at: ObjectId) -> Result<Claimed, DeployError> {
         let run = new_run();
-        let environment = self.environment_of(&attempt);
         let base_name = base_lock()?;
-        let (lock, base_change) = match self.take_locks_of(&attempt, &run) {
-            Err(locked @ DeployError::Locked { .. }) => {
-                environment.iter().for_each(|environment| {
-                    self.watch_environment(environment, Some(&attempt.id));
-                });
-                return Err(locked);
-            }
-            taken => taken?,
-        };
-        let environment = environment?;
+        let (lock, base_change) = self.take_locks_of(&attempt, &run)?;
+        let environment = self.environment_of(&attempt)?;
         let attempt = Attempt { run, ..attempt };
         let written = self.write_attempt(&attempt)?.0;
         let moves = Change::update(attempt.id.attempt(), Some(attempt_at), written);

@@ -168,7 +168,7 @@ impl<'a> Context<'a> {
         let standing = Standing { named, back_to, ..self.standing(environment)? };
         let checked = driver.check(&standing, &custody);
         if matches!(checked, Err(NotTaken::Held(_))) {
-            self.watch_locks(environment)?;
+            self.watch_locks(environment);
         }
         checked.map_err(DeployError::from)?;
         Ok(driver)

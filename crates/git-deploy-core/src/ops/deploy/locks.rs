@@ -100,12 +100,11 @@ impl Context<'_> {
     }
 
     /// Sees who holds what there is of an environment in git, which is held elsewhere as well: whoever died holds all of it,
-    /// and all of it is watched from the same moment on.
-    pub(super) fn watch_locks(&self, environment: &Environment) -> Result<(), DeployError> {
-        for name in [environment_lock(&environment.name)?, base_lock()?] {
-            self.availability(&name)?;
+    /// and all of it is watched from the same moment on. What cannot be read now is told by whoever is to take it.
+    pub(super) fn watch_locks(&self, environment: &Environment) {
+        for name in [environment_lock(&environment.name), base_lock()].into_iter().flatten() {
+            let _ = self.availability(&name);
         }
-        Ok(())
     }
 
     /// The same of what the environment itself knows. What cannot be asked now is asked by whoever is to take it.

@@ -127,7 +127,7 @@ impl Context<'_> {
         let custody = Keeper { context: self, run: &run, id: None };
         let upkeep = match driver.upkeep(&standing, &custody, self.deployer.interrupt) {
             Err(NotTaken::Held(_)) => {
-                self.watch_locks(environment)?;
+                self.watch_locks(environment);
                 return Ok(left_to_others());
             }
             upkeep => upkeep?,

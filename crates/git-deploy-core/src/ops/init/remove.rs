@@ -164,7 +164,7 @@ fn remove_work_tree_file(
     // What stands in other work trees is for those to decide who work there, and nothing knows of it after this.
     for other in repository.work_trees()?.into_iter().filter(|other| Some(other) != top) {
         if is_recorded(&other.join(name), name, record)? {
-            let is_tracked = repository.is_tracked_in(&other, name)?;
+            let is_tracked = repository.is_tracked_in(&other, name);
             let told = Undone::Elsewhere { top: other, name: name.to_owned(), is_tracked };
             if !undone.contains(&told) {
                 undone.push(told);
