@@ -389,7 +389,9 @@ fn what_stands_there_is_not_deployed_again_and_nothing_goes_back_by_being_named(
         shop.deployable("one", "one.txt", "1\n");
         shop.deploy(&[]).success();
         shop.deploy(&[&shop.authority().id("master")]).success().stderr_contains("by deployment-0001");
-        shop.deploy(&[&before]).code_is(1).stderr_contains("is older than what was deployed");
+        let older = shop.deploy(&[&before]);
+        older.code_is(1).stderr_contains("is older than what was deployed");
+        older.stderr_contains("git deploy --env=demo --rollback; or revert");
         let hotfix = shop.on_master("hotfix.txt", "fixed\n");
         shop.deploy(&[&hotfix]).success().stdout_contains("deployment-0002");
         shop.is_sound();

@@ -181,7 +181,8 @@ fn nothing_is_deployed_where_it_is_frozen_unless_somebody_says_why() {
     let shop = in_a_row(Shop::with_remote(&sandbox!()), FROZEN);
     shop.deployable("one", "one.txt", "1\n");
     let frozen = "nothing is deployed to 'demo' until 2200-01-01T00:00:00Z: the sale";
-    run(&shop).code_is(75).stderr_contains(frozen).stdout_is("");
+    let past = "with: git deploy --env=demo --skip=freeze --reason=<why> one\n";
+    run(&shop).code_is(75).stderr_contains(frozen).stderr_contains(past).stdout_is("");
     assert_eq!(of(&shop, "deployment-staging-0001"), Some(shop.authority().id("one")));
     shop.repo.deploy("deploy-queue", &[]).stderr_contains(frozen);
     let status = shop.repo.deploy("deploy-status", &["--porcelain"]);

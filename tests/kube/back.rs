@@ -81,6 +81,34 @@ fn behind_a_migration_of_an_earlier_failure_nobody_goes_back_and_the_queue_waits
 }
 
 #[test]
+fn what_is_said_to_be_done_about_one_environment_names_it() {
+    let (cluster, staging) = (cluster!(), cluster!().namespace("back-staging"));
+    let row = format!(
+        "after = \"staging\"\nlands = true\n[environment.staging]\ncontext = \"{}\"\nkube-namespace = \"{staging}\"\nmanifests = [\"deploy\"]",
+        cluster.context()
+    );
+    let shop = opening(cluster).setting(&row).with_remote(&sandbox!());
+    for (name, value) in [("one", "1"), ("two", "2")] {
+        release(&shop, name, &[config_map("colours", value)]);
+        shop.deploy(&[]).success();
+        shop.deploy(&[]).success();
+    }
+    // As somebody leaves it who died while it went back, and whose attempt was given up.
+    let phase = ["git-deploy/phase=degraded", "git-deploy/deployment=deployment-staging-0002"];
+    let parent = [&["annotate", "--overwrite", "configmap", "git-deploy-shop-staging"], &phase[..]].concat();
+    staging.kubectl(&parent).success();
+    release(&shop, "three", &[config_map("colours", "3")]);
+    let output = shop.deploy(&[]);
+    output.code_is(75).stderr_contains("'staging' is degraded since deployment-staging-0002");
+    output.stderr_contains(
+        "git deploy --env=staging <branch>; or go back with: git deploy --env=staging --rollback\n",
+    );
+    shop.deploy(&["--env=staging", "--rollback"]).success().stdout_contains("deployment-staging-0003");
+    let value = staging.get("configmap", "colours")["data"]["version"].clone();
+    assert_eq!((value, colour(&shop)), (json!("1"), json!("2")), "production is as it was");
+}
+
+#[test]
 fn what_is_never_pruned_stays_on_the_way_back_too() {
     let cluster = cluster!();
     let shop = opening(cluster).setting("prune = \"never\"").with_remote(&sandbox!());

@@ -150,7 +150,7 @@ fn what_a_failed_deployment_left_is_said_to_be_its_and_no_way_back_is_advised_th
     shop.deploy(&[])
         .code_is(75)
         .stderr_contains("there is no way back, one-time job 'migrate-")
-        .lacks("git deploy --rollback");
+        .lacks("--rollback");
     let output = shop.repo.deploy("deploy-queue", &[]);
     output
         .stderr_contains("note: the queue is held: 'production' is degraded since deployment-0002 failed, and was left as it is: ")

@@ -138,9 +138,10 @@ fn before_the_claim(error: &DeployError) -> Option<String> {
             let near = nearest(name, known).map(|near| format!("did you mean '{near}'? "));
             format!("{}there are: {}", near.unwrap_or_default(), known.join(", "))
         }
-        DeployError::Older { .. } => {
-            "go back with: git deploy --rollback; or revert on a branch of its own what is to go back, and deploy that"
-                .to_owned()
+        DeployError::Older { environment, .. } => {
+            format!(
+                "go back with: git deploy --env={environment} --rollback; or revert on a branch of its own what is to go back, and deploy that"
+            )
         }
         DeployError::Unpromoted(waits) => approve_for(waits.branch.as_ref(), &waits.environment),
         DeployError::Frozen { environment, branch, frozen, skipped } => {
@@ -221,6 +222,11 @@ fn conflicts(paths: &[String]) -> impl Iterator<Item = String> {
     paths.iter().map(|path| format!("conflict in {path}"))
 }
 
+/// What names an environment to `git deploy`, which means by itself the one that lands and those that lead to it.
+fn named(environment: &EnvironmentName, lands: bool) -> String {
+    if lands { String::new() } else { format!(" --env={environment}") }
+}
+
 /// How what waits between two environments goes on.
 fn approve_for(branch: Option<&RefName>, environment: &EnvironmentName) -> String {
     let branch = branch.map(|branch| format!(" {}", typed(branch))).unwrap_or_default();
@@ -240,7 +246,7 @@ fn past_a_freeze(
         None => format!("somebody ends it, in [[environment.{environment}.freeze]] of base's deploy.toml"),
     };
     format!(
-        "{ends}; what cannot wait goes past that with: git deploy {skipped}--skip=freeze --reason=<why>{branch}"
+        "{ends}; what cannot wait goes past that with: git deploy --env={environment} {skipped}--skip=freeze --reason=<why>{branch}"
     )
 }
 
@@ -262,7 +268,7 @@ pub fn why_held(hold: &Hold) -> String {
         Hold::Frozen { environment, branch, frozen } => {
             format!("'{}' waits: nothing is deployed to '{environment}'{}", branch.short(), in_words(frozen))
         }
-        Hold::Degraded { environment, by, left } => {
+        Hold::Degraded { environment, by, left, .. } => {
             format!("'{environment}' is degraded since {by} failed, and was {left}")
         }
     }
@@ -277,8 +283,11 @@ pub fn releases(hold: &Hold) -> Vec<String> {
         Hold::Frozen { environment, branch, frozen } => {
             vec![past_a_freeze(Some(branch), (environment, frozen), &[])]
         }
-        Hold::Degraded { environment, .. } => vec![
-            "deploy a branch that mends it by naming it: git deploy <branch>".to_owned(),
+        Hold::Degraded { environment, lands, .. } => vec![
+            format!(
+                "deploy a branch that mends it by naming it: git deploy{} <branch>",
+                named(environment, *lands)
+            ),
             format!(
                 "see what is wrong, and whether there is a way back: git deploy-status --env={environment}"
             ),

@@ -53,6 +53,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct ClusterSettings {
     /// Its name.
     pub environment: EnvironmentName,
+    /// Whether what is deployed there lands, and `git deploy` means it without being told.
+    pub lands: bool,
     /// The kubeconfig's context.
     pub context: String,
     /// The environment's own namespace.
@@ -77,6 +79,7 @@ impl ClusterSettings {
         let Place::Cluster { context, kube_namespace } = &environment.target else { return None };
         Some(Self {
             environment: environment.name.clone(),
+            lands: environment.lands,
             context: context.clone(),
             namespace: kube_namespace.clone(),
             project: project.to_owned(),
@@ -89,6 +92,11 @@ impl ClusterSettings {
             crash_grace: environment.crash_grace,
             first_failure: environment.first_failure,
         })
+    }
+
+    /// What names it to `git deploy`, which means by itself the environment that lands and those that lead to it.
+    fn named(&self) -> String {
+        if self.lands { String::new() } else { format!(" --env={}", self.environment) }
     }
 }
 

@@ -121,8 +121,9 @@ impl ClusterDriver<'_> {
         let meant = match self.options.leftover {
             true => {
                 "if that is meant to be: git deploy --continue --new-cluster; or give it up with: git deploy --abort"
+                    .to_owned()
             }
-            false => "if that is meant to be: git deploy --new-cluster",
+            false => format!("if that is meant to be: git deploy{} --new-cluster", self.cluster.named()),
         };
         let hint = format!(
             "look whether the context means the right cluster: kubectl --context='{}' cluster-info; {meant}",
@@ -163,9 +164,14 @@ impl ClusterDriver<'_> {
                 let closed = parent.as_ref().and_then(|parent| closed(parent.record(), standing));
                 let or_back = match closed {
                     Some(why) => format!("there is no way back, {why}"),
-                    None => "or go back with: git deploy --rollback".to_owned(),
+                    None => {
+                        format!("or go back with: git deploy --env={} --rollback", self.cluster.environment)
+                    }
                 };
-                let hint = format!("go forward with a branch that mends it: git deploy <branch>; {or_back}");
+                let hint = format!(
+                    "go forward with a branch that mends it: git deploy{} <branch>; {or_back}",
+                    self.cluster.named()
+                );
                 return Err(Failure::of_nobody(Step::Plan, text).hint(Some(hint)).into());
             }
             None => {}

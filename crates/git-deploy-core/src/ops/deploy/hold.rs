@@ -23,6 +23,8 @@ pub enum Hold {
     Degraded {
         /// Where.
         environment: EnvironmentName,
+        /// Whether what is deployed there lands.
+        lands: bool,
         /// The deployment that failed.
         by: DeploymentId,
         /// What it left.
@@ -80,7 +82,7 @@ impl Context<'_> {
             asked.into_iter().chain(self.rolled_back()?.map(Hold::RolledBack)).collect();
         for environment in self.deploy_toml.environments() {
             let is_asked = matches!(environment.target, Target::Cluster { .. });
-            holds.extend(if is_asked { self.degraded(&environment.name)? } else { None });
+            holds.extend(if is_asked { self.degraded(environment)? } else { None });
         }
         // Who waits on its way is asked for nothing as long as nobody is taken; somebody is where only an environment is
         // degraded, which may be another than the next one's.
@@ -91,16 +93,16 @@ impl Context<'_> {
     }
 
     /// That the latest deployment since the last success that has left something there holds the queue.
-    fn degraded(&self, environment: &EnvironmentName) -> Result<Option<Hold>, DeployError> {
+    fn degraded(&self, environment: &Environment) -> Result<Option<Hold>, DeployError> {
         let mut degraded = None;
-        for deployment in self.view.newest_first(environment)? {
+        for deployment in self.view.newest_first(&environment.name)? {
             let deployment = deployment?;
             if deployment.outcome == Outcome::Success {
                 return Ok(degraded);
             }
             if let (None, Some(left)) = (&degraded, deployment.left()) {
-                let (environment, left) = (environment.clone(), left.to_owned());
-                degraded = Some(Hold::Degraded { environment, by: deployment.id, left });
+                let (name, lands, left) = (environment.name.clone(), environment.lands, left.to_owned());
+                degraded = Some(Hold::Degraded { environment: name, lands, by: deployment.id, left });
             }
         }
         // A first deployment that failed is left to be looked at: there is nothing that it stands in the way of.
