@@ -196,7 +196,7 @@ fn a_rollback_that_base_does_not_follow_holds_the_queue_and_says_so() {
         output
             .stderr_contains("note: the queue is held: deployment-0003 went back to deployment-0001\n")
             .stderr_contains("hint:     git revert ")
-            .stderr_contains("hint: or deploy a branch nevertheless by naming it: git deploy <branch>\n");
+            .stderr_contains("hint: or deploy a branch nevertheless by naming it, which brings back to 'demo' what was rolled back: git deploy <branch>\n");
         let output = shop.repo.deploy("deploy-queue", &["--porcelain"]);
         let last = |index: usize| output.lines()[index].rsplit(' ').next().unwrap_or_default().to_owned();
         assert_eq!((last(0).as_str(), last(1).as_str()), ("held", "behind"), "{output}");

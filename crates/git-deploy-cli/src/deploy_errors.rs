@@ -144,8 +144,8 @@ fn before_the_claim(error: &DeployError) -> Option<String> {
             )
         }
         DeployError::Unpromoted(waits) => approve_for(waits.branch.as_ref(), &waits.environment),
-        DeployError::Frozen { environment, branch, frozen, skipped } => {
-            past_a_freeze(branch.as_ref(), (environment, frozen), skipped)
+        DeployError::Frozen { environment, branch, frozen, skipped, .. } => {
+            past_a_freeze(branch.as_ref(), (environment, frozen.as_ref()), skipped)
         }
         DeployError::NothingToSkip { name, known, .. } => {
             let near = nearest(name, known).map(|near| format!("did you mean '{near}'? "));
@@ -297,9 +297,16 @@ pub fn releases(hold: &Hold) -> Vec<String> {
 
 /// What releases a queue that a rollback holds.
 pub fn ways_out(held: &RolledBack) -> Vec<String> {
+    // Taken back once more it would come again.
+    if let Some(branch) = &held.taken_back_by {
+        return vec![format!("'{}' takes it back, and goes first", branch.short())];
+    }
     let mut hints = vec!["take it back on a branch, and set that deployable:".to_owned()];
     hints.extend(held.commits.iter().map(|commits| format!("    git revert {commits}")));
-    hints.push("or deploy a branch nevertheless by naming it: git deploy <branch>".to_owned());
+    hints.push(format!(
+        "or deploy a branch nevertheless by naming it, which brings back to '{}' what was rolled back: git deploy <branch>",
+        held.environment
+    ));
     hints
 }
 

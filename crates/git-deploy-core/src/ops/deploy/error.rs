@@ -212,8 +212,10 @@ pub enum DeployError {
         environment: EnvironmentName,
         /// The branch that waits for it.
         branch: Option<RefName>,
+        /// The candidate.
+        commit: CommitId,
         /// Until when, and why.
-        frozen: Frozen,
+        frozen: Box<Frozen>,
         /// What was in the way before that, and is skipped.
         skipped: Vec<String>,
     },

@@ -64,8 +64,8 @@ pub fn holds(
     let deployer = Deployer { repository: view.repository, site: &Nowhere, observer, interrupt };
     match Context::to_look_at(&deployer, view.clone()) {
         Ok(context) => {
-            let holds = context.holds()?;
-            let passes = context.passes(&holds)?;
+            let mut holds = context.holds()?;
+            let passes = context.passes(&mut holds)?;
             Ok((holds, passes))
         }
         // Where nothing says where to, nothing is held.
@@ -110,17 +110,31 @@ impl Context<'_> {
     }
 
     /// The branch that the next deployment takes from the queue although that is held: what takes back what was rolled back.
-    fn passes(&self, holds: &[Hold]) -> Result<Option<RefName>, DeployError> {
+    /// What keeps that on its way is what holds the queue then, before all else.
+    pub(super) fn passes(&self, holds: &mut Vec<Hold>) -> Result<Option<RefName>, DeployError> {
         let is_rollback = |hold: &Hold| matches!(hold, Hold::RolledBack(_));
         if holds.is_empty() || !holds.iter().all(is_rollback) {
             return Ok(None);
         }
-        match self.pick(&DeployRequest::default(), true) {
-            Ok(picked) => Ok(picked.ok().and_then(|pick| pick.candidate.branch().cloned())),
+        let candidate = match self.pick(&DeployRequest::default(), true) {
+            Ok(picked) => picked.ok().map(|pick| pick.candidate),
             // Whatever else keeps the next one says so when it is its turn.
-            Err(DeployError::Git(error)) => Err(error.into()),
-            Err(_) => Ok(None),
+            Err(DeployError::Git(error)) => return Err(error.into()),
+            Err(_) => None,
+        };
+        let Some((branch, commit)) = candidate.and_then(|one| Some((one.branch()?.clone(), one.commit())))
+        else {
+            return Ok(None);
+        };
+        for hold in holds.iter_mut() {
+            if let Hold::RolledBack(held) = hold {
+                held.taken_back_by = Some(branch.clone());
+            }
         }
+        let waits = self.waits_for(branch.clone(), commit)?;
+        let is_free = waits.is_none();
+        holds.splice(0..0, waits);
+        Ok(Some(branch).filter(|_| is_free))
     }
 }
 

@@ -38,6 +38,15 @@ pub(super) struct Pick {
 /// whoever comes after it.
 const MAX_BYTES_BEFORE: usize = MAX_BYTES - MAX_BYTES_OF_IMAGES - 12 * 1024;
 
+/// The candidate that waits on its way from one environment to the next.
+fn waiting(error: &DeployError) -> Option<CommitId> {
+    match error {
+        DeployError::Unpromoted(waits) => Some(waits.commit),
+        DeployError::Frozen { commit, .. } => Some(*commit),
+        _ => None,
+    }
+}
+
 impl Context<'_> {
     /// Finds the candidate: what the user named, else the first in the queue that rebases. `None`: there is none.
     pub(super) fn pick(
@@ -94,9 +103,11 @@ impl Context<'_> {
                 ) => {
                     self.deployer.observer.warn(&error.to_string());
                 }
-                // It keeps its place, and those behind it wait with it; but not whoever takes back what was rolled back.
-                Err(DeployError::Unpromoted(_) | DeployError::Frozen { .. }) if held.is_some() => {}
-                Err(error) => return Err(error),
+                Err(error) => match waiting(&error) {
+                    // It keeps its place, and those behind it wait with it; but not whoever takes back what was rolled back.
+                    Some(commit) if held.is_some() && self.brings_back(commit)? => {}
+                    _ => return Err(error),
+                },
             }
         }
         if let Some(held) = held {

@@ -12,7 +12,7 @@ use super::{Context, DeployError, DeployRequest, Deployer, Rollback};
 use crate::candidate::Candidate;
 use crate::config::deploy_toml::Environment;
 use crate::git::GitError;
-use crate::ids::{CommitId, DeploymentId, EnvironmentName};
+use crate::ids::{CommitId, DeploymentId, EnvironmentName, RefName};
 use crate::ledger::{Deployment, Outcome};
 use crate::ops::brought::Stretch;
 
@@ -27,6 +27,8 @@ pub struct RolledBack {
     pub by: DeploymentId,
     /// The commits that were rolled back, newest first, as git takes them: `<before>..<commit>`, or one commit.
     pub commits: Vec<String>,
+    /// The branch in the queue that takes them back and goes before all others, where somebody has looked for it.
+    pub taken_back_by: Option<RefName>,
 }
 
 impl Deployer<'_> {
@@ -143,7 +145,13 @@ impl Context<'_> {
             let mut told = HashSet::new();
             commits.retain(|range| told.insert(range.clone()));
             let (to, by) = (back.applied().clone(), back.id.clone());
-            return Ok(Some(RolledBack { environment: environment.name.clone(), to, by, commits }));
+            return Ok(Some(RolledBack {
+                environment: environment.name.clone(),
+                to,
+                by,
+                commits,
+                taken_back_by: None,
+            }));
         }
         Ok(None)
     }

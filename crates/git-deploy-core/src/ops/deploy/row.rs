@@ -94,8 +94,8 @@ impl Context<'_> {
             Some(_) if is_wanted(FREEZE) => skipped.push(FREEZE.to_owned()),
             Some(frozen) => {
                 let environment = environment.name.clone();
-                let (branch, skipped) = (of.0.cloned(), skipped.clone());
-                in_the_way(DeployError::Frozen { environment, branch, frozen, skipped })?;
+                let (branch, skipped, frozen) = (of.0.cloned(), skipped.clone(), Box::new(frozen));
+                in_the_way(DeployError::Frozen { environment, branch, commit, frozen, skipped })?;
             }
             None => {}
         }
@@ -180,14 +180,19 @@ impl Context<'_> {
                 frozen,
             }));
         }
-        match self.way(&DeployRequest::default(), (Some(&branch), head.tip), false) {
+        self.waits_for(branch, head.tip)
+    }
+
+    /// What a branch waits for before it goes on to the next environment.
+    pub(super) fn waits_for(&self, branch: RefName, commit: CommitId) -> Result<Option<Hold>, DeployError> {
+        match self.way(&DeployRequest::default(), (Some(&branch), commit), false) {
             Ok(_) | Err(DeployError::NotYet { .. }) => Ok(None),
             Err(DeployError::Unpromoted(waits)) => {
                 let Unpromoted { environment, deployment, why, .. } = *waits;
                 Ok(Some(Hold::Unpromoted { environment, branch, deployment, why }))
             }
             Err(DeployError::Frozen { environment, frozen, .. }) => {
-                Ok(Some(Hold::Frozen { environment, branch, frozen }))
+                Ok(Some(Hold::Frozen { environment, branch, frozen: *frozen }))
             }
             Err(error) => Err(error),
         }

@@ -173,7 +173,9 @@ impl Deployer<'_> {
         remains.retain(|remains| environment.is_none_or(|name| name == remains.environment.as_str()));
         let (queue, malformed) = context.view.queue()?;
         let unreadable = context.view.ledger()?.unreadable.clone();
-        Ok(Overview { environments, remains, queue, holds: context.holds()?, malformed, unreadable })
+        let mut holds = context.holds()?;
+        context.passes(&mut holds)?;
+        Ok(Overview { environments, remains, queue, holds, malformed, unreadable })
     }
 }
 

@@ -105,6 +105,8 @@ fn note_holds(seen: &Seen, shell: &mut Shell) {
             Some(branch) => {
                 shell.hint(format!("'{}' takes it back, and is next: git deploy", branch.short()));
             }
+            // What keeps it was said first.
+            None if matches!(hold, Hold::RolledBack(held) if held.taken_back_by.is_some()) => {}
             None => releases(hold).iter().for_each(|hint| shell.hint(hint.as_str())),
         }
     }
@@ -177,6 +179,11 @@ fn waits(place: &Place, held: Held<'_>) -> Text {
     match (&place.waits, held.of(place), held.passes) {
         (None, Some(_), Some(first)) => {
             Text::new().styled(shell::HINT, format!("held, '{}' goes first", first.short()))
+        }
+        (None, Some(Hold::Unpromoted { branch, .. } | Hold::Frozen { branch, .. }), None)
+            if *branch != place.branch =>
+        {
+            Text::new().styled(shell::HINT, format!("held, '{}' goes first", branch.short()))
         }
         (None, Some(Hold::Unpromoted { environment, .. }), None) => {
             Text::new().styled(shell::HINT, format!("waits for approval to go to {environment}"))

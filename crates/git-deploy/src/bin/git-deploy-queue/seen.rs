@@ -52,11 +52,9 @@ impl Seen {
                 (Default::default(), Some(why))
             }
         };
-        // Whoever is taken nevertheless waits for nobody.
-        places
-            .iter_mut()
-            .filter(|place| Some(&place.branch) == passes.as_ref())
-            .for_each(|place| place.waits = None);
+        // Whoever goes first nevertheless waits for nobody, be it for an approval on the way.
+        let first = first(&holds);
+        places.iter_mut().filter(|place| Some(&place.branch) == first).for_each(|place| place.waits = None);
         Ok(Self { branches, places, holds, passes, unusable })
     }
 
@@ -77,6 +75,11 @@ impl Seen {
         Some((self.places.iter().position(|place| place.branch == next.branch)? + 1, next))
     }
 
+    /// Who goes before all others because it takes back what was rolled back.
+    pub(crate) fn first(&self) -> Option<&RefName> {
+        first(&self.holds)
+    }
+
     /// When those in it land. What cannot be read about that hides no queue.
     pub(crate) fn forecast(&self, view: &View<'_>, shell: &mut Shell) -> Forecast {
         let under_way = under_way(view).unwrap_or_else(|error| {
@@ -90,4 +93,11 @@ impl Seen {
         });
         Forecast { under_way, expected, now: now(view.repository) }
     }
+}
+
+fn first(holds: &[Hold]) -> Option<&RefName> {
+    holds.iter().find_map(|hold| match hold {
+        Hold::RolledBack(held) => held.taken_back_by.as_ref(),
+        _ => None,
+    })
 }

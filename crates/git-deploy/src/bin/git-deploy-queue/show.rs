@@ -397,6 +397,7 @@ fn queued<'a>(
 ) -> Result<Queued<'a>, CommandError> {
     let place = &seen.places[position];
     let passes = seen.passes.as_ref() == Some(&place.branch);
+    let is_first = seen.first() == Some(&place.branch);
     let mut waits = view.waits(branch, &seen.branches.branches)?;
     // Those before it are named.
     let others = place.waits.iter().filter(|wait| !matches!(wait, Wait::Behind(_)) && !waits.contains(wait));
@@ -408,7 +409,7 @@ fn queued<'a>(
         waits: if passes { Vec::new() } else { waits },
         // What cannot be read about that hides no queue.
         holder: holder(view, branch).unwrap_or_default(),
-        before: if passes { Vec::new() } else { before.collect() },
+        before: if is_first { Vec::new() } else { before.collect() },
         expected: &forecast.expected[position],
         is_held: !passes,
     })
