@@ -43,6 +43,21 @@ fn deployments_are_shown_newest_first() {
 }
 
 #[test]
+fn the_deployments_of_one_environment_are_shown_by_their_numbers_whatever_clocks_say() {
+    let repo = shop(&sandbox!());
+    let finished =
+        [("0001", 8), ("0002", 3), ("0003", 4), ("0004", 9), ("staging-0001", 2), ("staging-0002", 5)];
+    for (number, minute) in finished {
+        tag(&repo, &format!("deployment-{number}"), "success", "production", minute, "");
+    }
+    let printed = repo.deploy("deploy-log", &["--porcelain"]);
+    let tags: Vec<_> = printed.lines().iter().map(|line| line[11..].split(' ').next().unwrap()).collect();
+    assert_eq!(tags, ["0004", "0003", "0002", "0001", "staging-0002", "staging-0001"]);
+    let printed = repo.deploy("deploy-log", &["--porcelain", "-n", "1"]);
+    assert!(printed.lines()[0].starts_with("deployment-0004 "), "{printed}");
+}
+
+#[test]
 fn one_may_ask_for_the_last_of_one_environment() {
     let repo = shop(&sandbox!());
     for number in 1..=3 {

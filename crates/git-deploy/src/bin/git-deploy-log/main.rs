@@ -1,15 +1,17 @@
 //! `git deploy-log`: shows the ledger.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use git_deploy_cli::args::{self, Format};
 use git_deploy_cli::shell::{Object, Table};
 use git_deploy_cli::{CommandError, Exit, Shell, Text, plan, shell, shell_word};
 use git_deploy_core::git::Repository;
-use git_deploy_core::ids::RefName;
+use git_deploy_core::ids::{DeploymentId, RefName};
 use git_deploy_core::ledger::{Deployment, Outcome};
 use git_deploy_core::ops::view::View;
+use jiff::Timestamp;
 
 fn main() -> ExitCode {
     git_deploy_cli::run(|arguments: args::Log, shell| log(&arguments, shell))
@@ -23,7 +25,7 @@ fn log(arguments: &args::Log, shell: &mut Shell) -> Result<Exit, CommandError> {
         arguments.env.as_ref().is_none_or(|environment| deployment.environment.as_str() == environment)
     };
     let mut deployments: Vec<&Deployment> = ledger.deployments.iter().filter(is_wanted).collect();
-    deployments.sort_by_key(|deployment| std::cmp::Reverse((deployment.finished, deployment.id.number)));
+    newest_first(&mut deployments);
     deployments.truncate(arguments.max_count.unwrap_or(usize::MAX));
     match arguments.output.format() {
         Format::Human => {
@@ -42,6 +44,22 @@ fn log(arguments: &args::Log, shell: &mut Shell) -> Result<Exit, CommandError> {
         shell.hint(format!("look at it with: git show {}", shell_word(&error.tag.to_string())));
     }
     Ok(Exit::Done)
+}
+
+/// Sorts deployments by when they finished, but those of one environment by their numbers: whoever had them need not have had
+/// the same time.
+fn newest_first(deployments: &mut [&Deployment]) {
+    deployments.sort_by_key(|deployment| (deployment.id.environment.clone(), deployment.id.number));
+    let mut latest = None;
+    let mut ended: BTreeMap<&DeploymentId, Timestamp> = BTreeMap::new();
+    for deployment in deployments.iter() {
+        let id = &deployment.id;
+        let before = latest.filter(|(environment, _)| *environment == &id.environment).map(|(_, time)| time);
+        let time = before.map_or(deployment.finished, |before| deployment.finished.max(before));
+        latest = Some((&id.environment, time));
+        ended.insert(id, time);
+    }
+    deployments.sort_by_key(|deployment| Reverse((ended[&deployment.id], deployment.id.number)));
 }
 
 /// Says that no deployment is shown, and where there are some.
