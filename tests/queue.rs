@@ -361,13 +361,17 @@ fn when_branches_land_is_told_by_how_long_deployments_took() {
 #[test]
 fn who_cannot_be_deployed_for_a_mistake_in_deploy_toml_is_not_next() {
     let shop = Shop::alone(&sandbox!());
+    shop.deployable("first", "first.txt", "x\n");
+    shop.deploy(&[]).success();
     shop.deployable("login", "login.txt", "x\n");
     shop.on_master("deploy.toml", "[environment.demo]\nkind = \"renderd\"\n");
     let listed = shop.repo.deploy("deploy-queue", &[]);
     listed.stdout_contains("would be next, and nothing can be deployed").stderr_contains("renderd");
     shop.repo.deploy("deploy-queue", &["--porcelain"]).stdout_contains("refs/heads/login").lacks(" next");
     shop.repo.deploy("deploy-queue", &["--json"]).stdout_contains("\"waits\":{\"unusable\":\"");
-    shop.repo.deploy("deploy-queue", &["show", "login"]).stdout_contains("  nothing can be deployed: ");
+    let shown = shop.repo.deploy("deploy-queue", &["show", "login"]);
+    shown.stdout_contains("  nothing can be deployed: ").lacks("successfully yet");
+    shown.stdout_contains("  nobody can tell when it lands: nothing can be deployed\n");
     shop.repo.try_deploy("deploy-queue", &["next"]).code_is(1).stdout_is("").stderr_contains("renderd");
 }
 

@@ -174,6 +174,8 @@ pub enum Expected {
 pub enum Unknown {
     /// No deployment has succeeded yet.
     NoPast,
+    /// Nothing can be deployed, such as for a mistake in base's `deploy.toml`.
+    Unusable,
     /// The branch waits for a decision, or for a branch of which it cannot be told either.
     Waits,
     /// The queue is held.
@@ -190,6 +192,7 @@ impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoPast => f.write_str("nothing was deployed successfully yet"),
+            Self::Unusable => f.write_str("nothing can be deployed"),
             Self::Waits => f.write_str("somebody has to decide first"),
             Self::Held => f.write_str("the queue is held"),
             Self::Approval(environment) => write!(f, "it waits for approval to go to '{environment}'"),

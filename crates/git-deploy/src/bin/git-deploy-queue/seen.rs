@@ -87,10 +87,14 @@ impl Seen {
             Vec::new()
         });
         let held = (&self.holds[..], self.passes.as_ref());
-        let expected = expected(view, &self.places, &under_way, held).unwrap_or_else(|error| {
-            shell.warn(format!("cannot tell when branches land: {error}"));
-            vec![Expected::Unknown(Unknown::NoPast); self.places.len()]
-        });
+        let nobody = |why| vec![Expected::Unknown(why); self.places.len()];
+        let expected = match &self.unusable {
+            Some(_) => nobody(Unknown::Unusable),
+            None => expected(view, &self.places, &under_way, held).unwrap_or_else(|error| {
+                shell.warn(format!("cannot tell when branches land: {error}"));
+                nobody(Unknown::NoPast)
+            }),
+        };
         Forecast { under_way, expected, now: now(view.repository) }
     }
 }
