@@ -89,6 +89,9 @@ fn no_environment_is_skipped_but_for_a_reason_that_is_recorded() {
     assert!(tag.contains("\nSkipped: staging\nSkip-Reason: the shop is down\n"), "{tag}");
     assert_eq!(of(&shop, "deployment-staging-0001"), None);
     shop.repo.deploy("deploy-log", &["-v"]).stdout_contains("skipped staging: the shop is down");
+    shop.repo
+        .deploy("deploy-queue", &["show", "hotfix"])
+        .stdout_contains("skipped staging: the shop is down");
     let log = shop.repo.deploy("deploy-log", &["--json"]);
     log.stdout_contains("\"skipped\":[\"staging\"],\"skip-reason\":\"the shop is down\"");
     let status = shop.repo.try_deploy("deploy-status", &[]);
@@ -122,7 +125,7 @@ fn what_was_verified_waits_for_approval_and_those_behind_it_with_it() {
         .stderr_contains("'two' does not stand in 'staging', where 'one' does");
     approve(&other, &["--env=staging"]).code_is(1).stderr_contains("asks for no approval");
     approve(&other, &["one"]).success().stderr_contains("Approved 'one'");
-    approve(&other, &["--withdraw"]).success().stderr_contains("Withdrawn");
+    approve(&other, &["--withdraw"]).success().stderr_contains("Withdrawn the approval of 'one' (");
     shop.deploy(&[]).code_is(75).stderr_contains(waits);
     approve(&other, &[]).success();
     approve(&shop.repo, &[]).success().stderr_contains("it is approved already");

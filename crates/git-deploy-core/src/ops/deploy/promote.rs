@@ -35,8 +35,8 @@ pub enum Promoted {
     Approved(Promotion, Option<RefName>),
     /// It was approved already.
     Already(Promotion, Option<RefName>),
-    /// It was taken back; and the deployment that had been begun with it by then.
-    Withdrawn(Promotion, Option<Late>),
+    /// It was taken back, and what of; and the deployment that had been begun with it by then.
+    Withdrawn(Promotion, Option<RefName>, Option<Late>),
     /// What stood there could not be read, and why; it is gone.
     Cleared(String),
     /// There was nothing to take back.
@@ -74,7 +74,9 @@ pub fn promote(
             Some(Err(why)) => Promoted::Cleared(why),
             Some(Ok(withdrawn)) => {
                 let late = deployer.begun_with(&withdrawn)?;
-                Promoted::Withdrawn(withdrawn, late)
+                let stood = context.view.ledger()?.find(&withdrawn.deployment);
+                let branch = stood.and_then(|stood| stood.branch.clone());
+                Promoted::Withdrawn(withdrawn, branch, late)
             }
         });
     }

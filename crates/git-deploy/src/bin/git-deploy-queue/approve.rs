@@ -31,8 +31,11 @@ pub(crate) fn approve(arguments: &ApproveQueue, shell: &mut Shell) -> Result<Exi
         Promoted::Already(promotion, branch) => {
             shell.note(Text::from("it is approved already: ").joined(what(&promotion, branch.as_ref())));
         }
-        Promoted::Withdrawn(promotion, late) => {
-            shell.status("Withdrawn", Text::from("the approval of ").joined(what(&promotion, None)));
+        Promoted::Withdrawn(promotion, branch, late) => {
+            shell.status(
+                "Withdrawn",
+                Text::from("the approval of ").joined(what(&promotion, branch.as_ref())),
+            );
             late.iter().for_each(|late| tell_late(&promotion, late, shell));
         }
         Promoted::Cleared(why) => shell.status("Withdrawn", format!("what nobody could read: {why}")),

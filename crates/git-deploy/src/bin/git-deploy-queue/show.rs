@@ -5,8 +5,8 @@ mod object;
 use git_deploy_cli::args::ShowQueue;
 use git_deploy_cli::shell::Table;
 use git_deploy_cli::{
-    CommandError, Exit, Shell, Text, advice, approve_again, bring_again, note_unmerged, releases, shell,
-    shell_word, typed_name, warn_of_notes, why_held,
+    CommandError, Exit, Shell, Text, advice, approve_again, bring_again, note_unmerged, plan, releases,
+    shell, shell_word, typed_name, warn_of_notes, why_held,
 };
 use git_deploy_core::attempt::Attempt;
 use git_deploy_core::branch::{Branch, Status};
@@ -374,7 +374,10 @@ impl<'a> Told<'a> {
         let back = attempted.back.as_ref().map(|back| format!("rolled back by {back}"));
         let landed = [Some(landed).filter(|landed| !landed.is_empty()), back];
         let landed: Vec<String> = landed.into_iter().flatten().collect();
-        let reason = deployment.reason.as_deref().unwrap_or_default();
+        let skipped = deployment.skip.as_ref().map(plan::skipped);
+        let reason = [skipped.as_deref(), deployment.reason.as_deref()];
+        let reason: Vec<&str> = reason.into_iter().flatten().filter(|word| !word.is_empty()).collect();
+        let reason = reason.join("; ");
         let took = deployment.started.duration_until(deployment.finished);
         vec![
             Text::from("  ").styled(shell::NAME, &deployment.id),
@@ -384,7 +387,7 @@ impl<'a> Told<'a> {
             Text::from(deployment.finished),
             Text::from(format!("took {}", about(took))),
             Text::from(landed.join(", ")),
-            Text::from(if whole { reason.to_owned() } else { shell::brief(reason) }),
+            Text::from(if whole { reason } else { shell::brief(&reason) }),
         ]
     }
 }
