@@ -219,7 +219,9 @@ fn a_hostile_branch_name_is_quoted_where_a_hint_could_be_pasted() {
     shop.deploy(&[]).code_is(1).stderr_contains(&format!("then: {quoted}\n"));
     shop.deployable("broken;x", "login.txt", "theirs\n");
     shop.on_master("login.txt", "ours\n");
-    shop.deploy(&["broken;x"]).code_is(1).stderr_contains("git rebase master 'broken;x'\n");
+    shop.deploy(&["broken;x"])
+        .code_is(1)
+        .stderr_contains("git rebase --reapply-cherry-picks master 'broken;x'\n");
 }
 
 #[test]

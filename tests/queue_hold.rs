@@ -310,6 +310,6 @@ fn what_is_to_be_rebased_is_shown_with_the_base_that_counts_and_how_it_comes_her
     shop.repo.switch("master");
     shop.repo.git(&["branch", "--quiet", "-D", "login"]);
     queue(&shop.repo, &["show", "login"]).success().stderr_contains(
-        "hint: first: git switch login\nhint: make the branch linear with: git rebase origin/master login\n",
+        "hint: first: git switch login\nhint: make the branch linear with: git rebase --reapply-cherry-picks origin/master login\n",
     );
 }

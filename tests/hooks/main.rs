@@ -4,6 +4,7 @@ mod differing;
 mod leaving;
 mod merging;
 mod shared;
+mod versions;
 
 use std::fs;
 
@@ -171,7 +172,7 @@ fn pushing_a_broken_branch_is_warned_about() {
     note(&repo, &tip, "state: broken\nref: refs/heads/login\nconflict: deploy/a.yaml");
     repo.git(&["push", "--quiet", "origin", "login"]).stderr_contains(&format!(
         "warning: 'login' is broken: it cannot be rebased on 'origin/master' (deploy/a.yaml conflicts)\n\
-         hint: mend it with: git rebase origin/master login\n\
+         hint: mend it with: git rebase --reapply-cherry-picks origin/master login\n\
          hint: then: git push --force-with-lease=login:{tip} origin login\n",
     ));
     assert_eq!(bare.id("login"), tip);
@@ -267,11 +268,10 @@ fn a_push_that_takes_a_branch_out_of_the_queue_says_so() {
     repo.switch("login");
     repo.try_git(&["merge", "--quiet", "master"]).code_is(1);
     repo.git(&["commit", "--quiet", "--all", "--no-edit"]);
-    let again = "hint: when it is ready again: git deploy-state set deployable login\n";
     let over = format!("--force-with-lease=login:{}", repo.id("login"));
     push().stderr_is(&format!(
-        "{told}hint: as nothing rebases a merge: git rebase origin/master login\n\
-         hint: then: git push {over} origin login\n{again}"
+        "{told}hint: look at what your merge itself changes, as a rebase leaves that out: git show --remerge-diff {}\n",
+        &repo.id("login")[..10]
     ));
     // What is ready again when it is pushed stays in the queue.
     repo.git(&["rebase", "--quiet", "--strategy-option=theirs", "master"]);
@@ -312,11 +312,13 @@ fn a_broken_branch_is_mended_and_pushed_by_the_commands_that_are_named() {
     repo.git(&["push", "--quiet", "origin", "master"]);
     repo.try_deploy("deploy-state", &["set", "deployable", "login"])
         .code_is(1)
-        .stderr_contains("hint: mend it, then set it again: git rebase origin/master login\n")
+        .stderr_contains(
+            "hint: mend it, then set it again: git rebase --reapply-cherry-picks origin/master login\n",
+        )
         .stderr_contains(&format!("hint: and push it: git push {over} origin login\n"));
     repo.try_deploy("deploy-rebase", &["login"])
         .code_is(1)
-        .stderr_contains("hint: mend 'login' with: git rebase origin/master login\n")
+        .stderr_contains("hint: mend 'login' with: git rebase --reapply-cherry-picks origin/master login\n")
         .stderr_contains(&format!("hint: then: git push {over} origin login\n"));
     repo.switch("login");
     repo.git(&["rebase", "--quiet", "-X", "theirs", "origin/master", "login"]);

@@ -125,7 +125,7 @@ fn what_is_merged_into_base_by_hand_is_told_before_it_counts_when_it_does_and_wh
             "note: '{branch}' is {state}: when this merge is pushed, 'origin/master' has all of it without a deployment\n"
         )
     };
-    let undo = "hint: to have that deployed instead: git reset --merge ORIG_HEAD\n";
+    let undo = "hint: to have that deployed instead: git reset --keep ORIG_HEAD\n";
     let merge = |branch: &str| repo.git(&["merge", "--quiet", "--no-edit", branch]);
     merge("login").stderr_is(&format!("{}{undo}", unpushed("login", "deployable")));
     // One that another one stands on comes with that.
@@ -167,7 +167,7 @@ fn what_is_merged_by_hand_without_a_remote_counts_at_once_and_again_when_that_is
     repo.switch("master");
     repo.git(&["merge", "--quiet", "--no-ff", "--no-edit", "login"]).stderr_is(
         "note: 'login' is in development now: it was deployable, and 'master' has got all of it without a deployment\n\
-         hint: to have that deployed instead: git reset --merge ORIG_HEAD\n",
+         hint: to have that deployed instead: git reset --keep ORIG_HEAD\n",
     );
     // It has left the queue before it goes on.
     repo.git(&["switch", "--quiet", "--create", "more", "login"]);

@@ -66,7 +66,7 @@ fn a_branch_that_conflicts_becomes_broken_with_its_paths_until_base_moves_so_tha
     let paths = r#"'"t\303\244.txt"', 'x y.txt'"#;
     let swept = rebase(&repo, &[]);
     swept.code_is(1).stdout_contains("broken").stdout_contains(paths);
-    swept.stderr_is("hint: mend 'login' with: git rebase master login\n");
+    swept.stderr_is("hint: mend 'login' with: git rebase --reapply-cherry-picks master login\n");
     assert_eq!(repo.id("login"), old);
     state_is(&repo, "login", "broken");
     assert_eq!(values(&repo, &old, "conflict"), [r#""t\303\244.txt""#, "x y.txt"]);
@@ -200,12 +200,13 @@ fn a_branch_with_merges_or_without_commits_of_its_own_is_left_alone() {
         &merging[..10]
     ));
     assert_eq!((repo.id("side"), repo.id("landed")), (side, landed));
-    rebase(&repo, &[])
-        .stderr_contains("hint: 'merging': make the branch linear with: git rebase master merging\n");
+    rebase(&repo, &[]).stderr_contains(
+        "hint: 'merging': make the branch linear with: git rebase --reapply-cherry-picks master merging\n",
+    );
     set(&repo, "development", "merging");
-    repo.try_deploy("deploy-state", &["set", "staged", "merging"])
-        .code_is(1)
-        .stderr_contains("hint: make the branch linear with: git rebase master merging\n");
+    repo.try_deploy("deploy-state", &["set", "staged", "merging"]).code_is(1).stderr_contains(
+        "hint: make the branch linear with: git rebase --reapply-cherry-picks master merging\n",
+    );
     // As the hint says, pasted on another branch.
     repo.git(&["rebase", "--quiet", "master", "merging"]);
     repo.deploy("deploy-state", &["set", "staged", "merging"]);
@@ -353,7 +354,7 @@ fn a_hostile_name_does_no_harm() {
     set(&repo, "staged", name);
     repo.commit("a.txt", "ours\n", "Change the same");
     let swept = rebase(&repo, &[]);
-    swept.code_is(1).lacks("\u{202e}").stderr_contains(r"git rebase master '$(touch");
+    swept.code_is(1).lacks("\u{202e}").stderr_contains(r"git rebase --reapply-cherry-picks master '$(touch");
     assert_eq!(repo.tip(&format!("refs/heads/{name}")), Some(old));
     assert!(!repo.path().join("pwned").exists());
 }

@@ -193,7 +193,7 @@ fn a_merge_by_which_a_branch_leaves_the_queue_says_so_and_what_to_do() {
     repo.switch("master");
     repo.commit("d", "d\n", "Meanwhile");
     repo.switch("login");
-    let instead = "git reset --merge ORIG_HEAD && git deploy-rebase login";
+    let instead = "git reset --keep ORIG_HEAD && git deploy-rebase login";
     repo.git(&["merge", "--quiet", "--no-edit", "master"])
         .stderr_is(&format!("{told}hint: instead of the merge: {instead}\n"));
     repo.try_deploy("deploy-state", &["set", "deployable"]).code_is(1);

@@ -285,7 +285,7 @@ fn a_branch_that_was_broken_is_what_it_was_before_once_it_rebases() {
             "note: 'login' is in development now: it was broken, and does not stand on 'master'\n",
         )
         // To set it now would be refused.
-        .stderr_contains("hint: mend it with: git rebase master login\n");
+        .stderr_contains("hint: mend it with: git rebase --reapply-cherry-picks master login\n");
     assert!(!output.stderr.contains("deploy-state set"), "{output}");
     repo.git(&["reset", "--quiet", "--hard", &old]);
     // Base takes back what was in the way.

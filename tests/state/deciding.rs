@@ -63,7 +63,9 @@ fn a_branch_that_conflicts_is_refused_with_the_paths_and_what_to_do() {
                 "error: cannot set 'login' to {state}: it cannot be rebased cleanly on 'master'"
             ))
             .stderr_contains("error: conflict in 'a.txt'\n")
-            .stderr_contains("hint: mend it, then set it again: git rebase master login\n");
+            .stderr_contains(
+                "hint: mend it, then set it again: git rebase --reapply-cherry-picks master login\n",
+            );
     }
     state_is(&repo, "login", "development");
     assert_eq!(repo.notes().len(), 0);
@@ -77,7 +79,9 @@ fn a_branch_that_conflicts_is_refused_with_the_paths_and_what_to_do() {
         .stderr_contains("error: cannot set 'login' to deployable: it cannot be rebased")
         .stderr_contains("error: cannot set 'empty' to deployable: it has no commits")
         .stderr_contains("error: cannot set 'profile' to deployable: it cannot be rebased")
-        .stderr_contains("hint: mend it, then set it again: git rebase master profile\n");
+        .stderr_contains(
+            "hint: mend it, then set it again: git rebase --reapply-cherry-picks master profile\n",
+        );
     assert_eq!(repo.notes().len(), 0);
 }
 

@@ -139,11 +139,12 @@ fn a_branch_that_differs_is_shown_with_how_it_is_brought_together_before_it_is_q
     set(&ours, &["deployable", "login"]).success();
     ours.deploy("deploy-sync", &["--quiet"]);
     // Somebody else's commit is there: it is never pushed over.
-    let together = "hint: bring both together: git rebase origin/login login\n";
+    let together = "hint: look at what differs between both: git range-diff origin/login...login\n";
     ours.deploy("deploy-queue", &["show", "login"])
         .stdout_contains("login: development")
         .stderr_contains(together)
         .lacks("it is not queued")
+        .lacks("git rebase")
         .lacks("force-with-lease");
     ours.deploy("deploy-state", &["get", "login"]).stderr_contains(together).lacks("force-with-lease");
     ours.deploy("deploy-state", &["list"]).stderr_contains(together).lacks("force-with-lease");

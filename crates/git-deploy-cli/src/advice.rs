@@ -26,6 +26,25 @@ pub fn shell_word(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
+/// How a branch comes to stand on what has commits that it has not. Without the option git leaves out what differs from a commit
+/// there in white space alone.
+pub fn put_upon(there: &RefName, branch: &RefName) -> String {
+    put_upon_words(&typed(there), &typed(branch))
+}
+
+/// Likewise, with words that can be typed.
+pub(crate) fn put_upon_words(there: &str, branch: &str) -> String {
+    format!("{REBASE} {there} {branch}")
+}
+
+/// How somebody sees what a merge changes itself, besides what git makes of its parents.
+pub fn show_merge(merge: CommitId) -> String {
+    format!("git show --remerge-diff {}", merge.brief())
+}
+
+/// A rebase that leaves nothing out that is not there, white space included.
+pub const REBASE: &str = "git rebase --reapply-cherry-picks";
+
 /// What the user can do about a branch that a rebase left alone.
 pub fn advice(advice: &Advice, onto: &RefName, branch: &RefName) -> Option<String> {
     match advice {
@@ -146,8 +165,11 @@ pub(crate) fn unlock(lock: &HeldLock) -> String {
 pub(crate) fn make_rebasable(skip: &Skip, onto: &str, branch: &RefName) -> Option<String> {
     let (onto, branch) = (shell_word(onto), typed(branch));
     match skip {
-        Skip::Merges(_) => Some(format!("make the branch linear with: git rebase {onto} {branch}")),
-        Skip::Unrelated(_) => Some(format!("if it belongs there: git rebase --root --onto {onto} {branch}")),
+        Skip::Merges(_) => Some(format!("make the branch linear with: {}", put_upon_words(&onto, &branch))),
+        Skip::EditedMerge(merge) => {
+            Some(format!("look at that, as a rebase leaves it out: {}", show_merge(*merge)))
+        }
+        Skip::Unrelated(_) => Some(format!("if it belongs there: {REBASE} --root --onto {onto} {branch}")),
         Skip::Unresolved(_) => Some("resolve it, as with 'jj resolve'".to_owned()),
         Skip::Shallow(_) => Some("get the whole history with: git fetch --unshallow".to_owned()),
         Skip::Landed => Some(format!(

@@ -24,7 +24,7 @@ use git_deploy_core::ops::view::{View, ViewError};
 use git_deploy_core::rebase::{RebaseError, Skip};
 use git_deploy_core::state::{Refused, State};
 
-use crate::advice::{end, make_rebasable, mend_note};
+use crate::advice::{end, make_rebasable, mend_note, put_upon_words};
 use crate::git_errors::with_cause;
 use crate::{CommandError, Exit, Shell, bring_again, shell_word};
 
@@ -376,7 +376,7 @@ fn refusal_hint(refusal: &SetError) -> Option<String> {
         }
         SetError::Empty { .. } => Some("there is nothing to deploy: commit something on it first".to_owned()),
         SetError::Conflicts { branch, onto, .. } => {
-            Some(format!("mend it, then set it again: git rebase {} {}", shell_word(onto), typed(branch)))
+            Some(format!("mend it, then set it again: {}", put_upon_words(&shell_word(onto), &typed(branch))))
         }
         SetError::NotRebased { branch, onto, why, .. } => make_rebasable(why, onto, branch),
         SetError::MayNotApprove { branch, .. } => Some(format!(

@@ -87,7 +87,7 @@ fn exit_of(failure: &Failure) -> Exit {
 fn hints(error: &DeployError) -> Vec<String> {
     match error {
         DeployError::Broken { branch, base, paths } => {
-            let mend = format!("mend it with: git rebase {} {}", typed(base), typed(branch));
+            let mend = format!("mend it with: {}", crate::put_upon(base, branch));
             conflicts(paths).chain([mend]).collect()
         }
         DeployError::TakenBack { taken, .. } => bring_again(taken),

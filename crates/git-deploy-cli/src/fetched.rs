@@ -9,11 +9,11 @@ use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::ops::fetched::{
     Merged, merged, never_fetched, overwriting, remote_of, tag_alone, taken_back, unmerged,
 };
-use git_deploy_core::ops::sweep::{Standing, standing};
+use git_deploy_core::ops::sweep::{Apart, Standing, standing};
 use git_deploy_core::ops::view::View;
 use git_deploy_core::state::State;
 
-use crate::{CommandError, Shell, printable, shell_word};
+use crate::{CommandError, REBASE, Shell, printable, put_upon, shell_word, show_merge};
 
 /// Says so where states do not count here yet: no remote does, it was never asked for them, or a plain `git fetch` brought
 /// them.
@@ -107,12 +107,15 @@ pub fn push_again(view: &View<'_>, branch: &RefName) -> Result<Option<Again>, Co
     if ours.map_or(Ok(true), |ours| view.repository.is_ancestor(theirs, ours))? {
         return Ok(push());
     }
-    let (name, there) = (shell_word(branch.short()), shell_word(there.short()));
+    let name = shell_word(branch.short());
     Ok(match standing(view, &view.listed_branch(branch)?.0)? {
         Standing::RebasedHere | Standing::RewrittenHere => push(),
-        Standing::Behind => Some(Again::First(further(branch, &there))),
+        Standing::Behind => Some(Again::First(further(branch, &shell_word(there.short())))),
         Standing::RebasedThere => Some(Again::First(follow(&name))),
-        Standing::Apart => Some(Again::First(put_upon(&there, &name))),
+        Standing::Apart(apart) => {
+            let base = view.settings.authority(&view.settings.base);
+            Some(Again::First(beside(branch, &there, &base, apart).1))
+        }
         Standing::LandedThere => None,
     })
 }
@@ -154,10 +157,15 @@ pub fn bring_together(
             [hint].into_iter().chain(again).collect()
         }
         Standing::Behind => vec![further(&ours.name, &there)],
-        Standing::Apart => vec![
-            format!("look at what came there: git log --left-right {name}...{there}"),
-            format!("bring both together: {}", put_upon(&there, &name)),
-        ],
+        Standing::Apart(apart) => {
+            let (authority, base) =
+                (view.settings.authority(&ours.name), view.settings.authority(&view.settings.base));
+            let (how, command) = beside(&ours.name, &authority, &base, apart);
+            let look = matches!(apart, Apart::Upon | Apart::BeyondBase)
+                .then(|| format!("look at what came there: git log --left-right {name}...{there}"));
+            let replace = (apart == Apart::Replaces).then(|| format!("{REPLACE}: {push}"));
+            look.into_iter().chain([format!("{how}: {command}")]).chain(replace).collect()
+        }
         Standing::LandedThere => {
             vec![format!("what is there has landed; look at what is yours alone: git log {there}..{name}")]
         }
@@ -180,18 +188,38 @@ fn keep_out(ours: &Branch, there: Option<String>) -> String {
 /// How a branch that has what is there and a merge besides becomes one that can be rebased, and gets there.
 fn unmerge(view: &View<'_>, ours: &Branch, theirs: &Branch, merged: Merged) -> Vec<String> {
     let remote = view.settings.remote.as_ref().map_or("", |tracking| tracking.remote());
-    let authority = |name| shell_word(view.settings.authority(name).short());
+    let authority = |name| view.settings.authority(name);
     let name = shell_word(ours.name.short());
     let (onto, push) = match merged {
         Merged::Base => (authority(&view.settings.base), push_over(remote, &ours.name, theirs.tip)),
         Merged::Other => (authority(&ours.name), format!("git push {} {name}", shell_word(remote))),
+        Merged::Edited(merge) => return vec![format!("{LEFT_OUT}: {}", show_merge(merge))],
     };
-    vec![format!("as nothing rebases a merge: {}", put_upon(&onto, &name)), format!("then push it: {push}")]
+    let linear = format!("as nothing rebases a merge: {}", put_upon(&onto, &ours.name));
+    vec![linear, format!("then push it: {push}")]
 }
 
-/// How a branch comes to stand on what has commits that it has not.
-fn put_upon(there: &str, name: &str) -> String {
-    format!("git rebase {there} {name}")
+/// What a push does to what the remote has of a branch that ours was made from.
+pub const REPLACE: &str = "if yours is to replace that";
+
+/// What to do about a merge of ours that changes something itself.
+pub const LEFT_OUT: &str = "look at what your merge itself changes, as a rebase leaves that out";
+
+/// What to do about a branch beside which the remote, or `there` as it was fetched, has one that neither was made from: in words, and
+/// as a command. Git rebases nothing that somebody has rewritten: it would bring back what was there before.
+pub fn beside(branch: &RefName, there: &RefName, base: &RefName, apart: Apart) -> (&'static str, String) {
+    let (name, onto) = (shell_word(branch.short()), shell_word(there.short()));
+    match apart {
+        Apart::Upon => ("bring both together", put_upon(there, branch)),
+        Apart::BeyondBase => {
+            let base = shell_word(base.short());
+            ("bring both together", format!("{REBASE} --onto {onto} {base} {name}"))
+        }
+        Apart::Merge(merge) => (LEFT_OUT, show_merge(merge)),
+        Apart::Look | Apart::Replaces => {
+            ("look at what differs between both", format!("git range-diff {onto}...{name}"))
+        }
+    }
 }
 
 /// How a branch follows a rebase of it that was made elsewhere.

@@ -25,14 +25,14 @@ pub mod shell;
 mod signals;
 mod taken_back;
 
-pub use advice::{advice, follow_landed, landed_elsewhere, shell_word};
+pub use advice::{REBASE, advice, follow_landed, landed_elsewhere, put_upon, shell_word, show_merge};
 pub use core_errors::{warn_of_note, warn_of_notes, warn_of_notes_on};
 pub use deploy_errors::{approve_again, releases, ways_out, why_held};
 pub use error::{CommandError, OrExit, typed_name};
 pub use exit::Exit;
 pub use fetched::{
-    Again, bring_together, name_remote, none_counts, note_no_remote, note_tags_alone, note_unmerged,
-    push_again, push_over, warn_of_refspec,
+    Again, LEFT_OUT, REPLACE, beside, bring_together, name_remote, none_counts, note_no_remote,
+    note_tags_alone, note_unmerged, push_again, push_over, warn_of_refspec,
 };
 pub use observer::{Onlooker, ShellObserver};
 pub use progress::Progress;

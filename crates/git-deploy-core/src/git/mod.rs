@@ -7,6 +7,7 @@ mod aside;
 mod backend;
 pub mod broken;
 pub(crate) mod chains;
+mod edited_merge;
 pub mod export;
 pub mod held;
 pub mod hooks;

@@ -175,6 +175,8 @@ pub enum Merged {
     Base,
     /// Something else, mostly what the remote has of the branch.
     Other,
+    /// Anything, and this merge changes something itself, which a rebase would leave out.
+    Edited(CommitId),
 }
 
 /// What was merged into a branch of ours that the remote has an earlier commit of, if anything was.
@@ -185,6 +187,9 @@ pub fn merged(view: &View<'_>, ours: CommitId, theirs: CommitId) -> Result<Optio
     let (Some(base_tip), repository) = (view.base_tip()?, view.repository) else { return Ok(None) };
     if !repository.has_merges(ours, &[base_tip, theirs])? {
         return Ok(None);
+    }
+    if let Some(merge) = repository.edited_merge(ours, &[base_tip, theirs])? {
+        return Ok(Some(Merged::Edited(merge)));
     }
     let fork = repository.merge_base(ours, base_tip)?;
     let is_there = fork.map_or(Ok(true), |fork| repository.is_ancestor(fork, theirs))?;

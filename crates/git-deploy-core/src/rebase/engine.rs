@@ -83,7 +83,10 @@ impl<'a> MergeTreeEngine<'a> {
             Plan::Merges(_) | Plan::Unrelated(_) if self.is_cut_off(request)? => {
                 return Ok(Verdict::Skipped(Skip::cut_off()));
             }
-            Plan::Merges(merge) => return Ok(Verdict::Skipped(Skip::Merges(merge))),
+            Plan::Merges(merge) => {
+                let edited = self.repository.edited_merge(request.tip, &[request.upstream])?;
+                return Ok(Verdict::Skipped(edited.map_or(Skip::Merges(merge), Skip::EditedMerge)));
+            }
             Plan::Unrelated(root) => return self.unrelated(root),
             Plan::Pick(steps) => steps,
         };

@@ -104,6 +104,8 @@ pub enum Skip {
     Landed,
     /// It has a merge commit, the first of them this one.
     Merges(CommitId),
+    /// Likewise, and this one changes something itself, which a rebase would leave out.
+    EditedMerge(CommitId),
     /// It has no history in common with the upstream: it begins with this root commit.
     Unrelated(CommitId),
     /// It has a commit in which jj keeps a conflict, which only jj can read and mend.
@@ -128,6 +130,9 @@ impl fmt::Display for Skip {
         match self {
             Self::Landed => f.write_str("it has no commit that is not upstream already"),
             Self::Merges(merge) => write!(f, "it contains merge commit '{}'", merge.brief()),
+            Self::EditedMerge(merge) => {
+                write!(f, "it contains merge commit '{}', which changes something itself", merge.brief())
+            }
             Self::Unrelated(root) => {
                 write!(f, "it has no history in common: it begins with root commit '{}'", root.brief())
             }

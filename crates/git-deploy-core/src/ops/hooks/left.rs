@@ -43,6 +43,8 @@ pub struct LeftByPush {
     pub left: Left,
     /// Whether it comes to a merge, which nothing rebases.
     pub is_merge: bool,
+    /// A merge among its commits that changes something itself, which no rebase keeps.
+    pub edited: Option<CommitId>,
     /// Base, where it counts.
     pub base: RefName,
     /// Where the branch stands then, if ours of that name has not got what is pushed: what is said here of the one is not

@@ -12,7 +12,7 @@ use crate::ids::{CommitId, RefName};
 use crate::note::Note;
 use crate::ops::Observer;
 use crate::ops::fetched::{Merging, TakenBack, taken_back, unmerged};
-use crate::ops::sweep::{Standing, SweepError, standing};
+use crate::ops::sweep::{Apart, Standing, SweepError, standing};
 use crate::ops::sync::{self, SyncError};
 use crate::ops::view::{LandedElsewhere, View};
 use crate::state::State;
@@ -35,8 +35,19 @@ pub enum Warning {
     Rebased(RefName),
     /// A branch was rewritten here by its developer, and git refuses to push what is no step forward.
     RewrittenHere(RefName, CommitId),
-    /// Somebody else has pushed to a branch, as it was fetched under the second name, what ours has not got.
-    Apart(RefName, RefName),
+    /// The remote has on a branch what ours has not got, and neither was made from the other.
+    Apart {
+        /// The branch.
+        branch: RefName,
+        /// How it was fetched.
+        there: RefName,
+        /// The commit that was fetched.
+        theirs: CommitId,
+        /// Base, where it counts.
+        base: RefName,
+        /// What there is to do about that.
+        apart: Apart,
+    },
     /// What is pushed has landed as a rebase made it: the remote would get the commits from before that again.
     Landed(RefName, LandedElsewhere),
     /// The remote has a commit on a branch that is not here. Git refuses to push over that, unless it is forced.
@@ -305,11 +316,15 @@ impl Push<'_> {
         // Whoever rewrites a branch of his own has not lost anything.
         let is_meant = is_forward || !is_apart && now == State::Development;
         let authority = |name| view.settings.authority(name);
+        let is_merge = repository.commit(new)?.parents.len() > 1;
+        let known: Vec<CommitId> = view.base_tip()?.into_iter().chain([old]).collect();
+        let edited = if is_merge { repository.edited_merge(new, &known)? } else { None };
         Ok(Some(LeftByPush {
             branch: branch.clone(),
             pushed: new,
             left: Left { was, now },
-            is_merge: repository.commit(new)?.parents.len() > 1,
+            is_merge,
+            edited,
             base: authority(&view.settings.base),
             apart: is_apart.then(|| authority(branch)),
             unnamed: here.is_none().then_some(new),
@@ -364,7 +379,14 @@ impl Push<'_> {
             Some(Standing::RewrittenHere | Standing::RebasedHere) => {
                 Some(Warning::RewrittenHere(branch, theirs))
             }
-            _ => Some(Warning::Apart(branch, there)),
+            standing => {
+                let apart = match standing {
+                    Some(Standing::Apart(apart)) => apart,
+                    _ => Apart::Look,
+                };
+                let base = self.view.settings.authority(&self.view.settings.base);
+                Some(Warning::Apart { branch, there, theirs, base, apart })
+            }
         })
     }
 }

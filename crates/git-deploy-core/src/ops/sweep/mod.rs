@@ -5,6 +5,7 @@
 //! crash between any two steps each tip has its note; the old tips keep theirs. Only local branches are moved, first onto
 //! what the remote made of them.
 
+mod apart;
 mod authority;
 mod execute;
 mod notes;
@@ -30,6 +31,7 @@ use crate::rebase::{Committer, Engine, MergeTreeEngine, RebaseError, Request, Sk
 use crate::state::State;
 use plan::Plan;
 
+pub use apart::Apart;
 pub use authority::sweep_authority;
 pub(super) use notes::{clash, on_top_of};
 pub use select::{Standing, standing};

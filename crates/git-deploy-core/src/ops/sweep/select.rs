@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::apart::{Apart, apart};
 use super::plan::{Followed, Subject};
 use super::{Advice, Fate, Outcome, SweepError, SweepRequest, notes};
 use crate::branch::Branch;
@@ -44,7 +45,7 @@ pub enum Standing {
     /// `git reset`; nobody has taken that back there.
     RewrittenHere,
     /// As far as notes and reflogs say neither was made from the other.
-    Apart,
+    Apart(Apart),
     /// Neither was made from the other, and what the remote has is on base: it is not to be replaced.
     LandedThere,
 }
@@ -55,7 +56,7 @@ pub enum Standing {
 /// When history or what was fetched cannot be read.
 pub fn standing(view: &View<'_>, branch: &Branch) -> Result<Standing, SweepError> {
     let base_tip = match view.settings.base_tip(view.repository) {
-        Err(ConfigError::NoBase { .. }) => return Ok(Standing::Apart),
+        Err(ConfigError::NoBase { .. }) => return Ok(Standing::Apart(Apart::Look)),
         base_tip => base_tip?,
     };
     let selector = Selector { view, base_tip, malformed: HashMap::new(), fetched: fetched_notes(view)? };
@@ -65,7 +66,7 @@ pub fn standing(view: &View<'_>, branch: &Branch) -> Result<Standing, SweepError
         _ if selector.has_landed_there(branch)? => Standing::LandedThere,
         Theirs::Original => Standing::RebasedHere,
         Theirs::Rebased(_) | Theirs::Nothing if selector.was_rewritten(branch)? => Standing::RewrittenHere,
-        Theirs::Rebased(_) | Theirs::Nothing => Standing::Apart,
+        Theirs::Rebased(_) | Theirs::Nothing => Standing::Apart(selector.apart(branch)?),
     })
 }
 
@@ -255,6 +256,14 @@ impl Selector<'_, '_> {
             }
         }
         Ok(false)
+    }
+
+    /// What to do about a branch and that of the remote, where neither was made from the other.
+    fn apart(&self, branch: &Branch) -> Result<Apart, GitError> {
+        let theirs = self.view.repository.tip(&self.view.settings.authority(&branch.name))?;
+        let Some(theirs) = theirs else { return Ok(Apart::Look) };
+        let own = [self.own_commits(branch.tip)?, self.own_commits(theirs)?];
+        apart(self.view, branch, theirs, self.base_tip, [&own[0], &own[1]])
     }
 
     /// Whether base has what the remote has of a branch.

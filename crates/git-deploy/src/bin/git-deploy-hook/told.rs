@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 
 use git_deploy_cli::{
-    CommandError, Shell, follow_landed, landed_elsewhere, push_over, shell_word, warn_of_note,
+    CommandError, LEFT_OUT, REBASE, REPLACE, Shell, beside, follow_landed, landed_elsewhere, push_over,
+    put_upon, shell_word, show_merge, warn_of_note,
 };
 use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::ops::Observer;
@@ -12,6 +13,7 @@ use git_deploy_core::ops::fetched::TakenBack;
 use git_deploy_core::ops::hooks::{
     Left, LeftApproved, LeftByPush, MergedInto, Passed, PostMerge, PrePush, TagChange, Unpublished, Warning,
 };
+use git_deploy_core::ops::sweep::Apart;
 use git_deploy_core::ops::sync::SyncError;
 use git_deploy_core::rebase::Skip;
 use git_deploy_core::state::{Decision, State};
@@ -89,13 +91,13 @@ pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
     let further = by_hand.len().saturating_sub(MANY);
     for warning in others.iter().chain(by_hand.iter().take(MANY)) {
         match warning {
-            Warning::Broken { branch: name, pushed, base, paths } => {
-                let (branch, base) = (name.short(), base.short());
+            Warning::Broken { branch: name, pushed, base: told_base, paths } => {
+                let (branch, base) = (name.short(), told_base.short());
                 shell.warn(format!(
                     "'{branch}' is broken: it cannot be rebased on '{base}'{}",
                     conflicts(paths)
                 ));
-                shell.hint(format!("mend it with: git rebase {} {}", shell_word(base), shell_word(branch)));
+                shell.hint(format!("mend it with: {}", put_upon(told_base, name)));
                 // What this push brings there is what it has to replace.
                 shell.hint(format!("then: {}", push_over(remote, name, *pushed)));
             }
@@ -108,12 +110,20 @@ pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
                 shell.note(format!("'{name}' was rewritten here, and differs from that of '{remote}'"));
                 shell.hint(format!("instead of 'git pull': {}", push_over(remote, branch, *there)));
             }
-            Warning::Apart(branch, there) => {
+            Warning::Apart { branch, there, theirs, base, apart } => {
                 shell.note(format!("'{}' on '{remote}' has commits that yours has not", branch.short()));
-                shell.hint(format!(
-                    "instead of 'git pull', as nothing rebases a merge: {}",
-                    put_upon(there, branch)
-                ));
+                let (how, command) = beside(branch, there, base, *apart);
+                shell.hint(match apart {
+                    Apart::Upon | Apart::BeyondBase => {
+                        format!("instead of 'git pull', as nothing rebases a merge: {command}")
+                    }
+                    Apart::Merge(_) | Apart::Look | Apart::Replaces => {
+                        format!("instead of 'git pull', {how}: {command}")
+                    }
+                });
+                if *apart == Apart::Replaces {
+                    shell.hint(format!("{REPLACE}: {}", push_over(remote, branch, *theirs)));
+                }
             }
             Warning::Landed(branch, landed) => {
                 shell.warn(landed_elsewhere(branch, landed));
@@ -199,7 +209,7 @@ pub(crate) fn failure(what: &str, error: impl Into<CommandError>, shell: &mut Sh
 
 /// Tells of branches that leave an approved commit with a push, and how each is ready again, in the order in which that works.
 fn left_by_push(remote: &str, left: &LeftByPush, shell: &mut Shell) {
-    let LeftByPush { branch, pushed, left, is_merge, base, apart, unnamed, instead } = left;
+    let LeftByPush { branch, pushed, left, is_merge, edited, base, apart, unnamed, instead } = left;
     shell.note(became(branch, *left, "this push", None));
     if let Some(approved) = instead {
         let lease = shell_word(&format!("--force-with-lease={}:{pushed}", branch.short()));
@@ -208,14 +218,20 @@ fn left_by_push(remote: &str, left: &LeftByPush, shell: &mut Shell) {
         return;
     }
     if let Some(theirs) = apart {
-        shell.hint(format!("yours has not got what is pushed: {}", put_upon(theirs, branch)));
+        let (_, look) = beside(branch, theirs, base, Apart::Look);
+        shell.hint(format!("yours has not got what is pushed; look at what differs: {look}"));
+        return;
+    }
+    if let Some(merge) = edited {
+        shell.hint(format!("{LEFT_OUT}: {}", show_merge(*merge)));
+        return;
     }
     if *is_merge {
         let linear = match unnamed {
             // git rebases only branches that are here.
             Some(new) => {
                 let (name, base) = (shell_word(branch.short()), shell_word(base.short()));
-                format!("git switch -c {name} {} && git rebase {base}", new.brief())
+                format!("git switch -c {name} {} && {REBASE} {base}", new.brief())
             }
             None => put_upon(base, branch),
         };
@@ -223,11 +239,6 @@ fn left_by_push(remote: &str, left: &LeftByPush, shell: &mut Shell) {
         shell.hint(format!("then: {}", push_over(remote, branch, *pushed)));
     }
     when_ready(branch, left.was, shell);
-}
-
-/// How a branch comes to stand on what has commits that it has not.
-fn put_upon(there: &RefName, branch: &RefName) -> String {
-    format!("git rebase {} {}", shell_word(there.short()), shell_word(branch.short()))
 }
 
 /// How a branch on the remote gets back to a commit, whose note has stayed where it is.
@@ -285,7 +296,7 @@ fn after_merge(branches: &[Passed], most: usize) -> Vec<String> {
     let is_any = |is_it: fn(&Passed) -> bool| branches.iter().any(is_it);
     let mut hints = Vec::new();
     if is_any(|passed| matches!(passed, Passed::Merged(.., MergedInto::Ours | MergedInto::Unpushed))) {
-        hints.push("to have that deployed instead: git reset --merge ORIG_HEAD".to_owned());
+        hints.push("to have that deployed instead: git reset --keep ORIG_HEAD".to_owned());
     }
     if is_any(|passed| matches!(passed, Passed::Behind(..) | Passed::Broken(..))) {
         hints.push("git deploy-rebase".to_owned());
@@ -337,14 +348,13 @@ fn left_behind(left: &[LeftBehind], shell: &mut Shell) {
         if let Some(remote) = remote {
             shell.hint(format!("to replace it there: {}", push_over(remote, branch, *old)));
         }
-        let branch = branch.short();
+        let (name, branch) = (branch, branch.short());
         if let Why::Skipped(Skip::Shallow(_)) = why {
             shell.hint("get the whole history with: git fetch --unshallow");
         }
         if let Why::NotOn(base) = why {
             // It would be refused as long as it is broken.
-            let (base, branch) = (shell_word(base.short()), shell_word(branch));
-            shell.hint(format!("mend it with: git rebase {base} {branch}"));
+            shell.hint(format!("mend it with: {}", put_upon(base, name)));
         } else if let Some(decision @ (Decision::Deployable | Decision::Staged)) = decision {
             let (state, branch) = (State::from(*decision), shell_word(branch));
             shell.hint(format!("if it is ready as it is now: git deploy-state set {state} {branch}"));
@@ -366,8 +376,7 @@ fn left_approved(left: &LeftApproved, by: &str, shell: &mut Shell) {
     shell.note(became(branch, *left, by, remote.as_deref()));
     if *is_merge {
         let branch = shell_word(branch.short());
-        shell
-            .hint(format!("instead of the merge: git reset --merge ORIG_HEAD && git deploy-rebase {branch}"));
+        shell.hint(format!("instead of the merge: git reset --keep ORIG_HEAD && git deploy-rebase {branch}"));
     } else {
         when_ready(branch, left.was, shell);
     }

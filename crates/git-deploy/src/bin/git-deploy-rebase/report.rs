@@ -2,7 +2,7 @@
 
 use git_deploy_cli::args::Format;
 use git_deploy_cli::shell::{self, Object, Table};
-use git_deploy_cli::{Again, CommandError, Shell, Text, advice, push_again, shell_word};
+use git_deploy_cli::{Again, CommandError, REBASE, Shell, Text, advice, push_again, put_upon, shell_word};
 use git_deploy_core::ops::sweep::{Fate, Outcome, Sweep};
 use git_deploy_core::ops::view::View;
 
@@ -68,7 +68,7 @@ fn hints(view: &View<'_>, sweep: &Sweep, shell: &mut Shell) -> Result<(), Comman
     let is_broken = |outcome: &&Outcome| matches!(outcome.fate, Fate::Broken { .. });
     let broken: Vec<&Outcome> = sweep.outcomes.iter().filter(is_broken).collect();
     if broken.len() > HINTS {
-        shell.hint(format!("mend each with: git rebase {onto} <branch>"));
+        shell.hint(format!("mend each with: {REBASE} {onto} <branch>"));
     } else {
         for outcome in broken {
             let name = outcome.branch.short();
@@ -76,7 +76,7 @@ fn hints(view: &View<'_>, sweep: &Sweep, shell: &mut Shell) -> Result<(), Comman
             if let Some(Again::First(first)) = &again {
                 shell.hint(format!("first: {first}"));
             }
-            shell.hint(format!("mend '{name}' with: git rebase {onto} {}", shell_word(name)));
+            shell.hint(format!("mend '{name}' with: {}", put_upon(&sweep.onto, &outcome.branch)));
             if let Some(Again::Push(next)) = &again {
                 shell.hint(format!("then: {next}"));
             }

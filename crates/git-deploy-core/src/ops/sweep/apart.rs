@@ -1,0 +1,59 @@
+//! How a branch here and that of the remote come together where neither was made from the other, as far as notes say.
+
+use std::collections::HashSet;
+
+use crate::branch::Branch;
+use crate::git::{GitError, Repository};
+use crate::ids::CommitId;
+use crate::ops::view::View;
+
+/// What somebody can do whose branch and that of the remote have commits of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Apart {
+    /// Ours is put upon what is there.
+    Upon,
+    /// Likewise, without the commits of base that only ours stands on.
+    BeyondBase,
+    /// A rebase would leave out what this merge of ours changes itself.
+    Merge(CommitId),
+    /// One may be another version of the other, which nothing but a look can tell: a rebase would bring back what was rewritten.
+    Look,
+    /// Ours is another version of all that is there, and was made from that: it replaces it, if that is meant.
+    Replaces,
+}
+
+/// What is to be done about a branch of ours and the commit that the remote has of it, by what each of them has of its own.
+pub(super) fn apart(
+    view: &View<'_>,
+    branch: &Branch,
+    theirs: CommitId,
+    base_tip: CommitId,
+    own: [&[CommitId]; 2],
+) -> Result<Apart, GitError> {
+    let repository = view.repository;
+    let beyond = |one: &[CommitId], other: &[CommitId]| -> Vec<CommitId> {
+        one.iter().copied().filter(|commit| !other.contains(commit)).collect()
+    };
+    let (gone, gained) = (beyond(own[1], own[0]), beyond(own[0], own[1]));
+    let (gone_by, gained_by) = (written(repository, &gone)?, written(repository, &gained)?);
+    let stood_there = repository.was_at(&branch.name, &[theirs])?;
+    if stood_there && gone_by.is_subset(&gained_by) {
+        return Ok(Apart::Replaces);
+    }
+    if stood_there || !gone_by.is_disjoint(&gained_by) || repository.was_at(&branch.name, &gone)? {
+        return Ok(Apart::Look);
+    }
+    let fork = repository.merge_base(branch.tip, base_tip)?;
+    let is_below = fork.map_or(Ok(true), |fork| repository.is_ancestor(fork, theirs))?;
+    Ok(match repository.edited_merge(branch.tip, &[base_tip, theirs])? {
+        Some(merge) => Apart::Merge(merge),
+        None if is_below => Apart::Upon,
+        None if repository.has_merges(branch.tip, &[base_tip, theirs])? => Apart::Look,
+        None => Apart::BeyondBase,
+    })
+}
+
+/// Who has written commits, and when: git keeps that when it makes others of them.
+fn written(repository: &Repository, commits: &[CommitId]) -> Result<HashSet<Vec<u8>>, GitError> {
+    commits.iter().map(|commit| Ok(repository.commit(*commit)?.author)).collect()
+}
