@@ -14,6 +14,7 @@ mod showing;
 mod stale;
 mod surroundings;
 mod taken_back;
+mod unseen;
 
 use git_deploy_testkit::scene::{branch, state_is};
 use git_deploy_testkit::{Output, Repo, Sandbox};

@@ -10,8 +10,6 @@ use git_deploy_core::ops::sweep::Advice;
 use git_deploy_core::ops::view::LandedElsewhere;
 use git_deploy_core::rebase::Skip;
 
-use crate::core_errors::typed;
-
 /// A word as it can be pasted into a shell, whatever a branch or path is called.
 ///
 /// ```
@@ -29,12 +27,12 @@ pub fn shell_word(word: &str) -> String {
 /// How a branch comes to stand on what has commits that it has not. Without the option git leaves out what differs from a commit
 /// there in white space alone.
 pub fn put_upon(there: &RefName, branch: &RefName) -> String {
-    put_upon_words(&typed(there), &typed(branch))
+    put_upon_named(there.short(), branch)
 }
 
-/// Likewise, with words that can be typed.
-pub(crate) fn put_upon_words(there: &str, branch: &str) -> String {
-    format!("{REBASE} {there} {branch}")
+/// Likewise, where the other is known by its short name alone.
+pub(crate) fn put_upon_named(there: &str, branch: &RefName) -> String {
+    format!("{REBASE} {} {}", shell_word(there), typed(branch))
 }
 
 /// How somebody sees what a merge changes itself, besides what git makes of its parents.
@@ -44,6 +42,11 @@ pub fn show_merge(merge: CommitId) -> String {
 
 /// A rebase that leaves nothing out that is not there, white space included.
 pub const REBASE: &str = "git rebase --reapply-cherry-picks";
+
+/// A branch as it is typed.
+pub(crate) fn typed(branch: &RefName) -> String {
+    shell_word(branch.short())
+}
 
 /// What the user can do about a branch that a rebase left alone.
 pub fn advice(advice: &Advice, onto: &RefName, branch: &RefName) -> Option<String> {
@@ -163,9 +166,10 @@ pub(crate) fn unlock(lock: &HeldLock) -> String {
 
 /// How a branch becomes one that can be rebased.
 pub(crate) fn make_rebasable(skip: &Skip, onto: &str, branch: &RefName) -> Option<String> {
+    let linear = put_upon_named(onto, branch);
     let (onto, branch) = (shell_word(onto), typed(branch));
     match skip {
-        Skip::Merges(_) => Some(format!("make the branch linear with: {}", put_upon_words(&onto, &branch))),
+        Skip::Merges(_) => Some(format!("make the branch linear with: {linear}")),
         Skip::EditedMerge(merge) => {
             Some(format!("look at that, as a rebase leaves it out: {}", show_merge(*merge)))
         }

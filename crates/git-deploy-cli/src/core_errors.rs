@@ -24,14 +24,9 @@ use git_deploy_core::ops::view::{View, ViewError};
 use git_deploy_core::rebase::{RebaseError, Skip};
 use git_deploy_core::state::{Refused, State};
 
-use crate::advice::{end, make_rebasable, mend_note, put_upon_words};
+use crate::advice::{end, make_rebasable, mend_note, put_upon_named, typed};
 use crate::git_errors::with_cause;
 use crate::{CommandError, Exit, Shell, bring_again, shell_word};
-
-/// A branch as it is typed.
-pub(crate) fn typed(branch: &RefName) -> String {
-    shell_word(branch.short())
-}
 
 impl From<NotesError> for CommandError {
     fn from(error: NotesError) -> Self {
@@ -333,6 +328,7 @@ impl From<SetError> for CommandError {
             | SetError::NotThere { .. }
             | SetError::AfterItself { .. }
             | SetError::Unseen { .. }
+            | SetError::DecidedThere { .. }
             | SetError::MessageTooLong(_)
             | SetError::Base(_)
             | SetError::Rendered(_)
@@ -376,7 +372,7 @@ fn refusal_hint(refusal: &SetError) -> Option<String> {
         }
         SetError::Empty { .. } => Some("there is nothing to deploy: commit something on it first".to_owned()),
         SetError::Conflicts { branch, onto, .. } => {
-            Some(format!("mend it, then set it again: {}", put_upon_words(&shell_word(onto), &typed(branch))))
+            Some(format!("mend it, then set it again: {}", put_upon_named(onto, branch)))
         }
         SetError::NotRebased { branch, onto, why, .. } => make_rebasable(why, onto, branch),
         SetError::MayNotApprove { branch, .. } => Some(format!(
@@ -386,12 +382,14 @@ fn refusal_hint(refusal: &SetError) -> Option<String> {
         SetError::Shared { to, other, .. } if *to != State::Development => {
             Some(format!("make a commit first, or set '{}' to the same state", other.short()))
         }
-        SetError::Unseen { was, now, .. } => Some(match was {
-            Some(was) => {
-                format!("look at it, then set it again: git log -p {}..{}", was.brief(), now.brief())
-            }
-            None => format!("look at it, then set it again: git log -p {}", now.brief()),
-        }),
+        SetError::Unseen { was, now, .. } => {
+            let since = was.map(|was| format!("{}..", was.brief())).unwrap_or_default();
+            Some(format!("look at it, then set it again: git log -p {since}{}", now.brief()))
+        }
+        SetError::DecidedThere { branch, to, .. } => {
+            let again = format!("git deploy-state set {to} {}", typed(branch));
+            Some(format!("if it is to be {to} all the same, set it again: {again}"))
+        }
         SetError::SharedWords { other, .. } => Some(format!(
             "make a commit first, name '{}' as well, or leave the words and wishes out",
             other.short()

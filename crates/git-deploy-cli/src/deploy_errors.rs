@@ -9,8 +9,7 @@ use git_deploy_core::ops::deploy::{DeployError, Hold, RolledBack, in_words};
 use git_deploy_core::ops::view::ViewError;
 use git_deploy_core::state::State;
 
-use crate::advice::let_follow;
-use crate::core_errors::typed;
+use crate::advice::{let_follow, typed};
 use crate::{CommandError, Exit, bring_again, shell_word};
 
 impl From<DeployError> for CommandError {

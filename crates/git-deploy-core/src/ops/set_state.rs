@@ -1,6 +1,7 @@
 //! A user moves branches from one state to another: all of those named, or none.
 
 mod checks;
+mod decided;
 mod error;
 mod remote;
 mod shared;
@@ -29,6 +30,7 @@ use crate::sync::{forgetting, next_rev, replacing};
 const MAX_MESSAGE: usize = 8 * 1024;
 
 use checks::Checks;
+pub use decided::DecidedThere;
 pub use error::SetError;
 use signed::Signatures;
 pub use wishes::Wishes;

@@ -1,6 +1,6 @@
 //! Why no branch was moved.
 
-use super::MAX_MESSAGE;
+use super::{DecidedThere, MAX_MESSAGE};
 use crate::approval::NotApproved;
 use crate::git::GitError;
 use crate::git::notes::NotesError;
@@ -53,6 +53,16 @@ pub enum SetError {
         now: CommitId,
         /// Where it was to go.
         to: State,
+    },
+    /// Somebody else has decided otherwise, and nobody here was told.
+    #[error("cannot set '{}' to {to}: {there}", .branch.short())]
+    DecidedThere {
+        /// The branch.
+        branch: RefName,
+        /// Where it was to go.
+        to: State,
+        /// What was decided.
+        there: Box<DecidedThere>,
     },
     /// The message would make the note unreadable.
     #[error("cannot set {0}: the message is longer than {MAX_MESSAGE} bytes")]

@@ -1,5 +1,6 @@
 //! What the remote has to say before a decision, and what happened there when it was published.
 
+use super::decided::Known;
 use super::{SetError, SetRequest};
 use crate::branch::{Branch, Status};
 use crate::config::Settings;
@@ -29,7 +30,8 @@ pub(super) fn asked(repository: &Repository, request: &SetRequest) -> Result<Opt
 /// for nothing. Where it cannot be reached the decision is made all the same.
 ///
 /// # Errors
-/// When that brings commits that would be approved: nobody here can have looked at them. A withdrawal is of whatever is there.
+/// When that brings commits that would be approved, or a decision that would be overridden: nobody here can have looked at them. A
+/// withdrawal is of whatever is there.
 pub(super) fn hear(
     repository: &Repository,
     tracking: &Tracking,
@@ -39,7 +41,11 @@ pub(super) fn hear(
     let there = |name: &RefName| tracking.of(name).map_or(Ok(None), |name| repository.tip(&name));
     let tip = |name: &RefName| repository.tip(name)?.map_or_else(|| there(name), |tip| Ok(Some(tip)));
     let tips = || request.branches.iter().map(tip).collect::<Result<Vec<_>, GitError>>();
-    let seen = tips()?;
+    let decisions = || -> Result<Vec<Known>, SetError> {
+        let view = View::new(repository)?;
+        request.branches.iter().map(|name| Known::of(&view, name)).collect()
+    };
+    let (seen, known) = (tips()?, decisions()?);
     // That it cannot be reached is said when the state is published.
     drop(sync::fetch(repository, tracking, observer));
     if !request.state.is_rebased() {
@@ -48,6 +54,14 @@ pub(super) fn hear(
     for ((branch, was), now) in request.branches.iter().zip(seen).zip(tips()?) {
         if let Some(now) = now.filter(|now| Some(*now) != was) {
             return Err(SetError::Unseen { branch: branch.clone(), was, now, to: request.state });
+        }
+    }
+    // Where nothing but wishes may change, nothing is decided.
+    let known = known.into_iter().filter(|_| !request.stays);
+    for ((branch, known), now) in request.branches.iter().zip(known).zip(decisions()?) {
+        if let Some(there) = known.overridden(now, request.state) {
+            let (branch, to, there) = (branch.clone(), request.state, Box::new(there));
+            return Err(SetError::DecidedThere { branch, to, there });
         }
     }
     Ok(())

@@ -1,0 +1,74 @@
+//! What others decided about a branch before somebody here did, and nobody here was told: it is not to be overridden by that.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use super::SetError;
+use crate::branch::Branch;
+use crate::git::notes::NotesError;
+use crate::ids::RefName;
+use crate::note::Note;
+use crate::ops::view::{View, ViewError};
+use crate::state::State;
+
+/// A decision that came with what was fetched just now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecidedThere {
+    /// The state that the branch is in.
+    pub state: State,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// Who has decided that.
+    pub by: Option<String>,
+    /// Why, in the words of who has decided or of the runner.
+    pub why: Option<String>,
+}
+
+impl fmt::Display for DecidedThere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "nobody here was told that it is {}", self.state)?;
+        self.since.map_or(Ok(()), |since| write!(f, " since {since}"))?;
+        self.by.as_ref().map_or(Ok(()), |by| write!(f, ", set by {by}"))?;
+        self.why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
+    }
+}
+
+impl DecidedThere {
+    fn new(state: State, note: Note) -> Self {
+        Self { state, since: note.since, by: note.by, why: note.reason.or(note.message) }
+    }
+}
+
+/// What is known here of decisions about a branch: ours, and that of the remote where that is another one.
+pub(super) struct Known([Option<Branch>; 2]);
+
+impl Known {
+    /// # Errors
+    /// When refs or notes cannot be read. A note that cannot be read says nothing here.
+    pub(super) fn of(view: &View<'_>, name: &RefName) -> Result<Self, SetError> {
+        let readable = |branch: Result<Option<Branch>, ViewError>| match branch {
+            Err(ViewError::NoBranch(_) | ViewError::Notes(NotesError::Note { .. })) => Ok(None),
+            branch => branch,
+        };
+        let ours = readable(view.branch(name).map(|(branch, _)| Some(branch)))?;
+        Ok(Self([ours, readable(view.authority_branch(name))?]))
+    }
+
+    /// What was decided since, and is not what is asked for.
+    pub(super) fn overridden(&self, now: Self, to: State) -> Option<DecidedThere> {
+        let known: Vec<_> = self.0.iter().flatten().filter_map(decision).collect();
+        let came = now.0.into_iter().flatten().filter(|branch| {
+            decision(branch).is_some_and(|decision| !known.contains(&decision))
+                && branch.state() != to
+                && branch.state().decision().is_some()
+        });
+        came.filter_map(|branch| Some(DecidedThere::new(branch.state(), branch.note?))).next()
+    }
+}
+
+/// What makes one decision about a branch another than the one before.
+fn decision(branch: &Branch) -> Option<(State, u64, Option<String>, Option<String>)> {
+    let note = branch.note.as_ref()?;
+    Some((branch.state(), note.rev, note.by.clone(), note.message.clone()))
+}
