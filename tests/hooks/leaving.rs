@@ -79,6 +79,37 @@ fn a_forced_push_to_a_commit_of_another_state_says_what_the_branch_is_then() {
 }
 
 #[test]
+fn a_forced_push_back_to_what_was_approved_says_that_it_was_withdrawn_since() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    let first = branch(&repo, "login");
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    repo.commit("c", "c\n", "Go on");
+    repo.git(&["push", "--quiet", "origin", "login"]);
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    repo.deploy("deploy-state", &["set", "development", "-m", "STOP", "login"]);
+    let stopped = repo.id("login");
+    let back =
+        format!("git push --force-with-lease=login:{first} origin {}:refs/heads/login", &stopped[..10]);
+    repo.git(&["push", "--quiet", "--force", "origin", "login~1:login"]).stderr_is(&format!(
+        "note: 'login' is deployable now: development was the commit before this push\n\
+         hint: if that was not meant: {back}\n"
+    ));
+    repo.deploy("deploy-state", &["list", "--stale"]).stdout_is(&format!(
+        "development  login  {}  on 'origin' the branch is at {} now\n",
+        &stopped[..10],
+        &first[..10]
+    ));
+    repo.command("sh").args(["-c", &back]).output().success();
+    assert_eq!(bare.id("login"), stopped);
+    repo.deploy("deploy-state", &["list", "--stale"]).stdout_is("");
+    // Who approves it anew has decided that.
+    repo.git(&["reset", "--quiet", "--hard", &first]);
+    repo.deploy("deploy-state", &["set", "deployable", "-m", "again", "login"]);
+    repo.git(&["push", "--quiet", "--force", "origin", "login"]);
+}
+
+#[test]
 fn commits_that_somebody_else_has_pushed_are_not_to_be_pushed_over_and_those_of_ones_own_are() {
     let sandbox = sandbox!();
     let (bare, repo) = shop(&sandbox);

@@ -57,8 +57,8 @@ impl Line {
 
 /// Decisions that count no more, by branch, and notes that could not be read.
 ///
-/// Of each line of rebases the one with the highest `rev`; none of a line that was deployed or withdrawn, or that base has by
-/// other means, and none where the branch has another decision that counts and is newer. Where the branch was set back to an
+/// Of each line of rebases the one with the highest `rev`; none of a line that was deployed, or that base has by
+/// other means, none of a line that was withdrawn unless the branch was set back to an older approval, and none where the branch has another decision that counts and is newer. Where the branch was set back to an
 /// older one, or ours and the remote's branch differ, and one is still where it was decided, the decision was left if the branch
 /// was there once.
 ///
@@ -87,11 +87,8 @@ pub fn stale(view: &View<'_>) -> Result<(Vec<Stale>, Vec<NotesError>), ViewError
     }
     let (mut found, on_tips) = (Vec::new(), view.heads_by_tip()?);
     for ((branch, root), line) in lines {
-        let is_open = line.note.decision().is_some_and(|made| made != Decision::Development);
-        if !is_open || landed.contains(&root) {
-            continue;
-        }
-        let Some(now) = left(view, &branch, &line)? else { continue };
+        let Some(made) = line.note.decision().filter(|_| !landed.contains(&root)) else { continue };
+        let Some(now) = left(view, &branch, &line, made)? else { continue };
         let Line { commit, note, .. } = line;
         let mut there = on_tips.get(&commit).cloned().unwrap_or_default();
         there.retain(|other| !note.refs.contains(other));
@@ -109,7 +106,13 @@ pub fn stale(view: &View<'_>) -> Result<(Vec<Stale>, Vec<NotesError>), ViewError
 }
 
 /// Where a branch is that has left the commit of a decision, if it has; inside, none if it is nowhere.
-fn left(view: &View<'_>, branch: &RefName, line: &Line) -> Result<Option<Option<Now>>, ViewError> {
+fn left(
+    view: &View<'_>,
+    branch: &RefName,
+    line: &Line,
+    made: Decision,
+) -> Result<Option<Option<Now>>, ViewError> {
+    let is_withdrawn = made == Decision::Development;
     let mut elsewhere = Vec::new();
     let (mut stays, mut is_decided_anew, mut has_older) = (false, false, false);
     for (at, tip) in places(view, branch)? {
@@ -125,7 +128,11 @@ fn left(view: &View<'_>, branch: &RefName, line: &Line) -> Result<Option<Option<
     if !stays && is_decided_anew {
         return Ok(None);
     }
-    if !stays && !has_older {
+    if is_withdrawn {
+        // What was withdrawn is missed only where it is queued again.
+        let is_approved = |note: &Note| note.state.is_rebased();
+        elsewhere.retain(|(_, counts)| counts.as_ref().is_some_and(is_approved));
+    } else if !stays && !has_older {
         return Ok(Some(elsewhere.into_iter().map(|(now, _)| now).next()));
     }
     // What was decided anew has not been left, but taken the place of.

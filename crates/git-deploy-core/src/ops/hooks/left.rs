@@ -13,7 +13,7 @@ use crate::state::State;
 /// What becomes of a branch that leaves an approved commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Left {
-    /// What it was: staged or deployable.
+    /// What it was: staged or deployable, or withdrawn.
     pub was: State,
     /// What it is now.
     pub now: State,
@@ -59,7 +59,9 @@ pub struct LeftByPush {
 /// What becomes of a branch that leaves a commit for another, by what is said of it on either; nothing if that is not worth a
 /// word. `is_forward`: it keeps the commits that it had, so that whoever has decided anew knew of them.
 pub(super) fn becomes(was: Option<State>, now: Option<State>, is_forward: bool) -> Option<Left> {
-    let was = was.filter(|was| was.is_rebased())?;
+    // Who sets it back to what was approved before brings into the queue what was withdrawn since.
+    let is_back = was == Some(State::Development) && !is_forward && now.is_some_and(State::is_rebased);
+    let was = was.filter(|was| was.is_rebased() || is_back)?;
     let now = match now {
         // Told by itself.
         Some(State::Broken) => return None,
@@ -156,6 +158,10 @@ mod tests {
         }
         assert_eq!(becomes(Some(Deployable), Some(Staged), false), left(Deployable, Staged));
         assert_eq!(becomes(Some(Staged), Some(Deployable), false), left(Staged, Deployable));
+        for now in [Staged, Deployable] {
+            assert_eq!(becomes(Some(Development), Some(now), false), left(Development, now));
+            assert_eq!(becomes(Some(Development), Some(now), true), None);
+        }
         for was in [None, Some(Development), Some(Broken), Some(Deployed)] {
             assert_eq!(becomes(was, None, false), None);
         }

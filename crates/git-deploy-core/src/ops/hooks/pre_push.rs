@@ -306,6 +306,14 @@ impl Push<'_> {
         }
         let is_forward = repository.is_ancestor(old, new)?;
         let Some(Left { was, now }) = left::becomes(was, now, is_forward) else { return Ok(None) };
+        let since = |note: &Option<Note>| note.as_ref().and_then(|note| note.since);
+        let is_back = || -> Result<bool, GitError> {
+            Ok(since(&step.before) >= since(&step.after) && repository.is_ancestor(new, old)?)
+        };
+        // Who has approved it since it was withdrawn, or something else, has decided that.
+        if was == State::Development && !is_back()? {
+            return Ok(None);
+        }
         // What has landed has left already.
         if view.is_on_base(old)? {
             return Ok(None);
