@@ -222,3 +222,31 @@ fn what_others_rebased_is_told_to_be_followed() {
     rebase(&team.ours, &["login"]).success();
     assert_eq!(hinted(&team.ours), Vec::<String>::new());
 }
+
+#[test]
+fn of_two_rebases_of_one_commit_that_on_the_newer_base_is_to_be_pushed_and_none_gets_stuck() {
+    let team = team(&sandbox!());
+    let Team { ours, theirs, .. } = &team;
+    ours.commit("d.txt", "x\n", "Go on");
+    ours.git(&["push", "--quiet", "origin", "master"]);
+    theirs.git(&["fetch", "--quiet", "origin"]);
+    theirs.git(&["branch", "--quiet", "--force", "login", "origin/login"]);
+    rebase(theirs, &["login"]).success().stdout_contains("rebased");
+    let pushed = theirs.id("login");
+    theirs.git(&["push", "--quiet", "--force-with-lease", "origin", "login"]);
+    theirs.deploy("deploy-sync", &["--quiet"]);
+    // Ours was rebased further before it was known that there is another.
+    ours.commit("e.txt", "x\n", "Go on further");
+    ours.git(&["push", "--quiet", "origin", "master"]);
+    rebase(ours, &[]).success().stdout_contains("rebased");
+    ours.deploy("deploy-sync", &["--quiet"]);
+    assert_ne!(ours.id("login"), pushed);
+    rebase(ours, &[]).success().stdout_contains("current").lacks("is said to be");
+    let push = format!("git push --force-with-lease=login:{pushed} origin login");
+    assert_eq!(hinted(ours), [push.as_str()]);
+    ours.command("sh").args(["-c", &push]).output().success();
+    ours.deploy("deploy-sync", &["--quiet"]);
+    theirs.deploy("deploy-sync", &["--quiet"]);
+    rebase(theirs, &["login"]).success().lacks("is said to be");
+    assert_eq!(theirs.id("login"), ours.id("login"));
+}

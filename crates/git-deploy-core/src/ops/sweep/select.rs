@@ -28,8 +28,10 @@ enum Theirs {
     Ahead,
     /// A rebase of ours.
     Rebased(Followed),
-    /// What ours is a rebase of.
+    /// What ours is a rebase of, or could be: both were made from one commit, and ours stands on the newer base.
     Original,
+    /// Said to be a rebase of ours, and is none.
+    Other,
 }
 
 /// How a branch stands to that of the same name on the remote, which has a commit that ours does not have.
@@ -62,11 +64,11 @@ pub fn standing(view: &View<'_>, branch: &Branch) -> Result<Standing, SweepError
     let selector = Selector { view, base_tip, malformed: HashMap::new(), fetched: fetched_notes(view)? };
     Ok(match selector.theirs(branch)? {
         Theirs::Ahead => Standing::Behind,
-        Theirs::Rebased(followed) if selector.is_rebase(branch, followed)? => Standing::RebasedThere,
+        Theirs::Rebased(_) => Standing::RebasedThere,
         _ if selector.has_landed_there(branch)? => Standing::LandedThere,
         Theirs::Original => Standing::RebasedHere,
-        Theirs::Rebased(_) | Theirs::Nothing if selector.was_rewritten(branch)? => Standing::RewrittenHere,
-        Theirs::Rebased(_) | Theirs::Nothing => Standing::Apart(selector.apart(branch)?),
+        Theirs::Other | Theirs::Nothing if selector.was_rewritten(branch)? => Standing::RewrittenHere,
+        Theirs::Other | Theirs::Nothing => Standing::Apart(selector.apart(branch)?),
     })
 }
 
@@ -174,7 +176,7 @@ impl Selector<'_, '_> {
                 let reason = format!("'{}' has further commits", remote.short());
                 return skipped(&reason, Some(Advice::Further(remote)));
             }
-            Theirs::Rebased(followed) if !self.is_rebase(&branch, followed)? => {
+            Theirs::Other => {
                 let remote = self.view.settings.authority(&branch.name);
                 let reason = format!("'{}' is said to be a rebase of it, and is none", remote.short());
                 return skipped(&reason, Some(Advice::Other(remote)));
@@ -208,7 +210,21 @@ impl Selector<'_, '_> {
         ours.or_else(|| self.fetched.as_ref()?.get(commit).ok().flatten())
     }
 
-    fn theirs(&self, branch: &Branch) -> Result<Theirs, GitError> {
+    /// What the remote's branch is to ours, where notes that say that it was rebased are true.
+    fn theirs(&self, branch: &Branch) -> Result<Theirs, RebaseError> {
+        let followed = match self.said_of_theirs(branch)? {
+            Theirs::Rebased(followed) => followed,
+            theirs => return Ok(theirs),
+        };
+        if self.is_rebase(branch, followed)? {
+            return Ok(Theirs::Rebased(followed));
+        }
+        // Both were made from the same commit, each in a clone of its own.
+        let other_way = Followed { upstream: followed.onto, onto: followed.upstream };
+        Ok(if self.is_rebase(branch, other_way)? { Theirs::Original } else { Theirs::Other })
+    }
+
+    fn said_of_theirs(&self, branch: &Branch) -> Result<Theirs, GitError> {
         let repository = self.view.repository;
         let (ours, remote) = (branch.tip, self.view.settings.authority(&branch.name));
         let theirs = match repository.tip(&remote)? {
