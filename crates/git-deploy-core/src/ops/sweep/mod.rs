@@ -123,9 +123,8 @@ impl Fate {
     }
 
     fn failed(what: &str, error: &GitError) -> Self {
-        let advice = locked(error.lock());
-        // Whoever holds a lock is only early.
-        Self::Skipped { reason: format!("{what}{}", brief(error)), failed: advice.is_none(), advice }
+        let reason = format!("{what}{}", brief(error));
+        Self::Skipped { reason, advice: locked(error.lock()), failed: true }
     }
 
     /// The word for it in what programs read.
@@ -174,6 +173,12 @@ impl Sweep {
     /// Whether a branch cannot be rebased cleanly.
     pub fn any_broken(&self) -> bool {
         self.outcomes.iter().any(|outcome| matches!(outcome.fate, Fate::Broken { .. }))
+    }
+
+    /// Whether a branch could have moved, and something failed of which nothing else is said to do.
+    pub fn any_unadvised(&self) -> bool {
+        let is_unadvised = |fate: &Fate| matches!(fate, Fate::Skipped { failed: true, advice: None, .. });
+        self.outcomes.iter().any(|outcome| is_unadvised(&outcome.fate))
     }
 
     /// Whether a branch could have moved, and something failed.

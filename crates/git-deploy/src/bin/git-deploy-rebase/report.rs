@@ -82,7 +82,7 @@ fn hints(view: &View<'_>, sweep: &Sweep, shell: &mut Shell) -> Result<(), Comman
             }
         }
     }
-    if sweep.any_failed() {
+    if sweep.any_unadvised() {
         shell.hint(
             "mend that, as by making room on the disk, then try again: branch and files are what they were",
         );
