@@ -150,6 +150,16 @@ fn what_is_merged_into_base_by_hand_is_told_before_it_counts_when_it_does_and_wh
         told("cart", "staged", "'origin/master' has got all of it")
     ));
     other.git(&["branch", "-d", "cart"]);
+    // One that is nowhere here but as it was fetched.
+    repo.git(&["switch", "--quiet", "--create", "theirs", "master"]);
+    repo.commit("theirs", "x\n", "theirs");
+    repo.git(&["push", "--quiet", "origin", "theirs"]);
+    repo.deploy("deploy-state", &["set", "deployable", "theirs"]);
+    other.deploy("deploy-sync", &["--quiet"]);
+    other
+        .git(&["merge", "--quiet", "--no-ff", "--no-edit", "origin/theirs"])
+        .stderr_is(&format!("{}{undo}", unpushed("theirs", "deployable")));
+    repo.switch("master");
     // It was told.
     repo.git(&["switch", "--quiet", "--create", "side", "master~1"]);
     repo.git(&["merge", "--quiet", "master"]).is_silent();

@@ -92,7 +92,9 @@ pub enum StateCommand {
     #[command(override_usage = "git deploy-state get [<options>] [<branch>...]")]
     Get(Get),
     /// Move branches to another state, after the checks of that move
-    #[command(override_usage = "git deploy-state set [-m <text>] [--priority=<n>] <state> [<branch>...]")]
+    #[command(
+        override_usage = "git deploy-state set [-m <text>] [--priority=<n>] [--after=<branch>] <state> [<branch>...]"
+    )]
     Set(Set),
     /// List all branches with their state
     #[command(override_usage = "git deploy-state list [<options>] [--stale] [--state=<state>]")]

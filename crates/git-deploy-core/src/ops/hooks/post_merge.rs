@@ -75,7 +75,35 @@ pub fn post_merge(repository: &Repository) -> Result<PostMerge, HookError> {
     for branch in found.branches {
         said.branches.extend(passed(&view, &merge, branch)?);
     }
+    for branch in unpushed_elsewhere(&view, &merge)? {
+        let is_told =
+            said.branches.iter().any(|told| matches!(told, Passed::Merged(name, ..) if *name == branch.name));
+        if !is_told {
+            said.branches.push(Passed::Merged(branch.name.clone(), branch.state(), MergedInto::Unpushed));
+        }
+    }
     Ok(said)
+}
+
+/// Branches as they count that are decided on, of which our base has got all by a merge that is not pushed: there may be none of
+/// that name here.
+fn unpushed_elsewhere(view: &View<'_>, merge: &Merge<'_>) -> Result<Vec<Branch>, HookError> {
+    if merge.unpushed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for (tip, names) in view.heads_by_tip()? {
+        if !merge.unpushed.contains(&tip) || !merge.brought(tip)? {
+            continue;
+        }
+        for name in names.iter().filter(|name| **name != view.settings.base) {
+            let Some(branch) = view.authority_branch(name).ok().flatten() else { continue };
+            let is_decided = branch.state().is_rebased() || branch.state() == State::Broken;
+            found.extend(is_decided.then_some(branch));
+        }
+    }
+    found.sort_by(|one, two| one.name.cmp(&two.name));
+    Ok(found)
 }
 
 /// What there is to say of a branch.
