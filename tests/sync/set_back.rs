@@ -365,3 +365,24 @@ fn what_a_fetch_has_thrown_away_is_merged_back() {
     bob.deploy("deploy-sync", &[]);
     bob.deploy("deploy-state", &["get", "login"]).stdout_is("development\n");
 }
+
+#[test]
+fn a_ref_of_states_that_was_led_to_the_project_is_not_published_and_comes_back_as_is_said() {
+    let team = Team::new();
+    let login = team.pushed("login");
+    team.ada.deploy("deploy-state", &["set", "deployable", "login"]);
+    let (noted, before) = (team.remote.notes(), team.remote.id("refs/notes/deploy"));
+    team.ada.git(&["update-ref", "refs/notes/deploy", "HEAD"]);
+    team.ada
+        .try_deploy("deploy-sync", &[])
+        .code_is(128)
+        .stderr_contains("fatal: 'refs/notes/deploy' holds '")
+        .stderr_contains(
+            "which is no note\nhint: find the last commit with states in 'git reflog refs/notes/deploy'",
+        );
+    assert_eq!((team.remote.notes(), team.remote.id("refs/notes/deploy")), (noted, before.clone()));
+    team.ada.git(&["reflog", "refs/notes/deploy"]).stdout_contains(&before[..7]);
+    team.ada.git(&["update-ref", "refs/notes/deploy", &before]);
+    team.ada.deploy("deploy-sync", &[]);
+    assert!(team.remote.notes()[&login].starts_with("state: deployable\n"));
+}

@@ -115,6 +115,9 @@ pub(crate) fn mend_note(commit: CommitId, error: &NoteError) -> String {
     }
 }
 
+/// What there is to do where something else stands in the place of our states.
+pub(crate) const FIND_STATES: &str = "find the last commit with states in 'git reflog refs/notes/deploy', and go back to it: git update-ref refs/notes/deploy <commit>";
+
 /// What there is to do about a work tree whose folder is gone.
 const FIND_WORK_TREE: &str =
     "if it is gone for good: git worktree prune; if it was moved: git worktree repair <folder>";

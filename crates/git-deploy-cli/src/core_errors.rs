@@ -24,7 +24,7 @@ use git_deploy_core::ops::view::{View, ViewError};
 use git_deploy_core::rebase::{RebaseError, Skip};
 use git_deploy_core::state::{Refused, State};
 
-use crate::advice::{end, make_rebasable, mend_note, put_upon_named, typed};
+use crate::advice::{FIND_STATES, end, make_rebasable, mend_note, put_upon_named, typed};
 use crate::git_errors::with_cause;
 use crate::{CommandError, Exit, Shell, bring_again, shell_word};
 
@@ -218,6 +218,7 @@ impl From<SyncError> for CommandError {
                 Some(format!("see whether it answers: git ls-remote {}", shell_word(remote)))
             }
             SyncError::NotRestored { .. } => Some(RESTORE.to_owned()),
+            SyncError::NoStates { .. } => Some(FIND_STATES.to_owned()),
             SyncError::Refused { .. }
             | SyncError::Rejected { .. }
             | SyncError::Contended { .. }
@@ -231,6 +232,7 @@ impl From<SyncError> for CommandError {
             SyncError::Refused { .. } | SyncError::Rejected { .. } | SyncError::NotRestored { .. } => {
                 Self::new(Exit::No, error)
             }
+            SyncError::NoStates { .. } => Self::new(Exit::Fatal, error),
             SyncError::Broken(broken) => {
                 let error = Self::fatal(broken.to_string());
                 return go_on_after(&broken).into_iter().fold(error, Self::hint);

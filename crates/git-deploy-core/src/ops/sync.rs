@@ -2,6 +2,7 @@
 
 mod approved;
 mod exchange;
+mod foreign;
 mod gone;
 mod landed;
 mod mended;
@@ -13,7 +14,7 @@ mod thrown_away;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::git::notes::{NoteBlob, NotesEdit, NotesError, notes_ref};
+use crate::git::notes::{NOTES_REF, NoteBlob, NotesEdit, NotesError, notes_ref};
 use crate::git::push::{Lease, PushRef, Pushed, Refusals, Tracking};
 use crate::git::refs::{Expected, RefUpdate, RefsError, backoff};
 use crate::git::{GitError, Repository};
@@ -78,6 +79,12 @@ pub enum SyncError {
     /// What the remote has does not continue what was there: somebody has to say how to go on.
     #[error("{0}")]
     Broken(Box<Broken>),
+    /// Ours are not only states.
+    #[error("'{NOTES_REF}' holds '{path}', which is no note")]
+    NoStates {
+        /// What is none.
+        path: String,
+    },
     /// Branches could not be read.
     #[error(transparent)]
     View(Box<ViewError>),
@@ -310,6 +317,7 @@ fn publish_notes_alone(
             merge_and_tell(repository, tracking, observer)?;
             continue;
         }
+        foreign::refuse(repository, ours, theirs)?;
         // Whatever it is: what is no commit, somebody has said, is to be replaced.
         let expected = Expected::seen(seen::found(repository, tracking)?);
         let push = PushRef { name: notes_ref(), new: Some(ours.0), lease: Lease::From(expected) };
