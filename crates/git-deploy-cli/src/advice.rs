@@ -186,6 +186,24 @@ pub(crate) fn make_rebasable(skip: &Skip, onto: &str, branch: &RefName) -> Optio
     }
 }
 
+/// What to do about a remote that was not reached: why, in git's words.
+pub(crate) fn reach(remote: &str, why: &str) -> String {
+    // The words of the libraries that git may be built with.
+    let untrusted = [
+        "server certificate verification failed",
+        "unable to get local issuer certificate",
+        "unable to get issuer certificate",
+        "self-signed certificate",
+        "self signed certificate",
+        "unable to verify the first certificate",
+    ];
+    if untrusted.iter().any(|words| why.contains(words)) {
+        let path = "<absolute path of its certificate>";
+        return format!("if a CA of your own vouches for it: git config http.<its URL>.sslCAInfo {path}");
+    }
+    format!("see whether it answers: git ls-remote {}", shell_word(remote))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,7 +24,7 @@ use git_deploy_core::ops::view::{View, ViewError};
 use git_deploy_core::rebase::{RebaseError, Skip};
 use git_deploy_core::state::{Refused, State};
 
-use crate::advice::{FIND_STATES, end, make_rebasable, mend_note, put_upon_named, typed};
+use crate::advice::{FIND_STATES, end, make_rebasable, mend_note, put_upon_named, reach, typed};
 use crate::git_errors::with_cause;
 use crate::{CommandError, Exit, Shell, bring_again, shell_word};
 
@@ -194,29 +194,10 @@ impl From<ApproveError> for CommandError {
 const RESTORE: &str = "whoever runs the server takes them from this clone, or from a bundle of it, in its repository: git fetch \
     <clone> <base>:<base> 'refs/tags/deployment-*:refs/tags/deployment-*' refs/notes/deploy:refs/notes/deploy";
 
-/// What to do about a server that only a CA of one's own vouches for.
-const TRUST: &str = "if a CA of your own vouches for it: git config http.<its URL>.sslCAInfo <absolute path of its certificate>";
-
-/// Whether git does not trust a server, in the words of the libraries that it may be built with.
-fn is_untrusted(why: &str) -> bool {
-    let words = [
-        "server certificate verification failed",
-        "unable to get local issuer certificate",
-        "unable to get issuer certificate",
-        "self-signed certificate",
-        "self signed certificate",
-        "unable to verify the first certificate",
-    ];
-    words.iter().any(|words| why.contains(words))
-}
-
 impl From<SyncError> for CommandError {
     fn from(error: SyncError) -> Self {
         let hint = match &error {
-            SyncError::Unreachable { why, .. } if is_untrusted(why) => Some(TRUST.to_owned()),
-            SyncError::Unreachable { remote, .. } => {
-                Some(format!("see whether it answers: git ls-remote {}", shell_word(remote)))
-            }
+            SyncError::Unreachable { remote, why } => Some(reach(remote, why)),
             SyncError::NotRestored { .. } => Some(RESTORE.to_owned()),
             SyncError::NoStates { .. } => Some(FIND_STATES.to_owned()),
             SyncError::Refused { .. }
