@@ -71,7 +71,12 @@ fn an_approval_of_what_the_remote_has_rebased_meanwhile_holds_for_every_clone() 
     other.deploy("deploy-rebase", &[]);
     other.git(&["push", "--quiet", "--force", "origin", "login"]);
     assert_ne!(shop.authority().id("login"), old);
-    shop.repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    let set = ["set", "deployable", "login"];
+    shop.repo
+        .try_deploy("deploy-state", &set)
+        .code_is(1)
+        .stderr_contains("nobody here was told that it is staged");
+    shop.repo.deploy("deploy-state", &set);
     lands_from_a_fresh_clone(&shop, "login");
 }
 

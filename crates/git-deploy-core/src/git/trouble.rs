@@ -1,7 +1,8 @@
 //! What keeps anything from being read or written, whatever it is: known by the words of the system, which git and libgit2 pass
 //! on.
 
-use std::path::Path;
+use std::env;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::statvfs;
 
@@ -23,6 +24,9 @@ const NO_ROOM: [&str; 3] = ["No space left on device", "Disk quota exceeded", "O
 /// How git begins to name a file that it could not write, without saying why.
 const NOT_WRITTEN: &str = "couldn't write '";
 
+/// What git says of tables of refs that it could not write, without saying which, or why.
+const TABLE_NOT_WRITTEN: &str = "reftable: transaction failure: I/O error";
+
 /// How many blocks a disk may have left that has no room for a file of ours: what failed may have given some back.
 const LITTLE: u64 = 4;
 
@@ -35,16 +39,19 @@ impl Trouble {
         let says = |words: [&str; 3]| words.iter().any(|words| said.contains(words));
         match () {
             () if says(DENIED) => Some(Self::Denied),
-            () if says(NO_ROOM) || not_written(said).is_some_and(is_full) => Some(Self::NoRoom),
+            () if says(NO_ROOM) || not_written(said).is_some_and(|file| is_full(&file)) => Some(Self::NoRoom),
             () => None,
         }
     }
 }
 
-/// The file that git could not write, and does not say why.
-fn not_written(said: &str) -> Option<&Path> {
+/// The file that git could not write, and does not say why; of tables of refs where they may be.
+fn not_written(said: &str) -> Option<PathBuf> {
+    if said.contains(TABLE_NOT_WRITTEN) {
+        return Some(env::var_os("GIT_DIR").map_or_else(|| ".".into(), PathBuf::from));
+    }
     let (_, found) = said.split_once(NOT_WRITTEN)?;
-    found.split_once('\'').map(|(path, _)| Path::new(path))
+    found.split_once('\'').map(|(path, _)| path.into())
 }
 
 /// Whether there is no room left where a file was to be written, or in the nearest folder above it that is there.
