@@ -10,7 +10,7 @@ use std::time::Duration;
 use git_deploy_core::git::program::{Call, ProgramError};
 use git_deploy_core::ids::{ObjectId, RefName};
 use git_deploy_core::machine::Machine;
-use git2::{ErrorCode, Odb, Oid, Repository, Revwalk, Sort};
+use git2::{DiffFormat, ErrorCode, Odb, Oid, Repository, Revwalk, Sort};
 
 use crate::Planted;
 use crate::promises::Remote;
@@ -85,16 +85,13 @@ impl Host {
             "fetch" => self.fetch(&words),
             "push" => self.push(&words),
             "ls-remote" => self.ls_remote(words[words.len() - 1]),
-            "rev-list" if words.contains(&"--no-commit-header") => self.log(&words),
-            "rev-list" if words.contains(&"--stdin") => self.beyond(bytes),
-            "rev-list" if words.contains(&"--first-parent") => self.first_parents(&words),
+            "rev-list" if words.contains(&"--no-commit-header") => self.log(&words[1..]),
+            "rev-list" if words.contains(&"--stdin") => self.beyond(&words, bytes),
+            "rev-list" if words.contains(&"--first-parent") => self.first_parents(&words[1..]),
             // Nobody merges.
             "rev-list" if words.contains(&"--merges") => Ok(done("")),
-            "rev-list" if words.contains(&"--cherry-mark") => self.both_sides(words[words.len() - 1]),
-            "diff-tree" => self.patch_ids(bytes),
-            // That is what the simulated diff prints already.
-            "patch-id" => Ok(done(bytes)),
-            "merge-base" => self.merge_base(words[1], words[2]),
+            "diff-tree" => self.differences(words.contains(&"--raw"), bytes),
+            "merge-base" => self.merge_base(&words[1..]),
             // Nobody's reflog is kept here.
             "rev-list" if words.contains(&"--walk-reflogs") => Ok(done("")),
             "rev-parse" if words.contains(&"--verify") => self.rev_parse(words[words.len() - 1]),
@@ -246,12 +243,18 @@ impl Host {
         Ok(walk)
     }
 
-    fn beyond(&self, input: &[u8]) -> Answer {
-        let mut printed = String::new();
+    fn beyond(&self, words: &[&str], input: &[u8]) -> Answer {
+        let mut lines = Vec::new();
         for id in self.walk(String::from_utf8_lossy(input).lines())? {
-            printed.push_str(&format!("{}\n", id?));
+            let commit = self.repository.find_commit(id?)?;
+            let parents: String = commit.parent_ids().map(|id| format!(" {id}")).collect();
+            let parents = if words.contains(&"--parents") { parents } else { String::new() };
+            lines.push(format!("{}{parents}\n", commit.id()));
         }
-        Ok(done(printed))
+        if words.contains(&"--reverse") {
+            lines.reverse();
+        }
+        Ok(done(lines.concat()))
     }
 
     fn first_parents(&self, words: &[&str]) -> Answer {
@@ -281,58 +284,35 @@ impl Host {
         Ok(done(printed))
     }
 
-    /// What only one of two sides has, parents before children, and which of it both have as the same patch.
-    fn both_sides(&self, range: &str) -> Answer {
-        let (left, right) = range.split_once("...").unwrap_or((range, range));
-        let (left, right) = (Oid::from_str(left)?, Oid::from_str(right)?);
-        let (theirs, ours) = (self.only(left, right)?, self.only(right, left)?);
-        let (mut patches, mut of_ours) = (Vec::new(), Vec::new());
-        if !ours.is_empty() {
-            patches = self.patches(&theirs)?;
-            of_ours = self.patches(&ours)?;
-        }
-        let mut printed = String::new();
-        let sides = [("<", &theirs, &patches, &of_ours), (">", &ours, &of_ours, &patches)];
-        for (mark, commits, patches, others) in sides {
-            for (index, id) in commits.iter().enumerate() {
-                let same = patches.get(index).is_some_and(|patch| patch.is_some() && others.contains(patch));
-                let commit = self.repository.find_commit(*id)?;
-                let parents: String = commit.parent_ids().map(|id| format!(" {id}")).collect();
-                printed.push_str(&format!("{}{id}{parents}\n", if same { "=" } else { mark }));
+    /// What commits change: the paths alone, or the diffs.
+    fn differences(&self, is_raw: bool, input: &[u8]) -> Answer {
+        let mut printed = Vec::new();
+        for id in String::from_utf8_lossy(input).lines() {
+            let commit = self.repository.find_commit(Oid::from_str(id)?)?;
+            let parent = commit.parent(0).ok().map(|parent| parent.tree()).transpose()?;
+            let diff = self.repository.diff_tree_to_tree(parent.as_ref(), Some(&commit.tree()?), None)?;
+            printed.extend(format!("{id}{}", if is_raw { '\0' } else { '\n' }).bytes());
+            if is_raw {
+                for path in
+                    diff.deltas().filter_map(|delta| delta.new_file().path_bytes().map(<[u8]>::to_vec))
+                {
+                    printed.extend(b":0 0 0 0 M\0".iter().chain(&path).chain(&[0]));
+                }
+                continue;
             }
+            diff.print(DiffFormat::Patch, |_, _, line| {
+                printed.extend(matches!(line.origin(), '+' | '-' | ' ').then(|| line.origin() as u8));
+                printed.extend(line.content());
+                true
+            })?;
         }
         Ok(done(printed))
     }
 
-    fn only(&self, these: Oid, not: Oid) -> Result<Vec<Oid>, git2::Error> {
-        let mut walk = self.repository.revwalk()?;
-        walk.set_sorting(Sort::TOPOLOGICAL | Sort::REVERSE)?;
-        walk.push(these)?;
-        walk.hide(not)?;
-        walk.collect()
-    }
-
-    fn patches(&self, commits: &[Oid]) -> Result<Vec<Option<Oid>>, git2::Error> {
-        let patch = |id: &Oid| {
-            let commit = self.repository.find_commit(*id)?;
-            let Ok(parent) = commit.parent(0) else { return Ok(None) };
-            let (old, new) = (parent.tree()?, commit.tree()?);
-            self.repository.diff_tree_to_tree(Some(&old), Some(&new), None)?.patchid(None).map(Some)
-        };
-        commits.iter().map(patch).collect()
-    }
-
-    fn patch_ids(&self, input: &[u8]) -> Answer {
-        let text = String::from_utf8_lossy(input);
-        let commits: Vec<Oid> = text.lines().map(Oid::from_str).collect::<Result<_, _>>()?;
-        let patches = self.patches(&commits)?;
-        let lines =
-            commits.iter().zip(patches).filter_map(|(commit, patch)| Some(format!("{} {commit}\n", patch?)));
-        Ok(done(lines.collect::<String>()))
-    }
-
-    fn merge_base(&self, one: &str, two: &str) -> Answer {
-        match self.repository.merge_base(Oid::from_str(one)?, Oid::from_str(two)?) {
+    fn merge_base(&self, words: &[&str]) -> Answer {
+        let ids: Vec<Oid> = revisions(words).map(Oid::from_str).collect::<Result<_, _>>()?;
+        let (first, others) = ids.split_first().ok_or_else(|| git2::Error::from_str("no commits"))?;
+        match others.iter().try_fold(*first, |base, other| self.repository.merge_base(base, *other)) {
             Ok(base) => Ok(done(format!("{base}\n"))),
             Err(error) if error.code() == ErrorCode::NotFound => Ok(failed(1, "", "")),
             Err(error) => Err(error),
@@ -421,5 +401,5 @@ impl Machine for Host {
 
 /// The commits that a call names.
 fn revisions<'w>(words: &'w [&'w str]) -> impl Iterator<Item = &'w str> {
-    words.iter().skip(1).filter(|word| !word.starts_with('-')).copied()
+    words.iter().filter(|word| !word.starts_with('-')).copied()
 }

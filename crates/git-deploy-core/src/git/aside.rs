@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::backend::{GitProgram, Paths, Variables};
+use super::backend::{Paths, Variables};
 use super::object::Kind;
 use super::program::{Call, git};
 use super::{GitError, Repository};
@@ -45,7 +45,7 @@ impl Repository {
             fs::write(&path, bytes).map_err(GitError::file(&path))?;
         }
         let paths = Paths { work_tree: Some(aside.tree()), ..self.paths().clone() };
-        Ok(Self::with(Box::new(GitProgram::aside(paths, self.null_id(), aside))))
+        Ok(Self::with(self.backend.aside(paths, aside)))
     }
 
     /// The same repository and work tree, in which new objects are seen by nobody else, and go away with this value.
@@ -54,11 +54,11 @@ impl Repository {
     /// When there is no place for them.
     pub fn with_objects_aside(&self) -> Result<Self, GitError> {
         let aside = Aside::new(&self.paths().common_dir)?;
-        Ok(Self::with(Box::new(GitProgram::aside(self.paths().clone(), self.null_id(), aside))))
+        Ok(Self::with(self.backend.aside(self.paths().clone(), aside)))
     }
 
     /// Whether what is written here is seen by nobody else.
-    pub(super) fn is_aside(&self) -> bool {
+    pub(crate) fn is_aside(&self) -> bool {
         !self.backend.variables().is_empty()
     }
 
@@ -112,6 +112,16 @@ impl Aside {
     /// What has git write there.
     pub(super) fn variables(&self) -> &Variables {
         &self.variables
+    }
+
+    /// The folder that has the one for objects, as a repository has it.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Whether objects are written elsewhere than in a repository already, as in a server's quarantine.
+    pub(super) fn is_nested() -> bool {
+        [OBJECTS, ALTERNATES].iter().any(|key| env::var_os(key).is_some())
     }
 
     fn tree(&self) -> PathBuf {

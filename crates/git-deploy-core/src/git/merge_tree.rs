@@ -4,12 +4,18 @@
 //! is never asked. Nothing here touches a work tree or a ref: what is merged lands in the object database.
 
 use std::ffi::OsString;
+use std::panic::resume_unwind;
+use std::process::Output;
+use std::str::FromStr;
+use std::thread;
 
 use crate::git::object::Commit;
-use crate::git::program::{Call, git};
+use crate::git::program::{Call, ProgramError, git};
 use crate::git::version::Version;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, ObjectId};
+use crate::interrupt::Interrupt;
+use crate::machine;
 
 /// The first git whose `merge-tree` can be told the merge base.
 const MERGE_BASE: Version = Version::new(2, 40);
@@ -26,6 +32,26 @@ pub enum Merged {
     /// The paths that conflict, from the top of the tree. Git may find a conflict that belongs to no path.
     Conflict(Vec<Vec<u8>>),
 }
+
+/// A change to be made elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Pick {
+    /// The commit that made it.
+    pub commit: CommitId,
+    /// What that commit changed.
+    pub parent: CommitId,
+    /// What it is to change.
+    pub onto: CommitId,
+}
+
+/// How many processes merge beside each other. Each may hold much of a large tree.
+const MOST_PROCESSES: usize = 8;
+
+/// How many picks of a batch may end it before the others are asked for one by one.
+const MOST_ENDS: usize = 3;
+
+/// How many merges one process makes: it does not give back all the memory that each of them took.
+const MOST_PICKS: usize = 1000;
 
 /// `git merge-tree`, as this repository wants it called.
 pub struct MergeTree<'a> {
@@ -54,31 +80,113 @@ impl<'a> MergeTree<'a> {
     ///
     /// # Errors
     /// When git cannot merge at all: an object is missing, a merge driver fails.
-    pub fn pick(&self, commit: CommitId, parent: CommitId, onto: CommitId) -> Result<Merged, GitError> {
+    pub fn pick(&self, pick: Pick) -> Result<Merged, GitError> {
         let mut call = self.call();
-        let ours = if self.version >= MERGE_BASE {
-            call = call.arg(format!("--merge-base={parent}"));
-            onto
-        } else {
-            self.stand_in(onto, parent)?
-        };
-        let call = call.args([ours.to_string(), commit.to_string()]);
+        let ours = self.ours(pick)?;
+        if self.knows_merge_base() {
+            call = call.arg(format!("--merge-base={}", pick.parent));
+        }
+        let call = call.args([ours.to_string(), pick.commit.to_string()]);
         let output = call.output()?;
         let mut fields = output.stdout.split(|byte| *byte == 0);
-        let tree = fields.next().and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
+        let tree = fields.next().and_then(read_id);
         match (output.status.code(), tree) {
             (Some(0), Some(tree)) => Ok(Merged::Clean(tree)),
-            (Some(1), Some(_)) => {
-                let sides = [ours, commit].map(|side| format!("~{side}").into_bytes());
-                let paths = fields.filter(|path| !path.is_empty());
-                let mut paths: Vec<Vec<u8>> = paths.map(|path| without_side(path, &sides).to_vec()).collect();
-                paths.sort();
-                paths.dedup();
-                Ok(Merged::Conflict(paths))
-            }
+            (Some(1), Some(_)) => Ok(Merged::Conflict(paths(fields, [ours, pick.commit]))),
             (Some(0 | 1), None) => Err(call.unreadable("no tree").into()),
             _ => Err(call.failed(&output).into()),
         }
+    }
+
+    /// The same for many at once, each for itself, by a few processes of git beside each other. Once the user has asked to stop
+    /// nothing more is begun, and what is left has failed.
+    pub fn pick_all(&self, picks: &[Pick], interrupt: &Interrupt) -> Vec<Result<Merged, GitError>> {
+        if picks.len() < 2 || machine::is_simulated() {
+            return picks.iter().map(|pick| self.pick_unless(*pick, interrupt)).collect();
+        }
+        let processes = thread::available_parallelism().map_or(1, usize::from).min(MOST_PROCESSES);
+        let share = picks.len().div_ceil(processes).min(MOST_PICKS);
+        let mut merged = Vec::with_capacity(picks.len());
+        for round in picks.chunks(share * processes) {
+            // Where no batch can be made each is asked for alone, and says why.
+            let calls: Vec<Option<Call>> = round.chunks(share).map(|share| self.batch(share).ok()).collect();
+            let outputs: Vec<Option<Output>> = thread::scope(|scope| {
+                let output = |call: &Call| call.output().ok();
+                let running: Vec<_> =
+                    calls.iter().map(|call| scope.spawn(move || call.as_ref().and_then(output))).collect();
+                running
+                    .into_iter()
+                    .map(|run| run.join().unwrap_or_else(|panic| resume_unwind(panic)))
+                    .collect()
+            });
+            for (share, output) in round.chunks(share).zip(outputs) {
+                merged.extend(self.all_of(share, output, interrupt));
+            }
+        }
+        merged
+    }
+
+    /// What came of picks, as far as git got with them. At one that it cannot merge it ends: that one is asked for alone, so
+    /// that it says why, and those after it anew.
+    fn all_of(
+        &self,
+        picks: &[Pick],
+        mut output: Option<Output>,
+        interrupt: &Interrupt,
+    ) -> Vec<Result<Merged, GitError>> {
+        let mut merged = Vec::with_capacity(picks.len());
+        let mut ends = 0;
+        loop {
+            if let Some(output) = output.take() {
+                self.read_records(&output.stdout, picks, &mut merged);
+            }
+            let Some((failed, others)) = picks[merged.len()..].split_first() else { return merged };
+            merged.push(self.pick_unless(*failed, interrupt));
+            ends += 1;
+            if ends < MOST_ENDS && interrupt.check().is_ok() {
+                output = self.batch(others).ok().and_then(|call| call.output().ok());
+            }
+        }
+    }
+
+    /// Reads what git printed of the picks that come next.
+    fn read_records(&self, printed: &[u8], picks: &[Pick], merged: &mut Vec<Result<Merged, GitError>>) {
+        let mut rest = printed;
+        for pick in &picks[merged.len()..] {
+            let Ok(ours) = self.ours(*pick) else { return };
+            let Some((one, behind)) = read_record(rest, [ours, pick.commit]) else { return };
+            merged.push(Ok(one));
+            rest = behind;
+        }
+    }
+
+    fn pick_unless(&self, pick: Pick, interrupt: &Interrupt) -> Result<Merged, GitError> {
+        if interrupt.check().is_err() {
+            return Err(ProgramError::Stopped { command: self.call().command_line() }.into());
+        }
+        self.pick(pick)
+    }
+
+    /// The call that picks many.
+    fn batch(&self, picks: &[Pick]) -> Result<Call, GitError> {
+        let mut input = String::new();
+        for pick in picks {
+            let ours = self.ours(*pick)?;
+            if self.knows_merge_base() {
+                input.push_str(&format!("{} -- ", pick.parent));
+            }
+            input.push_str(&format!("{ours} {}\n", pick.commit));
+        }
+        Ok(self.call().arg("--stdin").whole_input(input))
+    }
+
+    fn knows_merge_base(&self) -> bool {
+        self.version >= MERGE_BASE
+    }
+
+    /// The side that a commit is applied to: where git cannot be told the merge base, one that has it right behind it.
+    fn ours(&self, pick: Pick) -> Result<CommitId, GitError> {
+        if self.knows_merge_base() { Ok(pick.onto) } else { self.stand_in(pick.onto, pick.parent) }
     }
 
     /// Takes back from `onto` what `commit` changed in its `parent`, as `git revert` would. It writes objects.
@@ -87,7 +195,7 @@ impl<'a> MergeTree<'a> {
     /// When git cannot merge at all, or nothing can be written.
     pub fn revert(&self, commit: CommitId, parent: CommitId, onto: CommitId) -> Result<Merged, GitError> {
         // The parent itself comes before: git would find that as the merge base.
-        self.pick(self.stand_in(parent, commit)?, commit, onto)
+        self.pick(Pick { commit: self.stand_in(parent, commit)?, parent: commit, onto })
     }
 
     fn call(&self) -> Call {
@@ -117,6 +225,42 @@ impl<'a> MergeTree<'a> {
     }
 }
 
+fn read_id<T: FromStr>(field: &[u8]) -> Option<T> {
+    std::str::from_utf8(field).ok()?.parse().ok()
+}
+
+/// The paths that conflict, as those are printed that `git merge-tree -z --name-only` found.
+fn paths<'p>(fields: impl Iterator<Item = &'p [u8]>, sides: [CommitId; 2]) -> Vec<Vec<u8>> {
+    let sides = sides.map(|side| format!("~{side}").into_bytes());
+    let paths = fields.filter(|path| !path.is_empty());
+    let mut paths: Vec<Vec<u8>> = paths.map(|path| without_side(path, &sides).to_vec()).collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+/// Reads what `git merge-tree --stdin` prints of one merge: whether it is clean, its tree, paths, and an empty field. Returns
+/// what follows; none where git ended before all of it was printed.
+fn read_record(printed: &[u8], sides: [CommitId; 2]) -> Option<(Merged, &[u8])> {
+    let mut rest = printed;
+    let mut fields = Vec::new();
+    loop {
+        let end = rest.iter().position(|byte| *byte == 0)?;
+        let field = &rest[..end];
+        rest = &rest[end + 1..];
+        if field.is_empty() {
+            break;
+        }
+        fields.push(field);
+    }
+    let merged = match (fields.first()?, read_id(fields.get(1)?)?) {
+        (&b"1", tree) => Merged::Clean(tree),
+        (&b"0", _) => Merged::Conflict(paths(fields[2..].iter().copied(), sides)),
+        _ => return None,
+    };
+    Some((merged, rest))
+}
+
 /// The path that a file has which is in the way of a folder: git moves it to `<path>~<side>`, or `<path>~<side>_0` where
 /// that is taken, and we name the sides by commits.
 fn without_side<'a>(path: &'a [u8], sides: &[Vec<u8>]) -> &'a [u8] {
@@ -134,6 +278,18 @@ fn without_side<'a>(path: &'a [u8], sides: &[Vec<u8>]) -> &'a [u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_merge_among_many_is_read_when_all_of_it_is_there() {
+        let id: CommitId = "1".repeat(40).parse().unwrap();
+        let printed = format!("1\0{id}\0\00\0{id}\0b\0a~{id}\0\01\0{id}\0");
+        let (clean, rest) = read_record(printed.as_bytes(), [id, id]).unwrap();
+        assert_eq!(clean, Merged::Clean(id.0));
+        let (conflict, rest) = read_record(rest, [id, id]).unwrap();
+        assert_eq!(conflict, Merged::Conflict(vec![b"a".to_vec(), b"b".to_vec()]));
+        assert_eq!(read_record(rest, [id, id]), None);
+        assert_eq!(read_record(b"2\0x\0\0", [id, id]), None);
+    }
 
     #[test]
     fn a_file_in_the_way_of_a_folder_is_named_as_it_was() {

@@ -226,6 +226,11 @@ impl Repository {
         self.paths().common_dir.join("deploy")
     }
 
+    /// Whether objects are written without starting a program for each.
+    pub(crate) fn is_in_process(&self) -> bool {
+        self.backend.is_in_process()
+    }
+
     /// An id of the length that the repository uses, which means "no object".
     pub fn null_id(&self) -> ObjectId {
         self.backend.null_id()

@@ -235,4 +235,9 @@ impl Repository {
     pub fn is_shallow(&self) -> bool {
         self.paths().common_dir.join("shallow").exists()
     }
+
+    /// Whether commits have the parents here that they say they have.
+    pub fn has_whole_history(&self) -> bool {
+        !self.is_shallow() && !self.paths().common_dir.join("info/grafts").exists()
+    }
 }

@@ -1,22 +1,23 @@
-//! What the rebase asks git about history: which commits a branch has, and which of them are upstream already.
+//! What the rebase asks git about history: which commits branches have, what upstream has since they began, and the diffs
+//! of those that could be the same.
 
 use std::collections::HashMap;
 
-use super::plan::{Listed, Mark};
-use crate::git::program::git;
+use super::patch::{self, PatchId};
+use super::plan::Own;
+use super::upstream::number_of;
+use crate::git::program::Call;
 use crate::git::{GitError, Repository};
-use crate::ids::{CommitId, ObjectId};
+use crate::ids::CommitId;
 
-/// The last of a branch's commits in which jj keeps a conflict. `listed` is all that the branch alone has, or more.
+/// The last of a branch's commits in which jj keeps a conflict.
 pub(super) fn unresolved(
     repository: &Repository,
     tip: CommitId,
-    listed: &[Listed],
+    own: &Own,
 ) -> Result<Option<CommitId>, GitError> {
-    let parents: HashMap<CommitId, Option<CommitId>> =
-        listed.iter().map(|listed| (listed.commit, listed.parents.first().copied())).collect();
     let mut next = Some(tip);
-    while let Some((commit, parent)) = next.and_then(|commit| Some((commit, *parents.get(&commit)?))) {
+    while let Some((commit, parent)) = next.and_then(|commit| Some((commit, own.first_parent(commit)?))) {
         if repository.commit(commit)?.is_unresolved() {
             return Ok(Some(commit));
         }
@@ -30,45 +31,99 @@ pub(super) fn are_related(repository: &Repository, one: CommitId, two: CommitId)
     Ok(repository.git(["merge-base"]).args([one, two].map(|commit| commit.to_string())).yes()?)
 }
 
-/// The commits of `upstream...tip`, parents before children, with what git takes for the same patch marked: the marks
-/// by which `git rebase` decides what it need not pick.
-pub(super) fn list(
+/// The commits that lead to these tips and that `upstream` has not.
+pub(super) fn own(repository: &Repository, upstream: CommitId, tips: &[CommitId]) -> Result<Own, GitError> {
+    let call = repository.git(["rev-list", "--topo-order", "--reverse", "--parents", "--stdin"]);
+    let tips: String = tips.iter().map(|tip| format!("{tip}\n")).collect();
+    Ok(lines(&call.input(format!("^{upstream}\n{tips}")))?.into_iter().collect())
+}
+
+/// The commits of `upstream`, those of `since` left out, with their parents.
+pub(super) fn since(
     repository: &Repository,
+    since: Option<CommitId>,
     upstream: CommitId,
-    tip: CommitId,
-) -> Result<Vec<Listed>, GitError> {
-    let args = ["rev-list", "--left-right", "--cherry-mark", "--parents", "--topo-order", "--reverse"];
-    let call = repository.git(args).arg(format!("{upstream}...{tip}"));
+) -> Result<HashMap<CommitId, Vec<CommitId>>, GitError> {
+    let call = repository.git(["rev-list", "--parents", "--stdin"]);
+    let since = since.map(|since| format!("^{since}\n")).unwrap_or_default();
+    Ok(lines(&call.input(format!("{since}{upstream}\n")))?.into_iter().collect())
+}
+
+/// The numbers of the lists of paths that these commits change. One that changes nothing has none.
+pub(super) fn changed_paths(
+    repository: &Repository,
+    commits: &[CommitId],
+) -> Result<HashMap<CommitId, u64>, GitError> {
+    let call = repository.git(["diff-tree", "--stdin", "--always", "--root", "-r", "--raw", "-z"]);
+    let call = call.args(["--no-renames", "--ignore-submodules=none"]).input(ids(commits));
+    let printed = call.run()?;
+    // A commit that is not there is passed over in silence.
+    let changed = read_changes(&printed).filter(|changed| changed.len() == commits.len());
+    let changed = changed.ok_or_else(|| call.unreadable("what is no list of changed paths"))?;
+    Ok(changed.into_iter().filter_map(|(commit, paths)| Some((commit, paths?))).collect())
+}
+
+/// Reads ids of commits, each before its changes: a field that begins with a colon, and a path.
+fn read_changes(printed: &[u8]) -> Option<HashMap<CommitId, Option<u64>>> {
+    let mut fields = printed.split(|byte| *byte == 0).filter(|field| !field.is_empty());
+    let mut changed: Vec<(CommitId, Vec<&[u8]>)> = Vec::new();
+    while let Some(field) = fields.next() {
+        if field.starts_with(b":") {
+            changed.last_mut()?.1.push(fields.next()?);
+        } else {
+            changed.push((std::str::from_utf8(field).ok()?.parse().ok()?, Vec::new()));
+        }
+    }
+    let number = |paths: Vec<&[u8]>| (!paths.is_empty()).then(|| number_of(paths));
+    Some(changed.into_iter().map(|(commit, paths)| (commit, number(paths))).collect())
+}
+
+/// The last commit that all of these have; none where they are none.
+pub(super) fn last_common(
+    repository: &Repository,
+    commits: &[CommitId],
+) -> Result<Option<CommitId>, GitError> {
+    match commits {
+        [] | [_] => Ok(commits.first().copied()),
+        _ => {
+            let call = repository.git(["merge-base", "--octopus"]);
+            let call = call.args(commits.iter().map(ToString::to_string));
+            let Some(printed) = call.answer()? else { return Ok(None) };
+            let id = std::str::from_utf8(&printed).ok().and_then(|text| text.trim_end().parse().ok());
+            Ok(Some(id.ok_or_else(|| call.unreadable("what is no id"))?))
+        }
+    }
+}
+
+/// Commits with their parents.
+fn lines(call: &Call) -> Result<Vec<(CommitId, Vec<CommitId>)>, GitError> {
     let printed = call.text()?;
-    let listed: Option<Vec<Listed>> = printed.lines().map(read_line).collect();
+    let listed: Option<Vec<_>> = printed.lines().map(read_line).collect();
     Ok(listed.ok_or_else(|| call.unreadable("a line that is no list of commits"))?)
 }
 
-fn read_line(line: &str) -> Option<Listed> {
-    let mut chars = line.chars();
-    let mark = Mark::from_char(chars.next()?)?;
-    let mut ids = chars.as_str().split(' ').map(|id| id.parse().ok());
-    let commit = ids.next()??;
-    Some(Listed { commit, parents: ids.collect::<Option<_>>()?, mark })
+fn read_line(line: &str) -> Option<(CommitId, Vec<CommitId>)> {
+    let mut ids = line.split(' ').map(|id| id.parse().ok());
+    Some((ids.next()??, ids.collect::<Option<_>>()?))
 }
 
-/// What each of these commits changes, whitespace included, boiled down to an id. A commit that changes nothing has none.
-///
-/// Only commits that git's own, cheaper comparison found equal but for whitespace come here.
+fn ids(commits: &[CommitId]) -> String {
+    commits.iter().map(|commit| format!("{commit}\n")).collect()
+}
+
+/// How many diffs are held at once: each may be as large as all files of a commit.
+const DIFFS: usize = 16;
+
+/// What each of these commits changes, every byte of it, boiled down to an id. A commit that changes nothing has none.
 pub(super) fn exact_patches(
     repository: &Repository,
     commits: &[CommitId],
-) -> Result<HashMap<CommitId, String>, GitError> {
+) -> Result<HashMap<CommitId, PatchId>, GitError> {
     let options = ["--full-index", "--unified=3", "--no-renames", "--no-ext-diff", "--no-textconv"];
-    let ids: String = commits.iter().map(|commit| format!("{commit}\n")).collect();
-    let diff = repository.git(["diff-tree", "--stdin", "--root", "--patch", "--ignore-submodules=none"]);
-    let call = git(["patch-id", "--verbatim"]).input(diff.args(options).input(ids).run()?);
     let mut patches = HashMap::new();
-    for line in call.text()?.lines() {
-        let ids =
-            line.split_once(' ').and_then(|(patch, commit)| Some((patch, commit.parse::<ObjectId>().ok()?)));
-        let (patch, commit) = ids.ok_or_else(|| call.unreadable(line))?;
-        patches.insert(CommitId(commit), patch.to_owned());
+    for some in commits.chunks(DIFFS) {
+        let call = repository.git(["diff-tree", "--stdin", "--root", "--patch", "--ignore-submodules=none"]);
+        patches.extend(patch::read(&call.args(options).input(ids(some)).run()?));
     }
     Ok(patches)
 }
@@ -78,14 +133,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_rev_list_is_mark_commit_and_parents() {
+    fn changes_are_read_commit_by_commit() {
+        let [one, two, three] = ["1", "2", "3"].map(|digit| digit.repeat(40));
+        let printed = format!("{one}\0:1 2 3 4 M\0a\0:1 2 3 4 A\0{two}\0{three}\0{two}\0:1 2 3 4 M\0a\0");
+        let read = read_changes(printed.as_bytes()).unwrap();
+        let number = |paths: &[&[u8]]| Some(number_of(paths.iter().copied()));
+        let [one, two, three]: [CommitId; 3] = [one, two, three].map(|id| id.parse().unwrap());
+        let path = two.to_string();
+        let expected = [(one, number(&[b"a", path.as_bytes()])), (two, number(&[b"a"])), (three, None)];
+        assert_eq!(read, HashMap::from(expected));
+        for wrong in [&b":1\0a\0"[..], b"x\0", &printed.as_bytes()[..printed.len() - 3]] {
+            assert_eq!(read_changes(wrong), None);
+        }
+    }
+
+    #[test]
+    fn a_line_of_rev_list_is_a_commit_and_its_parents() {
         let (one, two) = ("1".repeat(40), "2".repeat(40));
-        let listed = read_line(&format!("={one} {two}")).unwrap();
-        assert_eq!(listed.commit, one.parse().unwrap());
-        assert_eq!(listed.parents, [two.parse().unwrap()]);
-        assert_eq!(listed.mark, Mark::Same);
-        assert_eq!(read_line(&format!(">{one}")).unwrap().parents, []);
-        for wrong in ["", &one, ">", ">x", &format!(">{one} x")] {
+        let ids = |ids: &[&String]| ids.iter().map(|id| id.parse().unwrap()).collect::<Vec<CommitId>>();
+        assert_eq!(read_line(&format!("{one} {two}")), Some((ids(&[&one])[0], ids(&[&two]))));
+        assert_eq!(read_line(&one), Some((ids(&[&one])[0], Vec::new())));
+        for wrong in ["", ">", "x", &format!("{one} x"), &format!("{one} ")] {
             assert_eq!(read_line(wrong), None, "{wrong}");
         }
     }

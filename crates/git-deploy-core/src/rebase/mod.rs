@@ -15,9 +15,12 @@
 
 mod engine;
 mod history;
+mod patch;
 mod plan;
 mod rewrite;
 mod sign;
+mod trees;
+mod upstream;
 
 use std::fmt;
 

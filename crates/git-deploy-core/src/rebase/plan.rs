@@ -7,43 +7,52 @@ use std::collections::{HashMap, HashSet};
 
 use crate::ids::CommitId;
 
-/// Which side of `upstream...tip` has a commit, as `git rev-list --left-right --cherry-mark` prints it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mark {
-    /// `<`: the upstream.
-    Left,
-    /// `>`: the branch.
-    Right,
-    /// `=`: either, and the other side has a commit with the same patch but for whitespace.
-    Same,
+/// The commits that branches have and upstream has not.
+#[derive(Debug, Default)]
+pub(super) struct Own(HashMap<CommitId, Listed>);
+
+#[derive(Debug)]
+struct Listed {
+    parents: Vec<CommitId>,
+    /// How many were listed before it.
+    place: usize,
 }
 
-impl Mark {
-    pub(super) fn from_char(mark: char) -> Option<Self> {
-        match mark {
-            '<' => Some(Self::Left),
-            '>' => Some(Self::Right),
-            '=' => Some(Self::Same),
-            _ => None,
-        }
+impl FromIterator<(CommitId, Vec<CommitId>)> for Own {
+    /// Takes commits with their parents; parents come before children.
+    fn from_iter<I: IntoIterator<Item = (CommitId, Vec<CommitId>)>>(commits: I) -> Self {
+        let listed = |(place, (commit, parents))| (commit, Listed { parents, place });
+        Self(commits.into_iter().enumerate().map(listed).collect())
     }
 }
 
-/// A commit that only one of two sides has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Listed {
-    pub(super) commit: CommitId,
-    pub(super) parents: Vec<CommitId>,
-    pub(super) mark: Mark,
+impl Own {
+    /// The first parent of a commit that is among them; none where it has none.
+    pub(super) fn first_parent(&self, commit: CommitId) -> Option<Option<CommitId>> {
+        Some(self.0.get(&commit)?.parents.first().copied())
+    }
+
+    /// The first merge that a branch has.
+    fn first_merge(&self, tip: CommitId) -> Option<CommitId> {
+        let (mut seen, mut open, mut first) = (HashSet::new(), vec![tip], None);
+        while let Some(commit) = open.pop() {
+            let Some(listed) = self.0.get(&commit).filter(|_| seen.insert(commit)) else { continue };
+            if listed.parents.len() > 1 {
+                first = first.into_iter().chain([(listed.place, commit)]).min();
+            }
+            open.extend(&listed.parents);
+        }
+        first.map(|(_, commit)| commit)
+    }
 }
 
 /// A commit to be picked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Step {
     pub(super) commit: CommitId,
     pub(super) parent: CommitId,
-    /// Whether the upstream has the same patch but for whitespace.
-    pub(super) suspected: bool,
+    /// Whether upstream has the same change already.
+    pub(super) is_there: bool,
 }
 
 /// What is to be done with a branch.
@@ -61,22 +70,17 @@ pub(super) enum Plan {
     Pick(Vec<Step>),
 }
 
-/// Decides about the branch at `tip`, given all commits of `upstream...tip`, parents before children.
-pub(super) fn plan(tip: CommitId, onto: CommitId, listed: &[Listed]) -> Plan {
-    let by_id: HashMap<CommitId, &Listed> = listed.iter().map(|listed| (listed.commit, listed)).collect();
-    // A parent of a commit that only the branch has is another such commit, or one that both have and that is not
-    // listed; never one that only the upstream has. So whose a `=` is shows on this way.
-    let own = own_commits(tip, &by_id);
-    let first_merge = listed.iter().find(|listed| listed.parents.len() > 1 && own.contains(&listed.commit));
-    if let Some(merge) = first_merge {
-        return Plan::Merges(merge.commit);
+/// Decides about the branch at `tip`, given all commits that it has and upstream has not.
+pub(super) fn plan(tip: CommitId, onto: CommitId, own: &Own) -> Plan {
+    if let Some(merge) = own.first_merge(tip) {
+        return Plan::Merges(merge);
     }
     let mut steps = Vec::new();
     let mut next = tip;
-    while let Some(listed) = by_id.get(&next) {
-        let Some(parent) = listed.parents.first() else { return Plan::Unrelated(next) };
-        steps.push(Step { commit: next, parent: *parent, suspected: listed.mark == Mark::Same });
-        next = *parent;
+    while let Some(parent) = own.first_parent(next) {
+        let Some(parent) = parent else { return Plan::Unrelated(next) };
+        steps.push(Step { commit: next, parent, is_there: false });
+        next = parent;
     }
     steps.reverse();
     match steps.first() {
@@ -87,42 +91,6 @@ pub(super) fn plan(tip: CommitId, onto: CommitId, listed: &[Listed]) -> Plan {
     }
 }
 
-/// The commits that only the branch has, over all parents.
-fn own_commits(tip: CommitId, by_id: &HashMap<CommitId, &Listed>) -> HashSet<CommitId> {
-    let mut own = HashSet::new();
-    let mut open = vec![tip];
-    while let Some(commit) = open.pop() {
-        if let Some(listed) = by_id.get(&commit)
-            && own.insert(commit)
-        {
-            open.extend(&listed.parents);
-        }
-    }
-    own
-}
-
-/// The upstream's commits that could be the same as one of the branch.
-pub(super) fn suspects(steps: &[Step], listed: &[Listed]) -> Vec<CommitId> {
-    let own: HashSet<CommitId> = steps.iter().map(|step| step.commit).collect();
-    let same = listed.iter().filter(|listed| listed.mark == Mark::Same && !own.contains(&listed.commit));
-    same.map(|listed| listed.commit).collect()
-}
-
-/// The commits among `steps` whose exact patch one of the `upstream` commits has. One without a patch is never among
-/// them: it was born empty, and stays.
-pub(super) fn upstream_already(
-    steps: &[Step],
-    upstream: &[CommitId],
-    patches: &HashMap<CommitId, String>,
-) -> HashSet<CommitId> {
-    let known: HashSet<&String> = upstream.iter().filter_map(|commit| patches.get(commit)).collect();
-    let steps = steps.iter().filter(|step| step.suspected);
-    steps
-        .map(|step| step.commit)
-        .filter(|commit| patches.get(commit).is_some_and(|patch| known.contains(patch)))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,65 +99,44 @@ mod tests {
         format!("{number:040x}").parse().unwrap()
     }
 
-    fn listed(mark: char, commit: u8, parents: &[u8]) -> Listed {
-        let parents = parents.iter().copied().map(id).collect();
-        Listed { commit: id(commit), parents, mark: Mark::from_char(mark).unwrap() }
+    fn own(commits: &[(u8, &[u8])]) -> Own {
+        commits
+            .iter()
+            .map(|(commit, parents)| (id(*commit), parents.iter().copied().map(id).collect()))
+            .collect()
     }
 
-    fn step(commit: u8, parent: u8, suspected: bool) -> Step {
-        Step { commit: id(commit), parent: id(parent), suspected }
+    fn step(commit: u8, parent: u8) -> Step {
+        Step { commit: id(commit), parent: id(parent), is_there: false }
     }
 
     #[test]
     fn commits_of_the_branch_are_picked_from_the_oldest_on() {
-        let listed =
-            [listed('<', 2, &[1]), listed('=', 3, &[2]), listed('>', 10, &[1]), listed('=', 11, &[10])];
-        let plan = plan(id(11), id(3), &listed);
-        assert_eq!(plan, Plan::Pick(vec![step(10, 1, false), step(11, 10, true)]));
+        let own = own(&[(10, &[1]), (20, &[2]), (11, &[10])]);
+        assert_eq!(plan(id(11), id(3), &own), Plan::Pick(vec![step(10, 1), step(11, 10)]));
     }
 
     #[test]
     fn a_branch_that_upstream_contains_has_landed() {
-        assert_eq!(plan(id(1), id(1), &[]), Plan::Landed);
-        assert_eq!(plan(id(1), id(2), &[listed('<', 2, &[1])]), Plan::Landed);
+        assert_eq!(plan(id(1), id(2), &own(&[])), Plan::Landed);
+        assert_eq!(plan(id(2), id(2), &own(&[(2, &[1])])), Plan::Landed);
     }
 
     #[test]
     fn a_branch_on_top_is_current() {
-        assert_eq!(plan(id(2), id(1), &[listed('>', 2, &[1])]), Plan::Current);
+        assert_eq!(plan(id(2), id(1), &own(&[(2, &[1])])), Plan::Current);
     }
 
     #[test]
     fn a_merge_is_refused_wherever_it_is() {
-        let listed = [
-            listed('>', 10, &[1]),
-            listed('>', 11, &[1]),
-            listed('>', 12, &[10, 11]),
-            listed('>', 13, &[12]),
-            listed('>', 14, &[13, 11]),
-        ];
-        assert_eq!(plan(id(14), id(1), &listed), Plan::Merges(id(12)));
-    }
-
-    #[test]
-    fn a_merge_that_only_upstream_has_does_not_matter() {
-        let listed = [listed('<', 2, &[1]), listed('<', 3, &[2, 1]), listed('>', 10, &[1])];
-        assert_eq!(plan(id(10), id(3), &listed), Plan::Pick(vec![step(10, 1, false)]));
+        let own =
+            own(&[(20, &[1, 2]), (10, &[1]), (11, &[1]), (12, &[10, 11]), (13, &[12]), (14, &[13, 11])]);
+        assert_eq!(plan(id(14), id(1), &own), Plan::Merges(id(12)));
+        assert_eq!(plan(id(10), id(3), &own), Plan::Pick(vec![step(10, 1)]));
     }
 
     #[test]
     fn a_branch_with_a_root_of_its_own_is_unrelated() {
-        let listed = [listed('<', 1, &[]), listed('>', 10, &[]), listed('>', 11, &[10])];
-        assert_eq!(plan(id(11), id(1), &listed), Plan::Unrelated(id(10)));
-    }
-
-    #[test]
-    fn only_equal_patches_are_upstream_already() {
-        let steps = [step(10, 1, true), step(11, 10, true), step(12, 11, true), step(13, 12, false)];
-        let listed = [listed('=', 2, &[1]), listed('<', 3, &[2]), listed('=', 11, &[10])];
-        assert_eq!(suspects(&steps, &listed), [id(2)]);
-        let patches = [(2, "a"), (10, "a"), (11, "b"), (13, "a")];
-        let patches = patches.map(|(commit, patch)| (id(commit), patch.to_owned())).into();
-        assert_eq!(upstream_already(&steps, &[id(2)], &patches), HashSet::from([id(10)]));
+        assert_eq!(plan(id(11), id(1), &own(&[(10, &[]), (11, &[10])])), Plan::Unrelated(id(10)));
     }
 }

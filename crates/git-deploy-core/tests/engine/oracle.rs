@@ -122,7 +122,11 @@ impl<'a> Oracle<'a> {
             lab.command_in(&self.tree, &["diff", "--name-only", "--diff-filter=U", "-z"]).output().unwrap();
         let paths = unmerged.stdout.split(|byte| *byte == 0).filter(|path| !path.is_empty());
         let paths = paths.map(|path| quote_path(self.without_side(path, stopped))).collect();
-        lab.git_in(&self.tree, &["rebase", "--abort"]);
+        // What a conflict has left there may be in the way of going back; then git has lost the conflict itself.
+        if !lab.command_in(&self.tree, &["rebase", "--abort"]).output().unwrap().status.success() {
+            self.begin_anew();
+            return Expected::Bug;
+        }
         Expected::Conflict(stopped, paths)
     }
 

@@ -115,6 +115,44 @@ lab_tests! {
         assert_eq!((conflict.commit, conflict.paths), (pays, vec!["code".to_owned()]));
     }
 
+    fn what_differs_behind_a_nul_is_not_upstream_already(lab) {
+        // So far behind that git takes the file for text.
+        let plain = "a line of a file that is long enough\n".repeat(600);
+        let data = |value: &str| format!("{plain}k=\0{value}\n");
+        lab.init(&[("data", &data("first"))]);
+        lab.branch("work", "master");
+        lab.commit("work", &[("data", &data("mine"))]);
+        lab.checkout("master");
+        lab.commit("base", &[("data", &data("theirs"))]);
+        assert!(matches!(agreed(lab, "work"), Verdict::Broken(_)));
+    }
+
+    fn a_tree_with_modes_of_old_is_merged_as_git_merges_it(lab) {
+        lab.init(&[("first", "first\n")]);
+        let raw = |id: &str| {
+            let digits: Vec<u8> = id.bytes().map(|digit| char::from(digit).to_digit(16).unwrap() as u8).collect();
+            digits.chunks(2).map(|two| two[0] << 4 | two[1]).collect::<Vec<u8>>()
+        };
+        let tree = |entries: &[(&str, String)]| {
+            let entry = |(head, id): &(&str, String)| head.bytes().chain([0]).chain(raw(id)).collect::<Vec<u8>>();
+            let bytes: Vec<u8> = entries.iter().flat_map(entry).collect();
+            lab.feed(&["hash-object", "-w", "-t", "tree", "--literally", "--stdin"], &bytes)
+        };
+        // Git made such trees once, and reads them.
+        let commit = |parent: &str, base: &str, work: &str| {
+            let blob = |text: &str| lab.feed(&["hash-object", "-w", "--stdin"], text.as_bytes());
+            let files = [("100644 base", blob(base)), ("100664 old", blob("old\n")), ("100644 work", blob(work))];
+            let top = tree(&[("40000 f", tree(&files))]);
+            lab.git(&["commit-tree", "-p", parent, "-m", "modes of old", &top])
+        };
+        let fork = commit("HEAD", "base\n", "work\n");
+        lab.git(&["branch", "work", &commit(&fork, "base\n", "changed\n")]);
+        lab.git(&["reset", "-q", "--hard", &commit(&fork, "changed\n", "work\n")]);
+        let tip = rebased(agreed(lab, "work")).tip;
+        assert!(lab.git(&["ls-tree", &format!("{tip}:f")]).contains("100644 blob"));
+        assert!(!lab.git(&["ls-tree", &format!("{tip}:f")]).contains("100664"));
+    }
+
     fn what_is_upstream_in_binary_files_is_compared_by_content(lab) {
         diverging(lab);
         let picked = lab.commit("image", &[("image", "\0 1")]);
@@ -253,6 +291,46 @@ lab_tests! {
         let tip = rebased(agreed(lab, "work")).tip;
         let files = lab.git(&["ls-tree", "-r", "--name-only", &tip.to_string()]);
         assert_eq!(files, "lib/a\nlib/b\nlib/new");
+    }
+
+    fn what_moves_by_a_rename_on_the_other_side_moves_as_git_moves_it(lab) {
+        lab.init(&[("a", TEN), ("b", TEN), ("x/one", TEN), ("x/two", "two\n"), ("y/keep", "keep\n")]);
+        lab.git(&["config", "merge.directoryRenames", "true"]);
+        // Each of these changes a folder that base changes too, and none a file of which base has another version.
+        for (branch, files) in [
+            ("adds-to-the-top", [("new", "new\n")]),
+            ("adds-beside-a-moved-file", [("x/new", "new\n")]),
+            ("adds-a-file-where-base-adds-a-folder", [("taken", "file\n")]),
+            ("adds-what-base-adds", [("y/both", "both\n")]),
+            ("adds-below-what-base-makes-a-file", [("y/file/below", "below\n")]),
+            ("changes-what-stays", [("y/keep", "kept\n")]),
+        ] {
+            lab.branch(branch, "master");
+            lab.commit(branch, &files);
+        }
+        lab.branch("deletes-what-base-moves", "master");
+        lab.git(&["rm", "-q", "x/one"]);
+        lab.commit("delete", &[]);
+        lab.branch("moves-the-folder-to-which-base-adds", "master");
+        lab.git(&["mv", "y", "z"]);
+        lab.commit("move", &[]);
+        let branches = [
+            "adds-to-the-top", "adds-beside-a-moved-file", "adds-a-file-where-base-adds-a-folder", "adds-what-base-adds",
+            "adds-below-what-base-makes-a-file", "changes-what-stays", "deletes-what-base-moves",
+            "moves-the-folder-to-which-base-adds",
+        ];
+        let agree = || branches.iter().for_each(|branch| drop(agreed(lab, branch)));
+        lab.checkout("master");
+        lab.git(&["mv", "x/one", "y/one"]);
+        lab.commit("base moves a file", &[("y/both", "both\n"), ("taken/below", "folder\n"), ("y/file", "file\n")]);
+        agree();
+        lab.git(&["mv", "x", "moved"]);
+        lab.commit("base moves a folder", &[]);
+        agree();
+        std::fs::create_dir(lab.path("repo/below")).unwrap();
+        lab.git(&["mv", "a", "b", "moved", "y", "taken", "below"]);
+        lab.commit("base moves everything", &[]);
+        agree();
     }
 
     fn the_configured_diff_algorithm_counts_where_git_rebase_obeys_it(lab) {

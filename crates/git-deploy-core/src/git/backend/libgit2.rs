@@ -8,9 +8,9 @@ use std::rc::Rc;
 use git2::{ErrorClass, ErrorCode, ObjectType, Oid, ReferenceType};
 
 use super::listing::{self, Entries, Listing};
-use super::program;
-use super::program::Promised;
-use super::{Backend, Paths, Ref, Refs};
+use super::program::{self, GitProgram, Promised};
+use super::{Backend, Paths, Ref, Refs, Variables};
+use crate::git::aside::Aside;
 use crate::git::object::{Kind, Object};
 use crate::git::refs::RefUpdate;
 use crate::git::{GitError, Identity};
@@ -27,6 +27,8 @@ pub(in crate::git) struct Libgit2 {
     config: Listing,
     /// Brings objects that a partial clone left behind.
     promisor: Promised,
+    /// Where new objects go, if they are not to be kept.
+    aside: Option<Aside>,
 }
 
 impl Libgit2 {
@@ -61,7 +63,21 @@ impl Libgit2 {
             common_dir: repository.commondir().to_owned(),
             work_tree: repository.workdir().map(Path::to_owned),
         };
-        Ok(Some(Self { repository, paths, config: Listing::default(), promisor: Promised::default() }))
+        let (config, promisor) = (Listing::default(), Promised::default());
+        Ok(Some(Self { repository, paths, config, promisor, aside: None }))
+    }
+
+    /// The same repository opened once more, with other objects: those of a folder of its own, and behind them those that
+    /// there are.
+    fn with_objects_of(&self, aside: &Aside) -> Result<git2::Repository, git2::Error> {
+        let repository = git2::Repository::open(&self.paths.git_dir)?;
+        repository.remove_namespace()?;
+        let beside = git2::Repository::init_bare(aside.folder())?;
+        let odb = beside.odb()?;
+        let there = self.paths.common_dir.join("objects");
+        odb.add_disk_alternate(there.to_str().ok_or_else(|| git2::Error::from_str("not UTF-8"))?)?;
+        repository.set_odb(&odb)?;
+        Ok(repository)
     }
 }
 
@@ -150,11 +166,30 @@ impl Backend for Libgit2 {
         object_id(Oid::ZERO_SHA1)
     }
 
+    fn is_in_process(&self) -> bool {
+        true
+    }
+
+    fn variables(&self) -> &Variables {
+        self.aside.as_ref().map_or(&[], Aside::variables)
+    }
+
+    fn aside(&self, paths: Paths, aside: Aside) -> Box<dyn Backend> {
+        let can_be_in_process = !machine::is_simulated() && !Aside::is_nested();
+        match can_be_in_process.then(|| self.with_objects_of(&aside)) {
+            Some(Ok(repository)) => {
+                let (config, promisor) = (Listing::default(), Promised::default());
+                Box::new(Self { repository, paths, config, promisor, aside: Some(aside) })
+            }
+            _ => Box::new(GitProgram::aside(paths, self.null_id(), aside)),
+        }
+    }
+
     fn read(&self, id: ObjectId) -> Result<Option<Object>, GitError> {
         let odb = self.repository.odb().map_err(unreadable(id))?;
         let Some(object) = found_object(odb.read(oid(id)?), id)? else {
             // libgit2 fetches nothing; git does where the clone is partial.
-            return if self.is_partial()? { self.promisor.read(id) } else { Ok(None) };
+            return if self.is_partial()? { self.promisor.read(id, self.variables()) } else { Ok(None) };
         };
         Ok(kind(object.kind()).map(|kind| Object { kind, data: object.data().to_vec() }))
     }
@@ -162,7 +197,7 @@ impl Backend for Libgit2 {
     fn size(&self, id: ObjectId) -> Result<Option<(Kind, u64)>, GitError> {
         let odb = self.repository.odb().map_err(unreadable(id))?;
         let Some((size, object)) = found_object(odb.read_header(oid(id)?), id)? else {
-            return if self.is_partial()? { self.promisor.size(id) } else { Ok(None) };
+            return if self.is_partial()? { self.promisor.size(id, self.variables()) } else { Ok(None) };
         };
         Ok(kind(object).map(|kind| (kind, size as u64)))
     }
@@ -231,7 +266,7 @@ impl Backend for Libgit2 {
     }
 
     fn moves_refs(&self) -> bool {
-        !machine::is_simulated() && self.may_move()
+        self.aside.is_none() && !machine::is_simulated() && self.may_move()
     }
 
     fn move_ref(&self, update: &RefUpdate, reflog: &str, who: &Identity) -> bool {

@@ -10,6 +10,7 @@ mod program;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::git::aside::Aside;
 use crate::git::object::{Kind, Object};
 use crate::git::refs::RefUpdate;
 use crate::git::{GitError, Identity};
@@ -58,9 +59,17 @@ pub(super) trait Backend {
     fn paths(&self) -> &Paths;
     /// An id of the kind that the repository uses.
     fn null_id(&self) -> ObjectId;
+    /// Whether objects are written without starting a program for each.
+    fn is_in_process(&self) -> bool {
+        false
+    }
     /// What a call of the git program has to be given that writes objects, or reads those that were written here.
     fn variables(&self) -> &Variables {
         &[]
+    }
+    /// The same repository with a folder of its own for new objects, and other places as to how files are merged.
+    fn aside(&self, paths: Paths, aside: Aside) -> Box<dyn Backend> {
+        Box::new(GitProgram::aside(paths, self.null_id(), aside))
     }
     /// Reads an object.
     fn read(&self, id: ObjectId) -> Result<Option<Object>, GitError>;

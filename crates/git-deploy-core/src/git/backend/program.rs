@@ -72,13 +72,13 @@ pub(super) struct Promised(RefCell<Option<Reader>>);
 
 impl Promised {
     /// Reads an object by the git program.
-    pub(super) fn read(&self, id: ObjectId) -> Result<Option<Object>, GitError> {
-        read(&self.0, &[], id)
+    pub(super) fn read(&self, id: ObjectId, variables: &Variables) -> Result<Option<Object>, GitError> {
+        read(&self.0, variables, id)
     }
 
     /// Asks the git program what an object is, and for its size.
-    pub(super) fn size(&self, id: ObjectId) -> Result<Option<(Kind, u64)>, GitError> {
-        size(&self.0, &[], id)
+    pub(super) fn size(&self, id: ObjectId, variables: &Variables) -> Result<Option<(Kind, u64)>, GitError> {
+        size(&self.0, variables, id)
     }
 }
 

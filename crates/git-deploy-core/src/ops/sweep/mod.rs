@@ -314,7 +314,7 @@ pub(super) fn upstream(
 }
 
 /// How many branches are judged between two looks at whether the user asked to stop.
-const BATCH: usize = 8;
+const BATCH: usize = 256;
 
 /// Finds out what is to become of branches.
 struct Judge<'a> {
@@ -402,7 +402,7 @@ impl Judge<'_> {
                     Some(scratch) => MergeTreeEngine::new(scratch, committer.clone()).for_check(),
                     None => MergeTreeEngine::new(self.view.repository, committer.clone()),
                 };
-                verdicts.extend(self.ask_engine(engine, &asked)?);
+                verdicts.extend(self.ask_engine(engine.until(self.interrupt), &asked)?);
             }
         }
         Ok(verdicts)
@@ -416,10 +416,10 @@ impl Judge<'_> {
         let mut verdicts = HashMap::new();
         for batch in asked.chunks(BATCH) {
             let requests: Vec<Request> = batch.iter().map(|(_, request)| request.clone()).collect();
-            let judged = engine.rebase(&requests)?;
+            let judged = engine.rebase(&requests);
             // Ctrl-C reaches the programs that the engine asked, too: their failure is no verdict.
             self.interrupt.check()?;
-            verdicts.extend(batch.iter().map(|(index, _)| *index).zip(judged));
+            verdicts.extend(batch.iter().map(|(index, _)| *index).zip(judged?));
         }
         Ok(verdicts)
     }
