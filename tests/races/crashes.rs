@@ -1,7 +1,7 @@
 //! What git's own processes leave behind when they die, and what people do with files meanwhile.
 
 use git_deploy_testkit::shop::Shop;
-use git_deploy_testkit::{RefPhase, Sandbox, Victim, sandbox};
+use git_deploy_testkit::{Format, RefPhase, Sandbox, Victim, sandbox};
 
 use crate::moment::{Moment, landed_once};
 
@@ -69,6 +69,24 @@ fn a_ref_that_a_dead_git_left_locked_stops_no_later_command() {
         shop.deploy(&[]).success();
         landed_once(&shop, "login");
     }
+}
+
+#[test]
+fn a_lock_of_the_dead_that_is_in_nobodys_way_is_cleared_by_the_next_who_writes() {
+    let shop = Shop::alone(&sandbox!());
+    shop.branch("login", "login.txt", "hello\n");
+    let switch =
+        shop.repo.kill_at_transaction_of(&["refs/notes/deploy"], 1, RefPhase::Committed, Victim::Group);
+    let set = |state: &str| shop.repo.command("git-deploy-state").args(["set", state, "login"]);
+    set("staged").pid_file(switch.pid_file()).output().was_killed();
+    switch.remove();
+    // As a git leaves it that dies while it puts refs together: others write on, and only `git gc` does not come to its end.
+    let lock = if Format::of_run().reftable { "reftable/tables.ref.lock" } else { "packed-refs.lock" };
+    let lock = shop.repo.path().join(".git").join(lock);
+    std::fs::write(&lock, "").unwrap();
+    set("deployable").output().success();
+    assert!(!lock.exists(), "{} is still there", lock.display());
+    shop.repo.git(&["pack-refs", "--all"]);
 }
 
 #[test]

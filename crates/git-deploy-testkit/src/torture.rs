@@ -123,7 +123,7 @@ pub fn kill_writers(sandbox: &Sandbox, kills: u32, mut told: impl FnMut(u32)) {
         told(n + 1);
     }
     assert_eq!(states(&repo), states_of("staged"));
-    // A lock of the dead is cleared by whoever writes; the last one may have found nothing to write.
+    // A lock of the dead is cleared by whoever writes, be it in the way or not.
     set_all(&repo, "deployable");
     assert_eq!(states(&repo), states_of("deployable"));
     repo.fsck();

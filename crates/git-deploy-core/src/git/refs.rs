@@ -119,6 +119,15 @@ impl Repository {
 impl Mover<'_> {
     /// Moves refs, as [`Repository::update_refs`].
     pub(super) fn update(self, updates: &[RefUpdate]) -> Result<(), RefsError> {
+        let repository = self.repository;
+        self.move_all(updates)?;
+        // What the dead left need not be in the way of this: a lock on a table of refs, or on the packed ones, only ends every
+        // tidying up. The refs have moved; whoever comes next finds what cannot be cleared now.
+        drop(repository.clear_dead_locks());
+        Ok(())
+    }
+
+    fn move_all(self, updates: &[RefUpdate]) -> Result<(), RefsError> {
         let Self { repository, mut intent, reflog, call, started } = self;
         intent.declare_refs(updates)?;
         if let (None, [update]) = (&started, updates)
