@@ -1,7 +1,9 @@
 //! Merges that are not what git makes of their parents: a rebase leaves out what they change themselves.
 
+use crate::git::merge_tree::{MergeTree, Merged};
+use crate::git::object::Commit;
 use crate::git::{GitError, Repository};
-use crate::ids::{CommitId, ObjectId};
+use crate::ids::CommitId;
 
 impl Repository {
     /// The first merge that a commit has, and none of others, with changes of its own: a conflict that was resolved, something
@@ -13,25 +15,23 @@ impl Repository {
         let call = self.git(["rev-list", "--merges", "--topo-order", "--reverse"]).arg(tip.to_string());
         let call = call.args(others.iter().map(|other| format!("^{other}"))).arg("--");
         let listed = call.text()?;
+        if listed.is_empty() {
+            return Ok(None);
+        }
         // Who only looks writes nothing. Where there is no place aside git says so of each merge, which is none that it made then.
-        let aside = if listed.is_empty() || self.is_aside() { None } else { self.with_objects_aside().ok() };
+        let aside = if self.is_aside() { None } else { self.with_objects_aside().ok() };
+        let git = MergeTree::new(aside.as_ref().unwrap_or(self))?;
         for line in listed.lines() {
             let merge = line.parse().map(CommitId).map_err(|_| call.unreadable(line))?;
-            if self.is_edited(merge, aside.as_ref().unwrap_or(self))? {
+            if is_edited(&self.commit(merge)?, &git) {
                 return Ok(Some(merge));
             }
         }
         Ok(None)
     }
+}
 
-    fn is_edited(&self, merge: CommitId, aside: &Self) -> Result<bool, GitError> {
-        let commit = self.commit(merge)?;
-        let [ours, theirs] = commit.parents[..] else { return Ok(true) };
-        let merged = aside
-            .git(["merge-tree", "--write-tree", "--no-messages"])
-            .args([ours, theirs].map(|parent| parent.to_string()))
-            .output()?;
-        let tree = String::from_utf8_lossy(&merged.stdout).trim_end().parse::<ObjectId>();
-        Ok(!merged.status.success() || tree != Ok(commit.tree))
-    }
+fn is_edited(merge: &Commit, git: &MergeTree<'_>) -> bool {
+    let [ours, theirs] = merge.parents[..] else { return true };
+    !matches!(git.merge(ours, theirs), Ok(Merged::Clean(tree)) if tree == merge.tree)
 }

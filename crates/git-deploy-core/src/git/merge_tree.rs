@@ -81,18 +81,29 @@ impl<'a> MergeTree<'a> {
     /// # Errors
     /// When git cannot merge at all: an object is missing, a merge driver fails.
     pub fn pick(&self, pick: Pick) -> Result<Merged, GitError> {
+        self.one([self.ours(pick)?, pick.commit], self.knows_merge_base().then_some(pick.parent))
+    }
+
+    /// Merges two commits, as `git merge` would.
+    ///
+    /// # Errors
+    /// As [`Self::pick`].
+    pub fn merge(&self, ours: CommitId, theirs: CommitId) -> Result<Merged, GitError> {
+        self.one([ours, theirs], None)
+    }
+
+    fn one(&self, sides: [CommitId; 2], base: Option<CommitId>) -> Result<Merged, GitError> {
         let mut call = self.call();
-        let ours = self.ours(pick)?;
-        if self.knows_merge_base() {
-            call = call.arg(format!("--merge-base={}", pick.parent));
+        if let Some(base) = base {
+            call = call.arg(format!("--merge-base={base}"));
         }
-        let call = call.args([ours.to_string(), pick.commit.to_string()]);
+        let call = call.args(sides.map(|side| side.to_string()));
         let output = call.output()?;
         let mut fields = output.stdout.split(|byte| *byte == 0);
         let tree = fields.next().and_then(read_id);
         match (output.status.code(), tree) {
             (Some(0), Some(tree)) => Ok(Merged::Clean(tree)),
-            (Some(1), Some(_)) => Ok(Merged::Conflict(paths(fields, [ours, pick.commit]))),
+            (Some(1), Some(_)) => Ok(Merged::Conflict(paths(fields, sides))),
             (Some(0 | 1), None) => Err(call.unreadable("no tree").into()),
             _ => Err(call.failed(&output).into()),
         }

@@ -16,9 +16,9 @@ const IDLE_LIMIT: f64 = 0.01;
 /// How much memory it may hold.
 const MEMORY_LIMIT_KIB: u64 = 30 * 1024;
 /// How often it looks. It is a minute where nobody says anything.
-const INTERVAL: &str = "--interval=10";
+const INTERVAL: &str = "--interval=20";
 /// Until it looks no more often than that.
-const SETTLING: Duration = Duration::from_secs(20);
+const SETTLING: Duration = Duration::from_secs(40);
 /// For how long it is looked at.
 const IDLE: Duration = Duration::from_secs(60);
 /// A deployment must ask its cluster for the first time after this time.

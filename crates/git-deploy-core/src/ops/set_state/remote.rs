@@ -45,7 +45,10 @@ pub(super) fn hear(
         let view = View::new(repository)?;
         request.branches.iter().map(|name| Known::of(&view, name)).collect()
     };
-    let (seen, known) = (tips()?, decisions()?);
+    // A withdrawal overrides whatever is there; where nothing but wishes may change, nothing is decided.
+    let decides = request.state.is_rebased() && !request.stays;
+    let seen = tips()?;
+    let known = if decides { decisions()? } else { Vec::new() };
     // That it cannot be reached is said when the state is published.
     drop(sync::fetch(repository, tracking, observer));
     if !request.state.is_rebased() {
@@ -56,8 +59,9 @@ pub(super) fn hear(
             return Err(SetError::Unseen { branch: branch.clone(), was, now, to: request.state });
         }
     }
-    // Where nothing but wishes may change, nothing is decided.
-    let known = known.into_iter().filter(|_| !request.stays);
+    if !decides {
+        return Ok(());
+    }
     for ((branch, known), now) in request.branches.iter().zip(known).zip(decisions()?) {
         if let Some(there) = known.overridden(now, request.state) {
             let (branch, to, there) = (branch.clone(), request.state, Box::new(there));
