@@ -109,7 +109,7 @@ impl Hands for Worker<'_> {
             Event::Failed(Trouble(why)) | Event::Untidied(Trouble(why)) => {
                 self.tell(format!("trouble: {why}"));
             }
-            Event::Again(_) => {}
+            Event::Again(_) | Event::Unhindered => {}
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod promote;
 pub mod receive;
 pub mod set_state;
 pub mod stale;
+pub mod standstill;
 pub mod story;
 pub mod sweep;
 pub mod sync;

@@ -86,6 +86,8 @@ pub enum Event<'a, E> {
     Untidied(&'a E),
     /// It is tried again after so long.
     Again(Duration),
+    /// A turn met nothing that hinders it.
+    Unhindered,
 }
 
 /// How the queue was worked off.
@@ -159,10 +161,14 @@ impl<H: Hands> Work<'_, H> {
             if self.held.is_empty() && self.upkeep.is_due(&turn, machine::uptime()) {
                 self.tidy()?;
             }
+            let is_hindered = matches!(turn, Turn::Trouble | Turn::Unusable);
+            if !is_hindered {
+                self.hands.happened(Event::Unhindered);
+            }
             match runner.after(&turn) {
                 Next::Turn => {}
                 Next::Wait(time) => {
-                    if matches!(turn, Turn::Trouble | Turn::Unusable) {
+                    if is_hindered {
                         self.hands.happened(Event::Again(time));
                     }
                     if self.hands.wait(time)? {

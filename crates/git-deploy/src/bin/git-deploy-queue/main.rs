@@ -10,6 +10,7 @@ mod on_event;
 mod run;
 mod seen;
 mod show;
+mod standstill;
 mod when;
 
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ use git_deploy_core::forecast::Expected;
 use git_deploy_core::git::Repository;
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::deploy::{Hold, in_words};
+use git_deploy_core::ops::standstill::Standstill;
 use git_deploy_core::ops::under_way::is_on_base;
 use git_deploy_core::ops::view::View;
 use git_deploy_core::queue::{Place, Wait};
@@ -65,6 +67,7 @@ fn list(output: Output, names: bool, shell: &mut Shell) -> Result<Exit, CommandE
             hint_at_idle(&seen.places, shell);
             note_holds(&seen, shell);
             note_under_way(&view, &forecast.under_way, shell);
+            seen.standstill.iter().for_each(|standstill| shell.note(not_on(standstill)));
         }
         Format::Porcelain { nul } => {
             places().for_each(|(position, place)| shell.record(record(position, place, held), nul));
@@ -89,6 +92,8 @@ struct Held<'a> {
     passes: Option<&'a RefName>,
     /// Why nobody can be taken, whatever holds it.
     unusable: Option<&'a str>,
+    /// Why a runner of this clone does not get on.
+    standstill: Option<&'a Standstill>,
 }
 
 impl<'a> Held<'a> {
@@ -245,6 +250,7 @@ fn object(position: usize, place: &Place, held: Held<'_>, expected: Option<&Expe
         .with_known("by", place.by.as_deref())
         .with_known("priority", Some(place.priority).filter(|priority| *priority != 0))
         .with_known("waits", waits)
+        .with_known("standstill", held.standstill.map(standstill_object))
 }
 
 fn wait_object(wait: &Wait) -> Value {
@@ -261,6 +267,15 @@ fn wait_object(wait: &Wait) -> Value {
         Wait::Stuck { after, why } => json!({ "after": after, "reason": why.to_string() }),
         Wait::Behind(name) => json!({ "behind": name.as_str() }),
     }
+}
+
+/// Why a runner of this clone does not get on, in words.
+fn not_on(standstill: &Standstill) -> String {
+    format!("a runner of this clone has tried in vain since {}: {}", standstill.since, standstill.why)
+}
+
+fn standstill_object(standstill: &Standstill) -> Value {
+    json!({ "since": standstill.since.to_string(), "reason": standstill.why })
 }
 
 fn unusable_object(why: &str) -> Value {

@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 use crate::deployment::{Ended, Said, Who, deploy, tidy};
 use crate::log::{Log, last_word};
 use crate::on_event::OnEvent;
+use crate::standstill::Teller;
 use crate::wait_object;
 
 /// How often it is looked whether the user asked to stop, while nothing is done.
@@ -50,6 +51,7 @@ pub(crate) fn run(arguments: RunQueue, shell: &mut Shell) -> Result<Exit, Comman
         woken: git_deploy_cli::woken()?,
         has_broken: Cell::default(),
         told: RefCell::default(),
+        standstill: Teller::default(),
         prepares,
     };
     let (ended, text) = match work_off(&machine, runner) {
@@ -110,6 +112,8 @@ struct Machine<'a> {
     has_broken: Cell<bool>,
     /// What was told of tidying up when nothing was deleted: the same is not told again.
     told: RefCell<Vec<String>>,
+    /// What keeps it from getting on, for those who look at the queue here.
+    standstill: Teller,
     /// Whether the next branch is prepared while another one is deployed.
     prepares: bool,
 }
@@ -131,7 +135,11 @@ impl Hands for Machine<'_> {
         let ended = deploy(self.prepares, |who, said| self.pass_on(who, said));
         let ended =
             ended.map_err(|error| CommandError::fatal(format!("cannot run 'git-deploy': {error}")))?;
-        meaning(&ended)
+        let turn = meaning(&ended)?;
+        if turn == Turn::Trouble {
+            self.standstill.meets(reason(&ended));
+        }
+        Ok(turn)
     }
 
     fn tidy(&self) -> Result<Tidying<CommandError>, CommandError> {
@@ -180,8 +188,14 @@ impl Hands for Machine<'_> {
         match event {
             Event::Swept(outcome) => self.tell_swept(outcome),
             Event::Left(place) => self.tell_left(place),
-            Event::Failed(error) | Event::Untidied(error) => self.tell_error(error),
+            Event::Failed(error) => {
+                self.standstill.meets(error.message());
+                self.tell_error(error);
+            }
+            Event::Untidied(error) => self.tell_error(error),
+            Event::Unhindered => self.standstill.is_over(),
             Event::Again(time) => {
+                self.standstill.waits();
                 let seconds = time.as_secs();
                 let text = format!("the queue waits; tried again in {seconds} s");
                 self.log.tell(json!({ "event": "wait", "seconds": seconds }), Some(&text));
@@ -200,6 +214,10 @@ impl Machine<'_> {
                 // Told by a deployment that has swept, and so not found by the sweep that follows.
                 if event["event"] == "rebase" && event["verdict"] == "broken" {
                     self.has_broken.set(true);
+                }
+                // What kept it from there is over, however long it takes from now on.
+                if event["event"] == "step" && event["step"] == "applying" {
+                    self.standstill.is_over();
                 }
                 let text = words(&event).map(|text| format!("{label}{text}"));
                 if who == Who::Ahead {
@@ -273,28 +291,34 @@ fn is_deletion(said: &Said) -> bool {
 
 /// What the end of a deployment means for the queue.
 fn meaning(ended: &Ended) -> Result<Turn, CommandError> {
-    let field = |name: &str| {
-        let verdict = ended.verdict.as_ref()?;
-        verdict[name].as_str().map(str::to_owned)
-    };
-    let reason = || field("reason").unwrap_or_else(|| "it says nothing of why".to_owned());
-    let failed = || Turn::Failed(format!("{:?} {:?} {}", field("branch"), field("commit"), reason()));
+    let field = |name: &str| field(ended, name);
+    let failed = || Turn::Failed(format!("{:?} {:?} {}", field("branch"), field("commit"), reason(ended)));
     Ok(match ended.exit {
-        Some(Exit::Done) if field("result").as_deref() == Some("nothing") => Turn::Nothing,
+        Some(Exit::Done) if field("result") == Some("nothing") => Turn::Nothing,
         Some(Exit::Done) => Turn::Landed,
         Some(Exit::No) => failed(),
-        Some(Exit::TimedOut) if field("blame").as_deref() == Some(Blame::Branch.as_str()) => failed(),
-        Some(Exit::Fatal) => return Err(CommandError::fatal(reason())),
-        Some(Exit::Usage) => return Err(CommandError::usage(reason())),
+        Some(Exit::TimedOut) if field("blame") == Some(Blame::Branch.as_str()) => failed(),
+        Some(Exit::Fatal) => return Err(CommandError::fatal(reason(ended))),
+        Some(Exit::Usage) => return Err(CommandError::usage(reason(ended))),
         Some(Exit::TryAgain) if waits(ended).is_some() => Turn::Held,
         // A deployment that died is taken up again.
         _ => Turn::Trouble,
     })
 }
 
+/// A word of its verdict.
+fn field<'a>(ended: &'a Ended, name: &str) -> Option<&'a str> {
+    ended.verdict.as_ref()?[name].as_str()
+}
+
+/// Why it ended as it did.
+fn reason(ended: &Ended) -> String {
+    field(ended, "reason").unwrap_or("'git deploy' says nothing of why").to_owned()
+}
+
 /// What the head of the queue waits for on its way from one environment to the next.
 fn waits(ended: &Ended) -> Option<&str> {
-    ended.verdict.as_ref()?["waits"].as_str()
+    field(ended, "waits")
 }
 
 /// An event of a deployment in words; none where these stand on its standard error, too.

@@ -6,6 +6,7 @@ use git_deploy_core::forecast::{Expected, Unknown};
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::deploy::{Hold, holds};
 use git_deploy_core::ops::outlook::{expected, now};
+use git_deploy_core::ops::standstill::{Standstill, said};
 use git_deploy_core::ops::under_way::under_way;
 use git_deploy_core::ops::view::{Branches, View};
 use git_deploy_core::queue::{Place, head};
@@ -25,6 +26,8 @@ pub(crate) struct Seen {
     pub(crate) passes: Option<RefName>,
     /// Why nobody can be taken, such as a mistake in base's `deploy.toml`.
     pub(crate) unusable: Option<String>,
+    /// Why a runner of this clone does not get on, if one has said so.
+    pub(crate) standstill: Option<Standstill>,
 }
 
 /// When those in it will land.
@@ -55,13 +58,15 @@ impl Seen {
         // Whoever goes first nevertheless waits for nobody, be it for an approval on the way.
         let first = first(&holds);
         places.iter_mut().filter(|place| Some(&place.branch) == first).for_each(|place| place.waits = None);
-        Ok(Self { branches, places, holds, passes, unusable })
+        let standstill = said(view.repository);
+        Ok(Self { branches, places, holds, passes, unusable, standstill })
     }
 
     /// What holds it.
     pub(crate) fn held(&self) -> Held<'_> {
         let unusable = self.unusable.as_deref();
-        Held { by: self.holds.first(), passes: self.passes.as_ref(), unusable }
+        let standstill = self.standstill.as_ref();
+        Held { by: self.holds.first(), passes: self.passes.as_ref(), unusable, standstill }
     }
 
     /// Who is taken next, and the place in the queue.

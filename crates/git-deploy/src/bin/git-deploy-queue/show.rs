@@ -29,7 +29,7 @@ use git_deploy_core::state::State;
 
 use crate::apart::apart;
 use crate::seen::{Forecast, Seen};
-use crate::{END, when};
+use crate::{END, not_on, when};
 
 /// How many of those before a branch are named to people.
 const NAMED: usize = 5;
@@ -293,6 +293,9 @@ impl<'a> Told<'a> {
         }
         if let Some(why) = &self.seen.unusable {
             shell.line(Text::from("  ").styled(shell::HINT, format!("nothing can be deployed: {why}")));
+        }
+        if let Some(standstill) = &self.seen.standstill {
+            shell.line(Text::from("  ").styled(shell::HINT, not_on(standstill)));
         }
         for attempt in &self.forecast.under_way {
             if attempt.branch.as_ref() != Some(&queued.place.branch) {

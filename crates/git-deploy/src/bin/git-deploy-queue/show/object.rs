@@ -8,7 +8,7 @@ use git_deploy_core::queue::Wait;
 use serde_json::{Value, json};
 
 use super::{Queued, Told};
-use crate::{hold_object, unusable_object, wait_object, when};
+use crate::{hold_object, standstill_object, unusable_object, wait_object, when};
 
 impl Told<'_> {
     pub(super) fn object(&self) -> Object {
@@ -41,6 +41,7 @@ impl Told<'_> {
                 queued.map(|queued| queued.before.iter().map(|name| name.as_str()).collect::<Vec<_>>()),
             )
             .with_known("waits", queued.map(|queued| self.waits(queued)))
+            .with_known("standstill", queued.and(self.seen.standstill.as_ref()).map(standstill_object))
             .with_known("expected", queued.map(|queued| when::object(queued.expected)))
             .with_known("deploying", (!under_way.is_empty()).then_some(under_way))
             .with("deployments", past)

@@ -1,5 +1,7 @@
 //! `git deploy-queue run`: works the queue off, once or for as long as it is wanted.
 
+mod waiting;
+
 use std::path::PathBuf;
 use std::time::Duration;
 

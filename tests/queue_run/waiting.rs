@@ -1,0 +1,66 @@
+//! What a runner waits for, and what is said of that: once, where it is to be known, and as what it is.
+
+use std::time::Duration;
+
+use git_deploy_testkit::shop::Shop;
+use git_deploy_testkit::{Repo, Victim, sandbox};
+
+use super::{ends, watch};
+
+#[test]
+fn what_keeps_a_runner_from_getting_on_is_told_to_who_looks_at_the_queue_in_its_clone() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let url = shop.repo.git(&["config", "remote.origin.url"]).line().to_owned();
+    let elsewhere = shop.authority().clone_to("elsewhere");
+    elsewhere.deploy("deploy-sync", &[]);
+    let told = |repo: &Repo| {
+        ["list", "show login"].map(|words| {
+            let output = repo.deploy("deploy-queue", &words.split(' ').collect::<Vec<_>>());
+            let text = format!("{}{}", output.stdout, output.stderr);
+            let line = text.lines().find(|line| line.contains("a runner of this clone")).map(str::to_owned);
+            line.unwrap_or_default()
+        })
+    };
+    let since = |repo: &Repo| {
+        let json = repo.deploy("deploy-queue", &["--json"]).line().to_owned();
+        let place: serde_json::Value = serde_json::from_str(&json).expect("an object");
+        let standstill = &place["standstill"];
+        assert_eq!(place["standstill"]["reason"].is_string(), standstill.is_object(), "{json}");
+        standstill["since"].as_str().map(str::to_owned)
+    };
+    shop.repo.set_config("remote.origin.url", "/nowhere/at/all");
+    let mut watching = watch(&shop);
+    watching.wait_for_words("tried again in 5 s");
+    let first = since(&shop.repo).expect("it is told");
+    for line in told(&shop.repo) {
+        let words =
+            format!("a runner of this clone has tried in vain since {first}: cannot reach remote 'origin'");
+        assert!(line.contains(&words), "{line}");
+    }
+    // Others do not know of it.
+    assert_eq!((told(&elsewhere), since(&elsewhere)), ([String::new(), String::new()], None));
+    // It has been so all the time.
+    watching.wake();
+    watching.wait_for_words("tried again in 10 s");
+    assert_eq!(since(&shop.repo), Some(first));
+    // The dead wait for nothing.
+    watching.kill(Victim::Process).was_killed();
+    assert_eq!((told(&shop.repo), since(&shop.repo)), ([String::new(), String::new()], None));
+    let mut watching = watch(&shop);
+    watching.wait_for_words("tried again in 5 s");
+    assert!(since(&shop.repo).is_some());
+    shop.repo.set_config("remote.origin.url", &url);
+    shop.repo.deploy("deploy-queue", &["hold", "--reason=until Monday"]);
+    watching.wake();
+    watching.wait_for_words("the queue is held");
+    let is_over = |_| {
+        std::thread::sleep(Duration::from_millis(100));
+        since(&shop.repo).is_none()
+    };
+    assert!((0..100).any(is_over), "nothing hinders it any more");
+    assert_eq!(told(&shop.repo), [String::new(), String::new()]);
+    ends(watching);
+    let left = std::fs::read_dir(shop.repo.path().join(".git/deploy/standstill")).expect("it is there");
+    assert_eq!(left.count(), 0);
+}
