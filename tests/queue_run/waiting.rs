@@ -5,7 +5,7 @@ use std::time::Duration;
 use git_deploy_testkit::shop::Shop;
 use git_deploy_testkit::{Repo, Victim, sandbox};
 
-use super::{ends, watch};
+use super::{ends, hold_the_claim, ledger, run, watch};
 
 #[test]
 fn what_keeps_a_runner_from_getting_on_is_told_to_who_looks_at_the_queue_in_its_clone() {
@@ -63,4 +63,33 @@ fn what_keeps_a_runner_from_getting_on_is_told_to_who_looks_at_the_queue_in_its_
     ends(watching);
     let left = std::fs::read_dir(shop.repo.path().join(".git/deploy/standstill")).expect("it is there");
     assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn who_waits_for_another_one_that_deploys_says_so_once_and_calls_it_no_error() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let (held, goes_on) = hold_the_claim(shop.authority(), "post-receive");
+    let other = shop.authority().clone_to("other");
+    let mut deploying = other.command("git-deploy").start();
+    deploying.wait_for_file(&held);
+    let output = run(&shop, &[]);
+    output.code_is(75).stderr_contains(" deploys just now (deployment-0001)\n");
+    let is_told = |line: &&str| line.contains("deploys just now");
+    assert!(output.stderr.lines().filter(is_told).all(|line| !line.contains("error:")), "{output}");
+    run(&shop, &["--json"]).code_is(75).stdout_contains("\"waits\":\"deployment\"");
+    let mut watching = watch(&shop);
+    watching.wait_for_words("deploys just now (deployment-0001)");
+    // It looks again, and again.
+    std::thread::sleep(Duration::from_secs(4));
+    std::fs::write(&goes_on, "").expect("it can be written");
+    deploying.wait().success();
+    watching.wait_for_words("the queue is empty");
+    let output = ends(watching);
+    assert_eq!(output.stderr.lines().filter(is_told).count(), 1, "{output}");
+    assert!(output.stderr.matches("fetching").count() > 2, "{output}");
+    output.lacks("hint: wait until");
+    let errors: Vec<&str> = output.stderr.lines().filter(|line| line.contains("error: ")).collect();
+    assert_eq!(errors, ["error: terminated"], "{output}");
+    assert_eq!(ledger(shop.authority()), ["login success"]);
 }

@@ -51,6 +51,7 @@ pub(crate) fn run(arguments: RunQueue, shell: &mut Shell) -> Result<Exit, Comman
         woken: git_deploy_cli::woken()?,
         has_broken: Cell::default(),
         told: RefCell::default(),
+        other: RefCell::default(),
         standstill: Teller::default(),
         prepares,
     };
@@ -112,6 +113,8 @@ struct Machine<'a> {
     has_broken: Cell<bool>,
     /// What was told of tidying up when nothing was deleted: the same is not told again.
     told: RefCell<Vec<String>>,
+    /// Whom it waits for that deploys just now.
+    other: RefCell<Option<String>>,
     /// What keeps it from getting on, for those who look at the queue here.
     standstill: Teller,
     /// Whether the next branch is prepared while another one is deployed.
@@ -132,7 +135,23 @@ impl Hands for Machine<'_> {
     }
 
     fn deploy(&self, _: &Repository) -> Result<Turn, CommandError> {
-        let ended = deploy(self.prepares, |who, said| self.pass_on(who, said));
+        // What it says last is an error only where it waits for nobody.
+        let mut last = Vec::new();
+        let ended = deploy(self.prepares, |who, said| {
+            if who == Who::Deployment && goes_on(&said) {
+                last.drain(..).for_each(|said| self.pass_on(who, said));
+            }
+            match who == Who::Deployment && (!last.is_empty() || is_error(&said)) {
+                true => last.push(said),
+                false => self.pass_on(who, said),
+            }
+        });
+        let waits_for = ended.as_ref().ok().filter(|ended| waits(ended) == Some(FOR_ANOTHER)).map(reason);
+        match &waits_for {
+            Some(other) => self.tell_other(other, last),
+            None => last.into_iter().for_each(|said| self.pass_on(Who::Deployment, said)),
+        }
+        *self.other.borrow_mut() = waits_for;
         let ended =
             ended.map_err(|error| CommandError::fatal(format!("cannot run 'git-deploy': {error}")))?;
         let turn = meaning(&ended)?;
@@ -228,6 +247,19 @@ impl Machine<'_> {
         }
     }
 
+    /// Tells whom it waits for, each once: that is no error. `last` is how a deployment that was refused for that says it.
+    fn tell_other(&self, other: &str, last: Vec<Said>) {
+        if self.other.borrow().as_deref() == Some(other) {
+            return;
+        }
+        for said in last {
+            if let Said::Event(event) = said {
+                let text = (event["event"] == "verdict").then(|| format!("waits: {other}"));
+                self.log.tell(event, text.as_deref());
+            }
+        }
+    }
+
     /// Whether what is said of tidying up was not said the last time, too.
     fn is_news(&self, said: &[Said]) -> bool {
         let now = more_than_looking(said);
@@ -305,6 +337,22 @@ fn meaning(ended: &Ended) -> Result<Turn, CommandError> {
         _ => Turn::Trouble,
     })
 }
+
+/// Whether it begins to say why a deployment came to nothing: the last thing that it says.
+fn is_error(said: &Said) -> bool {
+    match said {
+        Said::Event(event) => event["event"] == "verdict" && event["result"] == "error",
+        Said::Line(line) => ["error: ", "fatal: "].iter().any(|label| line.starts_with(label)),
+    }
+}
+
+/// Whether it does more than look, and has not come to nothing, whatever a program has said that it started.
+fn goes_on(said: &Said) -> bool {
+    matches!(said, Said::Event(event) if event["event"] == "step" && event["step"] != "fetching")
+}
+
+/// What a verdict says that waits for another one who deploys.
+const FOR_ANOTHER: &str = "deployment";
 
 /// A word of its verdict.
 fn field<'a>(ended: &'a Ended, name: &str) -> Option<&'a str> {
