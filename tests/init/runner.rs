@@ -230,12 +230,33 @@ fn an_image_that_no_registry_is_known_for_has_to_be_named() {
 }
 
 #[test]
+fn a_unit_finds_the_kubeconfig_that_was_found_when_it_was_written() {
+    let repo = shop(&sandbox!(), PRODUCTION);
+    let unit = |kubeconfig: &str, scope: &str| {
+        let call = repo.command("git-deploy-init").args(["runner", &format!("--systemd={scope}")]);
+        call.env("KUBECONFIG", kubeconfig).output()
+    };
+    // What is relative is so to where it was set.
+    let found = format!("Environment=\"KUBECONFIG=/srv/kube config:{}/own\"\n", repo.path().display());
+    unit("/srv/kube config:own:", "user").success().stdout_contains(&found).lacks("must be able to read");
+    unit("/srv/kube config:own", "system")
+        .success()
+        .stdout_contains(&found)
+        .stderr_contains("the user of the service must be able to read that");
+    unit("", "system").success().lacks("KUBECONFIG");
+    unit("/srv/a\nb", "user").code_is(128).stderr_contains("a unit cannot name the path");
+}
+
+#[test]
 fn systemd_understands_the_units() {
     let repo = shop(&sandbox!(), PRODUCTION);
     let mut units = Vec::new();
     for scope in ["user", "system"] {
         let (option, folder) = (format!("--systemd={scope}"), format!("--output={scope}"));
-        repo.deploy("deploy-init", &["runner", &option, &folder])
+        let call = repo.command("git-deploy-init").args(["runner", &option, &folder]);
+        call.env("KUBECONFIG", "/srv/kube 100%/config")
+            .output()
+            .success()
             .stdout_contains("git-deploy-runner.service'");
         let unit = repo.read(&format!("{scope}/git-deploy-runner.service"));
         assert!(unit.contains(&format!("\nWorkingDirectory={}\n", repo.path().display())), "{unit}");

@@ -70,18 +70,39 @@ fn plan_unit(repository: &Repository, base: &DeployToml, is_system: bool) -> Res
     let this =
         this.map_err(|error| CommandError::fatal(format!("cannot tell where git-deploy is: {error}")))?;
     let program = this.with_file_name("git-deploy-queue");
+    let kubeconfig = kubeconfig()?;
     let unit = unit::Unit {
         folder: text_of(&folder)?,
         program: text_of(&program)?,
+        kubeconfig: kubeconfig.as_deref(),
         builds: !base.images.is_empty(),
         is_system,
     };
     Ok(Plan {
         files: vec![File { name: unit::NAME, text: unit.to_string() }],
         warnings: Vec::new(),
-        notes: Vec::new(),
+        notes: kubeconfig.iter().filter(|_| is_system).map(|list| must_be_readable(list)).collect(),
         hints: unit.hints(),
     })
+}
+
+/// What `KUBECONFIG` says, as it holds in every folder: a service has neither the variable nor the folder in which it was set.
+fn kubeconfig() -> Result<Option<String>, CommandError> {
+    let list = std::env::var_os("KUBECONFIG").unwrap_or_default();
+    let paths = std::env::split_paths(&list).filter(|path| !path.as_os_str().is_empty());
+    let absolute = |path: PathBuf| {
+        let whole = std::path::absolute(&path);
+        let whole = whole.map_err(|error| {
+            CommandError::fatal(format!("cannot tell where '{}' is: {error}", path.display()))
+        })?;
+        text_of(&whole).map(str::to_owned)
+    };
+    let paths = paths.map(absolute).collect::<Result<Vec<String>, CommandError>>()?;
+    Ok(Some(paths.join(":")).filter(|list| !list.is_empty()))
+}
+
+fn must_be_readable(kubeconfig: &str) -> String {
+    format!("KUBECONFIG is '{kubeconfig}' in it: the user of the service must be able to read that")
 }
 
 /// A path as a unit can hold it.

@@ -11,6 +11,8 @@ pub(super) struct Unit<'a> {
     pub(super) folder: &'a str,
     /// `git-deploy-queue`.
     pub(super) program: &'a str,
+    /// Where kubeconfigs are that are not where kubectl looks by itself, as in `KUBECONFIG`.
+    pub(super) kubeconfig: Option<&'a str>,
     /// Whether images are built.
     pub(super) builds: bool,
     /// Whether it is for the manager of the system, and not for that of a user.
@@ -92,6 +94,9 @@ impl fmt::Display for Unit<'_> {
         writeln!(f, "Type=exec\nWorkingDirectory={}", specified(self.folder))?;
         let path = format!("PATH={bin}:/usr/local/bin:/usr/bin:/bin");
         writeln!(f, "Environment={}", quoted(&path))?;
+        if let Some(kubeconfig) = self.kubeconfig {
+            writeln!(f, "Environment={}", quoted(&format!("KUBECONFIG={kubeconfig}")))?;
+        }
         // The program's path alone is no place for variables: '$$' would be two letters of it.
         writeln!(f, "ExecStart={} run --watch", quoted(self.program))?;
         writeln!(f, "# 'systemctl reload' has it look at once what there is to do.")?;
@@ -134,7 +139,8 @@ mod tests {
 
     fn unit(builds: bool, is_system: bool) -> String {
         let folder = "/srv/a b/100%/shop";
-        Unit { folder, program: "/opt/$x \"y\"/git-deploy-queue", builds, is_system }.to_string()
+        let (program, kubeconfig) = ("/opt/$x \"y\"/git-deploy-queue", Some("/srv/a b/100%:/srv/\"c\""));
+        Unit { folder, program, kubeconfig, builds, is_system }.to_string()
     }
 
     fn has(unit: &str, line: &str) -> bool {
@@ -147,6 +153,7 @@ mod tests {
         assert!(has(&unit, "WorkingDirectory=/srv/a b/100%%/shop"), "{unit}");
         assert!(has(&unit, r#"ExecStart="/opt/$x \"y\"/git-deploy-queue" run --watch"#), "{unit}");
         assert!(has(&unit, r#"Environment="PATH=/opt/$x \"y\":/usr/local/bin:/usr/bin:/bin""#), "{unit}");
+        assert!(has(&unit, r#"Environment="KUBECONFIG=/srv/a b/100%%:/srv/\"c\"""#), "{unit}");
     }
 
     #[test]
