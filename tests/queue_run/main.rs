@@ -2,6 +2,7 @@
 
 mod waiting;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,6 +28,16 @@ fn ends(mut watching: Running) -> Output {
     let output = watching.wait();
     output.code_is(143);
     output
+}
+
+/// It says that in one line, and each hint once.
+#[track_caller]
+fn is_told_once(output: &Output, what: &str) {
+    let lines: Vec<&str> = output.stderr.lines().collect();
+    let hints = lines.iter().filter_map(|line| line.split_once("hint: ")).map(|(_, hint)| hint);
+    assert_eq!(lines.iter().filter(|line| line.contains(what)).count(), 1, "{output}");
+    let mut told = BTreeSet::new();
+    assert!(hints.clone().count() > 0 && hints.into_iter().all(|hint| told.insert(hint)), "{output}");
 }
 
 /// Lets the remote refuse what lands.
@@ -150,7 +161,11 @@ fn a_remote_that_does_not_answer_ends_a_single_run() {
     let shop = Shop::with_remote(&sandbox!());
     shop.deployable("login", "login.txt", "hello\n");
     shop.repo.set_config("remote.origin.url", "/nowhere/at/all");
-    run(&shop, &[]).code_is(75).stderr_contains("cannot reach remote 'origin'");
+    let output = run(&shop, &[]);
+    output.code_is(75).stderr_contains("ends: cannot reach remote 'origin'");
+    is_told_once(&output, "error: cannot reach remote 'origin'");
+    let events = run(&shop, &["--json"]);
+    events.code_is(75).stdout_contains("\"event\":\"error\"").stdout_contains("\"event\":\"end\"");
 }
 
 #[test]
@@ -310,7 +325,11 @@ fn where_nothing_can_be_deployed_at_all_who_watches_says_why_and_ends() {
     let sandbox = sandbox!();
     let repo = sandbox.repository("bare-of-everything");
     repo.commit("a.txt", "one\n", "Begin");
-    repo.try_deploy("deploy-queue", &["run", "--watch"]).code_is(128).stderr_contains("deploy.toml");
+    for arguments in [&["run"][..], &["run", "--watch"]] {
+        let output = repo.try_deploy("deploy-queue", arguments);
+        output.code_is(128).stderr_contains("deploy.toml");
+        is_told_once(&output, "fatal: ");
+    }
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub enum Event<'a, E> {
     Swept(&'a Outcome),
     /// A branch stays in the queue of which nothing can be taken.
     Left(&'a Place),
-    /// A turn came to nothing.
+    /// A turn came to nothing, and is tried again. Why the last one did is what the work ends with.
     Failed(&'a E),
     /// What was kept for long enough is not all gone, or could not be looked at. It is tried again without telling it again.
     Untidied(&'a E),
@@ -148,7 +148,6 @@ impl<H: Hands> Work<'_, H> {
                 Ok(turn) => (turn, None),
                 Err(error) => {
                     self.hands.interrupt().check()?;
-                    self.hands.happened(Event::Failed(&error));
                     let turn = if self.hands.may_pass(&error) { Turn::Trouble } else { Turn::Unusable };
                     (turn, Some(error))
                 }
@@ -169,6 +168,7 @@ impl<H: Hands> Work<'_, H> {
                 Next::Turn => {}
                 Next::Wait(time) => {
                     if is_hindered {
+                        error.iter().for_each(|error| self.hands.happened(Event::Failed(error)));
                         self.hands.happened(Event::Again(time));
                     }
                     if self.hands.wait(time)? {

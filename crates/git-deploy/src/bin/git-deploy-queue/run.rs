@@ -62,6 +62,12 @@ pub(crate) fn run(arguments: RunQueue, shell: &mut Shell) -> Result<Exit, Comman
         }
         Err(error) => {
             let text = format!("ends: {}", error.message());
+            // It is said to people last of all, with what to do.
+            if !matches!(error.exit(), Exit::Interrupted | Exit::Terminated) {
+                log.tell(of_error(&error), None);
+                let hints = error.hints().iter().map(|hint| format!("hint: {hint}"));
+                hints.for_each(|hint| log.tell(json!({ "event": "line", "text": hint }), None));
+            }
             (Err(error), text)
         }
     };
@@ -146,15 +152,24 @@ impl Hands for Machine<'_> {
                 false => self.pass_on(who, said),
             }
         });
-        let waits_for = ended.as_ref().ok().filter(|ended| waits(ended) == Some(FOR_ANOTHER)).map(reason);
-        match &waits_for {
+        let ended =
+            ended.map_err(|error| CommandError::fatal(format!("cannot run 'git-deploy': {error}")))?;
+        let turn = match meaning(&ended) {
+            Ok(turn) => turn,
+            // Whoever tells that error tells what to do about it.
+            Err(error) => {
+                let error = hints(&last).fold(error, CommandError::hint);
+                let events = last.into_iter().filter(|said| matches!(said, Said::Event(_)));
+                events.for_each(|said| self.pass_on(Who::Deployment, said));
+                return Err(error);
+            }
+        };
+        let other = (waits(&ended) == Some(FOR_ANOTHER)).then(|| reason(&ended));
+        match &other {
             Some(other) => self.tell_other(other, last),
             None => last.into_iter().for_each(|said| self.pass_on(Who::Deployment, said)),
         }
-        *self.other.borrow_mut() = waits_for;
-        let ended =
-            ended.map_err(|error| CommandError::fatal(format!("cannot run 'git-deploy': {error}")))?;
-        let turn = meaning(&ended)?;
+        *self.other.borrow_mut() = other;
         if turn == Turn::Trouble {
             self.standstill.meets(reason(&ended));
         }
@@ -177,12 +192,8 @@ impl Hands for Machine<'_> {
         let (done, said): (Vec<Said>, Vec<Said>) = said.into_iter().partition(is_deletion);
         done.into_iter().for_each(|said| self.pass_on(Who::Tidying, said));
         let reason = verdict["reason"].as_str().unwrap_or("'git deploy --tidy' says nothing of why");
-        let hints = said.iter().filter_map(|said| match said {
-            Said::Line(line) => line.strip_prefix("hint: "),
-            Said::Event(_) => None,
-        });
         let error = CommandError::try_again(reason.to_owned());
-        let undone = hints.fold(error, |error, hint| error.hint(hint.to_owned()));
+        let undone = hints(&said).fold(error, CommandError::hint);
         Ok(Tidying { next, undone: Some(undone) })
     }
 
@@ -284,11 +295,7 @@ impl Machine<'_> {
     }
 
     fn tell_error(&self, error: &CommandError) {
-        let message = error.message();
-        self.log.tell(
-            json!({ "event": "error", "text": message, "exit": error.exit().code() }),
-            Some(&format!("error: {message}")),
-        );
+        self.log.tell(of_error(error), Some(&format!("error: {}", error.message())));
         error.hints().iter().for_each(|hint| self.log.line("", &format!("hint: {hint}")));
     }
 }
@@ -305,6 +312,18 @@ impl Observer for Machine<'_> {
     fn note(&self, text: &str) {
         self.log.note(text);
     }
+}
+
+/// What is said to be done.
+fn hints(said: &[Said]) -> impl Iterator<Item = &str> {
+    said.iter().filter_map(|said| match said {
+        Said::Line(line) => line.strip_prefix("hint: "),
+        Said::Event(_) => None,
+    })
+}
+
+fn of_error(error: &CommandError) -> Value {
+    json!({ "event": "error", "text": error.message(), "exit": error.exit().code() })
 }
 
 /// What there is in it that anybody wants to know: each look fetches.
