@@ -7,6 +7,7 @@ mod claims;
 #[path = "row/crash.rs"]
 mod crash;
 
+use git_deploy_testkit::keys::Key;
 use git_deploy_testkit::shop::Shop;
 use git_deploy_testkit::{Output, Repo, sandbox};
 
@@ -123,7 +124,10 @@ fn what_was_verified_waits_for_approval_and_those_behind_it_with_it() {
     approve(&other, &["two"])
         .code_is(1)
         .stderr_contains("'two' does not stand in 'staging', where 'one' does");
-    approve(&other, &["--env=staging"]).code_is(1).stderr_contains("asks for no approval");
+    approve(&other, &["--env=staging"])
+        .code_is(1)
+        .stderr_contains("asks for no approval in base's deploy.toml, only 'demo'\n")
+        .lacks("hint: ");
     approve(&other, &["one"]).success().stderr_contains("Approved 'one'");
     approve(&other, &["--withdraw"]).success().stderr_contains("Withdrawn the approval of 'one' (");
     shop.deploy(&[]).code_is(75).stderr_contains(waits);
@@ -136,7 +140,7 @@ fn what_was_verified_waits_for_approval_and_those_behind_it_with_it() {
     shop.repo.try_deploy("deploy-status", &[]).stdout_contains("> (deployment-staging-0001)\n");
     let late = "that comes too late: deployment-0001 has brought it to 'demo'";
     approve(&other, &["--withdraw"]).success().stderr_contains(late);
-    approve(&other, &[]).code_is(1).stderr_contains("'one' stands in 'demo' already");
+    approve(&other, &[]).code_is(1).stderr_contains("'one' stands in 'demo' already").lacks("hint: ");
     // It was for that commit alone.
     run(&shop).code_is(75).stderr_contains("'two' waits for approval");
     approve(&shop.repo, &[]).success();
@@ -161,6 +165,10 @@ fn where_approvals_are_signed_nobody_else_lets_anything_go_on() {
     run(&shop).code_is(75).stderr_contains("'one' waits for approval");
     let other = shop.authority().clone_to("other");
     assert_ne!(approve(&other, &[]).code, Some(0));
+    Key::new(shop.repo.sandbox(), "eve").signs_in(&other);
+    approve(&other, &[]).code_is(1).stderr_contains("error: you may not approve it: ").stderr_contains(
+        "hint: who may is listed in [approve] of base's deploy.toml; one of them approves it with: git deploy-queue approve --env=demo one\n",
+    );
     // What nobody signed is written by anybody who can push.
     let text = format!(
         "x\n\nenvironment: demo\ndeployment: deployment-staging-0001\ncommit: {}\nby: Eve\nsince: 2026-11-20T12:00:00Z\n",

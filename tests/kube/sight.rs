@@ -139,6 +139,7 @@ fn what_a_failed_deployment_left_is_said_to_be_its_and_no_way_back_is_advised_th
     output
         .stderr_contains("hint: there is no way back, one-time job 'migrate-")
         .stderr_contains("only forward is safe")
+        .stderr_contains("mends it by naming it: git deploy <branch>")
         .lacks("git deploy --env=production --rollback");
     // As it says.
     shop.deploy(&["--env=production", "--rollback"]).code_is(1).stderr_contains("only forward is safe");

@@ -41,6 +41,7 @@ impl From<DeployError> for CommandError {
             | DeployError::NotRebased { .. }
             | DeployError::NotYet { .. }
             | DeployError::NothingToApprove { .. }
+            | DeployError::MayNotPromote { .. }
             | DeployError::Older { .. }
             | DeployError::NoWayBack { .. }
             | DeployError::BaseBusy { .. }
@@ -150,7 +151,12 @@ fn before_the_claim(error: &DeployError) -> Option<String> {
             let near = nearest(name, known).map(|near| format!("did you mean '{near}'? "));
             format!("{}what can be skipped: {}", near.unwrap_or_default(), known.join(", "))
         }
-        DeployError::NothingToApprove { .. } => "see what stands where with: git deploy-status".to_owned(),
+        DeployError::NothingToApprove { is_elsewhere: true, .. } => {
+            "see what stands where with: git deploy-status".to_owned()
+        }
+        DeployError::MayNotPromote { environment, branch, why } => {
+            return promote_again(branch.as_ref(), environment, why);
+        }
         DeployError::NoWayBack { .. } => "see what there was with: git deploy-log".to_owned(),
         DeployError::NotYet { after, branch, commit, .. } => {
             let what = branch.as_ref().map_or_else(|| commit.brief(), typed);
@@ -163,6 +169,29 @@ fn before_the_claim(error: &DeployError) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// Who approves that something goes on, where this user may not.
+fn promote_again(
+    branch: Option<&RefName>,
+    environment: &EnvironmentName,
+    why: &NotApproved,
+) -> Option<String> {
+    match why {
+        NotApproved::Unverified(_) => None,
+        NotApproved::Rules(_) => Some("mend [approve] in base's deploy.toml".to_owned()),
+        NotApproved::Unsigned
+        | NotApproved::Unreadable
+        | NotApproved::Invalid(_)
+        | NotApproved::Superseded(_)
+        | NotApproved::Landed(_)
+        | NotApproved::CutOff
+        | NotApproved::Gone(_)
+        | NotApproved::Differs(_) => Some(format!(
+            "who may is listed in [approve] of base's deploy.toml; one of them approves it with: {}",
+            approving(branch, environment)
+        )),
+    }
 }
 
 /// What makes an approval hold, where another one of the same branch would.
@@ -222,14 +251,18 @@ fn conflicts(paths: &[String]) -> impl Iterator<Item = String> {
 }
 
 /// What names an environment to `git deploy`, which means by itself the one that lands and those that lead to it.
-fn named(environment: &EnvironmentName, lands: bool) -> String {
+pub fn named(environment: &EnvironmentName, lands: bool) -> String {
     if lands { String::new() } else { format!(" --env={environment}") }
 }
 
 /// How what waits between two environments goes on.
 fn approve_for(branch: Option<&RefName>, environment: &EnvironmentName) -> String {
+    format!("somebody approves it with: {}", approving(branch, environment))
+}
+
+fn approving(branch: Option<&RefName>, environment: &EnvironmentName) -> String {
     let branch = branch.map(|branch| format!(" {}", typed(branch))).unwrap_or_default();
-    format!("somebody approves it with: git deploy-queue approve --env={environment}{branch}")
+    format!("git deploy-queue approve --env={environment}{branch}")
 }
 
 /// How somebody deploys nevertheless: that very branch, and past what it has gone past already.

@@ -234,6 +234,18 @@ pub enum DeployError {
     NothingToApprove {
         /// Why.
         why: String,
+        /// Whether that is so because of what stands elsewhere.
+        is_elsewhere: bool,
+    },
+    /// This user may not approve that something goes on to an environment.
+    #[error("you may not approve it: {why}")]
+    MayNotPromote {
+        /// Where to.
+        environment: EnvironmentName,
+        /// What of, if it came from a branch.
+        branch: Option<RefName>,
+        /// Why the signature does not count.
+        why: NotApproved,
     },
     /// An approval could not be written.
     #[error(transparent)]
@@ -364,6 +376,7 @@ impl DeployError {
             | Self::Rebase(_)
             | Self::Git(_) => Some(Blame::Nobody),
             Self::CommitNotApproved(_)
+            | Self::MayNotPromote { .. }
             | Self::CommitNotTaken { .. }
             | Self::NotRebased { .. }
             | Self::NotYet { .. }

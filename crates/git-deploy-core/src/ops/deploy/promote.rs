@@ -91,9 +91,12 @@ pub fn promote(
     };
     let promotion = match &context.rules {
         None => promotion,
-        Some(rules) => Approver::new(repository, rules.clone())?
-            .sign_promotion(promotion)?
-            .map_err(|why| nothing(format!("you may not approve: {why}")))?,
+        Some(rules) => {
+            Approver::new(repository, rules.clone())?.sign_promotion(promotion)?.map_err(|why| {
+                let (environment, branch) = (environment.name.clone(), stood.branch.clone());
+                DeployError::MayNotPromote { environment, branch, why }
+            })?
+        }
     };
     if context.promoted(environment, stood.commit, Some(&stood.id))?.is_ok() {
         return Ok(Promoted::Already(promotion, stood.branch.clone()));
@@ -103,7 +106,12 @@ pub fn promote(
 }
 
 fn nothing(why: String) -> DeployError {
-    DeployError::NothingToApprove { why }
+    DeployError::NothingToApprove { why, is_elsewhere: true }
+}
+
+/// The same where it does not matter what stands elsewhere.
+fn not_asked(why: String) -> DeployError {
+    DeployError::NothingToApprove { why, is_elsewhere: false }
 }
 
 impl Deployer<'_> {
@@ -128,11 +136,9 @@ impl Context<'_> {
     fn to_be_approved(&self, request: &PromoteRequest) -> Result<&Environment, DeployError> {
         if let Some(name) = &request.environment {
             let named = self.named_environment(name)?;
-            let why = || nothing(format!("environment '{name}' asks for no approval in base's deploy.toml"));
-            return Some(named).filter(|named| named.approval).ok_or_else(why);
+            return Some(named).filter(|named| named.approval).ok_or_else(|| self.asks_for_none(named));
         }
-        let asking: Vec<&Environment> =
-            self.deploy_toml.environments().iter().filter(|environment| environment.approval).collect();
+        let asking = self.asking();
         for environment in &asking {
             match self.waiting(environment, None) {
                 Ok(_) => return Ok(environment),
@@ -141,7 +147,24 @@ impl Context<'_> {
             }
         }
         let first = asking.first().copied();
-        first.ok_or_else(|| nothing("no environment asks for an approval in base's deploy.toml".to_owned()))
+        first.ok_or_else(|| not_asked("no environment asks for an approval in base's deploy.toml".to_owned()))
+    }
+
+    /// The environments that ask for an approval.
+    fn asking(&self) -> Vec<&Environment> {
+        self.deploy_toml.environments().iter().filter(|environment| environment.approval).collect()
+    }
+
+    fn asks_for_none(&self, named: &Environment) -> DeployError {
+        let names: Vec<String> = self.asking().iter().map(|one| format!("'{}'", one.name)).collect();
+        let others = match names.is_empty() {
+            true => "nor does any other".to_owned(),
+            false => format!("only {}", names.join(", ")),
+        };
+        not_asked(format!(
+            "environment '{}' asks for no approval in base's deploy.toml, {others}",
+            named.name
+        ))
     }
 
     /// What stands in the environment before.
@@ -168,7 +191,7 @@ impl Context<'_> {
             return Err(nothing(format!("{asked} does not stand in '{before}', where {what} does ({id})")));
         }
         if self.stands(environment, stood.commit)?.is_some() {
-            return Err(nothing(format!("{what} stands in '{name}' already")));
+            return Err(not_asked(format!("{what} stands in '{name}' already")));
         }
         // What has landed can go on to where it has not been yet, whatever became of its branch.
         let has_landed = self.repository().is_ancestor(stood.commit, self.base_tip)?;

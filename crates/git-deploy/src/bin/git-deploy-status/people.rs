@@ -2,7 +2,7 @@
 
 use git_deploy_cli::args::Common;
 use git_deploy_cli::shell::Table;
-use git_deploy_cli::{Shell, Text, plan, releases, shell, why_held};
+use git_deploy_cli::{Shell, Text, named, plan, releases, shell, why_held};
 use git_deploy_core::deployment::Phase;
 use git_deploy_core::environment::{Author, Status, Workload};
 use git_deploy_core::ids::DeploymentId;
@@ -220,9 +220,9 @@ fn give_hints(environment: &EnvironmentStatus, diffs: bool, shell: &mut Shell) {
                 let back = format!("go back with: git deploy --env={name} --rollback");
                 shell.hint(way_back(environment, back));
             }
-            shell.hint(format!(
-                "deploy a branch that mends it by naming it: git deploy --env={name} <branch>"
-            ));
+            // A branch that lands comes there on its way.
+            let named = named(name, environment.lands);
+            shell.hint(format!("deploy a branch that mends it by naming it: git deploy{named} <branch>"));
         }
         Health::Moved => {
             shell.hint(format!(

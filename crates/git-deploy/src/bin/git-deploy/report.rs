@@ -1,7 +1,7 @@
 //! What a run says when it has ended.
 
 use git_deploy_cli::shell::Object;
-use git_deploy_cli::{CommandError, Exit, Shell, Text, plan, shell, shell_word, ways_out};
+use git_deploy_cli::{CommandError, Exit, Shell, Text, named, plan, shell, shell_word, ways_out};
 use git_deploy_core::deployment::Blame;
 use git_deploy_core::ledger::Outcome;
 use git_deploy_core::ops::deploy::{
@@ -142,6 +142,7 @@ fn say(verdict: &Verdict, events: &Events<'_>) {
 fn what_next(verdict: &Verdict) -> Option<String> {
     let short = verdict.branch.as_ref()?.short();
     let (word, is_left) = (shell_word(short), verdict.left.is_some());
+    let named = named(&verdict.environment, verdict.id.environment.is_none());
     match (verdict.outcome, verdict.blame?) {
         (Outcome::Success, _) | (Outcome::Aborted, Blame::Nobody) => None,
         // Somebody has decided something else meanwhile.
@@ -150,13 +151,13 @@ fn what_next(verdict: &Verdict) -> Option<String> {
             let then = format!(
                 "'{short}' is staged: mend it with a new commit, then: git deploy-state set deployable {word}"
             );
-            Some(if is_left { format!("{then}; and name it: git deploy {word}") } else { then })
+            Some(if is_left { format!("{then}; and name it: git deploy{named} {word}") } else { then })
         }
-        (_, Blame::Nobody) if is_left => {
-            Some(format!("'{short}' stays deployable: when the cause is gone, name it: git deploy {word}"))
-        }
+        (_, Blame::Nobody) if is_left => Some(format!(
+            "'{short}' stays deployable: when the cause is gone, name it: git deploy{named} {word}"
+        )),
         (_, Blame::Nobody) => {
-            Some("the branch stays deployable: run 'git deploy' again when the cause is gone".to_owned())
+            Some(format!("the branch stays deployable: run 'git deploy{named}' again when the cause is gone"))
         }
     }
 }
