@@ -113,6 +113,33 @@ fn a_shallow_clone_that_cannot_tell_what_was_withdrawn_deploys_nothing() {
 }
 
 #[test]
+fn a_shallow_clone_does_not_say_that_a_branch_differs_from_what_it_cannot_compare_it_with() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.guard();
+    shop.deployable("login", "login.txt", "hello\n");
+    shop.repo.deploy("deploy-queue", &["hold", "--reason=until Monday"]);
+    shop.on_master("base.txt", "1\n");
+    shop.repo.try_deploy("deploy-queue", &["run"]).code_is(75).stderr_contains("rebased 'login'");
+    let cut_off =
+        "its history is cut off here: cannot tell whether it is what a rebase makes of the approved commit";
+    let differs = "it is not what a rebase makes of";
+    let shallow = shop.authority().clone_to("shallow");
+    let url = format!("file://{}", shop.authority().path().display());
+    shallow.set_config("remote.origin.url", &url);
+    shallow.git(&["fetch", "--quiet", "--depth=1"]);
+    shallow.deploy("deploy-init", &[]);
+    shallow.deploy("deploy-sync", &[]);
+    shallow.deploy("deploy-state", &["get", "login"]).stderr_contains(cut_off).lacks(differs);
+    shallow
+        .deploy("deploy-queue", &["show", "login"])
+        .stdout_contains(cut_off)
+        .stderr_contains("hint: get the whole history with: git fetch --unshallow")
+        .lacks(differs);
+    shallow.git(&["fetch", "--quiet", "--unshallow", "origin"]);
+    shallow.deploy("deploy-state", &["get", "login"]).lacks(cut_off).lacks(differs);
+}
+
+#[test]
 fn a_branch_that_is_cut_off_from_base_is_refused_before_the_claim() {
     let shop = Shop::with_remote(&sandbox!());
     shop.deployable("login", "login.txt", "hello\n");

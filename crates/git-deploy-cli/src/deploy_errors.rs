@@ -186,6 +186,7 @@ fn promote_again(
         | NotApproved::Superseded(_)
         | NotApproved::Landed(_)
         | NotApproved::CutOff
+        | NotApproved::Incomparable(_)
         | NotApproved::Gone(_)
         | NotApproved::Differs(_) => Some(format!(
             "who may is listed in [approve] of base's deploy.toml; one of them approves it with: {}",
@@ -198,7 +199,9 @@ fn promote_again(
 pub fn approve_again(branch: &RefName, why: &NotApproved) -> Option<String> {
     match why {
         NotApproved::Unverified(_) => None,
-        NotApproved::CutOff => Some("get the whole history with: git fetch --unshallow".to_owned()),
+        NotApproved::CutOff | NotApproved::Incomparable(_) => {
+            Some("get the whole history with: git fetch --unshallow".to_owned())
+        }
         NotApproved::Rules(_) => Some("mend [approve] in base's deploy.toml".to_owned()),
         NotApproved::Unsigned
         | NotApproved::Unreadable

@@ -174,6 +174,11 @@ pub enum NotApproved {
     /// The commit that was approved is not here.
     #[error("the approved commit '{}' is not here, so that it cannot be compared with it", .0.brief())]
     Gone(CommitId),
+    /// What it would be compared with is cut off.
+    #[error(
+        "its history is cut off here: cannot tell whether it is what a rebase makes of the approved commit '{}'", .0.brief()
+    )]
+    Incomparable(CommitId),
     /// It is another commit, and no rebase of it.
     #[error("it is not what a rebase makes of the approved commit '{}'", .0.brief())]
     Differs(CommitId),

@@ -132,13 +132,26 @@ impl Repository {
     /// # Errors
     /// When git cannot walk there.
     pub fn is_cut_off(&self, tip: CommitId) -> Result<bool, GitError> {
+        self.begins_at_the_boundary(&tip.to_string())
+    }
+
+    /// Whether what two commits do not have in common is not all here: it may be that only this clone does not know where they
+    /// parted.
+    ///
+    /// # Errors
+    /// When git cannot walk there.
+    pub fn is_cut_off_between(&self, one: CommitId, two: CommitId) -> Result<bool, GitError> {
+        self.begins_at_the_boundary(&format!("{one}...{two}"))
+    }
+
+    fn begins_at_the_boundary(&self, commits: &str) -> Result<bool, GitError> {
         if !self.is_shallow() {
             return Ok(false);
         }
         let path = self.paths().common_dir.join("shallow");
         let boundary = std::fs::read_to_string(&path).map_err(GitError::file(&path))?;
         let call = git(["rev-list", "--max-parents=0"]).without_grafts();
-        let first = call.arg(tip.to_string()).arg("--").text()?;
+        let first = call.arg(commits).arg("--").text()?;
         let is_there = |commit: &str| boundary.lines().any(|line| line == commit);
         Ok(first.lines().any(is_there))
     }

@@ -199,8 +199,16 @@ fn carried(
     if repository.find(approved.0)?.is_none() {
         return Ok(Err(NotApproved::Gone(approved)));
     }
-    let is_carried = is_rebase_of(repository, approved, branch, tip, base_tip)?;
-    Ok(if is_carried { Ok(()) } else { Err(NotApproved::Differs(approved)) })
+    if is_rebase_of(repository, approved, branch, tip, base_tip)? {
+        return Ok(Ok(()));
+    }
+    // What a shallow clone takes for the beginning of a branch is none.
+    for commit in [tip, approved] {
+        if repository.is_cut_off_between(commit, base_tip)? {
+            return Ok(Err(NotApproved::Incomparable(approved)));
+        }
+    }
+    Ok(Err(NotApproved::Differs(approved)))
 }
 
 /// Whether a tip is what our rebase makes of another commit of the branch, where the tip stands on base.
