@@ -106,6 +106,12 @@ fn what_is_said_to_be_done_about_one_environment_names_it() {
     shop.deploy(&["--env=staging", "--rollback"]).success().stdout_contains("deployment-staging-0003");
     let value = staging.get("configmap", "colours")["data"]["version"].clone();
     assert_eq!((value, colour(&shop)), (json!("1"), json!("2")), "production is as it was");
+    let fails = migration("exits", json!({ "test.git-deploy/exit-code": "3" }));
+    release(&shop, "four", &[config_map("colours", "4"), fails]);
+    shop.deploy(&["--env=staging", "four"]).code_is(1);
+    shop.repo.deploy("deploy-state", &["set", "deployable", "four"]);
+    let output = shop.deploy(&["--env=staging", "four"]);
+    output.code_is(1).stderr_contains("git deploy --env=staging --retry-job=migrate");
 }
 
 #[test]

@@ -130,11 +130,11 @@ impl JobError {
         }
     }
 
-    /// What a person can do about it.
-    pub fn hint(&self) -> Option<String> {
+    /// What a person can do about it. `named` is what names the environment to `git deploy`.
+    pub fn hint(&self, named: &str) -> Option<String> {
         match self {
-            Self::FailedBefore { id, .. } => Some(again(id)),
-            Self::Gone { id } => Some(again(id)),
+            Self::FailedBefore { id, .. } => Some(again(id, named)),
+            Self::Gone { id } => Some(again(id, named)),
             Self::NotOurs { .. } => Some("give the job another name".to_owned()),
             Self::DoesNotGo { .. } => Some("see which finalizers hold it".to_owned()),
             Self::Barred { .. } | Self::KeepsChanging { .. } => None,
@@ -143,8 +143,9 @@ impl JobError {
     }
 }
 
-fn again(id: &ObjectId) -> String {
-    format!("to run it again, set the branch deployable, then: git deploy --retry-job={} <branch>", id.name)
+fn again(id: &ObjectId, named: &str) -> String {
+    let job = &id.name;
+    format!("to run it again, set the branch deployable, then: git deploy{named} --retry-job={job} <branch>")
 }
 
 /// Tries to create a job, without doing it.

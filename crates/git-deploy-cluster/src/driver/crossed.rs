@@ -88,7 +88,7 @@ impl ClusterDriver<'_> {
         let Held { session, set, lease, .. } = &*held;
         let barred = self.run(Step::Apply, pulse, async {
             let barred = lease.writing(bar(&session.connection, set.id.as_str(), &job));
-            barred.await.map_err(of_lease(Step::Apply))?.map_err(of_job(Step::Apply))
+            barred.await.map_err(of_lease(Step::Apply))?.map_err(of_job(Step::Apply, self.cluster.named()))
         })?;
         if barred {
             let never =

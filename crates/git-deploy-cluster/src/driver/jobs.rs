@@ -128,7 +128,9 @@ impl ClusterDriver<'_> {
         // Those that have ended are recorded, whatever became of the others.
         for (job, started) in jobs.iter().zip(&started) {
             let ended = self.run(Step::Apply, pulse, async {
-                outcome(&held.session.connection, &job.target, id).await.map_err(of_job(Step::Apply))
+                outcome(&held.session.connection, &job.target, id)
+                    .await
+                    .map_err(of_job(Step::Apply, self.cluster.named()))
             });
             match ended {
                 Ok(Some(outcome)) => {
@@ -225,7 +227,9 @@ impl ClusterDriver<'_> {
         if !known.as_ref().is_some_and(JobOutcome::is_final) {
             let ran_for = known.and_then(|known| known.deployment).unwrap_or_else(|| id.clone());
             let ended = self.run(Step::Apply, pulse, async {
-                outcome(&held.session.connection, job, &ran_for).await.map_err(of_job(Step::Apply))
+                outcome(&held.session.connection, job, &ran_for)
+                    .await
+                    .map_err(of_job(Step::Apply, self.cluster.named()))
             })?;
             let Some(outcome) = ended else { return Ok(false) };
             self.record_job(held, job, outcome, pulse)?;
@@ -272,7 +276,7 @@ impl ClusterDriver<'_> {
                     // If this cannot be recorded, the way back stays closed, which is always safe.
                     before.map(|before| self.record_job(held, &job.target, before, pulse).ok());
                 }
-                return Err(of_job(Step::Apply)(error));
+                return Err(of_job(Step::Apply, self.cluster.named())(error));
             }
         };
         self.record_job(held, &job.target, outcome(JobEnd::Started), pulse)?;
@@ -286,7 +290,7 @@ impl ClusterDriver<'_> {
         let Held { session, lease, .. } = &*held;
         let suspended = self.run(Step::Apply, pulse, async {
             let suspended = lease.writing(suspend(&session.connection, job));
-            suspended.await.map_err(of_lease(Step::Apply))?.map_err(of_job(Step::Apply))
+            suspended.await.map_err(of_lease(Step::Apply))?.map_err(of_job(Step::Apply, self.cluster.named()))
         });
         let recorded = suspended.and_then(|is_suspended| {
             if !is_suspended {
@@ -310,7 +314,7 @@ impl ClusterDriver<'_> {
         let Held { session, lease, .. } = held;
         self.run(Step::Apply, pulse, async {
             let gone = lease.writing(let_go(&session.connection, job));
-            gone.await.map_err(of_lease(Step::Apply))?.map_err(of_job(Step::Apply))
+            gone.await.map_err(of_lease(Step::Apply))?.map_err(of_job(Step::Apply, self.cluster.named()))
         })
     }
 

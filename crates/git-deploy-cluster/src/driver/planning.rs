@@ -53,7 +53,7 @@ impl ClusterDriver<'_> {
             // Whoever goes back has no branch that could be to blame.
             let is_rollback = self.state.borrow().is_rollback;
             let compared = if is_rollback { None } else { self.compared(&objects, &rendered.images, base) };
-            refused.said(&against.session.resources, compared.as_ref())
+            refused.said(&against.session.resources, compared.as_ref(), &self.cluster.named())
         })
     }
 
@@ -105,7 +105,7 @@ impl ClusterDriver<'_> {
         pulse: &dyn Pulse,
     ) -> Result<Forward, Failure> {
         let planned = self.try_objects(against, objects, purpose, pulse);
-        planned.map_err(|refused| refused.said(&against.session.resources, None))
+        planned.map_err(|refused| refused.said(&against.session.resources, None, &self.cluster.named()))
     }
 
     fn try_objects(
@@ -185,7 +185,9 @@ impl ClusterDriver<'_> {
     /// Where objects belong that were planned before: what was allowed then is not judged again.
     pub(super) fn targets(&self, session: &Session, objects: &[Object]) -> Result<Vec<Target>, Failure> {
         let targets = session.resources.targets(objects, &self.cluster.namespace, None);
-        targets.map_err(|problems| Refused::Targets(problems).said(&session.resources, None))
+        targets.map_err(|problems| {
+            Refused::Targets(problems).said(&session.resources, None, &self.cluster.named())
+        })
     }
 
     pub(super) fn prune_options(&self, record: Option<&Record>) -> PruneOptions {
@@ -226,6 +228,6 @@ impl ClusterDriver<'_> {
         }
         // What goes was brought by others before: that it may not is no fault of who takes it out.
         let allowed = require_access(&session.connection, needs).await;
-        allowed.map_err(|error| Refused::Access(error).said(&session.resources, None))
+        allowed.map_err(|error| Refused::Access(error).said(&session.resources, None, &self.cluster.named()))
     }
 }

@@ -40,40 +40,41 @@ struct Reason {
 }
 
 impl Refused {
-    /// What is said of it. Without `compared` nobody knows what is new.
-    pub(super) fn said(self, resources: &Resources, compared: Option<&Compared>) -> Failure {
+    /// What is said of it. Without `compared` nobody knows what is new; `named` is what names the environment to `git deploy`.
+    pub(super) fn said(self, resources: &Resources, compared: Option<&Compared>, named: &str) -> Failure {
         match self {
             Self::Other(failure) => failure,
             Self::Targets(problems) => {
                 let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                let reason = |problem| Reason::of_target(problem, compared);
+                let reason = |problem| Reason::of_target(problem, compared, named);
                 failure(&texts.join("; "), problems.iter().map(reason).collect())
             }
             Self::Access(error) => {
                 failure(&error.to_string(), vec![Reason::of_access(&error, resources, compared)])
             }
             Self::Plan(error) => {
-                let reason = |problem| Reason::of_plan(problem, compared);
+                let reason = |problem| Reason::of_plan(problem, compared, named);
                 failure(&error.to_string(), error.problems.iter().map(reason).collect())
             }
-            Self::Job(error) => failure(&error.to_string(), vec![Reason::of_job(&error, compared)]),
+            Self::Job(error) => failure(&error.to_string(), vec![Reason::of_job(&error, compared, named)]),
         }
     }
 }
 
 impl Reason {
-    fn of_target(problem: &TargetProblem, compared: Option<&Compared>) -> Self {
+    fn of_target(problem: &TargetProblem, compared: Option<&Compared>, named: &str) -> Self {
+        let without = without(named);
         let novelty = compared.map_or(Novelty::Unknown, |compared| compared.of_target(problem));
         let hint = match (problem, novelty) {
             (TargetProblem::OutOfBounds { why, .. }, Novelty::Old(origin)) => Some(match why.hint() {
-                Some(hint) => format!("{origin} it: {hint}; or {WITHOUT}"),
-                None => format!("{origin} it so: {WITHOUT}"),
+                Some(hint) => format!("{origin} it: {hint}; or {without}"),
+                None => format!("{origin} it so: {without}"),
             }),
             (TargetProblem::OutOfBounds { why, .. }, _) => why.hint().map(str::to_owned),
             (TargetProblem::UnknownKind { .. }, Novelty::Old(origin)) => {
-                Some(format!("{origin} objects of that kind: have it defined in the cluster, or {WITHOUT}"))
+                Some(format!("{origin} objects of that kind: have it defined in the cluster, or {without}"))
             }
-            (TargetProblem::Twice { .. }, Novelty::Old(origin)) => Some(format!("{origin} both: {WITHOUT}")),
+            (TargetProblem::Twice { .. }, Novelty::Old(origin)) => Some(format!("{origin} both: {without}")),
             (TargetProblem::UnknownKind { .. } | TargetProblem::Twice { .. }, _) => None,
         };
         Self { blame: blame(Ground::Content, novelty), hint }
@@ -92,7 +93,8 @@ impl Reason {
         Self { blame: blame(Ground::Surroundings, novelty), hint }
     }
 
-    fn of_plan(problem: &PlanProblem, compared: Option<&Compared>) -> Self {
+    fn of_plan(problem: &PlanProblem, compared: Option<&Compared>, named: &str) -> Self {
+        let without = without(named);
         let novelty = compared.map_or(Novelty::Unknown, |compared| compared.of_plan(problem));
         let blame = blame(problem.ground(), novelty);
         let hint = match (problem.hint(), novelty) {
@@ -103,11 +105,11 @@ impl Reason {
             (Some(hint), Novelty::Old(origin @ Origin::Base(_)))
                 if problem.ground() != Ground::Environment =>
             {
-                Some(format!("{hint}; {origin} it, and so has every branch on it: {WITHOUT}"))
+                Some(format!("{hint}; {origin} it, and so has every branch on it: {without}"))
             }
             (Some(hint), _) => Some(hint.to_owned()),
             (None, Novelty::Old(origin)) if problem.ground() == Ground::Content => {
-                Some(origin.refused_as_it_is())
+                Some(origin.refused_as_it_is(named))
             }
             (None, _) => None,
         };
@@ -115,7 +117,7 @@ impl Reason {
     }
 
     /// Of a one-time job the name is another one whenever what it does is.
-    fn of_job(error: &JobError, compared: Option<&Compared>) -> Self {
+    fn of_job(error: &JobError, compared: Option<&Compared>, named: &str) -> Self {
         let novelty = |id| compared.map_or(Novelty::Unknown, |compared| compared.of_name(id));
         let blame = match error {
             JobError::NotOurs { id } => blame(Ground::Surroundings, novelty(id)),
@@ -126,7 +128,7 @@ impl Reason {
             | JobError::Barred { .. }
             | JobError::KeepsChanging { .. } => error.blame(),
         };
-        Self { blame, hint: error.hint() }
+        Self { blame, hint: error.hint(named) }
     }
 }
 
@@ -141,17 +143,20 @@ fn failure(text: &str, reasons: Vec<Reason>) -> Failure {
 
 impl Origin {
     /// What to do about an object that nobody has changed and that is refused.
-    fn refused_as_it_is(&self) -> String {
+    fn refused_as_it_is(&self, named: &str) -> String {
         match self {
             Self::Latest(_) => format!(
-                "{self} applied it as it is: see which policy, webhook or definition is new in the cluster, or {WITHOUT}"
+                "{self} applied it as it is: see which policy, webhook or definition is new in the cluster, or {}",
+                without(named)
             ),
             Self::Base(_) => format!(
-                "{self} it as it is, and so has every branch on it: go forward with a branch that mends it: git deploy <branch>"
+                "{self} it as it is, and so has every branch on it: go forward with a branch that mends it: git deploy{named} <branch>"
             ),
         }
     }
 }
 
 /// How a queue that waits goes on without what it waits for.
-const WITHOUT: &str = "go forward with a branch that takes it out: git deploy <branch>";
+fn without(named: &str) -> String {
+    format!("go forward with a branch that takes it out: git deploy{named} <branch>")
+}

@@ -88,8 +88,9 @@ pub(super) fn told(forward: &Forward) -> Plan {
     Plan { objects, stays: forward.stays.clone() }
 }
 
-pub(super) fn of_job(step: Step) -> impl Fn(JobError) -> Failure {
-    move |error| Failure::new(step, error.blame(), error.to_string()).hint(error.hint())
+/// `named` is what names the environment to `git deploy`.
+pub(super) fn of_job(step: Step, named: String) -> impl Fn(JobError) -> Failure {
+    move |error| Failure::new(step, error.blame(), error.to_string()).hint(error.hint(&named))
 }
 
 /// A job in words.

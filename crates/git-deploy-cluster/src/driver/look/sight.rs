@@ -226,7 +226,8 @@ impl Question<'_> {
 }
 
 fn said(session: &Session, error: PlanError) -> Failure {
-    Refused::Plan(error).said(&session.resources, None)
+    // Nothing is compared, and so nothing is said to be deployed.
+    Refused::Plan(error).said(&session.resources, None, "")
 }
 
 fn is_hidden(problem: &PlanProblem) -> bool {

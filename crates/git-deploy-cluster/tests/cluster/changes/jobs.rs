@@ -33,7 +33,7 @@ async fn a_job_that_does_not_go_is_told_as_such() {
     let again = Some(Duration::from_secs(1));
     let error = start_job(&lab.connection, "ours", &job, again).await.unwrap_err();
     assert_eq!(error.to_string(), format!("one-time {} is still there 1 s after it was deleted", job.id));
-    assert_eq!(error.hint().as_deref(), Some("see which finalizers hold it"));
+    assert_eq!(error.hint("").as_deref(), Some("see which finalizers hold it"));
     assert_eq!(finalizers(&lab), json!(["example.org/hold"]));
     release(&lab);
     start_job(&lab.connection, "ours", &job, again).await.unwrap();
