@@ -1,6 +1,7 @@
 //! Pushes of what all clones share: the ledger, states, what is under way.
 
 use git_deploy_testkit::sandbox;
+use git_deploy_testkit::shop::Shop;
 
 use crate::{clone, note, shop};
 
@@ -17,7 +18,12 @@ fn a_deployment_tag_is_neither_moved_nor_deleted() {
     repo.try_git(&["push", "--force", "origin", "master", "deployment-0001"])
         .code_is(1)
         .stderr_contains("deployment tag 'deployment-0001' would be moved")
-        .stderr_contains("hint: ");
+        .stderr_contains(&format!(
+            "hint: 'deployment-0001' is {} here and {} on 'origin': which one is right cannot be told from here\n",
+            &repo.id("HEAD")[..10],
+            &stood[..10]
+        ))
+        .lacks("git fetch");
     assert_eq!(bare.id("refs/tags/deployment-0001"), stood);
     assert_ne!(bare.id("refs/heads/master"), repo.id("master"));
 
@@ -113,4 +119,45 @@ fn a_tag_is_refused_also_where_nothing_else_can_be_read() {
     repo.commit("a", "b\n", "Go on");
     repo.git(&["push", "--quiet", "origin", "master"])
         .stderr_contains("warning: git-deploy cannot look at this push");
+}
+
+#[test]
+fn who_would_move_a_deployment_tag_is_told_how_to_get_the_one_that_was_claimed_unless_it_is_theirs() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "x\n");
+    shop.deploy(&[]).success();
+    let (ours, remote) = (&shop.repo, shop.authority());
+    ours.deploy("deploy-init", &[]);
+    let tag = "refs/tags/deployment-0001";
+    let claimed = remote.id(tag);
+    ours.git(&["fetch", "--quiet", "--tags"]);
+    ours.git(&["tag", "--force", "--annotate", "--message", "Mine", "deployment-0001", "master~1"]);
+    ours.git(&["tag", "plan", "master~1"]);
+    remote.git(&["tag", "plan", "master"]);
+    let (moved, plan) = (ours.id(tag), ours.id("refs/tags/plan"));
+    let push = |what: &str| {
+        let pushed = ours.try_git(&["push", "--force", "origin", what]);
+        pushed.code_is(1).stderr_contains("deployment tag 'deployment-0001' would be moved");
+        pushed
+    };
+    // What is no tag of ours is replaced by nothing.
+    push("HEAD:refs/tags/deployment-0001").lacks("git fetch").lacks("is right");
+    let told = push("deployment-0001");
+    let begin = "hint: to have that of 'origin', and ours as 'here-deployment-0001': ";
+    let command = told.stderr.lines().find_map(|line| line.strip_prefix(begin)).expect("no such hint");
+    assert!(command.ends_with("git fetch origin +refs/tags/deployment-0001:refs/tags/deployment-0001"));
+    ours.command("sh").args(["-c", command]).output().success();
+    assert_eq!((ours.id(tag), ours.id("refs/tags/here-deployment-0001")), (claimed, moved));
+    assert_eq!(ours.id("refs/tags/plan"), plan, "no other tag is fetched");
+
+    // Somebody moves it on the server.
+    remote.git(&["update-ref", tag, "master~1"]);
+    push("deployment-0001")
+        .stderr_contains("' here is the one that was claimed, and what 'origin' has")
+        .lacks("git fetch")
+        .lacks("git tag");
+    ours.deploy("deploy-sync", &[])
+        .stderr_contains("is not the same here")
+        .lacks("git fetch")
+        .lacks("git tag");
 }

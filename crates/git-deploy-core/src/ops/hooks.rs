@@ -8,6 +8,7 @@ mod elsewhere;
 mod left;
 mod post_merge;
 mod pre_push;
+mod tags;
 
 use crate::config::ConfigError;
 use crate::git::GitError;
@@ -20,6 +21,7 @@ pub use elsewhere::{Unpublished, is_mirror};
 pub use left::{Left, LeftApproved, LeftByPush, post_commit};
 pub use post_merge::{MergedInto, Passed, PostMerge, post_merge};
 pub use pre_push::{PrePush, Warning, pre_push};
+pub use tags::{Differing, TagChange, changed_tags, differing};
 
 /// The beginning of the names of deployment tags.
 const DEPLOYMENT_TAGS: &str = "refs/tags/deployment-";
@@ -73,29 +75,12 @@ pub fn pushed_refs(input: &[u8]) -> Vec<PushedRef> {
     String::from_utf8_lossy(input).lines().filter_map(PushedRef::parse).collect()
 }
 
-/// A deployment tag that a push would change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TagChange {
-    /// The tag.
-    pub name: RefName,
-    /// Whether it would be deleted, else moved.
-    pub deleted: bool,
-}
-
 /// What all clones share besides tags, and a push would delete: the states of branches, and all that is known of deployments. So
 /// does `git push --prune` from a clone that lacks it.
 pub fn deleted_records(pushed: &[PushedRef]) -> Vec<RefName> {
     let is_record = |name: &RefName| name.as_str() == NOTES_REF || name.as_str().starts_with(RECORDS);
     let deleted = pushed.iter().filter(|pushed| pushed.old.is_some() && pushed.new.is_none());
     deleted.map(|pushed| pushed.name.clone()).filter(is_record).collect()
-}
-
-/// The deployment tags that a push would move or delete. Tags that are new on the remote are none of these.
-pub fn changed_tags(pushed: &[PushedRef]) -> Vec<TagChange> {
-    let changed = pushed.iter().filter(|pushed| {
-        pushed.name.as_str().starts_with(DEPLOYMENT_TAGS) && pushed.old.is_some() && pushed.old != pushed.new
-    });
-    changed.map(|pushed| TagChange { name: pushed.name.clone(), deleted: pushed.new.is_none() }).collect()
 }
 
 /// The hooks that githooks(5) knows. One that we have nothing to do in does nothing, so that scripts of a newer version
@@ -166,7 +151,7 @@ mod tests {
         let changed = |new: &str, name: &str, old: &str| {
             changed_tags(&pushed_refs(format!("x {new} refs/tags/{name} {old}").as_bytes()))
                 .first()
-                .map(|tag| tag.deleted)
+                .map(|tag| tag.new.is_none())
         };
         assert_eq!(changed(ONE, "deployment-0001", NONE), None);
         assert_eq!(changed(ONE, "deployment-0001", ONE), None);

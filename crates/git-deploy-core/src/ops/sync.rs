@@ -27,6 +27,7 @@ use crate::sync;
 
 pub(in crate::ops) use approved::publish as publish_approved;
 pub use exchange::{Exchange, preview};
+pub(in crate::ops) use gone::is_claimed;
 pub use gone::{fetch_only, is_pushed_again, was_deleted};
 pub use seen::{Break, Broken, broken_as_fetched, check, was_asked};
 
@@ -264,10 +265,9 @@ fn adopt_tags(
                     "tag '{short}' is not the same here and on '{remote}': a deployment tag must never be moved"
                 ));
                 observer.hint(&format!("see both with: git show {short} {}", theirs.name));
-                // Nobody knows from here which one is right: ours stays, under another name.
-                observer.hint(&format!(
-                    "to have that of '{remote}', and ours as 'here-{short}': git tag here-{short} {short} && git fetch {remote} +{name}:{name}"
-                ));
+                if is_claimed(repository, tracking, &id, *target)? != Some(true) {
+                    observer.hint(&have_theirs(remote, &id));
+                }
             }
             Some(_) => {}
         }
@@ -277,6 +277,14 @@ fn adopt_tags(
         Ok(()) | Err(RefsError::Moved(_)) => Ok(()),
         Err(RefsError::Git(error)) => Err(error.into()),
     }
+}
+
+/// How a clone gets the remote's tag of a deployment in the place of its own, of which nothing is lost.
+pub fn have_theirs(remote: &str, id: &DeploymentId) -> String {
+    let name = id.tag();
+    format!(
+        "to have that of '{remote}', and ours as 'here-{id}': git tag here-{id} {id} && git fetch {remote} +{name}:{name}"
+    )
 }
 
 /// Publishes our notes, merging the remote's as often as these move meanwhile, and the approved commits that they need.

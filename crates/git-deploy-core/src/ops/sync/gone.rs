@@ -145,6 +145,21 @@ fn claimed(
     Ok(None)
 }
 
+/// Whether an object is the tag of the deployment that was claimed under a number; none where no claim is known, or it is not here.
+///
+/// # Errors
+/// When refs or the object cannot be read.
+pub(in crate::ops) fn is_claimed(
+    repository: &Repository,
+    tracking: &Tracking,
+    id: &DeploymentId,
+    target: ObjectId,
+) -> Result<Option<bool>, GitError> {
+    let Some(candidate) = claimed(repository, tracking, id)? else { return Ok(None) };
+    let is_here = repository.find(target)?.is_some();
+    is_here.then(|| is_deployment(repository, id, target, candidate)).transpose()
+}
+
 /// Forgets what is kept aside and is ours by now, and writes down which branches of ours are gone on the remote. What is still
 /// there stays aside, too: the next fetch would keep it again, and another one that runs now may need it.
 fn remember(repository: &Repository, tracking: &Tracking, before: &Before) -> Result<(), GitError> {

@@ -16,8 +16,9 @@ use git_deploy_cli::args::Hook;
 use git_deploy_cli::{CommandError, Exit, Shell, run};
 use git_deploy_core::git::Repository;
 use git_deploy_core::git::push::WITHIN;
+use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::carry::{self, Action};
-use git_deploy_core::ops::hooks::{self, HookError, KNOWN_HOOKS, PushedRef};
+use git_deploy_core::ops::hooks::{self, Differing, HookError, KNOWN_HOOKS, PushedRef, TagChange};
 use git_deploy_core::ops::receive::receive;
 
 fn main() -> ExitCode {
@@ -54,7 +55,7 @@ fn pre_push(arguments: &[OsString], shell: &mut Shell) -> Result<Exit, CommandEr
     let remote = remote.to_string_lossy();
     let changed = hooks::changed_tags(&pushed);
     if !changed.is_empty() {
-        return Err(told::refusal(&remote, &changed));
+        return Err(told::refusal(&remote, &changed, &differing(&remote, &changed)));
     }
     let deleted = hooks::deleted_records(&pushed);
     if !deleted.is_empty() {
@@ -70,6 +71,15 @@ fn pre_push(arguments: &[OsString], shell: &mut Shell) -> Result<Exit, CommandEr
         told::failure("git-deploy cannot look at this push", error, shell);
     }
     Ok(Exit::Done)
+}
+
+/// How tags of ours that would be moved on a remote stand to those that it has. What cannot be found out is not told.
+fn differing(remote: &str, changed: &[TagChange]) -> Vec<(RefName, Differing)> {
+    let Ok(repository) = Repository::open() else { return Vec::new() };
+    let of = |tag: &TagChange| {
+        Some((tag.name.clone(), hooks::differing(&repository, remote, tag).ok().flatten()?))
+    };
+    changed.iter().filter_map(of).collect()
 }
 
 fn look_and_publish(remote: &str, pushed: &[PushedRef], shell: &mut Shell) -> Result<(), HookError> {

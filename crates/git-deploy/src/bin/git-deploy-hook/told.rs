@@ -11,10 +11,11 @@ use git_deploy_core::ops::Observer;
 use git_deploy_core::ops::carry::{Carry, Left as LeftBehind, Why};
 use git_deploy_core::ops::fetched::TakenBack;
 use git_deploy_core::ops::hooks::{
-    Left, LeftApproved, LeftByPush, MergedInto, Passed, PostMerge, PrePush, TagChange, Unpublished, Warning,
+    Differing, Left, LeftApproved, LeftByPush, MergedInto, Passed, PostMerge, PrePush, TagChange,
+    Unpublished, Warning,
 };
 use git_deploy_core::ops::sweep::Apart;
-use git_deploy_core::ops::sync::SyncError;
+use git_deploy_core::ops::sync::{SyncError, have_theirs};
 use git_deploy_core::rebase::Skip;
 use git_deploy_core::state::{Decision, State};
 use git_deploy_image::without_credentials;
@@ -45,24 +46,37 @@ impl Heard {
     }
 }
 
-pub(crate) fn refusal(remote: &str, changed: &[TagChange]) -> CommandError {
+pub(crate) fn refusal(
+    remote: &str,
+    changed: &[TagChange],
+    differing: &[(RefName, Differing)],
+) -> CommandError {
     let what = changed.iter().map(|tag| {
-        let verb = if tag.deleted { "deleted" } else { "moved" };
+        let verb = if tag.new.is_none() { "deleted" } else { "moved" };
         format!("'{}' would be {verb}", tag.name.short())
     });
     let what: Vec<String> = what.collect();
     let error = CommandError::no(format!("cannot push to '{remote}': deployment tag {}", what.join(", ")));
-    let moved = changed.iter().find(|tag| !tag.deleted);
     let error =
         error.hint("deployment tags tell what ran when, and are only ever added: leave them out of the push");
-    match moved {
-        Some(tag) => error.hint(format!(
-            "yours differs from the one on the remote, which counts: git fetch --force {} {name}:{name}",
-            shell_word(remote),
-            name = shell_word(tag.name.as_str())
-        )),
-        None => error,
-    }
+    let told = differing.iter().filter_map(|(tag, how)| differs(remote, tag, how));
+    told.take(MANY).fold(error, CommandError::hint)
+}
+
+/// What there is to know of a tag of ours that is not that of the remote.
+fn differs(remote: &str, tag: &RefName, differing: &Differing) -> Option<String> {
+    let short = tag.short();
+    Some(match differing {
+        Differing::TheirsIsClaimed => have_theirs(&shell_word(remote), &short.parse().ok()?),
+        Differing::OursIsClaimed => {
+            format!("'{short}' here is the one that was claimed, and what '{remote}' has by that name is not")
+        }
+        Differing::Unclear { ours, theirs } => format!(
+            "'{short}' is {} here and {} on '{remote}': which one is right cannot be told from here",
+            CommitId(*ours).brief(),
+            CommitId(*theirs).brief()
+        ),
+    })
 }
 
 /// The refusal of a push that would delete what all clones share.
