@@ -201,6 +201,8 @@ mod tests {
         };
         assert_eq!(sandbox.completed("git deploy-st"), ["deploy-state", "deploy-status"]);
         assert_eq!(sandbox.completed("git deploy-state "), ["get", "set", "list", "log"]);
+        let before_what_to_do = ["--porcelain", "--json", "--quiet", "--verbose", "--no-color", "--help"];
+        assert_eq!(sandbox.completed("git deploy-state --"), before_what_to_do);
         assert_eq!(sandbox.completed("git deploy-state set "), ["development", "staged", "deployable"]);
         assert_eq!(sandbox.completed("git -C . deploy-state set deployable lo"), ["login"]);
         assert_eq!(sandbox.completed("git deploy-state list --st"), ["--state=", "--stale"]);
