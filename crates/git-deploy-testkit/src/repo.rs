@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -202,6 +202,20 @@ impl Repo {
     pub fn has_no_lock_files(&self) {
         let left = self.locks_left_after(PATIENCE);
         assert!(left.is_empty(), "locks are left: {left:?}");
+    }
+
+    /// Makes the lock files, and what those said who made them, that much older.
+    ///
+    /// # Panics
+    /// If that cannot be done.
+    pub fn age_locks(&self, by: Duration) {
+        let git_directory = self.path.join(self.git(&["rev-parse", "--git-common-dir"]).line());
+        let intents = fs::read_dir(git_directory.join("deploy/intents")).into_iter().flatten().flatten();
+        for path in lock_files(&git_directory).into_iter().chain(intents.map(|intent| intent.path())) {
+            let file = File::options().append(true).open(&path);
+            let made_older = file.and_then(|file| file.set_modified(file.metadata()?.modified()? - by));
+            made_older.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        }
     }
 
     /// The lock files that are still there after that time. One that goes away by itself was held by somebody who lives:

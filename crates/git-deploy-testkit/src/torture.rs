@@ -123,7 +123,8 @@ pub fn kill_writers(sandbox: &Sandbox, kills: u32, mut told: impl FnMut(u32)) {
         told(n + 1);
     }
     assert_eq!(states(&repo), states_of("staged"));
-    // A lock of the dead is cleared by whoever writes, be it in the way or not.
+    // A lock of the dead is cleared by whoever writes; where it is in nobody's way, when it is old.
+    repo.age_locks(Duration::from_secs(3600));
     set_all(&repo, "deployable");
     assert_eq!(states(&repo), states_of("deployable"));
     repo.fsck();

@@ -31,6 +31,10 @@ pub(super) const TABLES: &str = "reftable";
 /// prepares a transaction, which may be the fetch of very many refs. Whoever took it away meanwhile could lose what is written.
 const AT_ONCE: Duration = Duration::from_secs(3);
 
+/// How old an intent must be whose locks are in nobody's way, before they are cleared: nothing is in a hurry then, and nobody who
+/// lives has held one of them for so long.
+const OLD: Duration = Duration::from_secs(60);
+
 /// How old an intent must be that is not declared and that nobody holds, for its process to have died over it.
 const NEVER_DECLARED: Duration = Duration::from_secs(60);
 
@@ -119,6 +123,16 @@ impl Repository {
 
     /// Removes lock files that a dead process of ours left on refs, and its intents. Returns whether there were any.
     pub(super) fn clear_dead_locks(&self) -> Result<bool, GitError> {
+        self.clear_locks_after(Duration::ZERO)
+    }
+
+    /// The same for what is in nobody's way, and has stood there for long: a lock on a table of refs, or on the packed ones, keeps
+    /// nobody from writing, but every `git gc` from coming to its end.
+    pub(super) fn clear_old_locks(&self) -> Result<bool, GitError> {
+        self.clear_locks_after(OLD)
+    }
+
+    fn clear_locks_after(&self, time: Duration) -> Result<bool, GitError> {
         let dir = self.intents_dir();
         let Ok(entries) = std::fs::read_dir(&dir) else { return Ok(false) };
         let mut cleared = false;
@@ -141,6 +155,9 @@ impl Repository {
                     .metadata()
                     .and_then(|metadata| metadata.modified())
                     .map_err(GitError::file(&path))?;
+                if begun.elapsed().is_ok_and(|age| age < time) {
+                    continue;
+                }
                 cleared |= self.clear_locks_of(&text, begun)?;
             }
             std::fs::remove_file(&path).map_err(GitError::file(&path))?;

@@ -121,9 +121,8 @@ impl Mover<'_> {
     pub(super) fn update(self, updates: &[RefUpdate]) -> Result<(), RefsError> {
         let repository = self.repository;
         self.move_all(updates)?;
-        // What the dead left need not be in the way of this: a lock on a table of refs, or on the packed ones, only ends every
-        // tidying up. The refs have moved; whoever comes next finds what cannot be cleared now.
-        drop(repository.clear_dead_locks());
+        // The refs have moved: what cannot be cleared now is found by whoever comes next.
+        drop(repository.clear_old_locks());
         Ok(())
     }
 
