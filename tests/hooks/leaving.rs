@@ -40,7 +40,7 @@ fn a_branch_that_is_pushed_by_force_or_in_the_place_of_another_has_left_the_queu
     // What is pushed under another name is not what ours of that name has.
     repo.git(&["switch", "--quiet", "--create", "further", "login"]);
     repo.commit_empty("Go further");
-    let look = "git range-diff origin/login...login";
+    let look = "git range-diff --no-notes origin/login...login";
     let apart = format!("hint: yours has not got what is pushed; look at what differs: {look}\n");
     let pushed = repo.git(&["push", "--quiet", "origin", "further:login"]);
     pushed.stderr_is(&format!("{LEFT}{apart}"));
@@ -136,8 +136,7 @@ fn commits_that_somebody_else_has_pushed_are_not_to_be_pushed_over_and_those_of_
     let apart = refused();
     assert!(apart.starts_with("note: 'login' on 'origin' has commits that yours has not\n"), "{apart}");
     // Nor was it rewritten from them as a whole: only a look tells what is to become of them.
-    let look =
-        "instead of 'git pull', look at what differs between both: git range-diff origin/login...login\n";
+    let look = "instead of 'git pull', look at what differs between both: git range-diff --no-notes origin/login...login\n";
     assert!(apart.contains(look) && !apart.contains("force-with-lease"), "{apart}");
     repo.git(&["rebase", "--quiet", "origin/login", "login"]);
     repo.deploy("deploy-state", &["set", "deployable", "login"]);

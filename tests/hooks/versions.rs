@@ -34,7 +34,7 @@ fn what_was_rewritten_from_the_commit_of_somebody_else_is_looked_at_and_not_reba
     let (bare, ada, bob) = team(&sandbox);
     bob.write("p", NEW);
     bob.git(&["commit", "--quiet", "--all", "--amend", "--message", "b only if x"]);
-    let look = "git range-diff origin/login...login".to_owned();
+    let look = "git range-diff --no-notes origin/login...login".to_owned();
     let push = |there: &str| format!("git push --force-with-lease=login:{there} origin login");
     let refused = bob.try_git(&["push", "origin", "login"]);
     let over = push(&bare.id("login"));

@@ -197,7 +197,7 @@ fn what_somebody_else_pushed_over_is_told_to_be_looked_at_and_never_to_be_follow
     ours.git(&["fetch", "--quiet", "origin"]);
     let there = theirs.id("login");
     // A rebase would bring back what was replaced there.
-    assert_eq!(hinted(ours), ["git range-diff origin/login...login"]);
+    assert_eq!(hinted(ours), ["git range-diff --no-notes origin/login...login"]);
     ours.command("sh").args(["-c", &hinted(ours)[0]]).output().success();
     ours.git(&["switch", "--quiet", "login"]);
     ours.git(&["reset", "--quiet", "--keep", "origin/login"]);
@@ -211,6 +211,24 @@ fn what_somebody_else_pushed_over_is_told_to_be_looked_at_and_never_to_be_follow
     theirs.git(&["push", "--quiet", "origin", "login"]);
     ours.git(&["fetch", "--quiet", "origin"]);
     assert_eq!(hinted(ours), ["git merge --ff-only origin/login"]);
+}
+
+#[test]
+fn what_somebody_else_has_taken_out_is_never_told_to_be_put_upon_what_is_there() {
+    let team = team(&sandbox!());
+    let Team { ours, theirs, .. } = &team;
+    theirs.git(&["checkout", "--quiet", "login"]);
+    theirs.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+    theirs.commit("other.txt", "x\n", "Do something else");
+    theirs.git(&["push", "--quiet", "--force", "origin", "login"]);
+    ours.git(&["fetch", "--quiet", "origin"]);
+    let look = ["git range-diff --no-notes origin/login...login"];
+    assert_eq!(hinted(ours), look);
+    // Nor with a commit of one's own upon it.
+    ours.switch("login");
+    ours.commit("mine.txt", "x\n", "Go on");
+    set(ours, "deployable", "login");
+    assert_eq!(hinted(ours), look);
 }
 
 #[test]

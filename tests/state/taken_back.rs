@@ -139,7 +139,8 @@ fn a_branch_that_differs_is_shown_with_how_it_is_brought_together_before_it_is_q
     set(&ours, &["deployable", "login"]).success();
     ours.deploy("deploy-sync", &["--quiet"]);
     // Somebody else's commit is there: it is never pushed over.
-    let together = "hint: look at what differs between both: git range-diff origin/login...login\n";
+    let together =
+        "hint: look at what differs between both: git range-diff --no-notes origin/login...login\n";
     ours.deploy("deploy-queue", &["show", "login"])
         .stdout_contains("login: development")
         .stderr_contains(together)

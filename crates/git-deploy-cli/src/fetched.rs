@@ -217,7 +217,7 @@ pub fn beside(branch: &RefName, there: &RefName, base: &RefName, apart: Apart) -
         }
         Apart::Merge(merge) => (LEFT_OUT, show_merge(merge)),
         Apart::Look | Apart::Replaces => {
-            ("look at what differs between both", format!("git range-diff {onto}...{name}"))
+            ("look at what differs between both", format!("git range-diff --no-notes {onto}...{name}"))
         }
     }
 }

@@ -43,6 +43,10 @@ pub(super) fn apart(
     if stood_there || !gone_by.is_disjoint(&gained_by) || repository.was_at(&branch.name, &gone)? {
         return Ok(Apart::Look);
     }
+    // What the remote had, and has no more, somebody has taken out there.
+    if repository.was_at(&view.settings.authority(&branch.name), &gained)? {
+        return Ok(Apart::Look);
+    }
     let fork = repository.merge_base(branch.tip, base_tip)?;
     let is_below = fork.map_or(Ok(true), |fork| repository.is_ancestor(fork, theirs))?;
     Ok(match repository.edited_merge(branch.tip, &[base_tip, theirs])? {
