@@ -224,12 +224,14 @@ impl<'a> MergeTree<'a> {
     /// A commit with the tree of `onto` right after `parent`, which is then the merge base that git finds by itself.
     /// It is the same for the same two, and no ref will ever lead to it.
     fn stand_in(&self, onto: CommitId, parent: CommitId) -> Result<CommitId, GitError> {
-        const NOBODY: &[u8] = b"git-deploy <git-deploy> 0 +0000";
+        // Git walks by dates: right after its parent, so that nothing has to be looked at between.
+        let date = self.repository.commit(parent)?.committed_at().max(0).saturating_add(1);
+        let nobody = format!("git-deploy <git-deploy> {date} +0000").into_bytes();
         self.repository.write_commit(&Commit {
             tree: self.repository.commit(onto)?.tree,
             parents: vec![parent],
-            author: NOBODY.to_vec(),
-            committer: NOBODY.to_vec(),
+            author: nobody.clone(),
+            committer: nobody,
             extra: Vec::new(),
             message: b"merge base for merge-tree\n".to_vec(),
         })

@@ -119,6 +119,8 @@ impl<'a> MergeTreeEngine<'a> {
     ) -> Result<(Verdicts, Vec<Replay<'r>>), RebaseError> {
         match (self.plan_all(requests), requests) {
             (Ok(planned), _) => Ok(planned),
+            // What was ended by Ctrl-C says nothing of any branch.
+            (Err(_), _) if self.interrupt.check().is_err() => Err(stopped()),
             (Err(failure), [(place, _)]) => {
                 Ok((vec![(*place, Verdict::Skipped(failed(failure)?))], Vec::new()))
             }
@@ -369,6 +371,11 @@ fn failed(failure: Failure) -> Result<Skip, RebaseError> {
         },
         failure => Ok(skip(&failure)),
     }
+}
+
+/// The end of all, because the user wants it.
+fn stopped() -> RebaseError {
+    GitError::from(ProgramError::Stopped { command: "git".to_owned() }).into()
 }
 
 /// The same for a commit, which may be of several branches.

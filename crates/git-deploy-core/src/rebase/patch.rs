@@ -7,7 +7,7 @@ use git2::{ObjectType, Oid};
 use crate::ids::CommitId;
 
 /// What a diff changes, boiled down: equal ones change the same, byte by byte, wherever in the files that is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct PatchId(Oid);
 
 /// Reads what `git diff-tree --stdin --patch --full-index` prints: ids of commits, each before its diff. A commit without one

@@ -8,6 +8,7 @@ mod cache;
 use std::collections::{HashMap, HashSet};
 
 use super::history;
+use super::patch::PatchId;
 use super::plan::Step;
 use crate::git::{GitError, Repository};
 use crate::ids::CommitId;
@@ -45,57 +46,93 @@ impl<'a> Upstream<'a> {
         }
         let forks: HashSet<CommitId> = fork_of.values().copied().collect();
         let since = history::last_common(repository, &forks.into_iter().collect::<Vec<_>>())?;
-        let history = Past(history::since(repository, since, upstream)?);
-        let theirs: Vec<CommitId> = history.without_merges().collect();
+        let past = Past::new(history::since(repository, since, upstream)?);
+        let theirs: Vec<CommitId> = past.without_merges().collect();
         let all: Vec<CommitId> = fork_of.keys().chain(&theirs).copied().collect();
         let paths = self.cache.of_all(&all, |unknown| history::changed_paths(repository, unknown))?;
-        let mut alike: HashMap<u64, Vec<CommitId>> = HashMap::new();
-        for commit in theirs {
-            if let Some(paths) = paths.get(&commit) {
-                alike.entry(*paths).or_default().push(commit);
+        let alike = by_paths(theirs, &paths);
+        let mut known: HashMap<CommitId, Known<'_>> = HashMap::new();
+        let (mut own, mut theirs) = (Vec::new(), HashSet::<CommitId>::new());
+        for (commit, fork) in &fork_of {
+            // A commit that changes nothing was born empty, and stays.
+            let Some(alike) = paths.get(commit).and_then(|paths| alike.get(paths)) else { continue };
+            // What both had when the branch began is not upstream's alone.
+            let known = known.entry(*fork).or_insert_with(|| past.up_to(*fork));
+            let mut since = alike.iter().filter(|commit| !known.has(**commit)).peekable();
+            if since.peek().is_some() {
+                own.push(*commit);
+                theirs.extend(since);
             }
         }
-        let mut pairs = Vec::new();
-        let mut before: HashMap<CommitId, HashSet<CommitId>> = HashMap::new();
-        for (own, fork) in &fork_of {
-            // A commit that changes nothing was born empty, and stays.
-            let Some(alike) = paths.get(own).and_then(|paths| alike.get(paths)) else { continue };
-            // What both had when the branch began is not upstream's alone.
-            let before = before.entry(*fork).or_insert_with(|| history.up_to(*fork));
-            pairs
-                .extend(alike.iter().filter(|commit| !before.contains(commit)).map(|commit| (*own, *commit)));
+        let mut same: HashMap<PatchId, Vec<CommitId>> = HashMap::new();
+        for (commit, patch) in history::exact_patches(repository, &Vec::from_iter(theirs))? {
+            same.entry(patch).or_default().push(commit);
         }
-        if pairs.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let compared: HashSet<CommitId> = pairs.iter().flat_map(|(own, theirs)| [*own, *theirs]).collect();
-        let patches = history::exact_patches(repository, &compared.into_iter().collect::<Vec<_>>())?;
-        let is_same = |(own, theirs): &(CommitId, CommitId)| {
-            patches.get(own).is_some_and(|patch| patches.get(theirs) == Some(patch))
+        let patches = history::exact_patches(repository, &own)?;
+        let is_there = |(commit, patch): (CommitId, PatchId)| {
+            let known = &known[&fork_of[&commit]];
+            same.get(&patch)?.iter().any(|theirs| !known.has(*theirs)).then_some(commit)
         };
-        Ok(pairs.into_iter().filter(is_same).map(|(own, _)| own).collect())
+        Ok(patches.into_iter().filter_map(is_there).collect())
     }
 }
 
+/// Commits by the number of the paths that they change; those that change none are left out.
+fn by_paths(commits: Vec<CommitId>, paths: &HashMap<CommitId, u64>) -> HashMap<u64, Vec<CommitId>> {
+    let mut found: HashMap<u64, Vec<CommitId>> = HashMap::new();
+    for commit in commits {
+        if let Some(paths) = paths.get(&commit) {
+            found.entry(*paths).or_default().push(commit);
+        }
+    }
+    found
+}
+
 /// Commits and their parents.
-struct Past(HashMap<CommitId, Vec<CommitId>>);
+struct Past {
+    place_of: HashMap<CommitId, usize>,
+    parents: Vec<Vec<CommitId>>,
+}
 
 impl Past {
+    fn new(listed: HashMap<CommitId, Vec<CommitId>>) -> Self {
+        let mut place_of = HashMap::with_capacity(listed.len());
+        let mut parents = Vec::with_capacity(listed.len());
+        for (place, (commit, its)) in listed.into_iter().enumerate() {
+            place_of.insert(commit, place);
+            parents.push(its);
+        }
+        Self { place_of, parents }
+    }
+
     fn without_merges(&self) -> impl Iterator<Item = CommitId> {
-        self.0.iter().filter(|(_, parents)| parents.len() < 2).map(|(commit, _)| *commit)
+        self.place_of.iter().filter(|(_, place)| self.parents[**place].len() < 2).map(|(commit, _)| *commit)
     }
 
     /// Those of them that a commit has.
-    fn up_to(&self, commit: CommitId) -> HashSet<CommitId> {
-        let (mut found, mut open) = (HashSet::new(), vec![commit]);
+    fn up_to(&self, commit: CommitId) -> Known<'_> {
+        let mut known = Known { past: self, is_known: vec![false; self.parents.len()] };
+        let mut open = vec![commit];
         while let Some(commit) = open.pop() {
-            if let Some(parents) = self.0.get(&commit)
-                && found.insert(commit)
+            if let Some(place) = self.place_of.get(&commit)
+                && !std::mem::replace(&mut known.is_known[*place], true)
             {
-                open.extend(parents);
+                open.extend(&self.parents[*place]);
             }
         }
-        found
+        known
+    }
+}
+
+/// Some of the commits of a past: a byte for each, since there are as many of these as branches, and very many commits.
+struct Known<'p> {
+    past: &'p Past,
+    is_known: Vec<bool>,
+}
+
+impl Known<'_> {
+    fn has(&self, commit: CommitId) -> bool {
+        self.past.place_of.get(&commit).is_some_and(|place| self.is_known[*place])
     }
 }
 
@@ -107,14 +144,18 @@ mod tests {
     fn the_past_of_a_commit_goes_over_all_parents() {
         let id = |number: u8| -> CommitId { format!("{number:040x}").parse().unwrap() };
         let past = [(2, vec![1]), (3, vec![2]), (4, vec![2]), (5, vec![3, 4])];
-        let past = Past(
+        let past = Past::new(
             past.into_iter()
                 .map(|(commit, parents)| (id(commit), parents.into_iter().map(id).collect()))
                 .collect(),
         );
-        assert_eq!(past.up_to(id(3)), HashSet::from([id(2), id(3)]));
-        assert_eq!(past.up_to(id(5)).len(), 4);
-        assert_eq!(past.up_to(id(1)), HashSet::new());
+        let known = |commit: u8| -> Vec<u8> {
+            let known = past.up_to(id(commit));
+            (0..7).filter(|commit| known.has(id(*commit))).collect()
+        };
+        assert_eq!(known(3), [2, 3]);
+        assert_eq!(known(5), [2, 3, 4, 5]);
+        assert!(known(1).is_empty());
         assert_eq!(past.without_merges().collect::<HashSet<_>>(), HashSet::from([id(2), id(3), id(4)]));
     }
 }

@@ -14,6 +14,7 @@ mod select;
 mod undo;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use crate::config::{ConfigError, deploy_toml_of};
 use crate::git::held::HeldLock;
@@ -348,11 +349,16 @@ impl Judge<'_> {
         for (index, plan) in plans.iter_mut().enumerate() {
             plan.replayed(verdicts.remove(&index));
         }
+        // Nearly all were last rebased on the same commit.
+        let mut by_onto: HashMap<Option<CommitId>, CommitId> = HashMap::new();
         let mut upstreams = Vec::new();
         for plan in &plans {
             // A broken note's `onto` is where it was tried, not where it stands.
             let note = plan.subject.note.as_ref().filter(|note| note.state != State::Broken);
-            upstreams.push(upstream(self.view.repository, note, base_tip)?);
+            upstreams.push(match by_onto.entry(note.and_then(|note| note.onto)) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(unknown) => *unknown.insert(upstream(self.view.repository, note, base_tip)?),
+            });
         }
         let upstream_of: HashMap<RefName, CommitId> =
             plans.iter().map(|plan| plan.subject.name.clone()).zip(upstreams).collect();
