@@ -326,3 +326,24 @@ fn nothing_lands_where_a_branch_is_in_the_way_of_the_rendered_one() {
     assert_eq!(shop.repo.id("master"), tip);
     shop.is_sound();
 }
+
+#[test]
+fn a_base_that_somebody_has_set_back_is_said_to_lack_what_has_landed() {
+    for shop in Shop::both(&sandbox!(), &sandbox!()) {
+        let before = shop.repo.id("master");
+        shop.deployable("login", "login.txt", "hello\n");
+        shop.deploy(&[]).success().lacks("set back");
+        shop.deployable("search", "search.txt", "x\n");
+        shop.deploy(&[]).success().lacks("set back");
+        shop.repo.git(&["reset", "--quiet", "--hard", &before]);
+        if shop.authority().path() != shop.repo.path() {
+            shop.repo.git(&["push", "--quiet", "--force", "--no-verify", "origin", "master"]);
+        }
+        shop.deployable("mail", "mail.txt", "x\n");
+        let said =
+            "warning: 'master' lacks deployment-0002 of 'search', which stands in demo: it was set back";
+        shop.deploy(&[]).success().stderr_contains(said);
+        shop.deployable("news", "news.txt", "x\n");
+        shop.deploy(&[]).success().lacks("set back");
+    }
+}

@@ -34,6 +34,31 @@ impl Context<'_> {
         })
     }
 
+    /// Says what has landed last and stands in an environment, where base has it no more: a deployment takes it away there.
+    pub(super) fn warn_if_set_back(
+        &self,
+        environment: &Environment,
+        base: CommitId,
+    ) -> Result<(), DeployError> {
+        let latest = self.view.ledger()?.latest_success(&environment.name);
+        let Some(latest) = latest.filter(|latest| environment.lands && latest.landed()) else {
+            return Ok(());
+        };
+        // Of what is not here nothing is known.
+        let is_here = self.repository().find(latest.commit.0)?.is_some();
+        if is_here && !self.repository().is_ancestor(latest.commit, base)? {
+            let of = latest.branch.as_ref().map(|branch| format!(" of '{}'", branch.short()));
+            self.deployer.observer.warn(&format!(
+                "'{}' lacks {}{}, which stands in {}: it was set back, and what only that brings is taken away",
+                self.view.settings.base.short(),
+                latest.id,
+                of.unwrap_or_default(),
+                environment.name
+            ));
+        }
+        Ok(())
+    }
+
     /// All numbers that are known, be it of a verdict or of a claim.
     pub(super) fn known_ids(&self) -> Result<BTreeSet<DeploymentId>, DeployError> {
         let tagged = self.view.ledger()?.ids().cloned();
