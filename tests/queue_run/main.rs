@@ -1,5 +1,6 @@
 //! `git deploy-queue run`: works the queue off, once or for as long as it is wanted.
 
+mod played;
 mod waiting;
 
 use std::collections::BTreeSet;
@@ -38,6 +39,15 @@ fn is_told_once(output: &Output, what: &str) {
     assert_eq!(lines.iter().filter(|line| line.contains(what)).count(), 1, "{output}");
     let mut told = BTreeSet::new();
     assert!(hints.clone().count() > 0 && hints.into_iter().all(|hint| told.insert(hint)), "{output}");
+}
+
+/// What is told of a runner there that does not get on: since when, and why.
+fn standstill(repo: &Repo) -> Option<(String, String)> {
+    let json = repo.deploy("deploy-queue", &["--json"]).line().to_owned();
+    let place: serde_json::Value = serde_json::from_str(&json).expect("an object");
+    let standstill = place.get("standstill")?;
+    let text = |key: &str| standstill[key].as_str().map(str::to_owned).expect("a text");
+    Some((text("since"), text("reason")))
 }
 
 /// Lets the remote refuse what lands.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use git_deploy_testkit::shop::Shop;
 use git_deploy_testkit::{Repo, Victim, sandbox};
 
-use super::{ends, hold_the_claim, ledger, run, watch};
+use super::{ends, hold_the_claim, ledger, run, standstill, watch};
 
 #[test]
 fn what_keeps_a_runner_from_getting_on_is_told_to_who_looks_at_the_queue_in_its_clone() {
@@ -22,13 +22,7 @@ fn what_keeps_a_runner_from_getting_on_is_told_to_who_looks_at_the_queue_in_its_
             line.unwrap_or_default()
         })
     };
-    let since = |repo: &Repo| {
-        let json = repo.deploy("deploy-queue", &["--json"]).line().to_owned();
-        let place: serde_json::Value = serde_json::from_str(&json).expect("an object");
-        let standstill = &place["standstill"];
-        assert_eq!(place["standstill"]["reason"].is_string(), standstill.is_object(), "{json}");
-        standstill["since"].as_str().map(str::to_owned)
-    };
+    let since = |repo: &Repo| standstill(repo).map(|(since, _)| since);
     shop.repo.set_config("remote.origin.url", "/nowhere/at/all");
     let mut watching = watch(&shop);
     watching.wait_for_words("tried again in 5 s");

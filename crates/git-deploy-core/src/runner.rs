@@ -37,8 +37,10 @@ pub enum Turn {
 pub enum Next {
     /// The next turn.
     Turn,
-    /// The next turn after a while.
+    /// The next turn after a while: there is nothing to do until then.
     Wait(Duration),
+    /// The next turn after a while: what hindered this one is tried again.
+    Again(Duration),
     /// It is over.
     End(End),
 }
@@ -106,7 +108,7 @@ impl Runner {
                 Next::Wait(longer(&mut self.pause, SHORTEST, longest))
             }
             (Turn::Trouble | Turn::Unusable, Some(_)) => {
-                Next::Wait(longer(&mut self.trouble, SHORTEST_IN_TROUBLE, LONGEST_IN_TROUBLE))
+                Next::Again(longer(&mut self.trouble, SHORTEST_IN_TROUBLE, LONGEST_IN_TROUBLE))
             }
         }
     }
@@ -167,7 +169,7 @@ mod tests {
 
     fn seconds(next: Next) -> u64 {
         match next {
-            Next::Wait(time) => time.as_secs(),
+            Next::Wait(time) | Next::Again(time) => time.as_secs(),
             next => panic!("{next:?}"),
         }
     }
@@ -249,6 +251,6 @@ mod tests {
         let mut runner = Runner::watching(Duration::from_secs(60));
         assert_eq!(runner.after(&failed("a")), Next::Turn);
         assert_eq!(runner.after(&failed("b")), Next::Turn);
-        assert_eq!(seconds(runner.after(&failed("b"))), 5);
+        assert_eq!(runner.after(&failed("b")), Next::Again(Duration::from_secs(5)));
     }
 }

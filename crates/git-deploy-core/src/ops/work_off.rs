@@ -160,21 +160,16 @@ impl<H: Hands> Work<'_, H> {
             if self.held.is_empty() && self.upkeep.is_due(&turn, machine::uptime()) {
                 self.tidy()?;
             }
-            let is_hindered = matches!(turn, Turn::Trouble | Turn::Unusable);
-            if !is_hindered {
-                self.hands.happened(Event::Unhindered);
-            }
             match runner.after(&turn) {
-                Next::Turn => {}
+                Next::Turn => self.hands.happened(Event::Unhindered),
                 Next::Wait(time) => {
-                    if is_hindered {
-                        error.iter().for_each(|error| self.hands.happened(Event::Failed(error)));
-                        self.hands.happened(Event::Again(time));
-                    }
-                    if self.hands.wait(time)? {
-                        // Whoever wakes it may know more than refs say.
-                        self.forget();
-                    }
+                    self.hands.happened(Event::Unhindered);
+                    self.wait(time)?;
+                }
+                Next::Again(time) => {
+                    error.iter().for_each(|error| self.hands.happened(Event::Failed(error)));
+                    self.hands.happened(Event::Again(time));
+                    self.wait(time)?;
                 }
                 Next::End(end) => {
                     let Self { has_failed, left, held, is_untidy, .. } = self;
@@ -182,6 +177,14 @@ impl<H: Hands> Work<'_, H> {
                 }
             }
         }
+    }
+
+    fn wait(&mut self, time: Duration) -> Result<(), H::Error> {
+        if self.hands.wait(time)? {
+            // Whoever wakes it may know more than refs say.
+            self.forget();
+        }
+        Ok(())
     }
 
     /// Deletes what was kept for long enough, where an environment keeps anything. What hinders that is told once, blames

@@ -170,7 +170,8 @@ impl Hands for Machine<'_> {
             None => last.into_iter().for_each(|said| self.pass_on(Who::Deployment, said)),
         }
         *self.other.borrow_mut() = other;
-        if turn == Turn::Trouble {
+        // What fails in the same way again is waited for, too.
+        if matches!(turn, Turn::Trouble | Turn::Failed(_)) {
             self.standstill.meets(reason(&ended));
         }
         Ok(turn)
