@@ -1,5 +1,8 @@
 //! What a runner makes of what its `git deploy` says, which a script plays here.
 
+use std::fs;
+use std::time::Duration;
+
 use git_deploy_testkit::shop::Shop;
 use git_deploy_testkit::{Run, sandbox};
 
@@ -26,5 +29,38 @@ exit 1"#;
     watching.wait_for_words("tried again in 5 s");
     let (_, why) = standstill(&shop.repo).expect("it is told");
     assert_eq!(why, "no pod starts");
+    ends(watching);
+}
+
+#[test]
+fn who_gets_on_is_told_to_stand_still_no_more_and_who_fails_once_more_has_done_so_all_the_time() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let [answers, fails] = ["answers", "fails"].map(|end| shop.repo.path().with_extension(end));
+    let script = format!(
+        r#"say() {{ echo "{{\"event\":\"step\",\"step\":\"$1\",\"text\":\"it\"}}"; }}
+say fetching
+if [ -e '{}' ]; then
+  say building
+  until [ -e '{}' ]; do sleep 0.05; done
+fi
+echo '{{"event":"verdict","result":"error","reason":"no registry"}}'
+exit 75"#,
+        answers.display(),
+        fails.display()
+    );
+    let mut watching = runner(&shop, &script).arg("--watch").start();
+    watching.wait_for_words("tried again in 5 s");
+    let first = standstill(&shop.repo);
+    assert_eq!(first.as_ref().map(|(_, why)| why.as_str()), Some("no registry"));
+    fs::write(&answers, "").expect("it can be written");
+    // Its time is told in seconds.
+    std::thread::sleep(Duration::from_millis(1100));
+    watching.wake();
+    watching.wait_for_words("building it");
+    assert_eq!(standstill(&shop.repo), None);
+    fs::write(&fails, "").expect("it can be written");
+    watching.wait_for_words("tried again in 10 s");
+    assert_eq!(standstill(&shop.repo), first);
     ends(watching);
 }

@@ -247,8 +247,8 @@ impl Machine<'_> {
                     self.has_broken.set(true);
                 }
                 // What kept it from there is over, however long it takes from now on.
-                if event["event"] == "step" && event["step"] == "applying" {
-                    self.standstill.is_over();
+                if who == Who::Deployment && gets_on(&event) {
+                    self.standstill.gets_on();
                 }
                 let text = words(&event).map(|text| format!("{label}{text}"));
                 if who == Who::Ahead {
@@ -369,6 +369,11 @@ fn is_error(said: &Said) -> bool {
 /// Whether it does more than look, and has not come to nothing, whatever a program has said that it started.
 fn goes_on(said: &Said) -> bool {
     matches!(said, Said::Event(event) if event["event"] == "step" && event["step"] != "fetching")
+}
+
+/// Whether it does more than look at what is there.
+fn gets_on(event: &Value) -> bool {
+    event["event"] == "step" && event["step"] != "fetching" && event["step"] != "log"
 }
 
 /// What a verdict says that waits for another one who deploys.

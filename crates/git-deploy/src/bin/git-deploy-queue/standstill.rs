@@ -40,6 +40,13 @@ impl Teller {
         state.stands = Some(stands);
     }
 
+    /// It gets on, as far as that can be seen. Where it meets something again before all is well, that was so all the time.
+    pub(crate) fn gets_on(&self) {
+        if let Some((_, said)) = &mut self.0.borrow_mut().stands {
+            *said = None;
+        }
+    }
+
     /// Nothing hinders it any more.
     pub(crate) fn is_over(&self) {
         self.0.take();
