@@ -6,7 +6,7 @@ use std::time::Duration;
 use git_deploy_testkit::shop::Shop;
 use git_deploy_testkit::{Run, sandbox};
 
-use super::{ends, standstill};
+use super::{ends, is_told_once, standstill};
 
 /// A runner whose `git deploy` is that script.
 fn runner(shop: &Shop, script: &str) -> Run {
@@ -63,4 +63,19 @@ exit 75"#,
     watching.wait_for_words("tried again in 10 s");
     assert_eq!(standstill(&shop.repo), first);
     ends(watching);
+}
+
+#[test]
+fn what_a_deployment_says_that_ends_without_a_verdict_is_passed_on() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let older = "exec >&2; echo \"error: unexpected argument '--json' found\"; echo; echo 'Usage: git deploy [<branch>]'\n\
+                 echo 'hint: see git deploy -h'; exit 129";
+    let output = runner(&shop, older).output();
+    output.code_is(129).stderr_contains("Usage: git deploy [<branch>]").lacks("says nothing of why");
+    output.stderr_contains("hint: see git deploy -h");
+    is_told_once(&output, "error: unexpected argument '--json' found");
+    let events = runner(&shop, older).arg("--json").output();
+    events.code_is(129).stdout_contains("Usage: git deploy [<branch>]");
+    events.stdout_contains("\"text\":\"unexpected argument '--json' found\"");
 }

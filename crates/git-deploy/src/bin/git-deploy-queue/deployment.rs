@@ -37,6 +37,13 @@ pub(crate) struct Ended {
     pub(crate) exit: Option<Exit>,
     /// Its verdict.
     pub(crate) verdict: Option<Value>,
+    /// The last error that it has told people.
+    pub(crate) error: Option<String>,
+}
+
+/// The error that a line tells people.
+pub(crate) fn error_in(line: &str) -> Option<&str> {
+    ["error: ", "fatal: "].iter().find_map(|label| line.strip_prefix(label))
 }
 
 /// Deploys what is the head of the queue, or what a run has left behind. From when it changes its environment the next branch
@@ -48,22 +55,23 @@ pub(crate) struct Ended {
 pub(crate) fn deploy(prepares: bool, mut said: impl FnMut(Who, Said)) -> io::Result<Ended> {
     let (sender, receiver) = mpsc::channel();
     let mut running = vec![Program::start(Who::Deployment, &sender)?];
-    let (mut exit, mut verdict, mut is_given_up) = (None, None, false);
+    let mut ended = Ended { exit: None, verdict: None, error: None };
+    let mut is_given_up = false;
     while !running.is_empty() {
         let Ok((who, what)) = receiver.recv() else { break };
         let Some(what) = what else {
             let Some(at) = running.iter().position(|program| program.who == who) else { continue };
             let status = running.remove(at).wait()?;
             if who == Who::Deployment {
-                exit = status.code().and_then(Exit::from_code);
-                is_given_up = exit != Some(Exit::Done);
+                ended.exit = status.code().and_then(Exit::from_code);
+                is_given_up = ended.exit != Some(Exit::Done);
                 running.iter().filter(|_| is_given_up).for_each(|program| program.passing.end());
             }
             continue;
         };
         if let (Who::Deployment, Said::Event(event)) = (who, &what) {
             if event["event"] == "verdict" {
-                verdict = Some(event.clone());
+                ended.verdict = Some(event.clone());
             }
             let begins = event["event"] == "step" && event["step"] == "applying";
             if begins && prepares && running.len() == 1 {
@@ -71,11 +79,14 @@ pub(crate) fn deploy(prepares: bool, mut said: impl FnMut(Who, Said)) -> io::Res
                 running.extend(Program::start(Who::Ahead, &sender).ok());
             }
         }
+        if let (Who::Deployment, Said::Line(line)) = (who, &what) {
+            ended.error = error_in(line).map(str::to_owned).or(ended.error);
+        }
         if !is_given_up {
             said(who, what);
         }
     }
-    Ok(Ended { exit, verdict })
+    Ok(ended)
 }
 
 /// Deletes what was kept for long enough. What it says is handed on at its end, together with that.
@@ -96,7 +107,7 @@ pub(crate) fn tidy() -> io::Result<(Ended, Vec<Said>)> {
         Said::Event(event) => Some(event),
         Said::Line(_) => None,
     });
-    Ok((Ended { exit, verdict }, said))
+    Ok((Ended { exit, verdict, error: None }, said))
 }
 
 /// One that is at work.

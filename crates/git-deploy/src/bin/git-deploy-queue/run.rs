@@ -21,7 +21,7 @@ use git_deploy_core::queue::{Place, Wait};
 use git_deploy_core::runner::{End, Runner, Turn};
 use serde_json::{Value, json};
 
-use crate::deployment::{Ended, Said, Who, deploy, tidy};
+use crate::deployment::{Ended, Said, Who, deploy, error_in, tidy};
 use crate::log::{Log, last_word};
 use crate::on_event::OnEvent;
 use crate::standstill::Teller;
@@ -159,8 +159,8 @@ impl Hands for Machine<'_> {
             // Whoever tells that error tells what to do about it.
             Err(error) => {
                 let error = hints(&last).fold(error, CommandError::hint);
-                let events = last.into_iter().filter(|said| matches!(said, Said::Event(_)));
-                events.for_each(|said| self.pass_on(Who::Deployment, said));
+                let others = last.into_iter().filter(|said| !is_told_by(said, &ended));
+                others.for_each(|said| self.pass_on(Who::Deployment, said));
                 return Err(error);
             }
         };
@@ -362,7 +362,19 @@ fn meaning(ended: &Ended) -> Result<Turn, CommandError> {
 fn is_error(said: &Said) -> bool {
     match said {
         Said::Event(event) => event["event"] == "verdict" && event["result"] == "error",
-        Said::Line(line) => ["error: ", "fatal: "].iter().any(|label| line.starts_with(label)),
+        Said::Line(line) => error_in(line).is_some(),
+    }
+}
+
+/// Whether whoever tells why it ended, and what to do, tells that, too. Without a verdict that is no more than one line.
+fn is_told_by(said: &Said, ended: &Ended) -> bool {
+    match said {
+        Said::Event(_) => false,
+        Said::Line(_) if ended.verdict.is_some() => true,
+        Said::Line(line) => {
+            let is_why = || error_in(line).is_some_and(|error| ended.error.as_deref() == Some(error));
+            line.starts_with("hint: ") || is_why()
+        }
     }
 }
 
@@ -386,7 +398,8 @@ fn field<'a>(ended: &'a Ended, name: &str) -> Option<&'a str> {
 
 /// Why it ended as it did.
 fn reason(ended: &Ended) -> String {
-    field(ended, "reason").unwrap_or("'git deploy' says nothing of why").to_owned()
+    let said = field(ended, "reason").or(ended.error.as_deref());
+    said.unwrap_or("'git deploy' says nothing of why").to_owned()
 }
 
 /// What the head of the queue waits for on its way from one environment to the next.
