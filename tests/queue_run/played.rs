@@ -79,3 +79,17 @@ fn what_a_deployment_says_that_ends_without_a_verdict_is_passed_on() {
     events.code_is(129).stdout_contains("Usage: git deploy [<branch>]");
     events.stdout_contains("\"text\":\"unexpected argument '--json' found\"");
 }
+
+#[test]
+fn whom_a_runner_waits_for_is_no_error_in_whatever_order_that_is_read() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let waits = r#"echo 'error: ada deploys just now' >&2
+sleep 0.3
+echo '{"event":"step","step":"recovered","text":"it"}'
+echo '{"event":"verdict","result":"error","reason":"ada deploys just now","waits":"deployment"}'
+exit 75"#;
+    let output = runner(&shop, waits).output();
+    output.code_is(75).stderr_contains("recovered it").stderr_contains("waits: ada deploys just now");
+    output.lacks("error: ada deploys");
+}

@@ -141,13 +141,12 @@ impl Hands for Machine<'_> {
     }
 
     fn deploy(&self, _: &Repository) -> Result<Turn, CommandError> {
-        // What it says last is an error only where it waits for nobody.
+        // What it calls an error is one only where it waits for nobody. Its verdict tells that, and lines may be read before
+        // what it has told programs earlier.
         let mut last = Vec::new();
         let ended = deploy(self.prepares, |who, said| {
-            if who == Who::Deployment && goes_on(&said) {
-                last.drain(..).for_each(|said| self.pass_on(who, said));
-            }
-            match who == Who::Deployment && (!last.is_empty() || is_error(&said)) {
+            let follows = matches!(said, Said::Line(_)) && !last.is_empty();
+            match who == Who::Deployment && (follows || is_error(&said)) {
                 true => last.push(said),
                 false => self.pass_on(who, said),
             }
@@ -376,11 +375,6 @@ fn is_told_by(said: &Said, ended: &Ended) -> bool {
             line.starts_with("hint: ") || is_why()
         }
     }
-}
-
-/// Whether it does more than look, and has not come to nothing, whatever a program has said that it started.
-fn goes_on(said: &Said) -> bool {
-    matches!(said, Said::Event(event) if event["event"] == "step" && event["step"] != "fetching")
 }
 
 /// Whether it does more than look at what is there.
