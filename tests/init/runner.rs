@@ -234,17 +234,46 @@ fn a_unit_finds_the_kubeconfig_that_was_found_when_it_was_written() {
     let repo = shop(&sandbox!(), PRODUCTION);
     let unit = |kubeconfig: &str, scope: &str| {
         let call = repo.command("git-deploy-init").args(["runner", &format!("--systemd={scope}")]);
-        call.env("KUBECONFIG", kubeconfig).output()
+        call.env("KUBECONFIG", kubeconfig).env("XDG_RUNTIME_DIR", "/run/user/1").output()
     };
-    // What is relative is so to where it was set.
-    let found = format!("Environment=\"KUBECONFIG=/srv/kube config:{}/own\"\n", repo.path().display());
-    unit("/srv/kube config:own:", "user").success().stdout_contains(&found).lacks("must be able to read");
-    unit("/srv/kube config:own", "system")
+    // Files that every machine has, where nothing is for a while.
+    let found = "Environment=\"KUBECONFIG=/etc/passwd:/etc/group\"\n";
+    unit("/etc/passwd:/etc/group:", "user").success().stdout_contains(found).lacks("must be able to read");
+    unit("/etc/passwd:/etc/group", "system")
         .success()
-        .stdout_contains(&found)
+        .stdout_contains(found)
         .stderr_contains("the user of the service must be able to read that");
     unit("", "system").success().lacks("KUBECONFIG");
     unit("/srv/a\nb", "user").code_is(128).stderr_contains("a unit cannot name the path");
+}
+
+#[test]
+fn a_unit_names_no_kubeconfig_that_a_service_would_not_find() {
+    let repo = shop(&sandbox!(), PRODUCTION);
+    let session = repo.path().join("session");
+    fs::create_dir(&session).unwrap();
+    fs::write(session.join("own"), "").unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", session.join("link")).unwrap();
+    let unit = |kubeconfig: &str| {
+        let call = repo.command("git-deploy-init").args(["runner", "--systemd=system"]);
+        call.env("KUBECONFIG", kubeconfig).env("XDG_RUNTIME_DIR", &session).output()
+    };
+    let nothing = unit("/tmp/config:/var/tmp/config:/etc/nowhere:/etc");
+    nothing.success().lacks("Environment=\"KUBECONFIG").lacks("must be able to read");
+    for (path, why) in [
+        ("/tmp/config", "a service may not find in '/tmp'"),
+        ("/var/tmp/config", "a service may not find in '/var/tmp'"),
+        ("/etc/nowhere", "is no file"),
+        ("/etc", "is no file"),
+    ] {
+        nothing
+            .stderr_contains(&format!("warning: KUBECONFIG names '{path}', which {why}: it is left out\n"));
+    }
+    // What is relative is so to where it was set.
+    let own = session.join("own");
+    let some = unit("/etc/passwd:session/own:session/link");
+    some.success().stdout_contains("Environment=\"KUBECONFIG=/etc/passwd\"\n");
+    some.stderr_contains(&format!("KUBECONFIG names '{}', which a service may not find", own.display()));
 }
 
 #[test]
@@ -254,7 +283,7 @@ fn systemd_understands_the_units() {
     for scope in ["user", "system"] {
         let (option, folder) = (format!("--systemd={scope}"), format!("--output={scope}"));
         let call = repo.command("git-deploy-init").args(["runner", &option, &folder]);
-        call.env("KUBECONFIG", "/srv/kube 100%/config")
+        call.env("KUBECONFIG", "/etc/passwd")
             .output()
             .success()
             .stdout_contains("git-deploy-runner.service'");

@@ -70,7 +70,7 @@ fn plan_unit(repository: &Repository, base: &DeployToml, is_system: bool) -> Res
     let this =
         this.map_err(|error| CommandError::fatal(format!("cannot tell where git-deploy is: {error}")))?;
     let program = this.with_file_name("git-deploy-queue");
-    let kubeconfig = kubeconfig()?;
+    let Kubeconfig { list: kubeconfig, warnings } = Kubeconfig::of_variable()?;
     let unit = unit::Unit {
         folder: text_of(&folder)?,
         program: text_of(&program)?,
@@ -80,25 +80,52 @@ fn plan_unit(repository: &Repository, base: &DeployToml, is_system: bool) -> Res
     };
     Ok(Plan {
         files: vec![File { name: unit::NAME, text: unit.to_string() }],
-        warnings: Vec::new(),
+        warnings,
         notes: kubeconfig.iter().filter(|_| is_system).map(|list| must_be_readable(list)).collect(),
         hints: unit.hints(),
     })
 }
 
 /// What `KUBECONFIG` says, as it holds in every folder: a service has neither the variable nor the folder in which it was set.
-fn kubeconfig() -> Result<Option<String>, CommandError> {
-    let list = std::env::var_os("KUBECONFIG").unwrap_or_default();
-    let paths = std::env::split_paths(&list).filter(|path| !path.as_os_str().is_empty());
-    let absolute = |path: PathBuf| {
-        let whole = std::path::absolute(&path);
-        let whole = whole.map_err(|error| {
-            CommandError::fatal(format!("cannot tell where '{}' is: {error}", path.display()))
-        })?;
-        text_of(&whole).map(str::to_owned)
+struct Kubeconfig {
+    /// What a service finds of it, if it does.
+    list: Option<String>,
+    /// What it would not find.
+    warnings: Vec<String>,
+}
+
+impl Kubeconfig {
+    fn of_variable() -> Result<Self, CommandError> {
+        let list = std::env::var_os("KUBECONFIG").unwrap_or_default();
+        let (mut found, mut warnings) = (Vec::new(), Vec::new());
+        for path in std::env::split_paths(&list).filter(|path| !path.as_os_str().is_empty()) {
+            let whole = std::path::absolute(&path).map_err(|error| {
+                CommandError::fatal(format!("cannot tell where '{}' is: {error}", path.display()))
+            })?;
+            let text = text_of(&whole)?.to_owned();
+            match why_unfit(&whole) {
+                None => found.push(text),
+                Some(why) => warnings.push(format!("KUBECONFIG names '{text}', which {why}: it is left out")),
+            }
+        }
+        Ok(Self { list: Some(found.join(":")).filter(|list| !list.is_empty()), warnings })
+    }
+}
+
+/// Why a service cannot count on a file. Folders for a while may be others to it, and end with a session or with the machine.
+fn why_unfit(path: &Path) -> Option<String> {
+    let session =
+        std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let fleeting = ["/tmp", "/var/tmp"].map(PathBuf::from).into_iter().chain(session);
+    // Also where a link leads there.
+    let meant = path.canonicalize();
+    let is_below = |folder: &PathBuf| {
+        path.starts_with(folder) || meant.as_ref().is_ok_and(|meant| meant.starts_with(folder))
     };
-    let paths = paths.map(absolute).collect::<Result<Vec<String>, CommandError>>()?;
-    Ok(Some(paths.join(":")).filter(|list| !list.is_empty()))
+    match fleeting.into_iter().find(is_below) {
+        Some(folder) => Some(format!("a service may not find in '{}'", folder.display())),
+        None => (!path.is_file()).then(|| "is no file".to_owned()),
+    }
 }
 
 fn must_be_readable(kubeconfig: &str) -> String {
