@@ -87,3 +87,15 @@ fn who_waits_for_another_one_that_deploys_says_so_once_and_calls_it_no_error() {
     assert_eq!(errors, ["error: terminated"], "{output}");
     assert_eq!(ledger(shop.authority()), ["login success"]);
 }
+
+#[test]
+fn what_is_told_of_a_runner_says_nobodys_password() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    shop.repo.set_config("remote.origin.url", "git://ada:secret@127.0.0.1:1/shop.git");
+    let mut watching = watch(&shop);
+    watching.wait_for_words("tried again in 5 s");
+    let (_, why) = standstill(&shop.repo).expect("it is told");
+    assert!(why.starts_with("cannot reach remote 'origin'") && !why.contains("secret"), "{why}");
+    ends(watching);
+}

@@ -17,6 +17,26 @@ pub fn without_credentials(text: &str) -> String {
     shown
 }
 
+/// The same of words in which a program has taken a URL apart, as git does: `unable to look up ada:secret@host`.
+///
+/// It is for what a program says of a remote: elsewhere a colon before an `@` may mean something else.
+#[must_use]
+pub fn without_passwords(text: &str) -> String {
+    without_credentials(text).split_inclusive(char::is_whitespace).map(without_login).collect()
+}
+
+fn without_login(word: &str) -> String {
+    let begin = word.find(|c| !"'\"(<".contains(c)).unwrap_or(word.len());
+    let (quotes, rest) = word.split_at(begin);
+    // A digest comes after a tag, too.
+    let is_login =
+        |login: &str, host: &str| login.contains(':') && !login.contains('/') && !host.starts_with("sha256:");
+    match rest.rsplit_once('@') {
+        Some((login, host)) if is_login(login, host) => format!("{quotes}...@{host}"),
+        _ => word.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,6 +52,19 @@ mod tests {
         ] {
             assert_eq!(without_credentials(text), expected);
             assert_eq!(without_credentials(expected), expected);
+        }
+    }
+
+    #[test]
+    fn nobody_reads_passwords_in_what_git_says_of_a_remote() {
+        for (text, expected) in [
+            ("unable to look up ada:secret@host (port 9418)", "unable to look up ...@host (port 9418)"),
+            ("'ada:se@cret@host'\ngit://ada:secret@host/a", "'...@host'\ngit://...@host/a"),
+            ("git@host:shop.git: no route", "git@host:shop.git: no route"),
+            ("web:1@sha256:0a and host:5000/web@sha256:0a", "web:1@sha256:0a and host:5000/web@sha256:0a"),
+        ] {
+            assert_eq!(without_passwords(text), expected);
+            assert_eq!(without_passwords(expected), expected);
         }
     }
 }

@@ -22,7 +22,7 @@ pub mod steps;
 mod workspace;
 
 pub use cause::Cause;
-pub use credentials::without_credentials;
+pub use credentials::{without_credentials, without_passwords};
 pub use disk::{FullDisk, Room};
 pub use grammar::Flaw;
 pub use insecure::Insecure;

@@ -7,6 +7,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use git_deploy_image::without_passwords;
 use jiff::{Timestamp, Unit};
 
 use crate::git::sharing::new_file_in;
@@ -24,10 +25,10 @@ pub struct Standstill {
 }
 
 impl Standstill {
-    /// One that begins now.
+    /// One that begins now. Others read it: it says nobody's password.
     pub fn begins(why: &str) -> Self {
         let now = machine::now();
-        Self { since: now.round(Unit::Second).unwrap_or(now), why: why.to_owned() }
+        Self { since: now.round(Unit::Second).unwrap_or(now), why: without_passwords(why) }
     }
 
     fn to_text(&self) -> String {

@@ -27,11 +27,11 @@ impl Teller {
     pub(crate) fn waits(&self) {
         let mut state = self.0.borrow_mut();
         let Some(why) = state.met.take() else { return };
+        let now = Standstill::begins(&why);
         let stands = match state.stands.take() {
-            Some((stands, said @ Some(_))) if stands.why == why => (stands, said),
+            Some((stands, said @ Some(_))) if stands.why == now.why => (stands, said),
             before => {
                 let begun = before.as_ref().map(|(stands, _)| stands.since);
-                let now = Standstill::begins(&why);
                 let stands = Standstill { since: begun.unwrap_or(now.since), ..now };
                 let said = Repository::open().ok().and_then(|repository| say(&repository, &stands).ok());
                 (stands, said)
