@@ -138,7 +138,7 @@ fn say(verdict: &Verdict, events: &Events<'_>) {
     });
 }
 
-/// What to do with the branch. Where the environment could not go back nothing is taken from the queue: it has to be named.
+/// What to do with the branch.
 fn what_next(verdict: &Verdict) -> Option<String> {
     let short = verdict.branch.as_ref()?.short();
     let (word, is_left) = (shell_word(short), verdict.left.is_some());
@@ -153,13 +153,20 @@ fn what_next(verdict: &Verdict) -> Option<String> {
             );
             Some(if is_left { format!("{then}; and name it: git deploy{named} {word}") } else { then })
         }
-        (_, Blame::Nobody) if is_left => Some(format!(
-            "'{short}' stays deployable: when the cause is gone, name it: git deploy{named} {word}"
-        )),
-        (_, Blame::Nobody) => {
-            Some(format!("the branch stays deployable: run 'git deploy{named}' again when the cause is gone"))
-        }
+        (_, Blame::Nobody) => Some(again(short, &named, is_left)),
     }
+}
+
+/// How a branch is tried again that nobody is to blame for. Where the environment could not go back nothing is taken from the
+/// queue, and to another environment than the one that lands its head would go: there the branch has to be named.
+fn again(short: &str, named: &str, is_left: bool) -> String {
+    if is_left || !named.is_empty() {
+        let word = shell_word(short);
+        return format!(
+            "'{short}' stays deployable: when the cause is gone, name it: git deploy{named} {word}"
+        );
+    }
+    "the branch stays deployable: run 'git deploy' again when the cause is gone".to_owned()
 }
 
 /// Says what was prepared.
@@ -293,4 +300,17 @@ fn dry_run_object(planned: &DryRun) -> Value {
         "warnings": planned.warnings,
         "exit": Exit::Done.code(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_tried_again_elsewhere_is_named_since_the_head_of_the_queue_may_be_another_branch() {
+        let elsewhere = again("login", " --env=review", false);
+        assert!(elsewhere.ends_with("name it: git deploy --env=review login"), "{elsewhere}");
+        assert!(again("login", "", false).contains("run 'git deploy' again"));
+        assert!(again("$(touch)", "", true).ends_with("name it: git deploy '$(touch)'"));
+    }
 }
