@@ -349,12 +349,42 @@ fn tag(repo: &Repo, name: &str) {
 }
 
 #[test]
+fn of_two_tags_none_is_advised_where_no_claim_says_which_is_the_deployment() {
+    let team = Team::new();
+    tag(&team.ada, "deployment-0001");
+    // Somebody makes another one on the server, which is no deployment.
+    team.remote.git(&["update-ref", "refs/tags/deployment-0001", "master"]);
+    let ours = team.ada.id("deployment-0001");
+    let sync = || {
+        team.ada
+            .deploy("deploy-sync", &[])
+            .stderr_contains("tag 'deployment-0001' is not the same here and on 'origin'")
+            .stderr_contains("hint: see both with: git show deployment-0001 ")
+            .lacks("git fetch")
+            .lacks("git tag");
+        assert_eq!(team.ada.id("deployment-0001"), ours);
+    };
+    sync();
+    // Both are made for what was claimed.
+    let grace = team.remote.clone_to("grace");
+    claim(&grace, "deployment-0001");
+    tag(&grace, "again");
+    let again = grace.id("again");
+    grace.git(&["push", "--quiet", "--no-verify", "origin", "again", "refs/deploy/attempts/deployment-0001"]);
+    team.remote.git(&["update-ref", "refs/tags/deployment-0001", &again]);
+    assert_ne!(again, ours);
+    sync();
+}
+
+#[test]
 fn a_deployment_tag_that_differs_is_left_and_told() {
     let team = Team::new();
     let grace = team.remote.clone_to("grace");
     tag(&grace, "deployment-0001");
+    claim(&grace, "deployment-0001");
+    grace.git(&["push", "--quiet", "--no-verify", "origin", "refs/deploy/attempts/deployment-0001"]);
     grace.deploy("deploy-sync", &[]);
-    tag(&team.ada, "deployment-0001");
+    team.ada.git(&["tag", "--annotate", "--message", "Failed Deployment", "deployment-0001"]);
     let before = team.ada.id("deployment-0001");
     let told = team.ada.deploy("deploy-sync", &[]);
     told.stderr_contains(

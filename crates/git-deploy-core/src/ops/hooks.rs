@@ -21,7 +21,7 @@ pub use elsewhere::{Unpublished, is_mirror};
 pub use left::{Left, LeftApproved, LeftByPush, post_commit};
 pub use post_merge::{MergedInto, Passed, PostMerge, post_merge};
 pub use pre_push::{PrePush, Warning, pre_push};
-pub use tags::{Differing, TagChange, changed_tags, differing};
+pub use tags::{TagChange, changed_tags, differing};
 
 /// The beginning of the names of deployment tags.
 const DEPLOYMENT_TAGS: &str = "refs/tags/deployment-";

@@ -1,6 +1,7 @@
 //! Bringing and taking what clones share: states, ledger, locks.
 
 mod approved;
+mod differing;
 mod exchange;
 mod foreign;
 mod gone;
@@ -26,8 +27,9 @@ use crate::receive;
 use crate::sync;
 
 pub(in crate::ops) use approved::publish as publish_approved;
+pub use differing::Differing;
+pub(in crate::ops) use differing::differing;
 pub use exchange::{Exchange, preview};
-pub(in crate::ops) use gone::is_claimed;
 pub use gone::{fetch_only, is_pushed_again, was_deleted};
 pub use seen::{Break, Broken, broken_as_fetched, check, was_asked};
 
@@ -265,7 +267,8 @@ fn adopt_tags(
                     "tag '{short}' is not the same here and on '{remote}': a deployment tag must never be moved"
                 ));
                 observer.hint(&format!("see both with: git show {short} {}", theirs.name));
-                if is_claimed(repository, tracking, &id, *target)? != Some(true) {
+                let how = differing(repository, tracking, &id, *target, theirs.target)?;
+                if how == Differing::TheirsIsClaimed {
                     observer.hint(&have_theirs(remote, &id));
                 }
             }

@@ -1,10 +1,10 @@
-//! Deployment tags that a push would change, and which of two is the one that was claimed.
+//! Deployment tags that a push would change.
 
 use super::{DEPLOYMENT_TAGS, HookError, PushedRef};
 use crate::config::counting_remote;
-use crate::git::{GitError, Repository};
-use crate::ids::{DeploymentId, ObjectId, RefName};
-use crate::ops::sync;
+use crate::git::Repository;
+use crate::ids::{ObjectId, RefName};
+use crate::ops::sync::{self, Differing};
 
 /// A deployment tag that a push would change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,22 +15,6 @@ pub struct TagChange {
     pub old: ObjectId,
     /// Where it would go; `None` deletes it.
     pub new: Option<ObjectId>,
-}
-
-/// How a tag of ours stands to the one of the same name that the remote has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Differing {
-    /// The remote's is that of the deployment that was claimed there, and ours is not.
-    TheirsIsClaimed,
-    /// Ours is, and the remote's is not.
-    OursIsClaimed,
-    /// Nobody can tell from here. What both are on, or they themselves where that does not tell them apart.
-    Unclear {
-        /// Ours.
-        ours: ObjectId,
-        /// The remote's.
-        theirs: ObjectId,
-    },
 }
 
 /// The deployment tags that a push would move or delete. Tags that are new on the remote are none of these.
@@ -57,23 +41,8 @@ pub fn differing(
     let Some(ours) = ours.filter(|ours| Some(*ours) == change.new) else { return Ok(None) };
     let id = change.name.as_str().strip_prefix("refs/tags/").and_then(|name| name.parse().ok());
     let tracking = counting_remote(repository)?.ok().filter(|tracking| tracking.remote() == remote);
-    let is_claimed = |target: ObjectId| match (&tracking, &id) {
-        (Some(tracking), Some(id)) => sync::is_claimed(repository, tracking, id as &DeploymentId, target),
-        _ => Ok(None),
-    };
-    Ok(Some(match (is_claimed(ours)?, is_claimed(theirs)?) {
-        (Some(false), Some(true)) => Differing::TheirsIsClaimed,
-        (Some(true), Some(false)) => Differing::OursIsClaimed,
-        _ => unclear(repository, ours, theirs)?,
+    Ok(Some(match (&tracking, &id) {
+        (Some(tracking), Some(id)) => sync::differing(repository, tracking, id, ours, theirs)?,
+        _ => Differing::unclear(repository, ours, theirs)?,
     }))
-}
-
-fn unclear(repository: &Repository, ours: ObjectId, theirs: ObjectId) -> Result<Differing, GitError> {
-    let commit = |target: ObjectId| repository.find_commit(&target.to_string());
-    Ok(match (commit(ours)?, commit(theirs)?) {
-        (Some(our_commit), Some(their_commit)) if our_commit != their_commit => {
-            Differing::Unclear { ours: our_commit.0, theirs: their_commit.0 }
-        }
-        _ => Differing::Unclear { ours, theirs },
-    })
 }

@@ -149,7 +149,7 @@ fn claimed(
 ///
 /// # Errors
 /// When refs or the object cannot be read.
-pub(in crate::ops) fn is_claimed(
+pub(super) fn is_claimed(
     repository: &Repository,
     tracking: &Tracking,
     id: &DeploymentId,

@@ -18,8 +18,9 @@ use git_deploy_core::git::Repository;
 use git_deploy_core::git::push::WITHIN;
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::carry::{self, Action};
-use git_deploy_core::ops::hooks::{self, Differing, HookError, KNOWN_HOOKS, PushedRef, TagChange};
+use git_deploy_core::ops::hooks::{self, HookError, KNOWN_HOOKS, PushedRef, TagChange};
 use git_deploy_core::ops::receive::receive;
+use git_deploy_core::ops::sync::Differing;
 
 fn main() -> ExitCode {
     run(|arguments: Hook, shell| {

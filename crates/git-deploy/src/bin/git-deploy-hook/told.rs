@@ -11,11 +11,10 @@ use git_deploy_core::ops::Observer;
 use git_deploy_core::ops::carry::{Carry, Left as LeftBehind, Why};
 use git_deploy_core::ops::fetched::TakenBack;
 use git_deploy_core::ops::hooks::{
-    Differing, Left, LeftApproved, LeftByPush, MergedInto, Passed, PostMerge, PrePush, TagChange,
-    Unpublished, Warning,
+    Left, LeftApproved, LeftByPush, MergedInto, Passed, PostMerge, PrePush, TagChange, Unpublished, Warning,
 };
 use git_deploy_core::ops::sweep::Apart;
-use git_deploy_core::ops::sync::{SyncError, have_theirs};
+use git_deploy_core::ops::sync::{Differing, SyncError, have_theirs};
 use git_deploy_core::rebase::Skip;
 use git_deploy_core::state::{Decision, State};
 use git_deploy_image::without_credentials;
