@@ -27,22 +27,27 @@ pub fn changed_tags(pushed: &[PushedRef]) -> Vec<TagChange> {
     changed.filter_map(change).collect()
 }
 
-/// How our tag stands to the remote's where a push would put the one in the place of the other; none where it is not ours that it
-/// would put there.
+/// How tags of ours stand to the remote's where a push would put the ones in the place of the others, of the first `most` changes.
 ///
 /// # Errors
 /// When tags, claims or the configuration cannot be read.
 pub fn differing(
     repository: &Repository,
     remote: &str,
-    change: &TagChange,
-) -> Result<Option<Differing>, HookError> {
-    let (ours, theirs) = (repository.resolve(&change.name)?, change.old);
-    let Some(ours) = ours.filter(|ours| Some(*ours) == change.new) else { return Ok(None) };
-    let id = change.name.as_str().strip_prefix("refs/tags/").and_then(|name| name.parse().ok());
+    changes: &[TagChange],
+    most: usize,
+) -> Result<Vec<(RefName, Differing)>, HookError> {
     let tracking = counting_remote(repository)?.ok().filter(|tracking| tracking.remote() == remote);
-    Ok(Some(match (&tracking, &id) {
-        (Some(tracking), Some(id)) => sync::differing(repository, tracking, id, ours, theirs)?,
-        _ => Differing::unclear(repository, ours, theirs)?,
-    }))
+    let mut found = Vec::new();
+    for TagChange { name, old: theirs, new } in changes.iter().take(most) {
+        // What is not ours would replace nothing of ours.
+        let Some(ours) = repository.resolve(name)?.filter(|ours| Some(*ours) == *new) else { continue };
+        let id = name.as_str().strip_prefix("refs/tags/").and_then(|name| name.parse().ok());
+        let how = match (&tracking, &id) {
+            (Some(tracking), Some(id)) => sync::differing(repository, tracking, id, ours, *theirs)?,
+            _ => Differing::unclear(repository, ours, *theirs)?,
+        };
+        found.push((name.clone(), how));
+    }
+    Ok(found)
 }

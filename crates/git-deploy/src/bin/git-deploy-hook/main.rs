@@ -76,11 +76,10 @@ fn pre_push(arguments: &[OsString], shell: &mut Shell) -> Result<Exit, CommandEr
 
 /// How tags of ours that would be moved on a remote stand to those that it has. What cannot be found out is not told.
 fn differing(remote: &str, changed: &[TagChange]) -> Vec<(RefName, Differing)> {
-    let Ok(repository) = Repository::open() else { return Vec::new() };
-    let of = |tag: &TagChange| {
-        Some((tag.name.clone(), hooks::differing(&repository, remote, tag).ok().flatten()?))
-    };
-    changed.iter().filter_map(of).collect()
+    let found = Repository::open()
+        .map_err(HookError::from)
+        .and_then(|repository| hooks::differing(&repository, remote, changed, told::MANY));
+    found.unwrap_or_default()
 }
 
 fn look_and_publish(remote: &str, pushed: &[PushedRef], shell: &mut Shell) -> Result<(), HookError> {

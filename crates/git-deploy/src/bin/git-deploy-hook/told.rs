@@ -19,8 +19,8 @@ use git_deploy_core::rebase::Skip;
 use git_deploy_core::state::{Decision, State};
 use git_deploy_image::without_credentials;
 
-/// How many branches are told of one by one.
-const MANY: usize = 10;
+/// How many branches or tags are told of one by one.
+pub(crate) const MANY: usize = 10;
 
 /// How much is said after one merge about what to do.
 const HINTS: usize = 3;
@@ -59,7 +59,7 @@ pub(crate) fn refusal(
     let error =
         error.hint("deployment tags tell what ran when, and are only ever added: leave them out of the push");
     let told = differing.iter().filter_map(|(tag, how)| differs(remote, tag, how));
-    told.take(MANY).fold(error, CommandError::hint)
+    told.fold(error, CommandError::hint)
 }
 
 /// What there is to know of a tag of ours that is not that of the remote.
