@@ -35,6 +35,27 @@ fn a_deployment_tag_is_neither_moved_nor_deleted() {
 }
 
 #[test]
+fn a_push_that_is_refused_does_not_tell_the_password_of_an_address() {
+    let (bare, repo) = shop(&sandbox!());
+    let address = "https://ada:secret@example.org/shop.git";
+    repo.git(&["config", &format!("url.{}.insteadOf", bare.path().display()), address]);
+    for name in ["refs/tags/deployment-0001", "refs/deploy/attempts/deployment-0001"] {
+        repo.git(&["push", "--quiet", "origin", &format!("HEAD:{name}")]);
+    }
+    repo.commit("a", "b\n", "Go on");
+    repo.git(&["tag", "deployment-0001"]);
+    repo.try_git(&["push", "--force", address, "deployment-0001"])
+        .code_is(1)
+        .stderr_contains("cannot push to 'https://...@example.org/shop.git': deployment tag")
+        .stderr_contains(" on 'https://...@example.org/shop.git': which one is right")
+        .lacks("secret");
+    repo.try_git(&["push", address, ":refs/deploy/attempts/deployment-0001"])
+        .code_is(1)
+        .stderr_contains("cannot push to 'https://...@example.org/shop.git': 'refs/deploy/attempts/")
+        .lacks("secret");
+}
+
+#[test]
 fn a_mirror_of_a_clone_deletes_nothing_that_all_clones_share() {
     let sandbox = sandbox!();
     let (bare, repo) = shop(&sandbox);

@@ -21,6 +21,7 @@ use git_deploy_core::ops::carry::{self, Action};
 use git_deploy_core::ops::hooks::{self, HookError, KNOWN_HOOKS, PushedRef, TagChange};
 use git_deploy_core::ops::receive::receive;
 use git_deploy_core::ops::sync::Differing;
+use git_deploy_image::without_credentials;
 
 fn main() -> ExitCode {
     run(|arguments: Hook, shell| {
@@ -54,19 +55,21 @@ fn pre_push(arguments: &[OsString], shell: &mut Shell) -> Result<Exit, CommandEr
     let Some(input) = input("what is pushed", shell) else { return Ok(Exit::Done) };
     let pushed = hooks::pushed_refs(&input);
     let remote = remote.to_string_lossy();
+    // A password that somebody pushes with is nothing for a log.
+    let named = without_credentials(&remote);
     let changed = hooks::changed_tags(&pushed);
     if !changed.is_empty() {
-        return Err(told::refusal(&remote, &changed, &differing(&remote, &changed)));
+        return Err(told::refusal(&named, &changed, &differing(&remote, &changed)));
     }
     let deleted = hooks::deleted_records(&pushed);
     if !deleted.is_empty() {
-        return Err(told::refused_deletion(&remote, &deleted));
+        return Err(told::refused_deletion(&named, &deleted));
     }
     let to: Vec<Cow<'_, str>> = arguments.iter().take(2).map(|word| word.to_string_lossy()).collect();
     let to: Vec<&str> = to.iter().map(|word| &**word).collect();
     // What cannot be found out of that is told below.
     if hooks::is_mirror(&to, &pushed).unwrap_or(false) {
-        return Err(told::refused_mirror(&remote));
+        return Err(told::refused_mirror(&named));
     }
     if let Err(error) = look_and_publish(&remote, &pushed, shell) {
         told::failure("git-deploy cannot look at this push", error, shell);
