@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use git_deploy_testkit::shop::Shop;
-use git_deploy_testkit::{Format, RefPhase, Sandbox, Victim, sandbox};
+use git_deploy_testkit::{Format, RefPhase, Sandbox, Victim, sandbox, skip};
 
 use crate::moment::{Moment, landed_once};
 
@@ -92,6 +92,30 @@ fn an_old_lock_of_the_dead_that_is_in_nobodys_way_is_cleared_by_who_writes() {
     set("staged").output().success();
     assert!(!lock.exists(), "{} is still there", lock.display());
     shop.repo.git(&["pack-refs", "--all"]);
+}
+
+#[test]
+fn a_lock_that_was_made_long_after_somebody_died_is_left_to_who_may_hold_it() {
+    if Format::of_run().reftable {
+        return skip("locks on refs", "refs kept in tables have none of their own");
+    }
+    let shop = Shop::alone(&sandbox!());
+    shop.branch("login", "login.txt", "hello\n");
+    let git_dir = shop.repo.path().join(".git");
+    for folder in ["deploy/intents", "refs/remotes/origin"] {
+        std::fs::create_dir_all(git_dir.join(folder)).unwrap();
+    }
+    // A fetch of ours died that was to write below there.
+    let intent = git_dir.join("deploy/intents/1-0123456789abcdef");
+    std::fs::write(&intent, "refs/remotes/origin/* \n").unwrap();
+    shop.repo.age_locks(Duration::from_secs(3600));
+    let lock = git_dir.join("refs/remotes/origin/login.lock");
+    std::fs::write(&lock, "").unwrap();
+    shop.repo.deploy("deploy-state", &["set", "staged", "login"]);
+    assert!(lock.exists() && intent.exists(), "a fetch may hold it just now");
+    shop.repo.age_locks(Duration::from_secs(60));
+    shop.repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    assert!(!lock.exists() && !intent.exists(), "nobody holds one for so long");
 }
 
 #[test]

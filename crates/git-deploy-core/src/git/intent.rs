@@ -155,10 +155,11 @@ impl Repository {
                     .metadata()
                     .and_then(|metadata| metadata.modified())
                     .map_err(GitError::file(&path))?;
-                if begun.elapsed().is_ok_and(|age| age < time) {
-                    continue;
+                match self.clear_locks_of(&text, begun, time)? {
+                    Cleared::NotYet => continue,
+                    Cleared::Some => cleared = true,
+                    Cleared::Nothing => {}
                 }
-                cleared |= self.clear_locks_of(&text, begun)?;
             }
             std::fs::remove_file(&path).map_err(GitError::file(&path))?;
         }
@@ -169,7 +170,7 @@ impl Repository {
     pub(super) fn clear_locks_of_ended(&self, intent: &Intent) -> Result<bool, GitError> {
         let text = std::fs::read_to_string(&intent.path).map_err(GitError::file(&intent.path))?;
         let begun = age(&intent.path).unwrap_or(SystemTime::UNIX_EPOCH);
-        self.clear_locks_of(&text, begun)
+        Ok(matches!(self.clear_locks_of(&text, begun, Duration::ZERO)?, Cleared::Some))
     }
 
     /// Clears away what a run that died left behind. Called under the lock of runs.
@@ -180,8 +181,12 @@ impl Repository {
         self.clear_dead_locks().map(drop)
     }
 
-    /// Removes the lock files of one dead intent: those that hold what it was about to write.
-    fn clear_locks_of(&self, intent: &str, begun: SystemTime) -> Result<bool, GitError> {
+    /// Removes the lock files of one dead intent: those that hold what it was about to write. Nothing is removed before all of
+    /// them, and the intent, have stood for that time.
+    fn clear_locks_of(&self, intent: &str, begun: SystemTime, time: Duration) -> Result<Cleared, GitError> {
+        if !has_stood(begun, time) {
+            return Ok(Cleared::NotYet);
+        }
         let common = &self.paths().common_dir;
         let mut locks: Vec<(PathBuf, String)> = Vec::new();
         for (name, new) in intent.lines().filter_map(|line| line.split_once(' ')) {
@@ -204,19 +209,38 @@ impl Repository {
             })
             .collect();
         if dead.is_empty() {
-            return Ok(false);
+            return Ok(Cleared::Nothing);
+        }
+        // What is younger somebody may hold who lives.
+        if !dead.iter().all(|(path, _)| age(path).is_some_and(|made| has_stood(made, time))) {
+            return Ok(Cleared::NotYet);
         }
         let before: Vec<Option<SystemTime>> = dead.iter().map(|(path, _)| age(path)).collect();
         machine::sleep(STILL);
-        let mut cleared = false;
+        let mut cleared = Cleared::Nothing;
         for ((path, new), before) in dead.into_iter().zip(before) {
             if is_ours(path, new) && age(path) == before {
                 std::fs::remove_file(path).map_err(GitError::file(path))?;
-                cleared = true;
+                cleared = Cleared::Some;
             }
         }
         Ok(cleared)
     }
+}
+
+/// What became of the lock files of a dead intent.
+enum Cleared {
+    /// There were none.
+    Nothing,
+    /// They are gone, or somebody has them who lives.
+    Some,
+    /// They have to be looked at later.
+    NotYet,
+}
+
+/// Whether something was made so long ago. Of what comes from the future nobody knows.
+fn has_stood(made: SystemTime, time: Duration) -> bool {
+    time.is_zero() || made.elapsed().is_ok_and(|age| age >= time)
 }
 
 /// Whether a lock file of that age can be of a process that said so then.
