@@ -340,10 +340,19 @@ fn a_base_that_somebody_has_set_back_is_said_to_lack_what_has_landed() {
             shop.repo.git(&["push", "--quiet", "--force", "--no-verify", "origin", "master"]);
         }
         shop.deployable("mail", "mail.txt", "x\n");
-        let said =
-            "warning: 'master' lacks deployment-0002 of 'search', which stands in demo: it was set back";
-        shop.deploy(&[]).success().stderr_contains(said);
+        let set_back = "warning: 'master' was set back and lacks deployment-0002 of 'search', which ";
+        shop.deploy(&[]).success().stderr_contains(&format!("{set_back}stands in demo: what only that "));
         shop.deployable("news", "news.txt", "x\n");
         shop.deploy(&[]).success().lacks("set back");
+        // What was begun upon it has it still.
+        let landed = shop.repo.id("master");
+        shop.branch("late", "late.txt", "x\n");
+        shop.repo.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+        if shop.authority().path() != shop.repo.path() {
+            shop.repo.git(&["push", "--quiet", "--force", "--no-verify", "origin", "master"]);
+        }
+        shop.repo.deploy("deploy-state", &["set", "deployable", "late"]);
+        shop.deploy(&[]).success().stderr_contains("of 'news', which comes there again with this");
+        shop.repo.git(&["merge-base", "--is-ancestor", &landed, "master"]);
     }
 }

@@ -300,7 +300,7 @@ impl<'a> Run<'a> {
             return Ok(Event::Withdrawn(reason));
         }
         if rollback.is_none() {
-            context.warn_if_set_back(&environment, base)?;
+            context.warn_if_set_back(&environment, self.attempt());
         }
         if let Err(failure) = self.prepare_images(&environment)? {
             return Ok(Event::Failed(failure));

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::{Context, DeployError};
-use crate::attempt::rendered_ref;
+use crate::attempt::{Attempt, rendered_ref};
 use crate::config::deploy_toml::{Environment, Target};
 use crate::deployment::{Failure, Step};
 use crate::environment::Standing;
 use crate::environment::kept::KeptFiles;
 use crate::ids::{CommitId, DeploymentId};
+use crate::ledger::Deployment;
 use crate::ops::fetched::tag_alone;
 use crate::ops::under_way::{attempts, under_way};
 
@@ -34,29 +35,44 @@ impl Context<'_> {
         })
     }
 
-    /// Says what has landed last and stands in an environment, where base has it no more: a deployment takes it away there.
-    pub(super) fn warn_if_set_back(
+    /// Says what has landed last and stands in an environment, where base has it no more: a deployment takes it away there,
+    /// or brings it onto base again.
+    pub(super) fn warn_if_set_back(&self, environment: &Environment, attempt: &Attempt) {
+        // A mere warning is no reason to deploy nothing, where history cannot be read.
+        let Ok(Some((gone, comes_back))) = self.set_back(environment, attempt) else { return };
+        let base = self.view.settings.base.short();
+        let of = gone.branch.as_ref().map(|branch| format!(" of '{}'", branch.short())).unwrap_or_default();
+        let (id, environment) = (&gone.id, &environment.name);
+        self.deployer.observer.warn(&if comes_back {
+            format!("'{base}' was set back and lacks {id}{of}, which comes there again with this")
+        } else {
+            format!(
+                "'{base}' was set back and lacks {id}{of}, which stands in {environment}: what only that brings is \
+                 taken away"
+            )
+        });
+    }
+
+    /// What has landed last, where base lacks it, and whether the candidate has it.
+    fn set_back(
         &self,
         environment: &Environment,
-        base: CommitId,
-    ) -> Result<(), DeployError> {
-        let latest = self.view.ledger()?.latest_success(&environment.name);
+        attempt: &Attempt,
+    ) -> Result<Option<(Deployment, bool)>, DeployError> {
+        let (repository, ledger) = (self.repository(), self.view.ledger()?);
+        let latest =
+            ledger.latest_success(&environment.name).and_then(|latest| ledger.find(latest.applied()));
         let Some(latest) = latest.filter(|latest| environment.lands && latest.landed()) else {
-            return Ok(());
+            return Ok(None);
         };
-        // Of what is not here nothing is known.
-        let is_here = self.repository().find(latest.commit.0)?.is_some();
-        if is_here && !self.repository().is_ancestor(latest.commit, base)? {
-            let of = latest.branch.as_ref().map(|branch| format!(" of '{}'", branch.short()));
-            self.deployer.observer.warn(&format!(
-                "'{}' lacks {}{}, which stands in {}: it was set back, and what only that brings is taken away",
-                self.view.settings.base.short(),
-                latest.id,
-                of.unwrap_or_default(),
-                environment.name
-            ));
+        // Of what is not here nothing is known, nor where only a part of history is.
+        let is_known = repository.find(latest.commit.0)?.is_some()
+            && !repository.is_cut_off_between(latest.commit, attempt.base)?;
+        if !is_known || repository.is_ancestor(latest.commit, attempt.base)? {
+            return Ok(None);
         }
-        Ok(())
+        let comes_back = repository.is_ancestor(latest.commit, attempt.candidate)?;
+        Ok(Some((latest.clone(), comes_back)))
     }
 
     /// All numbers that are known, be it of a verdict or of a claim.
