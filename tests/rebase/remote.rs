@@ -229,6 +229,11 @@ fn what_somebody_else_has_taken_out_is_never_told_to_be_put_upon_what_is_there()
     ours.commit("mine.txt", "x\n", "Go on");
     set(ours, "deployable", "login");
     assert_eq!(hinted(ours), look);
+    // Nor when both are merged, as 'git pull' does it.
+    ours.git(&["merge", "--quiet", "--no-edit", "origin/login"]);
+    set(theirs, "deployable", "login");
+    ours.deploy("deploy-sync", &[]);
+    assert_eq!(hinted(ours)[0], "git log origin/login..login");
 }
 
 #[test]

@@ -142,7 +142,7 @@ pub fn bring_together(
     let again =
         undecided.then(|| format!("then decide anew: git deploy-state set {} {name}", theirs.state()));
     if view.repository.is_ancestor(theirs.tip, ours.tip)? {
-        let hints = match merged(view, ours.tip, theirs.tip)? {
+        let hints = match merged(view, &ours.name, ours.tip, theirs.tip)? {
             Some(merged) => unmerge(view, ours, theirs, merged),
             None => vec![format!("push it: git push {remote} {name}")],
         };
@@ -193,6 +193,10 @@ fn unmerge(view: &View<'_>, ours: &Branch, theirs: &Branch, merged: Merged) -> V
     let (onto, push) = match merged {
         Merged::Base => (authority(&view.settings.base), push_over(remote, &ours.name, theirs.tip)),
         Merged::Other => (authority(&ours.name), format!("git push {} {name}", shell_word(remote))),
+        Merged::TakenOut => {
+            let there = shell_word(authority(&ours.name).short());
+            return vec![format!("look at what was taken out there: git log {there}..{name}")];
+        }
         Merged::Edited(merge) => return vec![format!("{LEFT_OUT}: {}", show_merge(merge))],
     };
     let linear = format!("as nothing rebases a merge: {}", put_upon(&onto, &ours.name));
