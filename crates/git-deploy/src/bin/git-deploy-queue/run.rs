@@ -377,9 +377,12 @@ fn is_told_by(said: &Said, ended: &Ended) -> bool {
     }
 }
 
+/// Steps that are told before anything is asked that may be away.
+const BEFORE: [&str; 7] = ["fetching", "log", "resuming", "aborting", "recovered", "rendering", "again"];
+
 /// Whether it does more than look at what is there.
 fn gets_on(event: &Value) -> bool {
-    event["event"] == "step" && event["step"] != "fetching" && event["step"] != "log"
+    event["event"] == "step" && event["step"].as_str().is_some_and(|step| !BEFORE.contains(&step))
 }
 
 /// What a verdict says that waits for another one who deploys.
