@@ -7,11 +7,15 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::kubectl::Kubectl;
 use super::supervisor::Group;
+
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// A process of the control plane, which a test may kill and start again. What others use is theirs too: do this to
 /// a cluster of your own ([`Cluster::start_own`](super::Cluster::start_own)).
@@ -148,7 +152,27 @@ impl Component {
     fn end(&self, signal: Signal) {
         self.signal(signal);
         if let Some(mut child) = self.child().take() {
-            child.wait().unwrap_or_else(|error| panic!("cannot wait for {}: {error}", self.name));
+            self.wait_for(&mut child);
+        }
+    }
+
+    /// Until it has ended. Whoever stands before a program (`nsenter`) stops when that does, in its own time: also when the
+    /// program goes on already, and then sees no end of it.
+    fn wait_for(&self, child: &mut Child) {
+        let started = Instant::now();
+        loop {
+            match child.try_wait() {
+                Ok(Some(_)) => return,
+                Ok(None) if started.elapsed() < super::PATIENCE => {}
+                ended => {
+                    let _ = child.kill();
+                    panic!("{} does not end: {ended:?}", self.name);
+                }
+            }
+            if self.has_parent {
+                let _ = kill_process(Pid::from_child(child), Signal::CONT);
+            }
+            thread::sleep(PAUSE);
         }
     }
 
@@ -184,5 +208,34 @@ fn only_child(parent: Pid) -> Option<Pid> {
 impl Drop for Component {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::super::supervisor::{Supervisor, new_directory};
+    use super::*;
+
+    #[test]
+    fn one_ends_below_a_command_that_was_stopped_after_it_went_on() {
+        let directory = new_directory().expect("can be made");
+        let supervisor = Supervisor::start(&directory, false).expect("can be started");
+        let stops_itself = r#""$@" & kill -STOP $$; wait"#;
+        let parent = ["/bin/sh", "-c", stops_itself, "parent"].map(str::to_owned);
+        let component = Component::new("sleep", "sleep".into(), directory, supervisor.group())
+            .below(parent.into())
+            .args(["1000"]);
+        for end in [Component::kill, Component::stop] {
+            component.launch().expect("can be started");
+            let is_stopped = || {
+                let id = component.child().as_ref().expect("runs").id();
+                let stat = fs::read_to_string(format!("/proc/{id}/stat")).expect("lives");
+                only_child(Pid::from_child(component.child().as_ref().expect("runs"))).is_some()
+                    && stat.rsplit(')').next().is_some_and(|state| state.trim_start().starts_with('T'))
+            };
+            super::super::eventually("the parent stands still", is_stopped);
+            end(&component);
+            assert!(!component.is_alive());
+        }
     }
 }
