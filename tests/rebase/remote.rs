@@ -273,3 +273,26 @@ fn of_two_rebases_of_one_commit_that_on_the_newer_base_is_to_be_pushed_and_none_
     rebase(theirs, &["login"]).success().lacks("is said to be");
     assert_eq!(theirs.id("login"), ours.id("login"));
 }
+
+#[test]
+fn who_follows_the_advice_of_a_refused_push_is_told_what_the_other_person_has_added() {
+    let team = team(&sandbox!());
+    let Team { ours, theirs, .. } = &team;
+    theirs.switch("login");
+    theirs.commit("their.txt", "x\n", "Help");
+    theirs.git(&["push", "--quiet", "origin", "login"]);
+    set(theirs, "deployable", "login");
+    theirs.deploy("deploy-sync", &[]);
+    ours.switch("login");
+    ours.commit("our.txt", "x\n", "Go on");
+    ours.deploy("deploy-sync", &["--quiet"]);
+    let upon = "git rebase --reapply-cherry-picks origin/login login";
+    rebase(ours, &["login"])
+        .success()
+        .stdout_contains("current")
+        .stderr_contains("note: 'login' on 'origin' has commits that yours has not\n")
+        .stderr_contains(&format!("{upon}\nhint: then decide anew: git deploy-state set deployable login\n"));
+    ours.command("sh").args(["-c", upon]).output().success();
+    ours.git(&["push", "--quiet", "origin", "login"]);
+    rebase(ours, &["login"]).success().lacks("note: ");
+}

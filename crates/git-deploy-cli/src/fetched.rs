@@ -150,7 +150,9 @@ pub fn bring_together(
     }
     let push = push_over(tracking.remote(), &ours.name, theirs.tip);
     Ok(match standing(view, ours)? {
-        Standing::RebasedThere => vec![format!("bring them together: {}", follow(&name))],
+        Standing::RebasedThere => {
+            [format!("bring them together: {}", follow(&name))].into_iter().chain(again).collect()
+        }
         Standing::RebasedHere => vec![format!("it was rebased here; push it: {push}")],
         Standing::RewrittenHere => {
             let hint = format!("it was rewritten here, from what is there; push it: {push}");
@@ -164,7 +166,8 @@ pub fn bring_together(
             let look = matches!(apart, Apart::Upon | Apart::BeyondBase)
                 .then(|| format!("look at what came there: git log --left-right {name}...{there}"));
             let replace = (apart == Apart::Replaces).then(|| format!("{REPLACE}: {push}"));
-            look.into_iter().chain([format!("{how}: {command}")]).chain(replace).collect()
+            let again = again.filter(|_| look.is_some());
+            look.into_iter().chain([format!("{how}: {command}")]).chain(replace).chain(again).collect()
         }
         Standing::LandedThere => {
             vec![format!("what is there has landed; look at what is yours alone: git log {there}..{name}")]

@@ -2,8 +2,11 @@
 
 use git_deploy_cli::args::Format;
 use git_deploy_cli::shell::{self, Object, Table};
-use git_deploy_cli::{Again, CommandError, REBASE, Shell, Text, advice, push_again, put_upon, shell_word};
-use git_deploy_core::ops::sweep::{Fate, Outcome, Sweep};
+use git_deploy_cli::{
+    Again, CommandError, REBASE, Shell, Text, advice, bring_together, push_again, put_upon, shell_word,
+};
+use git_deploy_core::ids::RefName;
+use git_deploy_core::ops::sweep::{Fate, Outcome, Standing, Sweep, standing};
 use git_deploy_core::ops::view::View;
 
 /// Up to so many broken branches each gets a hint of its own.
@@ -93,6 +96,29 @@ fn hints(view: &View<'_>, sweep: &Sweep, shell: &mut Shell) -> Result<(), Comman
         {
             shell.hint(format!("'{}': {hint}", outcome.branch.short()));
         }
+    }
+    let is_current = |outcome: &&Outcome| matches!(outcome.fate, Fate::Current);
+    for outcome in sweep.outcomes.iter().filter(is_current).take(HINTS) {
+        note_apart(view, &outcome.branch, shell)?;
+    }
+    Ok(())
+}
+
+/// Says of a branch that stands on base that a push of it will be refused, as somebody else has added to what the remote has.
+fn note_apart(view: &View<'_>, branch: &RefName, shell: &mut Shell) -> Result<(), CommandError> {
+    let Some(tracking) = &view.settings.remote else { return Ok(()) };
+    let Some(there) = view.repository.tip(&view.settings.authority(branch))? else { return Ok(()) };
+    let ours = view.listed_branch(branch)?.0;
+    if view.repository.is_ancestor(there, ours.tip)? {
+        return Ok(());
+    }
+    // Of what nobody can read is told where branches are listed.
+    if let Standing::Apart(_) = standing(view, &ours)?
+        && let Ok(theirs) = view.authority_branch(branch)
+    {
+        let (name, remote) = (branch.short(), tracking.remote());
+        shell.note(format!("'{name}' on '{remote}' has commits that yours has not"));
+        bring_together(view, &ours, theirs.as_ref())?.iter().for_each(|hint| shell.hint(hint));
     }
     Ok(())
 }
