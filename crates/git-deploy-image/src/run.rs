@@ -10,10 +10,10 @@
 
 pub(crate) mod escaped;
 mod group;
+mod last;
 mod lines;
 mod words;
 
-use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::mem::take;
@@ -24,13 +24,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use self::group::Group;
+use self::last::Last;
 use self::lines::Piece;
 pub use self::lines::harmless;
 pub use self::words::last_words;
 pub(crate) use self::words::{begin_of, end_of};
 
-/// How many of the last lines are kept.
-const TAIL: usize = 20;
 /// How long a group has between being asked to end and being ended.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long what a program started may go on writing after the program itself has ended: as the `tee` of a
@@ -290,15 +289,17 @@ impl Program {
             self.rooted.iter().for_each(|folder| escaped::end_below(folder));
             running.end_gently(self.grace, tell);
         }
-        let (program, tail, limit) =
-            (self.name(), take(&mut running.tail).into(), self.limit.unwrap_or_default());
-        let errors = take(&mut running.errors).into();
+        let (program, limit) = (self.name(), self.limit.unwrap_or_default());
+        let (tail, errors) = (take(&mut running.tail), take(&mut running.errors).told([]));
+        // What was captured instead of told stands behind what was.
+        let printed = match end {
+            End::Exited(status) if !status.success() => running.captured.take().unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        let tail = tail.told(lines::of(&printed));
         match end {
             End::Exited(status) if status.success() => Ok(Finished { tail, stdout: running.captured.take() }),
-            End::Exited(status) => {
-                let printed = running.captured.take().unwrap_or_default();
-                Err(RunError::Failed { program, status, tail: with_printed(tail, &printed), errors })
-            }
+            End::Exited(status) => Err(RunError::Failed { program, status, tail, errors }),
             End::TimeLimit => Err(RunError::TimeLimit { program, limit, tail }),
             End::Cancelled => Err(RunError::Cancelled { program, tail }),
             End::TooMuch => Err(RunError::TooMuch { program, most: self.most.unwrap_or_default(), tail }),
@@ -332,20 +333,6 @@ impl Program {
     }
 }
 
-fn keep(last: &mut VecDeque<String>, line: &str) {
-    if last.len() == TAIL {
-        last.pop_front();
-    }
-    last.push_back(line.to_owned());
-}
-
-/// The last lines, with those behind them that were captured instead of told.
-fn with_printed(mut tail: Vec<String>, printed: &[u8]) -> Vec<String> {
-    tail.extend(lines::of(printed));
-    tail.drain(..tail.len().saturating_sub(TAIL));
-    tail
-}
-
 /// Why is waited for it no longer.
 enum End {
     Exited(ExitStatus),
@@ -365,9 +352,9 @@ struct Running {
     heard: Receiver<(Stream, Piece)>,
     /// How many pipes may still bring something.
     open: usize,
-    tail: VecDeque<String>,
+    tail: Last,
     /// Of those, what was written to standard error, and further back.
-    errors: VecDeque<String>,
+    errors: Last,
     captured: Option<Vec<u8>>,
     started: Instant,
 }
@@ -438,9 +425,9 @@ impl Running {
         match self.heard.recv_timeout(within) {
             Ok((_, Piece::Line(line))) => {
                 if line.stream == Stream::Err {
-                    keep(&mut self.errors, &line.text);
+                    self.errors.keep(&line.text);
                 }
-                keep(&mut self.tail, &line.text);
+                self.tail.keep(&line.text);
                 tell(line);
             }
             Ok((_, Piece::Raw(bytes))) => self.captured.get_or_insert_default().extend(bytes),
