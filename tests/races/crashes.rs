@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use git_deploy_testkit::shop::Shop;
-use git_deploy_testkit::{Format, RefPhase, Sandbox, Victim, sandbox, skip};
+use git_deploy_testkit::{Format, RefPhase, Sandbox, Victim, left_out, sandbox};
 
 use crate::moment::{Moment, landed_once};
 
@@ -97,7 +97,7 @@ fn an_old_lock_of_the_dead_that_is_in_nobodys_way_is_cleared_by_who_writes() {
 #[test]
 fn a_lock_that_was_made_long_after_somebody_died_is_left_to_who_may_hold_it() {
     if Format::of_run().reftable {
-        return skip("locks on refs", "refs kept in tables have none of their own");
+        left_out!("refs kept in tables have no locks of their own");
     }
     let shop = Shop::alone(&sandbox!());
     shop.branch("login", "login.txt", "hello\n");
