@@ -3,14 +3,14 @@
 use git_deploy_core::branch::Branch;
 use git_deploy_core::config::{NoRemote, counting_remote};
 use git_deploy_core::git::Repository;
-use git_deploy_core::git::notes::NOTES_REF;
+use git_deploy_core::git::notes::{NOTES_REF, NotesError};
 use git_deploy_core::git::push::Tracking;
 use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::ops::fetched::{
     Merged, merged, never_fetched, overwriting, remote_of, tag_alone, taken_back, unmerged,
 };
 use git_deploy_core::ops::sweep::{Apart, Standing, standing};
-use git_deploy_core::ops::view::View;
+use git_deploy_core::ops::view::{View, ViewError};
 use git_deploy_core::state::State;
 
 use crate::{CommandError, REBASE, Shell, printable, put_upon, shell_word, show_merge};
@@ -118,6 +118,17 @@ pub fn push_again(view: &View<'_>, branch: &RefName) -> Result<Option<Again>, Co
         }
         Standing::LandedThere => None,
     })
+}
+
+/// The branch that counts. That its note cannot be read is told where the branches are listed.
+///
+/// # Errors
+/// When refs or notes cannot be read.
+pub fn counting(view: &View<'_>, name: &RefName) -> Result<Option<Branch>, CommandError> {
+    match view.authority_branch(name) {
+        Err(ViewError::Notes(NotesError::Note { .. })) => Ok(None),
+        theirs => Ok(theirs?),
+    }
 }
 
 /// What to do about a branch that the remote has not, or has another of.

@@ -31,7 +31,7 @@ pub use deploy_errors::{approve_again, named, releases, ways_out, why_held};
 pub use error::{CommandError, OrExit, typed_name};
 pub use exit::Exit;
 pub use fetched::{
-    Again, LEFT_OUT, REPLACE, beside, bring_together, name_remote, none_counts, note_no_remote,
+    Again, LEFT_OUT, REPLACE, beside, bring_together, counting, name_remote, none_counts, note_no_remote,
     note_tags_alone, note_unmerged, push_again, push_over, warn_of_refspec,
 };
 pub use observer::{Onlooker, ShellObserver};

@@ -290,19 +290,20 @@ impl Program {
             running.end_gently(self.grace, tell);
         }
         let (program, limit) = (self.name(), self.limit.unwrap_or_default());
-        let (tail, errors) = (take(&mut running.tail), take(&mut running.errors).told([]));
-        // What was captured instead of told stands behind what was.
-        let printed = match end {
-            End::Exited(status) if !status.success() => running.captured.take().unwrap_or_default(),
-            _ => Vec::new(),
-        };
-        let tail = tail.told(lines::of(&printed));
+        let (tail, captured) = (take(&mut running.tail), running.captured.take());
         match end {
-            End::Exited(status) if status.success() => Ok(Finished { tail, stdout: running.captured.take() }),
-            End::Exited(status) => Err(RunError::Failed { program, status, tail, errors }),
-            End::TimeLimit => Err(RunError::TimeLimit { program, limit, tail }),
-            End::Cancelled => Err(RunError::Cancelled { program, tail }),
-            End::TooMuch => Err(RunError::TooMuch { program, most: self.most.unwrap_or_default(), tail }),
+            End::Exited(status) if status.success() => Ok(Finished { tail: tail.told([]), stdout: captured }),
+            End::Exited(status) => {
+                let (printed, errors) = (captured.unwrap_or_default(), take(&mut running.errors).told([]));
+                // What was captured instead of told stands behind what was.
+                Err(RunError::Failed { program, status, tail: tail.told(lines::of(&printed)), errors })
+            }
+            End::TimeLimit => Err(RunError::TimeLimit { program, limit, tail: tail.told([]) }),
+            End::Cancelled => Err(RunError::Cancelled { program, tail: tail.told([]) }),
+            End::TooMuch => {
+                let most = self.most.unwrap_or_default();
+                Err(RunError::TooMuch { program, most, tail: tail.told([]) })
+            }
             End::Lost(error) => Err(RunError::Start { program, error }),
         }
     }

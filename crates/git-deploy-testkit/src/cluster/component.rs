@@ -228,9 +228,10 @@ mod tests {
         for end in [Component::kill, Component::stop] {
             component.launch().expect("can be started");
             let is_stopped = || {
-                let id = component.child().as_ref().expect("runs").id();
-                let stat = fs::read_to_string(format!("/proc/{id}/stat")).expect("lives");
-                only_child(Pid::from_child(component.child().as_ref().expect("runs"))).is_some()
+                let parent = Pid::from_child(component.child().as_ref().expect("runs"));
+                let stat =
+                    fs::read_to_string(format!("/proc/{}/stat", parent.as_raw_nonzero())).expect("lives");
+                only_child(parent).is_some()
                     && stat.rsplit(')').next().is_some_and(|state| state.trim_start().starts_with('T'))
             };
             super::super::eventually("the parent stands still", is_stopped);

@@ -3,7 +3,8 @@
 use git_deploy_cli::args::Format;
 use git_deploy_cli::shell::{self, Object, Table};
 use git_deploy_cli::{
-    Again, CommandError, REBASE, Shell, Text, advice, bring_together, push_again, put_upon, shell_word,
+    Again, CommandError, REBASE, Shell, Text, advice, bring_together, counting, push_again, put_upon,
+    shell_word,
 };
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::sweep::{Fate, Outcome, Standing, Sweep, standing};
@@ -112,13 +113,12 @@ fn note_apart(view: &View<'_>, branch: &RefName, shell: &mut Shell) -> Result<()
     if view.repository.is_ancestor(there, ours.tip)? {
         return Ok(());
     }
-    // Of what nobody can read is told where branches are listed.
     if let Standing::Apart(_) = standing(view, &ours)?
-        && let Ok(theirs) = view.authority_branch(branch)
+        && let Some(theirs) = counting(view, branch)?
     {
         let (name, remote) = (branch.short(), tracking.remote());
         shell.note(format!("'{name}' on '{remote}' has commits that yours has not"));
-        bring_together(view, &ours, theirs.as_ref())?.iter().for_each(|hint| shell.hint(hint));
+        bring_together(view, &ours, Some(&theirs))?.iter().for_each(|hint| shell.hint(hint));
     }
     Ok(())
 }

@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 
-use git_deploy_cli::{CommandError, Shell, bring_together, follow_landed, landed_elsewhere};
+use git_deploy_cli::{CommandError, Shell, bring_together, counting, follow_landed, landed_elsewhere};
 use git_deploy_core::branch::Branch;
-use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::fetched::{TakenBack, taken_back};
 use git_deploy_core::ops::sweep::{Standing, standing};
-use git_deploy_core::ops::view::{View, ViewError};
+use git_deploy_core::ops::view::View;
 use git_deploy_core::state::State;
 
 /// Says which local branches are in a state that does not count, because the remote has other commits of them.
@@ -115,14 +114,6 @@ pub(crate) fn note_one(
     ));
     bring_together(view, ours, Some(&theirs))?.iter().for_each(|hint| shell.hint(hint));
     Ok(())
-}
-
-/// The branch that counts. That its note cannot be read is told where the branches are listed.
-fn counting(view: &View<'_>, name: &RefName) -> Result<Option<Branch>, CommandError> {
-    match view.authority_branch(name) {
-        Err(ViewError::Notes(NotesError::Note { .. })) => Ok(None),
-        theirs => Ok(theirs?),
-    }
 }
 
 /// What somebody has done with a branch where it counts.
