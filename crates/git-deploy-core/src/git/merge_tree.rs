@@ -9,8 +9,9 @@ use std::process::Output;
 use std::str::FromStr;
 use std::thread;
 
+use crate::git::attributes::Attributes;
 use crate::git::object::Commit;
-use crate::git::program::{Call, ProgramError, git};
+use crate::git::program::{Call, ProgramError};
 use crate::git::version::Version;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, ObjectId};
@@ -44,6 +45,9 @@ pub struct Pick {
     pub onto: CommitId,
 }
 
+/// A pick, and the commit whose attributes count for it: one that has the same as what is to be changed.
+pub type Asked = (Pick, CommitId);
+
 /// How many processes merge beside each other. Each may hold much of a large tree.
 const MOST_PROCESSES: usize = 8;
 
@@ -57,6 +61,7 @@ const MOST_PICKS: usize = 1000;
 pub struct MergeTree<'a> {
     repository: &'a Repository,
     version: Version,
+    attributes: Attributes<'a>,
     options: Vec<OsString>,
 }
 
@@ -73,15 +78,16 @@ impl<'a> MergeTree<'a> {
         {
             options.push(format!("-Xdiff-algorithm={algorithm}").into());
         }
-        Ok(Self { repository, version, options })
+        Ok(Self { repository, version, attributes: Attributes::new(repository, version), options })
     }
 
     /// Applies to `onto` what `commit` changed in its `parent`, as `git cherry-pick` would.
     ///
     /// # Errors
     /// When git cannot merge at all: an object is missing, a merge driver fails.
-    pub fn pick(&self, pick: Pick) -> Result<Merged, GitError> {
-        self.one([self.ours(pick)?, pick.commit], self.knows_merge_base().then_some(pick.parent))
+    pub fn pick(&self, (pick, attributes): Asked) -> Result<Merged, GitError> {
+        let base = self.knows_merge_base().then_some(pick.parent);
+        self.one([self.ours(pick)?, pick.commit], base, attributes)
     }
 
     /// Merges two commits, as `git merge` would.
@@ -89,11 +95,16 @@ impl<'a> MergeTree<'a> {
     /// # Errors
     /// As [`Self::pick`].
     pub fn merge(&self, ours: CommitId, theirs: CommitId) -> Result<Merged, GitError> {
-        self.one([ours, theirs], None)
+        self.one([ours, theirs], None, ours)
     }
 
-    fn one(&self, sides: [CommitId; 2], base: Option<CommitId>) -> Result<Merged, GitError> {
-        let mut call = self.call();
+    fn one(
+        &self,
+        sides: [CommitId; 2],
+        base: Option<CommitId>,
+        attributes: CommitId,
+    ) -> Result<Merged, GitError> {
+        let mut call = self.call(attributes)?;
         if let Some(base) = base {
             call = call.arg(format!("--merge-base={base}"));
         }
@@ -111,16 +122,25 @@ impl<'a> MergeTree<'a> {
 
     /// The same for many at once, each for itself, by a few processes of git beside each other. Once the user has asked to stop
     /// nothing more is begun, and what is left has failed.
-    pub fn pick_all(&self, picks: &[Pick], interrupt: &Interrupt) -> Vec<Result<Merged, GitError>> {
+    pub fn pick_all(&self, picks: &[Asked], interrupt: &Interrupt) -> Vec<Result<Merged, GitError>> {
         if picks.len() < 2 || machine::is_simulated() {
             return picks.iter().map(|pick| self.pick_unless(*pick, interrupt)).collect();
         }
         let processes = thread::available_parallelism().map_or(1, usize::from).min(MOST_PROCESSES);
         let share = picks.len().div_ceil(processes).min(MOST_PICKS);
+        // A process can be told the attributes of one commit.
+        let mut places: Vec<usize> = (0..picks.len()).collect();
+        places.sort_by_key(|place| picks[*place].1);
+        let alike = places.chunk_by(|one, other| picks[*one].1 == picks[*other].1);
+        let shares: Vec<Vec<Asked>> = alike
+            .flat_map(|places| places.chunks(share))
+            .map(|places| places.iter().map(|place| picks[*place]).collect())
+            .collect();
         let mut merged = Vec::with_capacity(picks.len());
-        for round in picks.chunks(share * processes) {
+        for round in shares.chunks(processes) {
             // Where no batch can be made each is asked for alone, and says why.
-            let calls: Vec<Option<Call>> = round.chunks(share).map(|share| self.batch(share).ok()).collect();
+            let calls: Vec<Option<Call>> =
+                round.iter().map(|share| self.batch(share).ok().flatten()).collect();
             let outputs: Vec<Option<Output>> = thread::scope(|scope| {
                 let output = |call: &Call| call.output().ok();
                 let running: Vec<_> =
@@ -130,18 +150,20 @@ impl<'a> MergeTree<'a> {
                     .map(|run| run.join().unwrap_or_else(|panic| resume_unwind(panic)))
                     .collect()
             });
-            for (share, output) in round.chunks(share).zip(outputs) {
+            for (share, output) in round.iter().zip(outputs) {
                 merged.extend(self.all_of(share, output, interrupt));
             }
         }
-        merged
+        let mut in_order: Vec<_> = places.into_iter().zip(merged).collect();
+        in_order.sort_by_key(|(place, _)| *place);
+        in_order.into_iter().map(|(_, merged)| merged).collect()
     }
 
     /// What came of picks, as far as git got with them. At one that it cannot merge it ends: that one is asked for alone, so
     /// that it says why, and those after it anew.
     fn all_of(
         &self,
-        picks: &[Pick],
+        picks: &[Asked],
         mut output: Option<Output>,
         interrupt: &Interrupt,
     ) -> Vec<Result<Merged, GitError>> {
@@ -155,15 +177,15 @@ impl<'a> MergeTree<'a> {
             merged.push(self.pick_unless(*failed, interrupt));
             ends += 1;
             if ends < MOST_ENDS && interrupt.check().is_ok() {
-                output = self.batch(others).ok().and_then(|call| call.output().ok());
+                output = self.batch(others).ok().flatten().and_then(|call| call.output().ok());
             }
         }
     }
 
     /// Reads what git printed of the picks that come next.
-    fn read_records(&self, printed: &[u8], picks: &[Pick], merged: &mut Vec<Result<Merged, GitError>>) {
+    fn read_records(&self, printed: &[u8], picks: &[Asked], merged: &mut Vec<Result<Merged, GitError>>) {
         let mut rest = printed;
-        for pick in &picks[merged.len()..] {
+        for (pick, _) in &picks[merged.len()..] {
             let Ok(ours) = self.ours(*pick) else { return };
             let Some((one, behind)) = read_record(rest, [ours, pick.commit]) else { return };
             merged.push(Ok(one));
@@ -171,24 +193,25 @@ impl<'a> MergeTree<'a> {
         }
     }
 
-    fn pick_unless(&self, pick: Pick, interrupt: &Interrupt) -> Result<Merged, GitError> {
+    fn pick_unless(&self, pick: Asked, interrupt: &Interrupt) -> Result<Merged, GitError> {
         if interrupt.check().is_err() {
-            return Err(ProgramError::Stopped { command: self.call().command_line() }.into());
+            return Err(ProgramError::Stopped { command: "git merge-tree".to_owned() }.into());
         }
         self.pick(pick)
     }
 
-    /// The call that picks many.
-    fn batch(&self, picks: &[Pick]) -> Result<Call, GitError> {
+    /// The call that picks many, for all of which the attributes of one commit count.
+    fn batch(&self, picks: &[Asked]) -> Result<Option<Call>, GitError> {
+        let Some((_, attributes)) = picks.first() else { return Ok(None) };
         let mut input = String::new();
-        for pick in picks {
+        for (pick, _) in picks {
             let ours = self.ours(*pick)?;
             if self.knows_merge_base() {
                 input.push_str(&format!("{} -- ", pick.parent));
             }
             input.push_str(&format!("{ours} {}\n", pick.commit));
         }
-        Ok(self.call().arg("--stdin").whole_input(input))
+        Ok(Some(self.call(*attributes)?.arg("--stdin").whole_input(input)))
     }
 
     fn knows_merge_base(&self) -> bool {
@@ -206,19 +229,14 @@ impl<'a> MergeTree<'a> {
     /// When git cannot merge at all, or nothing can be written.
     pub fn revert(&self, commit: CommitId, parent: CommitId, onto: CommitId) -> Result<Merged, GitError> {
         // The parent itself comes before: git would find that as the merge base.
-        self.pick(Pick { commit: self.stand_in(parent, commit)?, parent: commit, onto })
+        self.pick((Pick { commit: self.stand_in(parent, commit)?, parent: commit, onto }, onto))
     }
 
-    fn call(&self) -> Call {
-        let paths = self.repository.paths();
-        let mut call = git::<OsString>([]);
-        // It prints paths as seen from the current folder; the top of the work tree is also where attributes count.
-        if let Some(top) = &paths.work_tree {
-            call = call.arg("-C").arg(top).arg("--git-dir").arg(&paths.git_dir).arg("--work-tree").arg(top);
-        }
-        call.args(["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages"])
-            .args(&self.options)
-            .envs(self.repository.backend.variables())
+    fn call(&self, attributes: CommitId) -> Result<Call, GitError> {
+        // At the top of the work tree: it prints paths as seen from the current folder.
+        let call = self.attributes.call(attributes)?;
+        let call = call.args(["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages"]);
+        Ok(call.args(&self.options).envs(self.repository.backend.variables()))
     }
 
     /// A commit with the tree of `onto` right after `parent`, which is then the merge base that git finds by itself.

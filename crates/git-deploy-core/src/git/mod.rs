@@ -4,6 +4,7 @@
 //! refs by [`push`] alone.
 
 mod aside;
+pub(crate) mod attributes;
 mod backend;
 pub mod broken;
 pub(crate) mod chains;

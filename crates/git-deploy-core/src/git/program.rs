@@ -237,9 +237,16 @@ impl Call {
         self
     }
 
-    /// The words behind `git`.
+    /// The command and its words, without what is said to git itself before that.
     pub fn words(&self) -> &[OsString] {
-        &self.args
+        let mut words = &self.args[..];
+        while let Some((option, behind)) = words.split_first()
+            && option.as_encoded_bytes().starts_with(b"-")
+        {
+            let has_value = WITH_VALUE.iter().any(|known| option == known);
+            words = if has_value { behind.get(1..).unwrap_or_default() } else { behind };
+        }
+        words
     }
 
     /// What it is given to read.
@@ -247,17 +254,9 @@ impl Call {
         self.input.as_deref().unwrap_or_default()
     }
 
-    /// The command line, for messages: from the command on, without what is said to git itself before that.
+    /// The command line, for messages.
     pub fn command_line(&self) -> String {
-        let mut args = self.args.iter();
-        let mut ahead = args.clone();
-        while let Some(option) = ahead.next().filter(|arg| arg.as_encoded_bytes().starts_with(b"-")) {
-            if WITH_VALUE.iter().any(|known| option == known) {
-                ahead.next();
-            }
-            args = ahead.clone();
-        }
-        let words = args.map(|arg| arg.to_string_lossy());
+        let words = self.words().iter().map(|arg| arg.to_string_lossy());
         std::iter::once("git".into()).chain(words).collect::<Vec<_>>().join(" ")
     }
 

@@ -9,8 +9,9 @@ use super::rewrite::rewritten;
 use super::trees::Trees;
 use super::upstream::Upstream;
 use super::{Committer, Conflict, Engine, RebaseError, Rebased, Request, Skip, Verdict, history, sign};
+use crate::git::attributes::ATTRIBUTES;
 use crate::git::chains::Chains;
-use crate::git::merge_tree::{MergeTree, Merged, Pick};
+use crate::git::merge_tree::{Asked, MergeTree, Merged, Pick};
 use crate::git::object::quote_path;
 use crate::git::program::ProgramError;
 use crate::git::sign::{SignError, Signer};
@@ -58,6 +59,8 @@ struct Replay<'r> {
     /// How many of these are done.
     done: usize,
     head: CommitId,
+    /// A commit that has the attributes of one of the commits between it and `head`: of that after so many steps.
+    attributes: (CommitId, usize),
     dropped: Vec<CommitId>,
     rewritten: Vec<(CommitId, CommitId)>,
 }
@@ -66,7 +69,7 @@ struct Replay<'r> {
 enum Progress {
     Ended(Verdict),
     /// Git has to merge this.
-    Waits(Pick),
+    Waits(Asked),
 }
 
 /// Why a branch could not be judged.
@@ -207,13 +210,13 @@ impl<'a> MergeTreeEngine<'a> {
                 let left = |failure| failed(failure).map(|skip| Progress::Ended(Verdict::Skipped(skip)));
                 match progress.or_else(left)? {
                     Progress::Ended(verdict) => verdicts.push((replay.place, verdict)),
-                    Progress::Waits(pick) => {
-                        wanted.extend(asked.insert(pick).then_some(pick));
+                    Progress::Waits((pick, attributes)) => {
+                        wanted.extend(asked.insert(pick).then_some((pick, attributes)));
                         waiting.push(replay);
                     }
                 }
             }
-            for (pick, merged) in wanted.iter().zip(self.merge_all(&wanted)?) {
+            for ((pick, _), merged) in wanted.iter().zip(self.merge_all(&wanted)?) {
                 let picked = merged.map_err(Failure::from).and_then(|merged| self.apply(*pick, merged));
                 let picked = picked.or_else(left)?;
                 self.picked.insert(*pick, picked);
@@ -234,7 +237,7 @@ impl<'a> MergeTreeEngine<'a> {
                 Some(picked) => picked.clone(),
                 None => match self.pick_in_process(pick)? {
                     Some(picked) => picked,
-                    None => return Ok(Progress::Waits(pick)),
+                    None => return Ok(Progress::Waits((pick, self.attributes(replay)?))),
                 },
             };
             if let Some(verdict) = replay.take(step.commit, picked) {
@@ -242,6 +245,20 @@ impl<'a> MergeTreeEngine<'a> {
             }
         }
         Ok(Progress::Ended(replay.end()))
+    }
+
+    /// A commit that has the attributes of where a branch has come to: mostly no commit of a branch changes any, and then all
+    /// branches are merged as base says.
+    fn attributes(&self, replay: &mut Replay) -> Result<CommitId, GitError> {
+        let (mut of, looked) = replay.attributes;
+        for step in &replay.steps[looked..replay.done] {
+            let trees = [self.tree(step.parent)?, self.tree(step.commit)?];
+            if !step.is_there && self.trees.differ_in(trees.map(Some), ATTRIBUTES)? {
+                of = replay.head;
+            }
+        }
+        replay.attributes = (of, replay.done);
+        Ok(of)
     }
 
     /// Picks a commit where nothing has to be merged.
@@ -291,7 +308,7 @@ impl<'a> MergeTreeEngine<'a> {
         Ok(tree)
     }
 
-    fn merge_all(&self, picks: &[Pick]) -> Result<Vec<Result<Merged, GitError>>, GitError> {
+    fn merge_all(&self, picks: &[Asked]) -> Result<Vec<Result<Merged, GitError>>, GitError> {
         if picks.is_empty() {
             return Ok(Vec::new());
         }
@@ -323,7 +340,8 @@ type Verdicts = Vec<(usize, Verdict)>;
 impl<'r> Replay<'r> {
     fn new(place: usize, request: &'r Request, steps: Vec<Step>) -> Self {
         let (dropped, rewritten) = (Vec::new(), Vec::new());
-        Self { request, place, steps, done: 0, head: request.onto, dropped, rewritten }
+        let (head, attributes) = (request.onto, (request.onto, 0));
+        Self { request, place, steps, done: 0, head, attributes, dropped, rewritten }
     }
 
     /// Takes what became of the next commit; a verdict where that is the end.

@@ -81,6 +81,57 @@ impl<'a> Trees<'a> {
         }
     }
 
+    /// Whether a file of that name is not the same in both trees, in whatever folder that is.
+    pub(super) fn differ_in(&self, trees: [Option<ObjectId>; 2], name: &str) -> Result<bool, GitError> {
+        self.differ_below(trees, name.as_bytes(), DEPTH)
+    }
+
+    fn differ_below(
+        &self,
+        [one, other]: [Option<ObjectId>; 2],
+        name: &[u8],
+        depth: usize,
+    ) -> Result<bool, GitError> {
+        if one == other {
+            return Ok(false);
+        }
+        // Nobody looks so deep.
+        if depth == 0 {
+            return Ok(true);
+        }
+        let (empty, null) = (|| Ok(Rc::default()), self.repository.null_id());
+        let bytes: [Rc<[u8]>; 2] = [
+            one.map_or_else(empty, |tree| self.read(tree))?,
+            other.map_or_else(empty, |tree| self.read(tree))?,
+        ];
+        let lists = [
+            self.entries(one.unwrap_or(null), &bytes[0])?,
+            self.entries(other.unwrap_or(null), &bytes[1])?,
+            Vec::new(),
+        ];
+        for [one, other, _] in side_by_side(&lists) {
+            let differs = match (one, other) {
+                (Some(one), Some(other)) => !is_same(one, other),
+                _ => true,
+            };
+            if !differs {
+                continue;
+            }
+            let folder =
+                |entry: Option<&RawEntry<'_>>| entry.filter(|entry| entry.is_folder()).map(|entry| entry.id);
+            let is_it = |entry: Option<&RawEntry<'_>>| {
+                entry.is_some_and(|entry| entry.name == name && !entry.is_folder())
+            };
+            if is_it(one)
+                || is_it(other)
+                || self.differ_below([folder(one), folder(other)], name, depth - 1)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn merged(&self, three: [ObjectId; 3], depth: usize) -> Result<Option<Outcome>, GitError> {
         let [base, ours, theirs] = three;
         if base == theirs {

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by a panic")]
 
+mod attributes;
 mod histories;
 mod lab;
 mod oracle;

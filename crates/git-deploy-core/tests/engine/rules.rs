@@ -11,7 +11,7 @@ use crate::oracle::{Expected, Oracle};
 const TEN: &str = "1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n";
 
 /// Our verdict, which must be git's.
-fn agreed(lab: &Lab, branch: &str) -> Verdict {
+pub(crate) fn agreed(lab: &Lab, branch: &str) -> Verdict {
     let (base, verdict) = (lab.id("master"), lab.verdict(branch));
     let gits = Oracle::new(lab).rebase(base, lab.id(branch));
     assert_eq!(Expected::of(lab, base, verdict.clone()), gits, "{branch}: ours, git's");

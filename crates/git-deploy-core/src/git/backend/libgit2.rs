@@ -174,14 +174,15 @@ impl Backend for Libgit2 {
         self.aside.as_ref().map_or(&[], Aside::variables)
     }
 
-    fn aside(&self, paths: Paths, aside: Aside) -> Box<dyn Backend> {
+    fn aside(&self, aside: Aside) -> Box<dyn Backend> {
         let can_be_in_process = !machine::is_simulated() && !Aside::is_nested();
         match can_be_in_process.then(|| self.with_objects_of(&aside)) {
             Some(Ok(repository)) => {
                 let (config, promisor) = (Listing::default(), Promised::default());
+                let paths = self.paths.clone();
                 Box::new(Self { repository, paths, config, promisor, aside: Some(aside) })
             }
-            _ => Box::new(GitProgram::aside(paths, self.null_id(), aside)),
+            _ => Box::new(GitProgram::aside(self.paths.clone(), self.null_id(), aside)),
         }
     }
 

@@ -67,9 +67,9 @@ pub(super) trait Backend {
     fn variables(&self) -> &Variables {
         &[]
     }
-    /// The same repository with a folder of its own for new objects, and other places as to how files are merged.
-    fn aside(&self, paths: Paths, aside: Aside) -> Box<dyn Backend> {
-        Box::new(GitProgram::aside(paths, self.null_id(), aside))
+    /// The same repository with a folder of its own for new objects.
+    fn aside(&self, aside: Aside) -> Box<dyn Backend> {
+        Box::new(GitProgram::aside(self.paths().clone(), self.null_id(), aside))
     }
     /// Reads an object.
     fn read(&self, id: ObjectId) -> Result<Option<Object>, GitError>;

@@ -97,7 +97,7 @@ fn not_approved(
         covers(receiver.repository)
     } else {
         // What a rebase makes of it is made, to be compared with.
-        covers(&receiver.repository.aside(base_tip)?)
+        covers(&receiver.repository.with_objects_aside()?)
     };
     Ok(covers?.err().map(|why| why.to_string()))
 }

@@ -1,0 +1,75 @@
+//! Attributes count as they stand where a commit is put, whatever is checked out.
+
+use git_deploy_core::rebase::Verdict;
+
+use crate::lab::{Lab, lab_tests};
+use crate::rules::agreed;
+
+const LINES: &str = "1\n2\n3\n";
+
+/// A base that has attributes since a branch began, with a change of `a` on both sides, and what is checked out is the first
+/// commit, which has none.
+fn since(lab: &Lab, attributes: &str) {
+    lab.init(&[("a", LINES), ("dir/a", LINES)]);
+    lab.branch("old", "master");
+    lab.branch("work", "master");
+    lab.commit("work", &[("a", "1\n2\n3\nwork\n")]);
+    lab.checkout("master");
+    lab.commit("attributes", &[(".gitattributes", attributes), ("a", "1\n2\n3\nbase\n")]);
+    lab.checkout("old");
+}
+
+fn is_broken(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Broken(_))
+}
+
+lab_tests! {
+    fn what_base_has_as_a_union_is_one_whatever_is_checked_out(lab) {
+        since(lab, "a merge=union\n");
+        assert!(matches!(agreed(lab, "work"), Verdict::Rebased(_)));
+        // Of the same base many are asked at once.
+        let verdicts = lab.verdicts(&["work", "work"]);
+        assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Rebased(_))), "{verdicts:?}");
+    }
+
+    fn what_base_does_not_want_merged_conflicts_whatever_is_checked_out(lab) {
+        lab.init(&[("a", "1\n2\n3\n4\n5\n6\n7\n8\n9\n")]);
+        lab.branch("old", "master");
+        lab.branch("work", "master");
+        lab.commit("work", &[("a", "one\n2\n3\n4\n5\n6\n7\n8\n9\n")]);
+        lab.checkout("master");
+        lab.commit("attributes", &[(".gitattributes", "a -merge\n"), ("a", "1\n2\n3\n4\n5\n6\n7\n8\nnine\n")]);
+        lab.checkout("old");
+        assert!(is_broken(&agreed(lab, "work")));
+        // Nor does it help that base has them no more, where they are checked out.
+        lab.checkout("master");
+        lab.branch("had", "master");
+        lab.checkout("master");
+        lab.git(&["rm", "--quiet", ".gitattributes"]);
+        lab.git(&["commit", "--quiet", "--message", "no attributes"]);
+        lab.checkout("had");
+        assert!(matches!(agreed(lab, "work"), Verdict::Rebased(_)));
+    }
+
+    fn attributes_that_a_branch_brings_count_from_then_on(lab) {
+        lab.init(&[("a", LINES), ("dir/a", LINES)]);
+        let (attributes, ours) = (("dir/.gitattributes", "a merge=union\n"), ("dir/a", "1\n2\n3\nwork\n"));
+        lab.branch("before", "master");
+        lab.commit("attributes", &[attributes]);
+        lab.commit("work", &[ours]);
+        lab.branch("after", "master");
+        lab.commit("work", &[ours]);
+        lab.commit("attributes", &[attributes]);
+        lab.checkout("master");
+        lab.branch("old", "master");
+        lab.checkout("master");
+        lab.commit("base", &[("dir/a", "1\n2\n3\nbase\n")]);
+        for checked_out in ["master", "old", "before"] {
+            lab.checkout(checked_out);
+            assert!(matches!(agreed(lab, "before"), Verdict::Rebased(_)), "{checked_out}");
+            assert!(is_broken(&agreed(lab, "after")), "{checked_out}");
+            let [one, other] = &lab.verdicts(&["before", "after"])[..] else { panic!("two were asked for") };
+            assert!(matches!(one, Verdict::Rebased(_)) && is_broken(other), "{checked_out}");
+        }
+    }
+}
