@@ -3,6 +3,7 @@
 //! libgit2's merge differs from git's on two of a hundred real branches (rename detection, another diff algorithm); it
 //! is never asked. Nothing here touches a work tree or a ref: what is merged lands in the object database.
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::panic::resume_unwind;
 use std::process::Output;
@@ -63,6 +64,14 @@ pub struct MergeTree<'a> {
     version: Version,
     attributes: Attributes<'a>,
     options: Vec<OsString>,
+    /// Whether other programs merge files. It is asked for when many are merged at once.
+    has_drivers: OnceCell<bool>,
+}
+
+/// A merge to be asked for by itself.
+struct One {
+    call: Call,
+    sides: [CommitId; 2],
 }
 
 impl<'a> MergeTree<'a> {
@@ -78,14 +87,20 @@ impl<'a> MergeTree<'a> {
         {
             options.push(format!("-Xdiff-algorithm={algorithm}").into());
         }
-        Ok(Self { repository, version, attributes: Attributes::new(repository, version), options })
+        let attributes = Attributes::new(repository, version);
+        Ok(Self { repository, version, attributes, options, has_drivers: OnceCell::new() })
     }
 
     /// Applies to `onto` what `commit` changed in its `parent`, as `git cherry-pick` would.
     ///
     /// # Errors
     /// When git cannot merge at all: an object is missing, a merge driver fails.
-    pub fn pick(&self, (pick, attributes): Asked) -> Result<Merged, GitError> {
+    pub fn pick(&self, asked: Asked) -> Result<Merged, GitError> {
+        let one = self.one_of(asked)?;
+        self.read(&one, &one.call.output()?)
+    }
+
+    fn one_of(&self, (pick, attributes): Asked) -> Result<One, GitError> {
         let base = self.knows_merge_base().then_some(pick.parent);
         self.one([self.ours(pick)?, pick.commit], base, attributes)
     }
@@ -95,7 +110,8 @@ impl<'a> MergeTree<'a> {
     /// # Errors
     /// As [`Self::pick`].
     pub fn merge(&self, ours: CommitId, theirs: CommitId) -> Result<Merged, GitError> {
-        self.one([ours, theirs], None, ours)
+        let one = self.one([ours, theirs], None, ours)?;
+        self.read(&one, &one.call.output()?)
     }
 
     fn one(
@@ -103,20 +119,24 @@ impl<'a> MergeTree<'a> {
         sides: [CommitId; 2],
         base: Option<CommitId>,
         attributes: CommitId,
-    ) -> Result<Merged, GitError> {
+    ) -> Result<One, GitError> {
         let mut call = self.call(attributes)?;
         if let Some(base) = base {
             call = call.arg(format!("--merge-base={base}"));
         }
-        let call = call.args(sides.map(|side| side.to_string()));
-        let output = call.output()?;
+        Ok(One { call: call.args(sides.map(|side| side.to_string())), sides })
+    }
+
+    /// Reads what git printed of one merge: the tree, whatever a driver has printed before it, and paths.
+    fn read(&self, One { call, sides }: &One, output: &Output) -> Result<Merged, GitError> {
         let mut fields = output.stdout.split(|byte| *byte == 0);
-        let tree = fields.next().and_then(read_id);
+        let digits = self.repository.null_id().as_bytes().len() * 2;
+        let tree = fields.next().and_then(|first| read_id(&first[first.len().checked_sub(digits)?..]));
         match (output.status.code(), tree) {
             (Some(0), Some(tree)) => Ok(Merged::Clean(tree)),
-            (Some(1), Some(_)) => Ok(Merged::Conflict(paths(fields, sides))),
+            (Some(1), Some(_)) => Ok(Merged::Conflict(paths(fields, *sides))),
             (Some(0 | 1), None) => Err(call.unreadable("no tree").into()),
-            _ => Err(call.failed(&output).into()),
+            _ => Err(call.failed(output).into()),
         }
     }
 
@@ -127,6 +147,9 @@ impl<'a> MergeTree<'a> {
             return picks.iter().map(|pick| self.pick_unless(*pick, interrupt)).collect();
         }
         let processes = thread::available_parallelism().map_or(1, usize::from).min(MOST_PROCESSES);
+        if self.has_drivers() {
+            return picks.chunks(processes).flat_map(|picks| self.each(picks, interrupt)).collect();
+        }
         let share = picks.len().div_ceil(processes).min(MOST_PICKS);
         // A process can be told the attributes of one commit.
         let mut places: Vec<usize> = (0..picks.len()).collect();
@@ -141,15 +164,7 @@ impl<'a> MergeTree<'a> {
             // Where no batch can be made each is asked for alone, and says why.
             let calls: Vec<Option<Call>> =
                 round.iter().map(|share| self.batch(share).ok().flatten()).collect();
-            let outputs: Vec<Option<Output>> = thread::scope(|scope| {
-                let output = |call: &Call| call.output().ok();
-                let running: Vec<_> =
-                    calls.iter().map(|call| scope.spawn(move || call.as_ref().and_then(output))).collect();
-                running
-                    .into_iter()
-                    .map(|run| run.join().unwrap_or_else(|panic| resume_unwind(panic)))
-                    .collect()
-            });
+            let outputs = at_once(&calls, |call| call.as_ref().and_then(|call| call.output().ok()));
             for (share, output) in round.iter().zip(outputs) {
                 merged.extend(self.all_of(share, output, interrupt));
             }
@@ -157,6 +172,33 @@ impl<'a> MergeTree<'a> {
         let mut in_order: Vec<_> = places.into_iter().zip(merged).collect();
         in_order.sort_by_key(|(place, _)| *place);
         in_order.into_iter().map(|(_, merged)| merged).collect()
+    }
+
+    /// Picks each by a process of its own, all at once. A driver of the user's has git's own standard input and output: among
+    /// many it would read what the next merges are, and print between what came of them.
+    fn each(&self, picks: &[Asked], interrupt: &Interrupt) -> Vec<Result<Merged, GitError>> {
+        if interrupt.check().is_err() {
+            return picks.iter().map(|pick| self.pick_unless(*pick, interrupt)).collect();
+        }
+        let ones: Vec<Result<One, GitError>> = picks.iter().map(|pick| self.one_of(*pick)).collect();
+        let calls: Vec<Option<&Call>> =
+            ones.iter().map(|one| one.as_ref().ok().map(|one| &one.call)).collect();
+        let outputs = at_once(&calls, |call| call.map(Call::output));
+        let read = |(one, output): (Result<One, GitError>, Option<Result<Output, ProgramError>>)| {
+            let one = one?;
+            let output = output.unwrap_or_else(|| one.call.output())?;
+            self.read(&one, &output)
+        };
+        ones.into_iter().zip(outputs).map(read).collect()
+    }
+
+    /// Whether other programs merge files (`gitattributes`). Where that cannot be asked they may.
+    fn has_drivers(&self) -> bool {
+        let ask = || {
+            let call = self.repository.git(["config", "--name-only", "--get-regexp", r"^merge\..*\.driver$"]);
+            call.output().is_ok_and(|output| output.stdout.is_empty())
+        };
+        *self.has_drivers.get_or_init(|| !ask())
     }
 
     /// What came of picks, as far as git got with them. At one that it cannot merge it ends: that one is asked for alone, so
@@ -254,6 +296,15 @@ impl<'a> MergeTree<'a> {
             message: b"merge base for merge-tree\n".to_vec(),
         })
     }
+}
+
+/// Does something for all at once, each in a thread of its own.
+fn at_once<T: Sync, R: Send>(all: &[T], of: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    thread::scope(|scope| {
+        let running: Vec<_> = all.iter().map(|one| scope.spawn(|| of(one))).collect();
+        let ended = running.into_iter().map(thread::ScopedJoinHandle::join);
+        ended.map(|run| run.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
 }
 
 fn read_id<T: FromStr>(field: &[u8]) -> Option<T> {

@@ -72,4 +72,26 @@ lab_tests! {
             assert!(matches!(one, Verdict::Rebased(_)) && is_broken(other), "{checked_out}");
         }
     }
+
+    fn a_driver_that_prints_and_reads_has_its_word_among_many(lab) {
+        lab.git(&["init", "-q", "-b", "master"]);
+        // It takes what stands there, and says so; a branch of many is not to hear of the others.
+        lab.git(&["config", "merge.theirs.driver", "echo merging %P; cat >/dev/null; cp %B %A"]);
+        lab.init(&[("a", LINES), (".gitattributes", "a merge=theirs\n"), ("b", LINES)]);
+        for (branch, text) in [("one", "1\n2\n3\none\n"), ("two", "1\n2\n3\ntwo\n")] {
+            lab.branch(branch, "master");
+            lab.commit(branch, &[("a", text)]);
+            lab.checkout("master");
+        }
+        lab.branch("broken", "master");
+        lab.commit("broken", &[("b", "1\n2\n3\nbroken\n")]);
+        lab.checkout("master");
+        lab.commit("base", &[("a", "1\n2\n3\nbase\n"), ("b", "1\n2\n3\nbase\n")]);
+        for branch in ["one", "two"] {
+            assert!(matches!(agreed(lab, branch), Verdict::Rebased(_)), "{branch}");
+        }
+        let [one, broken, two] = &lab.verdicts(&["one", "broken", "two"])[..] else { panic!("three") };
+        assert_eq!([one, two], [&agreed(lab, "one"), &agreed(lab, "two")]);
+        assert!(is_broken(broken));
+    }
 }
