@@ -59,8 +59,8 @@ struct Replay<'r> {
     /// How many of these are done.
     done: usize,
     head: CommitId,
-    /// A commit that has the attributes of one of the commits between it and `head`: of that after so many steps.
-    attributes: (CommitId, usize),
+    /// A commit, and one that has the same attributes: where the branch stood when they were last asked for.
+    attributes: (CommitId, CommitId),
     dropped: Vec<CommitId>,
     rewritten: Vec<(CommitId, CommitId)>,
 }
@@ -250,14 +250,15 @@ impl<'a> MergeTreeEngine<'a> {
     /// A commit that has the attributes of where a branch has come to: mostly no commit of a branch changes any, and then all
     /// branches are merged as base says.
     fn attributes(&self, replay: &mut Replay) -> Result<CommitId, GitError> {
-        let (mut of, looked) = replay.attributes;
-        for step in &replay.steps[looked..replay.done] {
-            let trees = [self.tree(step.parent)?, self.tree(step.commit)?];
-            if !step.is_there && self.trees.differ_in(trees.map(Some), ATTRIBUTES)? {
-                of = replay.head;
+        let ((mut of, looked), head) = (replay.attributes, replay.head);
+        // Not what its commits change: a merge may bring that elsewhere, where base has renamed something.
+        if looked != head {
+            let trees = [self.tree(looked)?, self.tree(head)?];
+            if self.trees.differ_in(trees.map(Some), ATTRIBUTES)? {
+                of = head;
             }
         }
-        replay.attributes = (of, replay.done);
+        replay.attributes = (of, head);
         Ok(of)
     }
 
@@ -340,7 +341,7 @@ type Verdicts = Vec<(usize, Verdict)>;
 impl<'r> Replay<'r> {
     fn new(place: usize, request: &'r Request, steps: Vec<Step>) -> Self {
         let (dropped, rewritten) = (Vec::new(), Vec::new());
-        let (head, attributes) = (request.onto, (request.onto, 0));
+        let (head, attributes) = (request.onto, (request.onto, request.onto));
         Self { request, place, steps, done: 0, head, attributes, dropped, rewritten }
     }
 

@@ -73,6 +73,18 @@ lab_tests! {
         }
     }
 
+    fn attributes_that_a_merge_changes_under_another_name_count_from_then_on(lab) {
+        let all = "x -merge\ny -merge\nz -merge\n";
+        lab.init(&[("a", LINES), ("names", all)]);
+        lab.branch("work", "master");
+        lab.commit("attributes", &[("names", &format!("{all}a merge=union\n"))]);
+        lab.commit("work", &[("a", "1\n2\n3\nwork\n")]);
+        lab.checkout("master");
+        lab.git(&["mv", "names", ".gitattributes"]);
+        lab.commit("base", &[("a", "1\n2\n3\nbase\n")]);
+        assert!(matches!(agreed(lab, "work"), Verdict::Rebased(_)));
+    }
+
     fn a_driver_that_prints_and_reads_has_its_word_among_many(lab) {
         lab.git(&["init", "-q", "-b", "master"]);
         // It takes what stands there, and says so; a branch of many is not to hear of the others.
