@@ -64,6 +64,7 @@ pub struct MergeTree<'a> {
     version: Version,
     attributes: Attributes<'a>,
     options: Vec<OsString>,
+    interrupt: Interrupt,
     /// Whether other programs merge files. It is asked for when many are merged at once.
     has_drivers: OnceCell<bool>,
 }
@@ -88,7 +89,15 @@ impl<'a> MergeTree<'a> {
             options.push(format!("-Xdiff-algorithm={algorithm}").into());
         }
         let attributes = Attributes::new(repository, version);
-        Ok(Self { repository, version, attributes, options, has_drivers: OnceCell::new() })
+        let (interrupt, has_drivers) = (Interrupt::default(), OnceCell::new());
+        Ok(Self { repository, version, attributes, options, interrupt, has_drivers })
+    }
+
+    /// The same for as long as the user has not asked to stop. Then nothing more is begun, and what is left has failed.
+    #[must_use]
+    pub fn until(mut self, interrupt: &Interrupt) -> Self {
+        self.interrupt = interrupt.clone();
+        self
     }
 
     /// Applies to `onto` what `commit` changed in its `parent`, as `git cherry-pick` would.
@@ -127,8 +136,10 @@ impl<'a> MergeTree<'a> {
         Ok(One { call: call.args(sides.map(|side| side.to_string())), sides })
     }
 
-    /// Reads what git printed of one merge: the tree, whatever a driver has printed before it, and paths.
+    /// Reads what git printed of one merge: the tree, whatever a driver has printed before it, and paths. Ctrl-C ends drivers,
+    /// too, and that is no conflict.
     fn read(&self, One { call, sides }: &One, output: &Output) -> Result<Merged, GitError> {
+        self.go_on()?;
         let mut fields = output.stdout.split(|byte| *byte == 0);
         let digits = self.repository.null_id().as_bytes().len() * 2;
         let tree = fields.next().and_then(|first| read_id(&first[first.len().checked_sub(digits)?..]));
@@ -140,15 +151,14 @@ impl<'a> MergeTree<'a> {
         }
     }
 
-    /// The same for many at once, each for itself, by a few processes of git beside each other. Once the user has asked to stop
-    /// nothing more is begun, and what is left has failed.
-    pub fn pick_all(&self, picks: &[Asked], interrupt: &Interrupt) -> Vec<Result<Merged, GitError>> {
+    /// The same for many at once, each for itself, by a few processes of git beside each other.
+    pub fn pick_all(&self, picks: &[Asked]) -> Vec<Result<Merged, GitError>> {
         if picks.len() < 2 || machine::is_simulated() {
-            return picks.iter().map(|pick| self.pick_unless(*pick, interrupt)).collect();
+            return picks.iter().map(|pick| self.pick_unless(*pick)).collect();
         }
         let processes = thread::available_parallelism().map_or(1, usize::from).min(MOST_PROCESSES);
         if self.has_drivers() {
-            return picks.chunks(processes).flat_map(|picks| self.each(picks, interrupt)).collect();
+            return picks.chunks(processes).flat_map(|picks| self.each(picks)).collect();
         }
         let share = picks.len().div_ceil(processes).min(MOST_PICKS);
         // A process can be told the attributes of one commit.
@@ -164,9 +174,9 @@ impl<'a> MergeTree<'a> {
             // Where no batch can be made each is asked for alone, and says why.
             let calls: Vec<Option<Call>> =
                 round.iter().map(|share| self.batch(share).ok().flatten()).collect();
-            let outputs = at_once(&calls, |call| call.as_ref().and_then(|call| call.output().ok()));
+            let outputs = at_once(calls, |call| call.and_then(|call| call.output().ok()));
             for (share, output) in round.iter().zip(outputs) {
-                merged.extend(self.all_of(share, output, interrupt));
+                merged.extend(self.all_of(share, output));
             }
         }
         let mut in_order: Vec<_> = places.into_iter().zip(merged).collect();
@@ -176,39 +186,25 @@ impl<'a> MergeTree<'a> {
 
     /// Picks each by a process of its own, all at once. A driver of the user's has git's own standard input and output: among
     /// many it would read what the next merges are, and print between what came of them.
-    fn each(&self, picks: &[Asked], interrupt: &Interrupt) -> Vec<Result<Merged, GitError>> {
-        if interrupt.check().is_err() {
-            return picks.iter().map(|pick| self.pick_unless(*pick, interrupt)).collect();
-        }
-        let ones: Vec<Result<One, GitError>> = picks.iter().map(|pick| self.one_of(*pick)).collect();
-        let calls: Vec<Option<&Call>> =
-            ones.iter().map(|one| one.as_ref().ok().map(|one| &one.call)).collect();
-        let outputs = at_once(&calls, |call| call.map(Call::output));
-        let read = |(one, output): (Result<One, GitError>, Option<Result<Output, ProgramError>>)| {
+    fn each(&self, picks: &[Asked]) -> Vec<Result<Merged, GitError>> {
+        let ones = picks.iter().map(|pick| self.go_on().and_then(|()| self.one_of(*pick))).collect();
+        let ran = at_once(ones, |one: Result<One, GitError>| {
             let one = one?;
-            let output = output.unwrap_or_else(|| one.call.output())?;
-            self.read(&one, &output)
-        };
-        ones.into_iter().zip(outputs).map(read).collect()
+            let output = one.call.output()?;
+            Ok((one, output))
+        });
+        ran.into_iter().map(|ran| ran.and_then(|(one, output)| self.read(&one, &output))).collect()
     }
 
     /// Whether other programs merge files (`gitattributes`). Where that cannot be asked they may.
     fn has_drivers(&self) -> bool {
-        let ask = || {
-            let call = self.repository.git(["config", "--name-only", "--get-regexp", r"^merge\..*\.driver$"]);
-            call.output().is_ok_and(|output| output.stdout.is_empty())
-        };
-        *self.has_drivers.get_or_init(|| !ask())
+        let call = self.repository.git(["config", "--name-only", "--get-regexp", r"^merge\..*\.driver$"]);
+        *self.has_drivers.get_or_init(|| call.yes().unwrap_or(true))
     }
 
     /// What came of picks, as far as git got with them. At one that it cannot merge it ends: that one is asked for alone, so
     /// that it says why, and those after it anew.
-    fn all_of(
-        &self,
-        picks: &[Asked],
-        mut output: Option<Output>,
-        interrupt: &Interrupt,
-    ) -> Vec<Result<Merged, GitError>> {
+    fn all_of(&self, picks: &[Asked], mut output: Option<Output>) -> Vec<Result<Merged, GitError>> {
         let mut merged = Vec::with_capacity(picks.len());
         let mut ends = 0;
         loop {
@@ -216,9 +212,9 @@ impl<'a> MergeTree<'a> {
                 self.read_records(&output.stdout, picks, &mut merged);
             }
             let Some((failed, others)) = picks[merged.len()..].split_first() else { return merged };
-            merged.push(self.pick_unless(*failed, interrupt));
+            merged.push(self.pick_unless(*failed));
             ends += 1;
-            if ends < MOST_ENDS && interrupt.check().is_ok() {
+            if ends < MOST_ENDS && self.go_on().is_ok() {
                 output = self.batch(others).ok().flatten().and_then(|call| call.output().ok());
             }
         }
@@ -235,11 +231,15 @@ impl<'a> MergeTree<'a> {
         }
     }
 
-    fn pick_unless(&self, pick: Asked, interrupt: &Interrupt) -> Result<Merged, GitError> {
-        if interrupt.check().is_err() {
-            return Err(ProgramError::Stopped { command: "git merge-tree".to_owned() }.into());
-        }
+    fn pick_unless(&self, pick: Asked) -> Result<Merged, GitError> {
+        self.go_on()?;
         self.pick(pick)
+    }
+
+    /// Goes on, unless the user has asked to stop.
+    fn go_on(&self) -> Result<(), GitError> {
+        let stopped = |_| ProgramError::Stopped { command: "git merge-tree".to_owned() };
+        Ok(self.interrupt.check().map_err(stopped)?)
     }
 
     /// The call that picks many, for all of which the attributes of one commit count.
@@ -299,9 +299,10 @@ impl<'a> MergeTree<'a> {
 }
 
 /// Does something for all at once, each in a thread of its own.
-fn at_once<T: Sync, R: Send>(all: &[T], of: impl Fn(&T) -> R + Sync) -> Vec<R> {
+fn at_once<T: Send, R: Send>(all: Vec<T>, of: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let of = &of;
     thread::scope(|scope| {
-        let running: Vec<_> = all.iter().map(|one| scope.spawn(|| of(one))).collect();
+        let running: Vec<_> = all.into_iter().map(|one| scope.spawn(move || of(one))).collect();
         let ended = running.into_iter().map(thread::ScopedJoinHandle::join);
         ended.map(|run| run.unwrap_or_else(|panic| resume_unwind(panic))).collect()
     })

@@ -316,11 +316,11 @@ impl<'a> MergeTreeEngine<'a> {
         let merge_tree = match self.merge_tree.get() {
             Some(merge_tree) => merge_tree,
             None => {
-                let merge_tree = MergeTree::new(self.repository)?;
+                let merge_tree = MergeTree::new(self.repository)?.until(&self.interrupt);
                 self.merge_tree.get_or_init(|| merge_tree)
             }
         };
-        Ok(merge_tree.pick_all(picks, &self.interrupt))
+        Ok(merge_tree.pick_all(picks))
     }
 
     fn signer(&mut self) -> Result<Option<&Signer>, SignError> {

@@ -1,6 +1,10 @@
 //! Attributes count as they stand where a commit is put, whatever is checked out.
 
-use git_deploy_core::rebase::Verdict;
+use std::sync::atomic::Ordering;
+
+use git_deploy_core::git::Repository;
+use git_deploy_core::interrupt::Interrupt;
+use git_deploy_core::rebase::{Committer, Engine, MergeTreeEngine, Request, Verdict};
 
 use crate::lab::{Lab, lab_tests};
 use crate::rules::agreed;
@@ -105,5 +109,38 @@ lab_tests! {
         let [one, broken, two] = &lab.verdicts(&["one", "broken", "two"])[..] else { panic!("three") };
         assert_eq!([one, two], [&agreed(lab, "one"), &agreed(lab, "two")]);
         assert!(is_broken(broken));
+    }
+
+    fn a_driver_that_ctrl_c_ends_is_no_conflict(lab) {
+        lab.git(&["init", "-q", "-b", "master"]);
+        let [begun, asked] = ["begun", "asked"].map(|name| lab.path("home").join(name));
+        // It fails once the user has asked to stop, and has not begun before.
+        let (touch, wait) = (begun.display(), asked.display());
+        let driver = format!("touch {touch}; for i in $(seq 999); do test -e {wait} && exit 1; sleep .01; done");
+        lab.git(&["config", "merge.slow.driver", &driver]);
+        lab.init(&[("a", LINES), (".gitattributes", "a merge=slow\n")]);
+        for (branch, text) in [("one", "1\n2\n3\none\n"), ("two", "1\n2\n3\ntwo\n")] {
+            lab.branch(branch, "master");
+            lab.commit(branch, &[("a", text)]);
+            lab.checkout("master");
+        }
+        lab.commit("base", &[("a", "1\n2\n3\nbase\n")]);
+        for branches in [&["one"][..], &["one", "two"]] {
+            let requests: Vec<Request> = branches.iter().map(|branch| lab.request(branch)).collect();
+            let (repository, interrupt) = (Repository::open().unwrap(), Interrupt::default());
+            let mut engine = MergeTreeEngine::new(&repository, Committer::Keep).until(&interrupt);
+            let judged = std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    for _ in (0..999).take_while(|_| !begun.exists()) {
+                        std::thread::sleep(std::time::Duration::from_millis(10));
+                    }
+                    interrupt.flag().store(2, Ordering::SeqCst);
+                    std::fs::write(&asked, "").unwrap();
+                });
+                engine.rebase(&requests)
+            });
+            assert!(judged.is_err(), "{judged:?}");
+            [&begun, &asked].iter().for_each(|file| std::fs::remove_file(file).unwrap());
+        }
     }
 }
