@@ -1,98 +1,222 @@
 //! Whose attributes count where files are merged: those of the commit that a change is applied to, as if it were checked out.
 //!
 //! `git merge-tree` reads them from the work tree, where anything may be checked out, and knows none of a bare repository.
-//! From 2.41 on it can be told a commit. For an older one a folder is made that has that commit's `.gitattributes`, and stands
-//! in for the work tree.
+//! From 2.41 on it can be told a commit. Where it cannot, it is called in the work tree as long as that has the same
+//! attributes, and else in a folder that has them and stands in for it ([`folder`]). Of what is not tracked there only a file at
+//! the top is looked for: others count, as they do for git itself.
+//!
+//! With `merge.renormalize` git takes the `.gitattributes` at the top as the merge itself leaves it, before that of the work
+//! tree. One that is told does not, and in a bare repository it ends with a bug of its own. So then it is not told.
+//!
+//! A merge driver runs where git is called: at the top of the work tree, in such a folder, or where a bare repository lies.
+//! In a folder nothing else of the work tree is there, so that what is named by a path from its top is not found.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::env;
-use std::ffi::{OsStr, OsString};
+mod folder;
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use tempfile::TempDir;
-
+use self::folder::Folders;
 use super::object::Kind;
 use super::program::{Call, git};
 use super::version::Version;
 use super::{GitError, Repository};
 use crate::ids::{CommitId, ObjectId};
+use crate::interrupt::Interrupt;
 
 /// The first git that can be told whose attributes count (`--attr-source`).
 const TOLD: Version = Version::new(2, 41);
 
+/// The first that can be told it by its configuration (`attr.tree`): the option becomes a variable of all that git starts, and a
+/// git that a merge driver calls in another repository, where there is no such commit, finds no attributes then.
+const CONFIGURED: Version = Version::new(2, 43);
+
+/// That variable.
+const SOURCE: &str = "GIT_ATTR_SOURCE";
+
 /// The files that say how others are merged.
 pub(crate) const ATTRIBUTES: &str = ".gitattributes";
+
+/// All of them, wherever they stand.
+const ALL: &str = ":(top,glob)**/.gitattributes";
 
 /// The longest of these that is read, in bytes: as long as git reads them at most (`attr.h`).
 const MOST: usize = 100 * 1024 * 1024;
 
+/// The tree that has nothing, which git knows where nobody has written it: with SHA-1 and with SHA-256.
+const EMPTY_TREES: [&str; 2] = [
+    "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+];
+
+/// The attributes' files of a commit, in git's order: where they stand, and what they are.
+type Files = Vec<(PathBuf, ObjectId)>;
+
 /// Begins calls of git in which the attributes of some commit count.
 pub(super) struct Attributes<'a> {
     repository: &'a Repository,
-    is_told: bool,
-    /// The folders, where git cannot be told.
-    folders: RefCell<HashMap<CommitId, TempDir>>,
+    version: Version,
+    can_be_told: bool,
+    /// What was found out of commits, and why nothing can be.
+    places: RefCell<HashMap<CommitId, Result<Place, GitError>>>,
+    /// The attributes' files that are tracked in the work tree.
+    tracked: OnceCell<Vec<PathBuf>>,
+    folders: Folders<'a>,
+}
+
+/// Where git finds the attributes of a commit that it cannot be told.
+#[derive(Clone)]
+enum Place {
+    /// They are checked out in this work tree.
+    WorkTree(PathBuf),
+    /// They stand in this folder.
+    Folder(PathBuf),
 }
 
 impl<'a> Attributes<'a> {
-    pub(super) fn new(repository: &'a Repository, version: Version) -> Self {
-        Self { repository, is_told: version >= TOLD, folders: RefCell::default() }
+    /// # Errors
+    /// When the configuration cannot be read.
+    pub(super) fn new(repository: &'a Repository, version: Version) -> Result<Self, GitError> {
+        let is_off =
+            |value: &str| ["false", "no", "off", "0"].iter().any(|off| value.eq_ignore_ascii_case(off));
+        let renormalizes = repository.config("merge.renormalize")?.is_some_and(|value| !is_off(&value));
+        let can_be_told = version >= TOLD && !renormalizes;
+        let (places, tracked, folders) = (RefCell::default(), OnceCell::new(), Folders::new(repository));
+        Ok(Self { repository, version, can_be_told, places, tracked, folders })
     }
 
-    /// A call of git at the top of the work tree, if there is one, without a command as yet.
+    /// A call of git at the top of the work tree, or of what stands in for it, without a command as yet.
     ///
     /// # Errors
-    /// When the files of that commit cannot be read, or put anywhere.
-    pub(super) fn call(&self, of: CommitId) -> Result<Call, GitError> {
-        let paths = self.repository.paths();
-        let at = |top: &Path| {
-            let call = git([OsStr::new("-C"), top.as_os_str(), OsStr::new("--git-dir")]);
-            call.arg(&paths.git_dir).arg("--work-tree").arg(top)
+    /// When the files of that commit cannot be read, or put anywhere, or the user has asked to stop.
+    pub(super) fn call(&self, of: CommitId, interrupt: &Interrupt) -> Result<Call, GitError> {
+        let call = match self.can_be_told {
+            true => self.told(of),
+            false => match self.place(of, interrupt)? {
+                Place::WorkTree(top) => at(self.repository, &top),
+                Place::Folder(folder) => self.folders.call(&folder)?,
+            },
         };
-        if !self.is_told {
-            return Ok(at(&self.folder(of)?));
-        }
-        let call = paths.work_tree.as_deref().map_or_else(|| git::<OsString>([]), at);
-        Ok(call.arg(format!("--attr-source={of}")))
+        Ok(call.without(SOURCE))
     }
 
-    fn folder(&self, of: CommitId) -> Result<PathBuf, GitError> {
-        if let Some(folder) = self.folders.borrow().get(&of) {
-            return Ok(folder.path().to_owned());
+    fn told(&self, of: CommitId) -> Call {
+        let paths = self.repository.paths();
+        let git_dir = paths.git_dir.as_os_str();
+        let call = match &paths.work_tree {
+            Some(top) => at(self.repository, top),
+            None => git([OsStr::new("-C"), git_dir, OsStr::new("--git-dir"), git_dir]),
+        };
+        match self.version >= CONFIGURED {
+            true => call.arg("-c").arg(format!("attr.tree={of}")),
+            false => call.arg(format!("--attr-source={of}")),
         }
-        let folder = tempfile::Builder::new().prefix("git-deploy-").tempdir();
-        let folder = folder.map_err(GitError::file(&env::temp_dir()))?;
-        for (path, blob) in self.files(of)? {
-            let bytes = self.repository.read_at_most(blob, Kind::Blob, MOST)?;
-            let path = folder.path().join(path);
-            path.parent().map(fs::create_dir_all).transpose().map_err(GitError::file(&path))?;
-            fs::write(&path, bytes).map_err(GitError::file(&path))?;
-        }
-        let path = folder.path().to_owned();
-        self.folders.borrow_mut().insert(of, folder);
-        Ok(path)
     }
 
-    /// The attributes' files of a commit. Symbolic links are none, as in git.
-    fn files(&self, of: CommitId) -> Result<Vec<(PathBuf, ObjectId)>, GitError> {
-        let call = self.repository.git(["ls-tree", "-r", "-z", "--full-tree"]).arg(of.to_string());
+    fn place(&self, of: CommitId, interrupt: &Interrupt) -> Result<Place, GitError> {
+        if let Some(found) = self.places.borrow().get(&of).and_then(once_more) {
+            return found;
+        }
+        let found = self.find(of, interrupt);
+        let kept = once_more(&found).map(|found| (of, found));
+        self.places.borrow_mut().extend(kept);
+        found
+    }
+
+    fn find(&self, of: CommitId, interrupt: &Interrupt) -> Result<Place, GitError> {
+        let files = files(self.repository, of)?;
+        match self.repository.paths().work_tree.as_deref() {
+            Some(top) if self.are_checked_out(top, &files)? => Ok(Place::WorkTree(top.to_owned())),
+            _ => self.folders.folder(files, of, interrupt).map(Place::Folder),
+        }
+    }
+
+    /// Whether git finds these in the work tree, and no others.
+    fn are_checked_out(&self, top: &Path, files: &Files) -> Result<bool, GitError> {
+        let wanted: HashSet<&Path> = files.iter().map(|(path, _)| path.as_path()).collect();
+        let tracked = self.tracked(top)?.iter().map(PathBuf::as_path);
+        // Git follows no link to attributes.
+        let is_file = |path: &Path| fs::symlink_metadata(top.join(path)).is_ok_and(|found| found.is_file());
+        let mut others = tracked.chain([Path::new(ATTRIBUTES)]).filter(|path| !wanted.contains(path));
+        if others.any(is_file) || !files.iter().all(|(path, _)| is_file(path)) {
+            return Ok(false);
+        }
+        for (path, blob) in files {
+            let Ok(there) = fs::read(top.join(path)) else { return Ok(false) };
+            let wanted = self.repository.read_at_most(*blob, Kind::Blob, MOST)?;
+            // They may be checked out with other ends of lines, which mean nothing in them.
+            if there != wanted && lines(&there).ne(lines(&wanted)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn tracked(&self, top: &Path) -> Result<&[PathBuf], GitError> {
+        if let Some(tracked) = self.tracked.get() {
+            return Ok(tracked);
+        }
+        let call = at(self.repository, top).args(["--no-literal-pathspecs", "ls-files", "-z", "--", ALL]);
         let printed = call.run()?;
-        Ok(printed.split(|byte| *byte == 0).filter_map(attributes_file).collect())
+        let paths = printed.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+        let paths = paths.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect();
+        Ok(self.tracked.get_or_init(|| paths))
     }
 }
 
-fn attributes_file(line: &[u8]) -> Option<(PathBuf, ObjectId)> {
-    let line = line.strip_prefix(b"100")?;
-    let tab = line.iter().position(|byte| *byte == b'\t')?;
-    let path = Path::new(OsStr::from_bytes(&line[tab + 1..]));
-    // Whoever made the tree may have put anything into it.
-    let stays = path.components().all(|part| matches!(part, Component::Normal(_)));
+/// What was found, unless it is worth to look again.
+fn once_more(found: &Result<Place, GitError>) -> Option<Result<Place, GitError>> {
+    match found {
+        Ok(place) => Some(Ok(place.clone())),
+        Err(error) => folder::again(error).map(Err),
+    }
+}
+
+/// A call of git at the top of a work tree.
+fn at(repository: &Repository, top: &Path) -> Call {
+    let call = git([OsStr::new("-C"), top.as_os_str(), OsStr::new("--git-dir")]);
+    call.arg(&repository.paths().git_dir).arg("--work-tree").arg(top)
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+/// A call that tells of these files of a commit: there may be many others. What it is to tell goes before.
+fn differences(repository: &Repository, options: &[&str], of: CommitId) -> Call {
+    let empty = EMPTY_TREES[usize::from(repository.null_id().as_bytes().len() > 20)];
+    let call = repository.git(["--no-literal-pathspecs", "diff-tree", "-r", "-z", "--no-renames"]);
+    call.args(options).args([empty, &of.to_string(), "--", ALL])
+}
+
+/// The attributes' files of a commit. Symbolic links are none, as in git.
+fn files(repository: &Repository, of: CommitId) -> Result<Files, GitError> {
+    let printed = differences(repository, &["--raw"], of).run()?;
+    let mut fields = printed.split(|byte| *byte == 0);
+    let mut files = Files::new();
+    while let (Some(what), Some(path)) = (fields.next(), fields.next()) {
+        files.extend(attributes_file(what, path));
+    }
+    Ok(files)
+}
+
+/// A file, as it is told: `:000000 100644 <null> <blob> A`, and its path.
+fn attributes_file(what: &[u8], path: &[u8]) -> Option<(PathBuf, ObjectId)> {
+    let mut words = std::str::from_utf8(what).ok()?.split(' ').skip(1);
+    let is_file = words.next()?.starts_with("100");
+    let id = words.nth(1)?.parse().ok()?;
+    let path = Path::new(OsStr::from_bytes(path));
     let is_one = path.file_name().is_some_and(|name| name == ATTRIBUTES);
-    let id = std::str::from_utf8(&line[..tab]).ok()?.split(' ').next_back()?.parse().ok()?;
-    (stays && is_one).then(|| (path.to_owned(), id))
+    (is_file && is_one && stays(path)).then(|| (path.to_owned(), id))
+}
+
+/// Whether a path leads nowhere else: whoever made a tree may have put anything into it.
+fn stays(path: &Path) -> bool {
+    path.components().all(|part| matches!(part, Component::Normal(_)))
 }
 
 #[cfg(test)]
@@ -102,16 +226,25 @@ mod tests {
     #[test]
     fn only_files_within_the_tree_are_attributes() {
         let id = "1".repeat(40);
-        let path = |line: &str| attributes_file(line.replace("ID", &id).as_bytes()).map(|(path, _)| path);
-        assert_eq!(path("100644 blob ID\ta/.gitattributes"), Some("a/.gitattributes".into()));
-        for line in [
-            "120000 blob ID\t.gitattributes",
-            "100644 blob ID\ta.gitattributes",
-            "100644 blob ID\t../.gitattributes",
-            "100644 blob ID\t/.gitattributes",
-            "",
+        let path = |mode: &str, path: &str| {
+            let what = format!(":000000 {mode} {} {id} A", "0".repeat(40));
+            attributes_file(what.as_bytes(), path.as_bytes()).map(|(path, _)| path)
+        };
+        assert_eq!(path("100644", "a/.gitattributes"), Some("a/.gitattributes".into()));
+        for (mode, other) in [
+            ("120000", ".gitattributes"),
+            ("100644", "a.gitattributes"),
+            ("100644", "../.gitattributes"),
+            ("100644", "/.gitattributes"),
         ] {
-            assert_eq!(path(line), None, "{line}");
+            assert_eq!(path(mode, other), None, "{mode} {other}");
         }
+        assert_eq!(attributes_file(b"", b".gitattributes"), None);
+    }
+
+    #[test]
+    fn ends_of_lines_mean_nothing() {
+        assert!(lines(b"a\r\nb\r\n").eq(lines(b"a\nb\n")));
+        assert!(lines(b"a\r\n").ne(lines(b"b\n")) && lines(b"a\n").ne(lines(b"a\nb\n")));
     }
 }

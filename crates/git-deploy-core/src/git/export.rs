@@ -124,7 +124,7 @@ impl Repository {
     }
 
     /// Whether objects may be missing because a remote has promised them.
-    fn is_partial(&self) -> Result<bool, GitError> {
+    pub(super) fn is_partial(&self) -> Result<bool, GitError> {
         for remote in self.remotes()? {
             if self.config(&format!("remote.{remote}.promisor"))?.is_some_and(|value| value != "false") {
                 return Ok(true);

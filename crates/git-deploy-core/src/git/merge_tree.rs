@@ -88,7 +88,7 @@ impl<'a> MergeTree<'a> {
         {
             options.push(format!("-Xdiff-algorithm={algorithm}").into());
         }
-        let attributes = Attributes::new(repository, version);
+        let attributes = Attributes::new(repository, version)?;
         let (interrupt, has_drivers) = (Interrupt::default(), OnceCell::new());
         Ok(Self { repository, version, attributes, options, interrupt, has_drivers })
     }
@@ -276,7 +276,7 @@ impl<'a> MergeTree<'a> {
 
     fn call(&self, attributes: CommitId) -> Result<Call, GitError> {
         // At the top of the work tree: it prints paths as seen from the current folder.
-        let call = self.attributes.call(attributes)?;
+        let call = self.attributes.call(attributes, &self.interrupt)?;
         let call = call.args(["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages"]);
         Ok(call.args(&self.options).envs(self.repository.backend.variables()))
     }

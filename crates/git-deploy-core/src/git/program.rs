@@ -214,6 +214,12 @@ impl Call {
         variables.iter().fold(self, |call, (key, value)| call.env(key, value))
     }
 
+    /// Takes a variable away from it.
+    pub(super) fn without(mut self, key: &'static str) -> Self {
+        self.env_remove.push(key);
+        self
+    }
+
     /// Has it believe commits about what came before them, whatever `info/grafts` says.
     pub(super) fn without_grafts(self) -> Self {
         self.env("GIT_GRAFT_FILE", "/dev/null")

@@ -143,4 +143,96 @@ lab_tests! {
             [&begun, &asked].iter().for_each(|file| std::fs::remove_file(file).unwrap());
         }
     }
+
+    fn a_driver_and_attributes_are_found_by_a_path_from_the_top_of_the_work_tree(lab) {
+        lab.git(&["init", "-q", "-b", "master"]);
+        lab.git(&["config", "merge.theirs.driver", "sh tools/theirs %A %B"]);
+        lab.git(&["config", "core.attributesFile", "tools/attributes"]);
+        lab.init(&[
+            ("a", LINES),
+            ("b", LINES),
+            (".gitattributes", "a merge=theirs\n"),
+            ("tools/theirs", "cp \"$2\" \"$1\"\n"),
+            ("tools/attributes", "b merge=union\n"),
+        ]);
+        lab.branch("work", "master");
+        lab.commit("work", &[("a", "1\n2\n3\nwork\n"), ("b", "1\n2\n3\nwork\n")]);
+        lab.checkout("master");
+        lab.commit("base", &[("a", "1\n2\n3\nbase\n"), ("b", "1\n2\n3\nbase\n")]);
+        assert!(matches!(agreed(lab, "work"), Verdict::Rebased(_)));
+        // Other ends of lines are no other attributes.
+        std::fs::write(lab.path("repo/.gitattributes"), "a merge=theirs\r\n").unwrap();
+        assert!(matches!(agreed(lab, "work"), Verdict::Rebased(_)));
+    }
+
+    fn attributes_of_the_configuration_count_whatever_is_checked_out(lab) {
+        since(lab, "b merge=union\n");
+        std::fs::write(lab.path("repo/more"), "a merge=union\n").unwrap();
+        lab.git(&["config", "core.attributesFile", "more"]);
+        assert!(matches!(lab.verdict("work"), Verdict::Rebased(_)));
+    }
+
+    fn a_file_that_is_not_tracked_is_not_what_base_has(lab) {
+        since(lab, "b merge=union\n");
+        std::fs::write(lab.path("repo/.gitattributes"), "a merge=union\n").unwrap();
+        assert!(is_broken(&agreed(lab, "work")));
+    }
+
+    fn a_submodule_that_is_checked_out_is_merged_whatever_else_is(lab) {
+        lab.init(&[(".gitattributes", "a merge=union\n")]);
+        let sub = lab.path("repo/sub");
+        std::fs::create_dir(&sub).unwrap();
+        lab.git_in(&sub, &["init", "-q", "-b", "master"]);
+        let commits = [1, 2, 3].map(|_| {
+            lab.git_in(&sub, &["commit", "-q", "--allow-empty", "-m", "sub"]);
+            lab.git_in(&sub, &["rev-parse", "HEAD"])
+        });
+        let moved = |branch: &str, commit: &str, attributes: &str| {
+            lab.branch(branch, "master");
+            lab.git_in(&sub, &["checkout", "-q", commit]);
+            lab.commit(branch, &[(".gitattributes", attributes)]);
+        };
+        moved("old", &commits[0], "a merge=union\n");
+        lab.git(&["branch", "-q", "-f", "master", "old"]);
+        moved("work", &commits[2], "a merge=union\n");
+        moved("base", &commits[1], "a -merge\n");
+        lab.git(&["branch", "-q", "-f", "master", "base"]);
+        for checked_out in ["base", "old"] {
+            lab.checkout(checked_out);
+            let verdict = lab.verdict("work");
+            assert!(matches!(verdict, Verdict::Rebased(_)), "{checked_out}: {verdict:?}");
+        }
+    }
+
+    fn where_files_are_renormalized_the_attributes_of_the_merge_itself_count(lab) {
+        lab.init(&[("a", LINES)]);
+        lab.git(&["config", "merge.renormalize", "true"]);
+        lab.branch("none", "master");
+        lab.branch("work", "master");
+        lab.commit("work", &[("a", "1\n2\n3\nwork\n"), (".gitattributes", "a merge=union\n")]);
+        lab.checkout("master");
+        lab.commit("base", &[("a", "1\n2\n3\nbase\n")]);
+        for checked_out in ["master", "none", "work"] {
+            lab.checkout(checked_out);
+            assert!(matches!(agreed(lab, "work"), Verdict::Rebased(_)), "{checked_out}");
+        }
+        lab.checkout("master");
+        lab.commit("attributes", &[(".gitattributes", "b merge=union\n")]);
+        lab.checkout("none");
+        assert!(is_broken(&agreed(lab, "work")));
+        lab.git(&["config", "core.bare", "true"]);
+        assert!(is_broken(&agreed(lab, "work")));
+    }
+
+    fn a_driver_that_calls_git_in_another_repository_gets_its_attributes(lab) {
+        let other = lab.path("home/other");
+        lab.git(&["init", "-q", other.to_str().unwrap()]);
+        lab.git(&["init", "-q", "-b", "master"]);
+        std::fs::write(other.join(".gitattributes"), "a merge=other\n").unwrap();
+        let looks = format!("git -C '{}' check-attr merge a | grep -q other", other.display());
+        let driver = format!("unset $(git rev-parse --local-env-vars); {looks} && cp %B %A");
+        lab.git(&["config", "merge.theirs.driver", &driver]);
+        since(lab, "a merge=theirs\n");
+        assert!(matches!(agreed(lab, "work"), Verdict::Rebased(_)));
+    }
 }
