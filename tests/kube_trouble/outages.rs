@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use git_deploy_testkit::cluster::{Cluster, Options, Proxy, eventually};
-use git_deploy_testkit::shop::ClusterShop;
+use git_deploy_testkit::shop::{ClusterShop, in_cluster};
 use git_deploy_testkit::{Output, Running, cluster, sandbox};
 
 use crate::support::{Pods, config_map, deployment, open, open_with};
@@ -19,21 +19,26 @@ enum Moment {
     Apply,
     Verify,
     Prune,
+    /// It is known that it has failed, and nothing of that in the cluster.
+    Failed,
     Back,
 }
 
-const MOMENTS: [Moment; 5] = [Moment::Plan, Moment::Apply, Moment::Verify, Moment::Prune, Moment::Back];
+const MOMENTS: [Moment; 6] =
+    [Moment::Plan, Moment::Apply, Moment::Verify, Moment::Prune, Moment::Failed, Moment::Back];
 
 impl Moment {
-    /// What a deployment says that loses its cluster then.
-    const fn reasons(self) -> &'static [&'static str] {
+    /// How far a deployment has come then.
+    const fn phase(self) -> &'static str {
         match self {
-            Self::Plan => &["Reason: plan: "],
-            Self::Apply => &["Reason: apply: ", "; not gone back from: "],
-            // Pruning is the end of it.
-            Self::Verify | Self::Prune => &["Reason: verify: ", "; not gone back from: "],
-            Self::Back => &["Reason: verify: Deployment '", "; not gone back from: "],
+            Self::Plan => "claimed",
+            Self::Apply | Self::Verify | Self::Prune | Self::Failed | Self::Back => "applying",
         }
+    }
+
+    /// Whether the deployment has to go back.
+    const fn fails(self) -> bool {
+        matches!(self, Self::Failed | Self::Back)
     }
 }
 
@@ -49,7 +54,7 @@ fn first() -> String {
 
 /// What is deployed then: it ends well, unless it is to go back.
 fn second(moment: Moment) -> String {
-    let pods = if moment == Moment::Back { Pods::Waiting } else { Pods::Slow("3s") };
+    let pods = if moment.fails() { Pods::Waiting } else { Pods::Slow("3s") };
     let old = if moment == Moment::Prune {
         String::new()
     } else {
@@ -61,7 +66,12 @@ fn second(moment: Moment) -> String {
 /// A way to the cluster that is slow enough for the moment to be met.
 fn slow_way(shop: &ClusterShop<'_>, cluster: &Cluster, moment: Moment) -> Proxy {
     let proxy = cluster.proxy();
-    proxy.set_delay(Duration::from_millis(if moment == Moment::Plan { 100 } else { 15 }));
+    let delay = match moment {
+        Moment::Plan => 100,
+        Moment::Failed => 200,
+        Moment::Apply | Moment::Verify | Moment::Prune | Moment::Back => 15,
+    };
+    proxy.set_delay(Duration::from_millis(delay));
     if moment == Moment::Plan {
         shop.repo.install_hook(
             "reference-transaction",
@@ -83,6 +93,8 @@ fn until(shop: &ClusterShop<'_>, moment: Moment) -> Running {
         }
         Moment::Verify => running.wait_for_words("Verifying"),
         Moment::Prune => shop.wait_for_phase("pruning"),
+        // Before the cluster was told of it: the way there takes longer.
+        Moment::Failed => running.wait_for_words("Seen"),
         Moment::Back => running.wait_for_words("Restoring"),
     }
     running
@@ -126,7 +138,7 @@ fn an_api_server_that_is_killed_and_comes_back_delays_a_deployment_in_every_phas
         cluster.revive_api_server();
         let_go(&shop);
         let output = running.wait();
-        if moment == Moment::Back {
+        if moment.fails() {
             output.code_is(1).stdout_contains("Failed Deployment");
             shop.failed("deployment-0002", "verify: ");
             assert!(!shop.tag("deployment-0002").contains("not gone back"), "{output}");
@@ -143,7 +155,8 @@ fn an_api_server_that_is_killed_and_comes_back_delays_a_deployment_in_every_phas
 }
 
 #[test]
-fn a_cluster_that_stays_away_ends_a_deployment_in_every_phase_and_the_next_one_finishes() {
+fn a_cluster_that_stays_away_leaves_a_deployment_without_a_verdict_in_every_phase_and_it_goes_on_from_there()
+{
     let cluster = cluster!();
     // Each waits for long, and has a network of its own.
     thread::scope(|scope| {
@@ -156,50 +169,129 @@ fn a_cluster_that_stays_away_ends_a_deployment_in_every_phase_and_the_next_one_f
 fn stays_away(cluster: &Cluster, moment: Moment) {
     let shop = open(&sandbox!(), cluster);
     shop.deploy_more("one", &first());
-    // Only what is to give up is in a hurry.
-    shop.set_timeout("15s");
+    // As long as a silent cluster is waited for.
+    shop.set_timeout("20s");
     shop.release_more("two", &second(moment));
     let proxy = slow_way(&shop, cluster, moment);
     let shop = shop.by(cluster.kubeconfig_through(&proxy));
     let running = until(&shop, moment);
     proxy.refuse();
-    let output = running.wait();
-    assert_eq!(output.code, Some(75), "{moment:?}\n{output}");
-    for reason in moment.reasons() {
-        shop.failed("deployment-0002", reason);
+    is_left_open(&shop, moment, &running.wait());
+    if moment == Moment::Failed {
+        let attempt = shop.repo.git(&["log", "-1", "--format=%B", "refs/deploy/attempts/deployment-0002"]);
+        attempt.stdout_contains("\nresult: failure\n").stdout_contains("\nreason: verify: ");
     }
-    assert_eq!(shop.state("two"), "deployable", "{moment:?}\n{output}");
-    is_told_what_works(&shop, moment, &output);
-    if moment != Moment::Plan {
-        let queue = shop.repo.try_deploy("deploy-queue", &[]);
-        queue.stderr_contains("degraded since deployment-0002 failed, and was not gone back from: ");
-    }
+    is_left_open(&shop, moment, &shop.deploy(&["--continue"]));
+    shop.repo.try_deploy("deploy-queue", &[]).lacks("degraded");
+    proxy.set_delay(Duration::ZERO);
     proxy.resume();
     let_go(&shop);
-    shop.set_timeout("2m");
-    // What could not be gone back from would fail again: somebody brings what mends it.
-    let mending = match moment {
-        Moment::Back => {
-            shop.release_more("mend", &second(Moment::Verify));
-            "mend"
-        }
-        _ => "two",
-    };
-    let output = shop.deploy(&[mending]);
-    assert_eq!(output.code, Some(0), "{moment:?}\n{output}");
-    shop.succeeded("deployment-0003");
-    is_whole(&shop, "second");
+    let output = shop.deploy(&["--continue"]);
+    if moment.fails() {
+        output.code_is(1).stdout_contains("Failed Deployment");
+        shop.failed("deployment-0002", "verify: ");
+        assert!(!shop.tag("deployment-0002").contains("not gone back"), "{output}");
+        is_whole(&shop, "first");
+        assert_eq!(shop.state("two"), "staged");
+    } else {
+        assert_eq!(output.code, Some(0), "{moment:?}\n{output}");
+        shop.succeeded("deployment-0002");
+        is_whole(&shop, "second");
+    }
+    shop.lease_is_free();
 }
 
-/// Where going back failed the queue waits for a person: what is said is what works.
-fn is_told_what_works(shop: &ClusterShop<'_>, moment: Moment, output: &Output) {
-    if moment == Moment::Plan {
-        output.stderr_contains("run 'git deploy' again when the cause is gone");
-        return;
+/// Nothing was decided, and what is said to be done about it is what works.
+fn is_left_open(shop: &ClusterShop<'_>, moment: Moment, output: &Output) {
+    assert_eq!(output.code, Some(75), "{moment:?}\n{output}");
+    let stays = format!("error: deployment-0002 stays where it is ({}): ", moment.phase());
+    output.stderr_contains(&stays).lacks("Failed Deployment").lacks("not gone back");
+    output.stderr_contains("hint: when that is over, go on with: git deploy --continue");
+    assert_eq!(shop.repo.tip("refs/tags/deployment-0002"), None, "{moment:?}\n{output}");
+    assert_eq!(shop.state("two"), "deployable", "{moment:?}\n{output}");
+    assert_eq!(shop.repo.git(&["for-each-ref", "refs/deploy/lock"]).stdout, "", "{moment:?}\n{output}");
+}
+
+#[test]
+fn a_cluster_that_is_back_in_time_is_waited_for_in_every_phase_also_when_the_lease_has_expired() {
+    let cluster = cluster!();
+    thread::scope(|scope| {
+        for moment in MOMENTS {
+            scope.spawn(move || is_back_in_time(cluster, moment));
+        }
+    });
+}
+
+fn is_back_in_time(cluster: &Cluster, moment: Moment) {
+    let shop = open(&sandbox!(), cluster);
+    shop.deploy_more("one", &first());
+    shop.release_more("two", &second(moment));
+    let proxy = slow_way(&shop, cluster, moment);
+    let shop = shop.by(cluster.kubeconfig_through(&proxy));
+    let running = until(&shop, moment);
+    proxy.refuse();
+    // A request is tried again for 20 s, and a Lease stands for 60.
+    thread::sleep(Duration::from_secs(65));
+    proxy.set_delay(Duration::ZERO);
+    proxy.resume();
+    let_go(&shop);
+    let output = running.wait();
+    if moment.fails() {
+        output.code_is(1).stdout_contains("Failed Deployment");
+        assert!(!shop.tag("deployment-0002").contains("not gone back"), "{output}");
+        is_whole(&shop, "first");
+    } else {
+        assert_eq!(output.code, Some(0), "{moment:?}\n{output}");
+        is_whole(&shop, "second");
     }
-    output.stderr_contains("when the cause is gone, name it: git deploy two").lacks("run 'git deploy' again");
-    output.stderr_contains("when the cause is gone, go back with: git deploy --rollback");
-    assert!(shop.tag("deployment-0002").contains("Left: "), "{moment:?}");
+    // A wait goes on, anything else is done again.
+    if moment != Moment::Verify {
+        output.stderr_contains("Resuming deployment-0002, now that the environment answers");
+    }
+    shop.lease_is_free();
+}
+
+#[test]
+fn time_in_which_a_cluster_does_not_answer_takes_nothing_from_a_rollout() {
+    let cluster = cluster!();
+    let shop = open_with(&sandbox!(), cluster, "timeout = \"20s\"");
+    let proxy = cluster.proxy();
+    let shop = shop.by(cluster.kubeconfig_through(&proxy));
+    shop.release_more("web", &deployment("web", "1", &Pods::Slow("23s")));
+    let mut running = shop.start();
+    running.wait_for_words("Verifying");
+    proxy.refuse();
+    thread::sleep(Duration::from_secs(13));
+    proxy.resume();
+    running.wait().success();
+    shop.succeeded("deployment-0001");
+}
+
+#[test]
+fn another_clone_goes_on_with_what_was_left_when_the_cluster_went_away() {
+    let cluster = cluster!();
+    let namespace = cluster.namespace("trouble").create();
+    let shop = in_cluster(cluster, "shop")
+        .into_namespace(namespace)
+        .setting("timeout = \"10s\"")
+        .with_remote(&sandbox!());
+    shop.release_more("web", &deployment("web", "1", &Pods::Slow("2s")));
+    let proxy = cluster.proxy();
+    let ours = || shop.repo.command("git-deploy").env("KUBECONFIG", cluster.kubeconfig_through(&proxy));
+    let mut running = ours().start();
+    running.wait_for_words("Verifying");
+    proxy.refuse();
+    running.wait().code_is(75).stderr_contains("Leaving deployment-0001 to whoever goes on");
+    assert_eq!(shop.authority().git(&["for-each-ref", "refs/deploy/lock"]).stdout, "");
+    // Nobody there can tell whether it lives: its Lease has to stand still for as long as it may.
+    shop.holder_was_elsewhere(5);
+    let other = shop.authority().clone_to("other");
+    other.command("git-deploy").output().code_is(75).stderr_contains("deploys just now");
+    proxy.resume();
+    eventually("the other one takes it over", || other.command("git-deploy").output().code == Some(0));
+    shop.succeeded("deployment-0001");
+    ours().output().success().stdout_contains("deployment-0001: Successfully Deployed");
+    shop.is_sound();
 }
 
 #[test]

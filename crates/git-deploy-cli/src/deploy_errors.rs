@@ -27,6 +27,7 @@ impl From<DeployError> for CommandError {
             | DeployError::Unpromoted(_)
             | DeployError::Frozen { .. }
             | DeployError::Promote(_)
+            | DeployError::Undecided { .. }
             | DeployError::NotRecorded { .. } => Self::new(Exit::TryAgain, error),
             DeployError::NotDeployable { .. }
             | DeployError::NotApproved { .. }
@@ -102,6 +103,10 @@ fn hints(error: &DeployError) -> Vec<String> {
             "then go on with: git deploy --continue".to_owned(),
         ],
         DeployError::Plan(failure) => failure.hint.iter().cloned().collect(),
+        DeployError::Undecided { failure, .. } => {
+            let go_on = "when that is over, go on with: git deploy --continue; a runner does so by itself";
+            failure.hint.iter().cloned().chain([go_on.to_owned()]).collect()
+        }
         error => before_the_claim(error).or_else(|| after_the_claim(error)).into_iter().collect(),
     }
 }

@@ -198,6 +198,14 @@ impl ApiError {
         matches!(self.kind, ApiErrorKind::Unreachable | ApiErrorKind::TimedOut)
     }
 
+    /// Whether it says nothing of what was asked for: nobody has answered, or only what stands before the API server or holds
+    /// its objects, in its place.
+    pub(crate) fn is_away(&self) -> bool {
+        let is_before_it = matches!(self.code, 502..=504) && self.is_no_status;
+        let is_behind_it = self.message.contains("etcdserver: ");
+        self.is_no_answer() || self.kind == ApiErrorKind::Server && (is_before_it || is_behind_it)
+    }
+
     /// Whether the same request can succeed a moment later.
     pub(crate) fn is_passing(&self) -> bool {
         match self.kind {

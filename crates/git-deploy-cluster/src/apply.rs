@@ -114,6 +114,13 @@ impl std::fmt::Display for ApplyError {
 }
 
 impl ApplyError {
+    /// Whether all that went wrong is that the cluster could not be asked.
+    pub(crate) fn is_away(&self) -> bool {
+        self.problems
+            .iter()
+            .all(|problem| matches!(problem, ApplyProblem::Refused { why, .. } if why.is_away()))
+    }
+
     /// Whose fault it is: the branch's as soon as anything is.
     pub fn blame(&self) -> Blame {
         let is_of_branch = self.problems.iter().any(|problem| problem.blame() == Blame::Branch);

@@ -172,6 +172,22 @@ impl Connection {
         self.traffic.silence()
     }
 
+    /// For how long nothing was answered that was asked for so, in all, times of no account left out.
+    pub fn silent(&self) -> Duration {
+        self.traffic.silent()
+    }
+
+    /// The longest time for which nothing was answered.
+    pub(crate) fn longest_silence(&self) -> Duration {
+        self.traffic.longest_silence()
+    }
+
+    /// Whether anybody answers, whatever it is.
+    pub(crate) async fn answers(&self) -> bool {
+        let greeting = request(Method::GET, "/api", Vec::new());
+        self.call_within(Duration::ZERO, greeting).await.map_or_else(|error| !error.is_away(), |_| true)
+    }
+
     /// By how much the clock of whoever answered last is ahead of ours; less than nothing if it is behind.
     pub fn clock_ahead(&self) -> SignedDuration {
         self.traffic.ahead()
@@ -224,7 +240,7 @@ impl Connection {
     }
 
     async fn once(&self, request: &Request<Vec<u8>>) -> Result<Value, Failed> {
-        let waiting = self.traffic.send();
+        let mut waiting = self.traffic.send();
         let answer = tokio::time::timeout(REQUEST_TIMEOUT, self.exchange(request))
             .await
             .unwrap_or_else(|_| Err(no_answer().into()));

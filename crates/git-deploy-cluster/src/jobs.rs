@@ -109,6 +109,11 @@ impl JobError {
         }
     }
 
+    /// Whether the cluster could not be asked.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self, Self::Api { why, .. } if why.is_away())
+    }
+
     /// Whether nothing was made, for certain.
     pub(crate) fn is_refusal(&self) -> bool {
         match self {

@@ -116,6 +116,15 @@ impl LeaseError {
         Blame::Nobody
     }
 
+    /// Whether it says nothing of what is deployed: the cluster could not be asked, or who holds it now is to say.
+    pub(crate) fn is_undecided(&self) -> bool {
+        match self {
+            Self::Lost { .. } | Self::Unconfirmed { .. } => true,
+            Self::Api { error, .. } => error.is_away(),
+            Self::Held { .. } | Self::Busy { .. } => false,
+        }
+    }
+
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -259,6 +268,11 @@ impl Lease {
     /// Which turn this is.
     pub fn fence(&self) -> &Fence {
         &self.fence
+    }
+
+    /// Whether it is no longer ours, and will not be again.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.left().is_err()
     }
 
     /// Whether a write may be sent now.

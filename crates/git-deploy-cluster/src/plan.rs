@@ -176,6 +176,14 @@ fn by(managers: &[String]) -> String {
 }
 
 impl PlanProblem {
+    /// Whether it is only that the cluster could not be asked.
+    pub(crate) fn is_away(&self) -> bool {
+        match self {
+            Self::Refused { why, .. } | Self::List(ListError { why, .. }) => why.is_away(),
+            _ => false,
+        }
+    }
+
     /// Whose fault it is where it is not known what stood there before.
     pub fn blame(&self) -> Blame {
         blame(self.ground(), Novelty::Unknown)

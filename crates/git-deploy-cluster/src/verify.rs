@@ -49,8 +49,10 @@ const REST_FOR_EACH_LOOK: u32 = 20;
 /// How long is waited.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// For all of it.
+    /// For all of it; time in which nobody answers does not count.
     pub timeout: Duration,
+    /// For an answer, where there was none for so long.
+    pub silence: Duration,
     /// With single troubles.
     pub patience: Patience,
     /// The images that nothing needed before: others need not wait until they can be pulled.
@@ -180,19 +182,33 @@ pub async fn until_ready(
         ear.hear(false);
         verdict
     };
-    let end = tokio::time::timeout(limits.timeout, async {
+    let end = async {
         tokio::select! {
-            verdict = verdict => verdict,
+            verdict = verdict => Some(verdict),
+            () = over(connection, limits) => None,
             never = ear.listen() => match never {},
             never = scene.heard.ask(connection, &scene) => match never {},
         }
-    });
+    };
     // What the cluster has to say is read when the verdict is there, and takes nothing from the time for it.
     match end.await {
-        Ok(Ok(notes)) => Ok(notes),
-        Ok(Err(End::Failed(index, trouble))) => Err(failed(connection, &scene, index, trouble).await),
-        Ok(Err(End::Other(error))) => Err(error),
-        Err(_) => late(connection, &scene, limits.timeout).await,
+        Some(Ok(notes)) => Ok(notes),
+        Some(Err(End::Failed(index, trouble))) => Err(failed(connection, &scene, index, trouble).await),
+        Some(Err(End::Other(error))) => Err(error),
+        None => late(connection, &scene, limits.timeout).await,
+    }
+}
+
+/// Ends when the time is over, in which only that counts in which somebody answers; or when nobody has for too long.
+async fn over(connection: &Connection, limits: &Limits) {
+    let (begun, silent) = (Instant::now(), connection.silent());
+    while connection.silence() < limits.silence {
+        let answered = begun.elapsed().saturating_sub(connection.silent().saturating_sub(silent));
+        let left = limits.timeout.saturating_sub(answered);
+        if left.is_zero() {
+            return;
+        }
+        sleep(left.min(TICK)).await;
     }
 }
 
@@ -350,6 +366,10 @@ async fn late(
 ) -> Result<Vec<String>, NotReady> {
     if let Some((what, silence, why)) = scene.silence().filter(|(_, silence, _)| *silence >= SILENCE) {
         return Err(NotReady::Unreachable { what, silence, why });
+    }
+    let silence = connection.silence();
+    if silence >= SILENCE {
+        return Err(NotReady::Unreachable { what: "what was applied".to_owned(), silence, why: None });
     }
     let standing = scene.look(usize::MAX);
     if standing.waiting.is_empty() && standing.failed.is_none() {

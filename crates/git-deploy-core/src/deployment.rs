@@ -126,6 +126,9 @@ pub struct Failure {
     pub timed_out: bool,
     /// Whether trying again is of no use before a person has changed something where this runs, or has decided.
     pub fatal: bool,
+    /// Whether it decides nothing: the environment could not be asked, or is no longer held by this run. Whoever takes the
+    /// deployment up again goes on.
+    pub undecided: bool,
     /// What a person can do about it.
     pub hint: Option<String>,
 }
@@ -133,7 +136,8 @@ pub struct Failure {
 impl Failure {
     /// A failure that somebody is to blame for, or nobody.
     pub fn new(step: Step, blame: Blame, reason: impl Into<String>) -> Self {
-        Self { step, blame, reason: short(&reason.into()), timed_out: false, fatal: false, hint: None }
+        let reason = short(&reason.into());
+        Self { step, blame, reason, timed_out: false, fatal: false, undecided: false, hint: None }
     }
 
     /// The same, because it did not succeed in time.
@@ -146,6 +150,18 @@ impl Failure {
     #[must_use]
     pub fn fatal(self) -> Self {
         Self { fatal: true, ..self }
+    }
+
+    /// The same, and it decides nothing.
+    #[must_use]
+    pub fn undecided(self) -> Self {
+        Self { undecided: true, ..self }
+    }
+
+    /// The same, and it decides after all: the environment answers, and it goes wrong again and again.
+    #[must_use]
+    pub fn decided(self) -> Self {
+        Self { undecided: false, ..self }
     }
 
     /// The same, with what a person can do about it.
@@ -219,6 +235,8 @@ pub enum Action {
     Land,
     /// Go back to what stood there before if anything was changed, then write the verdict.
     Close(Close),
+    /// Leave it in its phase, without a verdict, until the environment can be asked again.
+    Leave(Failure),
     /// Nothing.
     Done,
 }
@@ -279,6 +297,7 @@ pub fn next(phase: Phase, event: Event) -> Action {
         Event::AbortAsked | Event::BackAsked => {
             close(Outcome::Aborted, Blame::Branch, "aborted".to_owned(), false)
         }
+        Event::Failed(failure) if failure.undecided => Action::Leave(failure),
         Event::Failed(failure) => match close(Outcome::Failure, failure.blame, failure.to_string(), false) {
             Action::Close(close) => {
                 Action::Close(Close { timed_out: failure.timed_out, hint: failure.hint, ..close })
@@ -331,6 +350,15 @@ mod tests {
             Action::Close(Close { outcome: Outcome::Aborted, .. })
         ));
         assert_eq!(next(Phase::Verified, withdrawn()), Action::Land);
+    }
+
+    #[test]
+    fn an_environment_that_cannot_be_asked_gives_no_verdict_in_any_phase() {
+        let silent = || Failure::of_nobody(Step::Verify, "no answer").undecided();
+        for phase in Phase::ALL {
+            assert_eq!(next(phase, Event::Failed(silent())), Action::Leave(silent()));
+            assert!(matches!(next(phase, Event::Failed(silent().decided())), Action::Close(_)));
+        }
     }
 
     #[test]

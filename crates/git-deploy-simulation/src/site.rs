@@ -101,7 +101,7 @@ impl Slow<'_> {
             }
         }
         match self.host.world.happens(|faults| faults.outage) {
-            true => Err(Failure::of_nobody(step, "the environment does not answer")),
+            true => Err(Failure::of_nobody(step, "the environment does not answer").undecided()),
             false => Ok(()),
         }
     }
@@ -167,6 +167,7 @@ impl Driver for Slow<'_> {
         failed: Option<CommitId>,
         close: &Close,
     ) -> Result<Restored, Failure> {
+        self.takes(Step::Apply, work.pulse)?;
         self.branch.restore(work, previous, failed, close)
     }
 

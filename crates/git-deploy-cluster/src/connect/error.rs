@@ -101,6 +101,16 @@ impl ConnectError {
         }
     }
 
+    /// Whether nobody is there who could say anything.
+    pub(crate) fn is_away(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { why, .. } => why.is_away(),
+            Self::NoCredentials { .. } => !self.is_here(),
+            _ => false,
+        }
+    }
+
     /// Whose fault it is: what a cluster and the way to it are is no matter of a branch.
     pub fn blame(&self) -> Blame {
         Blame::Nobody

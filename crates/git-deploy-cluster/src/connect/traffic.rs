@@ -1,10 +1,13 @@
-//! What goes over the way to a cluster: how many requests, and for how long none has been answered.
+//! What goes over the way to a cluster: how many requests, for how long none has been answered, and how much of the time that was
+//! so.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+
+use super::SILENCE;
 
 #[derive(Default)]
 pub(super) struct Traffic {
@@ -21,11 +24,35 @@ struct Open {
     waiting: usize,
     /// Since when somebody has been waiting without any answer; through pauses, too, as long as it is tried again.
     since: Option<Instant>,
+    /// For how long it was silent before, in all; what is no silence to speak of is none.
+    silent: Duration,
+    /// The longest of these silences.
+    longest: Duration,
+}
+
+impl Open {
+    fn silence(&self, now: Instant) -> Duration {
+        self.since.map(|since| now.saturating_duration_since(since)).unwrap_or_default()
+    }
+
+    /// The silence that goes on, if it is one.
+    fn lasting(&self, now: Instant) -> Duration {
+        Some(self.silence(now)).filter(|silence| *silence >= SILENCE).unwrap_or_default()
+    }
+
+    fn hear(&mut self, now: Instant) {
+        let silence = self.lasting(now);
+        self.silent += silence;
+        self.longest = self.longest.max(silence);
+        self.since = Some(now);
+    }
 }
 
 /// Somebody who waits for an answer.
 pub(super) struct Waiting<'a> {
     traffic: &'a Traffic,
+    since: Instant,
+    is_over: bool,
     has_failed: bool,
 }
 
@@ -36,7 +63,19 @@ impl Traffic {
 
     /// For how long nothing has been answered that was asked for.
     pub(super) fn silence(&self) -> Duration {
-        self.open().since.map(|since| since.elapsed()).unwrap_or_default()
+        self.open().silence(Instant::now())
+    }
+
+    /// For how long nothing was answered that was asked for, in all.
+    pub(super) fn silent(&self) -> Duration {
+        let (open, now) = (self.open(), Instant::now());
+        open.silent + open.lasting(now)
+    }
+
+    /// The longest time for which nothing was answered that was asked for.
+    pub(super) fn longest_silence(&self) -> Duration {
+        let (open, now) = (self.open(), Instant::now());
+        open.longest.max(open.lasting(now))
     }
 
     /// By how much their clock is ahead of ours; less than nothing if it is behind.
@@ -55,10 +94,10 @@ impl Traffic {
     /// One more request is sent.
     pub(super) fn send(&self) -> Waiting<'_> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let mut open = self.open();
+        let (mut open, now) = (self.open(), Instant::now());
         open.waiting += 1;
-        open.since.get_or_insert_with(Instant::now);
-        Waiting { traffic: self, has_failed: false }
+        open.since.get_or_insert(now);
+        Waiting { traffic: self, since: now, is_over: false, has_failed: false }
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -68,8 +107,9 @@ impl Traffic {
 
 impl Waiting<'_> {
     /// There was an answer, whatever it says.
-    pub(super) fn is_answered(&self) {
-        self.traffic.open().since = Some(Instant::now());
+    pub(super) fn is_answered(&mut self) {
+        self.is_over = true;
+        self.traffic.open().hear(Instant::now());
     }
 
     /// There was none.
@@ -80,10 +120,12 @@ impl Waiting<'_> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
+        // Who has waited in vain for so long has waited for a cluster that is away, whoever ended it.
+        let has_failed = self.has_failed || !self.is_over && self.since.elapsed() >= SILENCE;
         let mut open = self.traffic.open();
         open.waiting -= 1;
         // Whoever does not want to know any more is not left waiting.
-        if open.waiting == 0 && !self.has_failed {
+        if open.waiting == 0 && !has_failed {
             open.since = None;
         }
     }
@@ -104,12 +146,27 @@ mod tests {
         traffic.send().has_failed();
         assert!(is_silent(&traffic), "it is tried again");
         let since = traffic.open().since;
-        let waiting = traffic.send();
+        let mut waiting = traffic.send();
         assert_eq!(traffic.open().since, since);
         waiting.is_answered();
         drop(waiting);
         assert!(!is_silent(&traffic));
         assert_eq!(traffic.requests(), 2);
+    }
+
+    #[test]
+    fn silences_are_added_up_and_those_that_are_none_are_not() {
+        let (begun, seconds) = (Instant::now(), Duration::from_secs);
+        let mut open = Open { since: Some(begun), ..Open::default() };
+        open.hear(begun + seconds(2));
+        assert_eq!((open.silent, open.longest), (seconds(0), seconds(0)), "that is how long an answer takes");
+        open.hear(begun + seconds(32));
+        open.hear(begun + seconds(42));
+        assert_eq!((open.silent, open.longest), (seconds(40), seconds(30)));
+        assert_eq!(open.lasting(begun + seconds(44)), seconds(0));
+        assert_eq!(open.lasting(begun + seconds(49)), seconds(7));
+        open.since = None;
+        assert_eq!(open.lasting(begun + seconds(900)), seconds(0), "nobody asks");
     }
 
     #[test]
@@ -125,7 +182,7 @@ mod tests {
     #[test]
     fn an_answer_to_one_counts_for_all_and_who_stops_waiting_for_none() {
         let traffic = Traffic::default();
-        let (one, other) = (traffic.send(), traffic.send());
+        let (mut one, other) = (traffic.send(), traffic.send());
         let since = traffic.open().since;
         one.is_answered();
         drop(one);

@@ -8,6 +8,7 @@ use git_deploy_manifest::value::uid;
 use git_deploy_manifest::{Object, ObjectId, is_redacted};
 
 use super::ClusterDriver;
+use super::said::of_api;
 use super::state::Held;
 use crate::api_error::ApiErrorKind;
 use crate::objects::IN_FLIGHT;
@@ -102,7 +103,7 @@ impl ClusterDriver<'_> {
                     Err(error) if *error.kind() == ApiErrorKind::Forbidden => true,
                     Err(error) => {
                         let why = format!("cannot see whether {} is there: {error}", target.id);
-                        return Err(Failure::new(Step::Apply, error.blame(), why).hint(error.hint()));
+                        return Err(of_api(Step::Apply, &error, why));
                     }
                 };
                 there.extend(is_there.then_some((kept, target)));

@@ -9,7 +9,8 @@ use git_deploy_core::ids::DeploymentId;
 use git_deploy_manifest::{Extent, ObjectId, Stage, part_of};
 
 use super::ClusterDriver;
-use super::said::{of_lease, of_set};
+use super::deadline::Deadline;
+use super::said::{of_api, of_lease, of_set, open_if};
 use super::session::kinds;
 use super::state::{Done, Forward, Held, Session};
 use super::waiting::{Wait, waits_for};
@@ -46,7 +47,7 @@ impl ClusterDriver<'_> {
         if let Some(cause) = &self.state.borrow().cause {
             forward.planned.objects.iter_mut().for_each(|object| give_change_cause(object, cause));
         }
-        let deadline = Instant::now() + self.cluster.timeout;
+        let deadline = Deadline::after(self.cluster.timeout, &held.session.connection);
         let found = self.found(&forward, held, work.id)?;
         let change = Change::to(SetPhase::Applying)
             .of(work.id)
@@ -110,7 +111,7 @@ impl ClusterDriver<'_> {
         held: &mut Held,
         forward: &Forward,
         id: &DeploymentId,
-        deadline: Instant,
+        deadline: Deadline,
         pulse: &dyn Pulse,
     ) -> Result<Vec<Applied>, Failure> {
         let steps = forward.planned.steps();
@@ -163,9 +164,7 @@ impl ClusterDriver<'_> {
                 })
                 .buffer_unordered(IN_FLIGHT);
             while let Some(found) = looks.next().await {
-                let (id, live) = found.map_err(|error| {
-                    Failure::new(Step::Apply, error.blame(), error.to_string()).hint(error.hint())
-                })?;
+                let (id, live) = found.map_err(|error| of_api(Step::Apply, &error, error.to_string()))?;
                 if live.is_some_and(|live| part_of(&live) != Some(held.set.id.as_str())) {
                     let why = format!("{id} was made by somebody else since the plan was made");
                     return Err(Failure::of_nobody(Step::Apply, why));
@@ -188,7 +187,8 @@ impl ClusterDriver<'_> {
             let applied = lease.writing(apply_stage(&session.connection, &view, objects, &options));
             applied.await.map_err(of_lease(Step::Apply))?.map_err(|error| {
                 let hint = error.hints().into_iter().next();
-                Failure::new(Step::Apply, error.blame(), error.to_string()).hint(hint)
+                let failure = Failure::new(Step::Apply, error.blame(), error.to_string()).hint(hint);
+                open_if(error.is_away(), failure)
             })
         })
     }

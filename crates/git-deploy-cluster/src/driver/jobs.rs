@@ -1,6 +1,6 @@
 //! One-time jobs on the way forward: each runs once, before the workloads.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use git_deploy_core::deployment::{Blame, Failure, Step};
 use git_deploy_core::environment::{Effect, Pulse};
@@ -8,6 +8,7 @@ use git_deploy_core::ids::DeploymentId;
 use git_deploy_manifest::{ObjectId, is_rollback_safe};
 
 use super::ClusterDriver;
+use super::deadline::Deadline;
 use super::planning::Purpose;
 use super::refused::Refused;
 use super::said::{of_job, of_lease};
@@ -93,7 +94,7 @@ impl ClusterDriver<'_> {
         held: &mut Held,
         jobs: &[PlannedJob],
         id: &DeploymentId,
-        deadline: Instant,
+        deadline: Deadline,
         pulse: &dyn Pulse,
     ) -> Result<(), Failure> {
         self.run_new_jobs(held, jobs, id, deadline, pulse)?;
@@ -110,7 +111,7 @@ impl ClusterDriver<'_> {
         held: &mut Held,
         jobs: &[PlannedJob],
         id: &DeploymentId,
-        deadline: Instant,
+        deadline: Deadline,
         pulse: &dyn Pulse,
     ) -> Result<(), Failure> {
         let jobs: Vec<&PlannedJob> = jobs.iter().filter(|job| job.effect != Effect::Keep).collect();
@@ -155,7 +156,7 @@ impl ClusterDriver<'_> {
         &self,
         held: &Held,
         started: &[Applied],
-        deadline: Instant,
+        deadline: Deadline,
         pulse: &dyn Pulse,
     ) -> Result<Result<(), NotReady>, Failure> {
         let tell = |heard| match heard {

@@ -6,6 +6,7 @@
 
 mod again;
 mod crossed;
+mod deadline;
 mod forward;
 mod jobs;
 mod keeping;
@@ -27,8 +28,8 @@ use git_deploy_core::config::Settings;
 use git_deploy_core::config::deploy_toml::{Environment, FirstFailure, Prune, Target as Place};
 use git_deploy_core::deployment::{Close, Failure, Step};
 use git_deploy_core::environment::{
-    Custody, Driver, Leftover, NotTaken, OfBase, Plan, Previous, Pulse, Rendered, Renderer, Restored,
-    Standing, Status, Tidied, Upkeep, Work, kept,
+    Answers, Custody, Driver, Leftover, NotTaken, OfBase, Plan, Previous, Pulse, Rendered, Renderer,
+    Restored, Standing, Status, Tidied, Upkeep, Work, kept,
 };
 use git_deploy_core::git::Repository;
 use git_deploy_core::ids::{CommitId, DeploymentId, EnvironmentName};
@@ -357,6 +358,10 @@ impl Driver for ClusterDriver<'_> {
         self.holding(Step::Verify, |held| self.verify_forward(held, work, &done))
     }
 
+    fn outlast(&self, pulse: &dyn Pulse) -> Result<Answers, Failure> {
+        self.outlast_silence(pulse)
+    }
+
     fn restore(
         &self,
         work: Work<'_>,
@@ -383,8 +388,9 @@ impl Driver for ClusterDriver<'_> {
     fn let_go(&self) {
         let held = self.state.borrow_mut().held.take().map(|held| held.lease);
         let Some(lease) = held.or_else(|| self.state.borrow_mut().lease_alone.take()) else { return };
-        // Whoever waits for it finds out by watching, if this fails.
+        // Whoever waits for it finds out by watching, if this fails; that nobody answers is known by then.
         let parting = Parting::default();
-        let _ = self.run(Step::Land, &parting, async { lease.release().await.map_err(of_lease(Step::Land)) });
+        let released = async { lease.release().await.map_err(of_lease(Step::Land)) };
+        let _ = self.block_on(Step::Land, &parting, &|| {}, released);
     }
 }

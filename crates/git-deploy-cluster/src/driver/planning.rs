@@ -11,7 +11,7 @@ use git_deploy_manifest::{GroupKind, Object, ObjectId, images, is_one_time, is_r
 use super::ClusterDriver;
 use super::forward::LEAVING;
 use super::refused::Refused;
-use super::said::objects;
+use super::said::{objects, of_api};
 use super::state::{Against, Forward, Session};
 use crate::access::{Need, needs_of, require_access};
 use crate::plan::{Compared, Origin, PlanOptions, Planned, plan};
@@ -162,9 +162,8 @@ impl ClusterDriver<'_> {
     ) -> Result<(), Failure> {
         for target in left {
             let id = &target.id;
-            let live = session.connection.get(target.into()).await.map_err(|error| {
-                Failure::new(Step::Plan, error.blame(), format!("{id}: {error}")).hint(error.hint())
-            })?;
+            let live = session.connection.get(target.into()).await;
+            let live = live.map_err(|error| of_api(Step::Plan, &error, format!("{id}: {error}")))?;
             match (live, purpose) {
                 (Some(_), _) => {
                     self.observer.warn(&format!("{id} is left as it is: its values are not kept in git"));

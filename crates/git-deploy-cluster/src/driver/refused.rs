@@ -2,6 +2,7 @@
 
 use git_deploy_core::deployment::{Blame, Failure, Step};
 
+use super::said::open_if;
 use crate::access::AccessError;
 use crate::discovery::{Resources, TargetProblem};
 use crate::jobs::JobError;
@@ -37,6 +38,8 @@ impl From<Failure> for Refused {
 struct Reason {
     blame: Blame,
     hint: Option<String>,
+    /// Whether it is only that the cluster could not be asked.
+    is_away: bool,
 }
 
 impl Refused {
@@ -77,12 +80,17 @@ impl Reason {
             (TargetProblem::Twice { .. }, Novelty::Old(origin)) => Some(format!("{origin} both: {without}")),
             (TargetProblem::UnknownKind { .. } | TargetProblem::Twice { .. }, _) => None,
         };
-        Self { blame: blame(Ground::Content, novelty), hint }
+        Self { blame: blame(Ground::Content, novelty), hint, is_away: false }
     }
 
     fn of_access(error: &AccessError, resources: &Resources, compared: Option<&Compared>) -> Self {
         let hint = error.hint();
-        let AccessError::Denied { denied, .. } = error else { return Self { blame: error.blame(), hint } };
+        let denied = match error {
+            AccessError::Denied { denied, .. } => denied,
+            AccessError::Api { error } => {
+                return Self { blame: error.blame(), hint, is_away: error.is_away() };
+            }
+        };
         let novelty = compared.map_or(Novelty::Unknown, |compared| compared.of_needs(resources, denied));
         let granted = |hint| {
             format!(
@@ -90,7 +98,7 @@ impl Reason {
             )
         };
         let hint = if novelty == Novelty::New { hint.map(granted) } else { hint };
-        Self { blame: blame(Ground::Surroundings, novelty), hint }
+        Self { blame: blame(Ground::Surroundings, novelty), hint, is_away: false }
     }
 
     fn of_plan(problem: &PlanProblem, compared: Option<&Compared>, named: &str) -> Self {
@@ -113,7 +121,7 @@ impl Reason {
             }
             (None, _) => None,
         };
-        Self { blame, hint }
+        Self { blame, hint, is_away: problem.is_away() }
     }
 
     /// Of a one-time job the name is another one whenever what it does is.
@@ -128,17 +136,19 @@ impl Reason {
             | JobError::Barred { .. }
             | JobError::KeepsChanging { .. } => error.blame(),
         };
-        Self { blame, hint: error.hint(named) }
+        Self { blame, hint: error.hint(named), is_away: error.is_away() }
     }
 }
 
-/// The branch's fault as soon as one of the reasons is; then what is said to be done is about that.
+/// The branch's fault as soon as one of the reasons is; then what is said to be done is about that. It decides nothing where
+/// the cluster could not be asked in any other way.
 fn failure(text: &str, reasons: Vec<Reason>) -> Failure {
     let is_of_branch = reasons.iter().any(|reason| reason.blame == Blame::Branch);
     let blame = if is_of_branch { Blame::Branch } else { Blame::Nobody };
+    let is_away = !reasons.is_empty() && reasons.iter().all(|reason| reason.is_away);
     let hint =
         reasons.into_iter().filter(|reason| reason.blame == blame).filter_map(|reason| reason.hint).min();
-    Failure::new(Step::Plan, blame, text).hint(hint)
+    open_if(is_away, Failure::new(Step::Plan, blame, text).hint(hint))
 }
 
 impl Origin {

@@ -1,7 +1,5 @@
 //! Back to what was applied before.
 
-use std::time::Instant;
-
 use futures::stream::{self, StreamExt};
 use git_deploy_core::config::deploy_toml::FirstFailure;
 use git_deploy_core::deployment::{Close, Failure, Step};
@@ -12,9 +10,10 @@ use git_deploy_manifest::{GroupKind, Object, ObjectId};
 
 use super::ClusterDriver;
 use super::crossed::{Crossed, forward_only};
+use super::deadline::Deadline;
 use super::forward::ids_of;
 use super::planning::Purpose;
-use super::said::{objects, of_git};
+use super::said::{objects, of_api, of_git};
 use super::state::{Held, Session};
 use crate::api_error::ApiErrorKind;
 use crate::objects::IN_FLIGHT;
@@ -33,6 +32,12 @@ impl ClusterDriver<'_> {
         let restoring = Change::to(SetPhase::Restoring).of(work.id).because(failure.clone());
         self.begin_phase(held, Step::Apply, work.pulse, &restoring)?;
         let gone_back = self.way_back(held, work, way);
+        // What could not be asked on the way is not degraded: it goes back when it can be asked again.
+        if let Err(undecided) = &gone_back
+            && undecided.undecided
+        {
+            return gone_back.map(|(restored, _)| restored);
+        }
         let phase = match &gone_back {
             Ok((_, phase)) => *phase,
             Err(_) => SetPhase::Degraded,
@@ -140,10 +145,8 @@ impl ClusterDriver<'_> {
                 })
                 .buffer_unordered(IN_FLIGHT);
             while let Some(found) = live.next().await {
-                let (index, live) = found.map_err(|error| {
-                    let why = format!("cannot see what runs: {error}");
-                    Failure::new(Step::Apply, error.blame(), why).hint(error.hint())
-                })?;
+                let (index, live) = found
+                    .map_err(|error| of_api(Step::Apply, &error, format!("cannot see what runs: {error}")))?;
                 let replicas = live.as_ref().and_then(|live| live.pointer("/spec/replicas")).cloned();
                 if let Some(replicas) =
                     replicas.filter(|replicas| set_by_failed(&targets[index].id) != Some(replicas))
@@ -182,7 +185,7 @@ impl ClusterDriver<'_> {
                     Err(error) if *error.kind() == ApiErrorKind::Forbidden => {}
                     Err(error) => {
                         let why = format!("cannot see whether {} is there: {error}", target.id);
-                        return Err(Failure::new(Step::Apply, error.blame(), why).hint(error.hint()));
+                        return Err(of_api(Step::Apply, &error, why));
                     }
                 }
             }
@@ -222,7 +225,7 @@ impl ClusterDriver<'_> {
         brought.retain(|id| !kept.stay.iter().any(|stays| stays.is_same(id)));
         forward.only = Some(brought);
         forward.prunes = true;
-        let deadline = Instant::now() + self.cluster.timeout;
+        let deadline = Deadline::after(self.cluster.timeout, &held.session.connection);
         let widened = Change::default().widening(self.extent(ids_of(&forward.wanted)));
         self.begin_phase(held, Step::Apply, pulse, &widened)?;
         let applied = self.apply_planned(held, &forward, id, deadline, pulse)?;

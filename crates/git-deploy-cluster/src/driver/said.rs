@@ -6,6 +6,7 @@ use git_deploy_core::git::GitError;
 use git_deploy_manifest::{Object, ObjectId, SourceFile, read, redacted, write};
 
 use super::state::{Forward, PlannedJob};
+use crate::api_error::ApiError;
 use crate::connect::ConnectError;
 use crate::jobs::JobError;
 use crate::lease::LeaseError;
@@ -15,13 +16,27 @@ pub(super) fn of_git(step: Step) -> impl Fn(GitError) -> Failure {
     move |error| Failure::of_nobody(step, error.to_string())
 }
 
+/// A failure that decides nothing where that is so.
+pub(super) fn open_if(is_undecided: bool, failure: Failure) -> Failure {
+    if is_undecided { failure.undecided() } else { failure }
+}
+
+/// What the API server answered, or did not, in these words.
+pub(super) fn of_api(step: Step, error: &ApiError, why: String) -> Failure {
+    open_if(error.is_away(), Failure::new(step, error.blame(), why).hint(error.hint()))
+}
+
 pub(super) fn of_lease(step: Step) -> impl Fn(LeaseError) -> Failure {
-    move |error| Failure::new(step, error.blame(), error.to_string()).hint(error.hint())
+    move |error| {
+        let failure = Failure::new(step, error.blame(), error.to_string()).hint(error.hint());
+        open_if(error.is_undecided(), failure)
+    }
 }
 
 pub(super) fn of_set(step: Step, context: &str) -> impl Fn(SetError) -> Failure {
     move |error| {
         let failure = Failure::new(step, error.blame(), error.to_string()).hint(error.hint(context));
+        let failure = open_if(error.is_undecided(), failure);
         match error {
             // Whose the set is does not change by waiting.
             SetError::NotAParent { .. }
@@ -36,6 +51,7 @@ pub(super) fn of_set(step: Step, context: &str) -> impl Fn(SetError) -> Failure 
 
 pub(super) fn of_connection(error: &ConnectError) -> Failure {
     let failure = Failure::of_nobody(Step::Plan, error.to_string()).hint(error.hint());
+    let failure = open_if(error.is_away(), failure);
     if error.is_here() { failure.fatal() } else { failure }
 }
 
@@ -90,7 +106,10 @@ pub(super) fn told(forward: &Forward) -> Plan {
 
 /// `named` is what names the environment to `git deploy`.
 pub(super) fn of_job(step: Step, named: String) -> impl Fn(JobError) -> Failure {
-    move |error| Failure::new(step, error.blame(), error.to_string()).hint(error.hint(&named))
+    move |error| {
+        let failure = Failure::new(step, error.blame(), error.to_string()).hint(error.hint(&named));
+        open_if(error.is_away(), failure)
+    }
 }
 
 /// A job in words.

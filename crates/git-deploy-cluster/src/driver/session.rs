@@ -10,7 +10,7 @@ use git_deploy_core::ledger::Outcome;
 
 use super::crossed::forward_only;
 use super::look::closed;
-use super::said::{of_connection, of_lease, of_set};
+use super::said::{of_api, of_connection, of_lease, of_set};
 use super::state::{Held, Session};
 use super::{Brief, ClusterDriver, PATIENCE, Parting};
 use crate::connect::Connection;
@@ -365,9 +365,8 @@ impl ClusterDriver<'_> {
 
 /// The kinds that the cluster knows.
 pub(super) async fn kinds(connection: &Connection) -> Result<Resources, Failure> {
-    Resources::discover(connection).await.map_err(|error| {
-        Failure::new(Step::Plan, error.blame(), format!("cannot ask for the cluster's kinds: {error}"))
-    })
+    let kinds = Resources::discover(connection).await;
+    kinds.map_err(|error| of_api(Step::Plan, &error, format!("cannot ask for the cluster's kinds: {error}")))
 }
 
 /// Number, commit and branch, as `kubectl rollout history` shows them.

@@ -8,6 +8,7 @@ use git_deploy_core::ids::{CommitId, DeploymentId};
 use git_deploy_manifest::ObjectId;
 use git_deploy_manifest::readiness::NewImages;
 
+use super::deadline::Deadline;
 use crate::connect::Connection;
 use crate::discovery::Resources;
 use crate::lease::Lease;
@@ -109,7 +110,7 @@ pub(super) struct Done {
     /// As it is in the cluster.
     pub(super) applied: Vec<Applied>,
     /// Until when all must be ready.
-    pub(super) deadline: Instant,
+    pub(super) deadline: Deadline,
 }
 
 /// The way to the cluster, and the kinds that it knows. Cheap to clone but for the kinds.

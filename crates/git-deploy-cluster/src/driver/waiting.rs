@@ -10,9 +10,11 @@ use git_deploy_manifest::Stage;
 use git_deploy_manifest::readiness::{Patience, ready_of_wanted};
 
 use super::ClusterDriver;
+use super::deadline::Deadline;
 use super::pace::Pace;
-use super::said::of_lease;
+use super::said::{of_api, of_lease, open_if};
 use super::state::{Forward, Held};
+use crate::connect::SILENCE;
 use crate::logs::QUOTE;
 use crate::plan::PlannedObject;
 use crate::target::Applied;
@@ -28,7 +30,7 @@ impl ClusterDriver<'_> {
         &self,
         held: &Held,
         applied: &[Applied],
-        deadline: Instant,
+        deadline: Deadline,
         step: Step,
         pulse: &dyn Pulse,
     ) -> Result<(), Failure> {
@@ -41,7 +43,7 @@ impl ClusterDriver<'_> {
         &self,
         held: &Held,
         applied: &[Applied],
-        deadline: Instant,
+        deadline: Deadline,
         step: Step,
         pulse: &dyn Pulse,
         meanwhile: impl Future<Output = Infallible>,
@@ -57,27 +59,27 @@ impl ClusterDriver<'_> {
         let ready = self.block_on(step, pulse, &|| {}, async {
             let mut meanwhile = pin!(meanwhile);
             loop {
-                let timeout = deadline.saturating_duration_since(Instant::now());
-                let limits = Limits { timeout, patience, new_images: new_images.clone() };
+                let (timeout, silence) = (deadline.left(&session.connection), self.patience());
+                let limits = Limits { timeout, silence, patience, new_images: new_images.clone() };
                 let ready = lease.watching(until_ready(&session.connection, applied, &limits, &tell));
                 let mut ready = pin!(ready);
                 let ready = loop {
                     tokio::select! {
                         done = &mut ready => break done.map_err(of_lease(step))?,
-                        Some(progress) = told.recv() => self.hear(progress, &mut pace, deadline),
+                        Some(progress) = told.recv() => self.hear(progress, &mut pace),
                         never = &mut meanwhile => match never {},
                         () = tokio::time::sleep(TICK) => {}
                     }
                     pace.due(Instant::now()).iter().for_each(|line| self.observer.step("Waiting", line));
                 };
                 while let Ok(progress) = told.try_recv() {
-                    self.hear(progress, &mut pace, deadline);
+                    self.hear(progress, &mut pace);
                 }
                 let Err(error @ NotReady::Blocked { pods, .. }) = &ready else { break Ok(ready) };
                 self.observer.warn(&format!("{error}: deleted"));
                 let deleted =
                     lease.writing(unblock(&session.connection, pods)).await.map_err(of_lease(step))?;
-                deleted.map_err(|error| Failure::new(step, error.blame(), error.to_string()))?;
+                deleted.map_err(|error| of_api(step, &error, error.to_string()))?;
             }
         })?;
         Ok(ready.map(|warnings| {
@@ -109,12 +111,12 @@ impl ClusterDriver<'_> {
     }
 
     /// Tells at once what cannot wait, and keeps the rest for when it is due.
-    fn hear(&self, progress: Progress, pace: &mut Pace, deadline: Instant) {
+    fn hear(&self, progress: Progress, pace: &mut Pace) {
         match progress {
             Progress::Warning(text) => self.observer.warn(&text),
             Progress::Standing { ready, wanted, waiting } => pace.hear(ready, wanted, waiting),
             Progress::Silent => {
-                let until = time_of_day(deadline);
+                let until = in_so_long(self.patience().saturating_sub(SILENCE));
                 self.observer.warn(&format!("the cluster does not answer; still trying until {until}"));
             }
             Progress::Answers => self.observer.step("Waiting", "the cluster answers again"),
@@ -138,15 +140,15 @@ impl ClusterDriver<'_> {
             | NotReady::Denied { .. } => false,
         };
         let failure = Failure::new(step, error.blame(), error.to_string()).hint(error.hint());
+        let failure = open_if(matches!(error, NotReady::Unreachable { .. }), failure);
         if is_late { failure.timed_out() } else { failure }
     }
 }
 
-/// A moment as people say it.
-fn time_of_day(moment: Instant) -> String {
-    let left = moment.saturating_duration_since(Instant::now());
-    let time = jiff::Timestamp::now().checked_add(left).unwrap_or(jiff::Timestamp::MAX);
-    time.strftime("%H:%M:%S UTC").to_string()
+/// When so long has gone by, as people say it.
+fn in_so_long(time: Duration) -> String {
+    let then = jiff::Timestamp::now().checked_add(time).unwrap_or(jiff::Timestamp::MAX);
+    then.strftime("%H:%M:%S UTC").to_string()
 }
 
 /// What has to be ready before a step is over.

@@ -97,6 +97,15 @@ impl SetError {
         Blame::Nobody
     }
 
+    /// Whether it says nothing of what is deployed: the cluster could not be asked, or who has it now is to say.
+    pub(crate) fn is_undecided(&self) -> bool {
+        match self {
+            Self::TakenOver { .. } => true,
+            Self::Api { error, .. } => error.is_away(),
+            _ => false,
+        }
+    }
+
     /// Whether the same can succeed a moment later.
     pub(crate) fn is_passing(&self) -> bool {
         matches!(self, Self::Api { error, .. } if error.is_passing() || *error.kind() == ApiErrorKind::TimedOut)

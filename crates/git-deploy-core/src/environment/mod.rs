@@ -239,6 +239,17 @@ pub struct Previous {
     pub kept: CommitId,
 }
 
+/// Whether an environment answers that could not be asked a moment ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// It does not, or is no longer this run's to ask.
+    Not,
+    /// At once: it was hardly away.
+    AtOnce,
+    /// Again, after it was away for a while.
+    Again,
+}
+
 /// What became of the environment after a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Restored {
@@ -360,6 +371,14 @@ pub trait Driver {
     /// # Errors
     /// When it will not become so, or did not in time.
     fn verify(&self, work: Work<'_>, kept: CommitId, renderer: &dyn Renderer) -> Result<(), Failure>;
+
+    /// Waits until an environment answers again that could not be asked, but not longer than whoever deploys is ready to wait.
+    ///
+    /// # Errors
+    /// When the run has to stop.
+    fn outlast(&self, _pulse: &dyn Pulse) -> Result<Answers, Failure> {
+        Ok(Answers::Not)
+    }
 
     /// Goes back to what was applied before, because of this verdict. `failed` keeps what this deployment was going to
     /// apply, if it came that far.

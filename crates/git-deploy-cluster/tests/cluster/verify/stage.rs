@@ -15,13 +15,15 @@ use serde_json::Value;
 pub(crate) fn limits() -> Limits {
     Limits {
         timeout: Duration::from_secs(120),
+        silence: Duration::from_secs(120),
         patience: Patience::default(),
         new_images: NewImages::default(),
     }
 }
 
 pub(crate) fn short(seconds: u64) -> Limits {
-    Limits { timeout: Duration::from_secs(seconds), ..limits() }
+    let time = Duration::from_secs(seconds);
+    Limits { timeout: time, silence: time, ..limits() }
 }
 
 /// Applies manifests, and says what was answered.

@@ -288,6 +288,16 @@ pub enum DeployError {
         /// Why.
         why: String,
     },
+    /// The environment could not be asked, or is no longer held by this run: there is no verdict.
+    #[error("{id} stays where it is ({phase}): {failure}")]
+    Undecided {
+        /// The number.
+        id: DeploymentId,
+        /// The last phase that was recorded.
+        phase: Phase,
+        /// Why.
+        failure: Failure,
+    },
     /// The remote's words to a claim.
     #[error("the remote refuses the claim: {0}")]
     Forbidden(String),
@@ -356,6 +366,7 @@ impl DeployError {
             | Self::NotLanded { .. }
             | Self::NotClaimed(_)
             | Self::NotRecorded { .. }
+            | Self::Undecided { .. }
             | Self::Held(_)
             | Self::Unpromoted(_)
             | Self::Frozen { .. }

@@ -8,7 +8,7 @@ use super::verdict::{
 };
 use super::{Context, DeployError, Verdict};
 use crate::attempt::{Attempt, base_lock};
-use crate::deployment::{Blame, Close, Event, Phase};
+use crate::deployment::{Blame, Close, Event, Failure, Phase};
 use crate::environment::{Previous, Restored};
 use crate::git::notes::{Notes, NotesEdit};
 use crate::git::object::{Kind, parse_tag};
@@ -212,7 +212,7 @@ impl Run<'_> {
             return Err(DeployError::TooLate(self.attempt().id.clone()));
         }
         if close.restore {
-            let restored = self.restore(&mut close);
+            let restored = self.restore_or_leave(&mut close);
             self.or_let_go(restored)?;
         }
         let identity = self.deployer.repository.identity()?;
@@ -231,8 +231,9 @@ impl Run<'_> {
         Ok(lands && !was_there && matches!(self.base_move()?, Ok(None)))
     }
 
-    /// Has the environment go back, and says in the verdict what became of it.
-    fn restore(&mut self, close: &mut Close) -> Result<(), DeployError> {
+    /// Has the environment go back, and says in the verdict what became of it. What an environment that could not be asked
+    /// comes to is returned.
+    pub(super) fn restore(&mut self, close: &mut Close) -> Result<Option<Failure>, DeployError> {
         let previous = match self.attempt().previous.clone() {
             Some(id) => self
                 .context
@@ -254,6 +255,7 @@ impl Run<'_> {
         };
         match restored {
             Ok(Restored::Back) => {}
+            Err(failure) if failure.undecided && self.may_relapse() => return Ok(Some(failure)),
             Ok(Restored::Left(why)) => {
                 self.deployer.observer.warn(&format!("the environment was left as it is: {why}"));
                 leave(close, format!("left as it is: {why}"));
@@ -267,7 +269,7 @@ impl Run<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// What to do where going back failed, beside what was to be said before.

@@ -8,8 +8,8 @@
 //! - `context` is what is known when a step begins, `standing` what git knows of an environment;
 //! - `pick` and `rollback` find what is deployed, `row` where to and what is in the way there, `promote` approves that way, `claim` gets it a number or takes over what was left behind;
 //! - `run` goes through the phases, `keeping` keeps alive meanwhile what `locks` has taken, `finish` lands it or
-//!   goes back, with what `verdict` writes into notes and ledger; `untold` is for a verdict that nobody was told,
-//!   `giving_up` for what is open while somebody wants to go back;
+//!   goes back, with what `verdict` writes into notes and ledger; `undecided` waits for an environment that cannot be asked,
+//!   `untold` is for a verdict that nobody was told, `giving_up` for what is open while somebody wants to go back;
 //! - `ahead` prepares the next branch meanwhile, `tidy` deletes between deployments what was kept for long enough;
 //! - `diff` and `status` only look, `hold` says what holds the queue, `former` where deployments went to while deploy.toml
 //!   led elsewhere; `error` is why there is no verdict.
@@ -33,6 +33,7 @@ mod run;
 mod standing;
 mod status;
 mod tidy;
+mod undecided;
 mod untold;
 mod verdict;
 
@@ -401,7 +402,9 @@ impl Deployer<'_> {
                     let run = Run::new(self, &context, claimed, errand);
                     match run.and_then(|run| run.taken_over(given, means_back).end_for(request)) {
                         // An environment that cannot be asked is in nobody's way who goes elsewhere.
-                        Err(DeployError::Plan(failure)) if is_elsewhere => {
+                        Err(DeployError::Plan(failure) | DeployError::Undecided { failure, .. })
+                            if is_elsewhere =>
+                        {
                             self.observer.warn(&format!("{id} stays as it is: {failure}"));
                             passed_over.push(id);
                             continue;

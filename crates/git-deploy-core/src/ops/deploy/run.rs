@@ -8,7 +8,6 @@ use std::rc::Rc;
 
 use super::claim::Claimed;
 use super::context::images_of;
-use super::finish::leave;
 use super::keeping::{Heart, Keeper};
 use super::{Context, DeployError, Deployer, Errand, Verdict};
 use crate::approval::NotApproved;
@@ -37,8 +36,12 @@ pub(super) struct Run<'a> {
     pub(super) context: &'a Context<'a>,
     pub(super) driver: Rc<dyn Driver + 'a>,
     pub(super) claimed: Claimed,
+    /// How it came to it: another driver is made the same way.
+    pub(super) errand: Errand,
     /// How often it was applied.
     pub(super) applied: u32,
+    /// How often in a row the environment answered at once when it had just not.
+    pub(super) relapses: u32,
     /// What is skipped, as far as that may be believed.
     pub(super) skip: Option<Skip>,
     /// Whether going back is meant, if that is what it does: not only by whoever wrote the claim.
@@ -53,7 +56,7 @@ impl<'a> Run<'a> {
         errand: Errand,
     ) -> Result<Self, DeployError> {
         let driver = Rc::from(context.driver(&claimed.environment, errand).map_err(DeployError::Plan)?);
-        Ok(Self::with(deployer, context, claimed, driver))
+        Ok(Self { errand, ..Self::with(deployer, context, claimed, driver) })
     }
 
     /// With the driver that was asked before the claim.
@@ -64,7 +67,18 @@ impl<'a> Run<'a> {
         driver: Rc<dyn Driver + 'a>,
     ) -> Self {
         let skip = claimed.attempt.skip.clone();
-        Self { deployer, context, driver, claimed, applied: 0, skip, back_is_meant: true }
+        let errand = Errand::Asked;
+        Self {
+            deployer,
+            context,
+            driver,
+            claimed,
+            errand,
+            applied: 0,
+            relapses: 0,
+            skip,
+            back_is_meant: true,
+        }
     }
 
     pub(super) fn attempt(&self) -> &Attempt {
@@ -137,7 +151,7 @@ impl<'a> Run<'a> {
     }
 
     /// Takes the environment, and hears what an earlier run had found out there.
-    fn begin(&mut self) -> Result<Option<Close>, DeployError> {
+    pub(super) fn begin(&mut self) -> Result<Option<Close>, DeployError> {
         if self.attempt().phase == Phase::Finished {
             return Ok(None);
         }
@@ -153,7 +167,7 @@ impl<'a> Run<'a> {
         let found = driver.verdict_before(&id).map_err(DeployError::Plan)?;
         // Written with the next phase.
         self.claimed.attempt.cluster = cluster.or_else(|| self.claimed.attempt.cluster.take());
-        Ok(found)
+        Ok(self.found().or(found))
     }
 
     /// Has the driver do something that may take long, and keeps our locks alive meanwhile.
@@ -178,7 +192,10 @@ impl<'a> Run<'a> {
             Err(DeployError::Plan(failure)) if first == Event::AbortAsked => {
                 return self.abort_unasked(&failure);
             }
-            found => self.or_let_go(found)?,
+            found => {
+                let found = found.map_err(|error| self.left_open(error));
+                self.or_let_go(found)?
+            }
         };
         let mut event = found.map_or(first, Event::FoundBefore);
         loop {
@@ -187,6 +204,10 @@ impl<'a> Run<'a> {
                 Action::Verify => self.step(Self::verify)?,
                 Action::Land => self.step(Self::land)?,
                 Action::Close(close) => return self.close(close),
+                Action::Leave(failure) => {
+                    let outlasted = self.outlast(failure);
+                    self.or_let_go(outlasted)?
+                }
                 Action::Done => {
                     self.end(Outcome::Success)?;
                     return Ok(self.verdict(Outcome::Success, None, false));
@@ -203,21 +224,6 @@ impl<'a> Run<'a> {
             // It is taken up as what a run that died has left.
             _ => self.resume(),
         }
-    }
-
-    /// Ends it as aborted without its environment, which is left as it is.
-    fn abort_unasked(self, failure: &Failure) -> Result<Verdict, DeployError> {
-        let phase = self.attempt().phase;
-        let Action::Close(mut close) = next(phase, Event::AbortAsked) else {
-            return Err(DeployError::Plan(failure.clone()));
-        };
-        close.restore = false;
-        if phase > Phase::Claimed {
-            let why = format!("left as it is, because it could not be asked: {}", failure.reason);
-            self.deployer.observer.warn(&format!("the environment was {why}"));
-            leave(&mut close, why);
-        }
-        self.close(close)
     }
 
     /// Takes one step, unless the user asked to stop before it. A step that failed because Ctrl-C reached the programs

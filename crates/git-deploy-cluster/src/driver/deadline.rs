@@ -1,0 +1,96 @@
+//! Until when a rollout may take, where a cluster that does not answer takes nothing from its time, and how long such a cluster
+//! is waited for.
+
+use std::time::{Duration, Instant};
+
+use git_deploy_core::deployment::{Failure, Step};
+use git_deploy_core::environment::{Answers, Pulse};
+
+use super::ClusterDriver;
+use crate::connect::{Connection, REQUEST_TIMEOUT};
+
+/// How long a cluster that is there may be silent: nobody has an answer to a single request before this is over, but the Lease
+/// is renewed more often.
+const AWAY: Duration = REQUEST_TIMEOUT.saturating_add(Duration::from_secs(2));
+
+/// How often a cluster that is away is asked.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Until when all must be ready. Only time counts in which the cluster answered: nobody could see what became of a rollout in
+/// the rest.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline {
+    begun: Instant,
+    timeout: Duration,
+    /// For how long the cluster had been silent by then.
+    silent: Duration,
+}
+
+impl Deadline {
+    /// So long from now.
+    pub(super) fn after(timeout: Duration, connection: &Connection) -> Self {
+        Self { begun: Instant::now(), timeout, silent: connection.silent() }
+    }
+
+    /// What is left of it.
+    pub(super) fn left(&self, connection: &Connection) -> Duration {
+        self.left_at(Instant::now(), connection.silent())
+    }
+
+    fn left_at(&self, now: Instant, silent: Duration) -> Duration {
+        let silent = silent.saturating_sub(self.silent);
+        let answered = now.saturating_duration_since(self.begun).saturating_sub(silent);
+        self.timeout.saturating_sub(answered)
+    }
+}
+
+impl ClusterDriver<'_> {
+    /// How long a cluster may be silent before a run ends: as long as everything may take. Whoever has started it is ready to
+    /// wait for that, and may see nothing else for as long; the end of the run loses nothing, since another goes on.
+    pub(super) fn patience(&self) -> Duration {
+        self.cluster.timeout
+    }
+
+    /// Waits until the cluster answers. A Lease that somebody else has is not waited for.
+    pub(super) fn outlast_silence(&self, pulse: &dyn Pulse) -> Result<Answers, Failure> {
+        let (connection, is_lost) = {
+            let state = self.state.borrow();
+            let is_lost = state.held.as_ref().is_some_and(|held| held.lease.is_lost());
+            (state.session.as_ref().map(|session| session.connection.clone()), is_lost)
+        };
+        let Some(connection) = connection.filter(|_| !is_lost) else { return Ok(Answers::Not) };
+        // It was waited for already.
+        if connection.silence() >= self.patience() {
+            return Ok(Answers::Not);
+        }
+        let was_away = connection.longest_silence() >= AWAY;
+        self.run(Step::Plan, pulse, async {
+            let mut answers = if was_away { Answers::Again } else { Answers::AtOnce };
+            while !connection.answers().await {
+                if connection.silence() >= self.patience() {
+                    return Ok(Answers::Not);
+                }
+                answers = Answers::Again;
+                tokio::time::sleep(PAUSE).await;
+            }
+            Ok(answers)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_in_which_nobody_answers_takes_nothing_from_a_rollout() {
+        let (begun, seconds) = (Instant::now(), Duration::from_secs);
+        let deadline = Deadline { begun, timeout: seconds(60), silent: seconds(5) };
+        let left = |after, silent| deadline.left_at(begun + seconds(after), seconds(silent)).as_secs();
+        assert_eq!(left(0, 5), 60);
+        assert_eq!(left(45, 5), 15, "what was before it does not count");
+        assert_eq!(left(645, 605), 15, "ten minutes without an answer");
+        assert_eq!(left(661, 605), 0, "it answers, and is not ready in time");
+        assert_eq!(left(10, 0), 50, "another connection has another silence");
+    }
+}
