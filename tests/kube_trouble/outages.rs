@@ -1,5 +1,6 @@
 //! A cluster, or the way to it, that goes away in the middle.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -249,6 +250,32 @@ fn is_back_in_time(cluster: &Cluster, moment: Moment) {
         output.stderr_contains("Resuming deployment-0002, now that the environment answers");
     }
     shop.lease_is_free();
+}
+
+#[test]
+fn a_runner_says_once_that_its_cluster_is_away_and_goes_on_by_itself_when_it_is_back() {
+    let cluster = cluster!();
+    let shop = open_with(&sandbox!(), cluster, "timeout = \"10s\"");
+    let proxy = cluster.proxy();
+    shop.release_more("web", &deployment("web", "1", &Pods::Slow("2s")));
+    let runner = shop.repo.command("git-deploy-queue").args(["run", "--watch", "--interval=1"]);
+    let mut runner = runner.env("KUBECONFIG", cluster.kubeconfig_through(&proxy)).start();
+    runner.wait_for_words("verifying");
+    proxy.refuse();
+    runner.wait_for_words("the queue waits; tried again in 20 s");
+    assert_eq!(shop.repo.tip("refs/tags/deployment-0001"), None);
+    proxy.resume();
+    runner.wait_for_words("deployment-0001: Successfully Deployed");
+    runner.terminate();
+    let output = runner.wait();
+    shop.succeeded("deployment-0001");
+    assert_eq!(shop.state("web"), "deployed");
+    // A way that is cut says that in more than one way.
+    let errors = output.stderr.lines().filter_map(|line| line.split_once(" error: ")).map(|(_, error)| error);
+    let (errors, mut told) = (errors.collect::<Vec<_>>(), BTreeSet::new());
+    assert!(errors.iter().all(|error| told.insert(*error)), "{output}");
+    let begin = "deployment-0001 stays where it is (applying): ";
+    assert!(errors.len() > 1 && errors.iter().all(|error| error.starts_with(begin)), "{output}");
 }
 
 #[test]

@@ -20,6 +20,16 @@ pub(crate) enum Said {
     Line(String),
 }
 
+impl Said {
+    /// What tells it from others.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::Event(event) => event.to_string(),
+            Self::Line(line) => line.clone(),
+        }
+    }
+}
+
 /// Which of the two it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Who {

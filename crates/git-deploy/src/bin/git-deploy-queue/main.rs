@@ -3,6 +3,7 @@
 mod apart;
 mod approve;
 mod deployment;
+mod echo;
 mod hold;
 mod log;
 mod next;

@@ -22,6 +22,7 @@ use git_deploy_core::runner::{End, Runner, Turn};
 use serde_json::{Value, json};
 
 use crate::deployment::{Ended, Said, Who, deploy, error_in, tidy};
+use crate::echo::Echo;
 use crate::log::{Log, last_word};
 use crate::on_event::OnEvent;
 use crate::standstill::Teller;
@@ -53,6 +54,7 @@ pub(crate) fn run(arguments: RunQueue, shell: &mut Shell) -> Result<Exit, Comman
         told: RefCell::default(),
         other: RefCell::default(),
         standstill: Teller::default(),
+        echo: RefCell::default(),
         prepares,
     };
     let (ended, text) = match work_off(&machine, runner) {
@@ -123,6 +125,8 @@ struct Machine<'a> {
     other: RefCell<Option<String>>,
     /// What keeps it from getting on, for those who look at the queue here.
     standstill: Teller,
+    /// What a deployment says again that came to nothing, and is tried again.
+    echo: RefCell<Echo<(Who, Said)>>,
     /// Whether the next branch is prepared while another one is deployed.
     prepares: bool,
 }
@@ -141,6 +145,7 @@ impl Hands for Machine<'_> {
     }
 
     fn deploy(&self, _: &Repository) -> Result<Turn, CommandError> {
+        self.echo.borrow_mut().begin();
         // What it calls an error is one only where it waits for nobody. Its verdict tells that, and lines may be read before
         // what it has told programs earlier.
         let mut last = Vec::new();
@@ -148,7 +153,7 @@ impl Hands for Machine<'_> {
             let follows = matches!(said, Said::Line(_)) && !last.is_empty();
             match who == Who::Deployment && (follows || is_error(&said)) {
                 true => last.push(said),
-                false => self.pass_on(who, said),
+                false => self.say(who, said),
             }
         });
         let ended =
@@ -159,16 +164,18 @@ impl Hands for Machine<'_> {
             Err(error) => {
                 let error = hints(&last).fold(error, CommandError::hint);
                 let others = last.into_iter().filter(|said| !is_told_by(said, &ended));
-                others.for_each(|said| self.pass_on(Who::Deployment, said));
+                others.for_each(|said| self.say(Who::Deployment, said));
+                self.end_saying(false);
                 return Err(error);
             }
         };
         let other = (waits(&ended) == Some(FOR_ANOTHER)).then(|| reason(&ended));
         match &other {
             Some(other) => self.tell_other(other, last),
-            None => last.into_iter().for_each(|said| self.pass_on(Who::Deployment, said)),
+            None => last.into_iter().for_each(|said| self.say(Who::Deployment, said)),
         }
         *self.other.borrow_mut() = other;
+        self.end_saying(ended.exit == Some(Exit::TryAgain) && turn == Turn::Trouble);
         // What fails in the same way again is waited for, too.
         if matches!(turn, Turn::Trouble | Turn::Failed(_)) {
             self.standstill.meets(reason(&ended));
@@ -269,6 +276,18 @@ impl Machine<'_> {
                 self.log.tell(event, text.as_deref());
             }
         }
+    }
+
+    /// Tells what a deployment says, unless it said the same the last time.
+    fn say(&self, who: Who, said: Said) {
+        let news = self.echo.borrow_mut().hear(said.words(), (who, said));
+        news.into_iter().for_each(|(who, said)| self.pass_on(who, said));
+    }
+
+    /// Tells the rest, unless it came to nothing again.
+    fn end_saying(&self, came_to_nothing: bool) {
+        let rest = self.echo.borrow_mut().end(came_to_nothing);
+        rest.into_iter().for_each(|(who, said)| self.pass_on(who, said));
     }
 
     /// Whether what is said of tidying up was not said the last time, too.
