@@ -8,6 +8,8 @@ mod client;
 mod credentials;
 mod error;
 mod kubeconfig;
+#[cfg(test)]
+pub(crate) mod stand_in;
 mod traffic;
 
 use std::path::Path;
@@ -245,7 +247,8 @@ impl Connection {
             .await
             .unwrap_or_else(|_| Err(no_answer().into()));
         match &answer {
-            Err(failed) if failed.error.is_no_answer() => waiting.has_failed(),
+            // What answers in a cluster's place says no more than that it is away.
+            Err(failed) if failed.error.is_away() => waiting.has_failed(),
             _ => waiting.is_answered(),
         }
         answer

@@ -63,24 +63,30 @@ impl ClusterDriver<'_> {
         if connection.silence() >= self.patience() {
             return Ok(Answers::Not);
         }
-        let was_away = connection.longest_silence() >= AWAY;
-        self.run(Step::Plan, pulse, async {
-            let mut answers = if was_away { Answers::Again } else { Answers::AtOnce };
-            while !connection.answers().await {
-                if connection.silence() >= self.patience() {
-                    return Ok(Answers::Not);
-                }
-                answers = Answers::Again;
-                tokio::time::sleep(PAUSE).await;
-            }
-            Ok(answers)
-        })
+        self.run(Step::Plan, pulse, async { Ok(until_it_answers(&connection, self.patience()).await) })
     }
+}
+
+/// Waits until a cluster answers, but no longer than that, whatever is answered in its place meanwhile.
+async fn until_it_answers(connection: &Connection, patience: Duration) -> Answers {
+    let begun = Instant::now();
+    let was_away = connection.longest_silence() >= AWAY;
+    let mut answers = if was_away { Answers::Again } else { Answers::AtOnce };
+    while !connection.answers().await {
+        if connection.silence().max(begun.elapsed()) >= patience {
+            return Answers::Not;
+        }
+        answers = Answers::Again;
+        tokio::time::sleep(PAUSE).await;
+    }
+    answers
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connect::SILENCE;
+    use crate::connect::stand_in::StandIn;
 
     #[test]
     fn time_in_which_nobody_answers_takes_nothing_from_a_rollout() {
@@ -92,5 +98,20 @@ mod tests {
         assert_eq!(left(645, 605), 15, "ten minutes without an answer");
         assert_eq!(left(661, 605), 0, "it answers, and is not ready in time");
         assert_eq!(left(10, 0), 50, "another connection has another silence");
+    }
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_answers_in_the_place_of_a_cluster_that_is_away_is_not_waited_for_without_end() {
+        let balancer = StandIn::start();
+        let connection = balancer.connection().await;
+        balancer.answers(503);
+        let patience = SILENCE + Duration::from_secs(1);
+        let waiting = until_it_answers(&connection, patience);
+        let answers = tokio::time::timeout(patience * 3, waiting).await;
+        assert_eq!(answers, Ok(Answers::Not));
+        assert!(connection.silence() >= patience, "that is no answer: {:?}", connection.silence());
+        assert!(connection.silent() >= patience, "and takes nothing from a rollout");
+        balancer.answers(200);
+        assert!(connection.answers().await);
+        assert!(connection.silence() < SILENCE, "{:?}", connection.silence());
     }
 }

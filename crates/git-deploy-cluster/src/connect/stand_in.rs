@@ -1,0 +1,69 @@
+//! Something for tests that answers in a cluster's place: every request with the same status, and with words that are no API
+//! server's.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::thread;
+
+use kube::config::Kubeconfig;
+use serde_json::json;
+
+use super::Connection;
+
+/// Answers for as long as the tests run.
+pub(crate) struct StandIn {
+    status: Arc<AtomicU16>,
+    address: SocketAddr,
+}
+
+impl StandIn {
+    /// One that says that all is well.
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has free ports");
+        let address = listener.local_addr().expect("it has one");
+        let status = Arc::new(AtomicU16::new(200));
+        let said = Arc::clone(&status);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let said = Arc::clone(&said);
+                // Whoever does not want to hear it any more has gone away.
+                thread::spawn(move || drop(answer(&stream, &said)));
+            }
+        });
+        Self { status, address }
+    }
+
+    /// From now on it says that.
+    pub(crate) fn answers(&self, status: u16) {
+        self.status.store(status, Ordering::SeqCst);
+    }
+
+    /// A way to it.
+    pub(crate) async fn connection(&self) -> Connection {
+        let kubeconfig = json!({
+            "clusters": [{"name": "here", "cluster": {"server": format!("http://{}", self.address)}}],
+            "contexts": [{"name": "here", "context": {"cluster": "here", "user": "ada"}}],
+            "users": [{"name": "ada", "user": {}}],
+        });
+        let kubeconfig: Kubeconfig = serde_json::from_value(kubeconfig).expect("it is one");
+        Connection::of_kubeconfig(kubeconfig, "a test", "here").await.expect("it answers")
+    }
+}
+
+fn answer(stream: &TcpStream, status: &AtomicU16) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    while let Some(line) = lines.next().transpose()? {
+        if line.is_empty() {
+            break;
+        }
+    }
+    let status = status.load(Ordering::SeqCst);
+    let body = if status == 200 { "{}" } else { "no server is available" };
+    let length = body.len();
+    write!(
+        &mut &*stream,
+        "HTTP/1.1 {status} Said\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+}
