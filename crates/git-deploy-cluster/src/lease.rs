@@ -275,6 +275,15 @@ impl Lease {
         self.left().is_err()
     }
 
+    /// Whether nobody has had it since it became ours, as the cluster says it now.
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked.
+    pub(crate) async fn is_unbroken(&self) -> Result<bool, LeaseError> {
+        let lease = self.place.slot.get().await.map_err(self.place.failed("read"))?;
+        Ok(lease.is_some_and(|lease| is_held_by(&lease, &self.fence)))
+    }
+
     /// Whether a write may be sent now.
     pub fn may_write(&self) -> bool {
         self.left().is_ok_and(|left| !left.is_zero())

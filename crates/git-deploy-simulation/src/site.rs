@@ -7,8 +7,8 @@ use git_deploy_core::config::deploy_toml::{DeployToml, Environment, Target};
 use git_deploy_core::deployment::{Close, Failure, Step};
 use git_deploy_core::environment::rendered::RenderedBranch;
 use git_deploy_core::environment::{
-    Custody, Describe, Driver, NotTaken, ObjectName, OfBase, Plan, Previous, Pulse, Rendered, RenderedObject,
-    Renderer, Restored, Standing, Status, Work,
+    Answers, Custody, Describe, Driver, NotTaken, ObjectName, OfBase, Plan, Previous, Pulse, Rendered,
+    RenderedObject, Renderer, Restored, Standing, Status, Work,
 };
 use git_deploy_core::git::Repository;
 use git_deploy_core::git::object::Kind;
@@ -20,6 +20,7 @@ use git_deploy_core::ops::deploy::{Errand, Site};
 use git_deploy_core::ops::view::View;
 
 use crate::host::Host;
+use crate::world::Place as Where;
 
 /// What the name of a file says that never becomes ready.
 pub(crate) const FAILS: &str = "fails";
@@ -92,6 +93,19 @@ struct Slow<'a> {
 }
 
 impl Slow<'_> {
+    /// It is about to be changed.
+    fn works(&self, id: &DeploymentId) {
+        let (world, me) = (&self.host.world, self.host.me);
+        let still = world.those_who_stood_still();
+        let has_verdict = world.refs(Where::Remote, |refs| refs.resolve(id.tag().as_str())).is_some();
+        world.promises(|promises, _| {
+            if has_verdict && !still.get(me).copied().unwrap_or_default() {
+                promises.breaks(format!("{id} changes the environment after its verdict"));
+            }
+            promises.works(me, &id.to_string(), |who| still.get(who).copied().unwrap_or_default());
+        });
+    }
+
     /// Takes a while.
     fn takes(&self, step: Step, pulse: &dyn Pulse) -> Result<(), Failure> {
         for _ in 0..self.host.world.pick(1..40) {
@@ -142,11 +156,7 @@ impl Driver for Slow<'_> {
     }
 
     fn apply(&self, work: Work<'_>, rendered: &Rendered) -> Result<(), Failure> {
-        let (world, me) = (&self.host.world, self.host.me);
-        let still = world.those_who_stood_still();
-        world.promises(|promises, _| {
-            promises.works(me, &work.id.to_string(), |who| still.get(who).copied().unwrap_or_default());
-        });
+        self.works(work.id);
         self.takes(Step::Apply, work.pulse)?;
         self.branch.apply(work, rendered)
     }
@@ -160,6 +170,25 @@ impl Driver for Slow<'_> {
         self.branch.verify(work, kept, renderer)
     }
 
+    fn outlast(&self, pulse: &dyn Pulse) -> Result<Answers, Failure> {
+        let world = &self.host.world;
+        // Whoever waits changes nothing.
+        world.promises(|promises, _| promises.rests(self.host.me));
+        let (answers, seconds) = match world.pick(0..3) {
+            0 => (Answers::AtOnce, 0),
+            1 => (Answers::Again, world.pick(1..600)),
+            _ => (Answers::Not, world.pick(1..600)),
+        };
+        world.tell(self.host.me, &format!("waits for what does not answer for {seconds} s: {answers:?}"));
+        for _ in 0..seconds {
+            self.host.sleep(Duration::from_secs(1));
+            if !pulse.beat() {
+                return Err(Failure::of_nobody(Step::Plan, "stopped"));
+            }
+        }
+        Ok(answers)
+    }
+
     fn restore(
         &self,
         work: Work<'_>,
@@ -167,6 +196,7 @@ impl Driver for Slow<'_> {
         failed: Option<CommitId>,
         close: &Close,
     ) -> Result<Restored, Failure> {
+        self.works(work.id);
         self.takes(Step::Apply, work.pulse)?;
         self.branch.restore(work, previous, failed, close)
     }
@@ -176,7 +206,11 @@ impl Driver for Slow<'_> {
     }
 
     fn end(&self, work: Work<'_>, outcome: Outcome) {
-        self.host.world.promises(|promises, _| promises.rests(self.host.me));
+        self.let_go();
         self.branch.end(work, outcome);
+    }
+
+    fn let_go(&self) {
+        self.host.world.promises(|promises, _| promises.rests(self.host.me));
     }
 }

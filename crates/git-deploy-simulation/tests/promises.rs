@@ -27,6 +27,14 @@ fn three_runners_keep_their_promises_whatever_goes_wrong() {
 }
 
 #[test]
+fn who_waits_for_an_environment_and_loses_its_remote_does_not_go_back_over_another_one() {
+    let faults = Faults { outage: 400_000, cut: 3_000, ..Faults::NONE };
+    for seed in 90..115 {
+        is_kept(Scenario { seed, runners: 3, branches: 4, faults, planted: None });
+    }
+}
+
+#[test]
 fn what_is_planted_is_found() {
     for (planted, broken) in [
         (Planted::Impatience, "changes the environment while"),

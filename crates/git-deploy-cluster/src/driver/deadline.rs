@@ -7,6 +7,7 @@ use git_deploy_core::deployment::{Failure, Step};
 use git_deploy_core::environment::{Answers, Pulse};
 
 use super::ClusterDriver;
+use super::state::{Held, Session};
 use crate::connect::{Connection, REQUEST_TIMEOUT};
 
 /// How long a cluster that is there may be silent: nobody has an answer to a single request before this is over, but the Lease
@@ -51,19 +52,21 @@ impl ClusterDriver<'_> {
         self.cluster.timeout
     }
 
-    /// Waits until the cluster answers. A Lease that somebody else has is not waited for.
+    /// Waits until the cluster answers. A Lease that somebody else has, or has had since, is not waited for.
     pub(super) fn outlast_silence(&self, pulse: &dyn Pulse) -> Result<Answers, Failure> {
-        let (connection, is_lost) = {
-            let state = self.state.borrow();
-            let is_lost = state.held.as_ref().is_some_and(|held| held.lease.is_lost());
-            (state.session.as_ref().map(|session| session.connection.clone()), is_lost)
-        };
-        let Some(connection) = connection.filter(|_| !is_lost) else { return Ok(Answers::Not) };
-        // It was waited for already.
-        if connection.silence() >= self.patience() {
-            return Ok(Answers::Not);
-        }
-        self.run(Step::Plan, pulse, async { Ok(until_it_answers(&connection, self.patience()).await) })
+        self.holding(Step::Plan, |held| {
+            let Held { session: Session { connection, .. }, lease, .. } = held;
+            // It was waited for already.
+            if lease.is_lost() || connection.silence() >= self.patience() {
+                return Ok(Answers::Not);
+            }
+            self.run(Step::Plan, pulse, async {
+                let answers = until_it_answers(connection, self.patience()).await;
+                // Asked anew: what is known of it is as old as the silence.
+                let is_ours = answers != Answers::Not && lease.is_unbroken().await.unwrap_or(false);
+                Ok(if is_ours { answers } else { Answers::Not })
+            })
+        })
     }
 }
 

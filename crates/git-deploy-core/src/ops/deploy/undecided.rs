@@ -22,7 +22,7 @@ impl Run<'_> {
         if !self.may_relapse() {
             return Ok(Event::Failed(failure.decided()));
         }
-        let found = self.take_again(failure)?;
+        let found = self.take_again(failure, None)?;
         Ok(found.map_or(Event::TakenUp(self.attempt().phase), Event::FoundBefore))
     }
 
@@ -33,7 +33,7 @@ impl Run<'_> {
     pub(super) fn restore_or_leave(&mut self, close: &mut Close) -> Result<(), DeployError> {
         while let Some(failure) = self.restore(close)? {
             self.remember_found(close)?;
-            self.take_again(failure)?;
+            self.take_again(failure, Some(close))?;
         }
         Ok(())
     }
@@ -44,8 +44,8 @@ impl Run<'_> {
     }
 
     /// Waits until the environment answers, and takes it with a driver that knows nothing of before, as a run does that takes
-    /// up what another one has left. Returns the verdict that was found before.
-    fn take_again(&mut self, failure: Failure) -> Result<Option<Close>, DeployError> {
+    /// up what another one has left. Returns the verdict that was found before; `found` is one that this run has found.
+    fn take_again(&mut self, failure: Failure, found: Option<&Close>) -> Result<Option<Close>, DeployError> {
         self.check_interrupt()?;
         match self.with_driver(|driver, work| driver.outlast(work.pulse))? {
             Ok(Answers::Not) | Err(_) => return Err(self.undecided(failure)),
@@ -55,8 +55,19 @@ impl Run<'_> {
         self.say("Resuming", ", now that the environment answers");
         let driver = self.context.driver(&self.claimed.environment, self.errand);
         self.driver = Rc::from(driver.map_err(DeployError::Plan)?);
-        let found = self.begin();
-        found.map_err(|error| self.left_open(error))
+        let before = self.begin().map_err(|error| self.left_open(error))?;
+        self.confirm(failure, found)?;
+        Ok(before)
+    }
+
+    /// Makes sure in git that nobody has gone on with it: a run that could not write there for long enough is taken for dead, and
+    /// an environment that another one has had and given back since does not say so.
+    fn confirm(&mut self, failure: Failure, found: Option<&Close>) -> Result<(), DeployError> {
+        let attempt = found.map_or_else(|| self.attempt().clone(), |found| self.with_found(found));
+        match self.record(attempt, Vec::new()) {
+            Err(DeployError::NotRecorded { .. }) => Err(self.undecided(failure)),
+            recorded => recorded,
+        }
     }
 
     /// An environment that could not even be taken leaves the deployment where it is, too.
@@ -88,17 +99,20 @@ impl Run<'_> {
 
     /// Writes down the verdict with which it goes back: the environment, which would remember it, cannot be told.
     fn remember_found(&mut self, close: &Close) -> Result<(), DeployError> {
-        let attempt = Attempt {
+        match self.record(self.with_found(close), Vec::new()) {
+            // It is written when the environment is taken again; whoever takes it up before that may find something else.
+            Err(DeployError::NotRecorded { .. }) => Ok(()),
+            recorded => recorded,
+        }
+    }
+
+    fn with_found(&self, close: &Close) -> Attempt {
+        Attempt {
             outcome: Some(close.outcome),
             blame: Some(close.blame),
             reason: Some(close.reason.clone()),
             timed_out: close.timed_out,
             ..self.attempt().clone()
-        };
-        match self.record(attempt, Vec::new()) {
-            // Whoever takes it up finds out the same.
-            Err(DeployError::NotRecorded { .. }) => Ok(()),
-            recorded => recorded,
         }
     }
 
