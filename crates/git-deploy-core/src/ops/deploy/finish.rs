@@ -255,21 +255,24 @@ impl Run<'_> {
         };
         match restored {
             Ok(Restored::Back) => {}
-            Err(failure) if failure.undecided && self.may_relapse() => return Ok(Some(failure)),
+            Err(failure) if failure.undecided => return Ok(Some(failure)),
             Ok(Restored::Left(why)) => {
                 self.deployer.observer.warn(&format!("the environment was left as it is: {why}"));
                 leave(close, format!("left as it is: {why}"));
             }
-            Err(failure) => {
-                self.deployer.observer.warn(&format!("going back failed: {failure}"));
-                leave(close, format!("not gone back from: {}", failure.reason));
-                close.blame = Blame::Nobody;
-                if self.attempt().previous.is_some() {
-                    close.hint = Some(self.way_back_later(close.hint.take()));
-                }
-            }
+            Err(failure) => self.not_gone_back(close, &failure),
         }
         Ok(None)
+    }
+
+    /// Says in the verdict that the environment did not go back.
+    pub(super) fn not_gone_back(&self, close: &mut Close, failure: &Failure) {
+        self.deployer.observer.warn(&format!("going back failed: {failure}"));
+        leave(close, format!("not gone back from: {}", failure.reason));
+        close.blame = Blame::Nobody;
+        if self.attempt().previous.is_some() {
+            close.hint = Some(self.way_back_later(close.hint.take()));
+        }
     }
 
     /// What to do where going back failed, beside what was to be said before.

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use super::claim::Claimed;
 use super::context::images_of;
 use super::keeping::{Heart, Keeper};
+use super::undecided::Silences;
 use super::{Context, DeployError, Deployer, Errand, Verdict};
 use crate::approval::NotApproved;
 use crate::attempt::Attempt;
@@ -40,8 +41,8 @@ pub(super) struct Run<'a> {
     pub(super) errand: Errand,
     /// How often it was applied.
     pub(super) applied: u32,
-    /// How often in a row the environment answered at once when it had just not.
-    pub(super) relapses: u32,
+    /// How often the environment did not answer.
+    pub(super) silences: Silences,
     /// What is skipped, as far as that may be believed.
     pub(super) skip: Option<Skip>,
     /// Whether going back is meant, if that is what it does: not only by whoever wrote the claim.
@@ -75,7 +76,7 @@ impl<'a> Run<'a> {
             claimed,
             errand,
             applied: 0,
-            relapses: 0,
+            silences: Silences::default(),
             skip,
             back_is_meant: true,
         }
@@ -192,27 +193,25 @@ impl<'a> Run<'a> {
             Err(DeployError::Plan(failure)) if first == Event::AbortAsked => {
                 return self.abort_unasked(&failure);
             }
-            found => {
-                let found = found.map_err(|error| self.left_open(error));
-                self.or_let_go(found)?
-            }
+            found => self.or_let_go(found.map_err(|error| self.left_open(error)))?,
         };
         let mut event = found.map_or(first, Event::FoundBefore);
         loop {
-            event = match next(self.attempt().phase, event) {
+            let reached = self.attempt().phase;
+            event = match next(reached, event) {
                 Action::Apply => self.step(Self::apply)?,
                 Action::Verify => self.step(Self::verify)?,
                 Action::Land => self.step(Self::land)?,
                 Action::Close(close) => return self.close(close),
-                Action::Leave(failure) => {
-                    let outlasted = self.outlast(failure);
-                    self.or_let_go(outlasted)?
-                }
+                Action::Leave(failure) => self.outlast(failure)?,
                 Action::Done => {
                     self.end(Outcome::Success)?;
                     return Ok(self.verdict(Outcome::Success, None, false));
                 }
             };
+            if self.attempt().phase > reached {
+                self.silences.gets_on();
+            }
         }
     }
 

@@ -10,8 +10,44 @@ use crate::attempt::Attempt;
 use crate::deployment::{Action, Blame, Close, Event, Failure, Phase, next};
 use crate::environment::Answers;
 
-/// How often an environment may fail to answer that answers when it is asked why: then it is not away, and whatever it is decides.
+/// How often in a row an environment may fail to answer that answers when it is asked why: then it is not away, and whatever it is
+/// decides.
 const RELAPSES: u32 = 3;
+
+/// What an environment has been like that did not answer.
+#[derive(Debug, Default)]
+pub(super) struct Silences {
+    /// How often in a row it answered at once when it had just not.
+    relapses: u32,
+}
+
+/// What follows from whether an environment answers that did not.
+#[derive(Debug, PartialEq, Eq)]
+enum Then {
+    /// It is taken again.
+    TakeAgain,
+    /// It was not away: what it came to is a failure.
+    Fail,
+    /// There is no verdict before it can be asked.
+    Leave,
+}
+
+impl Silences {
+    fn then(&mut self, answers: Answers) -> Then {
+        match answers {
+            // However often it was there at once: now it is not.
+            Answers::Not => return Then::Leave,
+            Answers::AtOnce => self.relapses += 1,
+            Answers::Again => self.relapses = 0,
+        }
+        if self.relapses > RELAPSES { Then::Fail } else { Then::TakeAgain }
+    }
+
+    /// The deployment gets on: whatever hinders it from now on begins anew.
+    pub(super) fn gets_on(&mut self) {
+        self.relapses = 0;
+    }
+}
 
 impl Run<'_> {
     /// Waits until the environment answers, takes it again, and goes on with what the attempt says.
@@ -19,10 +55,12 @@ impl Run<'_> {
     /// # Errors
     /// When it stays away: the deployment is left as it is.
     pub(super) fn outlast(&mut self, failure: Failure) -> Result<Event, DeployError> {
-        if !self.may_relapse() {
+        let was_away = self.was_away(&failure);
+        if !self.or_let_go(was_away)? {
             return Ok(Event::Failed(failure.decided()));
         }
-        let found = self.take_again(failure, None)?;
+        let found = self.take_again(failure, None);
+        let found = self.or_let_go(found)?;
         Ok(found.map_or(Event::TakenUp(self.attempt().phase), Event::FoundBefore))
     }
 
@@ -31,27 +69,32 @@ impl Run<'_> {
     /// # Errors
     /// When it stays away: no verdict is written, and whoever takes the deployment up again goes back then.
     pub(super) fn restore_or_leave(&mut self, close: &mut Close) -> Result<(), DeployError> {
+        self.silences.gets_on();
         while let Some(failure) = self.restore(close)? {
             self.remember_found(close)?;
+            if !self.was_away(&failure)? {
+                self.not_gone_back(close, &failure);
+                break;
+            }
             self.take_again(failure, Some(close))?;
         }
         Ok(())
     }
 
-    /// Whether one that does not answer may only be away.
-    pub(super) fn may_relapse(&self) -> bool {
-        self.relapses < RELAPSES
+    /// Waits until the environment answers; whether that it did not is all that was wrong.
+    fn was_away(&mut self, failure: &Failure) -> Result<bool, DeployError> {
+        self.check_interrupt()?;
+        let answers = self.with_driver(|driver, work| driver.outlast(work.pulse))?;
+        match self.silences.then(answers.unwrap_or(Answers::Not)) {
+            Then::TakeAgain => Ok(true),
+            Then::Fail => Ok(false),
+            Then::Leave => Err(self.undecided(failure.clone())),
+        }
     }
 
-    /// Waits until the environment answers, and takes it with a driver that knows nothing of before, as a run does that takes
-    /// up what another one has left. Returns the verdict that was found before; `found` is one that this run has found.
+    /// Takes the environment with a driver that knows nothing of before, as a run does that takes up what another one has left.
+    /// Returns the verdict that was found before; `found` is one that this run has found.
     fn take_again(&mut self, failure: Failure, found: Option<&Close>) -> Result<Option<Close>, DeployError> {
-        self.check_interrupt()?;
-        match self.with_driver(|driver, work| driver.outlast(work.pulse))? {
-            Ok(Answers::Not) | Err(_) => return Err(self.undecided(failure)),
-            Ok(Answers::AtOnce) => self.relapses += 1,
-            Ok(Answers::Again) => self.relapses = 0,
-        }
         self.say("Resuming", ", now that the environment answers");
         let driver = self.context.driver(&self.claimed.environment, self.errand);
         self.driver = Rc::from(driver.map_err(DeployError::Plan)?);
@@ -131,5 +174,31 @@ impl Run<'_> {
             timed_out: attempt.timed_out,
             hint: None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_answers_at_once_again_and_again_fails_and_what_is_away_never_does() {
+        let mut silences = Silences::default();
+        let mut then = |answers| silences.then(answers);
+        for _ in 0..RELAPSES {
+            assert_eq!(then(Answers::AtOnce), Then::TakeAgain);
+        }
+        assert_eq!(then(Answers::Not), Then::Leave, "it is away now, whatever it was before");
+        assert_eq!(then(Answers::AtOnce), Then::Fail);
+        assert_eq!(then(Answers::Not), Then::Leave);
+        assert_eq!(then(Answers::Again), Then::TakeAgain);
+        assert_eq!(then(Answers::AtOnce), Then::TakeAgain, "they are counted in a row");
+    }
+
+    #[test]
+    fn a_deployment_that_gets_on_has_all_its_patience_again() {
+        let mut silences = Silences { relapses: RELAPSES };
+        silences.gets_on();
+        assert_eq!(silences.then(Answers::AtOnce), Then::TakeAgain);
     }
 }
