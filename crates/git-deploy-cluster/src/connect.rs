@@ -179,11 +179,6 @@ impl Connection {
         self.traffic.silent()
     }
 
-    /// The longest time for which nothing was answered.
-    pub(crate) fn longest_silence(&self) -> Duration {
-        self.traffic.longest_silence()
-    }
-
     /// Whether anybody answers, whatever it is.
     pub(crate) async fn answers(&self) -> bool {
         let greeting = request(Method::GET, "/api", Vec::new());

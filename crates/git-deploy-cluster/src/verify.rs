@@ -77,7 +77,7 @@ pub enum NotReady {
         evidence: Vec<String>,
     },
     /// It took too long.
-    #[error("{} not ready after {} s{}", those(waiting), timeout.as_secs(), cause_of(cause.as_deref()))]
+    #[error("{} not ready after {} s{}", those(waiting), timeout.as_secs(), cause_of(cause.as_ref()))]
     TimedOut {
         /// How long was waited.
         timeout: Duration,
@@ -105,14 +105,24 @@ pub enum NotReady {
         pods: Vec<BlockingPod>,
     },
     /// The API server did not answer any more.
-    #[error("the API server has not answered for {} s, while waiting for {what}{}", silence.as_secs(), cause_of(why.as_deref()))]
+    #[error("the API server has not answered for {} s, while waiting for {what}{}", silence.as_secs(), cause_of(why.as_ref()))]
     Unreachable {
         /// What was asked for.
         what: String,
         /// For how long it has been silent.
         silence: Duration,
         /// What the way to it said.
-        why: Option<String>,
+        why: Option<ApiError>,
+    },
+    /// The API server answers, but not with what was asked for.
+    #[error("{what} could not be read for {} s{}", time.as_secs(), cause_of(why.as_ref()))]
+    Unread {
+        /// What was asked for.
+        what: String,
+        /// For how long.
+        time: Duration,
+        /// What was answered last.
+        why: Option<ApiError>,
     },
     /// What was applied may not be watched.
     #[error("cannot watch {what}: {why}")]
@@ -129,7 +139,9 @@ impl NotReady {
     pub fn blame(&self) -> Blame {
         match self {
             Self::Failed { blame, .. } | Self::TimedOut { blame, .. } => *blame,
-            Self::Blocked { .. } | Self::Unreachable { .. } | Self::Denied { .. } => Blame::Nobody,
+            Self::Blocked { .. } | Self::Unreachable { .. } | Self::Unread { .. } | Self::Denied { .. } => {
+                Blame::Nobody
+            }
         }
     }
 
@@ -137,7 +149,9 @@ impl NotReady {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Failed { hint, .. } | Self::TimedOut { hint, .. } => *hint,
-            Self::Blocked { .. } | Self::Unreachable { .. } | Self::Denied { .. } => None,
+            Self::Blocked { .. } | Self::Unreachable { .. } | Self::Unread { .. } | Self::Denied { .. } => {
+                None
+            }
         }
     }
 
@@ -145,7 +159,9 @@ impl NotReady {
     pub fn evidence(&self) -> &[String] {
         match self {
             Self::Failed { evidence, .. } | Self::TimedOut { evidence, .. } => evidence,
-            Self::Blocked { .. } | Self::Unreachable { .. } | Self::Denied { .. } => &[],
+            Self::Blocked { .. } | Self::Unreachable { .. } | Self::Unread { .. } | Self::Denied { .. } => {
+                &[]
+            }
         }
     }
 }
@@ -158,7 +174,7 @@ fn those(waiting: &[(ObjectId, String)]) -> String {
     }
 }
 
-fn cause_of(cause: Option<&str>) -> String {
+fn cause_of(cause: Option<&impl std::fmt::Display>) -> String {
     cause.map(|cause| format!(": {cause}")).unwrap_or_default()
 }
 
@@ -175,7 +191,7 @@ pub async fn until_ready(
     tell: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<String>, NotReady> {
     let scene = Scene::of(applied, limits);
-    let ear = Ear::new(connection, tell);
+    let (ear, silent) = (Ear::new(connection, tell), connection.silent());
     let verdict = async {
         fill(connection, &scene).await?;
         let verdict = settle(connection, &scene, tell).await;
@@ -195,7 +211,7 @@ pub async fn until_ready(
         Some(Ok(notes)) => Ok(notes),
         Some(Err(End::Failed(index, trouble))) => Err(failed(connection, &scene, index, trouble).await),
         Some(Err(End::Other(error))) => Err(error),
-        None => late(connection, &scene, limits.timeout).await,
+        None => late(connection, &scene, limits.timeout, connection.silent() > silent).await,
     }
 }
 
@@ -358,18 +374,35 @@ async fn told_of(
     futures::join!(Events::of(connection, &suspects), logs::last_lines(connection, &speakers))
 }
 
+/// What is to be said where the API server, or a kind that is waited for, does not answer in the end. A kind may be late where
+/// nothing was answered for a while, and has its own trouble where others are read all the time.
+fn unseen(
+    silence: Duration,
+    was_silent: bool,
+    owed: Option<(String, Duration, Option<ApiError>)>,
+) -> Option<NotReady> {
+    let is_silent = silence >= SILENCE;
+    match owed.filter(|(_, time, _)| *time >= SILENCE) {
+        Some((what, time, why)) if is_silent || was_silent && why.as_ref().is_none_or(ApiError::is_away) => {
+            Some(NotReady::Unreachable { what, silence: time, why })
+        }
+        Some((what, time, why)) => Some(NotReady::Unread { what, time, why }),
+        None if is_silent => {
+            Some(NotReady::Unreachable { what: "what was applied".to_owned(), silence, why: None })
+        }
+        None => None,
+    }
+}
+
 /// The end of the wait: because nobody answered, or because something is not ready.
 async fn late(
     connection: &Connection,
     scene: &Scene<'_>,
     timeout: Duration,
+    was_silent: bool,
 ) -> Result<Vec<String>, NotReady> {
-    if let Some((what, silence, why)) = scene.silence().filter(|(_, silence, _)| *silence >= SILENCE) {
-        return Err(NotReady::Unreachable { what, silence, why });
-    }
-    let silence = connection.silence();
-    if silence >= SILENCE {
-        return Err(NotReady::Unreachable { what: "what was applied".to_owned(), silence, why: None });
+    if let Some(unseen) = unseen(connection.silence(), was_silent, scene.silence()) {
+        return Err(unseen);
     }
     let standing = scene.look(usize::MAX);
     if standing.waiting.is_empty() && standing.failed.is_none() {
@@ -389,4 +422,34 @@ async fn late(
         cause: cause.map(|trouble| explained(trouble.reason, &events, &logs)),
         evidence: [events.lines(), logs.lines].concat(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of widgets that could not be read for so long, with that answer.
+    fn said(silence: u64, was_silent: bool, widgets: u64, why: Option<(u16, &str)>) -> String {
+        let why = why.map(|(code, body)| ApiError::from_answer(code, body.as_bytes()));
+        let owed = Some(("widgets".to_owned(), Duration::from_secs(widgets), why));
+        match unseen(Duration::from_secs(silence), was_silent, owed) {
+            None => "nothing".to_owned(),
+            Some(NotReady::Unreachable { .. }) => "away".to_owned(),
+            Some(other) => other.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_kind_that_cannot_be_read_while_others_are_has_its_own_trouble() {
+        let webhook = Some((500, r#"{"kind":"Status","message":"conversion webhook failed"}"#));
+        let balancer = Some((503, "no server is available"));
+        let own = "widgets could not be read for 60 s: conversion webhook failed";
+        assert_eq!(said(0, false, 60, webhook), own);
+        assert_eq!(said(0, true, 60, webhook), own, "a silence in between has nothing to do with it");
+        assert_eq!(said(9, true, 60, webhook), "away", "nobody answers");
+        assert_eq!(said(0, true, 9, balancer), "away", "it was away just now");
+        assert_eq!(said(0, true, 9, None), "away");
+        assert!(said(0, false, 60, None).starts_with("widgets could not be read"));
+        assert_eq!(said(0, false, 1, None), "nothing", "so long an answer may take");
+    }
 }

@@ -26,8 +26,6 @@ struct Open {
     since: Option<Instant>,
     /// For how long it was silent before, in all; what is no silence to speak of is none.
     silent: Duration,
-    /// The longest of these silences.
-    longest: Duration,
 }
 
 impl Open {
@@ -41,9 +39,7 @@ impl Open {
     }
 
     fn hear(&mut self, now: Instant) {
-        let silence = self.lasting(now);
-        self.silent += silence;
-        self.longest = self.longest.max(silence);
+        self.silent += self.lasting(now);
         self.since = Some(now);
     }
 }
@@ -70,12 +66,6 @@ impl Traffic {
     pub(super) fn silent(&self) -> Duration {
         let (open, now) = (self.open(), Instant::now());
         open.silent + open.lasting(now)
-    }
-
-    /// The longest time for which nothing was answered that was asked for.
-    pub(super) fn longest_silence(&self) -> Duration {
-        let (open, now) = (self.open(), Instant::now());
-        open.longest.max(open.lasting(now))
     }
 
     /// By how much their clock is ahead of ours; less than nothing if it is behind.
@@ -159,10 +149,10 @@ mod tests {
         let (begun, seconds) = (Instant::now(), Duration::from_secs);
         let mut open = Open { since: Some(begun), ..Open::default() };
         open.hear(begun + seconds(2));
-        assert_eq!((open.silent, open.longest), (seconds(0), seconds(0)), "that is how long an answer takes");
+        assert_eq!(open.silent, seconds(0), "that is how long an answer takes");
         open.hear(begun + seconds(32));
         open.hear(begun + seconds(42));
-        assert_eq!((open.silent, open.longest), (seconds(40), seconds(30)));
+        assert_eq!(open.silent, seconds(40));
         assert_eq!(open.lasting(begun + seconds(44)), seconds(0));
         assert_eq!(open.lasting(begun + seconds(49)), seconds(7));
         open.since = None;

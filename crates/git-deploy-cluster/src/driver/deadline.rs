@@ -73,16 +73,15 @@ impl ClusterDriver<'_> {
 /// Waits until a cluster answers, but no longer than that, whatever is answered in its place meanwhile.
 async fn until_it_answers(connection: &Connection, patience: Duration) -> Answers {
     let begun = Instant::now();
-    let was_away = connection.longest_silence() >= AWAY;
-    let mut answers = if was_away { Answers::Again } else { Answers::AtOnce };
+    let mut silence = connection.silence();
     while !connection.answers().await {
-        if connection.silence().max(begun.elapsed()) >= patience {
+        silence = connection.silence();
+        if silence.max(begun.elapsed()) >= patience {
             return Answers::Not;
         }
-        answers = Answers::Again;
         tokio::time::sleep(PAUSE).await;
     }
-    answers
+    if silence >= AWAY { Answers::Again } else { Answers::AtOnce }
 }
 
 #[cfg(test)]

@@ -137,6 +137,7 @@ impl ClusterDriver<'_> {
             NotReady::Failed { .. }
             | NotReady::Blocked { .. }
             | NotReady::Unreachable { .. }
+            | NotReady::Unread { .. }
             | NotReady::Denied { .. } => false,
         };
         let failure = Failure::new(step, error.blame(), error.to_string()).hint(error.hint());

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use super::heard::Heard;
 use super::{End, Limits, NotReady};
+use crate::api_error::ApiError;
 use crate::connect::{Connection, request};
 use crate::evidence::{Lacking, Suspect, Warning};
 use crate::logs::{Speaker, speakers};
@@ -314,12 +315,12 @@ impl<'a> Scene<'a> {
     }
 
     /// Where the API server owes an answer for longest.
-    pub(super) fn silence(&self) -> Option<(String, Duration, Option<String>)> {
+    pub(super) fn silence(&self) -> Option<(String, Duration, Option<ApiError>)> {
         let watched = self.shelves.values().map(|shelf| &shelf.store);
         let silences = watched.chain(self.inert.values()).filter_map(|store| {
             let state = store.state();
             let (silence, why) = state.unanswered()?;
-            Some((store.what(), silence, why.map(ToString::to_string)))
+            Some((store.what(), silence, why.cloned()))
         });
         silences.max_by_key(|(_, silence, _)| *silence)
     }
