@@ -49,14 +49,24 @@ const REST_FOR_EACH_LOOK: u32 = 20;
 /// How long is waited.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// For all of it; time in which nobody answers does not count.
+    /// For all of it.
     pub timeout: Duration,
     /// For an answer, where there was none for so long.
     pub silence: Duration,
+    /// How much time in which nobody answers does not count.
+    pub allowance: Duration,
     /// With single troubles.
     pub patience: Patience,
     /// The images that nothing needed before: others need not wait until they can be pulled.
     pub new_images: NewImages,
+}
+
+impl Limits {
+    /// What is left of the time after so much of it, in so much of which nobody answered.
+    fn left(&self, elapsed: Duration, silent: Duration) -> Duration {
+        let answered = elapsed.saturating_sub(silent.min(self.allowance));
+        self.timeout.saturating_sub(answered)
+    }
 }
 
 /// Why the wait ended without everything being ready.
@@ -114,6 +124,12 @@ pub enum NotReady {
         /// What the way to it said.
         why: Option<ApiError>,
     },
+    /// The API server answered so seldom that nobody could see whether all was ready in time.
+    #[error("the API server has not answered for {} s in all, while waiting for what was applied", silence.as_secs())]
+    Unseen {
+        /// For how long it was silent.
+        silence: Duration,
+    },
     /// The API server answers, but not with what was asked for.
     #[error("{what} could not be read for {} s{}", time.as_secs(), cause_of(why.as_ref()))]
     Unread {
@@ -139,9 +155,11 @@ impl NotReady {
     pub fn blame(&self) -> Blame {
         match self {
             Self::Failed { blame, .. } | Self::TimedOut { blame, .. } => *blame,
-            Self::Blocked { .. } | Self::Unreachable { .. } | Self::Unread { .. } | Self::Denied { .. } => {
-                Blame::Nobody
-            }
+            Self::Blocked { .. }
+            | Self::Unreachable { .. }
+            | Self::Unseen { .. }
+            | Self::Unread { .. }
+            | Self::Denied { .. } => Blame::Nobody,
         }
     }
 
@@ -149,9 +167,11 @@ impl NotReady {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Failed { hint, .. } | Self::TimedOut { hint, .. } => *hint,
-            Self::Blocked { .. } | Self::Unreachable { .. } | Self::Unread { .. } | Self::Denied { .. } => {
-                None
-            }
+            Self::Blocked { .. }
+            | Self::Unreachable { .. }
+            | Self::Unseen { .. }
+            | Self::Unread { .. }
+            | Self::Denied { .. } => None,
         }
     }
 
@@ -159,9 +179,11 @@ impl NotReady {
     pub fn evidence(&self) -> &[String] {
         match self {
             Self::Failed { evidence, .. } | Self::TimedOut { evidence, .. } => evidence,
-            Self::Blocked { .. } | Self::Unreachable { .. } | Self::Unread { .. } | Self::Denied { .. } => {
-                &[]
-            }
+            Self::Blocked { .. }
+            | Self::Unreachable { .. }
+            | Self::Unseen { .. }
+            | Self::Unread { .. }
+            | Self::Denied { .. } => &[],
         }
     }
 }
@@ -219,8 +241,7 @@ pub async fn until_ready(
 async fn over(connection: &Connection, limits: &Limits) {
     let (begun, silent) = (Instant::now(), connection.silent());
     while connection.silence() < limits.silence {
-        let answered = begun.elapsed().saturating_sub(connection.silent().saturating_sub(silent));
-        let left = limits.timeout.saturating_sub(answered);
+        let left = limits.left(begun.elapsed(), connection.silent().saturating_sub(silent));
         if left.is_zero() {
             return;
         }
@@ -437,6 +458,22 @@ mod tests {
             Some(NotReady::Unreachable { .. }) => "away".to_owned(),
             Some(other) => other.to_string(),
         }
+    }
+
+    #[test]
+    fn no_more_silence_than_is_allowed_takes_nothing_from_the_time() {
+        let seconds = Duration::from_secs;
+        let (patience, new_images) = (Patience::default(), NewImages::default());
+        let limits = Limits {
+            timeout: seconds(60),
+            silence: seconds(60),
+            allowance: seconds(40),
+            patience,
+            new_images,
+        };
+        assert_eq!(limits.left(seconds(50), seconds(30)), seconds(40));
+        assert_eq!(limits.left(seconds(95), seconds(70)), seconds(5), "40 of 70 seconds do not count");
+        assert_eq!(limits.left(seconds(101), seconds(90)), seconds(0));
     }
 
     #[test]

@@ -18,7 +18,7 @@ const AWAY: Duration = REQUEST_TIMEOUT.saturating_add(Duration::from_secs(2));
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Until when all must be ready. Only time counts in which the cluster answered: nobody could see what became of a rollout in
-/// the rest.
+/// the rest. Of that as much is let pass as all may take: one that comes and goes is not waited for without end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
     begun: Instant,
@@ -38,8 +38,22 @@ impl Deadline {
         self.left_at(Instant::now(), connection.silent())
     }
 
+    /// How much more time does not count in which the cluster does not answer; none once some of it had to count.
+    pub(super) fn allowance(&self, connection: &Connection) -> Option<Duration> {
+        self.timeout.checked_sub(self.silent_since(connection.silent()))
+    }
+
+    /// For how long the cluster has not answered since it began, in all.
+    pub(super) fn silence(&self, connection: &Connection) -> Duration {
+        self.silent_since(connection.silent())
+    }
+
+    fn silent_since(&self, silent: Duration) -> Duration {
+        silent.saturating_sub(self.silent)
+    }
+
     fn left_at(&self, now: Instant, silent: Duration) -> Duration {
-        let silent = silent.saturating_sub(self.silent);
+        let silent = self.silent_since(silent).min(self.timeout);
         let answered = now.saturating_duration_since(self.begun).saturating_sub(silent);
         self.timeout.saturating_sub(answered)
     }
@@ -57,7 +71,8 @@ impl ClusterDriver<'_> {
         self.holding(Step::Plan, |held| {
             let Held { session: Session { connection, .. }, lease, .. } = held;
             // It was waited for already.
-            if lease.is_lost() || connection.silence() >= self.patience() {
+            let was_waited_for = self.was_waited_for.get() || connection.silence() >= self.patience();
+            if lease.is_lost() || was_waited_for {
                 return Ok(Answers::Not);
             }
             self.run(Step::Plan, pulse, async {
@@ -97,10 +112,23 @@ mod tests {
         let left = |after, silent| deadline.left_at(begun + seconds(after), seconds(silent)).as_secs();
         assert_eq!(left(0, 5), 60);
         assert_eq!(left(45, 5), 15, "what was before it does not count");
-        assert_eq!(left(645, 605), 15, "ten minutes without an answer");
-        assert_eq!(left(661, 605), 0, "it answers, and is not ready in time");
+        assert_eq!(left(95, 55), 15, "50 seconds without an answer");
+        assert_eq!(left(111, 55), 0, "it answers, and is not ready in time");
         assert_eq!(left(10, 0), 50, "another connection has another silence");
     }
+    #[test]
+    fn a_cluster_that_comes_and_goes_is_not_waited_for_without_end() {
+        let (begun, seconds) = (Instant::now(), Duration::from_secs);
+        let deadline = Deadline { begun, timeout: seconds(60), silent: seconds(5) };
+        // Away for 60 s, there for one, over and over.
+        let left =
+            |after: u64| deadline.left_at(begun + seconds(after), seconds(5 + after * 60 / 61)).as_secs();
+        assert_eq!(left(61), 59);
+        assert!(left(119) > 0);
+        assert_eq!(left(120), 0, "twice the time at most, by the clock");
+        assert_eq!(deadline.silent_since(seconds(125)), seconds(120), "all of it is known");
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn what_answers_in_the_place_of_a_cluster_that_is_away_is_not_waited_for_without_end() {
         let balancer = StandIn::start();

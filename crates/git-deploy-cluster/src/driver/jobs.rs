@@ -30,6 +30,7 @@ fn doomed(error: &NotReady) -> Option<&ObjectId> {
         | NotReady::TimedOut { .. }
         | NotReady::Blocked { .. }
         | NotReady::Unreachable { .. }
+        | NotReady::Unseen { .. }
         | NotReady::Unread { .. }
         | NotReady::Denied { .. } => None,
     }

@@ -134,6 +134,8 @@ pub struct ClusterDriver<'a> {
     state: RefCell<State>,
     /// Whether it was told that the cluster does not answer.
     is_silent: Cell<bool>,
+    /// Whether a cluster that comes and goes was waited for as long as one that is away.
+    was_waited_for: Cell<bool>,
 }
 
 impl<'a> ClusterDriver<'a> {
@@ -155,6 +157,7 @@ impl<'a> ClusterDriver<'a> {
             runtime,
             state: RefCell::default(),
             is_silent: Cell::default(),
+            was_waited_for: Cell::default(),
         }
     }
 

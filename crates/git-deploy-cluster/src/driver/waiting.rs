@@ -14,7 +14,7 @@ use super::deadline::Deadline;
 use super::pace::Pace;
 use super::said::{of_api, of_lease, open_if};
 use super::state::{Forward, Held};
-use crate::connect::SILENCE;
+use crate::connect::{Connection, SILENCE};
 use crate::logs::QUOTE;
 use crate::plan::PlannedObject;
 use crate::target::Applied;
@@ -49,8 +49,6 @@ impl ClusterDriver<'_> {
         meanwhile: impl Future<Output = Infallible>,
     ) -> Result<Result<(), NotReady>, Failure> {
         let Held { session, lease, .. } = held;
-        let new_images = self.state.borrow().new_images.clone();
-        let patience = Patience { crash: self.cluster.crash_grace, ..Patience::default() };
         // Told by the thread of the run, which alone may speak.
         let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
         let tell = move |progress: Progress| drop(sender.send(progress));
@@ -59,8 +57,7 @@ impl ClusterDriver<'_> {
         let ready = self.block_on(step, pulse, &|| {}, async {
             let mut meanwhile = pin!(meanwhile);
             loop {
-                let (timeout, silence) = (deadline.left(&session.connection), self.patience());
-                let limits = Limits { timeout, silence, patience, new_images: new_images.clone() };
+                let limits = self.limits(deadline, &session.connection);
                 let ready = lease.watching(until_ready(&session.connection, applied, &limits, &tell));
                 let mut ready = pin!(ready);
                 let ready = loop {
@@ -75,7 +72,9 @@ impl ClusterDriver<'_> {
                 while let Ok(progress) = told.try_recv() {
                     self.hear(progress, &mut pace);
                 }
-                let Err(error @ NotReady::Blocked { pods, .. }) = &ready else { break Ok(ready) };
+                let Err(error @ NotReady::Blocked { pods, .. }) = &ready else {
+                    break Ok(self.seen_in_time(ready, deadline, &session.connection));
+                };
                 self.observer.warn(&format!("{error}: deleted"));
                 let deleted =
                     lease.writing(unblock(&session.connection, pods)).await.map_err(of_lease(step))?;
@@ -86,6 +85,35 @@ impl ClusterDriver<'_> {
             warnings.iter().for_each(|warning| self.observer.warn(warning));
             pace.end(Instant::now()).iter().for_each(|text| self.observer.step("Ready", text));
         }))
+    }
+
+    /// How long is waited from now on.
+    fn limits(&self, deadline: Deadline, connection: &Connection) -> Limits {
+        Limits {
+            timeout: deadline.left(connection),
+            silence: self.patience(),
+            allowance: deadline.allowance(connection).unwrap_or_default(),
+            patience: Patience { crash: self.cluster.crash_grace, ..Patience::default() },
+            new_images: self.state.borrow().new_images.clone(),
+        }
+    }
+
+    /// Tells what was not ready in time from what could not be seen for so long that this took of its time.
+    fn seen_in_time(
+        &self,
+        ready: Result<Vec<String>, NotReady>,
+        deadline: Deadline,
+        connection: &Connection,
+    ) -> Result<Vec<String>, NotReady> {
+        let is_late = matches!(ready, Err(NotReady::TimedOut { .. } | NotReady::Unreachable { .. }));
+        if !is_late || deadline.allowance(connection).is_some() {
+            return ready;
+        }
+        self.was_waited_for.set(true);
+        ready.map_err(|error| match error {
+            NotReady::TimedOut { .. } => NotReady::Unseen { silence: deadline.silence(connection) },
+            error => error,
+        })
     }
 
     /// What is waited for: all but what we did not touch and what was not ready before either.
@@ -137,11 +165,13 @@ impl ClusterDriver<'_> {
             NotReady::Failed { .. }
             | NotReady::Blocked { .. }
             | NotReady::Unreachable { .. }
+            | NotReady::Unseen { .. }
             | NotReady::Unread { .. }
             | NotReady::Denied { .. } => false,
         };
         let failure = Failure::new(step, error.blame(), error.to_string()).hint(error.hint());
-        let failure = open_if(matches!(error, NotReady::Unreachable { .. }), failure);
+        let is_away = matches!(error, NotReady::Unreachable { .. } | NotReady::Unseen { .. });
+        let failure = open_if(is_away, failure);
         if is_late { failure.timed_out() } else { failure }
     }
 }

@@ -16,6 +16,7 @@ pub(crate) fn limits() -> Limits {
     Limits {
         timeout: Duration::from_secs(120),
         silence: Duration::from_secs(120),
+        allowance: Duration::from_secs(120),
         patience: Patience::default(),
         new_images: NewImages::default(),
     }
@@ -23,7 +24,7 @@ pub(crate) fn limits() -> Limits {
 
 pub(crate) fn short(seconds: u64) -> Limits {
     let time = Duration::from_secs(seconds);
-    Limits { timeout: time, silence: time, ..limits() }
+    Limits { timeout: time, silence: time, allowance: time, ..limits() }
 }
 
 /// Applies manifests, and says what was answered.

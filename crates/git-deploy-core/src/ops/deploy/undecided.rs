@@ -14,9 +14,14 @@ use crate::environment::Answers;
 /// decides.
 const RELAPSES: u32 = 3;
 
+/// How often a run takes its environment again: with one that comes and goes another one may have more luck, later.
+const MOST: u32 = 10;
+
 /// What an environment has been like that did not answer.
 #[derive(Debug, Default)]
 pub(super) struct Silences {
+    /// How often it was taken again, in all.
+    times: u32,
     /// How often in a row it answered at once when it had just not.
     relapses: u32,
 }
@@ -40,7 +45,11 @@ impl Silences {
             Answers::AtOnce => self.relapses += 1,
             Answers::Again => self.relapses = 0,
         }
-        if self.relapses > RELAPSES { Then::Fail } else { Then::TakeAgain }
+        if self.relapses > RELAPSES {
+            return Then::Fail;
+        }
+        self.times += 1;
+        if self.times > MOST { Then::Leave } else { Then::TakeAgain }
     }
 
     /// The deployment gets on: whatever hinders it from now on begins anew.
@@ -197,8 +206,18 @@ mod tests {
 
     #[test]
     fn a_deployment_that_gets_on_has_all_its_patience_again() {
-        let mut silences = Silences { relapses: RELAPSES };
+        let mut silences = Silences { relapses: RELAPSES, ..Silences::default() };
         silences.gets_on();
         assert_eq!(silences.then(Answers::AtOnce), Then::TakeAgain);
+    }
+
+    #[test]
+    fn an_environment_that_comes_and_goes_is_left_to_another_run_at_last() {
+        let mut silences = Silences::default();
+        for _ in 0..MOST {
+            silences.gets_on();
+            assert_eq!(silences.then(Answers::Again), Then::TakeAgain);
+        }
+        assert_eq!(silences.then(Answers::Again), Then::Leave);
     }
 }
