@@ -90,7 +90,7 @@ pub enum LeaseError {
         /// Namespace and name.
         lease: String,
         /// What the last renewal ended with, if it ended.
-        why: Option<String>,
+        why: Option<ApiError>,
     },
     /// Others write to it all the time.
     #[error("cannot take Lease '{lease}': it keeps changing")]
@@ -119,7 +119,9 @@ impl LeaseError {
     /// Whether it says nothing of what is deployed: the cluster could not be asked, or who holds it now is to say.
     pub(crate) fn is_undecided(&self) -> bool {
         match self {
-            Self::Lost { .. } | Self::Unconfirmed { .. } => true,
+            Self::Lost { .. } => true,
+            // Who may not renew it any more hears that again whenever it is tried.
+            Self::Unconfirmed { why, .. } => why.as_ref().is_none_or(|why| why.is_away() || why.is_passing()),
             Self::Api { error, .. } => error.is_away(),
             Self::Held { .. } | Self::Busy { .. } => false,
         }
@@ -130,7 +132,8 @@ impl LeaseError {
         match self {
             Self::Held { .. } => Some("try again when that deployment has ended".to_owned()),
             Self::Api { error, .. } => error.hint().map(str::to_owned),
-            Self::Lost { .. } | Self::Unconfirmed { .. } | Self::Busy { .. } => None,
+            Self::Unconfirmed { why, .. } => why.as_ref().and_then(ApiError::hint).map(str::to_owned),
+            Self::Lost { .. } | Self::Busy { .. } => None,
         }
     }
 }
@@ -435,4 +438,21 @@ fn is_held_by(lease: &Value, fence: &Fence) -> bool {
 /// The time of day, as the API server wants it in Leases.
 fn micro_time() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_not_renew_a_lease_any_more_has_not_lost_its_cluster() {
+        let of = |code: u16, body: &str| Some(ApiError::from_answer(code, body.as_bytes()));
+        let unconfirmed = |why| LeaseError::Unconfirmed { lease: "shop/web".to_owned(), why };
+        let forbidden = r#"{"kind":"Status","message":"leases is forbidden"}"#;
+        assert!(!unconfirmed(of(403, forbidden)).is_undecided());
+        assert!(!unconfirmed(of(401, "")).is_undecided());
+        for why in [None, of(503, "no server is available"), of(429, "")] {
+            assert!(unconfirmed(why.clone()).is_undecided(), "{why:?}");
+        }
+    }
 }

@@ -15,7 +15,7 @@ pub(super) struct State {
     /// When the last renewal began that was confirmed.
     pub(super) confirmed: Duration,
     /// What the last renewal ended with, if that was no confirmation.
-    pub(super) trouble: Option<String>,
+    pub(super) trouble: Option<ApiError>,
     /// Why the Lease is no longer ours, and will not be again.
     pub(super) lost: Option<String>,
 }
@@ -61,7 +61,7 @@ pub(super) async fn renew(place: LeasePlace, fence: Fence, mut lease: Value, sta
             Err(error) => {
                 // Sooner than usual: time is running.
                 pause = place.terms.renewal / 8;
-                state.send_modify(|state| state.trouble = Some(error.to_string()));
+                state.send_modify(|state| state.trouble = Some(error));
             }
         }
     }

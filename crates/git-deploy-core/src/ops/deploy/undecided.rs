@@ -7,7 +7,7 @@ use super::finish::leave;
 use super::run::Run;
 use super::{DeployError, Verdict};
 use crate::attempt::Attempt;
-use crate::deployment::{Action, Blame, Close, Event, Failure, Phase, next};
+use crate::deployment::{Action, Blame, Close, Event, Failure, Phase, Step, next};
 use crate::environment::Answers;
 
 /// How often in a row an environment may fail to answer that answers when it is asked why: then it is not away, and whatever it is
@@ -103,13 +103,21 @@ impl Run<'_> {
 
     /// Takes the environment with a driver that knows nothing of before, as a run does that takes up what another one has left.
     /// Returns the verdict that was found before; `found` is one that this run has found.
+    ///
+    /// # Errors
+    /// When it cannot go on: whoever takes the deployment up again finds out what becomes of it.
     fn take_again(&mut self, failure: Failure, found: Option<&Close>) -> Result<Option<Close>, DeployError> {
         self.say("Resuming", ", now that the environment answers");
+        let taken = self.begin_again().and_then(|before| self.confirm(failure, found).map(|()| before));
+        let taken = taken.or_else(|error| self.check_interrupt().and(Err(error)));
+        taken.map_err(|error| left(error).map_or_else(|ended| ended, |failure| self.undecided(failure)))
+    }
+
+    fn begin_again(&mut self) -> Result<Option<Close>, DeployError> {
         let driver = self.context.driver(&self.claimed.environment, self.errand);
-        self.driver = Rc::from(driver.map_err(DeployError::Plan)?);
-        let before = self.begin().map_err(|error| self.left_open(error))?;
-        self.confirm(failure, found)?;
-        Ok(before)
+        let former = std::mem::replace(&mut self.driver, Rc::from(driver.map_err(DeployError::Plan)?));
+        // What the next one does not come to hold is given back by whoever has it still.
+        self.begin().inspect_err(|_| former.let_go())
     }
 
     /// Makes sure in git that nobody has gone on with it: a run that could not write there for long enough is taken for dead, and
@@ -186,9 +194,32 @@ impl Run<'_> {
     }
 }
 
+/// Why an environment could not be taken again, where the deployment stays where it is; else how its run ends.
+fn left(error: DeployError) -> Result<Failure, DeployError> {
+    match error {
+        DeployError::Undecided { .. } | DeployError::LostLock(_) | DeployError::Interrupted { .. } => {
+            Err(error)
+        }
+        DeployError::Plan(failure) => Ok(failure),
+        error => Ok(Failure::of_nobody(Step::Plan, error.to_string())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_taken_again_stays_where_it_is_with_the_reason_and_what_to_do() {
+        let denied = Failure::of_nobody(Step::Plan, "forbidden").hint(Some("ask for it")).fatal();
+        assert_eq!(left(DeployError::Plan(denied.clone())).unwrap(), denied);
+        let (by, host) = ("Ada".to_owned(), "shore".to_owned());
+        let deployment = "deployment-0005".parse().ok();
+        let held = left(DeployError::Locked { by, host, deployment }).unwrap();
+        assert_eq!(held.reason, "Ada on 'shore' deploys just now (deployment-0005)");
+        let lost = DeployError::LostLock("deployment-0004".parse().unwrap());
+        assert!(matches!(left(lost), Err(DeployError::LostLock(_))), "somebody else goes on with it");
+    }
 
     #[test]
     fn what_answers_at_once_again_and_again_fails_and_what_is_away_never_does() {
