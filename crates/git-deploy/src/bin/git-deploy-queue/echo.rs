@@ -45,6 +45,12 @@ impl<T> Echo<T> {
         if self.is_news { std::mem::take(&mut self.held) } else { Vec::new() }
     }
 
+    /// It comes to something: what was held back is to be told now, and all that follows.
+    pub(crate) fn gets_on(&mut self) -> Vec<T> {
+        self.is_news = true;
+        std::mem::take(&mut self.held)
+    }
+
     /// It has ended. Returns what is still to be told: nothing if it came to nothing once more.
     pub(crate) fn end(&mut self, came_to_nothing: bool) -> Vec<T> {
         let held = std::mem::take(&mut self.held);
@@ -100,5 +106,17 @@ mod tests {
         let mut echo = Echo::default();
         told(&mut echo, &["resuming"], true);
         assert_eq!(told(&mut echo, &["resuming"], false), ["resuming"]);
+    }
+
+    #[test]
+    fn what_gets_on_is_told_at_once_though_it_was_said_before() {
+        let mut echo = Echo::default();
+        let said = ["resuming", "applying", "no answer"];
+        assert_eq!(told(&mut echo, &said, true), said);
+        echo.begin();
+        assert!(echo.hear("resuming".to_owned(), "resuming").is_empty());
+        assert!(echo.hear("applying".to_owned(), "applying").is_empty());
+        assert_eq!(echo.gets_on(), ["resuming", "applying"]);
+        assert_eq!(echo.hear("no answer".to_owned(), "no answer"), ["no answer"], "and so is what follows");
     }
 }

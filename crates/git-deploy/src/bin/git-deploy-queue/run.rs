@@ -280,7 +280,14 @@ impl Machine<'_> {
 
     /// Tells what a deployment says, unless it said the same the last time.
     fn say(&self, who: Who, said: Said) {
-        let news = self.echo.borrow_mut().hear(said.words(), (who, said));
+        let gets_on = who == Who::Deployment && is_step(&said, "applying");
+        let mut echo = self.echo.borrow_mut();
+        let mut news = echo.hear(said.words(), (who, said));
+        // However often it has come so far: its environment answers, and it may take long from now on.
+        if gets_on {
+            news.extend(echo.gets_on());
+        }
+        drop(echo);
         news.into_iter().for_each(|(who, said)| self.pass_on(who, said));
     }
 
@@ -356,7 +363,11 @@ fn more_than_looking(said: &[Said]) -> Vec<String> {
 }
 
 fn is_deletion(said: &Said) -> bool {
-    matches!(said, Said::Event(event) if event["event"] == "step" && event["step"] == "deleted")
+    is_step(said, "deleted")
+}
+
+fn is_step(said: &Said, step: &str) -> bool {
+    matches!(said, Said::Event(event) if event["event"] == "step" && event["step"] == step)
 }
 
 /// What the end of a deployment means for the queue.
