@@ -202,15 +202,19 @@ impl ApiError {
     /// its objects, in its place.
     pub(crate) fn is_away(&self) -> bool {
         let is_before_it = matches!(self.code, 502..=504) && self.is_no_status;
-        let is_behind_it = self.message.contains("etcdserver: ");
-        self.is_no_answer() || self.kind == ApiErrorKind::Server && (is_before_it || is_behind_it)
+        self.is_no_answer() || self.kind == ApiErrorKind::Server && (is_before_it || self.is_of_store())
+    }
+
+    /// Whether what holds the objects cannot do it now. What it will never hold is the object's own trouble.
+    fn is_of_store(&self) -> bool {
+        self.message.contains("etcdserver: ") && !self.message.contains("request is too large")
     }
 
     /// Whether the same request can succeed a moment later.
     pub(crate) fn is_passing(&self) -> bool {
         match self.kind {
             ApiErrorKind::Unreachable | ApiErrorKind::TooMany | ApiErrorKind::NotYet => true,
-            ApiErrorKind::Server => matches!(self.code, 502..=504) || self.message.contains("etcdserver: "),
+            ApiErrorKind::Server => matches!(self.code, 502..=504) || self.is_of_store(),
             _ => false,
         }
     }

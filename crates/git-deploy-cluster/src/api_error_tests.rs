@@ -102,6 +102,20 @@ fn the_kind_and_the_blame_are_read_from_what_the_api_server_says() {
 }
 
 #[test]
+fn a_cluster_is_away_where_only_what_is_before_it_or_behind_it_answers() {
+    let status = |message: &str| json!({"kind": "Status", "message": message}).to_string();
+    let is_away = |code, body: &str| {
+        let error = ApiError::from_answer(code, body.as_bytes());
+        (error.is_away(), error.is_passing())
+    };
+    assert_eq!(is_away(503, "no server is available"), (true, true));
+    assert_eq!(is_away(500, &status("etcdserver: leader changed")), (true, true));
+    assert_eq!(is_away(500, &status("etcdserver: request is too large")), (false, false), "it never fits");
+    assert_eq!(is_away(503, &status("the server is currently unable to handle the request")), (false, true));
+    assert_eq!(is_away(500, &status("conversion webhook failed")), (false, false));
+}
+
+#[test]
 fn fields_that_others_hold_are_told_by_manager() {
     let cause = |field: &str, manager: &str| json!({"reason": "FieldManagerConflict", "message": format!("conflict with \"{manager}\" using apps/v1"), "field": field});
     let body = json!({
