@@ -208,6 +208,7 @@ fn is_left_open(shop: &ClusterShop<'_>, moment: Moment, output: &Output) {
     let stays = format!("error: deployment-0002 stays where it is ({}): ", moment.phase());
     output.stderr_contains(&stays).lacks("Failed Deployment").lacks("not gone back");
     output.stderr_contains("hint: when that is over, go on with: git deploy --continue");
+    output.stderr_contains("hint: if the cluster is gone for good, give up with: git deploy --abort");
     assert_eq!(shop.repo.tip("refs/tags/deployment-0002"), None, "{moment:?}\n{output}");
     assert_eq!(shop.state("two"), "deployable", "{moment:?}\n{output}");
     assert_eq!(shop.repo.git(&["for-each-ref", "refs/deploy/lock"]).stdout, "", "{moment:?}\n{output}");

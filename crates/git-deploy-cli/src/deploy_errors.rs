@@ -105,7 +105,8 @@ fn hints(error: &DeployError) -> Vec<String> {
         DeployError::Plan(failure) => failure.hint.iter().cloned().collect(),
         DeployError::Undecided { failure, .. } => {
             let go_on = "when that is over, go on with: git deploy --continue; a runner does so by itself";
-            failure.hint.iter().cloned().chain([go_on.to_owned()]).collect()
+            let give_up = "if the cluster is gone for good, give up with: git deploy --abort";
+            failure.hint.iter().map(String::as_str).chain([go_on, give_up]).map(str::to_owned).collect()
         }
         error => before_the_claim(error).or_else(|| after_the_claim(error)).into_iter().collect(),
     }
