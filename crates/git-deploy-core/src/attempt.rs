@@ -49,6 +49,10 @@ pub struct Attempt {
     pub left: Option<String>,
     /// Whether it only did not succeed in time.
     pub timed_out: bool,
+    /// Whether its branch is to be rebased and deployed at once under the next number.
+    pub again: bool,
+    /// What a person can do about it.
+    pub hint: Option<String>,
     /// The earlier deployment whose bytes are applied again, if somebody asked to go back.
     pub rollback: Option<DeploymentId>,
     /// What the environment's cluster is known by, once it was asked.
@@ -64,7 +68,7 @@ pub struct Attempt {
 }
 
 /// The keys that this version knows.
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 25] = [
     "phase",
     "environment",
     "branch",
@@ -82,6 +86,8 @@ const KEYS: [&str; 23] = [
     "reason",
     "left",
     "timed-out",
+    "again",
+    "hint",
     "rollback",
     "cluster",
     "skipped",
@@ -114,6 +120,8 @@ impl Attempt {
         record.maybe("reason", self.reason.as_ref());
         record.maybe("left", self.left.as_ref());
         record.maybe("timed-out", self.timed_out.then_some(true));
+        record.maybe("again", self.again.then_some(true));
+        record.maybe("hint", self.hint.as_ref());
         record.maybe("rollback", self.rollback.as_ref());
         record.maybe("cluster", self.cluster.as_ref());
         Skip::write(self.skip.as_ref(), &mut record, SKIP);
@@ -149,6 +157,8 @@ impl Attempt {
             reason: lines.maybe("reason")?,
             left: lines.maybe("left")?,
             timed_out: lines.maybe("timed-out")?.unwrap_or(false),
+            again: lines.maybe("again")?.unwrap_or(false),
+            hint: lines.maybe("hint")?,
             rollback: lines.maybe("rollback")?,
             cluster: lines.maybe("cluster")?,
             skip: Skip::read(&lines, SKIP)?,
@@ -279,6 +289,8 @@ mod tests {
             reason: Some("lint: x".into()),
             left: Some("left as it is: a migration ran".into()),
             timed_out: true,
+            again: true,
+            hint: Some("ask for it".into()),
             rollback: Some("deployment-0005".parse().unwrap()),
             cluster: Some("b7e6".into()),
             skip: Some(Skip { what: vec!["staging".into()], reason: "the shop is down".into() }),

@@ -150,6 +150,8 @@ impl Context<'_> {
             reason: None,
             left: None,
             timed_out: false,
+            again: false,
+            hint: None,
             rollback: pick.rollback.clone(),
             cluster: None,
             skip: pick.passage.skip.clone(),

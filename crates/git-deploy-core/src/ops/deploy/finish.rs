@@ -171,6 +171,8 @@ impl Run<'_> {
             outcome: Some(outcome),
             blame: close.map(|close| close.blame),
             timed_out: close.is_some_and(|close| close.timed_out),
+            again: false,
+            hint: None,
             reason: close.map(|close| close.reason.clone()),
             left: close.and_then(|close| close.left.clone()),
             ..attempt.clone()

@@ -172,6 +172,8 @@ impl Run<'_> {
             blame: Some(close.blame),
             reason: Some(close.reason.clone()),
             timed_out: close.timed_out,
+            again: close.again,
+            hint: close.hint.clone(),
             ..self.attempt().clone()
         }
     }
@@ -187,9 +189,9 @@ impl Run<'_> {
             reason: attempt.reason.clone().unwrap_or_default(),
             left: None,
             restore: true,
-            again: false,
+            again: attempt.again,
             timed_out: attempt.timed_out,
-            hint: None,
+            hint: attempt.hint.clone(),
         })
     }
 }
