@@ -198,11 +198,18 @@ impl ApiError {
         matches!(self.kind, ApiErrorKind::Unreachable | ApiErrorKind::TimedOut)
     }
 
-    /// Whether it says nothing of what was asked for: nobody has answered, or only what stands before the API server or holds
-    /// its objects, in its place.
+    /// Whether nobody was asked, as there are no credentials: whoever gives them may be away, too.
+    fn is_unasked(&self) -> bool {
+        self.kind == ApiErrorKind::Unauthorized && self.code == 0
+    }
+
+    /// Whether it says nothing of what was asked for: nobody was asked, or has answered, or only what stands before the API
+    /// server or holds its objects, in its place.
     pub(crate) fn is_away(&self) -> bool {
         let is_before_it = matches!(self.code, 502..=504) && self.is_no_status;
-        self.is_no_answer() || self.kind == ApiErrorKind::Server && (is_before_it || self.is_of_store())
+        self.is_no_answer()
+            || self.is_unasked()
+            || self.kind == ApiErrorKind::Server && (is_before_it || self.is_of_store())
     }
 
     /// Whether what holds the objects cannot do it now. What it will never hold is the object's own trouble.

@@ -185,6 +185,13 @@ impl Connection {
         self.call_within(Duration::ZERO, greeting).await.map_or_else(|error| !error.is_away(), |_| true)
     }
 
+    /// Whether one that answers has begun a moment ago: it does not know all its kinds yet, nor who may do what.
+    pub(crate) async fn is_starting(&self) -> bool {
+        let asked = self.text(&request(Method::GET, "/readyz", Vec::new())).await;
+        // Who may not ask that, or not so, is none that is being started.
+        asked.is_err_and(|error| matches!(error.code(), 500..=599))
+    }
+
     /// By how much the clock of whoever answered last is ahead of ours; less than nothing if it is behind.
     pub fn clock_ahead(&self) -> SignedDuration {
         self.traffic.ahead()

@@ -220,21 +220,41 @@ pub async fn until_ready(
         ear.hear(false);
         verdict
     };
+    let was_silent = || connection.silent() > silent;
+    // Before whoever waits for an answer gives up, with which its silence may end.
+    let over = async {
+        over(connection, limits).await;
+        Late { silence: connection.silence(), was_silent: was_silent() }
+    };
     let end = async {
         tokio::select! {
-            verdict = verdict => Some(verdict),
-            () = over(connection, limits) => None,
+            verdict = verdict => Ok(verdict),
+            late = over => Err(late),
             never = ear.listen() => match never {},
             never = scene.heard.ask(connection, &scene) => match never {},
         }
     };
     // What the cluster has to say is read when the verdict is there, and takes nothing from the time for it.
     match end.await {
-        Some(Ok(notes)) => Ok(notes),
-        Some(Err(End::Failed(index, trouble))) => Err(failed(connection, &scene, index, trouble).await),
-        Some(Err(End::Other(error))) => Err(error),
-        None => late(connection, &scene, limits.timeout, connection.silent() > silent).await,
+        Ok(Ok(notes)) => Ok(notes),
+        Ok(Err(End::Failed(index, trouble))) => Err(failed(connection, &scene, index, trouble).await),
+        // One that comes back may refuse everybody before it knows who may do what: it is asked again.
+        Ok(Err(End::Other(NotReady::Denied { what, why }))) if was_silent() => Err(NotReady::Unreachable {
+            what,
+            silence: connection.silent().saturating_sub(silent),
+            why: Some(why),
+        }),
+        Ok(Err(End::Other(error))) => Err(error),
+        Err(told) => late(connection, &scene, limits.timeout, &told).await,
     }
+}
+
+/// What the cluster was like when the time was over.
+struct Late {
+    /// For how long it has not answered.
+    silence: Duration,
+    /// Whether it was silent meanwhile.
+    was_silent: bool,
 }
 
 /// Ends when the time is over, in which only that counts in which somebody answers; or when nobody has for too long.
@@ -420,9 +440,9 @@ async fn late(
     connection: &Connection,
     scene: &Scene<'_>,
     timeout: Duration,
-    was_silent: bool,
+    late: &Late,
 ) -> Result<Vec<String>, NotReady> {
-    if let Some(unseen) = unseen(connection.silence(), was_silent, scene.silence()) {
+    if let Some(unseen) = unseen(late.silence, late.was_silent, scene.silence()) {
         return Err(unseen);
     }
     let standing = scene.look(usize::MAX);

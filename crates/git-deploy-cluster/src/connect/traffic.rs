@@ -24,6 +24,8 @@ struct Open {
     waiting: usize,
     /// Since when somebody has been waiting without any answer; through pauses, too, as long as it is tried again.
     since: Option<Instant>,
+    /// Whether somebody has waited in vain since the last answer. Who gives up after that takes nothing of the silence.
+    has_failed: bool,
     /// For how long it was silent before, in all; what is no silence to speak of is none.
     silent: Duration,
 }
@@ -41,6 +43,7 @@ impl Open {
     fn hear(&mut self, now: Instant) {
         self.silent += self.lasting(now);
         self.since = Some(now);
+        self.has_failed = false;
     }
 }
 
@@ -114,8 +117,9 @@ impl Drop for Waiting<'_> {
         let has_failed = self.has_failed || !self.is_over && self.since.elapsed() >= SILENCE;
         let mut open = self.traffic.open();
         open.waiting -= 1;
+        open.has_failed |= has_failed;
         // Whoever does not want to know any more is not left waiting.
-        if open.waiting == 0 && !has_failed {
+        if open.waiting == 0 && !open.has_failed {
             open.since = None;
         }
     }
@@ -142,6 +146,18 @@ mod tests {
         drop(waiting);
         assert!(!is_silent(&traffic));
         assert_eq!(traffic.requests(), 2);
+    }
+
+    #[test]
+    fn who_gives_up_early_ends_no_silence_that_others_have_met() {
+        let traffic = Traffic::default();
+        traffic.send().has_failed();
+        let since = traffic.open().since;
+        drop(traffic.send());
+        assert_eq!(traffic.open().since, since);
+        traffic.send().is_answered();
+        drop(traffic.send());
+        assert!(!is_silent(&traffic), "that was another one");
     }
 
     #[test]

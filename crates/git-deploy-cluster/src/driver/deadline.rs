@@ -17,6 +17,9 @@ const AWAY: Duration = REQUEST_TIMEOUT.saturating_add(Duration::from_secs(2));
 /// How often a cluster that is away is asked.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// For how long one that answers may say that it is not ready: some never say anything else.
+const STARTING: Duration = Duration::from_secs(30);
+
 /// Until when all must be ready. Only time counts in which the cluster answered: nobody could see what became of a rollout in
 /// the rest. Of that as much is let pass as all may take: one that comes and goes is not waited for without end.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +99,16 @@ async fn until_it_answers(connection: &Connection, patience: Duration) -> Answer
         }
         tokio::time::sleep(PAUSE).await;
     }
+    until_it_is_ready(connection).await;
     if silence >= AWAY { Answers::Again } else { Answers::AtOnce }
+}
+
+/// Waits until a cluster that answers knows its kinds, and who may do what.
+pub(super) async fn until_it_is_ready(connection: &Connection) {
+    let begun = Instant::now();
+    while begun.elapsed() < STARTING && connection.is_starting().await {
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 #[cfg(test)]

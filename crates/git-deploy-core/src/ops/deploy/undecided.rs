@@ -2,6 +2,7 @@
 //! is, without a verdict. Nothing was found out about it; whoever takes it up again goes on.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::finish::leave;
 use super::run::Run;
@@ -9,6 +10,8 @@ use super::{DeployError, Verdict};
 use crate::attempt::Attempt;
 use crate::deployment::{Action, Blame, Close, Event, Failure, Phase, Step, next};
 use crate::environment::Answers;
+use crate::ledger::Outcome;
+use crate::machine;
 
 /// How often in a row an environment may fail to answer that answers when it is asked why: then it is not away, and whatever it is
 /// decides.
@@ -24,6 +27,8 @@ pub(super) struct Silences {
     times: u32,
     /// How often in a row it answered at once when it had just not.
     relapses: u32,
+    /// For how long it was waited for, in all.
+    waited: Duration,
 }
 
 /// What follows from whether an environment answers that did not.
@@ -38,7 +43,9 @@ enum Then {
 }
 
 impl Silences {
-    fn then(&mut self, answers: Answers) -> Then {
+    /// What follows after `waited` more, where no more than `patience` is waited in all.
+    fn then(&mut self, answers: Answers, waited: Duration, patience: Duration) -> Then {
+        self.waited += waited;
         match answers {
             // However often it was there at once: now it is not.
             Answers::Not => return Then::Leave,
@@ -49,7 +56,7 @@ impl Silences {
             return Then::Fail;
         }
         self.times += 1;
-        if self.times > MOST { Then::Leave } else { Then::TakeAgain }
+        if self.times > MOST || self.waited >= patience { Then::Leave } else { Then::TakeAgain }
     }
 
     /// The deployment gets on: whatever hinders it from now on begins anew.
@@ -93,8 +100,10 @@ impl Run<'_> {
     /// Waits until the environment answers; whether that it did not is all that was wrong.
     fn was_away(&mut self, failure: &Failure) -> Result<bool, DeployError> {
         self.check_interrupt()?;
-        let answers = self.with_driver(|driver, work| driver.outlast(work.pulse))?;
-        match self.silences.then(answers.unwrap_or(Answers::Not)) {
+        let begun = machine::uptime();
+        let answers = self.with_driver(|driver, work| driver.outlast(work.pulse))?.unwrap_or(Answers::Not);
+        let (waited, patience) = (machine::uptime().saturating_sub(begun), self.claimed.environment.timeout);
+        match self.silences.then(answers, waited, patience) {
             Then::TakeAgain => Ok(true),
             Then::Fail => Ok(false),
             Then::Leave => Err(self.undecided(failure.clone())),
@@ -160,8 +169,9 @@ impl Run<'_> {
     /// Writes down the verdict with which it goes back: the environment, which would remember it, cannot be told.
     fn remember_found(&mut self, close: &Close) -> Result<(), DeployError> {
         match self.record(self.with_found(close), Vec::new()) {
-            // It is written when the environment is taken again; whoever takes it up before that may find something else.
-            Err(DeployError::NotRecorded { .. }) => Ok(()),
+            // It is written when the environment is taken again; whoever takes it up before that finds out the same. Not what
+            // a person has asked for, who can ask again, and must not be told that it is done.
+            Err(DeployError::NotRecorded { .. }) if close.outcome != Outcome::Aborted => Ok(()),
             recorded => recorded,
         }
     }
@@ -211,6 +221,9 @@ fn left(error: DeployError) -> Result<Failure, DeployError> {
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+    const HOUR: Duration = Duration::from_secs(3600);
+
     #[test]
     fn what_cannot_be_taken_again_stays_where_it_is_with_the_reason_and_what_to_do() {
         let denied = Failure::of_nobody(Step::Plan, "forbidden").hint(Some("ask for it")).fatal();
@@ -226,7 +239,7 @@ mod tests {
     #[test]
     fn what_answers_at_once_again_and_again_fails_and_what_is_away_never_does() {
         let mut silences = Silences::default();
-        let mut then = |answers| silences.then(answers);
+        let mut then = |answers| silences.then(answers, SECOND, HOUR);
         for _ in 0..RELAPSES {
             assert_eq!(then(Answers::AtOnce), Then::TakeAgain);
         }
@@ -241,7 +254,7 @@ mod tests {
     fn a_deployment_that_gets_on_has_all_its_patience_again() {
         let mut silences = Silences { relapses: RELAPSES, ..Silences::default() };
         silences.gets_on();
-        assert_eq!(silences.then(Answers::AtOnce), Then::TakeAgain);
+        assert_eq!(silences.then(Answers::AtOnce, SECOND, HOUR), Then::TakeAgain);
     }
 
     #[test]
@@ -249,8 +262,16 @@ mod tests {
         let mut silences = Silences::default();
         for _ in 0..MOST {
             silences.gets_on();
-            assert_eq!(silences.then(Answers::Again), Then::TakeAgain);
+            assert_eq!(silences.then(Answers::Again, SECOND, HOUR), Then::TakeAgain);
         }
-        assert_eq!(silences.then(Answers::Again), Then::Leave);
+        assert_eq!(silences.then(Answers::Again, SECOND, HOUR), Then::Leave);
+    }
+
+    #[test]
+    fn one_that_comes_and_goes_is_waited_for_no_longer_in_all_than_one_that_is_away() {
+        let mut silences = Silences::default();
+        assert_eq!(silences.then(Answers::Again, HOUR / 2, HOUR), Then::TakeAgain);
+        silences.gets_on();
+        assert_eq!(silences.then(Answers::Again, HOUR / 2, HOUR), Then::Leave);
     }
 }
