@@ -224,6 +224,10 @@ pub async fn require_access(
     if denied.is_empty() {
         return Ok(());
     }
+    if connection.is_starting().await {
+        // It does not know its rules yet.
+        return Err(ApiError::new(ApiErrorKind::Unreachable, "the API server is not ready yet").into());
+    }
     denied.sort();
     let user = user_name(connection).await;
     Err(AccessError::Denied { user, denied, context: connection.context().to_owned() })

@@ -203,6 +203,11 @@ impl ApiError {
         self.kind == ApiErrorKind::Unauthorized && self.code == 0
     }
 
+    /// Whether the API server has answered that whoever asks may not do that, or is not known.
+    pub(crate) fn is_refusal_of_somebody(&self) -> bool {
+        matches!(self.kind, ApiErrorKind::Unauthorized | ApiErrorKind::Forbidden) && !self.is_unasked()
+    }
+
     /// Whether it says nothing of what was asked for: nobody was asked, or has answered, or only what stands before the API
     /// server or holds its objects, in its place.
     pub(crate) fn is_away(&self) -> bool {

@@ -217,19 +217,26 @@ impl Connection {
 
     async fn call_within(&self, patience: Duration, request: Request<Vec<u8>>) -> Result<Value, ApiError> {
         let begin = Instant::now();
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut was_away) = (FIRST_PAUSE, false);
         loop {
             let failed = match self.once(&request).await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
+            was_away |= failed.error.is_away();
             let wait = failed.retry_after.unwrap_or(pause);
-            if !failed.error.is_passing() || begin.elapsed() + wait > patience {
+            let is_over = begin.elapsed() + wait > patience;
+            if is_over || !failed.error.is_passing() && !self.is_too_early(&failed.error, was_away).await {
                 return Err(failed.error);
             }
             tokio::time::sleep(wait).await;
             pause = LONGEST_PAUSE.min(pause * 2);
         }
+    }
+
+    /// Whether somebody is refused by one that has just come back, and does not know yet who may do what.
+    async fn is_too_early(&self, error: &ApiError, was_away: bool) -> bool {
+        error.is_refusal_of_somebody() && (was_away || !self.silent().is_zero()) && self.is_starting().await
     }
 
     /// Sends a request and reads its answer as text. Nothing is tried again.

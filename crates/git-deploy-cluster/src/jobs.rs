@@ -118,15 +118,19 @@ impl JobError {
     pub(crate) fn is_refusal(&self) -> bool {
         match self {
             Self::NotOurs { .. } => true,
-            Self::Api { why, .. } => matches!(
-                why.kind(),
-                ApiErrorKind::Unauthorized
-                    | ApiErrorKind::Forbidden
-                    | ApiErrorKind::NotFound
-                    | ApiErrorKind::Invalid
-                    | ApiErrorKind::Denied
-                    | ApiErrorKind::Quota
-            ),
+            Self::Api { why, .. } => {
+                let is_refused = matches!(
+                    why.kind(),
+                    ApiErrorKind::Unauthorized
+                        | ApiErrorKind::Forbidden
+                        | ApiErrorKind::NotFound
+                        | ApiErrorKind::Invalid
+                        | ApiErrorKind::Denied
+                        | ApiErrorKind::Quota
+                );
+                // Before it was not asked any more, it may have been.
+                is_refused && !why.is_away()
+            }
             Self::FailedBefore { .. }
             | Self::Gone { .. }
             | Self::Barred { .. }

@@ -147,6 +147,8 @@ pub enum NotReady {
         what: String,
         /// The API server's reason.
         why: ApiError,
+        /// Whether it had been silent before: one that comes back refuses everybody before it knows who may do what.
+        was_silent: bool,
     },
 }
 
@@ -238,12 +240,9 @@ pub async fn until_ready(
     match end.await {
         Ok(Ok(notes)) => Ok(notes),
         Ok(Err(End::Failed(index, trouble))) => Err(failed(connection, &scene, index, trouble).await),
-        // One that comes back may refuse everybody before it knows who may do what: it is asked again.
-        Ok(Err(End::Other(NotReady::Denied { what, why }))) if was_silent() => Err(NotReady::Unreachable {
-            what,
-            silence: connection.silent().saturating_sub(silent),
-            why: Some(why),
-        }),
+        Ok(Err(End::Other(NotReady::Denied { what, why, .. }))) => {
+            Err(NotReady::Denied { what, why, was_silent: was_silent() })
+        }
         Ok(Err(End::Other(error))) => Err(error),
         Err(told) => late(connection, &scene, limits.timeout, &told).await,
     }
@@ -280,7 +279,9 @@ enum End {
 /// Everything once; watches are opened only if that is not enough.
 async fn fill(connection: &Connection, scene: &Scene<'_>) -> Result<(), End> {
     let stores = scene.stores().map(async |(store, is_required)| match store.fill(connection).await {
-        Err(why) if is_required => Err(End::Other(NotReady::Denied { what: store.what(), why })),
+        Err(why) if is_required => {
+            Err(End::Other(NotReady::Denied { what: store.what(), why, was_silent: false }))
+        }
         Err(why) => {
             store.give_up(why);
             Ok(())
@@ -362,7 +363,7 @@ async fn follow(connection: &Connection, scene: &Scene<'_>, changed: &Notify, ne
     let mut watches: FuturesUnordered<_> = watches.collect();
     while let Some((why, store, is_required)) = watches.next().await {
         if is_required {
-            return NotReady::Denied { what: store.what(), why };
+            return NotReady::Denied { what: store.what(), why, was_silent: false };
         }
         store.give_up(why);
         changed.notify_one();

@@ -272,7 +272,7 @@ impl State {
 }
 
 fn is_final(error: &ApiError) -> bool {
-    matches!(error.kind(), ApiErrorKind::Unauthorized | ApiErrorKind::Forbidden) && !error.is_away()
+    error.is_refusal_of_somebody()
 }
 
 fn key(object: &Value) -> (String, String) {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use git_deploy_core::deployment::{Failure, Step};
 use git_deploy_core::environment::{Answers, Pulse};
+use git_deploy_core::ops::Observer;
 
 use super::ClusterDriver;
 use super::state::{Held, Session};
@@ -17,8 +18,11 @@ const AWAY: Duration = REQUEST_TIMEOUT.saturating_add(Duration::from_secs(2));
 /// How often a cluster that is away is asked.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// For how long one that answers may say that it is not ready: some never say anything else.
+/// For how long one that has come back may say that it is not ready: some never say anything else.
 const STARTING: Duration = Duration::from_secs(30);
+
+/// The same for the first contact: it is seldom that somebody comes just then.
+const GREETING: Duration = Duration::from_secs(5);
 
 /// Until when all must be ready. Only time counts in which the cluster answered: nobody could see what became of a rollout in
 /// the rest. Of that as much is let pass as all may take: one that comes and goes is not waited for without end.
@@ -92,21 +96,35 @@ impl ClusterDriver<'_> {
 async fn until_it_answers(connection: &Connection, patience: Duration) -> Answers {
     let begun = Instant::now();
     let mut silence = connection.silence();
-    while !connection.answers().await {
-        silence = connection.silence();
-        if silence.max(begun.elapsed()) >= patience {
-            return Answers::Not;
+    loop {
+        while !connection.answers().await {
+            silence = silence.max(connection.silence());
+            if silence.max(begun.elapsed()) >= patience {
+                return Answers::Not;
+            }
+            tokio::time::sleep(PAUSE).await;
         }
-        tokio::time::sleep(PAUSE).await;
+        until_it_is_ready(STARTING, connection).await;
+        // It may have gone away meanwhile.
+        if connection.answers().await {
+            break;
+        }
     }
-    until_it_is_ready(connection).await;
     if silence >= AWAY { Answers::Again } else { Answers::AtOnce }
 }
 
-/// Waits until a cluster that answers knows its kinds, and who may do what.
-pub(super) async fn until_it_is_ready(connection: &Connection) {
+/// Waits until a cluster knows its kinds, and who may do what, where it is asked for the first time.
+pub(super) async fn greet(connection: &Connection, observer: &dyn Observer) {
+    if connection.is_starting().await {
+        observer.step("Waiting", "the cluster is not ready yet");
+        until_it_is_ready(GREETING, connection).await;
+    }
+}
+
+/// Waits, but no longer than that, until a cluster that answers says no more that it is not ready.
+async fn until_it_is_ready(limit: Duration, connection: &Connection) {
     let begun = Instant::now();
-    while begun.elapsed() < STARTING && connection.is_starting().await {
+    while begun.elapsed() < limit && connection.is_starting().await {
         tokio::time::sleep(PAUSE).await;
     }
 }

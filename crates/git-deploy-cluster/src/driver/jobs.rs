@@ -55,8 +55,13 @@ impl ClusterDriver<'_> {
         }
         let mut planned = Vec::new();
         for job in jobs {
-            let again = self.options.retry_jobs.iter().any(|asked| is_called(&job.id.name, asked));
             let known = record.and_then(|record| record.jobs.get(&job.id.name));
+            // What this deployment has begun anew already, before the cluster fell silent, has run again.
+            let taken_for = self.state.borrow().taken_for.clone();
+            let has_run_again =
+                taken_for.is_some() && known.is_some_and(|known| known.deployment == taken_for);
+            let is_asked = self.options.retry_jobs.iter().any(|asked| is_called(&job.id.name, asked));
+            let again = is_asked && !has_run_again;
             let failed_before = |outcome: &JobOutcome| JobError::FailedBefore {
                 id: Box::new(job.id.clone()),
                 before: outcome.deployment.clone(),

@@ -9,7 +9,7 @@ use git_deploy_core::ids::DeploymentId;
 use git_deploy_core::ledger::Outcome;
 
 use super::crossed::forward_only;
-use super::deadline::until_it_is_ready;
+use super::deadline::greet;
 use super::look::closed;
 use super::said::{of_api, of_connection, of_lease, of_set};
 use super::state::{Held, Session};
@@ -29,7 +29,7 @@ impl ClusterDriver<'_> {
         let session = self.run(Step::Plan, pulse, async {
             let connection =
                 Connection::open(&self.cluster.context).await.map_err(|error| of_connection(&error))?;
-            until_it_is_ready(&connection).await;
+            greet(&connection, self.observer).await;
             let resources = kinds(&connection).await?;
             Ok(Session { connection, resources })
         })?;
@@ -256,6 +256,7 @@ impl ClusterDriver<'_> {
         let uid = self.hold(parent.as_ref(), standing, custody, work.pulse)?;
         let mut state = self.state.borrow_mut();
         state.cause = Some(cause(work));
+        state.taken_for = Some(work.id.clone());
         state.is_rollback = standing.back_to.is_some();
         Ok(uid)
     }

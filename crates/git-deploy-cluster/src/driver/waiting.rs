@@ -170,7 +170,11 @@ impl ClusterDriver<'_> {
             | NotReady::Denied { .. } => false,
         };
         let failure = Failure::new(step, error.blame(), error.to_string()).hint(error.hint());
-        let is_away = matches!(error, NotReady::Unreachable { .. } | NotReady::Unseen { .. });
+        let is_away = match &error {
+            NotReady::Unreachable { .. } | NotReady::Unseen { .. } => true,
+            NotReady::Denied { was_silent, .. } => *was_silent,
+            _ => false,
+        };
         let failure = open_if(is_away, failure);
         if is_late { failure.timed_out() } else { failure }
     }

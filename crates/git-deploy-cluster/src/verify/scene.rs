@@ -268,7 +268,8 @@ impl<'a> Scene<'a> {
     pub(super) async fn still_there(&self, connection: &Connection) -> Result<(), End> {
         let checks = self.inert.iter().map(async |(kind, store)| {
             let found = store.uids(connection).await;
-            let found = found.map_err(|why| End::Other(NotReady::Denied { what: store.what(), why }))?;
+            let found = found
+                .map_err(|why| End::Other(NotReady::Denied { what: store.what(), why, was_silent: false }))?;
             let of_kind = |(_, applied): &(usize, &Applied)| key(&applied.target.id) == *kind;
             for (index, applied) in self.applied.iter().enumerate().filter(of_kind) {
                 let id = &applied.target.id;

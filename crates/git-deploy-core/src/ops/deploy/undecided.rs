@@ -45,7 +45,9 @@ enum Then {
 impl Silences {
     /// What follows after `waited` more, where no more than `patience` is waited in all.
     fn then(&mut self, answers: Answers, waited: Duration, patience: Duration) -> Then {
-        self.waited += waited;
+        if answers == Answers::Again {
+            self.waited += waited;
+        }
         match answers {
             // However often it was there at once: now it is not.
             Answers::Not => return Then::Leave,
