@@ -3,13 +3,17 @@
 //! `git merge-tree` reads them from the work tree, where anything may be checked out, and knows none of a bare repository.
 //! From 2.41 on it can be told a commit. Where it cannot, it is called in the work tree as long as that has the same
 //! attributes, and else in a folder that has them and stands in for it ([`folder`]). Of what is not tracked there only a file at
-//! the top is looked for: others count, as they do for git itself.
+//! the top is looked for: others count, as they do for git itself; one that is told counts none of them. Of a symbolic link
+//! one that is told reads where it leads.
 //!
 //! With `merge.renormalize` git takes the `.gitattributes` at the top as the merge itself leaves it, before that of the work
 //! tree. One that is told does not, and in a bare repository it ends with a bug of its own. So then it is not told.
 //!
-//! A merge driver runs where git is called: at the top of the work tree, in such a folder, or where a bare repository lies.
-//! In a folder nothing else of the work tree is there, so that what is named by a path from its top is not found.
+//! Who has `attr.tree` in the configuration wants that to count, as it does for git itself.
+//!
+//! A merge driver runs where git is called: at the top of the work tree, or in such a folder, which is empty where there is no
+//! work tree. Never in the repository itself: a branch chooses the paths that a driver is told. In a folder nothing else of the
+//! work tree is there, so that what is named by a path from its top is not found.
 
 mod folder;
 
@@ -84,7 +88,8 @@ impl<'a> Attributes<'a> {
         let is_off =
             |value: &str| ["false", "no", "off", "0"].iter().any(|off| value.eq_ignore_ascii_case(off));
         let renormalizes = repository.config("merge.renormalize")?.is_some_and(|value| !is_off(&value));
-        let can_be_told = version >= TOLD && !renormalizes;
+        let has_own = version >= CONFIGURED && repository.config("attr.tree")?.is_some();
+        let can_be_told = version >= TOLD && !renormalizes && !has_own;
         let (places, tracked, folders) = (RefCell::default(), OnceCell::new(), Folders::new(repository));
         Ok(Self { repository, version, can_be_told, places, tracked, folders })
     }
@@ -95,7 +100,7 @@ impl<'a> Attributes<'a> {
     /// When the files of that commit cannot be read, or put anywhere, or the user has asked to stop.
     pub(super) fn call(&self, of: CommitId, interrupt: &Interrupt) -> Result<Call, GitError> {
         let call = match self.can_be_told {
-            true => self.told(of),
+            true => self.told(of, interrupt)?,
             false => match self.place(of, interrupt)? {
                 Place::WorkTree(top) => at(self.repository, &top),
                 Place::Folder(folder) => self.folders.call(&folder)?,
@@ -104,17 +109,15 @@ impl<'a> Attributes<'a> {
         Ok(call.without(SOURCE))
     }
 
-    fn told(&self, of: CommitId) -> Call {
-        let paths = self.repository.paths();
-        let git_dir = paths.git_dir.as_os_str();
-        let call = match &paths.work_tree {
+    fn told(&self, of: CommitId, interrupt: &Interrupt) -> Result<Call, GitError> {
+        let call = match &self.repository.paths().work_tree {
             Some(top) => at(self.repository, top),
-            None => git([OsStr::new("-C"), git_dir, OsStr::new("--git-dir"), git_dir]),
+            None => self.folders.call(&self.folders.folder(Files::new(), of, interrupt)?)?,
         };
-        match self.version >= CONFIGURED {
+        Ok(match self.version >= CONFIGURED {
             true => call.arg("-c").arg(format!("attr.tree={of}")),
             false => call.arg(format!("--attr-source={of}")),
-        }
+        })
     }
 
     fn place(&self, of: CommitId, interrupt: &Interrupt) -> Result<Place, GitError> {
@@ -160,7 +163,9 @@ impl<'a> Attributes<'a> {
         if let Some(tracked) = self.tracked.get() {
             return Ok(tracked);
         }
-        let call = at(self.repository, top).args(["--no-literal-pathspecs", "ls-files", "-z", "--", ALL]);
+        // What is tracked is in the index: nothing has to watch the files for that.
+        let call = at(self.repository, top).args(["-c", "core.fsmonitor=false", "--no-literal-pathspecs"]);
+        let call = call.args(["ls-files", "-z", "--", ALL]);
         let printed = call.run()?;
         let paths = printed.split(|byte| *byte == 0).filter(|path| !path.is_empty());
         let paths = paths.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect();

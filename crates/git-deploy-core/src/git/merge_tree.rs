@@ -140,13 +140,19 @@ impl<'a> MergeTree<'a> {
     /// too, and that is no conflict.
     fn read(&self, One { call, sides }: &One, output: &Output) -> Result<Merged, GitError> {
         self.go_on()?;
-        let mut fields = output.stdout.split(|byte| *byte == 0);
         let digits = self.repository.null_id().as_bytes().len() * 2;
-        let tree = fields.next().and_then(|first| read_id(&first[first.len().checked_sub(digits)?..]));
-        match (output.status.code(), tree) {
-            (Some(0), Some(tree)) => Ok(Merged::Clean(tree)),
-            (Some(1), Some(_)) => Ok(Merged::Conflict(paths(fields, *sides))),
-            (Some(0 | 1), None) => Err(call.unreadable("no tree").into()),
+        match output.status.code() {
+            Some(0) => match tree_at_end(&output.stdout, digits) {
+                Some(tree) => Ok(Merged::Clean(tree)),
+                None => Err(call.unreadable("no tree").into()),
+            },
+            Some(1) => {
+                let mut fields = output.stdout.split(|byte| *byte == 0);
+                match fields.any(|field| id_at_end(field, digits).is_some()) {
+                    true => Ok(Merged::Conflict(paths(fields, *sides))),
+                    false => Err(call.unreadable("no tree").into()),
+                }
+            }
             _ => Err(call.failed(output).into()),
         }
     }
@@ -358,9 +364,32 @@ fn without_side<'a>(path: &'a [u8], sides: &[Vec<u8>]) -> &'a [u8] {
     found.map_or(path, |at| &path[..at])
 }
 
+/// The tree that git prints last of a merge without a conflict. A driver prints before it, and may print what it merges: nothing
+/// that stands there chooses what comes of a branch.
+fn tree_at_end(printed: &[u8], digits: usize) -> Option<ObjectId> {
+    id_at_end(printed.strip_suffix(b"\0")?, digits)
+}
+
+/// The id that a field ends with, whatever was printed before it on its line.
+fn id_at_end(field: &[u8], digits: usize) -> Option<ObjectId> {
+    read_id(&field[field.len().checked_sub(digits)?..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_driver_prints_chooses_no_tree() {
+        let (chosen, made) = ("1".repeat(40), "2".repeat(40));
+        let tree = |printed: String| tree_at_end(printed.as_bytes(), 40).map(|tree| tree.to_string());
+        assert_eq!(tree(format!("{made}\0")), Some(made.clone()));
+        assert_eq!(tree(format!("merging{made}\0")), Some(made.clone()));
+        assert_eq!(tree(format!("{chosen}\0{made}\0")), Some(made.clone()));
+        for printed in [format!("{chosen}\0merging"), format!("{chosen}\0\0"), made.clone(), String::new()] {
+            assert_eq!(tree(printed.clone()), None, "{printed:?}");
+        }
+    }
 
     #[test]
     fn a_merge_among_many_is_read_when_all_of_it_is_there() {

@@ -57,11 +57,7 @@ impl<'a> Folders<'a> {
         if let Some(error) = self.no_place.borrow().as_ref().and_then(again) {
             return Err(error);
         }
-        let made = self.make(&files, of, interrupt).inspect_err(|error| {
-            if matches!(error, GitError::File { .. }) {
-                self.no_place.replace(again(error));
-            }
-        })?;
+        let made = self.make(&files, of, interrupt)?;
         let path = made.path().to_owned();
         self.made.borrow_mut().insert(files, made);
         Ok(path)
@@ -86,8 +82,10 @@ impl<'a> Folders<'a> {
 
     fn make(&self, files: &Files, of: CommitId, interrupt: &Interrupt) -> Result<TempDir, GitError> {
         let folder = tempfile::Builder::new().prefix("git-deploy-").tempdir();
-        let folder = folder.map_err(GitError::file(&env::temp_dir()))?;
-        if self.repository.is_partial()? {
+        let folder = folder.map_err(GitError::file(&env::temp_dir()));
+        // Only that keeps others from being made: a path that cannot be written is its commit's own.
+        let folder = folder.inspect_err(|error| drop(self.no_place.replace(again(error))))?;
+        if !files.is_empty() && self.repository.is_partial()? {
             // It fetches what is not there, all at once; each that is read would be fetched by itself.
             differences(self.repository, &["--numstat"], of).run()?;
         }
@@ -110,7 +108,8 @@ impl<'a> Folders<'a> {
         }
         let found = match &self.repository.paths().work_tree {
             Some(top) => {
-                let listed = at(self.repository, top).args(["ls-files", "--stage", "-z"]).run()?;
+                let call = at(self.repository, top).args(["-c", "core.fsmonitor=false"]);
+                let listed = call.args(["ls-files", "--stage", "-z"]).run()?;
                 listed.split(|byte| *byte == 0).filter_map(|line| submodule(top, line)).collect()
             }
             None => Vec::new(),
