@@ -7,6 +7,7 @@
 //! All that runs is part of the one future: whoever drops it ends every watch.
 
 mod heard;
+mod not_ready;
 mod scene;
 mod told;
 
@@ -16,7 +17,6 @@ use futures::StreamExt as _;
 use futures::future::try_join_all;
 use futures::stream::FuturesUnordered;
 use git_deploy_core::deployment::Blame;
-use git_deploy_manifest::ObjectId;
 use git_deploy_manifest::readiness::{NewImages, Origin, Patience, Trouble, UNREADY};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
@@ -26,7 +26,7 @@ use crate::connect::{Connection, SILENCE};
 use crate::evidence::Events;
 use crate::logs::{self, Logs};
 use crate::target::Applied;
-use crate::unblock::BlockingPod;
+pub use not_ready::NotReady;
 use scene::{Left, Scene};
 pub(crate) use told::NAMED;
 use told::{Ear, Told};
@@ -69,139 +69,6 @@ impl Limits {
     }
 }
 
-/// Why the wait ended without everything being ready.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotReady {
-    /// An object will not become ready.
-    #[error("{object} failed: {reason}")]
-    Failed {
-        /// Which.
-        object: ObjectId,
-        /// The first cause.
-        reason: String,
-        /// Whose fault it is.
-        blame: Blame,
-        /// What a person can do about it.
-        hint: Option<&'static str>,
-        /// What the cluster says about it, in lines.
-        evidence: Vec<String>,
-    },
-    /// It took too long.
-    #[error("{} not ready after {} s{}", those(waiting), timeout.as_secs(), cause_of(cause.as_ref()))]
-    TimedOut {
-        /// How long was waited.
-        timeout: Duration,
-        /// What was not ready, and what was missing.
-        waiting: Vec<(ObjectId, String)>,
-        /// The first cause that could be seen.
-        cause: Option<String>,
-        /// The release's where its containers run and do not become ready; otherwise nobody's.
-        blame: Blame,
-        /// What a person can do about it.
-        hint: Option<&'static str>,
-        /// What the cluster says about it, in lines.
-        evidence: Vec<String>,
-    },
-    /// Pods of an earlier revision keep a StatefulSet from going on: [`unblock`](crate::unblock::unblock) deletes them, and then the
-    /// wait begins again.
-    #[error(
-        "{object} is held up by pod '{}' of an earlier revision, which does not become ready",
-        pods.iter().map(|pod| pod.name.as_str()).collect::<Vec<_>>().join("', '")
-    )]
-    Blocked {
-        /// The StatefulSet.
-        object: ObjectId,
-        /// What has to go.
-        pods: Vec<BlockingPod>,
-    },
-    /// The API server did not answer any more.
-    #[error("the API server has not answered for {} s, while waiting for {what}{}", silence.as_secs(), cause_of(why.as_ref()))]
-    Unreachable {
-        /// What was asked for.
-        what: String,
-        /// For how long it has been silent.
-        silence: Duration,
-        /// What the way to it said.
-        why: Option<ApiError>,
-    },
-    /// The API server answered so seldom that nobody could see whether all was ready in time.
-    #[error("the API server has not answered for {} s in all, while waiting for what was applied", silence.as_secs())]
-    Unseen {
-        /// For how long it was silent.
-        silence: Duration,
-    },
-    /// The API server answers, but not with what was asked for.
-    #[error("{what} could not be read for {} s{}", time.as_secs(), cause_of(why.as_ref()))]
-    Unread {
-        /// What was asked for.
-        what: String,
-        /// For how long.
-        time: Duration,
-        /// What was answered last.
-        why: Option<ApiError>,
-    },
-    /// What was applied may not be watched.
-    #[error("cannot watch {what}: {why}")]
-    Denied {
-        /// What may not be read.
-        what: String,
-        /// The API server's reason.
-        why: ApiError,
-        /// Whether it had been silent before: one that comes back refuses everybody before it knows who may do what.
-        was_silent: bool,
-    },
-}
-
-impl NotReady {
-    /// Whose fault it is.
-    pub fn blame(&self) -> Blame {
-        match self {
-            Self::Failed { blame, .. } | Self::TimedOut { blame, .. } => *blame,
-            Self::Blocked { .. }
-            | Self::Unreachable { .. }
-            | Self::Unseen { .. }
-            | Self::Unread { .. }
-            | Self::Denied { .. } => Blame::Nobody,
-        }
-    }
-
-    /// What a person can do about it, where that is known.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Failed { hint, .. } | Self::TimedOut { hint, .. } => *hint,
-            Self::Blocked { .. }
-            | Self::Unreachable { .. }
-            | Self::Unseen { .. }
-            | Self::Unread { .. }
-            | Self::Denied { .. } => None,
-        }
-    }
-
-    /// What the cluster says about it, in lines.
-    pub fn evidence(&self) -> &[String] {
-        match self {
-            Self::Failed { evidence, .. } | Self::TimedOut { evidence, .. } => evidence,
-            Self::Blocked { .. }
-            | Self::Unreachable { .. }
-            | Self::Unseen { .. }
-            | Self::Unread { .. }
-            | Self::Denied { .. } => &[],
-        }
-    }
-}
-
-fn those(waiting: &[(ObjectId, String)]) -> String {
-    match waiting {
-        [] => "nothing is".to_owned(),
-        [(object, what)] => format!("{object} ({what}) is"),
-        [(object, what), others @ ..] => format!("{object} ({what}) and {} more are", others.len()),
-    }
-}
-
-fn cause_of(cause: Option<&impl std::fmt::Display>) -> String {
-    cause.map(|cause| format!(": {cause}")).unwrap_or_default()
-}
-
 /// Waits until all that was applied is ready; says what should be known of it nevertheless.
 ///
 /// A Service is judged by the pods that are there and by the workloads of the same call: wait for both together.
@@ -240,9 +107,7 @@ pub async fn until_ready(
     match end.await {
         Ok(Ok(notes)) => Ok(notes),
         Ok(Err(End::Failed(index, trouble))) => Err(failed(connection, &scene, index, trouble).await),
-        Ok(Err(End::Other(NotReady::Denied { what, why, .. }))) => {
-            Err(NotReady::Denied { what, why, was_silent: was_silent() })
-        }
+        Ok(Err(End::Denied { what, why })) => Err(NotReady::Denied { what, why, was_silent: was_silent() }),
         Ok(Err(End::Other(error))) => Err(error),
         Err(told) => late(connection, &scene, limits.timeout, &told).await,
     }
@@ -272,6 +137,8 @@ async fn over(connection: &Connection, limits: &Limits) {
 enum End {
     /// With this object.
     Failed(usize, Trouble),
+    /// With what may not be read, and what was answered.
+    Denied { what: String, why: ApiError },
     /// With something that is told as it is.
     Other(NotReady),
 }
@@ -279,9 +146,7 @@ enum End {
 /// Everything once; watches are opened only if that is not enough.
 async fn fill(connection: &Connection, scene: &Scene<'_>) -> Result<(), End> {
     let stores = scene.stores().map(async |(store, is_required)| match store.fill(connection).await {
-        Err(why) if is_required => {
-            Err(End::Other(NotReady::Denied { what: store.what(), why, was_silent: false }))
-        }
+        Err(why) if is_required => Err(End::Denied { what: store.what(), why }),
         Err(why) => {
             store.give_up(why);
             Ok(())
@@ -301,7 +166,7 @@ async fn settle(
     tokio::select! {
         biased;
         verdict = verdict(connection, scene, tell, &changed, &needed) => verdict,
-        denied = follow(connection, scene, &changed, &needed) => Err(End::Other(denied)),
+        end = follow(connection, scene, &changed, &needed) => Err(end),
     }
 }
 
@@ -353,7 +218,7 @@ async fn verdict(
 
 /// Keeps all stores current, once that is needed: what is ready at the first sight, as all is that did not change,
 /// costs no watch. Ends when something that was applied may no longer be watched.
-async fn follow(connection: &Connection, scene: &Scene<'_>, changed: &Notify, needed: &Notify) -> NotReady {
+async fn follow(connection: &Connection, scene: &Scene<'_>, changed: &Notify, needed: &Notify) -> End {
     needed.notified().await;
     let readable = scene.stores().filter(|(store, _)| store.state().denied().is_none());
     let watches = readable.map(async |(store, is_required)| {
@@ -363,7 +228,7 @@ async fn follow(connection: &Connection, scene: &Scene<'_>, changed: &Notify, ne
     let mut watches: FuturesUnordered<_> = watches.collect();
     while let Some((why, store, is_required)) = watches.next().await {
         if is_required {
-            return NotReady::Denied { what: store.what(), why, was_silent: false };
+            return End::Denied { what: store.what(), why };
         }
         store.give_up(why);
         changed.notify_one();

@@ -73,7 +73,7 @@ impl ClusterDriver<'_> {
                     self.hear(progress, &mut pace);
                 }
                 let Err(error @ NotReady::Blocked { pods, .. }) = &ready else {
-                    break Ok(self.seen_in_time(ready, deadline, &session.connection));
+                    break Ok(ready.map_err(|error| self.as_seen(error, deadline, &session.connection)));
                 };
                 self.observer.warn(&format!("{error}: deleted"));
                 let deleted =
@@ -99,21 +99,16 @@ impl ClusterDriver<'_> {
     }
 
     /// Tells what was not ready in time from what could not be seen for so long that this took of its time.
-    fn seen_in_time(
-        &self,
-        ready: Result<Vec<String>, NotReady>,
-        deadline: Deadline,
-        connection: &Connection,
-    ) -> Result<Vec<String>, NotReady> {
-        let is_late = matches!(ready, Err(NotReady::TimedOut { .. } | NotReady::Unreachable { .. }));
+    fn as_seen(&self, error: NotReady, deadline: Deadline, connection: &Connection) -> NotReady {
+        let is_late = matches!(error, NotReady::TimedOut { .. } | NotReady::Unreachable { .. });
         if !is_late || deadline.allowance(connection).is_some() {
-            return ready;
+            return error;
         }
         self.was_waited_for.set(true);
-        ready.map_err(|error| match error {
+        match error {
             NotReady::TimedOut { .. } => NotReady::Unseen { silence: deadline.silence(connection) },
             error => error,
-        })
+        }
     }
 
     /// What is waited for: all but what we did not touch and what was not ready before either.

@@ -20,7 +20,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::heard::Heard;
-use super::{End, Limits, NotReady};
+use super::{End, Limits};
 use crate::api_error::ApiError;
 use crate::connect::{Connection, request};
 use crate::evidence::{Lacking, Suspect, Warning};
@@ -268,8 +268,7 @@ impl<'a> Scene<'a> {
     pub(super) async fn still_there(&self, connection: &Connection) -> Result<(), End> {
         let checks = self.inert.iter().map(async |(kind, store)| {
             let found = store.uids(connection).await;
-            let found = found
-                .map_err(|why| End::Other(NotReady::Denied { what: store.what(), why, was_silent: false }))?;
+            let found = found.map_err(|why| End::Denied { what: store.what(), why })?;
             let of_kind = |(_, applied): &(usize, &Applied)| key(&applied.target.id) == *kind;
             for (index, applied) in self.applied.iter().enumerate().filter(of_kind) {
                 let id = &applied.target.id;
