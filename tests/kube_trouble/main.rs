@@ -3,6 +3,7 @@
 
 mod conflicts;
 mod identity;
+mod logins;
 mod meddling;
 mod outages;
 mod reaching;

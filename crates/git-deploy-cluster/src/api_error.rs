@@ -184,7 +184,9 @@ impl ApiError {
             ApiErrorKind::FieldConflict(_) => {
                 Some("leave these fields out of the manifest, or take them over with --force-conflicts")
             }
-            ApiErrorKind::Unauthorized => Some("log in to the cluster again"),
+            // A program that gives none says itself why.
+            ApiErrorKind::Unauthorized if self.is_unasked() => None,
+            ApiErrorKind::Unauthorized => Some("the login to the cluster is no longer valid: log in again"),
             ApiErrorKind::Quota => Some("have the quota raised, or make room in it"),
             ApiErrorKind::Immutable => {
                 Some("give the object another name, or delete it by hand where that loses nothing")
@@ -215,6 +217,11 @@ impl ApiError {
         self.is_no_answer()
             || self.is_unasked()
             || self.kind == ApiErrorKind::Server && (is_before_it || self.is_of_store())
+    }
+
+    /// Whether it decides nothing about what was asked for: it is away, or no longer knows who asks.
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.is_away() || self.kind == ApiErrorKind::Unauthorized
     }
 
     /// Whether what holds the objects cannot do it now. What it will never hold is the object's own trouble.

@@ -115,10 +115,10 @@ impl std::fmt::Display for ApplyError {
 
 impl ApplyError {
     /// Whether all that went wrong is that the cluster could not be asked.
-    pub(crate) fn is_away(&self) -> bool {
+    pub(crate) fn is_undecided(&self) -> bool {
         self.problems
             .iter()
-            .all(|problem| matches!(problem, ApplyProblem::Refused { why, .. } if why.is_away()))
+            .all(|problem| matches!(problem, ApplyProblem::Refused { why, .. } if why.is_undecided()))
     }
 
     /// Whose fault it is: the branch's as soon as anything is.

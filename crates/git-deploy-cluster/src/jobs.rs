@@ -110,8 +110,8 @@ impl JobError {
     }
 
     /// Whether the cluster could not be asked.
-    pub(crate) fn is_away(&self) -> bool {
-        matches!(self, Self::Api { why, .. } if why.is_away())
+    pub(crate) fn is_undecided(&self) -> bool {
+        matches!(self, Self::Api { why, .. } if why.is_undecided())
     }
 
     /// Whether nothing was made, for certain.

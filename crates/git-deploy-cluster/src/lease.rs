@@ -121,8 +121,10 @@ impl LeaseError {
         match self {
             Self::Lost { .. } => true,
             // Who may not renew it any more hears that again whenever it is tried.
-            Self::Unconfirmed { why, .. } => why.as_ref().is_none_or(|why| why.is_away() || why.is_passing()),
-            Self::Api { error, .. } => error.is_away(),
+            Self::Unconfirmed { why, .. } => {
+                why.as_ref().is_none_or(|why| why.is_undecided() || why.is_passing())
+            }
+            Self::Api { error, .. } => error.is_undecided(),
             Self::Held { .. } | Self::Busy { .. } => false,
         }
     }
@@ -450,8 +452,7 @@ mod tests {
         let unconfirmed = |why| LeaseError::Unconfirmed { lease: "shop/web".to_owned(), why };
         let forbidden = r#"{"kind":"Status","message":"leases is forbidden"}"#;
         assert!(!unconfirmed(of(403, forbidden)).is_undecided());
-        assert!(!unconfirmed(of(401, "")).is_undecided());
-        for why in [None, of(503, "no server is available"), of(429, "")] {
+        for why in [None, of(503, "no server is available"), of(429, ""), of(401, "Unauthorized")] {
             assert!(unconfirmed(why.clone()).is_undecided(), "{why:?}");
         }
     }

@@ -177,9 +177,9 @@ fn by(managers: &[String]) -> String {
 
 impl PlanProblem {
     /// Whether it is only that the cluster could not be asked.
-    pub(crate) fn is_away(&self) -> bool {
+    pub(crate) fn is_undecided(&self) -> bool {
         match self {
-            Self::Refused { why, .. } | Self::List(ListError { why, .. }) => why.is_away(),
+            Self::Refused { why, .. } | Self::List(ListError { why, .. }) => why.is_undecided(),
             _ => false,
         }
     }

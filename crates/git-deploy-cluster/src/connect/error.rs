@@ -101,11 +101,11 @@ impl ConnectError {
         }
     }
 
-    /// Whether nobody is there who could say anything.
-    pub(crate) fn is_away(&self) -> bool {
+    /// Whether nobody is there who could say anything, or would.
+    pub(crate) fn is_undecided(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
-            Self::Refused { why, .. } => why.is_away(),
+            Self::Unreachable { .. } | Self::Unauthorized { .. } => true,
+            Self::Refused { why, .. } => why.is_undecided(),
             Self::NoCredentials { .. } => !self.is_here(),
             _ => false,
         }

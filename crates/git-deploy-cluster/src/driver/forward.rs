@@ -188,7 +188,7 @@ impl ClusterDriver<'_> {
             applied.await.map_err(of_lease(Step::Apply))?.map_err(|error| {
                 let hint = error.hints().into_iter().next();
                 let failure = Failure::new(Step::Apply, error.blame(), error.to_string()).hint(hint);
-                open_if(error.is_away(), failure)
+                open_if(error.is_undecided(), failure)
             })
         })
     }

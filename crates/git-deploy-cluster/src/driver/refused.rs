@@ -39,7 +39,7 @@ struct Reason {
     blame: Blame,
     hint: Option<String>,
     /// Whether it is only that the cluster could not be asked.
-    is_away: bool,
+    is_undecided: bool,
 }
 
 impl Refused {
@@ -80,7 +80,7 @@ impl Reason {
             (TargetProblem::Twice { .. }, Novelty::Old(origin)) => Some(format!("{origin} both: {without}")),
             (TargetProblem::UnknownKind { .. } | TargetProblem::Twice { .. }, _) => None,
         };
-        Self { blame: blame(Ground::Content, novelty), hint, is_away: false }
+        Self { blame: blame(Ground::Content, novelty), hint, is_undecided: false }
     }
 
     fn of_access(error: &AccessError, resources: &Resources, compared: Option<&Compared>) -> Self {
@@ -88,7 +88,7 @@ impl Reason {
         let denied = match error {
             AccessError::Denied { denied, .. } => denied,
             AccessError::Api { error } => {
-                return Self { blame: error.blame(), hint, is_away: error.is_away() };
+                return Self { blame: error.blame(), hint, is_undecided: error.is_undecided() };
             }
         };
         let novelty = compared.map_or(Novelty::Unknown, |compared| compared.of_needs(resources, denied));
@@ -98,7 +98,7 @@ impl Reason {
             )
         };
         let hint = if novelty == Novelty::New { hint.map(granted) } else { hint };
-        Self { blame: blame(Ground::Surroundings, novelty), hint, is_away: false }
+        Self { blame: blame(Ground::Surroundings, novelty), hint, is_undecided: false }
     }
 
     fn of_plan(problem: &PlanProblem, compared: Option<&Compared>, named: &str) -> Self {
@@ -121,7 +121,7 @@ impl Reason {
             }
             (None, _) => None,
         };
-        Self { blame, hint, is_away: problem.is_away() }
+        Self { blame, hint, is_undecided: problem.is_undecided() }
     }
 
     /// Of a one-time job the name is another one whenever what it does is.
@@ -136,7 +136,7 @@ impl Reason {
             | JobError::Barred { .. }
             | JobError::KeepsChanging { .. } => error.blame(),
         };
-        Self { blame, hint: error.hint(named), is_away: error.is_away() }
+        Self { blame, hint: error.hint(named), is_undecided: error.is_undecided() }
     }
 }
 
@@ -145,10 +145,10 @@ impl Reason {
 fn failure(text: &str, reasons: Vec<Reason>) -> Failure {
     let is_of_branch = reasons.iter().any(|reason| reason.blame == Blame::Branch);
     let blame = if is_of_branch { Blame::Branch } else { Blame::Nobody };
-    let is_away = !reasons.is_empty() && reasons.iter().all(|reason| reason.is_away);
+    let is_undecided = !reasons.is_empty() && reasons.iter().all(|reason| reason.is_undecided);
     let hint =
         reasons.into_iter().filter(|reason| reason.blame == blame).filter_map(|reason| reason.hint).min();
-    open_if(is_away, Failure::new(Step::Plan, blame, text).hint(hint))
+    open_if(is_undecided, Failure::new(Step::Plan, blame, text).hint(hint))
 }
 
 impl Origin {

@@ -23,7 +23,7 @@ pub(super) fn open_if(is_undecided: bool, failure: Failure) -> Failure {
 
 /// What the API server answered, or did not, in these words.
 pub(super) fn of_api(step: Step, error: &ApiError, why: String) -> Failure {
-    open_if(error.is_away(), Failure::new(step, error.blame(), why).hint(error.hint()))
+    open_if(error.is_undecided(), Failure::new(step, error.blame(), why).hint(error.hint()))
 }
 
 pub(super) fn of_lease(step: Step) -> impl Fn(LeaseError) -> Failure {
@@ -51,7 +51,7 @@ pub(super) fn of_set(step: Step, context: &str) -> impl Fn(SetError) -> Failure 
 
 pub(super) fn of_connection(error: &ConnectError) -> Failure {
     let failure = Failure::of_nobody(Step::Plan, error.to_string()).hint(error.hint());
-    let failure = open_if(error.is_away(), failure);
+    let failure = open_if(error.is_undecided(), failure);
     if error.is_here() { failure.fatal() } else { failure }
 }
 
@@ -108,7 +108,7 @@ pub(super) fn told(forward: &Forward) -> Plan {
 pub(super) fn of_job(step: Step, named: String) -> impl Fn(JobError) -> Failure {
     move |error| {
         let failure = Failure::new(step, error.blame(), error.to_string()).hint(error.hint(&named));
-        open_if(error.is_away(), failure)
+        open_if(error.is_undecided(), failure)
     }
 }
 

@@ -165,12 +165,12 @@ impl ClusterDriver<'_> {
             | NotReady::Denied { .. } => false,
         };
         let failure = Failure::new(step, error.blame(), error.to_string()).hint(error.hint());
-        let is_away = match &error {
+        let is_undecided = match &error {
             NotReady::Unreachable { .. } | NotReady::Unseen { .. } => true,
-            NotReady::Denied { was_silent, .. } => *was_silent,
+            NotReady::Denied { was_silent, why, .. } => *was_silent || why.is_undecided(),
             _ => false,
         };
-        let failure = open_if(is_away, failure);
+        let failure = open_if(is_undecided, failure);
         if is_late { failure.timed_out() } else { failure }
     }
 }
