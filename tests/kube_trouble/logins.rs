@@ -1,11 +1,13 @@
 //! Logins that end in the middle, or cannot be had for a while.
 
+use std::fs;
 use std::path::PathBuf;
 
 use git_deploy_testkit::shop::ClusterShop;
 use git_deploy_testkit::{cluster, sandbox};
+use serde_json::{Value, json};
 
-use crate::support::{Pods, deployment, open};
+use crate::support::{Pods, config_map, deployment, open};
 
 /// A kubeconfig with the token of a service account that may do everything.
 fn robot(shop: &ClusterShop<'_>) -> PathBuf {
@@ -37,5 +39,45 @@ fn a_login_that_is_taken_back_in_the_middle_gives_no_verdict_and_with_another_on
     assert_eq!(shop.repo.git(&["for-each-ref", "refs/deploy/lock"]).stdout, "", "{output}");
     let shop = shop.by(admin);
     shop.deploy(&["--continue"]).success();
+    shop.succeeded("deployment-0001");
+}
+
+/// A kubeconfig whose token a shell script prints, as `token` for so many seconds.
+fn by_program(shop: &ClusterShop<'_>, script: &str) -> PathBuf {
+    let text = fs::read_to_string(shop.cluster.kubeconfig()).expect("it is there");
+    let mut config: Value = serde_json::from_str(&text).expect("it is JSON");
+    let token = config["users"][0]["user"]["token"].as_str().expect("it has one").to_owned();
+    let status = format!(
+        "\"token\": \"{token}\", \"expirationTimestamp\": \"'$(date -u -d \"+$1 seconds\" +%FT%TZ)'\""
+    );
+    let print = format!("token() {{ echo '{{\"status\": {{{status}}}}}'; }}");
+    config["users"][0]["user"] = json!({"exec": {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "interactiveMode": "Never",
+        "command": "/bin/sh",
+        "args": ["-c", format!("{print}\n{script}")],
+    }});
+    let path = shop.repo.sandbox().root().join("kubeconfig");
+    fs::write(&path, config.to_string()).expect("it can be written");
+    path
+}
+
+#[test]
+fn a_runner_waits_for_a_login_that_cannot_be_had_and_goes_on_by_itself() {
+    let shop = open(&sandbox!(), cluster!());
+    shop.release_more("more", &config_map("more", "a: b"));
+    let ok = shop.repo.sandbox().root().join("ok");
+    let script = format!("[ -e '{}' ] || {{ echo nobody is there >&2; exit 1; }}\ntoken 3600", ok.display());
+    let path = by_program(&shop, &script);
+    let runner = shop.repo.command("git-deploy-queue").args(["run", "--watch", "--interval=1"]);
+    let mut runner = runner.env("KUBECONFIG", path).start();
+    runner.wait_for_words("status: 1: nobody is there");
+    runner.wait_for_words("the queue waits; tried again in 10 s");
+    shop.claimed_nothing();
+    fs::write(&ok, "").unwrap();
+    runner.wait_for_words("deployment-0001: Successfully Deployed");
+    runner.terminate();
+    let output = runner.wait();
+    assert_eq!(output.stderr.matches("nobody is there").count(), 1, "{output}");
     shop.succeeded("deployment-0001");
 }

@@ -95,8 +95,10 @@ impl ConnectError {
             | Self::Unreadable { .. }
             | Self::NoContext { .. }
             | Self::Unusable { .. } => true,
-            // Whom such a program asks may be away.
-            Self::NoCredentials { why, .. } => !matches!(why.why, CredentialsFault::Silent { .. }),
+            // Whom such a program asks may be away, or wait for a login.
+            Self::NoCredentials { why, .. } => {
+                matches!(why.why, CredentialsFault::NotRun(_) | CredentialsFault::NotUnderstood)
+            }
             Self::Unreachable { .. } | Self::Unauthorized { .. } | Self::Refused { .. } => false,
         }
     }
