@@ -1,7 +1,8 @@
 //! Logins that end in the middle, or cannot be had for a while.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use git_deploy_testkit::shop::ClusterShop;
 use git_deploy_testkit::{cluster, sandbox};
@@ -79,5 +80,33 @@ fn a_runner_waits_for_a_login_that_cannot_be_had_and_goes_on_by_itself() {
     runner.terminate();
     let output = runner.wait();
     assert_eq!(output.stderr.matches("nobody is there").count(), 1, "{output}");
+    shop.succeeded("deployment-0001");
+}
+
+fn lines_of(path: &Path) -> u64 {
+    fs::read_to_string(path).expect("it is there").lines().count() as u64
+}
+
+#[test]
+fn a_login_that_expires_in_the_middle_is_said_and_asked_for_now_and_then_until_it_is_there() {
+    let shop = open(&sandbox!(), cluster!());
+    shop.release_more("web", &deployment("web", "1", &Pods::Slow("30s")));
+    let (ok, asked) = (shop.repo.sandbox().root().join("ok"), shop.repo.sandbox().root().join("asked"));
+    let script = format!(
+        "[ ! -e '{1}' ] || [ -e '{0}' ] || {{ echo >>'{1}'; echo log in first >&2; exit 1; }}\n[ -e '{1}' ] && token 3600 || token 20\necho >>'{1}'",
+        ok.display(),
+        asked.display()
+    );
+    let path = by_program(&shop, &script);
+    let begin = Instant::now();
+    let shop = shop.by(path);
+    let mut running = shop.start();
+    running.wait_for_words("the cluster does not answer; still trying until ");
+    running
+        .wait_for_words("UTC: the program for credentials '/bin/sh' ended with exit status: 1: log in first");
+    let (times, most) = (lines_of(&asked), begin.elapsed().as_secs() / 10 + 2);
+    assert!((2..=most).contains(&times), "it was asked {times} times");
+    fs::write(&ok, "").unwrap();
+    running.wait().success().stderr_contains("the cluster answers again");
     shop.succeeded("deployment-0001");
 }

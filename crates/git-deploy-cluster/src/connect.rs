@@ -179,6 +179,11 @@ impl Connection {
         self.traffic.silent()
     }
 
+    /// Why nothing is answered that is asked for so, as far as that is known.
+    pub(crate) fn trouble(&self) -> Option<ApiError> {
+        self.traffic.trouble()
+    }
+
     /// Whether anybody answers, whatever it is.
     pub(crate) async fn answers(&self) -> bool {
         let greeting = request(Method::GET, "/api", Vec::new());
@@ -257,7 +262,7 @@ impl Connection {
             .unwrap_or_else(|_| Err(no_answer().into()));
         match &answer {
             // What answers in a cluster's place says no more than that it is away.
-            Err(failed) if failed.error.is_away() => waiting.has_failed(),
+            Err(failed) if failed.error.is_away() => waiting.has_failed(&failed.error),
             _ => waiting.is_answered(),
         }
         answer

@@ -37,6 +37,8 @@ const LIMIT_OF_PEOPLE: Duration = Duration::from_secs(180);
 /// How long before they expire credentials are replaced, if they are valid for longer than twice that: time enough for a
 /// program that needs its limit, and for the request that asks for them.
 const AHEAD: SignedDuration = SignedDuration::from_secs(60);
+/// How long a program that has failed is left alone: it may ask somebody to log in, each time anew.
+const REST: Duration = Duration::from_secs(10);
 /// How often is looked whether the program has ended.
 const PAUSE: Duration = Duration::from_millis(10);
 /// More than any credentials.
@@ -334,8 +336,10 @@ struct Held {
     expires: Option<Timestamp>,
     /// When it is to be replaced.
     due: Option<Timestamp>,
-    /// The new one that was asked for and is not there yet.
+    /// The new one that was asked for: not there yet, or not to be had.
     asked: Option<Asked>,
+    /// When it turned out that it is not to be had.
+    failed: Option<Instant>,
 }
 
 /// What a task of its own finds: whoever no longer waits for it does not end it.
@@ -346,7 +350,8 @@ impl Held {
         let now = Timestamp::now();
         // What is valid for a moment only is not to be replaced all the time.
         let ahead = |expires: Timestamp| AHEAD.min(expires.duration_since(now) / 2).max(SignedDuration::ZERO);
-        Self { header, expires, due: expires.map(|expires| expires - ahead(expires)), asked: None }
+        let due = expires.map(|expires| expires - ahead(expires));
+        Self { header, expires, due, asked: None, failed: None }
     }
 }
 
@@ -361,6 +366,9 @@ impl Token {
             let now = Timestamp::now();
             if held.due.is_none_or(|due| now < due) {
                 return Ok(held.header.clone());
+            }
+            if held.failed.is_some_and(|failed| failed.elapsed() >= REST) {
+                (held.asked, held.failed) = (None, None);
             }
             let asked = held.asked.get_or_insert_with(|| self.ask()).clone();
             if held.expires.is_none_or(|expires| now < expires) {
@@ -382,9 +390,7 @@ impl Token {
                 Err(error) => Err(error),
             };
             let mut held = token.lock();
-            // Whoever comes now asks again, or has the new one.
-            held.asked = None;
-            let (header, expires) = new?;
+            let (header, expires) = new.inspect_err(|_| held.failed = Some(Instant::now()))?;
             *held = Held::new(header.clone(), expires);
             Ok(header)
         });

@@ -103,9 +103,14 @@ fn token(program: Program, valid: i64, due: i64) -> Arc<Token> {
     token
 }
 
+fn is_asked_for(token: &Token) -> bool {
+    let held = token.lock();
+    held.asked.is_some() && held.failed.is_none()
+}
+
 async fn until_replaced(token: &Arc<Token>) -> HeaderValue {
     let begin = Instant::now();
-    while token.lock().asked.is_some() {
+    while is_asked_for(token) {
         assert!(begin.elapsed() < Duration::from_secs(10), "it is never there");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -162,4 +167,20 @@ async fn a_token_that_cannot_be_replaced_is_used_as_long_as_it_is_valid() {
             assert_eq!(until_replaced(&token).await, "Bearer old");
         }
     }
+}
+
+#[tokio::test]
+async fn a_program_that_has_failed_is_left_alone_for_a_while_and_then_asked_again() {
+    let path = file("failing");
+    let failing = shell(&format!("echo >>{}; echo log in >&2; exit 1", path.display()));
+    let asked = || std::fs::read_to_string(&path).unwrap().len();
+    let token = token(failing, -1, -1);
+    for _ in 0..3 {
+        let told = token.header().await.unwrap_err().to_string();
+        assert_eq!(told, "the program for credentials 'sh' ended with exit status: 1: log in");
+    }
+    assert_eq!(asked(), 1);
+    token.lock().failed = Instant::now().checked_sub(REST);
+    assert!(token.header().await.is_err());
+    assert_eq!(asked(), 2);
 }

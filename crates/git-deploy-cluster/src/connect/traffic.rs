@@ -1,5 +1,5 @@
-//! What goes over the way to a cluster: how many requests, for how long none has been answered, and how much of the time that was
-//! so.
+//! What goes over the way to a cluster: how many requests, for how long none has been answered and why, and how much of the time
+//! that was so.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 
 use super::SILENCE;
+use crate::api_error::ApiError;
 
 #[derive(Default)]
 pub(super) struct Traffic {
@@ -26,6 +27,8 @@ struct Open {
     since: Option<Instant>,
     /// Whether somebody has waited in vain since the last answer. Who gives up after that takes nothing of the silence.
     has_failed: bool,
+    /// Why the last one of those has.
+    trouble: Option<ApiError>,
     /// For how long it was silent before, in all; what is no silence to speak of is none.
     silent: Duration,
 }
@@ -44,6 +47,7 @@ impl Open {
         self.silent += self.lasting(now);
         self.since = Some(now);
         self.has_failed = false;
+        self.trouble = None;
     }
 }
 
@@ -69,6 +73,11 @@ impl Traffic {
     pub(super) fn silent(&self) -> Duration {
         let (open, now) = (self.open(), Instant::now());
         open.silent + open.lasting(now)
+    }
+
+    /// Why nothing was answered that was asked for last, as far as that is known.
+    pub(super) fn trouble(&self) -> Option<ApiError> {
+        self.open().trouble.clone()
     }
 
     /// By how much their clock is ahead of ours; less than nothing if it is behind.
@@ -105,9 +114,10 @@ impl Waiting<'_> {
         self.traffic.open().hear(Instant::now());
     }
 
-    /// There was none.
-    pub(super) fn has_failed(mut self) {
+    /// There was none, because of that.
+    pub(super) fn has_failed(mut self, why: &ApiError) {
         self.has_failed = true;
+        self.traffic.open().trouble = Some(why.clone());
     }
 }
 
@@ -128,6 +138,7 @@ impl Drop for Waiting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connect::no_answer;
 
     fn is_silent(traffic: &Traffic) -> bool {
         traffic.open().since.is_some()
@@ -137,21 +148,23 @@ mod tests {
     fn a_cluster_is_silent_from_the_first_request_to_the_next_answer() {
         let traffic = Traffic::default();
         assert!(!is_silent(&traffic));
-        traffic.send().has_failed();
+        traffic.send().has_failed(&no_answer());
         assert!(is_silent(&traffic), "it is tried again");
+        assert_eq!(traffic.trouble(), Some(no_answer()));
         let since = traffic.open().since;
         let mut waiting = traffic.send();
         assert_eq!(traffic.open().since, since);
         waiting.is_answered();
         drop(waiting);
         assert!(!is_silent(&traffic));
+        assert_eq!(traffic.trouble(), None);
         assert_eq!(traffic.requests(), 2);
     }
 
     #[test]
     fn who_gives_up_early_ends_no_silence_that_others_have_met() {
         let traffic = Traffic::default();
-        traffic.send().has_failed();
+        traffic.send().has_failed(&no_answer());
         let since = traffic.open().since;
         drop(traffic.send());
         assert_eq!(traffic.open().since, since);

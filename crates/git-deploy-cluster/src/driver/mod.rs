@@ -39,7 +39,7 @@ use git_deploy_core::ops::Observer;
 use tokio::runtime::Runtime;
 
 use crate::bounds::Bounds;
-use crate::connect::SILENCE;
+use crate::connect::{Connection, SILENCE};
 use crate::set::Change;
 use forward::FRESH;
 use restore::WayBack;
@@ -212,12 +212,18 @@ impl<'a> ClusterDriver<'a> {
     fn hear_silence(&self) {
         let state = self.state.try_borrow();
         let session = state.as_ref().ok().and_then(|state| state.session.as_ref());
-        let is_silent = session.is_some_and(|session| session.connection.silence() >= SILENCE);
-        match (self.is_silent.replace(is_silent), is_silent) {
-            (false, true) => self.observer.warn("the cluster does not answer; still trying"),
-            (true, false) => self.observer.step("Waiting", "the cluster answers again"),
+        let silent = session.filter(|session| session.connection.silence() >= SILENCE);
+        match (self.is_silent.replace(silent.is_some()), silent) {
+            (false, Some(session)) => self.tell_silence(&session.connection, ""),
+            (true, None) => self.observer.step("Waiting", "the cluster answers again"),
             _ => {}
         }
+    }
+
+    /// Tells that a cluster does not answer, or cannot even be asked, and why, as far as that is known.
+    fn tell_silence(&self, connection: &Connection, until: &str) {
+        let why = connection.trouble().map(|why| format!(": {why}")).unwrap_or_default();
+        self.observer.warn(&format!("the cluster does not answer; still trying{until}{why}"));
     }
 
     fn block_on<T>(

@@ -63,14 +63,14 @@ impl ClusterDriver<'_> {
                 let ready = loop {
                     tokio::select! {
                         done = &mut ready => break done.map_err(of_lease(step))?,
-                        Some(progress) = told.recv() => self.hear(progress, &mut pace),
+                        Some(progress) = told.recv() => self.hear(progress, &mut pace, &session.connection),
                         never = &mut meanwhile => match never {},
                         () = tokio::time::sleep(TICK) => {}
                     }
                     pace.due(Instant::now()).iter().for_each(|line| self.observer.step("Waiting", line));
                 };
                 while let Ok(progress) = told.try_recv() {
-                    self.hear(progress, &mut pace);
+                    self.hear(progress, &mut pace, &session.connection);
                 }
                 let Err(error @ NotReady::Blocked { pods, .. }) = &ready else {
                     break Ok(ready.map_err(|error| self.as_seen(error, deadline, &session.connection)));
@@ -134,13 +134,13 @@ impl ClusterDriver<'_> {
     }
 
     /// Tells at once what cannot wait, and keeps the rest for when it is due.
-    fn hear(&self, progress: Progress, pace: &mut Pace) {
+    fn hear(&self, progress: Progress, pace: &mut Pace, connection: &Connection) {
         match progress {
             Progress::Warning(text) => self.observer.warn(&text),
             Progress::Standing { ready, wanted, waiting } => pace.hear(ready, wanted, waiting),
             Progress::Silent => {
                 let until = in_so_long(self.patience().saturating_sub(SILENCE));
-                self.observer.warn(&format!("the cluster does not answer; still trying until {until}"));
+                self.tell_silence(connection, &format!(" until {until}"));
             }
             Progress::Answers => self.observer.step("Waiting", "the cluster answers again"),
         }
