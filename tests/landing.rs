@@ -58,6 +58,8 @@ fn a_protected_base_leaves_it_verified_and_continue_lands_it() {
         .stderr_contains("--continue");
     assert_eq!(shop.authority().id("master"), base);
     assert_eq!(shop.authority().tip("refs/tags/deployment-0001"), None);
+    // Whoever may land it, wherever that is, waits for nobody.
+    assert_eq!(remote.git(&["for-each-ref", "refs/deploy/lock"]).stdout, "", "{output}");
     // The queue pauses: the next run tries the same landing again, and nothing else.
     shop.deployable("next", "next.txt", "next\n");
     shop.deploy(&[]).code_is(75).stderr_contains("deployment-0001 is verified, not landed");

@@ -346,6 +346,7 @@ fn a_cluster_that_goes_away_before_it_lands_is_verified_and_not_landed() {
     std::fs::write(&go, "").unwrap();
     let output = running.wait();
     output.code_is(75).stderr_contains("deployment-0001 is verified, not landed: ");
+    assert_eq!(shop.repo.git(&["for-each-ref", "refs/deploy/lock"]).stdout, "", "{output}");
     output.stderr_contains("git deploy --continue");
     assert_eq!(shop.repo.id("master"), base);
     assert_eq!(shop.repo.tip("refs/tags/deployment-0001"), None);

@@ -79,7 +79,10 @@ impl Run<'_> {
     /// whoever has lost some of it, since another one waits for the rest.
     pub(super) fn or_let_go<T>(&mut self, done: Result<T, DeployError>) -> Result<T, DeployError> {
         let is_told = self.deployer.interrupt.check().is_err_and(|told| told.signal == SIGTERM);
-        let is_left = matches!(done, Err(DeployError::Undecided { .. } | DeployError::LostLock(_)));
+        let is_left = matches!(
+            done,
+            Err(DeployError::Undecided { .. } | DeployError::NotLanded { .. } | DeployError::LostLock(_))
+        );
         if done.is_err() && (is_told || is_left) {
             self.let_go();
         }
