@@ -5,6 +5,7 @@ mod conflicts;
 mod identity;
 mod logins;
 mod meddling;
+mod moments;
 mod outages;
 mod reaching;
 mod refusals;

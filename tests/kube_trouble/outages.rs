@@ -5,124 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use git_deploy_testkit::cluster::{Cluster, Options, Proxy, eventually};
+use git_deploy_testkit::cluster::{Cluster, Options, eventually};
 use git_deploy_testkit::shop::{ClusterShop, in_cluster};
-use git_deploy_testkit::{Output, Running, cluster, sandbox};
+use git_deploy_testkit::{Output, cluster, sandbox};
 
+use crate::moments::{
+    MOMENTS, Moment, first, image, is_over, is_whole, let_go, many, second, slow_way, until,
+};
 use crate::support::{Pods, config_map, deployment, open, open_with};
-
-const HELD: &str = "finalizers: [example.org/held]";
-
-/// A moment of a deployment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Moment {
-    Plan,
-    Apply,
-    Verify,
-    Prune,
-    /// It is known that it has failed, and nothing of that in the cluster.
-    Failed,
-    Back,
-}
-
-const MOMENTS: [Moment; 6] =
-    [Moment::Plan, Moment::Apply, Moment::Verify, Moment::Prune, Moment::Failed, Moment::Back];
-
-impl Moment {
-    /// How far a deployment has come then.
-    const fn phase(self) -> &'static str {
-        match self {
-            Self::Plan => "claimed",
-            Self::Apply | Self::Verify | Self::Prune | Self::Failed | Self::Back => "applying",
-        }
-    }
-
-    /// Whether the deployment has to go back.
-    const fn fails(self) -> bool {
-        matches!(self, Self::Failed | Self::Back)
-    }
-}
-
-fn many(value: &str) -> String {
-    (0..30).map(|number| config_map(&format!("m{number}"), &format!("a: {value}"))).collect()
-}
-
-/// What is deployed first, whose old ConfigMap does not go before it is let go.
-fn first() -> String {
-    let old = config_map("old", "a: b").replace("name: old", &format!("name: old, {HELD}"));
-    [old, many("first"), deployment("web", "1", &Pods::Ready)].concat()
-}
-
-/// What is deployed then: it ends well, unless it is to go back.
-fn second(moment: Moment) -> String {
-    let pods = if moment.fails() { Pods::Waiting } else { Pods::Slow("3s") };
-    let old = if moment == Moment::Prune {
-        String::new()
-    } else {
-        first().split("---\n").next().unwrap_or_default().to_owned() + "---\n"
-    };
-    [old, many("second"), deployment("web", "2", &pods)].concat()
-}
-
-/// A way to the cluster that is slow enough for the moment to be met.
-fn slow_way(shop: &ClusterShop<'_>, cluster: &Cluster, moment: Moment) -> Proxy {
-    let proxy = cluster.proxy();
-    let delay = match moment {
-        Moment::Plan => 100,
-        Moment::Failed => 200,
-        Moment::Apply | Moment::Verify | Moment::Prune | Moment::Back => 15,
-    };
-    proxy.set_delay(Duration::from_millis(delay));
-    if moment == Moment::Plan {
-        shop.repo.install_hook(
-            "reference-transaction",
-            "[ \"$1\" = committed ] || exit 0\nwhile read -r old new ref; do\n  case $ref in refs/deploy/attempts/*) git cat-file -p \"$new\" | grep -q 'phase: claimed' && sleep 6 ;; esac\ndone\nexit 0",
-        );
-    }
-    proxy
-}
-
-/// Starts the second deployment, through a slow network, and waits for the moment.
-fn until(shop: &ClusterShop<'_>, moment: Moment) -> Running {
-    let mut running = shop.start();
-    match moment {
-        // What was planned before the claim is too old by then, and is planned once more.
-        Moment::Plan => running.wait_for_words("Rendering"),
-        Moment::Apply => {
-            running.wait_for_words("Applying");
-            shop.wait_for_phase("applying");
-        }
-        Moment::Verify => running.wait_for_words("Verifying"),
-        Moment::Prune => shop.wait_for_phase("pruning"),
-        // Before the cluster was told of it: the way there takes longer.
-        Moment::Failed => running.wait_for_words("Seen"),
-        Moment::Back => running.wait_for_words("Restoring"),
-    }
-    running
-}
-
-fn image(shop: &ClusterShop<'_>) -> String {
-    let live = shop.namespace.get("deployment", "web");
-    live["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap_or_default().to_owned()
-}
-
-fn let_go(shop: &ClusterShop<'_>) {
-    let patch = "{\"metadata\":{\"finalizers\":null}}";
-    if shop.namespace.find("configmap", "old").is_some() {
-        shop.namespace.kubectl(&["patch", "configmap", "old", "-p", patch]).success();
-    }
-}
-
-/// The namespace has one of the two releases, whole.
-#[track_caller]
-fn is_whole(shop: &ClusterShop<'_>, release: &str) {
-    let value = |number: usize| shop.namespace.get("configmap", &format!("m{number}"))["data"]["a"].clone();
-    for number in 0..30 {
-        assert_eq!(value(number), release, "m{number}");
-    }
-    let version = if release == "first" { "1" } else { "2" };
-    assert_eq!(image(shop), format!("registry.example.org/web:{version}"));
-}
 
 #[test]
 fn an_api_server_that_is_killed_and_comes_back_delays_a_deployment_in_every_phase() {
@@ -132,24 +22,14 @@ fn an_api_server_that_is_killed_and_comes_back_delays_a_deployment_in_every_phas
         let shop = open_with(&sandbox!(), &cluster, "timeout = \"2m\"");
         shop.deploy_more("one", &first());
         shop.release_more("two", &second(moment));
-        let proxy = slow_way(&shop, &cluster, moment);
+        let proxy = slow_way(&shop, cluster.proxy(), moment);
         let shop = shop.by(cluster.kubeconfig_through(&proxy));
         let running = until(&shop, moment);
         cluster.api_server().kill();
         cluster.revive_api_server();
         let_go(&shop);
         let output = running.wait();
-        if moment.fails() {
-            output.code_is(1).stdout_contains("Failed Deployment");
-            shop.failed("deployment-0002", "verify: ");
-            assert!(!shop.tag("deployment-0002").contains("not gone back"), "{output}");
-            is_whole(&shop, "first");
-            assert_eq!(shop.state("two"), "staged");
-        } else {
-            assert_eq!(output.code, Some(0), "{moment:?}\n{output}");
-            shop.succeeded("deployment-0002");
-            is_whole(&shop, "second");
-        }
+        is_over(&shop, moment, &output);
         let there = shop.namespace.find("configmap", "old").is_some();
         assert_eq!(there, moment != Moment::Prune, "{moment:?}");
     }
@@ -173,7 +53,7 @@ fn stays_away(cluster: &Cluster, moment: Moment) {
     // As long as a silent cluster is waited for.
     shop.set_timeout("20s");
     shop.release_more("two", &second(moment));
-    let proxy = slow_way(&shop, cluster, moment);
+    let proxy = slow_way(&shop, cluster.proxy(), moment);
     let shop = shop.by(cluster.kubeconfig_through(&proxy));
     let running = until(&shop, moment);
     proxy.refuse();
@@ -188,17 +68,7 @@ fn stays_away(cluster: &Cluster, moment: Moment) {
     proxy.resume();
     let_go(&shop);
     let output = shop.deploy(&["--continue"]);
-    if moment.fails() {
-        output.code_is(1).stdout_contains("Failed Deployment");
-        shop.failed("deployment-0002", "verify: ");
-        assert!(!shop.tag("deployment-0002").contains("not gone back"), "{output}");
-        is_whole(&shop, "first");
-        assert_eq!(shop.state("two"), "staged");
-    } else {
-        assert_eq!(output.code, Some(0), "{moment:?}\n{output}");
-        shop.succeeded("deployment-0002");
-        is_whole(&shop, "second");
-    }
+    is_over(&shop, moment, &output);
     shop.lease_is_free();
 }
 
@@ -228,7 +98,7 @@ fn is_back_in_time(cluster: &Cluster, moment: Moment) {
     let shop = open(&sandbox!(), cluster);
     shop.deploy_more("one", &first());
     shop.release_more("two", &second(moment));
-    let proxy = slow_way(&shop, cluster, moment);
+    let proxy = slow_way(&shop, cluster.proxy(), moment);
     let shop = shop.by(cluster.kubeconfig_through(&proxy));
     let running = until(&shop, moment);
     proxy.refuse();
@@ -238,14 +108,7 @@ fn is_back_in_time(cluster: &Cluster, moment: Moment) {
     proxy.resume();
     let_go(&shop);
     let output = running.wait();
-    if moment.fails() {
-        output.code_is(1).stdout_contains("Failed Deployment");
-        assert!(!shop.tag("deployment-0002").contains("not gone back"), "{output}");
-        is_whole(&shop, "first");
-    } else {
-        assert_eq!(output.code, Some(0), "{moment:?}\n{output}");
-        is_whole(&shop, "second");
-    }
+    is_over(&shop, moment, &output);
     // A wait goes on, anything else is done again.
     if moment != Moment::Verify {
         output.stderr_contains("Resuming deployment-0002, now that the environment answers");
@@ -422,7 +285,7 @@ fn a_silence_is_told_in_every_phase_and_that_it_is_over() {
     let shop = open(&sandbox!(), cluster);
     shop.deploy_more("one", &first());
     shop.release_more("two", &second(Moment::Prune));
-    let proxy = slow_way(&shop, cluster, Moment::Prune);
+    let proxy = slow_way(&shop, cluster.proxy(), Moment::Prune);
     let shop = shop.by(cluster.kubeconfig_through(&proxy));
     let mut running = until(&shop, Moment::Prune);
     proxy.stall();
