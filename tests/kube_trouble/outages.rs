@@ -17,13 +17,16 @@ use crate::support::{Pods, config_map, deployment, open, open_with};
 #[test]
 fn an_api_server_that_is_killed_and_comes_back_delays_a_deployment_in_every_phase() {
     let cluster = cluster!(Options::new());
+    // Administrators are known as such also while the rules are not read yet.
+    let binding = ["create", "clusterrolebinding", "alice", "--clusterrole=cluster-admin", "--user=alice"];
+    cluster.kubectl(&binding).success();
     for moment in MOMENTS {
         // Controllers that lost their API server take up to half a minute to look for it again.
         let shop = open_with(&sandbox!(), &cluster, "timeout = \"2m\"");
         shop.deploy_more("one", &first());
         shop.release_more("two", &second(moment));
         let proxy = slow_way(&shop, cluster.proxy(), moment);
-        let shop = shop.by(cluster.kubeconfig_through(&proxy));
+        let shop = shop.by(cluster.kubeconfig_with(cluster.access().as_user("alice").at(proxy.address())));
         let running = until(&shop, moment);
         cluster.api_server().kill();
         cluster.revive_api_server();

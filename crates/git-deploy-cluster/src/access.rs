@@ -214,23 +214,32 @@ pub async fn require_access(
         let of_place = rules.iter().filter(|(namespace, _)| need.namespace.as_deref() == Some(namespace));
         of_place.flat_map(|(_, rules)| rules).any(|rule| rule.grants(need))
     };
-    let open: Vec<&Need> = needs.iter().filter(|need| !is_granted(need)).collect();
-    let mut denied: Vec<Need> = stream::iter(open)
-        .map(async |need| is_allowed(connection, need).await.map(|allowed| (!allowed).then(|| need.clone())))
-        .buffer_unordered(IN_FLIGHT)
-        .try_filter_map(async |denied| Ok(denied))
-        .try_collect()
-        .await?;
+    let open: Vec<Need> = needs.iter().filter(|need| !is_granted(need)).cloned().collect();
+    let mut denied = denied_of(connection, &open).await?;
+    if !denied.is_empty() {
+        if connection.is_starting().await {
+            // It does not know its rules yet.
+            return Err(ApiError::not_ready().into());
+        }
+        // It may not have known them a moment ago.
+        denied = denied_of(connection, &denied).await?;
+    }
     if denied.is_empty() {
         return Ok(());
-    }
-    if connection.is_starting().await {
-        // It does not know its rules yet.
-        return Err(ApiError::new(ApiErrorKind::Unreachable, "the API server is not ready yet").into());
     }
     denied.sort();
     let user = user_name(connection).await;
     Err(AccessError::Denied { user, denied, context: connection.context().to_owned() })
+}
+
+/// Those of them that may not be done.
+async fn denied_of(connection: &Connection, needs: &[Need]) -> Result<Vec<Need>, ApiError> {
+    stream::iter(needs)
+        .map(async |need| is_allowed(connection, need).await.map(|allowed| (!allowed).then(|| need.clone())))
+        .buffer_unordered(IN_FLIGHT)
+        .try_filter_map(async |denied| Ok(denied))
+        .try_collect()
+        .await
 }
 
 /// A rule of [RBAC](https://kubernetes.io/docs/reference/access-authn-authz/rbac/), as far as it concerns all objects.

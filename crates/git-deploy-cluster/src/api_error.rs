@@ -82,6 +82,11 @@ impl ApiError {
         Self { kind, code: 0, message: words::line(&message.into()), is_no_status: true, whole: None }
     }
 
+    /// A refusal by whoever does not know yet who may do what, which is none.
+    pub(crate) fn not_ready() -> Self {
+        Self::new(ApiErrorKind::Unreachable, "the API server is not ready yet")
+    }
+
     /// An answer with an error's status code.
     pub(crate) fn from_answer(code: u16, body: &[u8]) -> Self {
         let status: Option<Value> =

@@ -1,7 +1,8 @@
 //! The way to one cluster: which one, as whom, and requests that end in time.
 //!
 //! The only module that sends requests for plan, apply and prune. Every request ends within [`REQUEST_TIMEOUT`];
-//! what passes by itself (429, 502 to 504, a broken connection) is tried again for [`PATIENCE`], as the server asks.
+//! what passes by itself (429, 502 to 504, a broken connection, a refusal by one that has just come back) is tried again for
+//! [`PATIENCE`], as the server asks.
 //! Nothing is held back on this side: how much the cluster can take is for the API server to say.
 
 mod client;
@@ -187,7 +188,7 @@ impl Connection {
     /// Whether anybody answers, whatever it is.
     pub(crate) async fn answers(&self) -> bool {
         let greeting = request(Method::GET, "/api", Vec::new());
-        self.call_within(Duration::ZERO, greeting).await.map_or_else(|error| !error.is_away(), |_| true)
+        self.once(&greeting).await.map_or_else(|failed| !failed.error.is_away(), |_| true)
     }
 
     /// Whether one that answers has begun a moment ago: it does not know all its kinds yet, nor who may do what.
@@ -222,26 +223,27 @@ impl Connection {
 
     async fn call_within(&self, patience: Duration, request: Request<Vec<u8>>) -> Result<Value, ApiError> {
         let begin = Instant::now();
-        let (mut pause, mut was_away) = (FIRST_PAUSE, false);
+        let (mut pause, mut was_away, mut was_ready) = (FIRST_PAUSE, false, false);
         loop {
-            let failed = match self.once(&request).await {
+            let Failed { mut error, retry_after } = match self.once(&request).await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
-            was_away |= failed.error.is_away();
-            let wait = failed.retry_after.unwrap_or(pause);
-            let is_over = begin.elapsed() + wait > patience;
-            if is_over || !failed.error.is_passing() && !self.is_too_early(&failed.error, was_away).await {
-                return Err(failed.error);
+            was_away |= error.is_away();
+            // One that has just come back refuses everybody before it knows who may do what.
+            let is_back = was_away || !self.silent().is_zero();
+            if is_back && !was_ready && error.is_refusal_of_somebody() {
+                // What was refused before it is known to be ready is asked for once more.
+                was_ready = !self.is_starting().await;
+                error = ApiError::not_ready();
+            }
+            let wait = retry_after.unwrap_or(pause);
+            if !error.is_passing() || begin.elapsed() + wait > patience {
+                return Err(error);
             }
             tokio::time::sleep(wait).await;
             pause = LONGEST_PAUSE.min(pause * 2);
         }
-    }
-
-    /// Whether somebody is refused by one that has just come back, and does not know yet who may do what.
-    async fn is_too_early(&self, error: &ApiError, was_away: bool) -> bool {
-        error.is_refusal_of_somebody() && (was_away || !self.silent().is_zero()) && self.is_starting().await
     }
 
     /// Sends a request and reads its answer as text. Nothing is tried again.
@@ -367,4 +369,39 @@ fn configured(mut config: Config) -> Config {
         .headers
         .push((USER_AGENT, HeaderValue::from_static(concat!("git-deploy/", env!("CARGO_PKG_VERSION")))));
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stand_in::StandIn;
+    use super::*;
+
+    /// What becomes of a request that is sent while nobody is there, where that is said a moment later, and this another one later.
+    async fn told(server: &StandIn, patience: u64, first: (u16, u16), then: (u16, u16)) -> ApiErrorKind {
+        let connection = server.connection().await;
+        server.answers(503);
+        let asked =
+            connection.call_within(Duration::from_secs(patience), request(Method::GET, "/x", Vec::new()));
+        let changes = async {
+            for (status, readiness) in [first, then] {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                server.says(status, readiness);
+            }
+        };
+        let (answer, ()) = futures::join!(asked, changes);
+        server.answers(200);
+        answer.expect_err("it never answers").kind().clone()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn who_comes_back_and_refuses_somebody_is_believed_when_it_was_ready_before() {
+        let server = StandIn::start();
+        assert_eq!(told(&server, 20, (403, 500), (403, 200)).await, ApiErrorKind::Forbidden);
+        assert_eq!(told(&server, 3, (403, 500), (403, 500)).await, ApiErrorKind::Unreachable, "it was not");
+        assert_eq!(told(&server, 20, (403, 500), (404, 200)).await, ApiErrorKind::NotFound);
+        let connection = server.connection().await;
+        server.says(403, 500);
+        let asked = connection.call(request(Method::GET, "/x", Vec::new())).await;
+        assert_eq!(*asked.unwrap_err().kind(), ApiErrorKind::Forbidden, "it was there all the time");
+    }
 }

@@ -354,6 +354,25 @@ fn a_proxy_cuts_stalls_refuses_and_delays() {
 }
 
 #[test]
+fn a_front_passes_on_what_is_asked_and_refuses_everybody_while_it_starts() {
+    let cluster = cluster!();
+    let front = cluster.front();
+    let proxy = front.proxy();
+    let kubeconfig = cluster.kubeconfig_with(cluster.access().plainly_at(proxy.address()));
+    let get = |path: &str| {
+        let kubeconfig = kubeconfig.to_str().expect("a temporary directory in UTF-8");
+        cluster.kubectl(&["--kubeconfig", kubeconfig, "get", "--raw", path])
+    };
+    get("/api/v1/namespaces").success().stdout_contains("kube-system");
+    front.starts();
+    get("/api/v1/namespaces").code_is(1).stderr_contains("cannot get path \"/api/v1/namespaces\"");
+    get("/readyz").code_is(1);
+    assert_eq!(front.refused(), 1, "who asks whether it is ready is told");
+    front.runs();
+    get("/readyz").success();
+}
+
+#[test]
 fn a_watch_that_is_cut_ends() {
     let cluster = cluster!();
     let proxy = cluster.proxy();

@@ -1,5 +1,5 @@
-//! Something for tests that answers in a cluster's place: every request with the same status, and with words that are no API
-//! server's.
+//! Something for tests that answers in a cluster's place: every request with the same status, but for whether it is ready, and
+//! with words that are no API server's.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -14,8 +14,13 @@ use super::Connection;
 
 /// Answers for as long as the tests run.
 pub(crate) struct StandIn {
-    status: Arc<AtomicU16>,
+    said: Arc<Said>,
     address: SocketAddr,
+}
+
+struct Said {
+    status: AtomicU16,
+    readiness: AtomicU16,
 }
 
 impl StandIn {
@@ -23,21 +28,27 @@ impl StandIn {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has free ports");
         let address = listener.local_addr().expect("it has one");
-        let status = Arc::new(AtomicU16::new(200));
-        let said = Arc::clone(&status);
+        let said = Arc::new(Said { status: AtomicU16::new(200), readiness: AtomicU16::new(200) });
+        let theirs = Arc::clone(&said);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let said = Arc::clone(&said);
+                let said = Arc::clone(&theirs);
                 // Whoever does not want to hear it any more has gone away.
                 thread::spawn(move || drop(answer(&stream, &said)));
             }
         });
-        Self { status, address }
+        Self { said, address }
     }
 
     /// From now on it says that.
     pub(crate) fn answers(&self, status: u16) {
-        self.status.store(status, Ordering::SeqCst);
+        self.says(status, status);
+    }
+
+    /// From now on it says that, and this when it is asked whether it is ready.
+    pub(crate) fn says(&self, status: u16, readiness: u16) {
+        self.said.readiness.store(readiness, Ordering::SeqCst);
+        self.said.status.store(status, Ordering::SeqCst);
     }
 
     /// A way to it.
@@ -52,13 +63,15 @@ impl StandIn {
     }
 }
 
-fn answer(stream: &TcpStream, status: &AtomicU16) -> std::io::Result<()> {
+fn answer(stream: &TcpStream, said: &Said) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
+    let asked = lines.next().transpose()?.unwrap_or_default();
     while let Some(line) = lines.next().transpose()? {
         if line.is_empty() {
             break;
         }
     }
+    let status = if asked.contains(" /readyz ") { &said.readiness } else { &said.status };
     let status = status.load(Ordering::SeqCst);
     let body = if status == 200 { "{}" } else { "no server is available" };
     let length = body.len();

@@ -146,6 +146,7 @@ mod tests {
         assert_eq!(left(111, 55), 0, "it answers, and is not ready in time");
         assert_eq!(left(10, 0), 50, "another connection has another silence");
     }
+
     #[test]
     fn a_cluster_that_comes_and_goes_is_not_waited_for_without_end() {
         let (begun, seconds) = (Instant::now(), Duration::from_secs);

@@ -39,6 +39,13 @@ impl Access {
         self.server = format!("https://{address}");
         self
     }
+
+    /// At that address, without TLS.
+    #[must_use]
+    pub fn plainly_at(mut self, address: impl std::fmt::Display) -> Self {
+        self.server = format!("http://{address}");
+        self
+    }
 }
 
 /// A kubeconfig in the making. Only if a test wants it, it has a current context: the tool under test must not care.

@@ -22,6 +22,7 @@ mod any;
 mod audit;
 mod component;
 mod control_plane;
+mod front;
 mod kubeconfig;
 mod kubectl;
 mod namespace;
@@ -45,6 +46,7 @@ pub use any::{AnyCluster, BorrowedNamespace};
 pub use audit::AuditEvent;
 pub use component::Component;
 pub use control_plane::Options;
+pub use front::Front;
 pub use kubeconfig::{Access, Kubeconfig};
 pub use namespace::Namespace;
 pub(crate) use node::{BUSYBOX, is_static};
@@ -202,6 +204,16 @@ impl Cluster {
     #[must_use]
     pub fn proxy(&self) -> Proxy {
         Proxy::start(self.address()).unwrap_or_else(|error| panic!("cannot start a proxy: {error}"))
+    }
+
+    /// What can answer in the API server's place, without TLS.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    #[must_use]
+    pub fn front(&self) -> Front {
+        let socket = self.directory.join(format!("front-{}", self.next_number()));
+        Front::start(&self.kubectl, socket).unwrap_or_else(|error| panic!("cannot start a front: {error}"))
     }
 
     /// Where the API server listens, also after a restart.

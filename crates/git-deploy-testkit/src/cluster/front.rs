@@ -1,0 +1,164 @@
+//! An API server that has come back, and does not know yet who may do what.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::thread;
+
+use serde_json::json;
+
+use super::kubectl::Kubectl;
+use super::{Proxy, eventually};
+
+const RUNS: u8 = 0;
+const STARTS: u8 = 1;
+const ENDS: u8 = 2;
+
+/// Stands before the API server, hears each request, and passes it on, or answers in its place. It speaks no TLS; whoever
+/// asks says by a token who that is, as to the API server itself.
+#[derive(Debug)]
+pub struct Front {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    /// `kubectl proxy`, which speaks TLS.
+    behind: Child,
+}
+
+#[derive(Debug)]
+struct Shared {
+    mode: AtomicU8,
+    refused: AtomicUsize,
+    socket: PathBuf,
+}
+
+impl Front {
+    pub(super) fn start(kubectl: &Kubectl, socket: PathBuf) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let mut command = Command::new(&kubectl.program);
+        command.arg("--kubeconfig").arg(&kubectl.kubeconfig).args(["--context", super::CONTEXT]);
+        command.args(["proxy", "--unix-socket"]).arg(&socket);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let behind = kubectl.group.spawn(&mut command, &kubectl.directory)?;
+        eventually("kubectl proxy listens", || UnixStream::connect(&socket).is_ok());
+        let shared = Arc::new(Shared { mode: AtomicU8::new(RUNS), refused: AtomicUsize::new(0), socket });
+        let theirs = Arc::clone(&shared);
+        thread::spawn(move || theirs.accept(&listener));
+        Ok(Self { address, shared, behind })
+    }
+
+    /// A network between the tool under test and this.
+    ///
+    /// # Panics
+    /// If there is no port for it.
+    #[must_use]
+    pub fn proxy(&self) -> Proxy {
+        Proxy::start(self.address).unwrap_or_else(|error| panic!("cannot start a proxy: {error}"))
+    }
+
+    /// From now on it says that it is not ready, and refuses everybody everything: its rules are not read yet.
+    pub fn starts(&self) {
+        self.shared.mode.store(STARTS, Ordering::SeqCst);
+    }
+
+    /// From now on it passes everything on.
+    pub fn runs(&self) {
+        self.shared.mode.store(RUNS, Ordering::SeqCst);
+    }
+
+    /// How often somebody was refused something.
+    #[must_use]
+    pub fn refused(&self) -> usize {
+        self.shared.refused.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.shared.mode.store(ENDS, Ordering::SeqCst);
+        // Wakes the thread that waits for connections, so that it sees the end.
+        let _ = TcpStream::connect(self.address);
+        // It may have ended.
+        let _ = self.behind.kill();
+        let _ = self.behind.wait();
+    }
+}
+
+impl Shared {
+    fn accept(self: &Arc<Self>, listener: &TcpListener) {
+        for client in listener.incoming().map_while(Result::ok) {
+            if self.mode.load(Ordering::SeqCst) == ENDS {
+                return;
+            }
+            let shared = Arc::clone(self);
+            // Whoever does not want to hear it any more has gone away.
+            thread::spawn(move || drop(shared.serve(&client)));
+        }
+    }
+
+    /// Answers one request; there is a connection for each.
+    fn serve(&self, client: &TcpStream) -> io::Result<()> {
+        client.set_nodelay(true)?;
+        let mut reader = BufReader::new(client);
+        let (mut head, mut length) = (Vec::new(), 0);
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            if line == "\r\n" {
+                break;
+            }
+            if let Some((name, value)) = line.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                length = value.trim().parse().map_err(io::Error::other)?;
+            }
+            head.push(line);
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body)?;
+        let path = head.first().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
+        match self.mode.load(Ordering::SeqCst) {
+            STARTS => self.refuse(path, client),
+            _ => pass_on(&head, &body, client, &self.socket),
+        }
+    }
+
+    fn refuse(&self, path: &str, mut client: &TcpStream) -> io::Result<()> {
+        let (status, body) = if path == "/readyz" {
+            let hook = "[-]poststarthook/rbac/bootstrap-roles failed: reason withheld";
+            ("500 Internal Server Error", format!("{hook}\nreadyz check failed\n"))
+        } else {
+            self.refused.fetch_add(1, Ordering::SeqCst);
+            let message = format!("forbidden: User \"admin\" cannot get path \"{path}\"");
+            let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403, "message": message});
+            ("403 Forbidden", status.to_string())
+        };
+        let length = body.len();
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+        client.write_all(head.as_bytes())?;
+        client.write_all(body.as_bytes())
+    }
+}
+
+fn pass_on(head: &[String], body: &[u8], client: &TcpStream, socket: &Path) -> io::Result<()> {
+    let mut server = UnixStream::connect(socket)?;
+    server.write_all(head.concat().as_bytes())?;
+    server.write_all(b"Connection: close\r\n\r\n")?;
+    server.write_all(body)?;
+    let (mut from, to) = (client.try_clone()?, server.try_clone()?);
+    // Whoever does not want to hear any more of a watch says so by hanging up.
+    thread::spawn(move || {
+        let _ = io::copy(&mut from, &mut io::sink());
+        let _ = to.shutdown(Shutdown::Both);
+    });
+    let passed = io::copy(&mut server, &mut &*client);
+    // It may be closed already.
+    let _ = client.shutdown(Shutdown::Both);
+    passed.map(drop)
+}
