@@ -186,3 +186,25 @@ fn follow(repo: &Repo) {
     repo.deploy("deploy-queue", &["--porcelain"]).stdout_contains(&repo.id("login"));
     repo.deploy("deploy-state", &["list"]).stderr_is("");
 }
+
+#[test]
+fn of_many_branches_that_do_not_count_it_is_said_once_what_to_do() {
+    let (_, ours, _) = approved(&sandbox!());
+    for name in ["a", "b", "c"] {
+        branch(&ours, name, &format!("{name}.txt"), "new\n");
+        set(&ours, &["deployable", name]).success();
+    }
+    let each = ours.deploy("deploy-state", &["list"]);
+    each.stderr_contains("origin a\n").stderr_contains("origin b\n").stderr_contains("origin c\n");
+    ours.switch("login");
+    ours.commit("d.txt", "d\n", "Go on");
+    set(&ours, &["deployable", "login"]).success();
+    let hints = ours.deploy("deploy-state", &["list"]).stderr;
+    let hints: Vec<&str> = hints.lines().filter_map(|line| line.strip_prefix("hint: ")).collect();
+    let expected = [
+        "push each that is to be deployed: git push -u origin <branch>",
+        "see how one and that of the remote come together: git deploy-state get <branch>",
+    ];
+    assert_eq!(hints, expected);
+    ours.deploy("deploy-state", &["get", "login"]).stderr_contains("hint: push it: git push origin login\n");
+}

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use git_deploy_cli::{CommandError, Shell, bring_together, counting, follow_landed, landed_elsewhere};
+use git_deploy_cli::{
+    CommandError, Shell, bring_together, counting, follow_landed, landed_elsewhere, shell_word,
+};
 use git_deploy_core::branch::Branch;
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::fetched::{TakenBack, taken_back};
@@ -10,12 +12,15 @@ use git_deploy_core::ops::sweep::{Standing, standing};
 use git_deploy_core::ops::view::View;
 use git_deploy_core::state::State;
 
+/// Up to so many branches each get hints of their own.
+const HINTS: usize = 3;
+
 /// Says which local branches are in a state that does not count, because the remote has other commits of them.
 pub(crate) fn note_all(view: &View<'_>, counting: &[Branch], shell: &mut Shell) -> Result<(), CommandError> {
     let Some(tracking) = &view.settings.remote else { return Ok(()) };
     let counting: HashMap<&RefName, &Branch> = counting.iter().map(|branch| (&branch.name, branch)).collect();
     let differs = |name: &RefName, tip| counting.get(name).is_none_or(|theirs| theirs.tip != tip);
-    let mut landed = Vec::new();
+    let (mut landed, mut apart) = (Vec::new(), Vec::new());
     for branch in view.local_branches_where(differs)?.branches {
         if let Some(as_what) = view.landed_elsewhere(&branch.name, branch.tip)? {
             shell.note(format!("local branch {}", landed_elsewhere(&branch.name, &as_what)));
@@ -34,21 +39,44 @@ pub(crate) fn note_all(view: &View<'_>, counting: &[Branch], shell: &mut Shell) 
         // What nobody decided on, here or there, is worth a word only to somebody who asks; nor is that one only lags behind.
         let is_decided = theirs.is_some_and(is_decided);
         match branch.state() {
-            State::Development if is_decided && !lags_behind(view, &branch, theirs)? => {
-                shell.note(text);
-                bring_together(view, &branch, theirs)?.iter().for_each(|hint| shell.hint(hint));
+            State::Development if is_decided && !lags_behind(view, &branch, theirs)? => {}
+            State::Development => {
+                shell.verbose(1, text);
+                continue;
             }
-            State::Development => shell.verbose(1, text),
-            State::Deployed | State::Broken => shell.note(text),
-            State::Staged | State::Deployable => {
+            State::Deployed | State::Broken => {
                 shell.note(text);
-                bring_together(view, &branch, theirs)?.iter().for_each(|hint| shell.hint(hint));
+                continue;
             }
+            State::Staged | State::Deployable => {}
         }
+        let hints = bring_together(view, &branch, theirs)?;
+        apart.push((text, hints, taken.is_none() && theirs.is_none()));
     }
+    note_apart(&apart, tracking.remote(), shell);
     let landed = landed.iter().map(|(branch, landed)| (branch, landed));
     follow_landed(landed).into_iter().for_each(|hint| shell.hint(hint));
     Ok(())
+}
+
+/// Says which local branches do not count, each with what to do about it; of many, that only in general. The last of each says
+/// whether the remote lacks it.
+fn note_apart(apart: &[(String, Vec<String>, bool)], remote: &str, shell: &mut Shell) {
+    for (text, hints, _) in apart {
+        shell.note(text);
+        hints.iter().filter(|_| apart.len() <= HINTS).for_each(|hint| shell.hint(hint));
+    }
+    if apart.len() > HINTS {
+        if apart.iter().any(|(.., is_missing)| *is_missing) {
+            shell.hint(format!(
+                "push each that is to be deployed: git push -u {} <branch>",
+                shell_word(remote)
+            ));
+        }
+        if apart.iter().any(|(.., is_missing)| !is_missing) {
+            shell.hint("see how one and that of the remote come together: git deploy-state get <branch>");
+        }
+    }
 }
 
 /// What somebody wants who names a branch.
