@@ -182,3 +182,19 @@ fn who_would_move_a_deployment_tag_is_told_how_to_get_the_one_that_was_claimed_u
         .lacks("git fetch")
         .lacks("git tag");
 }
+
+#[test]
+fn of_many_deployment_tags_that_a_push_would_delete_ten_are_named() {
+    let sandbox = sandbox!();
+    let (_, repo) = shop(&sandbox);
+    let tags: Vec<String> = (1..=12).map(|number| format!("deployment-{number:04}")).collect();
+    tags.iter().for_each(|tag| drop(repo.git(&["tag", tag])));
+    repo.git(&["push", "--quiet", "--tags", "origin"]);
+    let refused = repo.try_git(
+        &[&["push", "--delete", "origin"][..], &tags.iter().map(String::as_str).collect::<Vec<_>>()].concat(),
+    );
+    refused
+        .code_is(1)
+        .stderr_contains("'deployment-0010' would be deleted, and 2 more\n")
+        .lacks("'deployment-0011' would be deleted");
+}

@@ -12,6 +12,7 @@ mod advice;
 pub mod args;
 mod core_errors;
 mod deploy_errors;
+mod differing;
 mod error;
 mod exit;
 mod fetched;
@@ -28,11 +29,12 @@ mod taken_back;
 pub use advice::{REBASE, advice, follow_landed, landed_elsewhere, put_upon, shell_word, show_merge};
 pub use core_errors::{warn_of_note, warn_of_notes, warn_of_notes_on};
 pub use deploy_errors::{approve_again, named, releases, ways_out, why_held};
+pub use differing::{tell_differing, which};
 pub use error::{CommandError, OrExit, typed_name};
 pub use exit::Exit;
 pub use fetched::{
-    Again, LEFT_OUT, REPLACE, beside, bring_together, counting, name_remote, none_counts, note_no_remote,
-    note_tags_alone, note_unmerged, push_again, push_over, warn_of_refspec,
+    Again, LEFT_OUT, REPLACE, beside, bring_together, counting, name_remote, none_counts,
+    note_no_remote, note_tags_alone, note_unmerged, push_again, push_over, warn_of_refspec,
 };
 pub use observer::{Onlooker, ShellObserver};
 pub use progress::Progress;

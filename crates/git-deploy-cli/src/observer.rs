@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 
 use git_deploy_core::ops::Observer;
+use git_deploy_core::ops::sync::DifferingTag;
 
-use crate::Shell;
+use crate::{Shell, tell_differing};
 
 /// Hands what an operation tells on to the shell: warnings always, steps only to somebody who asked for more.
 pub struct ShellObserver<'a>(RefCell<&'a mut Shell>);
@@ -54,7 +55,7 @@ impl Observer for ShellObserver<'_> {
         self.0.borrow_mut().note(text);
     }
 
-    fn hint(&self, text: &str) {
-        self.0.borrow_mut().hint(text);
+    fn tag_differs(&self, tag: &DifferingTag) {
+        tell_differing(tag, &mut self.0.borrow_mut());
     }
 }

@@ -30,6 +30,7 @@ pub mod work_off;
 
 use crate::git::notes::NotesError;
 use sweep::Fate;
+use sync::DifferingTag;
 use view::View;
 
 pub use crate::interrupt::{Interrupt, Interrupted, before_a_wait};
@@ -44,9 +45,9 @@ pub trait Observer {
     fn note(&self, text: &str) {
         self.step("Note", text);
     }
-    /// What to do about what was just told.
-    fn hint(&self, text: &str) {
-        self.note(text);
+    /// A deployment's tag that is not the same here and on a remote, and is left.
+    fn tag_differs(&self, tag: &DifferingTag) {
+        self.warn(&tag.to_string());
     }
     /// Notes that cannot be read, of branches that therefore count as in development.
     fn unreadable(&self, _view: &View<'_>, notes: &[NotesError]) {

@@ -27,8 +27,8 @@ use crate::receive;
 use crate::sync;
 
 pub(in crate::ops) use approved::publish as publish_approved;
-pub use differing::Differing;
 pub(in crate::ops) use differing::differing;
+pub use differing::{Differing, DifferingTag};
 pub use exchange::{Exchange, preview};
 pub use gone::{fetch_only, is_pushed_again, was_deleted};
 pub use seen::{Break, Broken, broken_as_fetched, check, was_asked};
@@ -262,15 +262,9 @@ fn adopt_tags(
                 ));
             }
             Some(target) if *target != theirs.target => {
-                let remote = tracking.remote();
-                observer.warn(&format!(
-                    "tag '{short}' is not the same here and on '{remote}': a deployment tag must never be moved"
-                ));
-                observer.hint(&format!("see both with: git show {short} {}", theirs.name));
+                let remote = tracking.remote().to_owned();
                 let how = differing(repository, tracking, &id, *target, theirs.target)?;
-                if how == Differing::TheirsIsClaimed {
-                    observer.hint(&have_theirs(remote, &id));
-                }
+                observer.tag_differs(&DifferingTag { id, remote, theirs: theirs.name, how });
             }
             Some(_) => {}
         }
@@ -280,14 +274,6 @@ fn adopt_tags(
         Ok(()) | Err(RefsError::Moved(_)) => Ok(()),
         Err(RefsError::Git(error)) => Err(error.into()),
     }
-}
-
-/// How a clone gets the remote's tag of a deployment in the place of its own, of which nothing is lost.
-pub fn have_theirs(remote: &str, id: &DeploymentId) -> String {
-    let name = id.tag();
-    format!(
-        "to have that of '{remote}', and ours as 'here-{id}': git tag here-{id} {id} && git fetch {remote} +{name}:{name}"
-    )
 }
 
 /// Publishes our notes, merging the remote's as often as these move meanwhile, and the approved commits that they need.

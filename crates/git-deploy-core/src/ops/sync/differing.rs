@@ -1,9 +1,11 @@
 //! Which of two tags of one deployment is the one that was claimed.
 
+use std::fmt;
+
 use super::gone::is_claimed;
 use crate::git::push::Tracking;
 use crate::git::{GitError, Repository};
-use crate::ids::{DeploymentId, ObjectId};
+use crate::ids::{DeploymentId, ObjectId, RefName};
 
 /// How a tag of ours stands to the one of the same name that the remote has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +21,26 @@ pub enum Differing {
         /// The remote's.
         theirs: ObjectId,
     },
+}
+
+/// A deployment's tag that is not the same here and on a remote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DifferingTag {
+    /// The deployment.
+    pub id: DeploymentId,
+    /// The remote.
+    pub remote: String,
+    /// Where the remote's was fetched to.
+    pub theirs: RefName,
+    /// How ours stands to it.
+    pub how: Differing,
+}
+
+impl fmt::Display for DifferingTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, remote, .. } = self;
+        write!(f, "tag '{id}' is not the same here and on '{remote}': a deployment tag must never be moved")
+    }
 }
 
 impl Differing {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use git_deploy_cli::{
     CommandError, LEFT_OUT, REBASE, REPLACE, Shell, beside, follow_landed, landed_elsewhere, push_over,
-    put_upon, shell_word, show_merge, warn_of_note,
+    put_upon, shell_word, show_merge, warn_of_note, which,
 };
 use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::ops::Observer;
@@ -14,7 +14,7 @@ use git_deploy_core::ops::hooks::{
     Left, LeftApproved, LeftByPush, MergedInto, Passed, PostMerge, PrePush, TagChange, Unpublished, Warning,
 };
 use git_deploy_core::ops::sweep::Apart;
-use git_deploy_core::ops::sync::{Differing, SyncError, have_theirs};
+use git_deploy_core::ops::sync::{Differing, SyncError};
 use git_deploy_core::rebase::Skip;
 use git_deploy_core::state::{Decision, State};
 use git_deploy_image::without_credentials;
@@ -54,38 +54,24 @@ pub(crate) fn refusal(
         let verb = if tag.new.is_none() { "deleted" } else { "moved" };
         format!("'{}' would be {verb}", tag.name.short())
     });
-    let what: Vec<String> = what.collect();
+    let what: Vec<String> = what.take(MANY).chain(more(changed.len())).collect();
     let error = CommandError::no(format!("cannot push to '{remote}': deployment tag {}", what.join(", ")));
     let error =
         error.hint("deployment tags tell what ran when, and are only ever added: leave them out of the push");
-    let told = differing.iter().filter_map(|(tag, how)| differs(remote, tag, how));
-    told.fold(error, CommandError::hint)
+    differing.iter().map(|(tag, how)| which(tag, remote, how)).fold(error, CommandError::hint)
 }
 
-/// What there is to know of a tag of ours that is not that of the remote.
-fn differs(remote: &str, tag: &RefName, differing: &Differing) -> Option<String> {
-    let short = tag.short();
-    Some(match differing {
-        Differing::TheirsIsClaimed => have_theirs(&shell_word(remote), &short.parse().ok()?),
-        Differing::OursIsClaimed => {
-            format!("'{short}' here is the one that was claimed, and what '{remote}' has by that name is not")
-        }
-        Differing::Unclear { ours, theirs } => format!(
-            "'{short}' is {} here and {} on '{remote}': which one is right cannot be told from here",
-            CommitId(*ours).brief(),
-            CommitId(*theirs).brief()
-        ),
-    })
+/// How many there are besides those that are named.
+fn more(count: usize) -> Option<String> {
+    let more = count.saturating_sub(MANY);
+    (more > 0).then(|| format!("and {more} more"))
 }
 
 /// The refusal of a push that would delete what all clones share.
 pub(crate) fn refused_deletion(remote: &str, deleted: &[RefName]) -> CommandError {
-    let named: Vec<String> = deleted.iter().take(MANY).map(|name| format!("'{name}'")).collect();
-    let more = match deleted.len().saturating_sub(MANY) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    CommandError::no(format!("cannot push to '{remote}': {}{more} would be deleted", named.join(", ")))
+    let named = deleted.iter().take(MANY).map(|name| format!("'{name}'"));
+    let named: Vec<String> = named.chain(more(deleted.len())).collect();
+    CommandError::no(format!("cannot push to '{remote}': {} would be deleted", named.join(", ")))
         .hint("what is decided about branches and known of deployments is kept there for all clones: leave it out of the push")
 }
 

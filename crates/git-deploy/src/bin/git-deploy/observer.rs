@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 
 use git_deploy::rebased::event;
-use git_deploy_cli::{Shell, warn_of_note, warn_of_notes};
+use git_deploy_cli::{Shell, tell_differing, warn_of_note, warn_of_notes};
 use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::ops::sweep::Outcome;
+use git_deploy_core::ops::sync::DifferingTag;
 use git_deploy_core::ops::view::View;
 use git_deploy_core::ops::{Observer, tell_rebased};
 use serde_json::{Value, json};
@@ -68,6 +69,13 @@ impl Observer for Events<'_> {
             self.object(&json!({ "event": "warning", "text": text }));
         }
         self.shell(|shell| shell.warn(text));
+    }
+
+    fn tag_differs(&self, tag: &DifferingTag) {
+        match self.json {
+            true => self.warn(&tag.to_string()),
+            false => self.shell(|shell| tell_differing(tag, shell)),
+        }
     }
 
     fn unreadable(&self, view: &View<'_>, notes: &[NotesError]) {
