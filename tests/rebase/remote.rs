@@ -296,3 +296,35 @@ fn who_follows_the_advice_of_a_refused_push_is_told_what_the_other_person_has_ad
     ours.git(&["push", "--quiet", "origin", "login"]);
     rebase(ours, &["login"]).success().lacks("note: ");
 }
+
+#[test]
+fn a_branch_that_the_forge_brought_up_to_date_by_a_merge_is_told_how_it_gets_there_once_it_is_linear() {
+    let team = team(&sandbox!());
+    let (ours, theirs) = (&team.ours, &team.theirs);
+    theirs.commit("d.txt", "d\n", "Go on");
+    theirs.switch("login");
+    theirs.git(&["merge", "--quiet", "--no-edit", "master"]);
+    theirs.git(&["push", "--quiet", "origin", "master", "login"]);
+    let merge = theirs.id("login");
+    ours.git(&["fetch", "--quiet"]);
+    ours.git(&["branch", "--quiet", "--force", "login", "origin/login"]);
+    let steps = [
+        "git rebase --reapply-cherry-picks origin/master login".to_owned(),
+        format!("git push --force-with-lease=login:{merge} origin login"),
+    ];
+    let refused = ours.try_deploy("deploy-state", &["set", "deployable", "login"]);
+    refused.code_is(1).stderr_contains(&format!(
+        "hint: make the branch linear with: {}\nhint: and push it: {}\n",
+        steps[0], steps[1]
+    ));
+    ours.deploy("deploy-queue", &["show", "login"]).stderr_contains(&format!(
+        "hint: make the branch linear with: {}\nhint: then: {}\n",
+        steps[0], steps[1]
+    ));
+    for step in steps {
+        ours.command("sh").args(["-c", &step]).output().success();
+    }
+    assert_eq!(team.remote.id("login"), ours.id("login"));
+    set(ours, "deployable", "login");
+    rebase(ours, &[]).success().stdout_contains("current");
+}

@@ -49,7 +49,7 @@ pub(crate) fn typed(branch: &RefName) -> String {
 }
 
 /// What the user can do about a branch that a rebase left alone.
-pub fn advice(advice: &Advice, onto: &RefName, branch: &RefName) -> Option<String> {
+pub(crate) fn advice(advice: &Advice, onto: &RefName, branch: &RefName) -> Option<String> {
     match advice {
         Advice::Note(commit, error) => Some(mend_note(*commit, error)),
         Advice::LongNote(commit) => Some(format!("shorten it with: git notes --ref=deploy edit {commit}")),

@@ -9,10 +9,11 @@ use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::ops::fetched::{
     Merged, merged, never_fetched, overwriting, remote_of, tag_alone, taken_back, unmerged,
 };
-use git_deploy_core::ops::sweep::{Apart, Standing, standing};
+use git_deploy_core::ops::sweep::{Advice, Apart, Standing, standing};
 use git_deploy_core::ops::view::{View, ViewError};
 use git_deploy_core::state::State;
 
+use crate::advice::advice;
 use crate::{CommandError, REBASE, Shell, printable, put_upon, shell_word, show_merge};
 
 /// Says so where states do not count here yet: no remote does, it was never asked for them, or a plain `git fetch` brought
@@ -118,6 +119,35 @@ pub fn push_again(view: &View<'_>, branch: &RefName) -> Result<Option<Again>, Co
         }
         Standing::LandedThere => None,
     })
+}
+
+/// How a branch is rebased by hand: `how`, with what has to come before it, and how the branch gets to the remote then.
+///
+/// # Errors
+/// When refs, reflogs or history cannot be read.
+pub fn by_hand(view: &View<'_>, branch: &RefName, how: String) -> Result<Vec<String>, CommandError> {
+    Ok(match push_again(view, branch)? {
+        Some(Again::First(first)) => vec![format!("first: {first}"), how],
+        Some(Again::Push(push)) => vec![how, format!("then: {push}")],
+        None => vec![how],
+    })
+}
+
+/// What to do about a branch that is left as it is.
+///
+/// # Errors
+/// When refs, reflogs or history cannot be read.
+pub fn advise(
+    view: &View<'_>,
+    told: &Advice,
+    onto: &RefName,
+    branch: &RefName,
+) -> Result<Vec<String>, CommandError> {
+    let Some(how) = advice(told, onto, branch) else { return Ok(Vec::new()) };
+    match told {
+        Advice::Skip(skip) if skip.is_for_hands() => by_hand(view, branch, how),
+        _ => Ok(vec![how]),
+    }
 }
 
 /// The branch that counts. That its note cannot be read is told where the branches are listed.

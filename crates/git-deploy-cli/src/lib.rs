@@ -26,14 +26,14 @@ pub mod shell;
 mod signals;
 mod taken_back;
 
-pub use advice::{REBASE, advice, follow_landed, landed_elsewhere, put_upon, shell_word, show_merge};
+pub use advice::{REBASE, follow_landed, landed_elsewhere, put_upon, shell_word, show_merge};
 pub use core_errors::{warn_of_note, warn_of_notes, warn_of_notes_on};
 pub use deploy_errors::{approve_again, named, releases, ways_out, why_held};
 pub use differing::{tell_differing, which};
 pub use error::{CommandError, OrExit, typed_name};
 pub use exit::Exit;
 pub use fetched::{
-    Again, LEFT_OUT, REPLACE, beside, bring_together, counting, name_remote, none_counts,
+    Again, LEFT_OUT, REPLACE, advise, beside, bring_together, by_hand, counting, name_remote, none_counts,
     note_no_remote, note_tags_alone, note_unmerged, push_again, push_over, warn_of_refspec,
 };
 pub use observer::{Onlooker, ShellObserver};

@@ -120,6 +120,11 @@ pub enum Skip {
 }
 
 impl Skip {
+    /// Whether somebody can rebase it by hand all the same.
+    pub fn is_for_hands(&self) -> bool {
+        matches!(self, Self::Merges(_) | Self::Unrelated(_))
+    }
+
     /// It and base have nothing in common in this clone, which may only lack the beginning of both.
     pub fn cut_off() -> Self {
         Self::Shallow(

@@ -172,11 +172,12 @@ pub enum SetError {
 }
 
 impl SetError {
-    /// The branches that cannot be rebased cleanly.
-    pub fn conflicting(&self) -> Vec<&RefName> {
+    /// The branches that have to be rebased by hand.
+    pub fn for_hands(&self) -> Vec<&RefName> {
         match self {
             Self::Conflicts { branch, .. } => vec![branch],
-            Self::Several(errors) => errors.iter().flat_map(Self::conflicting).collect(),
+            Self::NotRebased { branch, why, .. } if why.is_for_hands() => vec![branch],
+            Self::Several(errors) => errors.iter().flat_map(Self::for_hands).collect(),
             _ => Vec::new(),
         }
     }

@@ -5,7 +5,7 @@ mod object;
 use git_deploy_cli::args::ShowQueue;
 use git_deploy_cli::shell::Table;
 use git_deploy_cli::{
-    CommandError, Exit, Shell, Text, advice, approve_again, bring_again, note_unmerged, plan, releases,
+    CommandError, Exit, Shell, Text, advise, approve_again, bring_again, note_unmerged, plan, releases,
     shell, shell_word, typed_name, warn_of_notes, why_held,
 };
 use git_deploy_core::attempt::Attempt;
@@ -83,12 +83,12 @@ pub(crate) fn show(arguments: &ShowQueue, whole: bool, shell: &mut Shell) -> Res
 struct Told<'a> {
     story: Story,
     base: &'a RefName,
-    /// The same where it counts, which is what branches are rebased on.
-    onto: RefName,
     remote: Option<&'a str>,
     queued: Option<Queued<'a>>,
     /// What would become of it on base, if it is not queued and somebody could decide about it.
     verdict: Option<Verdict>,
+    /// How it becomes one that can be rebased.
+    advised: Vec<String>,
     /// How base has taken it back, if that has had all of it.
     taken: Option<TakenBack>,
     /// Whether it is a branch of this clone.
@@ -151,13 +151,20 @@ impl<'a> Told<'a> {
         let is_here = name.map_or(Ok(None), |name| view.repository.tip(name))?.is_some();
         let remote = view.settings.remote.as_ref().map(|tracking| tracking.remote());
         let base = &view.settings.base;
-        let (apart, onto) = (apart(view, &story)?, view.settings.authority(base));
+        let advised = match (&verdict, branch) {
+            (Some(Verdict::Skipped(skip)), Some(branch)) => {
+                let onto = view.settings.authority(base);
+                advise(view, &Advice::Skip(skip.clone()), &onto, &branch.name)?
+            }
+            _ => Vec::new(),
+        };
+        let apart = apart(view, &story)?;
         Ok(Self {
             base,
-            onto,
             remote,
             queued,
             verdict,
+            advised,
             is_here,
             apart,
             taken,
@@ -340,11 +347,11 @@ impl<'a> Told<'a> {
             }
             (_, Some(Verdict::Skipped(Skip::Landed))) => {}
             (State::Broken, _) | (_, Some(Verdict::Broken(_))) => hints.push(conflicts()),
-            (_, Some(Verdict::Skipped(skip))) => {
-                let advised = advice(&Advice::Skip(skip.clone()), &self.onto, &branch.name);
+            (_, Some(Verdict::Skipped(_))) => {
                 // git rebases only branches that are here.
-                let first = (!self.is_here && advised.is_some()).then(|| format!("first: git switch {name}"));
-                hints.extend(first.into_iter().chain(advised));
+                let is_missing = !self.is_here && !self.advised.is_empty();
+                hints.extend(is_missing.then(|| format!("first: git switch {name}")));
+                hints.extend(self.advised.iter().cloned());
             }
             (State::Development, Some(Verdict::Rebased(_) | Verdict::Current)) => {
                 hints

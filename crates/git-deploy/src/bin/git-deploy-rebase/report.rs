@@ -3,8 +3,7 @@
 use git_deploy_cli::args::Format;
 use git_deploy_cli::shell::{self, Object, Table};
 use git_deploy_cli::{
-    Again, CommandError, REBASE, Shell, Text, advice, bring_together, counting, push_again, put_upon,
-    shell_word,
+    CommandError, REBASE, Shell, Text, advise, bring_together, by_hand, counting, put_upon, shell_word,
 };
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::sweep::{Fate, Outcome, Standing, Sweep, standing};
@@ -76,14 +75,8 @@ fn hints(view: &View<'_>, sweep: &Sweep, shell: &mut Shell) -> Result<(), Comman
     } else {
         for outcome in broken {
             let name = outcome.branch.short();
-            let again = push_again(view, &outcome.branch)?;
-            if let Some(Again::First(first)) = &again {
-                shell.hint(format!("first: {first}"));
-            }
-            shell.hint(format!("mend '{name}' with: {}", put_upon(&sweep.onto, &outcome.branch)));
-            if let Some(Again::Push(next)) = &again {
-                shell.hint(format!("then: {next}"));
-            }
+            let how = format!("mend '{name}' with: {}", put_upon(&sweep.onto, &outcome.branch));
+            by_hand(view, &outcome.branch, how)?.into_iter().for_each(|hint| shell.hint(hint));
         }
     }
     if sweep.any_unadvised() {
@@ -92,10 +85,10 @@ fn hints(view: &View<'_>, sweep: &Sweep, shell: &mut Shell) -> Result<(), Comman
         );
     }
     for outcome in &sweep.outcomes {
-        if let Fate::Skipped { advice: Some(told), .. } = &outcome.fate
-            && let Some(hint) = advice(told, &sweep.onto, &outcome.branch)
-        {
-            shell.hint(format!("'{}': {hint}", outcome.branch.short()));
+        if let Fate::Skipped { advice: Some(told), .. } = &outcome.fate {
+            for hint in advise(view, told, &sweep.onto, &outcome.branch)? {
+                shell.hint(format!("'{}': {hint}", outcome.branch.short()));
+            }
         }
     }
     let is_current = |outcome: &&Outcome| matches!(outcome.fate, Fate::Current);

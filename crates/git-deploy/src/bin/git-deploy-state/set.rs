@@ -156,7 +156,7 @@ fn told_anew(request: &SetRequest) -> String {
 /// A branch that the remote has and that was mended here must get there, too.
 fn refusal(repository: &Repository, request: &SetRequest, error: SetError) -> CommandError {
     let again = |branch| View::new(repository).ok().and_then(|view| push_again(&view, branch).ok().flatten());
-    let next: Vec<Again> = error.conflicting().into_iter().filter_map(again).collect();
+    let next: Vec<Again> = error.for_hands().into_iter().filter_map(again).collect();
     let unreadable = match &error {
         SetError::View(ViewError::Notes(NotesError::Note { commit, .. }))
         | SetError::Notes(NotesError::Note { commit, .. }) => whose(repository, request, *commit),
