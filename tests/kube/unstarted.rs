@@ -201,3 +201,40 @@ fn a_job_that_ran_and_was_to_run_again_keeps_the_way_back_closed() {
         shop.is_sound();
     }
 }
+
+#[test]
+fn a_job_that_was_made_anew_runs_once_more_in_all_however_often_its_deployment_goes_on() {
+    let cluster = cluster!();
+    let shop = shop(cluster).with_remote(&sandbox!());
+    open(&shop);
+    release(&shop, "next", "1\n", &[failing(), deployment("web", "2")]);
+    shop.deploy(&[]).code_is(1);
+    let old = job(&shop);
+    let retry = format!("--retry-job={}", name(&old));
+    release(&shop, "again", "1\n", &[failing(), deployment("web", "3")]);
+    let running = shop.command(&["again", &retry]).start();
+    let is_new = |job: &Value| job["metadata"]["uid"] != old["metadata"]["uid"];
+    eventually("there is another", || jobs(&shop).iter().any(is_new));
+    running.kill(Victim::Process).was_killed();
+    eventually("it has failed, too", || job(&shop)["status"]["failed"] == 1);
+    let new = job(&shop);
+    shop.deploy(&["--continue", &retry]).code_is(1).stdout_contains("Failed Deployment").lacks("Created");
+    assert_eq!(job(&shop)["metadata"]["uid"], new["metadata"]["uid"]);
+    assert_eq!(recorded(&shop, &new), "failed forward-only deployment-0003");
+    shop.is_sound();
+}
+
+#[test]
+fn a_job_that_is_to_run_again_does_so_where_its_deployment_goes_on_after_the_old_one_is_gone() {
+    let cluster = cluster!();
+    let shop = shop(cluster).with_remote(&sandbox!());
+    open(&shop);
+    release(&shop, "next", "1\n", &[failing(), deployment("web", "2")]);
+    shop.deploy(&[]).code_is(1);
+    let old = job(&shop);
+    release(&shop, "mended", "1\n", &[fine(), deployment("web", "3")]);
+    dies_between_two_jobs(&shop, "mended", &old);
+    shop.deploy(&["--continue", &format!("--retry-job={}", name(&old))]).success();
+    assert_eq!(recorded(&shop, &job(&shop)), "succeeded forward-only deployment-0003");
+    shop.is_sound();
+}

@@ -33,6 +33,8 @@ const FINALIZER: &str = "git-deploy/one-time";
 const SET: &str = "git-deploy/set";
 /// What marks one that was made after another of its name which may have changed something.
 const AFTER_ANOTHER: &str = "git-deploy/after-another";
+/// The deployment that a job was made anew for because somebody asked for it.
+const AGAIN_IN: &str = "git-deploy/again-in";
 /// How long a job stays to be looked at, in seconds, where it does not say so itself.
 const EXPIRY: u64 = 7 * 24 * 60 * 60;
 /// How long one that is in the way of its own successor may take to go.
@@ -176,7 +178,8 @@ pub(crate) async fn try_job(connection: &Connection, set: &str, job: &Target) ->
 }
 
 /// Starts a job, or finds the one that was started; `again` makes one anew that will not succeed, if the old one goes in
-/// that time. One that still runs, or has succeeded, is found as without it.
+/// that time. One that still runs, has succeeded, or was made anew for the same deployment before its cluster fell silent, is
+/// found as without it.
 ///
 /// # Errors
 /// When it is somebody else's, or cannot be created.
@@ -187,6 +190,8 @@ pub async fn start(
     again: Option<Duration>,
 ) -> Result<Applied, JobError> {
     let there = connection.get(job.into()).await.map_err(api(job))?;
+    let was_made = there.as_ref().is_some_and(|live| is_made_for_the_same(live, job));
+    let again = again.filter(|_| !was_made);
     let makes_room = there.as_ref().is_some_and(is_barred).then_some(LEAVING);
     let there = match again.or(makes_room) {
         Some(leaving) => {
@@ -226,6 +231,19 @@ pub(crate) fn after_another(job: &Target) -> Target {
     let mut job = job.clone();
     job.wanted["metadata"]["annotations"][AFTER_ANOTHER] = "true".into();
     job
+}
+
+/// The same job, made anew for a deployment.
+pub(crate) fn again_in(job: &Target, deployment: &DeploymentId) -> Target {
+    let mut job = job.clone();
+    job.wanted["metadata"]["annotations"][AGAIN_IN] = deployment.to_string().into();
+    job
+}
+
+/// Whether one that is there was made anew for the deployment that wants it made anew.
+fn is_made_for_the_same(live: &Value, wanted: &Target) -> bool {
+    let deployment = annotation(&wanted.wanted, AGAIN_IN);
+    deployment.is_some() && annotation(live, AGAIN_IN) == deployment
 }
 
 /// Whether there was none before it that may have changed something. That it did not begin, or found nothing to change, says

@@ -15,7 +15,8 @@ use super::said::{of_job, of_lease};
 use super::state::{Held, PlannedJob, Session};
 use crate::api_error::{ApiError, ApiErrorKind};
 use crate::jobs::{
-    Heard, JobError, Listener, after_another, is_first, let_go, outcome, start, still_held, suspend, try_job,
+    Heard, JobError, Listener, after_another, again_in, is_first, let_go, outcome, start, still_held,
+    suspend, try_job,
 };
 use crate::members::SetView;
 use crate::set::{Change, JobEnd, JobOutcome, Record};
@@ -56,12 +57,7 @@ impl ClusterDriver<'_> {
         let mut planned = Vec::new();
         for job in jobs {
             let known = record.and_then(|record| record.jobs.get(&job.id.name));
-            // What this deployment has begun anew already, before the cluster fell silent, has run again.
-            let taken_for = self.state.borrow().taken_for.clone();
-            let has_run_again =
-                taken_for.is_some() && known.is_some_and(|known| known.deployment == taken_for);
-            let is_asked = self.options.retry_jobs.iter().any(|asked| is_called(&job.id.name, asked));
-            let again = is_asked && !has_run_again;
+            let again = self.options.retry_jobs.iter().any(|asked| is_called(&job.id.name, asked));
             let failed_before = |outcome: &JobOutcome| JobError::FailedBefore {
                 id: Box::new(job.id.clone()),
                 before: outcome.deployment.clone(),
@@ -271,6 +267,7 @@ impl ClusterDriver<'_> {
         let may_have_changed = known.as_ref().is_none_or(|known| !is_started(known) || !known.rollback_safe);
         let target =
             if was_there && may_have_changed { after_another(&job.target) } else { job.target.clone() };
+        let target = if again.is_some() { again_in(&target, id) } else { target };
         let started = self.run(Step::Apply, pulse, async {
             let started = lease.writing(start(&session.connection, set.id.as_str(), &target, again));
             started.await.map_err(of_lease(Step::Apply))

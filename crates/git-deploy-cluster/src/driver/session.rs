@@ -256,7 +256,6 @@ impl ClusterDriver<'_> {
         let uid = self.hold(parent.as_ref(), standing, custody, work.pulse)?;
         let mut state = self.state.borrow_mut();
         state.cause = Some(cause(work));
-        state.taken_for = Some(work.id.clone());
         state.is_rollback = standing.back_to.is_some();
         Ok(uid)
     }

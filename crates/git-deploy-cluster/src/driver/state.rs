@@ -42,8 +42,6 @@ pub(super) struct State {
     pub(super) planned_from: Option<(Rendered, Instant)>,
     /// What was applied.
     pub(super) done: Option<Done>,
-    /// The deployment that it was taken for.
-    pub(super) taken_for: Option<DeploymentId>,
     /// Whether bytes of before are applied again because somebody asked for it.
     pub(super) is_rollback: bool,
     /// What `kubectl rollout history` shows for a revision that this run makes.
