@@ -159,7 +159,13 @@ fn what_is_nobodys_fault_blames_nobody_and_ends_a_single_run() {
     let shop = Shop::with_remote(&sandbox!());
     shop.deployable("login", "login.txt", "hello\n");
     protect_base(&shop);
-    run(&shop, &[]).code_is(75).stderr_contains("verified, not landed");
+    let output = run(&shop, &[]);
+    output.code_is(75).stderr_contains("verified, not landed");
+    let ends = output
+        .stderr
+        .lines()
+        .find_map(|line| line.split_once("ends: the queue waits for something that is nobody's fault: "));
+    assert!(ends.is_some_and(|(_, why)| why.contains("not landed")), "{output}");
     shop.authority().remove_hook("update");
     run(&shop, &[]).success();
     assert_eq!(ledger(shop.authority()), ["login success"]);

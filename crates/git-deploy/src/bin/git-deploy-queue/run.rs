@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: RunQueue, shell: &mut Shell) -> Result<Exit, Comman
     let (ended, text) = match work_off(&machine, runner) {
         Ok(finished) => {
             let has_failed = finished.has_failed || machine.has_broken.get();
-            end(&Finished { has_failed, ..finished })
+            end(&Finished { has_failed, ..finished }, machine.standstill.met())
         }
         Err(error) => {
             let text = format!("ends: {}", error.message());
@@ -78,15 +78,18 @@ pub(crate) fn run(arguments: RunQueue, shell: &mut Shell) -> Result<Exit, Comman
     ended
 }
 
-/// What it means that nothing can be taken any more, and that in words.
-fn end(finished: &Finished) -> (Result<Exit, CommandError>, String) {
+/// What it means that nothing can be taken any more, and that in words. `met` is what has hindered it last.
+fn end(finished: &Finished, met: Option<String>) -> (Result<Exit, CommandError>, String) {
     if finished.end != End::WorkedOff {
         // A degraded environment lets those go on who need another.
         let is_degraded = |hold: &&Hold| matches!(hold, Hold::Degraded { .. });
         let held = finished.held.iter().find(|hold| !is_degraded(hold)).or(finished.held.first());
         let why = match held {
             Some(hold) => format!("nothing can be taken from the queue now: {}", why_held(hold)),
-            None => "the queue waits for something that is nobody's fault".to_owned(),
+            None => {
+                let met = met.map(|met| format!(": {met}")).unwrap_or_default();
+                format!("the queue waits for something that is nobody's fault{met}")
+            }
         };
         return (Err(CommandError::try_again(why.clone())), format!("ends: {why}"));
     }

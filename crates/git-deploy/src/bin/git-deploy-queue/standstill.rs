@@ -23,6 +23,11 @@ impl Teller {
         self.0.borrow_mut().met = Some(why);
     }
 
+    /// What has hindered it since it last waited.
+    pub(crate) fn met(&self) -> Option<String> {
+        self.0.borrow().met.clone()
+    }
+
     /// It waits for that, and tries again.
     pub(crate) fn waits(&self) {
         let mut state = self.0.borrow_mut();
