@@ -252,3 +252,20 @@ fn a_name_that_is_no_utf_8_is_told_with_what_to_set() {
         .stderr_contains("hint: set it in UTF-8: git config user.name \"Your Name\"\n");
     state_is(&repo, "login", "development");
 }
+
+#[test]
+fn where_objects_have_to_reach_the_disk_git_writes_them_as_it_is_told_to() {
+    let repo = shop(&sandbox!());
+    branch(&repo, "login", "b.txt", "b\n");
+    repo.set_config("core.fsync", "all");
+    let trace = repo.path().join(".git/trace");
+    let told = ["deploy-state", "set", "deployable", "login"];
+    repo.command("git").args(told).env("GIT_TRACE2_EVENT", &trace).output().success();
+    let read = std::fs::read_to_string(&trace).expect("git traces what it starts");
+    // The commit of the note, its tree and the note.
+    let written =
+        read.lines().filter(|line| line.contains(r#""event":"start""#) && line.contains("hash-object"));
+    assert!(written.count() >= 3, "{read}");
+    state_is(&repo, "login", "deployable");
+    repo.git(&["fsck", "--strict"]);
+}

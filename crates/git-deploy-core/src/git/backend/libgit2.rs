@@ -21,6 +21,9 @@ use crate::machine;
 /// empty, also one that an object is to be moved to just then.
 const WRITE_TRIES: usize = 5;
 
+/// The configuration by which git waits for the disk, or does not (git-config(1)).
+const WAITS_FOR_DISK: [&str; 2] = ["core.fsync", "core.fsyncobjectfiles"];
+
 pub(in crate::git) struct Libgit2 {
     repository: git2::Repository,
     paths: Paths,
@@ -100,6 +103,12 @@ impl Libgit2 {
             entries.push((text(entry.name_bytes()), text(value)));
         })?;
         Ok(entries)
+    }
+
+    /// Whether what is written must have reached the disk, as only git knows how it is to.
+    fn waits_for_disk(&self) -> Result<bool, GitError> {
+        let entries = self.entries()?;
+        Ok(WAITS_FOR_DISK.iter().any(|key| !listing::values(&entries, key).is_empty()))
     }
 
     /// Whether objects may be missing because a remote has promised them.
@@ -204,6 +213,9 @@ impl Backend for Libgit2 {
     }
 
     fn write(&self, kind: Kind, data: &[u8]) -> Result<ObjectId, GitError> {
+        if self.aside.is_none() && self.waits_for_disk()? {
+            return program::write(kind, data, self.variables());
+        }
         let what = || format!("cannot write a {}", kind.as_str());
         let kind = match kind {
             Kind::Blob => ObjectType::Blob,

@@ -236,6 +236,27 @@ pub(super) fn is_bare_at(dir: &Path) -> Result<bool, GitError> {
     Ok(call.in_work_tree(dir).output()?.stdout.starts_with(b"true"))
 }
 
+/// Writes an object.
+pub(super) fn write(kind: Kind, data: &[u8], variables: &Variables) -> Result<ObjectId, GitError> {
+    let call = git(["hash-object", "-w", "--literally", "--stdin", "-t", kind.as_str()]);
+    // Half a commit would be written as if it were one, and `git fsck` complains of it for ever.
+    let call = call.whole_input(data).envs(variables);
+    let mut tries = 0;
+    let written = loop {
+        let output = call.output()?;
+        tries += 1;
+        if output.status.success() {
+            break output.stdout;
+        }
+        // A `git gc` takes away empty folders of the object database also while something is written there.
+        if tries == WRITE_TRIES {
+            return Err(call.failed(&output).into());
+        }
+        std::thread::sleep(backoff(tries));
+    };
+    parse_id(&call, &String::from_utf8_lossy(&written))
+}
+
 impl Backend for GitProgram {
     fn paths(&self) -> &Paths {
         &self.paths
@@ -258,23 +279,7 @@ impl Backend for GitProgram {
     }
 
     fn write(&self, kind: Kind, data: &[u8]) -> Result<ObjectId, GitError> {
-        let call = git(["hash-object", "-w", "--literally", "--stdin", "-t", kind.as_str()]);
-        // Half a commit would be written as if it were one, and `git fsck` complains of it for ever.
-        let call = call.whole_input(data).envs(self.variables());
-        let mut tries = 0;
-        let written = loop {
-            let output = call.output()?;
-            tries += 1;
-            if output.status.success() {
-                break output.stdout;
-            }
-            // A `git gc` takes away empty folders of the object database also while something is written there.
-            if tries == WRITE_TRIES {
-                return Err(call.failed(&output).into());
-            }
-            std::thread::sleep(backoff(tries));
-        };
-        parse_id(&call, &String::from_utf8_lossy(&written))
+        write(kind, data, self.variables())
     }
 
     fn resolve(&self, name: &RefName) -> Result<Option<ObjectId>, GitError> {

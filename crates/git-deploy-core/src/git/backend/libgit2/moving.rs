@@ -37,11 +37,9 @@ impl Libgit2 {
         // includes a file is known here.
         let is_plain =
             !entries.iter().any(|(key, _)| key.starts_with("hook.") || key.starts_with("includeif."));
-        // When what is written must have reached the disk is git's to know.
-        let waits_for_disk = set("core.fsync").is_some();
         is_logged
             && is_plain
-            && !waits_for_disk
+            && !self.waits_for_disk().unwrap_or(true)
             && NOT_WITH.iter().all(|variable| env::var_os(variable).is_none())
             && has_no_hook(&self.paths, set("core.hookspath").as_deref())
     }
