@@ -101,7 +101,7 @@ fn what_takes_a_rollback_back_and_waits_for_approval_is_said_to_wait_for_it() {
     watching.wait_for_words("deployment-0004: Successfully Deployed");
     watching.terminate();
     let output = watching.wait();
-    let told = output.stderr.lines().filter(|line| line.contains("error: 'undo' waits")).count();
+    let told = output.stderr.lines().filter(|line| line.contains("Z 'undo' waits")).count();
     assert_eq!(told, 1, "{output}");
     assert_eq!(shop.state("undo"), "deployed");
 }

@@ -175,6 +175,9 @@ impl Hands for Machine<'_> {
         let other = (waits(&ended) == Some(FOR_ANOTHER)).then(|| reason(&ended));
         match &other {
             Some(other) => self.tell_other(other, last),
+            None if turn == Turn::Held => {
+                last.into_iter().map(waiting).for_each(|said| self.say(Who::Deployment, said));
+            }
             None => last.into_iter().for_each(|said| self.say(Who::Deployment, said)),
         }
         *self.other.borrow_mut() = other;
@@ -395,6 +398,14 @@ fn is_error(said: &Said) -> bool {
     match said {
         Said::Event(event) => event["event"] == "verdict" && event["result"] == "error",
         Said::Line(line) => error_in(line).is_some(),
+    }
+}
+
+/// The same of a deployment that waits: who tries again by himself meets no error.
+fn waiting(said: Said) -> Said {
+    match said {
+        Said::Line(line) => Said::Line(error_in(&line).unwrap_or(&line).to_owned()),
+        event @ Said::Event(_) => event,
     }
 }
 
