@@ -386,7 +386,7 @@ mod tests {
         assert_eq!(tree(format!("{made}\0")), Some(made.clone()));
         assert_eq!(tree(format!("merging{made}\0")), Some(made.clone()));
         assert_eq!(tree(format!("{chosen}\0{made}\0")), Some(made.clone()));
-        for printed in [format!("{chosen}\0merging"), format!("{chosen}\0\0"), made.clone(), String::new()] {
+        for printed in [format!("{chosen}\0merging"), format!("{chosen}\0\0"), made, String::new()] {
             assert_eq!(tree(printed.clone()), None, "{printed:?}");
         }
     }

@@ -1,10 +1,11 @@
 //! Attributes count as they stand where a commit is put, whatever is checked out.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use git_deploy_core::git::Repository;
 use git_deploy_core::interrupt::Interrupt;
-use git_deploy_core::rebase::{Committer, Engine, MergeTreeEngine, Request, Verdict};
+use git_deploy_core::rebase::{Committer, Engine, MergeTreeEngine, Request, Skip, Verdict};
 
 use crate::lab::{Lab, lab_tests};
 use crate::rules::agreed;
@@ -234,5 +235,103 @@ lab_tests! {
         lab.git(&["config", "merge.theirs.driver", &driver]);
         since(lab, "a merge=theirs\n");
         assert!(matches!(agreed(lab, "work"), Verdict::Rebased(_)));
+    }
+
+    fn a_driver_in_a_bare_repository_runs_where_nothing_is(lab) {
+        let hook = "hooks/post-receive";
+        // Like many, it writes what it makes to the path that it is told, too.
+        let seen = lab.path("home/seen");
+        let looks =
+            format!("pwd >>{0}; ls -A | grep -v -e ^.gitattributes -e ^.merge_file_ >>{0}", seen.display());
+        let writes = "mkdir -p \"$(dirname %P)\"; cp %B %P; cp %B %A";
+        lab.init(&[(hook, LINES), (".gitattributes", "* merge=writes\n")]);
+        lab.branch("work", "master");
+        lab.commit("work", &[(hook, "#!/bin/sh\nwork\n")]);
+        lab.checkout("master");
+        lab.commit("base", &[(hook, "1\n2\n3\nbase\n")]);
+        let bare = lab.path("bare");
+        lab.git(&["clone", "-q", "--bare", ".", bare.to_str().unwrap()]);
+        lab.git_in(&bare, &["config", "merge.writes.driver", &format!("{looks}; {writes}")]);
+        std::env::set_current_dir(&bare).unwrap();
+        let Verdict::Rebased(rebased) = lab.verdict("work") else { panic!("it takes what the branch has") };
+        let made = lab.git_in(&bare, &["rev-parse", &format!("{}:{hook}", rebased.tip)]);
+        assert_eq!(made, lab.git(&["rev-parse", &format!("work:{hook}")]));
+        assert!(!bare.join(hook).exists(), "a branch has brought a hook");
+        let seen = std::fs::read_to_string(&seen).unwrap();
+        let [place] = seen.lines().collect::<Vec<_>>()[..] else { panic!("not empty: {seen}") };
+        assert!(!Path::new(place).starts_with(&bare) && !Path::new(place).exists(), "{place}");
+    }
+
+    fn attributes_that_cannot_be_put_anywhere_are_a_matter_of_their_branch(lab) {
+        lab.init(&[("a", LINES), ("b", LINES)]);
+        lab.branch("work", "master");
+        lab.commit("work", &[("a", "1\n2\n3\nwork\n")]);
+        // Where it comes to that the other has failed already.
+        lab.commit("attributes of its own", &[("dir/.gitattributes", "x -merge\n")]);
+        lab.commit("goes on", &[("b", "work\n1\n2\n3\n")]);
+        lab.checkout("master");
+        // No file system has room for such a name, but git for what has it.
+        let (from, long) = (lab.id("master"), "n".repeat(300));
+        let commit = |mark: u32, files: &str| {
+            format!("commit refs/heads/long\nmark :{mark}\ncommitter A <a@b> {} +0000\ndata 0\n{files}\n", lab.tick())
+        };
+        let file = |path: &str, text: &str| format!("M 100644 inline {path}\ndata {}\n{text}\n", text.len());
+        let first = format!("from {from}\n{}", file(&format!("{long}/.gitattributes"), "a merge=union\n"));
+        let stream = commit(1, &first) + &commit(2, &file("a", "1\n2\n3\nlong\n")) + "done\n";
+        lab.feed(&["fast-import", "--quiet", "--done"], stream.as_bytes());
+        let changes = ["a", "b"].map(|path| (path, "1\n2\n3\nbase\n"));
+        lab.commit("base", &[changes[0], changes[1], (".gitattributes", "a merge=union\n")]);
+        let expected = agreed(lab, "work");
+        assert!(matches!(expected, Verdict::Rebased(_)), "{expected:?}");
+        let bare = lab.path("bare");
+        lab.git(&["clone", "-q", "--bare", ".", bare.to_str().unwrap()]);
+        std::env::set_current_dir(&bare).unwrap();
+        for branches in [["long", "work"], ["work", "long"]] {
+            let mut verdicts = lab.verdicts(&branches);
+            if branches[0] == "long" {
+                verdicts.reverse();
+            }
+            assert_eq!(verdicts[0], expected);
+            match &verdicts[1] {
+                // A git that can be told whose attributes count needs no files.
+                Verdict::Rebased(_) => (),
+                Verdict::Skipped(Skip::Failed(why)) => {
+                    assert!(why.contains(&long) && why.contains("name too long"), "{why}");
+                }
+                verdict => panic!("{verdict:?}"),
+            }
+        }
+    }
+
+    fn attributes_that_the_user_has_named_count_as_they_do_for_git(lab) {
+        since(lab, "b merge=union\n");
+        lab.branch("named", "master");
+        lab.commit("named", &[(".gitattributes", "a merge=union\n")]);
+        lab.checkout("old");
+        assert!(is_broken(&agreed(lab, "work")));
+        lab.git(&["config", "attr.tree", "named"]);
+        // A git before 2.43 knows no such key.
+        agreed(lab, "work");
+        let one = lab.verdict("work");
+        lab.git(&["config", "core.bare", "true"]);
+        assert_eq!(lab.verdict("work"), one);
+    }
+
+    fn what_a_driver_prints_is_no_tree(lab) {
+        lab.init(&[("a", LINES), ("b", LINES), (".gitattributes", "* merge=prints\n")]);
+        lab.branch("work", "master");
+        lab.commit("work", &[("a", "1\n2\n3\nwork\n")]);
+        lab.branch("broken", "master");
+        lab.commit("broken", &[("b", "1\n2\n3\nbroken\n")]);
+        lab.checkout("master");
+        lab.commit("base", &[("a", "1\n2\n3\nbase\n"), ("b", "1\n2\n3\nbase\n")]);
+        // As what a commit brings may be printed, this tree is somebody's choice.
+        let tree = lab.git(&["rev-parse", "work~1^{tree}"]);
+        let driver = format!("printf '{tree}\\0'; cp %B %A; test %P = a");
+        lab.git(&["config", "merge.prints.driver", &driver]);
+        assert!(matches!(agreed(lab, "work"), Verdict::Rebased(_)));
+        let Verdict::Broken(conflict) = lab.verdict("broken") else { panic!("it conflicts") };
+        assert!(conflict.paths.contains(&"b".to_owned()), "{conflict:?}");
+        assert!(is_broken(&lab.verdicts(&["work", "broken"])[1]));
     }
 }
