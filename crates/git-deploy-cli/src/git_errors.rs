@@ -60,9 +60,10 @@ impl From<GitError> for CommandError {
             GitError::NoRepository => {
                 Self::new(Exit::Fatal, error).hint("go into one, or begin one with: git init")
             }
-            GitError::Libgit2 { .. } | GitError::Id { .. } | GitError::File { .. } => {
-                with_cause(Self::new(Exit::Fatal, error))
-            }
+            GitError::Libgit2 { .. }
+            | GitError::Id { .. }
+            | GitError::Attributes { .. }
+            | GitError::File { .. } => with_cause(Self::new(Exit::Fatal, error)),
         }
     }
 }

@@ -23,6 +23,9 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use tempfile::TempDir;
 
 use self::folder::Folders;
 use super::object::Kind;
@@ -48,8 +51,12 @@ pub(crate) const ATTRIBUTES: &str = ".gitattributes";
 /// All of them, wherever they stand.
 const ALL: &str = ":(top,glob)**/.gitattributes";
 
-/// The longest of these that is read, in bytes: as long as git reads them at most (`attr.h`).
-const MOST: usize = 100 * 1024 * 1024;
+/// How many of them are copied of a commit, and how many bytes of them are read.
+pub(super) const MOST_FILES: usize = 10_000;
+pub(super) const MOST_BYTES: usize = 64 * 1024 * 1024;
+
+/// How many commits it is remembered of where git finds their attributes, and how many folders are kept for others to come.
+const KEPT: usize = 16;
 
 /// The tree that has nothing, which git knows where nobody has written it: with SHA-1 and with SHA-256.
 const EMPTY_TREES: [&str; 2] = [
@@ -65,7 +72,8 @@ pub(super) struct Attributes<'a> {
     repository: &'a Repository,
     version: Version,
     can_be_told: bool,
-    /// What was found out of commits, and why nothing can be.
+    /// What was found out of commits, and why nothing can be. Each is asked for once, since there may be a merge for each of many
+    /// branches: what is checked out or edited meanwhile is not looked at again, nor is it where git is told.
     places: RefCell<HashMap<CommitId, Result<Place, GitError>>>,
     /// The attributes' files that are tracked in the work tree.
     tracked: OnceCell<Vec<PathBuf>>,
@@ -78,13 +86,14 @@ enum Place {
     /// They are checked out in this work tree.
     WorkTree(PathBuf),
     /// They stand in this folder.
-    Folder(PathBuf),
+    Folder(Arc<TempDir>),
 }
 
 impl<'a> Attributes<'a> {
     /// # Errors
     /// When the configuration cannot be read.
     pub(super) fn new(repository: &'a Repository, version: Version) -> Result<Self, GitError> {
+        // Nothing, which git takes for off, is listed like a key without a value, which is on: to tell none is right with both.
         let is_off =
             |value: &str| ["false", "no", "off", "0"].iter().any(|off| value.eq_ignore_ascii_case(off));
         let renormalizes = repository.config("merge.renormalize")?.is_some_and(|value| !is_off(&value));
@@ -103,7 +112,7 @@ impl<'a> Attributes<'a> {
             true => self.told(of, interrupt)?,
             false => match self.place(of, interrupt)? {
                 Place::WorkTree(top) => at(self.repository, &top),
-                Place::Folder(folder) => self.folders.call(&folder)?,
+                Place::Folder(folder) => self.folders.call(folder)?,
             },
         };
         Ok(call.without(SOURCE))
@@ -112,7 +121,7 @@ impl<'a> Attributes<'a> {
     fn told(&self, of: CommitId, interrupt: &Interrupt) -> Result<Call, GitError> {
         let call = match &self.repository.paths().work_tree {
             Some(top) => at(self.repository, top),
-            None => self.folders.call(&self.folders.folder(Files::new(), of, interrupt)?)?,
+            None => self.folders.call(self.folders.folder(Files::new(), of, interrupt)?)?,
         };
         Ok(match self.version >= CONFIGURED {
             true => call.arg("-c").arg(format!("attr.tree={of}")),
@@ -125,21 +134,24 @@ impl<'a> Attributes<'a> {
             return found;
         }
         let found = self.find(of, interrupt);
-        let kept = once_more(&found).map(|found| (of, found));
-        self.places.borrow_mut().extend(kept);
+        let mut places = self.places.borrow_mut();
+        if places.len() >= KEPT {
+            places.clear();
+        }
+        places.extend(once_more(&found).map(|found| (of, found)));
         found
     }
 
     fn find(&self, of: CommitId, interrupt: &Interrupt) -> Result<Place, GitError> {
         let files = files(self.repository, of)?;
         match self.repository.paths().work_tree.as_deref() {
-            Some(top) if self.are_checked_out(top, &files)? => Ok(Place::WorkTree(top.to_owned())),
+            Some(top) if self.are_checked_out(top, &files, of)? => Ok(Place::WorkTree(top.to_owned())),
             _ => self.folders.folder(files, of, interrupt).map(Place::Folder),
         }
     }
 
     /// Whether git finds these in the work tree, and no others.
-    fn are_checked_out(&self, top: &Path, files: &Files) -> Result<bool, GitError> {
+    fn are_checked_out(&self, top: &Path, files: &Files, of: CommitId) -> Result<bool, GitError> {
         let wanted: HashSet<&Path> = files.iter().map(|(path, _)| path.as_path()).collect();
         let tracked = self.tracked(top)?.iter().map(PathBuf::as_path);
         // Git follows no link to attributes.
@@ -150,7 +162,7 @@ impl<'a> Attributes<'a> {
         }
         for (path, blob) in files {
             let Ok(there) = fs::read(top.join(path)) else { return Ok(false) };
-            let wanted = self.repository.read_at_most(*blob, Kind::Blob, MOST)?;
+            let wanted = read(self.repository, *blob, MOST_BYTES, of)?;
             // They may be checked out with other ends of lines, which mean nothing in them.
             if there != wanted && lines(&there).ne(lines(&wanted)) {
                 return Ok(false);
@@ -196,6 +208,14 @@ fn differences(repository: &Repository, options: &[&str], of: CommitId) -> Call 
     let empty = EMPTY_TREES[usize::from(repository.null_id().as_bytes().len() > 20)];
     let call = repository.git(["--no-literal-pathspecs", "diff-tree", "-r", "-z", "--no-renames"]);
     call.args(options).args([empty, &of.to_string(), "--", ALL])
+}
+
+/// Reads one of them, unless it is larger than there is room for.
+fn read(repository: &Repository, blob: ObjectId, room: usize, of: CommitId) -> Result<Vec<u8>, GitError> {
+    repository.read_at_most(blob, Kind::Blob, room).map_err(|error| match error {
+        GitError::TooLarge { .. } => GitError::Attributes { of },
+        error => error,
+    })
 }
 
 /// The attributes' files of a commit. Symbolic links are none, as in git.

@@ -110,6 +110,16 @@ pub enum GitError {
         /// How many it may have.
         most: usize,
     },
+    /// A commit has more attributes than anybody needs.
+    #[error(
+        "commit '{of}' has more than {} files '.gitattributes', or {} MB of them: so much is not copied",
+        attributes::MOST_FILES,
+        attributes::MOST_BYTES >> 20
+    )]
+    Attributes {
+        /// The commit.
+        of: CommitId,
+    },
     /// The bytes of an object are not what its kind demands.
     #[error("object '{id}': {error}")]
     Malformed {

@@ -10,12 +10,14 @@ use std::io::{Read, Seek, Write};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use duct::Expression;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tempfile::TempDir;
 
 use crate::interrupt::{Interrupt, waits};
 use crate::machine;
@@ -84,6 +86,7 @@ pub struct Call {
     /// Whether the input is a file, which has its end also when we have died.
     input_is_file: bool,
     stop: Option<Interrupt>,
+    needs: Option<Arc<TempDir>>,
 }
 
 /// A git that runs beside us: it starts and ends, each in half a millisecond, while we do something else. Dropped, it finds
@@ -180,7 +183,7 @@ const ALWAYS: [(&str, &str); 3] =
 pub fn git<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Call {
     let args = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
     let (env, env_remove) = (Vec::new(), Vec::new());
-    Call { args, dir: None, env, env_remove, input: None, input_is_file: false, stop: None }
+    Call { args, dir: None, env, env_remove, input: None, input_is_file: false, stop: None, needs: None }
 }
 
 impl Call {
@@ -217,6 +220,12 @@ impl Call {
     /// Takes a variable away from it.
     pub(super) fn without(mut self, key: &'static str) -> Self {
         self.env_remove.push(key);
+        self
+    }
+
+    /// Has a folder stay for as long as it may be run.
+    pub(super) fn needs(mut self, folder: Arc<TempDir>) -> Self {
+        self.needs = Some(folder);
         self
     }
 

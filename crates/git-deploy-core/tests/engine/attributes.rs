@@ -1,6 +1,6 @@
 //! Attributes count as they stand where a commit is put, whatever is checked out.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use git_deploy_core::git::Repository;
@@ -22,6 +22,28 @@ fn since(lab: &Lab, attributes: &str) {
     lab.checkout("master");
     lab.commit("attributes", &[(".gitattributes", attributes), ("a", "1\n2\n3\nbase\n")]);
     lab.checkout("old");
+}
+
+/// A branch that brings these attributes and then changes `a`, made without a work tree.
+fn imported(lab: &Lab, branch: &str, attributes: &[(String, &str)]) {
+    let file =
+        |(path, text): &(String, &str)| format!("M 100644 inline {path}\ndata {}\n{text}\n", text.len());
+    let commit = |from: &str, files: &[(String, &str)]| {
+        let head =
+            format!("commit refs/heads/{branch}\ncommitter A <a@b> {} +0000\ndata 0\n{from}", lab.tick());
+        head + &files.iter().map(file).collect::<String>()
+    };
+    let first = commit(&format!("from {}\n", lab.id("master")), attributes);
+    let second = commit("", &[("a".to_owned(), "1\n2\n3\nwork\n")]);
+    lab.feed(&["fast-import", "--quiet", "--done"], (first + &second + "done\n").as_bytes());
+}
+
+/// Goes on in a bare clone.
+fn in_bare_clone(lab: &Lab) -> PathBuf {
+    let bare = lab.path("bare");
+    lab.git(&["clone", "-q", "--bare", ".", bare.to_str().unwrap()]);
+    std::env::set_current_dir(&bare).unwrap();
+    bare
 }
 
 fn is_broken(verdict: &Verdict) -> bool {
@@ -249,10 +271,8 @@ lab_tests! {
         lab.commit("work", &[(hook, "#!/bin/sh\nwork\n")]);
         lab.checkout("master");
         lab.commit("base", &[(hook, "1\n2\n3\nbase\n")]);
-        let bare = lab.path("bare");
-        lab.git(&["clone", "-q", "--bare", ".", bare.to_str().unwrap()]);
+        let bare = in_bare_clone(lab);
         lab.git_in(&bare, &["config", "merge.writes.driver", &format!("{looks}; {writes}")]);
-        std::env::set_current_dir(&bare).unwrap();
         let Verdict::Rebased(rebased) = lab.verdict("work") else { panic!("it takes what the branch has") };
         let made = lab.git_in(&bare, &["rev-parse", &format!("{}:{hook}", rebased.tip)]);
         assert_eq!(made, lab.git(&["rev-parse", &format!("work:{hook}")]));
@@ -271,21 +291,13 @@ lab_tests! {
         lab.commit("goes on", &[("b", "work\n1\n2\n3\n")]);
         lab.checkout("master");
         // No file system has room for such a name, but git for what has it.
-        let (from, long) = (lab.id("master"), "n".repeat(300));
-        let commit = |mark: u32, files: &str| {
-            format!("commit refs/heads/long\nmark :{mark}\ncommitter A <a@b> {} +0000\ndata 0\n{files}\n", lab.tick())
-        };
-        let file = |path: &str, text: &str| format!("M 100644 inline {path}\ndata {}\n{text}\n", text.len());
-        let first = format!("from {from}\n{}", file(&format!("{long}/.gitattributes"), "a merge=union\n"));
-        let stream = commit(1, &first) + &commit(2, &file("a", "1\n2\n3\nlong\n")) + "done\n";
-        lab.feed(&["fast-import", "--quiet", "--done"], stream.as_bytes());
+        let long = "n".repeat(300);
+        imported(lab, "long", &[(format!("{long}/.gitattributes"), "a merge=union\n")]);
         let changes = ["a", "b"].map(|path| (path, "1\n2\n3\nbase\n"));
         lab.commit("base", &[changes[0], changes[1], (".gitattributes", "a merge=union\n")]);
         let expected = agreed(lab, "work");
         assert!(matches!(expected, Verdict::Rebased(_)), "{expected:?}");
-        let bare = lab.path("bare");
-        lab.git(&["clone", "-q", "--bare", ".", bare.to_str().unwrap()]);
-        std::env::set_current_dir(&bare).unwrap();
+        in_bare_clone(lab);
         for branches in [["long", "work"], ["work", "long"]] {
             let mut verdicts = lab.verdicts(&branches);
             if branches[0] == "long" {
@@ -333,5 +345,49 @@ lab_tests! {
         let Verdict::Broken(conflict) = lab.verdict("broken") else { panic!("it conflicts") };
         assert!(conflict.paths.contains(&"b".to_owned()), "{conflict:?}");
         assert!(is_broken(&lab.verdicts(&["work", "broken"])[1]));
+    }
+
+    fn more_attributes_than_anybody_needs_are_not_copied_and_only_their_branch_is_left(lab) {
+        lab.init(&[("a", LINES)]);
+        lab.branch("work", "master");
+        lab.commit("work", &[("a", "1\n2\n3\nwork\n")]);
+        let many: Vec<_> = (0..=10_000).map(|number| (format!("{number}/.gitattributes"), "x -merge\n")).collect();
+        let large = "#".repeat(33 << 20);
+        let large = ["one", "two"].map(|folder| (format!("{folder}/.gitattributes"), &large[..]));
+        imported(lab, "many", &many);
+        imported(lab, "large", &large);
+        imported(lab, "less", &large[..1]);
+        lab.checkout("master");
+        lab.commit("base", &[(".gitattributes", "a merge=union\n"), ("a", "1\n2\n3\nbase\n")]);
+        let bare = in_bare_clone(lab);
+        // No git is told whose count then.
+        lab.git_in(&bare, &["config", "merge.renormalize", "true"]);
+        let verdicts = lab.verdicts(&["many", "large", "less", "work"]);
+        for verdict in &verdicts[..2] {
+            let Verdict::Skipped(Skip::Failed(why)) = verdict else { panic!("{verdict:?}") };
+            assert!(why.ends_with("has more than 10000 files '.gitattributes', or 64 MB of them: so much is not copied"));
+        }
+        assert!(verdicts[2..].iter().all(|verdict| matches!(verdict, Verdict::Rebased(_))), "{verdicts:?}");
+    }
+
+    fn attributes_of_many_branches_are_not_copied_all_at_once(lab) {
+        lab.init(&[("a", LINES)]);
+        let texts: Vec<String> = (0..60).map(|number| format!("a merge=theirs\nx{number} -merge\n")).collect();
+        let branches: Vec<String> = (0..60).map(|number| format!("b{number}")).collect();
+        for (branch, text) in branches.iter().zip(&texts) {
+            imported(lab, branch, &[(".gitattributes".to_owned(), text)]);
+        }
+        lab.commit("base", &[("a", "1\n2\n3\nbase\n")]);
+        let bare = in_bare_clone(lab);
+        let seen = lab.path("home/seen");
+        let driver = format!("ls -d \"$TMPDIR\"/git-deploy-* | wc -l >>{}; cp %B %A", seen.display());
+        lab.git_in(&bare, &["config", "merge.theirs.driver", &driver]);
+        lab.git_in(&bare, &["config", "merge.renormalize", "true"]);
+        let branches: Vec<&str> = branches.iter().map(String::as_str).collect();
+        let verdicts = lab.verdicts(&branches);
+        assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Rebased(_))), "{verdicts:?}");
+        let seen = std::fs::read_to_string(&seen).unwrap();
+        let seen: Vec<u32> = seen.lines().map(|count| count.trim().parse().unwrap()).collect();
+        assert!(seen.len() == branches.len() && seen.iter().all(|count| (1..50).contains(count)), "{seen:?}");
     }
 }

@@ -11,11 +11,11 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use super::{Files, MOST, at, differences, stays};
-use crate::git::object::Kind;
+use super::{Files, KEPT, MOST_BYTES, MOST_FILES, at, differences, read, stays};
 use crate::git::program::{Call, ProgramError};
 use crate::git::{GitError, Repository};
 use crate::ids::CommitId;
@@ -28,7 +28,7 @@ const GITLINK: &[u8] = b"160000 ";
 pub(super) struct Folders<'a> {
     repository: &'a Repository,
     /// Commits that have the same files share one.
-    made: RefCell<HashMap<Files, TempDir>>,
+    made: RefCell<HashMap<Files, Arc<TempDir>>>,
     /// Why none can be made.
     no_place: RefCell<Option<GitError>>,
     /// The submodules that are checked out: where they stand, and where their repositories are.
@@ -50,25 +50,29 @@ impl<'a> Folders<'a> {
         files: Files,
         of: CommitId,
         interrupt: &Interrupt,
-    ) -> Result<PathBuf, GitError> {
+    ) -> Result<Arc<TempDir>, GitError> {
         if let Some(made) = self.made.borrow().get(&files) {
-            return Ok(made.path().to_owned());
+            return Ok(Arc::clone(made));
         }
         if let Some(error) = self.no_place.borrow().as_ref().and_then(again) {
             return Err(error);
         }
-        let made = self.make(&files, of, interrupt)?;
-        let path = made.path().to_owned();
-        self.made.borrow_mut().insert(files, made);
-        Ok(path)
+        let folder = Arc::new(self.make(&files, of, interrupt)?);
+        let mut made = self.made.borrow_mut();
+        // Those that calls need stay.
+        if made.len() >= KEPT {
+            made.clear();
+        }
+        made.insert(files, Arc::clone(&folder));
+        Ok(folder)
     }
 
     /// A call of git there.
     ///
     /// # Errors
     /// When the configuration cannot be read.
-    pub(super) fn call(&self, folder: &Path) -> Result<Call, GitError> {
-        let call = at(self.repository, folder);
+    pub(super) fn call(&self, folder: Arc<TempDir>) -> Result<Call, GitError> {
+        let call = at(self.repository, folder.path()).needs(folder);
         let paths = self.repository.paths();
         let named = self.repository.config("core.attributesfile")?.map(OsString::from);
         // What is relative in the configuration is so to the top of the work tree.
@@ -81,6 +85,9 @@ impl<'a> Folders<'a> {
     }
 
     fn make(&self, files: &Files, of: CommitId, interrupt: &Interrupt) -> Result<TempDir, GitError> {
+        if files.len() > MOST_FILES {
+            return Err(GitError::Attributes { of });
+        }
         let folder = tempfile::Builder::new().prefix("git-deploy-").tempdir();
         let folder = folder.map_err(GitError::file(&env::temp_dir()));
         // Only that keeps others from being made: a path that cannot be written is its commit's own.
@@ -89,10 +96,12 @@ impl<'a> Folders<'a> {
             // It fetches what is not there, all at once; each that is read would be fetched by itself.
             differences(self.repository, &["--numstat"], of).run()?;
         }
+        let mut room = MOST_BYTES;
         for (path, blob) in files {
             let stopped = |_| ProgramError::Stopped { command: "git merge-tree".to_owned() };
             interrupt.check().map_err(stopped)?;
-            let bytes = self.repository.read_at_most(*blob, Kind::Blob, MOST)?;
+            let bytes = read(self.repository, *blob, room, of)?;
+            room -= bytes.len();
             write(&folder.path().join(path), &bytes)?;
         }
         for (path, repository) in self.submodules()? {
@@ -153,9 +162,7 @@ pub(super) fn again(error: &GitError) -> Option<GitError> {
         }
         GitError::Missing { id, shallow } => Some(GitError::Missing { id: *id, shallow: *shallow }),
         GitError::Kind { id, wanted } => Some(GitError::Kind { id: *id, wanted }),
-        GitError::TooLarge { id, size, most } => {
-            Some(GitError::TooLarge { id: *id, size: *size, most: *most })
-        }
+        GitError::Attributes { of } => Some(GitError::Attributes { of: *of }),
         _ => None,
     }
 }
