@@ -17,7 +17,7 @@
 
 mod folder;
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
@@ -75,6 +75,8 @@ pub(super) struct Attributes<'a> {
     /// What was found out of commits, and why nothing can be. Each is asked for once, since there may be a merge for each of many
     /// branches: what is checked out or edited meanwhile is not looked at again, nor is it where git is told.
     places: RefCell<HashMap<CommitId, Result<Place, GitError>>>,
+    /// The commit that others were last compared with.
+    known: Cell<Option<CommitId>>,
     /// The attributes' files that are tracked in the work tree.
     tracked: OnceCell<Vec<PathBuf>>,
     folders: Folders<'a>,
@@ -99,8 +101,9 @@ impl<'a> Attributes<'a> {
         let renormalizes = repository.config("merge.renormalize")?.is_some_and(|value| !is_off(&value));
         let has_own = version >= CONFIGURED && repository.config("attr.tree")?.is_some();
         let can_be_told = version >= TOLD && !renormalizes && !has_own;
-        let (places, tracked, folders) = (RefCell::default(), OnceCell::new(), Folders::new(repository));
-        Ok(Self { repository, version, can_be_told, places, tracked, folders })
+        let (places, known) = (RefCell::default(), Cell::default());
+        let (tracked, folders) = (OnceCell::new(), Folders::new(repository));
+        Ok(Self { repository, version, can_be_told, places, known, tracked, folders })
     }
 
     /// A call of git at the top of the work tree, or of what stands in for it, without a command as yet.
@@ -116,6 +119,23 @@ impl<'a> Attributes<'a> {
             },
         };
         Ok(call.without(SOURCE))
+    }
+
+    /// A commit with the same attributes that was asked for before, if the last one has them: two commits are compared sooner
+    /// than all files of one are looked through.
+    ///
+    /// # Errors
+    /// When they cannot be compared.
+    pub(super) fn alike(&self, of: CommitId) -> Result<CommitId, GitError> {
+        if !self.can_be_told {
+            if let Some(known) = self.known.get()
+                && differences(self.repository, &["--quiet"], &known.to_string(), of).yes()?
+            {
+                return Ok(known);
+            }
+            self.known.set(Some(of));
+        }
+        Ok(of)
     }
 
     fn told(&self, of: CommitId, interrupt: &Interrupt) -> Result<Call, GitError> {
@@ -203,11 +223,16 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-/// A call that tells of these files of a commit: there may be many others. What it is to tell goes before.
-fn differences(repository: &Repository, options: &[&str], of: CommitId) -> Call {
-    let empty = EMPTY_TREES[usize::from(repository.null_id().as_bytes().len() > 20)];
+/// A call that tells of these files alone of a commit: how they differ from those of another one.
+fn differences(repository: &Repository, options: &[&str], from: &str, of: CommitId) -> Call {
     let call = repository.git(["--no-literal-pathspecs", "diff-tree", "-r", "-z", "--no-renames"]);
-    call.args(options).args([empty, &of.to_string(), "--", ALL])
+    call.args(options).args([from, &of.to_string(), "--", ALL])
+}
+
+/// The same of all that a commit has.
+fn listing(repository: &Repository, options: &[&str], of: CommitId) -> Call {
+    let empty = EMPTY_TREES[usize::from(repository.null_id().as_bytes().len() > 20)];
+    differences(repository, options, empty, of)
 }
 
 /// Reads one of them, unless it is larger than there is room for.
@@ -220,7 +245,7 @@ fn read(repository: &Repository, blob: ObjectId, room: usize, of: CommitId) -> R
 
 /// The attributes' files of a commit. Symbolic links are none, as in git.
 fn files(repository: &Repository, of: CommitId) -> Result<Files, GitError> {
-    let printed = differences(repository, &["--raw"], of).run()?;
+    let printed = listing(repository, &["--raw"], of).run()?;
     let mut fields = printed.split(|byte| *byte == 0);
     let mut files = Files::new();
     while let (Some(what), Some(path)) = (fields.next(), fields.next()) {

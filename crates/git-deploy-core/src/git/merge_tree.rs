@@ -119,7 +119,7 @@ impl<'a> MergeTree<'a> {
     /// # Errors
     /// As [`Self::pick`].
     pub fn merge(&self, ours: CommitId, theirs: CommitId) -> Result<Merged, GitError> {
-        let one = self.one([ours, theirs], None, ours)?;
+        let one = self.one([ours, theirs], None, self.attributes.alike(ours)?)?;
         self.read(&one, &one.call.output()?)
     }
 

@@ -370,6 +370,27 @@ lab_tests! {
         assert!(verdicts[2..].iter().all(|verdict| matches!(verdict, Verdict::Rebased(_))), "{verdicts:?}");
     }
 
+    fn a_merge_is_made_again_by_the_attributes_that_stood_where_it_was_made(lab) {
+        lab.init(&[("a", LINES)]);
+        lab.branch("work", "master");
+        for (name, is_union) in [("one", false), ("two", true), ("three", false)] {
+            let a = std::fs::read_to_string(lab.path("repo/a")).unwrap();
+            lab.branch(name, "work");
+            lab.commit(name, &[("a", &format!("{a}{name}\n"))]);
+            lab.checkout("work");
+            let (ours, attributes) = match is_union {
+                true => (format!("{a}work\n"), "a merge=union\n"),
+                false => (a, "a text\n"),
+            };
+            lab.commit("attributes", &[("a", &ours), (".gitattributes", attributes)]);
+            lab.git(&["merge", "-q", "--no-edit", name]);
+        }
+        lab.checkout("master");
+        lab.commit("base", &[("b", "b\n")]);
+        let verdict = lab.verdict("work");
+        assert!(matches!(verdict, Verdict::Skipped(Skip::Merges(_))), "{verdict:?}");
+    }
+
     fn attributes_of_many_branches_are_not_copied_all_at_once(lab) {
         lab.init(&[("a", LINES)]);
         let texts: Vec<String> = (0..60).map(|number| format!("a merge=theirs\nx{number} -merge\n")).collect();

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use super::{Files, KEPT, MOST_BYTES, MOST_FILES, at, differences, read, stays};
+use super::{Files, KEPT, MOST_BYTES, MOST_FILES, at, listing, read, stays};
 use crate::git::program::{Call, ProgramError};
 use crate::git::{GitError, Repository};
 use crate::ids::CommitId;
@@ -94,7 +94,7 @@ impl<'a> Folders<'a> {
         let folder = folder.inspect_err(|error| drop(self.no_place.replace(again(error))))?;
         if !files.is_empty() && self.repository.is_partial()? {
             // It fetches what is not there, all at once; each that is read would be fetched by itself.
-            differences(self.repository, &["--numstat"], of).run()?;
+            listing(self.repository, &["--numstat"], of).run()?;
         }
         let mut room = MOST_BYTES;
         for (path, blob) in files {
