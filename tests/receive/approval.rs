@@ -1,6 +1,7 @@
 //! Where base says who may approve: what goes on its way is signed, and it is what was signed.
 
 use std::fs;
+use std::path::Path;
 
 use git_deploy_testkit::keys::{APPROVE, Key};
 use git_deploy_testkit::shop::DEPLOY_TOML;
@@ -10,9 +11,13 @@ use crate::scene::{BRANCH, Claim, Scene};
 
 /// A server on whose base one key may approve, which is that of the user of its clone.
 fn guarded(sandbox: &Sandbox) -> (Scene, Key) {
-    let ada = Key::new(sandbox, "ada");
-    let (server, repo) = (sandbox.bare("origin.git"), sandbox.repository("shop"));
+    let server = sandbox.bare("origin.git");
     server.deploy("deploy-init", &["--server"]);
+    guarded_on(sandbox, server)
+}
+
+fn guarded_on(sandbox: &Sandbox, server: Repo) -> (Scene, Key) {
+    let (ada, repo) = (Key::new(sandbox, "ada"), sandbox.repository("shop"));
     repo.add_remote("origin", &server);
     let toml = format!("{DEPLOY_TOML}{APPROVE}");
     let list = ada.line("ada@example.org", "");
@@ -234,6 +239,49 @@ fn files_that_base_has_merged_in_a_way_of_their_own_are_compared_so_too() {
     scene.takes(&["+login", &format!("{approved}:refs/deploy/approved/{approved}")]);
     publishes(&scene, &tip, &scene.repo.notes()[&tip].clone());
     scene.claimed("deployment-0001", &tip);
+}
+
+/// A push to a server that has a work tree is judged by a merge with a driver, which runs outside of both.
+fn runs_a_driver_outside(sandbox: &Sandbox, has_named_it: bool) {
+    let seen = sandbox.root().join("seen");
+    let server = sandbox.repository("server");
+    server.git(&["switch", "--quiet", "--orphan", "elsewhere"]);
+    server.commit(".gitattributes", "list -merge\n", "Of something else");
+    if has_named_it {
+        server.set_config("core.worktree", &server.path().display().to_string());
+    }
+    server.install_hook("pre-receive", "exec git-deploy-hook pre-receive");
+    let (scene, ada) = guarded_on(sandbox, server);
+    for repo in [&scene.server, &scene.repo] {
+        repo.set_config("deploy.base", "master");
+        repo.set_config("merge.takes.driver", &format!("pwd >>'{}'; cp %B %A", seen.display()));
+    }
+    scene.repo.commit(".gitattributes", "list merge=takes\n", "Say how it is merged");
+    base_moves(&scene, "one\n");
+    let approved = signed(&scene, &ada);
+    base_moves(&scene, "one, or two\n");
+    scene.repo.deploy("deploy-rebase", &[]);
+    let tip = scene.repo.id("login");
+    assert_ne!(tip, approved);
+    scene.takes(&["+login", &format!("{approved}:refs/deploy/approved/{approved}")]);
+    publishes(&scene, &tip, &scene.repo.notes()[&tip].clone());
+    fs::remove_file(&seen).unwrap();
+    scene.claimed("deployment-0001", &tip);
+    let seen = fs::read_to_string(&seen).unwrap();
+    assert!(seen.lines().all(|place| !Path::new(place).starts_with(scene.server.path())), "{seen}");
+}
+
+#[test]
+fn on_a_server_that_names_a_work_tree_no_driver_runs_there() {
+    let sandbox = sandbox!();
+    runs_a_driver_outside(&sandbox, true);
+}
+
+#[test]
+fn on_a_server_with_a_work_tree_no_driver_runs_in_the_repository() {
+    // Git takes that for the work tree then.
+    let sandbox = sandbox!();
+    runs_a_driver_outside(&sandbox, false);
 }
 
 #[test]

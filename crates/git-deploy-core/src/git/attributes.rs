@@ -12,13 +12,14 @@
 //! Who has `attr.tree` in the configuration wants that to count, as it does for git itself.
 //!
 //! A merge driver runs where git is called: at the top of the work tree, or in such a folder, which is empty where there is no
-//! work tree. Never in the repository itself: a branch chooses the paths that a driver is told. In a folder nothing else of the
-//! work tree is there, so that what is named by a path from its top is not found.
+//! work tree. Never in the repository itself, or in a server's work tree: a branch chooses the paths that a driver is told. In a
+//! folder nothing else of the work tree is there, so that what is named by a path from its top is not found.
 
 mod folder;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
+use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use self::folder::Folders;
+use super::backend::Paths;
 use super::object::Kind;
 use super::program::{Call, git};
 use super::version::Version;
@@ -44,6 +46,9 @@ const CONFIGURED: Version = Version::new(2, 43);
 
 /// That variable.
 const SOURCE: &str = "GIT_ATTR_SOURCE";
+
+/// What is set where a server judges a push (git-receive-pack(1)).
+const QUARANTINE: &str = "GIT_QUARANTINE_PATH";
 
 /// The files that say how others are merged.
 pub(crate) const ATTRIBUTES: &str = ".gitattributes";
@@ -71,6 +76,8 @@ type Files = Vec<(PathBuf, ObjectId)>;
 pub(super) struct Attributes<'a> {
     repository: &'a Repository,
     version: Version,
+    /// The top of the work tree, if there is one that a driver may run in.
+    top: Option<&'a Path>,
     can_be_told: bool,
     /// What was found out of commits, and why nothing can be. Each is asked for once, since there may be a merge for each of many
     /// branches: what is checked out or edited meanwhile is not looked at again, nor is it where git is told.
@@ -103,7 +110,7 @@ impl<'a> Attributes<'a> {
         let can_be_told = version >= TOLD && !renormalizes && !has_own;
         let (places, known) = (RefCell::default(), Cell::default());
         let (tracked, folders) = (OnceCell::new(), Folders::new(repository));
-        Ok(Self { repository, version, can_be_told, places, known, tracked, folders })
+        Ok(Self { repository, version, top: top(repository), can_be_told, places, known, tracked, folders })
     }
 
     /// A call of git at the top of the work tree, or of what stands in for it, without a command as yet.
@@ -139,7 +146,7 @@ impl<'a> Attributes<'a> {
     }
 
     fn told(&self, of: CommitId, interrupt: &Interrupt) -> Result<Call, GitError> {
-        let call = match &self.repository.paths().work_tree {
+        let call = match self.top {
             Some(top) => at(self.repository, top),
             None => self.folders.call(self.folders.folder(Files::new(), of, interrupt)?)?,
         };
@@ -164,7 +171,7 @@ impl<'a> Attributes<'a> {
 
     fn find(&self, of: CommitId, interrupt: &Interrupt) -> Result<Place, GitError> {
         let files = files(self.repository, of)?;
-        match self.repository.paths().work_tree.as_deref() {
+        match self.top {
             Some(top) if self.are_checked_out(top, &files, of)? => Ok(Place::WorkTree(top.to_owned())),
             _ => self.folders.folder(files, of, interrupt).map(Place::Folder),
         }
@@ -211,6 +218,14 @@ fn once_more(found: &Result<Place, GitError>) -> Option<Result<Place, GitError>>
         Ok(place) => Some(Ok(place.clone())),
         Err(error) => folder::again(error).map(Err),
     }
+}
+
+/// The top of the work tree, unless what is pushed is judged: for the hooks of a server git takes the repository itself for one,
+/// and nobody has asked for what is merged there, or written, as yet.
+fn top(repository: &Repository) -> Option<&Path> {
+    let Paths { git_dir, common_dir, work_tree } = repository.paths();
+    let is_own = |top: &&Path| [git_dir, common_dir].into_iter().any(|own| top.starts_with(own));
+    work_tree.as_deref().filter(|top| !is_own(top) && env::var_os(QUARANTINE).is_none())
 }
 
 /// A call of git at the top of a work tree.
