@@ -9,7 +9,8 @@
 //! With `merge.renormalize` git takes the `.gitattributes` at the top as the merge itself leaves it, before that of the work
 //! tree. One that is told does not, and in a bare repository it ends with a bug of its own. So then it is not told.
 //!
-//! Who has `attr.tree` in the configuration wants that to count, as it does for git itself.
+//! Who has `attr.tree` in the configuration wants that to count, as it does for git itself. Where that is HEAD, it is not what
+//! happens to be checked out, which would be another at each look, but what a rebase checks out.
 //!
 //! A merge driver runs where git is called: at the top of the work tree, or in such a folder, which is empty where there is no
 //! work tree. Never in the repository itself, or in a server's work tree: a branch chooses the paths that a driver is told. In a
@@ -106,7 +107,9 @@ impl<'a> Attributes<'a> {
         let is_off =
             |value: &str| ["false", "no", "off", "0"].iter().any(|off| value.eq_ignore_ascii_case(off));
         let renormalizes = repository.config("merge.renormalize")?.is_some_and(|value| !is_off(&value));
-        let has_own = version >= CONFIGURED && repository.config("attr.tree")?.is_some();
+        let own =
+            repository.config("attr.tree")?.filter(|own| !own.starts_with("HEAD") && !own.starts_with('@'));
+        let has_own = version >= CONFIGURED && own.is_some();
         let can_be_told = version >= TOLD && !renormalizes && !has_own;
         let (places, known) = (RefCell::default(), Cell::default());
         let (tracked, folders) = (OnceCell::new(), Folders::new(repository));

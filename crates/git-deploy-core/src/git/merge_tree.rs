@@ -1,7 +1,8 @@
 //! Merging with `git merge-tree`, so that a verdict is git's own.
 //!
 //! libgit2's merge differs from git's on two of a hundred real branches (rename detection, another diff algorithm); it
-//! is never asked. Nothing here touches a work tree or a ref: what is merged lands in the object database.
+//! is never asked. Nothing here touches a work tree or a ref: what is merged lands in the object database. What a merge driver of
+//! the user's does where it runs is its own affair.
 
 use std::cell::OnceCell;
 use std::ffi::OsString;
@@ -162,10 +163,10 @@ impl<'a> MergeTree<'a> {
         if picks.len() < 2 || machine::is_simulated() {
             return picks.iter().map(|pick| self.pick_unless(*pick)).collect();
         }
-        let processes = thread::available_parallelism().map_or(1, usize::from).min(MOST_PROCESSES);
         if self.has_drivers() {
-            return picks.chunks(processes).flat_map(|picks| self.each(picks)).collect();
+            return picks.iter().map(|pick| self.pick_unless(*pick)).collect();
         }
+        let processes = thread::available_parallelism().map_or(1, usize::from).min(MOST_PROCESSES);
         let share = picks.len().div_ceil(processes).min(MOST_PICKS);
         // A process can be told the attributes of one commit.
         let mut places: Vec<usize> = (0..picks.len()).collect();
@@ -190,19 +191,9 @@ impl<'a> MergeTree<'a> {
         in_order.into_iter().map(|(_, merged)| merged).collect()
     }
 
-    /// Picks each by a process of its own, all at once. A driver of the user's has git's own standard input and output: among
-    /// many it would read what the next merges are, and print between what came of them.
-    fn each(&self, picks: &[Asked]) -> Vec<Result<Merged, GitError>> {
-        let ones = picks.iter().map(|pick| self.go_on().and_then(|()| self.one_of(*pick))).collect();
-        let ran = at_once(ones, |one: Result<One, GitError>| {
-            let one = one?;
-            let output = one.call.output()?;
-            Ok((one, output))
-        });
-        ran.into_iter().map(|ran| ran.and_then(|(one, output)| self.read(&one, &output))).collect()
-    }
-
-    /// Whether other programs merge files (`gitattributes`). Where that cannot be asked they may.
+    /// Whether other programs merge files (`gitattributes`). Where that cannot be asked they may. Each merge then is a process
+    /// of its own, after the one before it: a driver has git's own standard input and output, so that among many it would read
+    /// what the next merges are, and print between what came of them; and it may write where the next one does.
     fn has_drivers(&self) -> bool {
         let call = self.repository.git(["config", "--name-only", "--get-regexp", r"^merge\..*\.driver$"]);
         *self.has_drivers.get_or_init(|| call.yes().unwrap_or(true))

@@ -329,6 +329,35 @@ lab_tests! {
         assert_eq!(lab.verdict("work"), one);
     }
 
+    fn attributes_of_whatever_is_checked_out_count_no_more_where_the_user_has_named_that(lab) {
+        since(lab, "a merge=union\n");
+        lab.git(&["config", "attr.tree", "HEAD"]);
+        let verdicts = ["old", "work", "master"].map(|branch| {
+            lab.checkout(branch);
+            lab.verdict("work")
+        });
+        assert!(verdicts.iter().all(|verdict| *verdict == verdicts[0]), "{verdicts:?}");
+        assert!(matches!(verdicts[0], Verdict::Rebased(_)));
+    }
+
+    fn two_drivers_that_write_the_same_file_where_they_run_do_not_meet(lab) {
+        lab.init(&[("a", LINES), (".gitattributes", "a merge=slow\n")]);
+        let branches = ["one", "two", "three", "four"];
+        for branch in branches {
+            lab.branch(branch, "master");
+            lab.commit(branch, &[("a", &format!("1\n2\n3\n{branch}\n"))]);
+        }
+        lab.checkout("master");
+        lab.commit("base", &[("a", "1\n2\n3\nbase\n")]);
+        lab.git(&["config", "merge.slow.driver", "cp %B %P; sleep .1; cp %P %A; rm %P"]);
+        lab.git(&["config", "core.bare", "true"]);
+        for (branch, verdict) in branches.iter().zip(lab.verdicts(&branches)) {
+            let Verdict::Rebased(new) = verdict else { panic!("{branch}: {verdict:?}") };
+            let merged = lab.git(&["show", &format!("{}:a", new.tip)]);
+            assert!(merged.ends_with(branch), "{branch}: {merged}");
+        }
+    }
+
     fn what_a_driver_prints_is_no_tree(lab) {
         lab.init(&[("a", LINES), ("b", LINES), (".gitattributes", "* merge=prints\n")]);
         lab.branch("work", "master");
