@@ -216,12 +216,9 @@ pub async fn require_access(
     };
     let open: Vec<Need> = needs.iter().filter(|need| !is_granted(need)).cloned().collect();
     let mut denied = denied_of(connection, &open).await?;
-    if !denied.is_empty() {
-        if connection.is_starting().await {
-            // It does not know its rules yet.
-            return Err(ApiError::not_ready().into());
-        }
-        // It may not have known them a moment ago.
+    let is_starting = !denied.is_empty() && connection.is_starting().await;
+    if !is_starting {
+        // It may not have known its rules a moment ago.
         denied = denied_of(connection, &denied).await?;
     }
     if denied.is_empty() {
@@ -229,7 +226,8 @@ pub async fn require_access(
     }
     denied.sort();
     let user = user_name(connection).await;
-    Err(AccessError::Denied { user, denied, context: connection.context().to_owned() })
+    let error = AccessError::Denied { user, denied, context: connection.context().to_owned() };
+    Err(if is_starting { ApiError::not_ready(&error).into() } else { error })
 }
 
 /// Those of them that may not be done.

@@ -82,9 +82,14 @@ impl ApiError {
         Self { kind, code: 0, message: words::line(&message.into()), is_no_status: true, whole: None }
     }
 
-    /// A refusal by whoever does not know yet who may do what, which is none.
-    pub(crate) fn not_ready() -> Self {
-        Self::new(ApiErrorKind::Unreachable, "the API server is not ready yet")
+    /// A refusal by whoever does not know yet what there is, and who may do what, which is none.
+    pub(crate) fn not_ready(refusal: &dyn fmt::Display) -> Self {
+        Self::new(ApiErrorKind::Unreachable, format!("the API server is not ready yet: {refusal}"))
+    }
+
+    /// An answer by whoever stands in a cluster's place, which is none.
+    pub(crate) fn in_its_place(self) -> Self {
+        Self::new(ApiErrorKind::Unreachable, self.message)
     }
 
     /// An answer with an error's status code.
@@ -218,15 +223,16 @@ impl ApiError {
     /// Whether it says nothing of what was asked for: nobody was asked, or has answered, or only what stands before the API
     /// server or holds its objects, in its place.
     pub(crate) fn is_away(&self) -> bool {
-        let is_before_it = matches!(self.code, 502..=504) && self.is_no_status;
+        // What hands requests on to a cluster says with any of them that it is away: Rancher with 500.
+        let is_before_it = matches!(self.code, 500..=599) && self.is_no_status;
         self.is_no_answer()
             || self.is_unasked()
             || self.kind == ApiErrorKind::Server && (is_before_it || self.is_of_store())
     }
 
-    /// Whether it decides nothing about what was asked for: it is away, or no longer knows who asks.
+    /// Whether it decides nothing about what was asked for: it is away, has too much to do, or no longer knows who asks.
     pub(crate) fn is_undecided(&self) -> bool {
-        self.is_away() || self.kind == ApiErrorKind::Unauthorized
+        self.is_away() || self.is_passing() || self.kind == ApiErrorKind::Unauthorized
     }
 
     /// Whether what holds the objects cannot do it now. What it will never hold is the object's own trouble.
@@ -238,7 +244,7 @@ impl ApiError {
     pub(crate) fn is_passing(&self) -> bool {
         match self.kind {
             ApiErrorKind::Unreachable | ApiErrorKind::TooMany | ApiErrorKind::NotYet => true,
-            ApiErrorKind::Server => matches!(self.code, 502..=504) || self.is_of_store(),
+            ApiErrorKind::Server => self.is_away() || matches!(self.code, 502..=504),
             _ => false,
         }
     }

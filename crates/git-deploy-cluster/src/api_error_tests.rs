@@ -109,6 +109,8 @@ fn a_cluster_is_away_where_only_what_is_before_it_or_behind_it_answers() {
         (error.is_away(), error.is_passing())
     };
     assert_eq!(is_away(503, "no server is available"), (true, true));
+    assert_eq!(is_away(500, "cluster agent disconnected"), (true, true), "as Rancher says it");
+    assert_eq!(is_away(522, "<html>"), (true, true));
     assert_eq!(is_away(500, &status("etcdserver: leader changed")), (true, true));
     assert_eq!(is_away(500, &status("etcdserver: request is too large")), (false, false), "it never fits");
     assert_eq!(is_away(503, &status("the server is currently unable to handle the request")), (false, true));

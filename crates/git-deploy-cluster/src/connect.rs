@@ -235,7 +235,7 @@ impl Connection {
             if is_back && !was_ready && error.is_refusal_of_somebody() {
                 // What was refused before it is known to be ready is asked for once more.
                 was_ready = !self.is_starting().await;
-                error = ApiError::not_ready();
+                error = ApiError::not_ready(&error);
             }
             let wait = retry_after.unwrap_or(pause);
             if !error.is_passing() || begin.elapsed() + wait > patience {
@@ -261,7 +261,11 @@ impl Connection {
         let mut waiting = self.traffic.send();
         let answer = tokio::time::timeout(REQUEST_TIMEOUT, self.exchange(request))
             .await
-            .unwrap_or_else(|_| Err(no_answer().into()));
+            .unwrap_or_else(|_| Err(no_answer().into()))
+            .map_err(|failed| match failed.error.is_no_such_kind() && is_everywhere(request.uri().path()) {
+                true => Failed { error: failed.error.in_its_place(), ..failed },
+                false => failed,
+            });
         match &answer {
             // What answers in a cluster's place says no more than that it is away.
             Err(failed) if failed.error.is_away() => waiting.has_failed(&failed.error),
@@ -292,6 +296,21 @@ impl Connection {
         }
         Ok(body.to_vec())
     }
+}
+
+/// What is in every API server: whoever has never heard of it stands in the place of one, such as the last resort of an ingress.
+const EVERYWHERE: [&str; 5] = [
+    "/api",
+    "/apis/apps/v1",
+    "/apis/batch/v1",
+    "/apis/coordination.k8s.io/v1",
+    "/apis/rbac.authorization.k8s.io/v1",
+];
+
+fn is_everywhere(path: &str) -> bool {
+    let below =
+        |root: &&str| path.strip_prefix(*root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    EVERYWHERE.iter().any(below)
 }
 
 fn no_answer() -> ApiError {
@@ -403,5 +422,24 @@ mod tests {
         server.says(403, 500);
         let asked = connection.call(request(Method::GET, "/x", Vec::new())).await;
         assert_eq!(*asked.unwrap_err().kind(), ApiErrorKind::Forbidden, "it was there all the time");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn who_has_never_heard_of_what_is_in_every_cluster_answers_in_its_place() {
+        let server = StandIn::start();
+        let connection = server.connection().await;
+        server.answers(404);
+        let kind = async |path| {
+            let asked = connection.call_within(Duration::ZERO, request(Method::GET, path, Vec::new())).await;
+            asked.unwrap_err().kind().clone()
+        };
+        let jobs = "/apis/batch/v1/namespaces/shop/jobs/migrate";
+        for path in ["/api/v1/namespaces/shop/configmaps", jobs] {
+            assert_eq!(kind(path).await, ApiErrorKind::Unreachable, "{path}");
+        }
+        assert!(!connection.answers().await);
+        for path in ["/apis/example.org/v1/namespaces/shop/jobs", "/apis/batch/v1alpha1/jobs"] {
+            assert_eq!(kind(path).await, ApiErrorKind::NotFound, "{path}");
+        }
     }
 }

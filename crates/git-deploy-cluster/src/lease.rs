@@ -121,9 +121,7 @@ impl LeaseError {
         match self {
             Self::Lost { .. } => true,
             // Who may not renew it any more hears that again whenever it is tried.
-            Self::Unconfirmed { why, .. } => {
-                why.as_ref().is_none_or(|why| why.is_undecided() || why.is_passing())
-            }
+            Self::Unconfirmed { why, .. } => why.as_ref().is_none_or(|why| why.is_undecided()),
             Self::Api { error, .. } => error.is_undecided(),
             Self::Held { .. } | Self::Busy { .. } => false,
         }

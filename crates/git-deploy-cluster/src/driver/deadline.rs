@@ -109,6 +109,10 @@ async fn until_it_answers(connection: &Connection, patience: Duration) -> Answer
         if connection.answers().await {
             break;
         }
+        // Each look may meet another server, of which one is away.
+        if begun.elapsed() >= patience {
+            return Answers::Not;
+        }
     }
     if silence >= AWAY { Answers::Again } else { Answers::AtOnce }
 }

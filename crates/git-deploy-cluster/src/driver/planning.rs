@@ -14,6 +14,8 @@ use super::refused::Refused;
 use super::said::{objects, of_api};
 use super::state::{Against, Forward, Session};
 use crate::access::{Need, needs_of, require_access};
+use crate::api_error::ApiError;
+use crate::discovery::TargetProblem;
 use crate::plan::{Compared, Origin, PlanOptions, Planned, plan};
 use crate::prune::PruneOptions;
 use crate::set::{Parent, Record};
@@ -119,7 +121,7 @@ impl ClusterDriver<'_> {
         let is_new = purpose != Purpose::GoBack && !self.state.borrow().is_rollback;
         let bounds = is_new.then_some(&self.cluster.bounds);
         let targets = session.resources.targets(objects, &self.cluster.namespace, bounds);
-        let targets = targets.map_err(Refused::Targets)?;
+        let targets = targets.map_err(|problems| self.unless_starting(session, problems, pulse))?;
         let wanted = targets.clone();
         let (left, targets): (Vec<Target>, Vec<Target>) =
             targets.into_iter().partition(|target| is_redacted(&target.id, &target.wanted));
@@ -151,6 +153,22 @@ impl ClusterDriver<'_> {
         let stays = self.stays(record, &planned.waiting);
         let prunes = purpose == Purpose::ApplyAndPrune;
         Ok(Forward { planned, jobs, wanted, prunes, only: None, due, stays })
+    }
+
+    /// What is wrong with objects, unless it may be only that the cluster does not know its kinds yet.
+    fn unless_starting(&self, session: &Session, problems: Vec<TargetProblem>, pulse: &dyn Pulse) -> Refused {
+        let is_unknown = |problem: &TargetProblem| matches!(problem, TargetProblem::UnknownKind { .. });
+        let is_starting = problems.iter().any(is_unknown)
+            && self
+                .run(Step::Plan, pulse, async { Ok(session.connection.is_starting().await) })
+                .unwrap_or(false);
+        let refused = Refused::Targets(problems);
+        if !is_starting {
+            return refused;
+        }
+        let said = refused.said(&session.resources, None, &self.cluster.named());
+        let error = ApiError::not_ready(&said);
+        of_api(Step::Plan, &error, error.to_string()).into()
     }
 
     /// What is left as it is, because git knows only digests of its values, must be there.

@@ -101,7 +101,7 @@ impl SetError {
     pub(crate) fn is_undecided(&self) -> bool {
         match self {
             Self::TakenOver { .. } => true,
-            Self::Api { error, .. } => error.is_undecided() || error.is_passing(),
+            Self::Api { error, .. } => error.is_undecided(),
             _ => false,
         }
     }
