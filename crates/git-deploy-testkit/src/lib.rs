@@ -15,7 +15,7 @@
 //! Kubernetes API begins with [`cluster!`], which starts a control plane once for all tests of a process ([`cluster`](mod@cluster)).
 //! [`shop`] has projects that are ready to be deployed, into either; [`registry`] a registry for images, a [`Store`] what builders keep, and
 //! [`SshServer`] and [`HttpServer`] what git reaches by them; [`readme`] what
-//! readers are told to paste; [`torture`] writes notes until something is lost. A [`KillSwitch`] ends a run at a moment that a test chooses, and [`skip!`] says what a
+//! readers are told to paste; [`rebase`] what git makes of branches; [`torture`] writes notes until something is lost. A [`KillSwitch`] ends a run at a moment that a test chooses, and [`skip!`] says what a
 //! machine does not allow.
 
 mod clock;
@@ -26,6 +26,7 @@ mod kill_switch;
 pub mod manifests;
 mod output;
 pub mod readme;
+pub mod rebase;
 pub mod registry;
 mod repo;
 mod run;

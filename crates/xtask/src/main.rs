@@ -3,6 +3,7 @@
 mod bench;
 mod cluster;
 mod completions;
+mod differential;
 mod fuzz;
 mod man;
 mod torture;
@@ -37,6 +38,11 @@ enum Task {
     /// Look for states that get lost
     #[command(subcommand)]
     Torture(torture::Victim),
+    /// Compare our rebase with git's, branch by branch; ends with each difference, or none
+    Differential(differential::Differential),
+    /// Say what our rebase makes of branches
+    #[command(hide = true)]
+    Answer,
     /// Look for bytes that are not read as they should be
     Fuzz(fuzz::Fuzz),
     /// Write the completions, below bash, zsh and fish
@@ -52,6 +58,8 @@ fn main() -> anyhow::Result<()> {
         Task::Bench { cluster } => bench::run(cluster),
         Task::Cluster(action) => cluster::run(&action),
         Task::Torture(victim) => torture::run(&victim),
+        Task::Differential(differential) => differential::run(&differential),
+        Task::Answer => differential::answer(),
         Task::Fuzz(fuzz) => fuzz::run(&fuzz),
         Task::Completions { dir } => completions::write(&dir),
     }

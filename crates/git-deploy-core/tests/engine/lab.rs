@@ -14,9 +14,8 @@ use git_deploy_core::rebase::{Committer, Engine, MergeTreeEngine, Request, Verdi
 /// Names the folder of the test to the process that is to run it.
 const FOLDER: &str = "GIT_DEPLOY_REBASE_FOLDER";
 
-/// What such a process inherits: where programs are, coverage, and how much to try.
-const INHERITED: [&str; 5] =
-    ["PATH", "GIT_EXEC_PATH", "LLVM_PROFILE_FILE", "GIT_DEPLOY_REBASE_SEEDS", "GIT_DEPLOY_REBASE_FIRST_SEED"];
+/// What such a process inherits: where programs are, and coverage.
+const INHERITED: [&str; 3] = ["PATH", "GIT_EXEC_PATH", "LLVM_PROFILE_FILE"];
 
 /// Defines tests that get a fresh [`Lab`].
 macro_rules! lab_tests {
@@ -57,6 +56,12 @@ pub(crate) fn hermetic(test: &str, body: impl FnOnce(&Lab)) {
 pub(crate) struct Lab {
     root: PathBuf,
     clock: Cell<u64>,
+}
+
+impl AsRef<Path> for Lab {
+    fn as_ref(&self) -> &Path {
+        &self.root
+    }
 }
 
 impl Lab {

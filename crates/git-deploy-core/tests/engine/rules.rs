@@ -6,7 +6,7 @@ use git_deploy_core::ids::CommitId;
 use git_deploy_core::rebase::{Committer, Engine, MergeTreeEngine, Rebased, Request, Skip, Verdict};
 
 use crate::lab::{Lab, lab_tests};
-use crate::oracle::{Expected, Oracle};
+use crate::oracle::{Oracle, ours};
 
 const TEN: &str = "1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n";
 
@@ -14,7 +14,7 @@ const TEN: &str = "1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n";
 pub(crate) fn agreed(lab: &Lab, branch: &str) -> Verdict {
     let (base, verdict) = (lab.id("master"), lab.verdict(branch));
     let gits = Oracle::new(lab).rebase(base, lab.id(branch));
-    assert_eq!(Expected::of(lab, base, verdict.clone()), gits, "{branch}: ours, git's");
+    assert_eq!(ours(lab, base, verdict.clone()), gits, "{branch}: ours, git's");
     verdict
 }
 
