@@ -4,6 +4,8 @@
 
 use std::process::Command;
 
+use git_deploy_testkit::rebase::{CONFIGURATIONS, Generator, Place};
+
 /// What it prints where nothing differs.
 fn compared(args: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_xtask")).arg("differential").args(args).output().unwrap();
@@ -28,4 +30,18 @@ fn random_branches_end_as_git_rebase_ends_them() {
     for (what, least) in [("are clean", 40), ("conflict in", 40), ("have merge", 1)] {
         assert!(count(&printed, what) >= least, "{what}: {printed}");
     }
+}
+
+#[test]
+fn branches_of_a_repository_end_as_git_rebase_ends_them_and_it_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::new(folder.path());
+    place.import(&Generator::new(7).history(0), CONFIGURATIONS[0]);
+    let state =
+        || place.git(&["for-each-ref"]) + &place.git(&["count-objects", "-v"]) + &place.git(&["status"]);
+    let before = state();
+    let path = place.repository();
+    let printed = compared(&[&format!("--repository={}", path.display()), "--branches=20"]);
+    assert_eq!((count(&printed, "branches"), count(&printed, "differences")), (20, 0), "{printed}");
+    assert_eq!(state(), before);
 }

@@ -131,7 +131,7 @@ impl Oracle {
         // It need not be there; what git knows of it goes by the force.
         fs::remove_dir_all(&self.tree).ok();
         let tree = self.tree.to_string_lossy();
-        self.place.git(&["worktree", "add", "--force", "--force", "-q", "--detach", &tree]);
+        self.place.git(&["worktree", "add", "--force", "--force", "-q", "--no-checkout", "--detach", &tree]);
         self.is_littered.set(false);
     }
 
@@ -174,8 +174,9 @@ impl Oracle {
             self.git(&["clean", "-qffdx"]);
         }
         let Branch { tip, upstream, onto } = branch;
-        self.git(&["checkout", "-q", "--force", "--detach", tip]);
-        let target = ["--no-fork-point", "--onto", onto, upstream];
+        // What is checked out may be anything, but git wants it clean. It goes from there straight to where the branch is to stand.
+        self.git(&["reset", "-q", "--hard"]);
+        let target = ["--no-fork-point", "--onto", onto, upstream, tip];
         let output = if picks.respaced == 0 {
             self.try_git(&[&["rebase"], &target[..]].concat())
         } else {

@@ -72,6 +72,11 @@ impl<'a> Answers<'a> {
         Ok(Self { place, branches, lines })
     }
 
+    /// Where it put a branch, if it did.
+    pub(super) fn tip(&self, number: usize) -> Option<&str> {
+        self.lines[number].strip_prefix("rebased ")
+    }
+
     /// In the words in which git's is said.
     pub(super) fn verdict(&self, number: usize) -> Expected {
         let line = &self.lines[number];

@@ -6,9 +6,12 @@
 
 mod asked;
 mod generated;
+mod history;
+mod repository;
 mod tally;
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -24,10 +27,13 @@ use tally::Tally;
 /// What is compared.
 #[derive(Args)]
 pub(crate) struct Differential {
-    /// How many branches
-    #[arg(long, value_name = "n", default_value_t = 5000)]
-    branches: u64,
-    /// The first seed: each history has the next
+    /// Take branches from the history of this repository, which is only read, instead of making histories
+    #[arg(long, value_name = "path")]
+    repository: Option<PathBuf>,
+    /// How many branches; 1,000 of a repository
+    #[arg(long, value_name = "n")]
+    branches: Option<u64>,
+    /// The first seed: each history that is made, and each branch of a repository, has the next
     #[arg(long, value_name = "n", default_value_t = 0)]
     seed: u64,
 }
@@ -46,7 +52,10 @@ struct Case {
 /// Prints what came of it.
 pub(crate) fn run(differential: &Differential) -> Result<()> {
     let begun = Instant::now();
-    let tally = generated::compare(differential.seed, differential.branches)?;
+    let tally = match &differential.repository {
+        None => generated::compare(differential.seed, differential.branches.unwrap_or(5000))?,
+        Some(path) => repository::compare(path, differential.seed, differential.branches.unwrap_or(1000))?,
+    };
     untell();
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}, {} s", git_version()?, begun.elapsed().as_secs())?;
