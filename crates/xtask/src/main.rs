@@ -27,11 +27,7 @@ enum Task {
         dir: PathBuf,
     },
     /// Time what is called all the time against git itself
-    Bench {
-        /// Time deployments into a cluster against kubectl instead
-        #[arg(long)]
-        cluster: bool,
-    },
+    Bench(bench::Benches),
     /// Start the cluster of the tests, to try things by hand
     #[command(subcommand)]
     Cluster(cluster::Action),
@@ -55,7 +51,7 @@ enum Task {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Man { dir } => man::write(&dir),
-        Task::Bench { cluster } => bench::run(cluster),
+        Task::Bench(benches) => bench::run(&benches),
         Task::Cluster(action) => cluster::run(&action),
         Task::Torture(victim) => torture::run(&victim),
         Task::Differential(differential) => differential::run(&differential),

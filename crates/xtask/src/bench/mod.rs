@@ -4,6 +4,7 @@
 //! Ours are started as they are, not through `git`, whose dispatch to a program costs about 2 ms that are not ours.
 
 mod cluster;
+mod rebase;
 mod runner;
 
 use std::fmt::Write as _;
@@ -13,6 +14,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use clap::Args;
 
 /// Counted runs of each command.
 const RUNS: usize = 60;
@@ -40,10 +42,30 @@ const HOOK_LIMIT: Duration = Duration::from_millis(20);
 /// What reading a state takes in memory at the most notes, as many times what it takes at the fewest.
 const MEMORY_LIMIT: f64 = 1.5;
 
-/// Builds the binaries and prints the figures: of what runs all the time, or of deployments into a cluster.
-pub(crate) fn run(in_cluster: bool) -> Result<()> {
-    let binaries = build()?;
-    let within = if in_cluster { cluster::run(&binaries)? } else { small(&binaries)? };
+/// What is timed.
+#[derive(Args)]
+pub(crate) struct Benches {
+    /// Time deployments into a cluster against kubectl instead
+    #[arg(long, conflicts_with = "rebase")]
+    cluster: bool,
+    /// Time rebases of many branches against git replay instead
+    #[arg(long)]
+    rebase: bool,
+    /// Rebase 10,000 branches, too
+    #[arg(long, requires = "rebase")]
+    long: bool,
+}
+
+/// Builds the binaries and prints the figures.
+pub(crate) fn run(benches: &Benches) -> Result<()> {
+    let within = if benches.rebase {
+        // It needs no cluster, which takes most of the time to build.
+        rebase::run(&build_with(&["--no-default-features", "--bin", "git-deploy-rebase"])?, benches.long)?
+    } else if benches.cluster {
+        cluster::run(&build()?)?
+    } else {
+        small(&build()?)?
+    };
     ensure!(within, "a limit was exceeded");
     Ok(())
 }
@@ -158,8 +180,13 @@ fn ms(time: Duration) -> String {
 
 /// Builds the binaries as they are shipped, and says where they are: cargo knows, whatever the user's configuration.
 pub(crate) fn build() -> Result<PathBuf> {
+    build_with(&[])
+}
+
+fn build_with(options: &[&str]) -> Result<PathBuf> {
     let output = Command::new(env!("CARGO"))
         .args(["build", "--release", "--locked", "--package", "git-deploy"])
+        .args(options)
         .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit())
         .output()?;
