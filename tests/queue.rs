@@ -482,8 +482,7 @@ fn what_became_of_a_branch_is_told_also_when_it_is_gone() {
     repo.git(&["fetch", "--quiet", "--prune"]);
     repo.git(&["branch", "--delete", "--force", "login"]);
     // By its name, by what was approved, by what landed, and by what its landing brought.
-    for word in ["login", &begun, &landed] {
-        let said = repo.deploy("deploy-queue", &["show", word]);
+    for said in ["login", &begun, &landed].map(|word| repo.deploy("deploy-queue", &["show", word])) {
         said.stdout_contains("login: gone, landed with deployment-0001\n").stdout_contains("on 'master'");
     }
     repo.deploy("deploy-queue", &["show", "--json", "login"])

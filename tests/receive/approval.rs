@@ -265,9 +265,9 @@ fn runs_a_driver_outside(sandbox: &Sandbox, has_named_it: bool) {
     assert_ne!(tip, approved);
     scene.takes(&["+login", &format!("{approved}:refs/deploy/approved/{approved}")]);
     publishes(&scene, &tip, &scene.repo.notes()[&tip].clone());
-    fs::remove_file(&seen).unwrap();
+    fs::remove_file(&seen).expect("the driver has written it");
     scene.claimed("deployment-0001", &tip);
-    let seen = fs::read_to_string(&seen).unwrap();
+    let seen = fs::read_to_string(&seen).expect("the driver has written it");
     assert!(seen.lines().all(|place| !Path::new(place).starts_with(scene.server.path())), "{seen}");
 }
 

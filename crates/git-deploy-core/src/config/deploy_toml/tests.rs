@@ -482,16 +482,8 @@ fn a_source_is_a_url_that_everybody_may_see() {
     {
         assert_eq!(parse(url).unwrap().build.source.as_deref(), Some(url));
     }
-    for url in [
-        "",
-        "shop",
-        "https://",
-        "https:///shop",
-        "h t://x/y",
-        "https://x/a b",
-        "https://x/\\u0007",
-        "https://é/",
-    ] {
+    let odd = ["h t://x/y", "https://x/a b", "https://x/\\u0007", "https://é/"];
+    for url in ["", "shop", "https://", "https:///shop"].into_iter().chain(odd) {
         let error = parse(url).unwrap_err();
         assert!(error.to_string().contains("must be a URL such as"), "{url}: {error}");
         assert_eq!((error.line, error.column), (2, 10), "{url}");
