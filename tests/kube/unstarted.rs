@@ -238,3 +238,19 @@ fn a_job_that_is_to_run_again_does_so_where_its_deployment_goes_on_after_the_old
     assert_eq!(recorded(&shop, &job(&shop)), "succeeded forward-only deployment-0003");
     shop.is_sound();
 }
+
+#[test]
+fn a_first_job_that_is_said_to_run_again_runs_once_however_often_its_deployment_goes_on() {
+    let cluster = cluster!();
+    let shop = shop(cluster).with_remote(&sandbox!());
+    open(&shop);
+    release(&shop, "next", "1\n", &[failing(), deployment("web", "2")]);
+    let running = shop.command(&["next", "--retry-job=migrate"]).start();
+    eventually("there is one", || !jobs(&shop).is_empty());
+    running.kill(Victim::Process).was_killed();
+    eventually("it has failed", || job(&shop)["status"]["failed"] == 1);
+    let only = job(&shop);
+    shop.deploy(&["--continue", "--retry-job=migrate"]).code_is(1).stdout_contains("Failed Deployment");
+    assert_eq!(job(&shop)["metadata"]["uid"], only["metadata"]["uid"]);
+    shop.is_sound();
+}

@@ -132,6 +132,8 @@ fn what_holds_the_queue_is_told_once_by_who_watches() {
     shop.on_master("two.txt", "new\n");
     watching.wait_for_words("rebased 'search'");
     let output = ends(watching);
+    let told_again = "\"text\":\"nothing is deployed";
+    run(&shop, &["--json"]).code_is(75).stdout_contains("\"result\":\"error\"").lacks(told_again);
     let told =
         output.lacks("error: nothing").stderr.lines().filter(|line| line.contains("nothing is deployed"));
     assert_eq!(told.count(), 1, "{output}");

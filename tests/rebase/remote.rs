@@ -328,3 +328,29 @@ fn a_branch_that_the_forge_brought_up_to_date_by_a_merge_is_told_how_it_gets_the
     set(ours, "deployable", "login");
     rebase(ours, &[]).success().stdout_contains("current");
 }
+
+#[test]
+fn what_was_taken_out_on_the_remote_is_in_no_push_of_a_branch_that_is_made_linear() {
+    let team = team(&sandbox!());
+    let (ours, theirs) = (&team.ours, &team.theirs);
+    ours.switch("login");
+    ours.commit("key.txt", "secret\n", "Add a key");
+    ours.switch("master");
+    ours.commit("d.txt", "d\n", "Go on");
+    ours.switch("login");
+    ours.git(&["merge", "--quiet", "--no-edit", "master"]);
+    ours.switch("master");
+    ours.git(&["push", "--quiet", "origin", "master", "login"]);
+    theirs.git(&["fetch", "--quiet"]);
+    theirs.git(&["push", "--quiet", "--force", "origin", "origin/login~2:refs/heads/login"]);
+    ours.git(&["fetch", "--quiet"]);
+    let looks = "look at what was taken out there: git log origin/login..login\n";
+    let left = rebase(ours, &["login"]);
+    left.stderr_contains("make the branch linear with: ").stderr_contains(looks).lacks("git push");
+    let refused = ours.try_deploy("deploy-state", &["set", "deployable", "login"]);
+    refused
+        .code_is(1)
+        .stderr_contains("make the branch linear with: ")
+        .stderr_contains(looks)
+        .lacks("git push");
+}

@@ -188,8 +188,8 @@ fn follow(repo: &Repo) {
 }
 
 #[test]
-fn of_many_branches_that_do_not_count_it_is_said_once_what_to_do() {
-    let (_, ours, _) = approved(&sandbox!());
+fn of_many_branches_that_do_not_count_it_is_said_once_what_to_do_unless_a_push_would_bring_something_back() {
+    let (_, ours, theirs) = approved(&sandbox!());
     for name in ["a", "b", "c"] {
         branch(&ours, name, &format!("{name}.txt"), "new\n");
         set(&ours, &["deployable", name]).success();
@@ -201,10 +201,19 @@ fn of_many_branches_that_do_not_count_it_is_said_once_what_to_do() {
     set(&ours, &["deployable", "login"]).success();
     let hints = ours.deploy("deploy-state", &["list"]).stderr;
     let hints: Vec<&str> = hints.lines().filter_map(|line| line.strip_prefix("hint: ")).collect();
-    let expected = [
-        "push each that is to be deployed: git push -u origin <branch>",
-        "see how one and that of the remote come together: git deploy-state get <branch>",
-    ];
-    assert_eq!(hints, expected);
-    ours.deploy("deploy-state", &["get", "login"]).stderr_contains("hint: push it: git push origin login\n");
+    assert_eq!(hints.len(), 4, "three and one: {hints:?}");
+    branch(&ours, "d", "d.txt", "new\n");
+    set(&ours, &["deployable", "d"]).success();
+    theirs.git(&["push", "--quiet", "--force", "origin", "origin/login~1:refs/heads/login"]);
+    ours.deploy("deploy-sync", &["--quiet"]);
+    let hints = ours.deploy("deploy-state", &["list"]).stderr;
+    let hints: Vec<&str> = hints.lines().filter_map(|line| line.strip_prefix("hint: ")).collect();
+    let push = "push each that 'origin' has not and that is to be deployed: git push -u origin <branch>";
+    assert_eq!(
+        hints,
+        [
+            "a push brings that back; where it is not to be deployed: git deploy-state set development login",
+            push
+        ]
+    );
 }

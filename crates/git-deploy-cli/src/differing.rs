@@ -5,11 +5,16 @@ use git_deploy_core::ops::sync::{Differing, DifferingTag};
 
 use crate::{Shell, shell_word};
 
-/// Warns of such a tag, and says how both are seen, and which of them is right where that is known.
+/// Warns of such a tag, and says what there is to do.
 pub fn tell_differing(tag: &DifferingTag, shell: &mut Shell) {
     shell.warn(tag.to_string());
-    shell.hint(format!("see both with: git show {} {}", tag.id, shell_word(tag.theirs.as_str())));
-    shell.hint(which(&tag.id.tag(), &tag.remote, &tag.how));
+    differing(tag).into_iter().for_each(|hint| shell.hint(hint));
+}
+
+/// How both are seen, and which of them is right where that is known.
+pub fn differing(tag: &DifferingTag) -> [String; 2] {
+    let both = format!("see both with: git show {} {}", tag.id, shell_word(tag.theirs.as_str()));
+    [both, which(&tag.id.tag(), &tag.remote, &tag.how)]
 }
 
 /// Which of both is the deployment, or how the remote's takes the place of ours, of which nothing is lost.

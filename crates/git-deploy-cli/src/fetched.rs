@@ -104,11 +104,19 @@ pub fn push_again(view: &View<'_>, branch: &RefName) -> Result<Option<Again>, Co
     let Some(theirs) = view.repository.tip(&there)? else { return Ok(None) };
     let push = || Some(Again::Push(push_over(tracking.remote(), branch, theirs)));
     let ours = view.repository.tip(branch)?;
-    // What is not here yet is made from what is there.
-    if ours.map_or(Ok(true), |ours| view.repository.is_ancestor(theirs, ours))? {
-        return Ok(push());
-    }
     let name = shell_word(branch.short());
+    let Some(ours) = ours else { return Ok(push()) };
+    if view.repository.is_ancestor(theirs, ours)? {
+        let look =
+            || format!("look at what was taken out there: git log {}..{name}", shell_word(there.short()));
+        let is_taken_back = taken_back(view, branch, ours)?.is_some();
+        return Ok(match merged(view, branch, ours, theirs)? {
+            _ if is_taken_back => Some(Again::First(look())),
+            Some(Merged::TakenOut) => Some(Again::First(look())),
+            Some(Merged::Edited(merge)) => Some(Again::First(format!("{LEFT_OUT}: {}", show_merge(merge)))),
+            Some(Merged::Base | Merged::Other) | None => push(),
+        });
+    }
     Ok(match standing(view, &view.listed_branch(branch)?.0)? {
         Standing::RebasedHere | Standing::RewrittenHere => push(),
         Standing::Behind => Some(Again::First(further(branch, &shell_word(there.short())))),

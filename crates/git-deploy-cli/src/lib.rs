@@ -29,7 +29,7 @@ mod taken_back;
 pub use advice::{REBASE, follow_landed, landed_elsewhere, put_upon, shell_word, show_merge};
 pub use core_errors::{warn_of_note, warn_of_notes, warn_of_notes_on};
 pub use deploy_errors::{approve_again, named, releases, ways_out, why_held};
-pub use differing::{tell_differing, which};
+pub use differing::{differing, tell_differing, which};
 pub use error::{CommandError, OrExit, typed_name};
 pub use exit::Exit;
 pub use fetched::{

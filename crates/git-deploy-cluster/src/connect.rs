@@ -299,12 +299,18 @@ impl Connection {
 }
 
 /// What is in every API server: whoever has never heard of it stands in the place of one, such as the last resort of an ingress.
-const EVERYWHERE: [&str; 5] = [
+const EVERYWHERE: [&str; 11] = [
     "/api",
+    "/apis/apiextensions.k8s.io/v1",
     "/apis/apps/v1",
+    "/apis/authorization.k8s.io/v1",
+    "/apis/autoscaling/v2",
     "/apis/batch/v1",
     "/apis/coordination.k8s.io/v1",
+    "/apis/networking.k8s.io/v1",
+    "/apis/policy/v1",
     "/apis/rbac.authorization.k8s.io/v1",
+    "/apis/storage.k8s.io/v1",
 ];
 
 fn is_everywhere(path: &str) -> bool {

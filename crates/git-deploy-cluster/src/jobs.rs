@@ -204,10 +204,16 @@ pub async fn start(
         Some(live) => live,
         None => match create(connection, set, job, false).await {
             Ok(live) => live,
-            // Another run was faster, or we ourselves when the answer was lost.
-            Err(JobError::Api { why, .. }) if *why.kind() == ApiErrorKind::Changed => {
+            // Another run was faster, or we ourselves when the answer was lost: then a quota may have no room for a second one.
+            Err(JobError::Api { why, .. })
+                if matches!(why.kind(), ApiErrorKind::Changed | ApiErrorKind::Quota) =>
+            {
                 let live = connection.get(job.into()).await.map_err(api(job))?;
-                let live = live.ok_or_else(|| JobError::Gone { id: job.id.clone() })?;
+                let live = match (live, why.kind()) {
+                    (Some(live), _) => live,
+                    (None, ApiErrorKind::Quota) => return Err(api(job)(why)),
+                    (None, _) => return Err(JobError::Gone { id: job.id.clone() }),
+                };
                 // A later run has decided that this one was never started.
                 if is_barred(&live) {
                     return Err(JobError::Barred { id: job.id.clone() });

@@ -215,10 +215,7 @@ impl PlanProblem {
     fn ends_all(&self) -> bool {
         match self {
             Self::Refused { why, .. } | Self::List(ListError { why, .. }) => {
-                matches!(
-                    why.kind(),
-                    ApiErrorKind::Unreachable | ApiErrorKind::TimedOut | ApiErrorKind::Unauthorized
-                )
+                why.is_away() || *why.kind() == ApiErrorKind::Unauthorized
             }
             _ => false,
         }

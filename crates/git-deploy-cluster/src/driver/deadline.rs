@@ -117,20 +117,25 @@ async fn until_it_answers(connection: &Connection, patience: Duration) -> Answer
     if silence >= AWAY { Answers::Again } else { Answers::AtOnce }
 }
 
-/// Waits until a cluster knows its kinds, and who may do what, where it is asked for the first time.
-pub(super) async fn greet(connection: &Connection, observer: &dyn Observer) {
-    if connection.is_starting().await {
-        observer.step("Waiting", "the cluster is not ready yet");
-        until_it_is_ready(GREETING, connection).await;
+/// Waits until a cluster knows its kinds, and who may do what, where it is asked for the first time. Returns whether it does.
+pub(super) async fn greet(connection: &Connection, observer: &dyn Observer) -> bool {
+    if !connection.is_starting().await {
+        return true;
     }
+    observer.step("Waiting", "the cluster is not ready yet");
+    until_it_is_ready(GREETING, connection).await
 }
 
-/// Waits, but no longer than that, until a cluster that answers says no more that it is not ready.
-async fn until_it_is_ready(limit: Duration, connection: &Connection) {
+/// Waits, but no longer than that, until a cluster that answers says no more that it is not ready. Returns whether that is so.
+async fn until_it_is_ready(limit: Duration, connection: &Connection) -> bool {
     let begun = Instant::now();
-    while begun.elapsed() < limit && connection.is_starting().await {
+    while begun.elapsed() < limit {
+        if !connection.is_starting().await {
+            return true;
+        }
         tokio::time::sleep(PAUSE).await;
     }
+    false
 }
 
 #[cfg(test)]

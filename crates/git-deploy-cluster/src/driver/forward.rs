@@ -215,7 +215,7 @@ impl ClusterDriver<'_> {
                 ..self.prune_options(Some(held.parent.record()))
             };
             let pruned = self.run(Step::Verify, pulse, async {
-                let Session { connection, resources } = &held.session;
+                let Session { connection, resources, .. } = &held.session;
                 let pruned =
                     held.lease.writing(prune(connection, resources, &view, &forward.wanted, &options));
                 pruned.await.map_err(of_lease(Step::Verify))

@@ -267,7 +267,8 @@ impl ClusterDriver<'_> {
         let may_have_changed = known.as_ref().is_none_or(|known| !is_started(known) || !known.rollback_safe);
         let target =
             if was_there && may_have_changed { after_another(&job.target) } else { job.target.clone() };
-        let target = if again.is_some() { again_in(&target, id) } else { target };
+        // Also the first one: it is not to be made anew when its deployment goes on.
+        let target = if job.again { again_in(&target, id) } else { target };
         let started = self.run(Step::Apply, pulse, async {
             let started = lease.writing(start(&session.connection, set.id.as_str(), &target, again));
             started.await.map_err(of_lease(Step::Apply))

@@ -141,7 +141,7 @@ impl ClusterDriver<'_> {
         })?;
         let wanted = self.targets(&held.session, &wanted)?;
         let options = self.prune_options(Some(held.parent.record()));
-        let (view, Session { connection, resources }) = (held.view(), &held.session);
+        let (view, Session { connection, resources, .. }) = (held.view(), &held.session);
         let unwanted = self.run(Step::Land, pulse, async {
             let ids = wanted.iter().map(|target| &target.id);
             let members = members(connection, resources, &view, ids, Depth::Metadata).await;

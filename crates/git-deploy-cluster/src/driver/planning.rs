@@ -8,11 +8,11 @@ use git_deploy_core::environment::{OfBase, Pulse, Rendered, kept};
 use git_deploy_manifest::readiness::NewImages;
 use git_deploy_manifest::{GroupKind, Object, ObjectId, images, is_one_time, is_redacted};
 
-use super::ClusterDriver;
 use super::forward::LEAVING;
 use super::refused::Refused;
 use super::said::{objects, of_api};
 use super::state::{Against, Forward, Session};
+use super::{Brief, ClusterDriver};
 use crate::access::{Need, needs_of, require_access};
 use crate::api_error::ApiError;
 use crate::discovery::TargetProblem;
@@ -158,10 +158,9 @@ impl ClusterDriver<'_> {
     /// What is wrong with objects, unless it may be only that the cluster does not know its kinds yet.
     fn unless_starting(&self, session: &Session, problems: Vec<TargetProblem>, pulse: &dyn Pulse) -> Refused {
         let is_unknown = |problem: &TargetProblem| matches!(problem, TargetProblem::UnknownKind { .. });
-        let is_starting = problems.iter().any(is_unknown)
-            && self
-                .run(Step::Plan, pulse, async { Ok(session.connection.is_starting().await) })
-                .unwrap_or(false);
+        let asked = async { Ok(session.was_starting || session.connection.is_starting().await) };
+        let is_starting =
+            problems.iter().any(is_unknown) && self.run(Step::Plan, pulse, asked).unwrap_or(false);
         let refused = Refused::Targets(problems);
         if !is_starting {
             return refused;
@@ -203,7 +202,8 @@ impl ClusterDriver<'_> {
     pub(super) fn targets(&self, session: &Session, objects: &[Object]) -> Result<Vec<Target>, Failure> {
         let targets = session.resources.targets(objects, &self.cluster.namespace, None);
         targets.map_err(|problems| {
-            Refused::Targets(problems).said(&session.resources, None, &self.cluster.named())
+            let refused = self.unless_starting(session, problems, &Brief);
+            refused.said(&session.resources, None, &self.cluster.named())
         })
     }
 

@@ -107,7 +107,7 @@ impl ClusterDriver<'_> {
         let wanted = self.targets(session, &wanted)?;
         let options = self.idle_options(record);
         let (judged, unwanted, drift) = self.run(Step::Plan, pulse, async {
-            let Session { connection, resources } = session;
+            let Session { connection, resources, .. } = session;
             let failed = |error: crate::members::ListError| {
                 Failure::new(Step::Plan, error.blame(), error.to_string()).hint(error.why.hint())
             };
@@ -213,7 +213,7 @@ impl ClusterDriver<'_> {
     ) -> Result<Option<Failure>, Failure> {
         let view = held.view();
         let pruned = self.run(Step::Verify, pulse, async {
-            let Session { connection, resources } = &held.session;
+            let Session { connection, resources, .. } = &held.session;
             let pruned = held.lease.writing(prune(connection, resources, &view, &found.wanted, options));
             pruned.await.map_err(of_lease(Step::Verify))
         })?;

@@ -9,8 +9,8 @@
 //! With `merge.renormalize` git takes the `.gitattributes` at the top as the merge itself leaves it, before that of the work
 //! tree. One that is told does not, and in a bare repository it ends with a bug of its own. So then it is not told.
 //!
-//! Who has `attr.tree` in the configuration wants that to count, as it does for git itself. Where that is HEAD, it is not what
-//! happens to be checked out, which would be another at each look, but what a rebase checks out.
+//! Who has `attr.tree` in the configuration wants that to count, as it does for git itself. Where that is HEAD, git means what is
+//! checked out when a rebase begins: a verdict would be another at each look. Then it is passed over.
 //!
 //! A merge driver runs where git is called: at the top of the work tree, or in such a folder, which is empty where there is no
 //! work tree. Never in the repository itself, or in a server's work tree: a branch chooses the paths that a driver is told. In a
@@ -80,6 +80,8 @@ pub(super) struct Attributes<'a> {
     /// The top of the work tree, if there is one that a driver may run in.
     top: Option<&'a Path>,
     can_be_told: bool,
+    /// Whether the user has named what is checked out as that whose attributes count.
+    follows_head: bool,
     /// What was found out of commits, and why nothing can be. Each is asked for once, since there may be a merge for each of many
     /// branches: what is checked out or edited meanwhile is not looked at again, nor is it where git is told.
     places: RefCell<HashMap<CommitId, Result<Place, GitError>>>,
@@ -107,13 +109,14 @@ impl<'a> Attributes<'a> {
         let is_off =
             |value: &str| ["false", "no", "off", "0"].iter().any(|off| value.eq_ignore_ascii_case(off));
         let renormalizes = repository.config("merge.renormalize")?.is_some_and(|value| !is_off(&value));
-        let own =
-            repository.config("attr.tree")?.filter(|own| !own.starts_with("HEAD") && !own.starts_with('@'));
-        let has_own = version >= CONFIGURED && own.is_some();
+        let own = repository.config("attr.tree")?.filter(|_| version >= CONFIGURED);
+        let follows_head = own.as_deref().is_some_and(is_of_head);
+        let has_own = own.is_some() && !follows_head;
         let can_be_told = version >= TOLD && !renormalizes && !has_own;
         let (places, known) = (RefCell::default(), Cell::default());
         let (tracked, folders) = (OnceCell::new(), Folders::new(repository));
-        Ok(Self { repository, version, top: top(repository), can_be_told, places, known, tracked, folders })
+        let top = top(repository);
+        Ok(Self { repository, version, top, can_be_told, follows_head, places, known, tracked, folders })
     }
 
     /// A call of git at the top of the work tree, or of what stands in for it, without a command as yet.
@@ -123,10 +126,13 @@ impl<'a> Attributes<'a> {
     pub(super) fn call(&self, of: CommitId, interrupt: &Interrupt) -> Result<Call, GitError> {
         let call = match self.can_be_told {
             true => self.told(of, interrupt)?,
-            false => match self.place(of, interrupt)? {
-                Place::WorkTree(top) => at(self.repository, &top),
-                Place::Folder(folder) => self.folders.call(folder)?,
-            },
+            false => {
+                let call = match self.place(of, interrupt)? {
+                    Place::WorkTree(top) => at(self.repository, &top),
+                    Place::Folder(folder) => self.folders.call(folder)?,
+                };
+                if self.follows_head { call.args(["-c", "attr.tree="]) } else { call }
+            }
         };
         Ok(call.without(SOURCE))
     }
@@ -213,6 +219,12 @@ impl<'a> Attributes<'a> {
         let paths = paths.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect();
         Ok(self.tracked.get_or_init(|| paths))
     }
+}
+
+/// Whether a commit is named by HEAD.
+fn is_of_head(name: &str) -> bool {
+    let rest = name.strip_prefix("HEAD").or_else(|| name.strip_prefix('@'));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['~', '^', ':', '@', '{']))
 }
 
 /// What was found, unless it is worth to look again.

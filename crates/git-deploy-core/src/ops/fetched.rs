@@ -149,8 +149,8 @@ pub enum TakenBack {
     Deleted,
 }
 
-/// Whether the remote had a commit of a branch, as far as is known here, and somebody has taken it back there: nothing but a
-/// push from here would bring it there again, with what was decided about it.
+/// Whether the remote had a commit of a branch, or an earlier one that is in it, as far as is known here, and somebody has taken
+/// that back there: nothing but a push from here would bring it there again, with what was decided about it.
 ///
 /// # Errors
 /// When refs, reflogs or the configuration cannot be read.
@@ -165,7 +165,11 @@ pub fn taken_back(
         return Ok(sync::was_deleted(view.repository, tracking, branch)?.then_some(TakenBack::Deleted));
     };
     let is_below = theirs != commit && view.repository.is_ancestor(theirs, commit)?;
-    Ok((is_below && view.repository.was_at(&there, &[commit])?).then_some(TakenBack::To(theirs)))
+    let had_it = || {
+        let more: Vec<CommitId> = view.repository.gained(Some(theirs), commit)?.into_iter().collect();
+        view.repository.was_at(&there, &more)
+    };
+    Ok((is_below && had_it()?).then_some(TakenBack::To(theirs)))
 }
 
 /// What was merged into a branch of ours since it was pushed.

@@ -325,6 +325,9 @@ lab_tests! {
         // A git before 2.43 knows no such key.
         agreed(lab, "work");
         let one = lab.verdict("work");
+        lab.git(&["branch", "HEADLESS", "named"]);
+        lab.git(&["config", "attr.tree", "HEADLESS"]);
+        assert_eq!(lab.verdict("work"), one);
         lab.git(&["config", "core.bare", "true"]);
         assert_eq!(lab.verdict("work"), one);
     }
@@ -338,6 +341,11 @@ lab_tests! {
         });
         assert!(verdicts.iter().all(|verdict| *verdict == verdicts[0]), "{verdicts:?}");
         assert!(matches!(verdicts[0], Verdict::Rebased(_)));
+        lab.git(&["config", "merge.renormalize", "true"]);
+        for branch in ["old", "master"] {
+            lab.checkout(branch);
+            assert_eq!(lab.verdict("work"), verdicts[0], "{branch}");
+        }
     }
 
     fn two_drivers_that_write_the_same_file_where_they_run_do_not_meet(lab) {

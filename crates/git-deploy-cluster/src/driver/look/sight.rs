@@ -152,7 +152,7 @@ impl Question<'_> {
     async fn answer(&mut self) -> Result<Planned, Failure> {
         const ATTEMPTS: usize = 5;
         for _ in 0..ATTEMPTS {
-            let Session { connection, resources } = self.session;
+            let Session { connection, resources, .. } = self.session;
             let error = match plan(connection, resources, &self.view, &self.targets, &self.options).await {
                 Ok(planned) => return Ok(planned),
                 Err(error) => error,

@@ -108,7 +108,10 @@ impl Libgit2 {
     /// Whether what is written must have reached the disk, as only git knows how it is to.
     fn waits_for_disk(&self) -> Result<bool, GitError> {
         let entries = self.entries()?;
-        Ok(WAITS_FOR_DISK.iter().any(|key| !listing::values(&entries, key).is_empty()))
+        let last = |key| listing::values(&entries, key).pop();
+        let waits =
+            |key| last(key).is_some_and(|value| !["none", "false", "no", "off", "0"].contains(&&*value));
+        Ok(WAITS_FOR_DISK.into_iter().any(waits))
     }
 
     /// Whether objects may be missing because a remote has promised them.
@@ -176,7 +179,7 @@ impl Backend for Libgit2 {
     }
 
     fn is_in_process(&self) -> bool {
-        true
+        self.aside.is_some() || machine::is_simulated() || !self.waits_for_disk().unwrap_or(true)
     }
 
     fn variables(&self) -> &Variables {
@@ -213,7 +216,7 @@ impl Backend for Libgit2 {
     }
 
     fn write(&self, kind: Kind, data: &[u8]) -> Result<ObjectId, GitError> {
-        if self.aside.is_none() && self.waits_for_disk()? {
+        if !self.is_in_process() {
             return program::write(kind, data, self.variables());
         }
         let what = || format!("cannot write a {}", kind.as_str());

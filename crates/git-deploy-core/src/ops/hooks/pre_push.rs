@@ -233,15 +233,18 @@ impl Push<'_> {
         Ok(Some(Warning::Back { branch: branch.clone(), state, taken }))
     }
 
-    /// Whether the remote had a commit on a branch, as it was fetched or pushed, and has an earlier one now.
+    /// Whether the remote had a commit on a branch, or one below it, as it was fetched or pushed, and has an earlier one now.
     fn was_set_back(&self, branch: &RefName, old: CommitId, new: CommitId) -> Result<bool, HookError> {
         let repository = self.view.repository;
         if old == new || self.if_here(old)?.is_none() || !repository.is_ancestor(old, new)? {
             return Ok(false);
         }
         let there = self.view.settings.authority(branch);
-        let is_known = repository.tip(&there)?.is_some();
-        Ok(is_known && repository.was_at(&there, &[new])?)
+        if repository.tip(&there)?.is_none() {
+            return Ok(false);
+        }
+        let more: Vec<CommitId> = repository.gained(Some(old), new)?.into_iter().collect();
+        Ok(repository.was_at(&there, &more)?)
     }
 
     /// The note on a commit that the remote has. One that cannot be read is told of by whoever lists the branches.

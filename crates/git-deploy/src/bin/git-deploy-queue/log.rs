@@ -3,7 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
-use git_deploy_cli::{CommandError, Shell};
+use git_deploy_cli::{CommandError, Shell, differing};
+use git_deploy_core::ops::sync::DifferingTag;
 use git_deploy_core::ops::{Interrupt, Observer};
 use jiff::{Timestamp, Unit};
 use serde_json::{Value, json};
@@ -63,6 +64,11 @@ impl<'a> Log<'a> {
         }
     }
 
+    /// Whether a program reads.
+    pub(crate) fn is_json(&self) -> bool {
+        self.is_json
+    }
+
     /// Tells a line that was written for people, with the label of what wrote it. What programs are told by an event they are not told again.
     pub(crate) fn line(&self, label: &str, line: &str) {
         let is_told = ["warning: ", "error: ", "fatal: "].iter().any(|label| line.starts_with(label));
@@ -98,6 +104,11 @@ impl Observer for Log<'_> {
 
     fn note(&self, text: &str) {
         self.tell(json!({ "event": "note", "text": text }), Some(text));
+    }
+
+    fn tag_differs(&self, tag: &DifferingTag) {
+        self.warn(&tag.to_string());
+        differing(tag).iter().for_each(|hint| self.line("", &format!("hint: {hint}")));
     }
 }
 

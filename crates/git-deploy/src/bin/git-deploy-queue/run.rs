@@ -15,6 +15,7 @@ use git_deploy_core::git::Repository;
 use git_deploy_core::ledger;
 use git_deploy_core::ops::deploy::Hold;
 use git_deploy_core::ops::sweep::Outcome;
+use git_deploy_core::ops::sync::DifferingTag;
 use git_deploy_core::ops::work_off::{Event, Finished, Hands, Tidying, work_off};
 use git_deploy_core::ops::{Interrupt, Interrupted, Observer};
 use git_deploy_core::queue::{Place, Wait};
@@ -176,7 +177,8 @@ impl Hands for Machine<'_> {
         match &other {
             Some(other) => self.tell_other(other, last),
             None if turn == Turn::Held => {
-                last.into_iter().map(waiting).for_each(|said| self.say(Who::Deployment, said));
+                let said = last.into_iter().filter_map(|said| waiting(said, self.log.is_json()));
+                said.for_each(|said| self.say(Who::Deployment, said));
             }
             None => last.into_iter().for_each(|said| self.say(Who::Deployment, said)),
         }
@@ -344,6 +346,10 @@ impl Observer for Machine<'_> {
     fn note(&self, text: &str) {
         self.log.note(text);
     }
+
+    fn tag_differs(&self, tag: &DifferingTag) {
+        self.log.tag_differs(tag);
+    }
 }
 
 /// What is said to be done.
@@ -401,11 +407,15 @@ fn is_error(said: &Said) -> bool {
     }
 }
 
-/// The same of a deployment that waits: who tries again by himself meets no error.
-fn waiting(said: Said) -> Said {
+/// The same of a deployment that waits: who tries again by himself meets no error. A program knows why by its verdict.
+fn waiting(said: Said, is_json: bool) -> Option<Said> {
     match said {
-        Said::Line(line) => Said::Line(error_in(&line).unwrap_or(&line).to_owned()),
-        event @ Said::Event(_) => event,
+        Said::Line(line) => match error_in(&line) {
+            Some(_) if is_json => None,
+            Some(why) => Some(Said::Line(why.to_owned())),
+            None => Some(Said::Line(line)),
+        },
+        event @ Said::Event(_) => Some(event),
     }
 }
 

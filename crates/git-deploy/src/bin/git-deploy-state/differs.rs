@@ -12,7 +12,7 @@ use git_deploy_core::ops::sweep::{Standing, standing};
 use git_deploy_core::ops::view::View;
 use git_deploy_core::state::State;
 
-/// Up to so many branches each get hints of their own.
+/// Up to so many branches, for the same reason, each get hints of their own.
 const HINTS: usize = 3;
 
 /// Says which local branches are in a state that does not count, because the remote has other commits of them.
@@ -51,7 +51,12 @@ pub(crate) fn note_all(view: &View<'_>, counting: &[Branch], shell: &mut Shell) 
             State::Staged | State::Deployable => {}
         }
         let hints = bring_together(view, &branch, theirs)?;
-        apart.push((text, hints, taken.is_none() && theirs.is_none()));
+        let why = match (taken, theirs) {
+            (Some(_), _) => WhyAside::TakenBack,
+            (None, Some(_)) => WhyAside::Differs,
+            (None, None) => WhyAside::IsMissing,
+        };
+        apart.push(Aside { text, hints, why });
     }
     note_apart(&apart, tracking.remote(), shell);
     let landed = landed.iter().map(|(branch, landed)| (branch, landed));
@@ -59,23 +64,47 @@ pub(crate) fn note_all(view: &View<'_>, counting: &[Branch], shell: &mut Shell) 
     Ok(())
 }
 
-/// Says which local branches do not count, each with what to do about it; of many, that only in general. The last of each says
-/// whether the remote lacks it.
-fn note_apart(apart: &[(String, Vec<String>, bool)], remote: &str, shell: &mut Shell) {
-    for (text, hints, _) in apart {
+/// A local branch that does not count.
+struct Aside {
+    text: String,
+    hints: Vec<String>,
+    why: WhyAside,
+}
+
+/// Why a local branch does not count.
+#[derive(PartialEq, Eq)]
+enum WhyAside {
+    /// The remote has another commit of it.
+    Differs,
+    /// The remote has never had it.
+    IsMissing,
+    /// Somebody has taken it back there: no push is to bring it again.
+    TakenBack,
+}
+
+/// Says which local branches do not count, each with what to do about it; of many, that only in general.
+fn note_apart(apart: &[Aside], remote: &str, shell: &mut Shell) {
+    let is_many = |why: WhyAside| apart.iter().filter(|aside| aside.why == why).count() > HINTS;
+    let (differ, are_missing) = (is_many(WhyAside::Differs), is_many(WhyAside::IsMissing));
+    for Aside { text, hints, why } in apart {
         shell.note(text);
-        hints.iter().filter(|_| apart.len() <= HINTS).for_each(|hint| shell.hint(hint));
+        let is_told_below = match why {
+            WhyAside::Differs => differ,
+            WhyAside::IsMissing => are_missing,
+            WhyAside::TakenBack => false,
+        };
+        hints.iter().filter(|_| !is_told_below).for_each(|hint| shell.hint(hint));
     }
-    if apart.len() > HINTS {
-        if apart.iter().any(|(.., is_missing)| *is_missing) {
-            shell.hint(format!(
-                "push each that is to be deployed: git push -u {} <branch>",
-                shell_word(remote)
-            ));
-        }
-        if apart.iter().any(|(.., is_missing)| !is_missing) {
-            shell.hint("see how one and that of the remote come together: git deploy-state get <branch>");
-        }
+    if are_missing {
+        let remote_word = shell_word(remote);
+        shell.hint(format!(
+            "push each that '{remote}' has not and that is to be deployed: git push -u {remote_word} <branch>"
+        ));
+    }
+    if differ {
+        shell.hint(format!(
+            "see how one that differs and that of '{remote}' come together: git deploy-state get <branch>"
+        ));
     }
 }
 
