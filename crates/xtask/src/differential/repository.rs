@@ -44,15 +44,13 @@ pub(super) fn compare(path: &Path, first: u64, branches: u64) -> Result<Tally> {
                 "cargo xtask differential --repository={} --seed={seed} --branches=1",
                 path.display()
             );
-            let (branch, ours) = match returned.iter().position(|there| *there == number) {
-                Some(at) => (&others[at], back.verdict(at)),
-                None => (&branches[number], there.verdict(number)),
-            };
+            let returned = returned.iter().position(|there| *there == number);
+            let returned = returned.map(|at| (&others[at], back.verdict(at)));
             let mut tally = Tally::default();
-            tally.take(
-                &Case { story: format!("{name}; again: {again}"), branch: branch.clone(), ours },
-                oracle,
-            )?;
+            for (branch, ours) in [(&branches[number], there.verdict(number))].into_iter().chain(returned) {
+                let story = format!("{name}; again: {again}");
+                tally.take(&Case { story, branch: branch.clone(), ours }, oracle)?;
+            }
             Ok(tally)
         },
     )
