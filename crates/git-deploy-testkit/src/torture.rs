@@ -89,13 +89,15 @@ pub fn write_at_once(sandbox: &Sandbox, writers: u32, times: u32) {
 
 /// What others do in a repository while it is written to.
 fn write_beside(repo: &Repo, is_over: &AtomicBool) {
+    // Git waits a tenth of a second for the lock on a ref, or on the table of all, which forty writers hold among them for longer.
+    let patient = ["-c", "core.filesRefLockTimeout=60000", "-c", "reftable.lockTimeout=60000"];
     while !is_over.load(Ordering::SeqCst) {
-        repo.git(&["notes", "--ref=beside", "add", "--force", "--message=beside", "master"]);
+        let add = ["notes", "--ref=beside", "add", "--force", "--message=beside", "master"];
+        repo.git(&[&patient[..], &add].concat());
         // Tidying is asked for below: what git begins in the background would make that one give up.
         repo.git(&["-c", "gc.auto=0", "-c", "maintenance.auto=false", "fetch", "--quiet", "elsewhere"]);
         for tidy in [&["pack-refs", "--all"][..], &["gc", "--quiet"]] {
-            // Git waits a tenth of a second for the lock on a ref, which forty writers hold among them for longer.
-            let tidied = repo.try_git(&[&["-c", "core.filesRefLockTimeout=60000"], tidy].concat());
+            let tidied = repo.try_git(&[&patient[..], tidy].concat());
             // Where refs are kept in tables it gives up when somebody else writes one meanwhile.
             if !Format::of_run().reftable {
                 tidied.success();
