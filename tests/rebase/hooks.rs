@@ -25,6 +25,33 @@ fn pre_rebase_may_forbid_it_and_gets_gits_arguments() {
 }
 
 #[test]
+fn pre_rebase_is_found_wherever_it_stands_and_from_wherever_a_rebase_is_begun() {
+    let repo = shop(&sandbox!());
+    let tip = branch(&repo, "login", "c.txt", "c\n");
+    set(&repo, "staged", "login");
+    repo.commit("sub/d.txt", "d\n", "Go on");
+    let refused = |arguments: &[&str]| {
+        let call =
+            repo.command("git").args(["-C", "sub"]).args(arguments).args(["deploy-rebase", "--porcelain"]);
+        call.output().stdout_contains("the hook pre-rebase refused: not here\n");
+        assert_eq!(repo.id("login"), tip);
+    };
+    let hook = |folder: &str| {
+        repo.set_config("core.hooksPath", folder);
+        repo.install_hook("pre-rebase", "echo not here >&2; exit 1");
+    };
+    hook("hooks of ours");
+    refused(&[]);
+    repo.git(&["config", "--unset", "core.hooksPath"]);
+    refused(&["-c", "core.hooksPath=hooks of ours"]);
+    // None that git would not run.
+    let file = repo.path().join("hooks of ours/pre-rebase");
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("it is ours");
+    repo.set_config("core.hooksPath", "hooks of ours");
+    rebase(&repo, &[]).success().stdout_contains("rebased");
+}
+
+#[test]
 fn post_rewrite_gets_old_and_new_commits_and_no_other_hook_is_run() {
     let repo = shop(&sandbox!());
     let first = branch(&repo, "login", "c.txt", "c\n");

@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::git::program::{ProgramError, git};
 use crate::git::push::WITHIN;
@@ -25,6 +25,16 @@ pub struct HookRun {
 }
 
 impl Repository {
+    /// Whether there may be such a hook: a file, or since git 2.54 anything in the configuration. Who runs one many times asks first,
+    /// as each run is a program even where there is none.
+    ///
+    /// # Errors
+    /// When git cannot be run.
+    pub fn may_have_hook(&self, name: &str) -> Result<bool, GitError> {
+        let configured = git(["config", "--name-only", "--get-regexp", r"^hook\."]);
+        Ok(self.hook_file(name)?.is_some() || configured.yes()?)
+    }
+
     /// Runs a hook, if there is one. Our own hooks know by the environment that they are called on behalf of ourselves.
     ///
     /// # Errors
@@ -52,10 +62,9 @@ impl Repository {
             }
         };
         all_args.extend(args.iter().map(OsString::from));
-        let paths = self.paths();
         let output = duct::cmd(program, all_args)
-            .dir(paths.work_tree.as_deref().unwrap_or(&paths.git_dir))
-            .env("GIT_DIR", &paths.git_dir)
+            .dir(self.place_of_hooks())
+            .env("GIT_DIR", &self.paths().git_dir)
             .env("GIT_REFLOG_ACTION", "deploy-rebase")
             .env(WITHIN, "1")
             .stdin_bytes(input.unwrap_or_default())
@@ -69,10 +78,19 @@ impl Repository {
         Ok(HookRun { agrees: output.status.success(), said })
     }
 
+    /// Where hooks are run.
+    fn place_of_hooks(&self) -> &Path {
+        let paths = self.paths();
+        paths.work_tree.as_deref().unwrap_or(&paths.git_dir)
+    }
+
     /// The file of a hook, if it is there and may be run.
     fn hook_file(&self, name: &str) -> Result<Option<PathBuf>, GitError> {
         let path = format!("hooks/{name}");
-        let file = PathBuf::from(git(["rev-parse", "--path-format=absolute", "--git-path", &path]).text()?);
+        // From where it would be run, as `core.hooksPath` may be relative to that.
+        let call = git(["-C"]).arg(self.place_of_hooks()).env("GIT_DIR", &self.paths().git_dir);
+        let call = call.args(["rev-parse", "--path-format=absolute", "--git-path", &path]);
+        let file = PathBuf::from(call.text()?);
         let may_run =
             |metadata: std::fs::Metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0;
         Ok(std::fs::metadata(&file).is_ok_and(may_run).then_some(file))

@@ -1,5 +1,6 @@
 //! Checking that planned branches may move, and moving them.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
@@ -49,6 +50,8 @@ pub(super) struct Executor<'a> {
     base_tip: CommitId,
     identity: Identity,
     mover: Mover<'a>,
+    /// Whether anybody may have something against a rebase. It is asked for when the first branch is to move.
+    has_hook: OnceCell<bool>,
     observer: &'a dyn Observer,
 }
 
@@ -61,7 +64,8 @@ impl<'a> Executor<'a> {
         let onto = view.settings.authority(&view.settings.base);
         let label = format!("deploy-rebase: onto {}", onto.short());
         let mover = Mover::new(view.repository, label, observer)?;
-        Ok(Self { view, base_tip, identity: view.repository.identity()?, mover, observer })
+        let (identity, has_hook) = (view.repository.identity()?, OnceCell::new());
+        Ok(Self { view, base_tip, identity, mover, has_hook, observer })
     }
 
     /// Leaves out the branches that may not move: their work tree is busy, a hook forbids it, or another branch is there.
@@ -101,6 +105,16 @@ impl<'a> Executor<'a> {
 
     /// Asks the hook `pre-rebase`, with the arguments of `git rebase <upstream> <branch>`.
     fn vetoed(&self, plan: &Plan) -> Result<Option<Fate>, SweepError> {
+        let has_hook = match self.has_hook.get() {
+            Some(has_hook) => *has_hook,
+            None => {
+                let has_hook = self.view.repository.may_have_hook("pre-rebase")?;
+                *self.has_hook.get_or_init(|| has_hook)
+            }
+        };
+        if !has_hook {
+            return Ok(None);
+        }
         let onto = self.view.settings.authority(&self.view.settings.base);
         let args = [onto.short(), plan.subject.name.short()];
         let run = self.view.repository.run_hook("pre-rebase", &args, None)?;
