@@ -202,14 +202,19 @@ fn a_job_that_ran_and_was_to_run_again_keeps_the_way_back_closed() {
     }
 }
 
+/// The job of a branch, which has failed; the good release stands.
+fn failed_once(shop: &ClusterShop<'_>) -> Value {
+    open(shop);
+    release(shop, "next", "1\n", &[failing(), deployment("web", "2")]);
+    shop.deploy(&[]).code_is(1);
+    job(shop)
+}
+
 #[test]
 fn a_job_that_was_made_anew_runs_once_more_in_all_however_often_its_deployment_goes_on() {
     let cluster = cluster!();
     let shop = shop(cluster).with_remote(&sandbox!());
-    open(&shop);
-    release(&shop, "next", "1\n", &[failing(), deployment("web", "2")]);
-    shop.deploy(&[]).code_is(1);
-    let old = job(&shop);
+    let old = failed_once(&shop);
     let retry = format!("--retry-job={}", name(&old));
     release(&shop, "again", "1\n", &[failing(), deployment("web", "3")]);
     let running = shop.command(&["again", &retry]).start();
@@ -228,10 +233,7 @@ fn a_job_that_was_made_anew_runs_once_more_in_all_however_often_its_deployment_g
 fn a_job_that_is_to_run_again_does_so_where_its_deployment_goes_on_after_the_old_one_is_gone() {
     let cluster = cluster!();
     let shop = shop(cluster).with_remote(&sandbox!());
-    open(&shop);
-    release(&shop, "next", "1\n", &[failing(), deployment("web", "2")]);
-    shop.deploy(&[]).code_is(1);
-    let old = job(&shop);
+    let old = failed_once(&shop);
     release(&shop, "mended", "1\n", &[fine(), deployment("web", "3")]);
     dies_between_two_jobs(&shop, "mended", &old);
     shop.deploy(&["--continue", &format!("--retry-job={}", name(&old))]).success();

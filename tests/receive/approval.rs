@@ -224,20 +224,26 @@ fn an_approved_commit_stays_for_as_long_as_a_deployable_branch_needs_it() {
     scene.takes(&[&format!(":{kept}"), "refs/notes/deploy"]);
 }
 
+/// A branch that was approved, and rebased after base had changed the same file, is pushed with its note. Where it stands.
+fn rebased(scene: &Scene, ada: &Key) -> String {
+    base_moves(scene, "one\n");
+    let approved = signed(scene, ada);
+    base_moves(scene, "one, or two\n");
+    scene.repo.deploy("deploy-rebase", &[]);
+    let tip = scene.repo.id("login");
+    assert_ne!(tip, approved);
+    scene.takes(&["+login", &format!("{approved}:refs/deploy/approved/{approved}")]);
+    publishes(scene, &tip, &scene.repo.notes()[&tip].clone());
+    tip
+}
+
 #[test]
 fn files_that_base_has_merged_in_a_way_of_their_own_are_compared_so_too() {
     let sandbox = sandbox!();
     let (scene, ada) = guarded(&sandbox);
     scene.repo.write(".gitattributes", "list merge=union\n");
     scene.repo.git(&["add", "."]);
-    base_moves(&scene, "one\n");
-    let approved = signed(&scene, &ada);
-    base_moves(&scene, "one, or two\n");
-    scene.repo.deploy("deploy-rebase", &[]);
-    let tip = scene.repo.id("login");
-    assert_ne!(tip, approved);
-    scene.takes(&["+login", &format!("{approved}:refs/deploy/approved/{approved}")]);
-    publishes(&scene, &tip, &scene.repo.notes()[&tip].clone());
+    let tip = rebased(&scene, &ada);
     scene.claimed("deployment-0001", &tip);
 }
 
@@ -257,14 +263,7 @@ fn runs_a_driver_outside(sandbox: &Sandbox, has_named_it: bool) {
         repo.set_config("merge.takes.driver", &format!("pwd >>'{}'; cp %B %A", seen.display()));
     }
     scene.repo.commit(".gitattributes", "list merge=takes\n", "Say how it is merged");
-    base_moves(&scene, "one\n");
-    let approved = signed(&scene, &ada);
-    base_moves(&scene, "one, or two\n");
-    scene.repo.deploy("deploy-rebase", &[]);
-    let tip = scene.repo.id("login");
-    assert_ne!(tip, approved);
-    scene.takes(&["+login", &format!("{approved}:refs/deploy/approved/{approved}")]);
-    publishes(&scene, &tip, &scene.repo.notes()[&tip].clone());
+    let tip = rebased(&scene, &ada);
     fs::remove_file(&seen).expect("the driver has written it");
     scene.claimed("deployment-0001", &tip);
     let seen = fs::read_to_string(&seen).expect("the driver has written it");

@@ -107,12 +107,13 @@ pub fn push_again(view: &View<'_>, branch: &RefName) -> Result<Option<Again>, Co
     let name = shell_word(branch.short());
     let Some(ours) = ours else { return Ok(push()) };
     if view.repository.is_ancestor(theirs, ours)? {
-        let look =
-            || format!("look at what was taken out there: git log {}..{name}", shell_word(there.short()));
-        let is_taken_back = taken_back(view, branch, ours)?.is_some();
-        return Ok(match merged(view, branch, ours, theirs)? {
-            _ if is_taken_back => Some(Again::First(look())),
-            Some(Merged::TakenOut) => Some(Again::First(look())),
+        if taken_back(view, branch, ours)?.is_some() {
+            let there = shell_word(there.short());
+            return Ok(Some(Again::First(format!(
+                "look at what was taken out there: git log {there}..{name}"
+            ))));
+        }
+        return Ok(match merged(view, ours, theirs)? {
             Some(Merged::Edited(merge)) => Some(Again::First(format!("{LEFT_OUT}: {}", show_merge(merge)))),
             Some(Merged::Base | Merged::Other) | None => push(),
         });
@@ -191,7 +192,7 @@ pub fn bring_together(
     let again =
         undecided.then(|| format!("then decide anew: git deploy-state set {} {name}", theirs.state()));
     if view.repository.is_ancestor(theirs.tip, ours.tip)? {
-        let hints = match merged(view, &ours.name, ours.tip, theirs.tip)? {
+        let hints = match merged(view, ours.tip, theirs.tip)? {
             Some(merged) => unmerge(view, ours, theirs, merged),
             None => vec![format!("push it: git push {remote} {name}")],
         };
@@ -245,10 +246,6 @@ fn unmerge(view: &View<'_>, ours: &Branch, theirs: &Branch, merged: Merged) -> V
     let (onto, push) = match merged {
         Merged::Base => (authority(&view.settings.base), push_over(remote, &ours.name, theirs.tip)),
         Merged::Other => (authority(&ours.name), format!("git push {} {name}", shell_word(remote))),
-        Merged::TakenOut => {
-            let there = shell_word(authority(&ours.name).short());
-            return vec![format!("look at what was taken out there: git log {there}..{name}")];
-        }
         Merged::Edited(merge) => return vec![format!("{LEFT_OUT}: {}", show_merge(merge))],
     };
     let linear = format!("as nothing rebases a merge: {}", put_upon(&onto, &ours.name));

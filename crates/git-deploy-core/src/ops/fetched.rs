@@ -179,29 +179,19 @@ pub enum Merged {
     Base,
     /// Something else, mostly what the remote has of the branch.
     Other,
-    /// Anything, and ours has what somebody has taken out on the remote: a push would bring that back.
-    TakenOut,
     /// Anything, and this merge changes something itself, which a rebase would leave out.
     Edited(CommitId),
 }
 
-/// What was merged into a branch of ours that the remote has an earlier commit of, if anything was.
+/// What was merged into a branch of ours that the remote has an earlier commit of, if anything was. Whether that has what somebody
+/// has taken out there is asked before ([`taken_back`]).
 ///
 /// # Errors
 /// When git cannot walk there.
-pub fn merged(
-    view: &View<'_>,
-    branch: &RefName,
-    ours: CommitId,
-    theirs: CommitId,
-) -> Result<Option<Merged>, GitError> {
+pub fn merged(view: &View<'_>, ours: CommitId, theirs: CommitId) -> Result<Option<Merged>, GitError> {
     let (Some(base_tip), repository) = (view.base_tip()?, view.repository) else { return Ok(None) };
     if !repository.has_merges(ours, &[base_tip, theirs])? {
         return Ok(None);
-    }
-    let more: Vec<CommitId> = repository.gained(Some(theirs), ours)?.into_iter().collect();
-    if repository.was_at(&view.settings.authority(branch), &more)? {
-        return Ok(Some(Merged::TakenOut));
     }
     if let Some(merge) = repository.edited_merge(ours, &[base_tip, theirs])? {
         return Ok(Some(Merged::Edited(merge)));
