@@ -9,7 +9,7 @@ use git2::{ErrorClass, ErrorCode, ObjectType, Oid, ReferenceType};
 
 use super::listing::{self, Entries, Listing};
 use super::program::{self, GitProgram, Promised};
-use super::{Backend, Paths, Ref, Refs, Variables};
+use super::{Backend, Paths, Ref, Refs};
 use crate::git::aside::Aside;
 use crate::git::object::{Kind, Object};
 use crate::git::refs::RefUpdate;
@@ -182,8 +182,8 @@ impl Backend for Libgit2 {
         self.aside.is_some() || machine::is_simulated() || !self.waits_for_disk().unwrap_or(true)
     }
 
-    fn variables(&self) -> &Variables {
-        self.aside.as_ref().map_or(&[], Aside::variables)
+    fn stands_aside(&self) -> Option<&Aside> {
+        self.aside.as_ref()
     }
 
     fn aside(&self, aside: Aside) -> Box<dyn Backend> {

@@ -63,9 +63,13 @@ pub(super) trait Backend {
     fn is_in_process(&self) -> bool {
         false
     }
+    /// Where new objects go, if they are not to be seen by anybody else.
+    fn stands_aside(&self) -> Option<&Aside> {
+        None
+    }
     /// What a call of the git program has to be given that writes objects, or reads those that were written here.
     fn variables(&self) -> &Variables {
-        &[]
+        self.stands_aside().map_or(&[], Aside::variables)
     }
     /// The same repository with a folder of its own for new objects.
     fn aside(&self, aside: Aside) -> Box<dyn Backend> {

@@ -266,8 +266,8 @@ impl Backend for GitProgram {
         self.null_id
     }
 
-    fn variables(&self) -> &Variables {
-        self.aside.as_ref().map_or(&[], Aside::variables)
+    fn stands_aside(&self) -> Option<&Aside> {
+        self.aside.as_ref()
     }
 
     fn read(&self, id: ObjectId) -> Result<Option<Object>, GitError> {

@@ -33,9 +33,10 @@ pub fn sweep_authority(
         return sweep(repository, &SweepRequest::default(), observer, interrupt);
     }
     for _ in 0..TRIES {
-        let judge = Judge { view: View::new(repository)?, scratch: None, observer, interrupt };
-        let plans = judge.judge_authority()?;
+        let judge = Judge::keeping(repository, observer, interrupt)?;
+        let mut plans = judge.judge_authority()?;
         interrupt.check()?;
+        judge.keep(&mut plans)?;
         if let Some(outcomes) = push(&judge, &plans)? {
             forget(&judge)?;
             return Ok(judge.sweep(outcomes.into_iter()));

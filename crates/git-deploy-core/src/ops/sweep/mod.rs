@@ -1,7 +1,7 @@
 //! A sweep: branches that are to be kept on base are brought there, each with its state.
 //!
-//! Judge (new commits land in the object database, if only the verdicts are wanted aside from it; nothing else changes), check (work trees, the hook `pre-rebase`),
-//! execute: one notes commit that covers all new tips, a record by which the sweep can be undone, then the branches. At a
+//! Judge (new commits are made aside, and those that branches are to stand on put into the object database at once; nothing else
+//! changes), check (work trees, the hook `pre-rebase`), execute: one notes commit that covers all new tips, a record by which the sweep can be undone, then the branches. At a
 //! crash between any two steps each tip has its note; the old tips keep theirs. Only local branches are moved, first onto
 //! what the remote made of them.
 
@@ -23,6 +23,7 @@ use crate::git::program::ProgramError;
 use crate::git::work_tree::Busy;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, RefName};
+use crate::machine;
 use crate::note::{Note, NoteError};
 use crate::ops::approve::kept;
 use crate::ops::sync::{self, SyncError};
@@ -271,8 +272,8 @@ pub fn sweep(
     interrupt: &Interrupt,
 ) -> Result<Sweep, SweepError> {
     if request.check {
-        let scratch = Some(repository.with_objects_aside()?);
-        let judge = Judge { view: View::new(repository)?, scratch, observer, interrupt };
+        let made = Made::Nothing(repository.with_objects_aside()?);
+        let judge = Judge { view: View::new(repository)?, made, observer, interrupt };
         let (plans, outcomes) = judge.judge(request)?;
         return Ok(judge.sweep(plans.iter().map(Plan::outcome).chain(outcomes)));
     }
@@ -281,9 +282,10 @@ pub fn sweep(
     if let Some(tracking) = &settings.remote {
         sync::merge_notes(repository, tracking)?;
     }
-    let judge = Judge { view: View::new(repository)?, scratch: None, observer, interrupt };
-    let (plans, outcomes) = judge.judge(request)?;
+    let judge = Judge::keeping(repository, observer, interrupt)?;
+    let (mut plans, outcomes) = judge.judge(request)?;
     interrupt.check()?;
+    judge.keep(&mut plans)?;
     let base_tip = judge.view.settings.base_tip(repository)?;
     let executor = execute::Executor::new(&judge.view, base_tip, observer)?;
     let plans = executor.checked(plans)?;
@@ -320,10 +322,51 @@ const BATCH: usize = 256;
 /// Finds out what is to become of branches.
 struct Judge<'a> {
     view: View<'a>,
-    /// Where the new commits go, if only the verdicts are wanted.
-    scratch: Option<Repository>,
+    made: Made,
     observer: &'a dyn Observer,
     interrupt: &'a Interrupt,
+}
+
+/// Where new commits are made.
+enum Made {
+    /// Aside: only the verdicts are wanted.
+    Nothing(Repository),
+    /// Aside, until it is known which of them are to stay.
+    Aside(Repository),
+    /// Where they are to stay: a partial clone fetches what it lacks on the way, and that is to stay, too.
+    AtOnce,
+}
+
+impl<'a> Judge<'a> {
+    /// One whose commits are to stay.
+    fn keeping(
+        repository: &'a Repository,
+        observer: &'a dyn Observer,
+        interrupt: &'a Interrupt,
+    ) -> Result<Self, SweepError> {
+        let view = View::new(repository)?;
+        let made = match machine::is_simulated() || view.lacks_objects()? {
+            true => Made::AtOnce,
+            false => Made::Aside(repository.with_objects_until_kept()?),
+        };
+        Ok(Self { view, made, observer, interrupt })
+    }
+
+    /// Keeps the commits that branches are to stand on. Where that fails none of these moves.
+    fn keep(&self, plans: &mut [Plan]) -> Result<(), SweepError> {
+        let Made::Aside(aside) = &self.made else { return Ok(()) };
+        let moving: Vec<&Plan> = plans.iter().filter(|plan| plan.moves()).collect();
+        let new: Vec<CommitId> = moving.iter().map(|plan| plan.new).collect();
+        let old = moving.iter().map(|plan| plan.subject.tip);
+        let old: Vec<CommitId> = old.chain(self.view.base_tip()?).collect();
+        if let Err(error) = aside.keep(&new, &old) {
+            self.interrupt.check()?;
+            for plan in plans.iter_mut().filter(|plan| plan.moves()) {
+                plan.skip(Fate::failed("its new commits could not be kept: ", &error));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Judge<'_> {
@@ -404,9 +447,10 @@ impl Judge<'_> {
             let asked: Vec<(usize, Request)> =
                 asked.filter_map(|(index, plan)| Some((index, request(plan)?))).collect();
             if !asked.is_empty() {
-                let engine = match &self.scratch {
-                    Some(scratch) => MergeTreeEngine::new(scratch, committer.clone()).for_check(),
-                    None => MergeTreeEngine::new(self.view.repository, committer.clone()),
+                let engine = match &self.made {
+                    Made::Nothing(aside) => MergeTreeEngine::new(aside, committer.clone()).for_check(),
+                    Made::Aside(aside) => MergeTreeEngine::new(aside, committer.clone()),
+                    Made::AtOnce => MergeTreeEngine::new(self.view.repository, committer.clone()),
                 };
                 verdicts.extend(self.ask_engine(engine.until(self.interrupt), &asked)?);
             }

@@ -35,7 +35,7 @@ impl Cache {
         Self {
             path: (!machine::is_simulated() && repository.has_whole_history())
                 .then(|| repository.deploy_dir().join("changed-paths")),
-            is_kept: !repository.is_aside(),
+            is_kept: !repository.keeps_nothing(),
             id_length: repository.null_id().as_bytes().len(),
             most: MOST,
             known: None,
