@@ -198,3 +198,32 @@ fn of_many_deployment_tags_that_a_push_would_delete_ten_are_named() {
         .stderr_contains("'deployment-0010' would be deleted, and 2 more\n")
         .lacks("'deployment-0011' would be deleted");
 }
+
+#[test]
+fn states_that_somebody_has_decided_on_are_taken_out_by_no_push() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    note(&repo, "HEAD", "state: staged");
+    repo.deploy("deploy-sync", &[]);
+    let other = bare.clone_to("other");
+    other.deploy("deploy-init", &[]);
+    other.deploy("deploy-sync", &[]);
+    let seen = bare.id("refs/notes/deploy");
+    note(&repo, "HEAD", "state: development");
+    repo.deploy("deploy-sync", &[]);
+    let stood = bare.refs();
+    let refused = |what: &str| {
+        let pushed = other.try_git(&["push", "--quiet", "--force", "origin", what]);
+        pushed.code_is(1).stderr_contains("would be taken out of 'refs/notes/deploy'");
+        pushed.stderr_contains("hint: git-deploy publishes states itself");
+        assert_eq!(bare.refs(), stood);
+    };
+    for what in ["refs/notes/deploy", "refs/notes/*", "HEAD:refs/notes/deploy"] {
+        refused(what);
+    }
+    // Also where it is known here what is there.
+    other.deploy("deploy-sync", &[]);
+    refused(&format!("{seen}:refs/notes/deploy"));
+    note(&other, "HEAD", "state: staged");
+    other.git(&["push", "--quiet", "origin", "refs/notes/deploy"]);
+}

@@ -74,7 +74,12 @@ fn pre_push(arguments: &[OsString], shell: &mut Shell) -> Result<Exit, CommandEr
     if let Err(error) = look_and_publish(&remote, &pushed, shell) {
         told::failure("git-deploy cannot look at this push", error, shell);
     }
-    Ok(Exit::Done)
+    // What was decided here is there by now. What cannot be found out was told above.
+    let takes_out = |repository| hooks::takes_states_out(&repository, &pushed).ok();
+    match Repository::open().ok().and_then(takes_out) {
+        Some(true) => Err(told::refused_states(&named)),
+        Some(false) | None => Ok(Exit::Done),
+    }
 }
 
 /// How tags of ours that would be moved on a remote stand to those that it has. What cannot be found out is not told.

@@ -6,6 +6,7 @@ use git_deploy_cli::{
     CommandError, LEFT_OUT, REBASE, REPLACE, Shell, beside, follow_landed, landed_elsewhere, push_over,
     put_upon, shell_word, show_merge, warn_of_note, which,
 };
+use git_deploy_core::git::notes::NOTES_REF;
 use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::ops::Observer;
 use git_deploy_core::ops::carry::{Carry, Left as LeftBehind, Why};
@@ -76,6 +77,14 @@ pub(crate) fn refused_deletion(remote: &str, deleted: &[RefName]) -> CommandErro
 }
 
 /// The refusal of a push that would make a remote what this clone is.
+/// The refusal of a push that would take back what others have decided.
+pub(crate) fn refused_states(remote: &str) -> CommandError {
+    CommandError::no(format!(
+        "cannot push to '{remote}': states that were decided on there would be taken out of '{NOTES_REF}'"
+    ))
+    .hint("git-deploy publishes states itself, and brings both together: git deploy-sync")
+}
+
 pub(crate) fn refused_mirror(remote: &str) -> CommandError {
     CommandError::no(format!(
         "cannot push to '{remote}': a mirror of this clone would delete there what it has not fetched"
