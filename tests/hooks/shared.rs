@@ -105,8 +105,9 @@ fn a_push_that_forces_the_notes_does_not_undo_a_withdrawal_that_was_not_fetched(
         repo.git(&["checkout", "--quiet", "-b", "more", "master"]);
         let more = repo.commit("c", "c\n", "Do more");
         note(&repo, &more, "state: staged\nref: refs/heads/more\nrev: 1");
-        // git keeps what has come there since it asked.
+        // git keeps what has come there since it asked, and refuses that part alone.
         repo.try_git(&["push", "origin", "more", "+refs/notes/deploy"]).code_is(1);
+        assert_eq!(bare.id("more"), more);
         assert!(bare.notes()[&tip].starts_with("state: development\n"), "{:?}", bare.notes());
         assert!(bare.notes()[&more].starts_with("state: staged\n"), "{:?}", bare.notes());
         other.deploy("deploy-sync", &[]);
@@ -212,18 +213,26 @@ fn states_that_somebody_has_decided_on_are_taken_out_by_no_push() {
     note(&repo, "HEAD", "state: development");
     repo.deploy("deploy-sync", &[]);
     let stood = bare.refs();
-    let refused = |what: &str| {
-        let pushed = other.try_git(&["push", "--quiet", "--force", "origin", what]);
+    let refused = |to: &str, what: &str| {
+        let pushed = other.try_git(&["push", "--quiet", "--force", to, what]);
         pushed.code_is(1).stderr_contains("would be taken out of 'refs/notes/deploy'");
-        pushed.stderr_contains("hint: git-deploy publishes states itself");
+        pushed.stderr_contains("hint: states are published by git-deploy");
         assert_eq!(bare.refs(), stood);
     };
     for what in ["refs/notes/deploy", "refs/notes/*", "HEAD:refs/notes/deploy"] {
-        refused(what);
+        refused("origin", what);
     }
+    // By another name, and by where it is.
+    let place = bare.path().display().to_string();
+    other.git(&["remote", "add", "again", &place]);
+    [&*place, "again"].into_iter().for_each(|to| refused(to, "refs/notes/deploy"));
+    // A copy elsewhere hurts nobody.
+    let copy = sandbox.bare("copy.git");
+    repo.git(&["push", "--quiet", &copy.path().display().to_string(), "refs/notes/deploy"]);
+    other.git(&["push", "--quiet", "--force", &copy.path().display().to_string(), "refs/notes/deploy"]);
     // Also where it is known here what is there.
     other.deploy("deploy-sync", &[]);
-    refused(&format!("{seen}:refs/notes/deploy"));
+    refused("origin", &format!("{seen}:refs/notes/deploy"));
     note(&other, "HEAD", "state: staged");
     other.git(&["push", "--quiet", "origin", "refs/notes/deploy"]);
 }

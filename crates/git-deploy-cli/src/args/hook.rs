@@ -9,8 +9,8 @@ use std::ffi::OsString;
 /// A script of your own, or a hook manager, calls it with the hook's name and all of the hook's arguments, and
 /// leaves the hook's standard input to it.
 ///
-/// pre-push refuses a push that would move or delete a deployment tag, delete what all clones share, or make the remote a
-/// mirror of a clone; it warns about branches that are broken or that were rebased on the remote, says which the push takes from a commit that was staged or deployable to one that is
+/// pre-push refuses a push that would move or delete a deployment tag, delete what all clones share, take out of the notes what others
+/// have decided, or make the remote a mirror of a clone; it warns about branches that are broken or that were rebased on the remote, says which the push takes from a commit that was staged or deployable to one that is
 /// something else, and which it brings to base without a deployment, and publishes the states of branches; where a push
 /// names the place of the remote instead of the remote it publishes nothing, and says so. post-merge says which branches
 /// are behind base, have landed, or are merged into base without a deployment, before that is pushed as well; of the notes on

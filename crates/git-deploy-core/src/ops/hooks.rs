@@ -1,8 +1,8 @@
 //! What happens in git's hooks.
 //!
 //! A hook runs in the middle of somebody's work: it reads as little as it can, in this process, and says what it has to
-//! say. What alone it ever refuses, to move or delete a deployment tag, to delete what all clones share, or to mirror a clone, is
-//! judged by git's own words.
+//! say. What alone it ever refuses is judged by git's own words: to move or delete a deployment tag, to delete what all clones share,
+//! to mirror a clone, or to take out of the notes what others have decided.
 
 mod elsewhere;
 mod left;
@@ -11,9 +11,9 @@ mod pre_push;
 mod tags;
 
 use crate::config::ConfigError;
+use crate::git::GitError;
 use crate::git::notes::{NOTES_REF, NotesError};
-use crate::git::{GitError, Repository};
-use crate::ids::{CommitId, ObjectId, RefName};
+use crate::ids::{ObjectId, RefName};
 use crate::ops::view::ViewError;
 use crate::rebase::RebaseError;
 
@@ -81,24 +81,6 @@ pub fn deleted_records(pushed: &[PushedRef]) -> Vec<RefName> {
     let is_record = |name: &RefName| name.as_str() == NOTES_REF || name.as_str().starts_with(RECORDS);
     let deleted = pushed.iter().filter(|pushed| pushed.old.is_some() && pushed.new.is_none());
     deleted.map(|pushed| pushed.name.clone()).filter(is_record).collect()
-}
-
-/// Whether a push would take out of the notes that all clones share what somebody has decided: it does not go on from what is there,
-/// or that is not known here.
-///
-/// # Errors
-/// When history cannot be read.
-pub fn takes_states_out(repository: &Repository, pushed: &[PushedRef]) -> Result<bool, GitError> {
-    for PushedRef { name, new, old } in pushed {
-        let (Some(new), Some(old), NOTES_REF) = (new, old, name.as_str()) else { continue };
-        let goes_on = repository.find(*old)?.is_some()
-            && repository.find_commit(&new.to_string())?.is_some()
-            && repository.is_ancestor(CommitId(*old), CommitId(*new))?;
-        if !goes_on {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// The hooks that githooks(5) knows. One that we have nothing to do in does nothing, so that scripts of a newer version

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::config::counting_remote;
 use crate::git::notes::notes_ref;
+use crate::git::push::Tracking;
 use crate::git::{GitError, Repository};
 use crate::ids::CommitId;
 use crate::ops::sync;
@@ -73,7 +74,12 @@ pub fn is_mirror(to: &[&str], pushed: &[PushedRef]) -> Result<bool, HookError> {
     if !pushed.iter().any(|pushed| known.iter().any(|known| pushed.name.as_str().starts_with(known))) {
         return Ok(false);
     }
-    let places = places(&repository, tracking.remote())?;
+    goes_to(&repository, &tracking, to)
+}
+
+/// Whether a push goes to a remote, by its name or by where it is.
+pub(super) fn goes_to(repository: &Repository, tracking: &Tracking, to: &[&str]) -> Result<bool, HookError> {
+    let places = places(repository, tracking.remote())?;
     Ok(to.iter().any(|to| *to == tracking.remote() || is_at(&places, to)))
 }
 

@@ -101,22 +101,30 @@ pub struct PrePush {
     pub published: Option<Result<(), SyncError>>,
     /// Why states were not to be published, where one would think so.
     pub unpublished: Option<Unpublished>,
+    /// Whether the push, if it is one by force, takes out of the notes that all clones share what others have decided.
+    pub takes_states_out: bool,
 }
 
-/// Looks at what is pushed, and publishes the states of branches if it goes to the remote that counts.
+/// Looks at what is pushed, and publishes the states of branches if it goes to the remote that counts. `to` is what git tells the
+/// hook of where the push goes: a name or a place, and the place.
 ///
 /// # Errors
 /// When the repository or its configuration cannot be read.
 pub fn pre_push(
     repository: &Repository,
-    remote: &str,
+    to: &[&str],
     pushed: &[PushedRef],
     observer: &dyn Observer,
 ) -> Result<PrePush, HookError> {
     let view = View::new(repository)?;
+    let goes_on = goes_on(repository, pushed)?;
+    let remote = to.first().copied().unwrap_or_default();
     let Some(tracking) = view.settings.remote.clone().filter(|tracking| tracking.remote() == remote) else {
         let unpublished = elsewhere::unpublished(&view, remote, pushed)?;
-        return Ok(PrePush { unpublished, ..PrePush::default() });
+        let is_there = |tracking| elsewhere::goes_to(repository, tracking, to);
+        let takes_states_out =
+            goes_on == Some(false) && view.settings.remote.as_ref().map_or(Ok(false), is_there)?;
+        return Ok(PrePush { unpublished, takes_states_out, ..PrePush::default() });
     };
     // What is no commit holds no notes, and is told where they are published.
     let fetched = match unmerged(&view) {
@@ -141,20 +149,26 @@ pub fn pre_push(
     if pushed.is_empty() {
         said.warnings.extend(push.current_branch(&tracking)?);
     }
-    if !brings_notes(repository, pushed)? {
+    if goes_on != Some(true) {
         said.published = publish(repository, &tracking, &branches, observer);
     }
+    // What was published just now git keeps, and of this push it refuses the notes alone.
+    said.takes_states_out = goes_on == Some(false) && !matches!(said.published, Some(Ok(())));
     Ok(said)
 }
 
-/// Whether the push itself brings the notes there, with all that the remote has. What comes there meanwhile git keeps. By force it
-/// would throw away what is there and not in ours: where that is published before, git refuses its own part.
-fn brings_notes(repository: &Repository, pushed: &[PushedRef]) -> Result<bool, GitError> {
+/// Whether the push itself brings the notes there, with all that the remote has; none if it does not touch them. What comes there
+/// meanwhile git keeps.
+fn goes_on(repository: &Repository, pushed: &[PushedRef]) -> Result<Option<bool>, GitError> {
     let notes = pushed.iter().find(|pushed| pushed.name == notes_ref());
-    let Some(PushedRef { new: Some(new), old, .. }) = notes else { return Ok(false) };
-    let Some(old) = old else { return Ok(true) };
-    let is_commit = repository.find(*old)?.is_some_and(|old| old.kind == Kind::Commit);
-    Ok(is_commit && repository.is_ancestor(CommitId(*old), CommitId(*new))?)
+    let Some(PushedRef { new: Some(new), old, .. }) = notes else { return Ok(None) };
+    let Some(old) = old else { return Ok(Some(true)) };
+    for id in [old, new] {
+        if repository.find(*id)?.is_none_or(|found| found.kind != Kind::Commit) {
+            return Ok(Some(false));
+        }
+    }
+    Ok(Some(repository.is_ancestor(CommitId(*old), CommitId(*new))?))
 }
 
 /// A push to the remote that counts.

@@ -1,8 +1,8 @@
 //! `git deploy-hook`: what the hook scripts call.
 //!
 //! A hook runs within somebody else's command. What goes wrong in here is told and stops nothing; pre-push answers no only
-//! to a deployment tag that would be moved or deleted, and to what would delete what all clones share. On a server it is the other way round: pre-receive takes nothing
-//! that it cannot judge.
+//! to a deployment tag that would be moved or deleted, and to what would take away what all clones share. On a server it is the other
+//! way round: pre-receive takes nothing that it cannot judge.
 
 mod received;
 mod told;
@@ -71,15 +71,12 @@ fn pre_push(arguments: &[OsString], shell: &mut Shell) -> Result<Exit, CommandEr
     if hooks::is_mirror(&to, &pushed).unwrap_or(false) {
         return Err(told::refused_mirror(&named));
     }
-    if let Err(error) = look_and_publish(&remote, &pushed, shell) {
-        told::failure("git-deploy cannot look at this push", error, shell);
+    match look_and_publish(&to, &pushed, shell) {
+        Ok(takes_states_out) if takes_states_out => return Err(told::refused_states(&named)),
+        Ok(_) => {}
+        Err(error) => told::failure("git-deploy cannot look at this push", error, shell),
     }
-    // What was decided here is there by now. What cannot be found out was told above.
-    let takes_out = |repository| hooks::takes_states_out(&repository, &pushed).ok();
-    match Repository::open().ok().and_then(takes_out) {
-        Some(true) => Err(told::refused_states(&named)),
-        Some(false) | None => Ok(Exit::Done),
-    }
+    Ok(Exit::Done)
 }
 
 /// How tags of ours that would be moved on a remote stand to those that it has. What cannot be found out is not told.
@@ -90,13 +87,15 @@ fn differing(remote: &str, changed: &[TagChange]) -> Vec<(RefName, Differing)> {
     found.unwrap_or_default()
 }
 
-fn look_and_publish(remote: &str, pushed: &[PushedRef], shell: &mut Shell) -> Result<(), HookError> {
+/// Returns whether the push takes states out, which is to be refused.
+fn look_and_publish(to: &[&str], pushed: &[PushedRef], shell: &mut Shell) -> Result<bool, HookError> {
     let repository = Repository::open()?;
     let observer = told::Heard::default();
-    let said = hooks::pre_push(&repository, remote, pushed, &observer)?;
-    told::pre_push(remote, said, shell);
+    let said = hooks::pre_push(&repository, to, pushed, &observer)?;
+    let takes_states_out = said.takes_states_out;
+    told::pre_push(to.first().copied().unwrap_or_default(), said, shell);
     observer.tell(shell);
-    Ok(())
+    Ok(takes_states_out)
 }
 
 /// What git writes to the hook; `None` if it cannot be read, which is told.

@@ -76,15 +76,17 @@ pub(crate) fn refused_deletion(remote: &str, deleted: &[RefName]) -> CommandErro
         .hint("what is decided about branches and known of deployments is kept there for all clones: leave it out of the push")
 }
 
-/// The refusal of a push that would make a remote what this clone is.
-/// The refusal of a push that would take back what others have decided.
+/// The refusal of a push that would take back what others have decided. Git says nothing of whether it is by force.
 pub(crate) fn refused_states(remote: &str) -> CommandError {
     CommandError::no(format!(
         "cannot push to '{remote}': states that were decided on there would be taken out of '{NOTES_REF}'"
     ))
-    .hint("git-deploy publishes states itself, and brings both together: git deploy-sync")
+    .hint(format!(
+        "states are published by git-deploy, which keeps both: leave '{NOTES_REF}' out of the push, and run: git deploy-sync"
+    ))
 }
 
+/// The refusal of a push that would make a remote what this clone is.
 pub(crate) fn refused_mirror(remote: &str) -> CommandError {
     CommandError::no(format!(
         "cannot push to '{remote}': a mirror of this clone would delete there what it has not fetched"
