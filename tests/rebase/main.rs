@@ -3,6 +3,7 @@
 mod crash;
 mod full_disk;
 mod hooks;
+mod kept;
 mod landed;
 mod remote;
 mod undo;

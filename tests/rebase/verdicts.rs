@@ -386,34 +386,3 @@ fn nothing_to_do_is_no_error() {
     rebase(&repo, &["--porcelain"]).success().is_silent();
     assert_eq!(visible_refs(&repo), before);
 }
-
-#[test]
-fn what_comes_of_many_branches_is_one_pack_and_what_is_only_judged_leaves_nothing() {
-    let repo = shop(&sandbox!());
-    let names: Vec<String> = (0..60).map(|number| format!("b{number}")).collect();
-    for name in &names {
-        branch(&repo, name, &format!("{name}/file.txt"), name);
-    }
-    let set: Vec<&str> = ["set", "staged"].into_iter().chain(names.iter().map(String::as_str)).collect();
-    repo.deploy("deploy-state", &set);
-    repo.commit("d.txt", "d\n", "Go on");
-    let packs = || {
-        let counted = repo.git(&["count-objects", "-v"]).stdout;
-        let count = |key: &str| {
-            let line = counted.lines().find_map(|line| line.strip_prefix(key));
-            line.and_then(|count| count.trim().parse::<usize>().ok()).expect("git counts them")
-        };
-        (count("count:"), count("packs:"), count("in-pack:"))
-    };
-    let before = packs();
-    rebase(&repo, &["--check"]).success();
-    assert_eq!(packs(), before);
-    rebase(&repo, &[]).success();
-    let (loose, packs, packed) = packs();
-    // A commit and a tree each, besides their notes.
-    assert_eq!((packs, packed), (before.1 + 1, before.2 + 120));
-    assert!(loose - before.0 < 200, "{loose} {before:?}");
-    repo.git(&["fsck", "--strict"]);
-    repo.git(&["rev-list", "--objects", "--branches", "--quiet"]);
-    names.iter().for_each(|name| drop(repo.git(&["merge-base", "--is-ancestor", "master", name])));
-}

@@ -3,7 +3,7 @@
 //! [`Repository`] reads objects, refs and configuration and writes objects. Refs are moved by [`refs`] alone, others'
 //! refs by [`push`] alone.
 
-mod aside;
+pub(crate) mod aside;
 pub(crate) mod attributes;
 mod backend;
 pub mod broken;

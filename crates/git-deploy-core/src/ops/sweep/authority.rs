@@ -36,7 +36,7 @@ pub fn sweep_authority(
         let judge = Judge::keeping(repository, observer, interrupt)?;
         let mut plans = judge.judge_authority()?;
         interrupt.check()?;
-        judge.keep(&mut plans)?;
+        let _kept = judge.keep(&mut plans)?;
         if let Some(outcomes) = push(&judge, &plans)? {
             forget(&judge)?;
             return Ok(judge.sweep(outcomes.into_iter()));

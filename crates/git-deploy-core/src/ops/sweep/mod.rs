@@ -1,6 +1,6 @@
 //! A sweep: branches that are to be kept on base are brought there, each with its state.
 //!
-//! Judge (new commits are made aside, and those that branches are to stand on put into the object database at once; nothing else
+//! Judge (new commits are made aside, and those that branches are to stand on put into the object database together; nothing else
 //! changes), check (work trees, the hook `pre-rebase`), execute: one notes commit that covers all new tips, a record by which the sweep can be undone, then the branches. At a
 //! crash between any two steps each tip has its note; the old tips keep theirs. Only local branches are moved, first onto
 //! what the remote made of them.
@@ -17,9 +17,11 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use crate::config::{ConfigError, deploy_toml_of};
+use crate::git::aside::Kept;
 use crate::git::held::HeldLock;
 use crate::git::notes::NotesError;
 use crate::git::program::ProgramError;
+use crate::git::trouble::Trouble;
 use crate::git::work_tree::Busy;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, RefName};
@@ -285,7 +287,7 @@ pub fn sweep(
     let judge = Judge::keeping(repository, observer, interrupt)?;
     let (mut plans, outcomes) = judge.judge(request)?;
     interrupt.check()?;
-    judge.keep(&mut plans)?;
+    let _kept = judge.keep(&mut plans)?;
     let base_tip = judge.view.settings.base_tip(repository)?;
     let executor = execute::Executor::new(&judge.view, base_tip, observer)?;
     let plans = executor.checked(plans)?;
@@ -352,20 +354,35 @@ impl<'a> Judge<'a> {
         Ok(Self { view, made, observer, interrupt })
     }
 
-    /// Keeps the commits that branches are to stand on. Where that fails none of these moves.
-    fn keep(&self, plans: &mut [Plan]) -> Result<(), SweepError> {
-        let Made::Aside(aside) = &self.made else { return Ok(()) };
+    /// Keeps the commits that branches are to stand on, until these have moved. Those of a branch that cannot be kept stop no other
+    /// branch, and the system's own trouble stops all.
+    fn keep(&self, plans: &mut [Plan]) -> Result<Kept, SweepError> {
+        let Made::Aside(aside) = &self.made else { return Ok(Kept::default()) };
+        let base_tip = self.view.base_tip()?;
         let moving: Vec<&Plan> = plans.iter().filter(|plan| plan.moves()).collect();
         let new: Vec<CommitId> = moving.iter().map(|plan| plan.new).collect();
-        let old = moving.iter().map(|plan| plan.subject.tip);
-        let old: Vec<CommitId> = old.chain(self.view.base_tip()?).collect();
-        if let Err(error) = aside.keep(&new, &old) {
-            self.interrupt.check()?;
-            for plan in plans.iter_mut().filter(|plan| plan.moves()) {
-                plan.skip(Fate::failed("its new commits could not be kept: ", &error));
+        let old: Vec<CommitId> = moving.iter().map(|plan| plan.subject.tip).chain(base_tip).collect();
+        if let Ok(kept) = self.unless_trouble(aside.keep(&new, &old))? {
+            return Ok(kept);
+        }
+        let mut kept = Kept::default();
+        for plan in plans.iter_mut().filter(|plan| plan.moves()) {
+            let old: Vec<CommitId> = [plan.subject.tip].into_iter().chain(base_tip).collect();
+            match self.unless_trouble(aside.keep(&[plan.new], &old))? {
+                Ok(more) => kept = kept.and(more),
+                Err(error) => plan.skip(Fate::failed("its new commits could not be kept: ", &error)),
             }
         }
-        Ok(())
+        Ok(kept)
+    }
+
+    /// What came of something for one branch, unless no other would fare better.
+    fn unless_trouble<T>(&self, result: Result<T, GitError>) -> Result<Result<T, GitError>, SweepError> {
+        self.interrupt.check()?;
+        match result {
+            Err(error) if Trouble::of(&error.to_string()).is_some() => Err(error.into()),
+            result => Ok(result),
+        }
     }
 }
 
