@@ -120,6 +120,28 @@ fn a_push_that_forces_the_notes_does_not_undo_a_withdrawal_that_was_not_fetched(
 }
 
 #[test]
+fn a_withdrawal_that_was_only_fetched_is_taken_out_by_no_push_nor_where_nothing_can_be_looked_at() {
+    for is_configured in [true, false] {
+        let sandbox = sandbox!();
+        let (bare, repo) = shop(&sandbox);
+        repo.branch("login");
+        let tip = repo.commit("b", "b\n", "Log in");
+        repo.git(&["push", "--quiet", "origin", "login"]);
+        repo.deploy("deploy-state", &["set", "deployable", "login"]);
+        let other = clone(&bare, "other");
+        other.deploy("deploy-sync", &[]);
+        other.deploy("deploy-state", &["set", "development", "login"]);
+        repo.git(&["fetch", "--quiet"]);
+        if !is_configured {
+            repo.set_config("deploy.pushRebased", "bogus");
+        }
+        repo.git(&["branch", "more", "master"]);
+        repo.try_git(&["push", "--force", "origin", "more", "refs/notes/deploy"]).code_is(1);
+        assert!(bare.notes()[&tip].starts_with("state: development\n"), "{:?}", bare.notes());
+    }
+}
+
+#[test]
 fn new_deployment_tags_and_other_tags_go_through() {
     let sandbox = sandbox!();
     let (bare, repo) = shop(&sandbox);

@@ -7,6 +7,9 @@ use git_deploy_testkit::{Repo, sandbox};
 
 use crate::{branch, rebase, shop};
 
+/// Has git throw away, once, what no ref has.
+const CLEANS_UP: &str = "[ -e .git/cleaned ] || { >.git/cleaned; git repack -adq; git prune --expire=now; }";
+
 /// As many staged branches as are kept as a pack, and a base that has gone on.
 fn many(repo: &Repo) -> Vec<String> {
     let names: Vec<String> = (0..60).map(|number| format!("b{number}")).collect();
@@ -34,16 +37,27 @@ fn left(repo: &Repo, folder: &str, is_one: impl Fn(&str) -> bool) -> Vec<String>
 fn what_a_sweep_made_is_there_when_git_cleans_up_before_its_branches_have_it() {
     let repo = shop(&sandbox!());
     let names = many(&repo);
-    repo.install_hook(
-        "pre-rebase",
-        "[ -e .git/cleaned ] || { >.git/cleaned; git repack -adq; git prune --expire=now; }",
-    );
+    repo.install_hook("pre-rebase", CLEANS_UP);
     rebase(&repo, &[]).success();
     assert!(repo.path().join(".git/cleaned").exists());
     repo.git(&["fsck", "--strict"]);
     all_stand_on_base(&repo, &names);
     assert_eq!(left(&repo, "objects/pack", |name| name.ends_with(".keep")), [""; 0]);
-    assert_eq!(left(&repo, "deploy", |name| name.starts_with("aside-")), [""; 0]);
+    assert_eq!(left(&repo, "objects", |name| name.starts_with("tmp_")), [""; 0]);
+}
+
+#[test]
+fn what_an_earlier_sweep_made_in_vain_is_kept_as_well() {
+    let repo = shop(&sandbox!());
+    let names = many(&repo);
+    repo.install_hook("pre-rebase", "exit 1");
+    rebase(&repo, &[]);
+    let packs = left(&repo, "objects/pack", |name| name.ends_with(".pack"));
+    assert_eq!((packs.len(), left(&repo, "objects/pack", |name| name.ends_with(".keep")).len()), (1, 0));
+    repo.install_hook("pre-rebase", CLEANS_UP);
+    rebase(&repo, &[]).success();
+    repo.git(&["fsck", "--strict"]);
+    all_stand_on_base(&repo, &names);
 }
 
 #[test]
@@ -55,17 +69,24 @@ fn what_a_sweep_that_died_left_aside_goes_and_what_others_keep_stays() {
     let [pack] = &left(&repo, "objects/pack", |name| name.ends_with(".pack"))[..] else { panic!("one pack") };
     let dead = git.join("objects/pack").join(pack).with_extension("keep");
     let foreign = git.join("objects/pack/pack-mine.keep");
-    fs::write(&dead, "git-deploy aside-dead\n").unwrap();
+    fs::write(&dead, "git-deploy tmp_objdir-git-deploy-dead\n").unwrap();
     fs::write(&foreign, "mine\n").unwrap();
-    let [old, new] = ["aside-dead", "aside-new"].map(|name| git.join("deploy").join(name));
-    for folder in [&old, &new] {
+    let kept = git.join("objects/pack/pack-kept.keep");
+    fs::write(&kept, "git-deploy tmp_objdir-git-deploy-alive\n").unwrap();
+    let [old, new, alive] =
+        ["dead", "new", "alive"].map(|name| git.join(format!("objects/tmp_objdir-git-deploy-{name}")));
+    for folder in [&old, &new, &alive] {
         fs::create_dir_all(folder.join("objects/00")).unwrap();
     }
+    let held = fs::File::create(alive.join("held")).unwrap();
+    held.lock().expect("nobody else has it");
     let hour = Duration::from_secs(3600);
-    fs::File::open(&old).unwrap().set_modified(SystemTime::now() - hour).unwrap();
-    // The file that is kept by it goes with the sweep after: then the folder is gone.
+    for folder in [&old, &alive] {
+        fs::File::open(folder).unwrap().set_modified(SystemTime::now() - hour).unwrap();
+    }
     rebase(&repo, &[]).success();
-    assert!(!old.exists() && !dead.exists() && new.exists() && foreign.exists());
+    assert!(!old.exists() && !dead.exists());
+    assert!([new, alive, kept, foreign].iter().all(|path| path.exists()));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! [`Repository`] reads objects, refs and configuration and writes objects. Refs are moved by [`refs`] alone, others'
 //! refs by [`push`] alone.
 
-pub(crate) mod aside;
+mod aside;
 pub(crate) mod attributes;
 mod backend;
 pub mod broken;
@@ -14,6 +14,7 @@ pub mod held;
 pub mod hooks;
 mod identity;
 pub mod intent;
+pub(crate) mod kept;
 pub mod log;
 pub mod merge_tree;
 pub mod notes;

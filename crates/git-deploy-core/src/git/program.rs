@@ -176,7 +176,7 @@ const LOCAL_ENV: [&str; 8] = [
 const WITH_VALUE: [&str; 4] = ["-C", "-c", "--git-dir", "--work-tree"];
 
 /// What every call sees. Of objects it sees what is there, as our own reading does: others may have pushed replacements.
-pub(super) const ALWAYS: [(&str, &str); 3] =
+const ALWAYS: [(&str, &str); 3] =
     [("LC_ALL", "C"), ("GIT_OPTIONAL_LOCKS", "0"), ("GIT_NO_REPLACE_OBJECTS", "1")];
 
 /// Begins a call of git.

@@ -70,6 +70,7 @@ pub fn remove(repository: &Repository, scripts: &[Script]) -> Result<Vec<Undone>
     }
     remove_file(&record_path(repository))?;
     remove_empty_folder(&repository.deploy_dir());
+    repository.clear_dead_asides();
     Ok(undone)
 }
 

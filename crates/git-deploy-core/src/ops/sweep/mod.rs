@@ -17,8 +17,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use crate::config::{ConfigError, deploy_toml_of};
-use crate::git::aside::Kept;
 use crate::git::held::HeldLock;
+use crate::git::kept::Kept;
 use crate::git::notes::NotesError;
 use crate::git::program::ProgramError;
 use crate::git::trouble::Trouble;
@@ -361,13 +361,13 @@ impl<'a> Judge<'a> {
         let base_tip = self.view.base_tip()?;
         let moving: Vec<&Plan> = plans.iter().filter(|plan| plan.moves()).collect();
         let new: Vec<CommitId> = moving.iter().map(|plan| plan.new).collect();
-        let old: Vec<CommitId> = moving.iter().map(|plan| plan.subject.tip).chain(base_tip).collect();
+        let old: Vec<CommitId> = moving.iter().flat_map(|plan| plan.had()).chain(base_tip).collect();
         if let Ok(kept) = self.unless_trouble(aside.keep(&new, &old))? {
             return Ok(kept);
         }
         let mut kept = Kept::default();
         for plan in plans.iter_mut().filter(|plan| plan.moves()) {
-            let old: Vec<CommitId> = [plan.subject.tip].into_iter().chain(base_tip).collect();
+            let old: Vec<CommitId> = plan.had().chain(base_tip).collect();
             match self.unless_trouble(aside.keep(&[plan.new], &old))? {
                 Ok(more) => kept = kept.and(more),
                 Err(error) => plan.skip(Fate::failed("its new commits could not be kept: ", &error)),

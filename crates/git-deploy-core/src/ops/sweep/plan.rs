@@ -87,6 +87,13 @@ impl Plan {
         Self { subject, new, fate, change: None, rewritten, dropped: Vec::new(), decided: false }
     }
 
+    /// Commits that refs have already: where the branch stands, and what it follows.
+    pub(super) fn had(&self) -> impl Iterator<Item = CommitId> {
+        [Some(self.subject.tip), self.subject.followed.as_ref().map(|followed| followed.onto)]
+            .into_iter()
+            .flatten()
+    }
+
     /// Whether the branch moves.
     pub(super) fn moves(&self) -> bool {
         self.new != self.subject.tip

@@ -72,9 +72,16 @@ fn pre_push(arguments: &[OsString], shell: &mut Shell) -> Result<Exit, CommandEr
         return Err(told::refused_mirror(&named));
     }
     match look_and_publish(&to, &pushed, shell) {
-        Ok(takes_states_out) if takes_states_out => return Err(told::refused_states(&named)),
-        Ok(_) => {}
-        Err(error) => told::failure("git-deploy cannot look at this push", error, shell),
+        Ok(true) => return Err(told::refused_states(&named)),
+        Ok(false) => {}
+        Err(error) => {
+            told::failure("git-deploy cannot look at this push", error, shell);
+            // What is configured wrongly lets nobody take anything out.
+            let goes_on = Repository::open().and_then(|repository| hooks::goes_on(&repository, &pushed));
+            if goes_on.is_ok_and(|goes_on| goes_on == Some(false)) {
+                return Err(told::refused_states(&named));
+            }
+        }
     }
     Ok(Exit::Done)
 }
