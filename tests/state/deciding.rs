@@ -34,6 +34,16 @@ fn a_new_commit_is_in_development_and_the_old_one_counts_again_when_the_branch_i
 }
 
 #[test]
+fn a_branch_that_is_judged_before_it_is_set_leaves_no_commit_behind_that_nothing_leads_to() {
+    let repo = shop(&sandbox!());
+    branch(&repo, "login", "b.txt", "b\n");
+    repo.commit("c.txt", "c\n", "Go on");
+    set(&repo, &["staged", "login"]).success();
+    state_is(&repo, "login", "staged");
+    repo.git(&["fsck", "--unreachable", "--no-reflogs"]).stdout_is("");
+}
+
+#[test]
 fn several_branches_are_set_or_none() {
     let repo = shop(&sandbox!());
     branch(&repo, "good", "b.txt", "b\n");

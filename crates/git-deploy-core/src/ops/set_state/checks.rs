@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::{Planned, SetError};
 use crate::branch::Branch;
 use crate::git::Repository;
+use crate::git::chains::Chains;
 use crate::ids::{CommitId, RefName};
 use crate::ops::view::View;
 use crate::rebase::{Committer, Engine, MergeTreeEngine, Request, Skip, Verdict};
@@ -30,16 +31,7 @@ impl Checks {
             return Ok(());
         }
         let base = view.settings.base_tip(view.repository)?;
-        let requests: Vec<Request> = to_check
-            .iter()
-            .filter(|branch| !self.0.contains_key(&(branch.tip, base)))
-            .map(|branch| Request::onto_base(branch.name.clone(), branch.tip, base))
-            .collect();
-        if !requests.is_empty() {
-            let mut engine = MergeTreeEngine::new(view.repository, Committer::Keep).for_check();
-            let verdicts = engine.rebase(&requests)?;
-            self.0.extend(requests.iter().map(|request| (request.tip, base)).zip(verdicts));
-        }
+        self.ask(view, &to_check, base)?;
         let onto = view.settings.authority(&view.settings.base).short().to_owned();
         // All of them are told at once: whoever mends one by one sets them again as often.
         let mut refused: Vec<SetError> = Vec::new();
@@ -57,6 +49,28 @@ impl Checks {
             1 => Err(refused.remove(0)),
             _ => Err(SetError::Several(refused)),
         }
+    }
+
+    /// Asks for the verdicts that are not known yet. Only these are wanted, so that what a rebase makes stays nowhere.
+    fn ask(&mut self, view: &View<'_>, branches: &[&Branch], base: CommitId) -> Result<(), SetError> {
+        let mut on_base = Chains::on(base);
+        let requests: Vec<Request> = branches
+            .iter()
+            .filter(|branch| !self.0.contains_key(&(branch.tip, base)))
+            .filter(|branch| !on_base.reach(view.repository, branch.tip))
+            .map(|branch| Request::onto_base(branch.name.clone(), branch.tip, base))
+            .collect();
+        if requests.is_empty() {
+            return Ok(());
+        }
+        let aside = match view.judges_in_place()? {
+            true => None,
+            false => Some(view.repository.with_objects_aside()?),
+        };
+        let repository = aside.as_ref().unwrap_or(view.repository);
+        let verdicts = MergeTreeEngine::new(repository, Committer::Keep).for_check().rebase(&requests)?;
+        self.0.extend(requests.iter().map(|request| (request.tip, base)).zip(verdicts));
+        Ok(())
     }
 
     fn judge(&self, branch: &Branch, base: CommitId, to: State, onto: &str) -> Result<(), SetError> {

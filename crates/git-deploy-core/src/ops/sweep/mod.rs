@@ -25,7 +25,6 @@ use crate::git::trouble::Trouble;
 use crate::git::work_tree::Busy;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, RefName};
-use crate::machine;
 use crate::note::{Note, NoteError};
 use crate::ops::approve::kept;
 use crate::ops::sync::{self, SyncError};
@@ -347,7 +346,7 @@ impl<'a> Judge<'a> {
         interrupt: &'a Interrupt,
     ) -> Result<Self, SweepError> {
         let view = View::new(repository)?;
-        let made = match machine::is_simulated() || view.lacks_objects()? {
+        let made = match view.judges_in_place()? {
             true => Made::AtOnce,
             false => Made::Aside(repository.with_objects_until_kept()?),
         };

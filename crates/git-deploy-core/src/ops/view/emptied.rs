@@ -4,6 +4,7 @@
 use super::View;
 use crate::branch::Branch;
 use crate::git::GitError;
+use crate::machine;
 use crate::ops::sweep::upstream;
 use crate::rebase::{Committer, Engine, MergeTreeEngine, RebaseError, Request, Skip, Verdict};
 
@@ -46,6 +47,12 @@ impl View<'_> {
         let remotes = self.repository.remotes()?;
         let is_promisor = |remote: &String| self.repository.config(&format!("remote.{remote}.promisor"));
         remotes.iter().try_fold(false, |found, remote| Ok(found || is_promisor(remote)?.is_some()))
+    }
+
+    /// Whether what is judged has to be made in the repository itself, not aside: a partial clone fetches what it lacks on the way,
+    /// and that is to stay; a machine that is not the real one has no other place.
+    pub(in crate::ops) fn judges_in_place(&self) -> Result<bool, GitError> {
+        Ok(machine::is_simulated() || self.lacks_objects()?)
     }
 
     /// Whether a branch and base are far from each other.
