@@ -1,6 +1,7 @@
 //! `git deploy-rebase`: which branches move, where to, and what becomes of their states.
 
 mod crash;
+mod drivers;
 mod full_disk;
 mod hooks;
 mod kept;

@@ -84,8 +84,13 @@ pub(super) fn objects_of(common_dir: &Path) -> PathBuf {
 
 impl Aside {
     fn new(folder: TempDir, common_dir: &Path, held: Option<File>) -> Result<Self, GitError> {
-        let new = folder.path().join("objects");
-        fs::create_dir(&new).map_err(GitError::file(&new))?;
+        let at = |name: &str| folder.path().join(name);
+        let new = at("objects");
+        // It is all that libgit2 takes for a repository: what makes one copies the user's template to it, whole.
+        for folder in [&new, &at("refs")] {
+            fs::create_dir(folder).map_err(GitError::file(folder))?;
+        }
+        fs::write(at("HEAD"), "ref: refs/heads/none\n").map_err(GitError::file(&at("HEAD")))?;
         let mut alternates = listed(objects_of(common_dir).as_os_str());
         if let Some(more) = env::var_os(ALTERNATES).filter(|more| !more.is_empty()) {
             alternates.push(":");

@@ -75,7 +75,7 @@ impl Libgit2 {
     fn with_objects_of(&self, aside: &Aside) -> Result<git2::Repository, git2::Error> {
         let repository = git2::Repository::open(&self.paths.git_dir)?;
         repository.remove_namespace()?;
-        let beside = git2::Repository::init_bare(aside.folder())?;
+        let beside = git2::Repository::open_bare(aside.folder())?;
         let odb = beside.odb()?;
         let there = self.paths.common_dir.join("objects");
         odb.add_disk_alternate(there.to_str().ok_or_else(|| git2::Error::from_str("not UTF-8"))?)?;
