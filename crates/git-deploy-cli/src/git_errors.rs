@@ -60,9 +60,12 @@ impl From<GitError> for CommandError {
             GitError::NoRepository => {
                 Self::new(Exit::Fatal, error).hint("go into one, or begin one with: git init")
             }
+            GitError::Value { key, .. } => Self::new(Exit::Fatal, error)
+                .hint(format!("look where it is set: git config --show-origin --get-all {key}")),
             GitError::Libgit2 { .. }
             | GitError::Id { .. }
             | GitError::Attributes { .. }
+            | GitError::MergeTimeLimit { .. }
             | GitError::File { .. } => with_cause(Self::new(Exit::Fatal, error)),
         }
     }
@@ -141,6 +144,7 @@ impl From<ProgramError> for CommandError {
                 .hint("git must be installed, and be in a folder that PATH names"),
             ProgramError::Input(_) => with_cause(Self::new(Exit::Fatal, error)),
             ProgramError::Failed { command, stderr, .. } => with_cause(program(command, stderr)),
+            ProgramError::TimeLimit { .. } => Self::new(Exit::Fatal, error),
             ProgramError::Stopped { .. } => Self::try_again(error),
             ProgramError::Output { command, what } if command.starts_with("git var ") => {
                 let why = format!("git cannot tell who you are in a way that a note can hold: {what}");

@@ -23,6 +23,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub use self::escaped::Mark;
 use self::group::Group;
 use self::last::Last;
 use self::lines::Piece;

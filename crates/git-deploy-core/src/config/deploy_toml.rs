@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-pub(super) use check::parse_duration;
+pub(crate) use check::parse_duration;
 pub use error::{DeployTomlError, Problem, nearest};
 pub use freeze::{Freeze, Frozen};
 

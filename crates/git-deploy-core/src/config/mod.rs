@@ -13,6 +13,7 @@ use crate::ids::{CommitId, IdError, RefName};
 use deploy_toml::{DeployToml, DeployTomlError};
 
 pub use building::{Building, DEFAULT_BUILD_TIME_LIMIT};
+pub(crate) use deploy_toml::parse_duration;
 
 /// The name of the project's configuration at the root of a tree.
 pub const DEPLOY_TOML: &str = "deploy.toml";

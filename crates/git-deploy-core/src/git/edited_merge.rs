@@ -23,7 +23,7 @@ impl Repository {
         let git = MergeTree::new(aside.as_ref().unwrap_or(self))?;
         for line in listed.lines() {
             let merge = line.parse().map(CommitId).map_err(|_| call.unreadable(line))?;
-            if is_edited(&self.commit(merge)?, &git) {
+            if is_edited(&self.commit(merge)?, &git)? {
                 return Ok(Some(merge));
             }
         }
@@ -31,7 +31,12 @@ impl Repository {
     }
 }
 
-fn is_edited(merge: &Commit, git: &MergeTree<'_>) -> bool {
-    let [ours, theirs] = merge.parents[..] else { return true };
-    !matches!(git.merge(ours, theirs), Ok(Merged::Clean(tree)) if tree == merge.tree)
+fn is_edited(merge: &Commit, git: &MergeTree<'_>) -> Result<bool, GitError> {
+    let [ours, theirs] = merge.parents[..] else { return Ok(true) };
+    match git.merge(ours, theirs) {
+        Ok(Merged::Clean(tree)) => Ok(tree != merge.tree),
+        // It was made all the same, at another time.
+        Err(error @ GitError::MergeTimeLimit { .. }) => Err(error),
+        Ok(Merged::Conflict(_)) | Err(_) => Ok(true),
+    }
 }

@@ -5,12 +5,16 @@
 //! the user's does where it runs is its own affair.
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::panic::resume_unwind;
 use std::process::Output;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
+use crate::config::parse_duration;
 use crate::git::attributes::Attributes;
 use crate::git::object::Commit;
 use crate::git::program::{Call, ProgramError};
@@ -59,6 +63,18 @@ const MOST_ENDS: usize = 3;
 /// How many merges one process makes: it does not give back all the memory that each of them took.
 const MOST_PICKS: usize = 1000;
 
+/// How long a merge may take where nothing is configured: more than any that gets on.
+const TIME_LIMIT: Duration = Duration::from_secs(10 * 60);
+
+/// How long the others may take once one has not come to an end: what that waits for is likely to be what they wait for, too.
+const TIME_LIMIT_THEN: Duration = Duration::from_secs(30);
+
+/// Whether one has not, in this process.
+static HAS_HUNG: AtomicBool = AtomicBool::new(false);
+
+/// How much longer a process may take for each merge that it makes beside others.
+const MORE_TIME: Duration = Duration::from_secs(1);
+
 /// `git merge-tree`, as this repository wants it called.
 pub struct MergeTree<'a> {
     repository: &'a Repository,
@@ -66,9 +82,13 @@ pub struct MergeTree<'a> {
     attributes: Attributes<'a>,
     options: Vec<OsString>,
     interrupt: Interrupt,
-    /// Whether other programs merge files. It is asked for when many are merged at once.
-    has_drivers: OnceCell<bool>,
+    /// The programs that merge files. They are asked for when many are merged at once.
+    drivers: OnceCell<Drivers>,
+    time_limit: Duration,
 }
+
+/// The merge drivers that are configured, by their names; none where that cannot be asked.
+type Drivers = Option<Vec<String>>;
 
 /// A merge to be asked for by itself.
 struct One {
@@ -90,8 +110,9 @@ impl<'a> MergeTree<'a> {
             options.push(format!("-Xdiff-algorithm={algorithm}").into());
         }
         let attributes = Attributes::new(repository, version)?;
-        let (interrupt, has_drivers) = (Interrupt::default(), OnceCell::new());
-        Ok(Self { repository, version, attributes, options, interrupt, has_drivers })
+        let (interrupt, drivers) = (Interrupt::default(), OnceCell::new());
+        let time_limit = time_limit(repository)?;
+        Ok(Self { repository, version, attributes, options, interrupt, drivers, time_limit })
     }
 
     /// The same for as long as the user has not asked to stop. Then nothing more is begun, and what is left has failed.
@@ -107,7 +128,19 @@ impl<'a> MergeTree<'a> {
     /// When git cannot merge at all: an object is missing, a merge driver fails.
     pub fn pick(&self, asked: Asked) -> Result<Merged, GitError> {
         let one = self.one_of(asked)?;
-        self.read(&one, &one.call.output()?)
+        self.read(&one, &self.ended(&one)?)
+    }
+
+    /// Has git make a merge, if that comes to an end.
+    fn ended(&self, One { call, sides: [_, theirs] }: &One) -> Result<Output, GitError> {
+        call.output().map_err(|error| match error {
+            ProgramError::TimeLimit { limit, .. } => {
+                HAS_HUNG.store(true, Ordering::Relaxed);
+                let drivers = self.drivers().iter().flatten().cloned().collect();
+                GitError::MergeTimeLimit { commit: *theirs, limit, drivers }
+            }
+            error => error.into(),
+        })
     }
 
     fn one_of(&self, (pick, attributes): Asked) -> Result<One, GitError> {
@@ -121,7 +154,7 @@ impl<'a> MergeTree<'a> {
     /// As [`Self::pick`].
     pub fn merge(&self, ours: CommitId, theirs: CommitId) -> Result<Merged, GitError> {
         let one = self.one([ours, theirs], None, self.attributes.alike(ours)?)?;
-        self.read(&one, &one.call.output()?)
+        self.read(&one, &self.ended(&one)?)
     }
 
     fn one(
@@ -195,8 +228,19 @@ impl<'a> MergeTree<'a> {
     /// of its own, after the one before it: a driver has git's own standard input and output, so that among many it would read
     /// what the next merges are, and print between what came of them; and it may write where the next one does.
     fn has_drivers(&self) -> bool {
-        let call = self.repository.git(["config", "--name-only", "--get-regexp", r"^merge\..*\.driver$"]);
-        *self.has_drivers.get_or_init(|| call.yes().unwrap_or(true))
+        self.drivers().as_ref().is_none_or(|drivers| !drivers.is_empty())
+    }
+
+    fn drivers(&self) -> &Drivers {
+        let call =
+            self.repository.git(["config", "--name-only", "-z", "--get-regexp", r"^merge\..*\.driver$"]);
+        let name = |key: &str| Some(key.strip_prefix("merge.")?.strip_suffix(".driver")?.to_owned());
+        self.drivers.get_or_init(|| {
+            let listed = call.answer().ok()?.unwrap_or_default();
+            let drivers: BTreeSet<String> =
+                String::from_utf8_lossy(&listed).split('\0').filter_map(name).collect();
+            Some(drivers.into_iter().collect())
+        })
     }
 
     /// What came of picks, as far as git got with them. At one that it cannot merge it ends: that one is asked for alone, so
@@ -250,7 +294,9 @@ impl<'a> MergeTree<'a> {
             }
             input.push_str(&format!("{ours} {}\n", pick.commit));
         }
-        Ok(Some(self.call(*attributes)?.arg("--stdin").whole_input(input)))
+        let more = MORE_TIME.saturating_mul(u32::try_from(picks.len()).unwrap_or(u32::MAX));
+        let call = self.call(*attributes)?.within(self.time_limit.saturating_add(more));
+        Ok(Some(call.arg("--stdin").whole_input(input)))
     }
 
     fn knows_merge_base(&self) -> bool {
@@ -268,12 +314,24 @@ impl<'a> MergeTree<'a> {
     /// When git cannot merge at all, or nothing can be written.
     pub fn revert(&self, commit: CommitId, parent: CommitId, onto: CommitId) -> Result<Merged, GitError> {
         // The parent itself comes before: git would find that as the merge base.
-        self.pick((Pick { commit: self.stand_in(parent, commit)?, parent: commit, onto }, onto))
+        let picked = self.pick((Pick { commit: self.stand_in(parent, commit)?, parent: commit, onto }, onto));
+        picked.map_err(|error| match error {
+            // Nobody knows the one that stands in.
+            GitError::MergeTimeLimit { limit, drivers, .. } => {
+                GitError::MergeTimeLimit { commit, limit, drivers }
+            }
+            error => error,
+        })
     }
 
     fn call(&self, attributes: CommitId) -> Result<Call, GitError> {
         // At the top of the work tree: it prints paths as seen from the current folder.
         let call = self.attributes.call(attributes, &self.interrupt)?;
+        let limit = match HAS_HUNG.load(Ordering::Relaxed) {
+            true => self.time_limit.min(TIME_LIMIT_THEN),
+            false => self.time_limit,
+        };
+        let call = call.within(limit).stop_on(Some(self.interrupt.clone()));
         let call = call.args(["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages"]);
         Ok(call.args(&self.options).envs(self.repository.backend.variables()))
     }
@@ -295,6 +353,18 @@ impl<'a> MergeTree<'a> {
     }
 }
 
+/// How long a merge may take: `deploy.mergeTimeLimit`.
+fn time_limit(repository: &Repository) -> Result<Duration, GitError> {
+    match repository.config("deploy.mergetimelimit")? {
+        None => Ok(TIME_LIMIT),
+        Some(value) => parse_duration(&value).ok_or(GitError::Value {
+            key: "deploy.mergeTimeLimit",
+            value,
+            wanted: "a duration such as '90s', '10m' or '1h30m'",
+        }),
+    }
+}
+
 /// Does something for all at once, each in a thread of its own.
 fn at_once<T: Send, R: Send>(all: Vec<T>, of: impl Fn(T) -> R + Sync) -> Vec<R> {
     let of = &of;
@@ -303,6 +373,16 @@ fn at_once<T: Send, R: Send>(all: Vec<T>, of: impl Fn(T) -> R + Sync) -> Vec<R> 
         let ended = running.into_iter().map(thread::ScopedJoinHandle::join);
         ended.map(|run| run.unwrap_or_else(|panic| resume_unwind(panic))).collect()
     })
+}
+
+/// What to look at where a merge does not end, in words behind a failure.
+pub(super) fn looked_at(drivers: &[String]) -> String {
+    let hangs = match drivers {
+        [] => String::new(),
+        [driver] => format!("; see whether merge driver '{driver}' hangs"),
+        drivers => format!("; see whether one of the merge drivers '{}' hangs", drivers.join("', '")),
+    };
+    format!("{hangs}; if it only takes long: git config deploy.mergeTimeLimit 1h")
 }
 
 fn read_id<T: FromStr>(field: &[u8]) -> Option<T> {

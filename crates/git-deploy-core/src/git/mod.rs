@@ -35,6 +35,7 @@ pub mod work_tree;
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use backend::{Paths, Ref, Refs};
 pub use identity::Identity;
@@ -120,6 +121,29 @@ pub enum GitError {
     Attributes {
         /// The commit.
         of: CommitId,
+    },
+    /// A merge took too long.
+    #[error(
+        "merging commit '{}' did not end within {} s and was ended{}",
+        .commit.brief(), .limit.as_secs(), merge_tree::looked_at(.drivers)
+    )]
+    MergeTimeLimit {
+        /// What was to be merged.
+        commit: CommitId,
+        /// How long that had.
+        limit: Duration,
+        /// The merge drivers that are configured, by their names.
+        drivers: Vec<String>,
+    },
+    /// A key of git's configuration has a value that is none of its.
+    #[error("'{key}' is '{value}', and must be {wanted}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// The value.
+        value: String,
+        /// What it must be.
+        wanted: &'static str,
     },
     /// The bytes of an object are not what its kind demands.
     #[error("object '{id}': {error}")]

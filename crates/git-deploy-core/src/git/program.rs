@@ -4,6 +4,8 @@
 //! standard error is part of the error. A call inherits the environment, so that `git -c key=value`, `GIT_DIR` and the
 //! others mean the same to it as to us.
 
+mod within;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -40,6 +42,14 @@ pub enum ProgramError {
         status: Option<i32>,
         /// What it said.
         stderr: String,
+    },
+    /// It was ended because it took too long.
+    #[error("'{command}' did not end within {} s and was ended", .limit.as_secs())]
+    TimeLimit {
+        /// The command line.
+        command: String,
+        /// How long it had.
+        limit: Duration,
     },
     /// It was ended because the user asked to stop.
     #[error("'{command}' was stopped")]
@@ -86,6 +96,7 @@ pub struct Call {
     /// Whether the input is a file, which has its end also when we have died.
     input_is_file: bool,
     stop: Option<Interrupt>,
+    within: Option<Duration>,
     needs: Option<Arc<TempDir>>,
 }
 
@@ -183,7 +194,8 @@ const ALWAYS: [(&str, &str); 3] =
 pub fn git<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Call {
     let args = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
     let (env, env_remove) = (Vec::new(), Vec::new());
-    Call { args, dir: None, env, env_remove, input: None, input_is_file: false, stop: None, needs: None }
+    let (dir, input, stop, within, needs) = (None, None, None, None, None);
+    Call { args, dir, env, env_remove, input, input_is_file: false, stop, within, needs }
 }
 
 impl Call {
@@ -252,6 +264,12 @@ impl Call {
         self
     }
 
+    /// Ends it, and all that it has started, when it is not done within this time: for calls that run what others wrote.
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.within = Some(limit);
+        self
+    }
+
     /// The command and its words, without what is said to git itself before that.
     pub fn words(&self) -> &[OsString] {
         let mut words = &self.args[..];
@@ -284,6 +302,9 @@ impl Call {
             return simulated;
         }
         waits();
+        if let Some(limit) = self.within {
+            return self.run_within(limit);
+        }
         let is_short = self.input.as_ref().is_none_or(|input| input.len() <= PIPE_CAPACITY);
         match &self.stop {
             None if is_short || self.input_is_file => self.run_at_once(),

@@ -231,7 +231,7 @@ pub(super) fn first_failure(text: &Text, locator: &Locator<'_>) -> Checked<First
 }
 
 /// `90s`, `30m`, `12h`, `7d` and what is put together of them, such as `1h30m`; never nothing.
-pub(in crate::config) fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let mut seconds: u64 = 0;
     let mut rest = text;
     while !rest.is_empty() {
