@@ -7,6 +7,7 @@
 
 mod apart;
 mod authority;
+mod error;
 mod execute;
 mod notes;
 mod plan;
@@ -19,7 +20,6 @@ use std::collections::hash_map::Entry;
 use crate::config::{ConfigError, deploy_toml_of};
 use crate::git::held::HeldLock;
 use crate::git::kept::Kept;
-use crate::git::notes::NotesError;
 use crate::git::program::ProgramError;
 use crate::git::trouble::Trouble;
 use crate::git::work_tree::Busy;
@@ -27,15 +27,16 @@ use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, RefName};
 use crate::note::{Note, NoteError};
 use crate::ops::approve::kept;
-use crate::ops::sync::{self, SyncError};
-use crate::ops::view::{View, ViewError};
-use crate::ops::{Interrupt, Interrupted, Observer};
-use crate::rebase::{Committer, Engine, MergeTreeEngine, RebaseError, Request, Skip, Verdict};
+use crate::ops::sync;
+use crate::ops::view::View;
+use crate::ops::{Interrupt, Observer};
+use crate::rebase::{Committer, Engine, MergeTreeEngine, Request, Skip, Verdict};
 use crate::state::State;
 use plan::Plan;
 
 pub use apart::Apart;
 pub use authority::sweep_authority;
+pub use error::{Behind, SweepError};
 pub(super) use notes::{clash, on_top_of};
 pub use select::{Standing, standing};
 pub use undo::undo;
@@ -187,78 +188,6 @@ impl Sweep {
     /// Whether a branch could have moved, and something failed.
     pub fn any_failed(&self) -> bool {
         self.outcomes.iter().any(|outcome| matches!(outcome.fate, Fate::Skipped { failed: true, .. }))
-    }
-}
-
-/// A branch that stands elsewhere than its work tree.
-#[derive(Debug, thiserror::Error)]
-#[error("'{branch}' stands at {new}, and its work tree '{tree}' could not follow from {old}: {}", brief(.error))]
-pub struct Behind {
-    /// The branch.
-    pub branch: String,
-    /// Where its work tree stands.
-    pub old: CommitId,
-    /// Where it stands itself.
-    pub new: CommitId,
-    /// The folder.
-    pub tree: String,
-    /// Why.
-    pub error: GitError,
-}
-
-/// Why branches could not be rebased.
-#[derive(Debug, thiserror::Error)]
-pub enum SweepError {
-    /// Another one is under way.
-    #[error("another 'git deploy-rebase' works in this repository (process {0})")]
-    AnotherSweep(String),
-    /// The user asked to stop before anything was moved.
-    #[error("interrupted: no branch was moved")]
-    Interrupted {
-        /// The signal.
-        signal: i32,
-    },
-    /// There is no such branch here.
-    #[error("there is no local branch '{0}'")]
-    NoBranch(RefName),
-    /// Nothing was recorded.
-    #[error("there is no rebase that could be undone")]
-    NothingToUndo,
-    /// A record cannot be read.
-    #[error("cannot undo: '{0}' is no record of a rebase")]
-    Record(RefName),
-    /// A work tree did not follow its branch, and the branch cannot be moved back.
-    #[error(transparent)]
-    Behind(Box<Behind>),
-    /// Branches could not be read.
-    #[error(transparent)]
-    View(#[from] ViewError),
-    /// Nothing could be judged.
-    #[error(transparent)]
-    Rebase(#[from] RebaseError),
-    /// Notes could not be merged.
-    #[error(transparent)]
-    Sync(#[from] SyncError),
-    /// Git failed.
-    #[error(transparent)]
-    Git(#[from] GitError),
-}
-
-impl From<NotesError> for SweepError {
-    fn from(error: NotesError) -> Self {
-        Self::View(error.into())
-    }
-}
-
-impl From<ConfigError> for SweepError {
-    fn from(error: ConfigError) -> Self {
-        Self::View(error.into())
-    }
-}
-
-impl From<Interrupted> for SweepError {
-    fn from(interrupted: Interrupted) -> Self {
-        Self::Interrupted { signal: interrupted.signal }
     }
 }
 
