@@ -62,6 +62,52 @@ fn sweeps_are_undone_one_after_the_other_and_gc_keeps_what_that_needs() {
 }
 
 #[test]
+fn a_rebase_is_undone_by_its_number_where_its_branches_still_stand_whatever_came_later() {
+    let repo = shop(&sandbox!());
+    let [one, two] = ["one", "two"].map(|name| branch(&repo, name, name, "x\n"));
+    repo.commit("d.txt", "d\n", "Go on");
+    rebase(&repo, &["one"]).success();
+    rebase(&repo, &["two"]).success();
+    let [_, second] = ["one", "two"].map(|name| repo.id(name));
+    repo.git(&["reflog", "expire", "--expire=now", "--expire-unreachable=now", "--all"]);
+    repo.git(&["gc", "--quiet", "--prune=now"]);
+
+    rebase(&repo, &["--undo=7"])
+        .code_is(1)
+        .stderr_contains("there is no rebase 7 that could be undone")
+        .stderr_contains(
+            "hint: see which there are: git for-each-ref --format='%(refname:lstrip=2) %(subject)%0a%(body)' refs/deploy-sweeps\n",
+        );
+    let format = "--format=%(refname:lstrip=2) %(subject)%0a%(body)";
+    let listed = repo.git(&["for-each-ref", format, "refs/deploy-sweeps"]);
+    listed.stdout_contains("000001 rebase onto master\n").stdout_contains("refs/heads/one");
+    rebase(&repo, &["--undo=000001"]).success().stdout_contains("restored  one");
+    assert_eq!((repo.id("one"), repo.id("two")), (one, second));
+    rebase(&repo, &["--undo=1"]).code_is(1);
+    rebase(&repo, &["--undo"]).success().stdout_contains("restored  two");
+    assert_eq!(repo.id("two"), two);
+    rebase(&repo, &["--undo=x"]).code_is(129);
+}
+
+#[test]
+fn what_a_later_rebase_has_moved_on_stays_and_can_be_undone_after_that() {
+    let repo = shop(&sandbox!());
+    let first = branch(&repo, "login", "c.txt", "c\n");
+    set(&repo, "staged", "login");
+    for file in ["d.txt", "e.txt"] {
+        repo.commit(file, "x\n", "Go on");
+        rebase(&repo, &[]).success();
+    }
+    let third = repo.id("login");
+    let told = "a later rebase has moved it on, and has to be undone first";
+    rebase(&repo, &["--undo=1"]).success().stdout_contains(told);
+    assert_eq!(repo.id("login"), third);
+    rebase(&repo, &["--undo"]).success();
+    rebase(&repo, &["--undo=1"]).success();
+    assert_eq!(repo.id("login"), first);
+}
+
+#[test]
 fn a_dirty_work_tree_keeps_its_branch_and_the_record() {
     let repo = shop(&sandbox!());
     let old = branch(&repo, "login", "c.txt", "c\n");

@@ -403,6 +403,8 @@ impl From<SweepError> for CommandError {
                 error.hint("'git branch' lists them; one of the remote becomes one with: git switch <branch>")
             }
             SweepError::NothingToUndo => Self::new(Exit::No, error),
+            SweepError::NoSuchSweep(_) => Self::new(Exit::No, error)
+                .hint("see which there are: git for-each-ref --format='%(refname:lstrip=2) %(subject)%0a%(body)' refs/deploy-sweeps"),
             SweepError::Record(ref record) => {
                 let hint = format!("look at it with: git log -1 {record}");
                 Self::new(Exit::Fatal, error).hint(hint)

@@ -12,7 +12,7 @@ use std::ffi::OsString;
 #[command(
     name = "git-deploy-rebase",
     bin_name = "git deploy-rebase",
-    override_usage = "git deploy-rebase [<options>] [--check] [<branch>...]\n       git deploy-rebase [<options>] --undo",
+    override_usage = "git deploy-rebase [<options>] [--check] [<branch>...]\n       git deploy-rebase [<options>] --undo[=<number>]",
     after_help = "Example: would the current branch rebase cleanly?\n    \
         git deploy-rebase --check \"$(git branch --show-current)\"",
     after_long_help = include_str!("manual/rebase.txt")
@@ -26,9 +26,9 @@ pub struct Rebase {
     #[arg(long)]
     pub check: bool,
 
-    /// Move the branches of the last rebase back to where they stood, with their states
-    #[arg(long, conflicts_with_all = ["branches", "check"])]
-    pub undo: bool,
+    /// Move the branches of the last rebase, or of that with this number, back to where they stood, with their states
+    #[arg(long, value_name = "number", num_args = 0..=1, require_equals = true, conflicts_with_all = ["branches", "check"])]
+    pub undo: Option<Option<u64>>,
 
     /// How to print it.
     #[command(flatten)]

@@ -44,6 +44,9 @@ pub enum SweepError {
     /// Nothing was recorded.
     #[error("there is no rebase that could be undone")]
     NothingToUndo,
+    /// None has that number.
+    #[error("there is no rebase {0} that could be undone")]
+    NoSuchSweep(u64),
     /// A record cannot be read.
     #[error("cannot undo: '{0}' is no record of a rebase")]
     Record(RefName),

@@ -1,8 +1,10 @@
-//! Undoing the last sweep.
+//! Undoing a sweep: the last one, or one that is named by its number.
 //!
 //! Each sweep that moves something leaves a commit under `refs/deploy-sweeps/`, before the first branch moves: its parents
 //! are the old tips, so that these are kept, its message says what moved from where to where. These refs are nobody
 //! else's: they are not below `refs/deploy/`, which clones fetch.
+
+use std::collections::HashSet;
 
 use super::execute::{Move, Mover, begin};
 use super::{Fate, Outcome, Sweep, SweepError, notes};
@@ -74,18 +76,28 @@ fn parse(message: &str) -> Option<Vec<Move>> {
     moves.collect()
 }
 
-/// Moves the branches of the last sweep back to where they stood, each that still stands where the sweep put it. What was
+/// Moves the branches of the last sweep, or of that with this number, back to where they stood, each that still stands where the sweep put it. What was
 /// decided since holds there too.
 ///
 /// # Errors
 /// When there is nothing to undo, or it cannot be done.
-pub fn undo(repository: &Repository, observer: &dyn Observer) -> Result<Sweep, SweepError> {
+pub fn undo(
+    repository: &Repository,
+    number: Option<u64>,
+    observer: &dyn Observer,
+) -> Result<Sweep, SweepError> {
     let _lock = begin(repository, observer)?;
     let settings = Settings::read(repository)?;
     let records = records(repository)?;
-    let Some((_, record)) = records.last() else { return Err(SweepError::NothingToUndo) };
-    let message = repository.commit(CommitId(record.target))?.message_text();
-    let moves = parse(&message).ok_or_else(|| SweepError::Record(record.name.clone()))?;
+    let wanted = number.map_or(records.last(), |number| records.iter().find(|(known, _)| *known == number));
+    let Some((_, record)) = wanted else {
+        return Err(match number {
+            Some(number) if !records.is_empty() => SweepError::NoSuchSweep(number),
+            _ => SweepError::NothingToUndo,
+        });
+    };
+    let moves = moves_of(repository, record)?;
+    let moved_on = moved_after(repository, &records, record);
     let mover = Mover::new(repository, "deploy-rebase: undo".to_owned(), observer)?;
     let base_tip = settings.base_tip(repository)?;
     let (mut back, mut outcomes, mut again) = (Vec::new(), Vec::new(), false);
@@ -96,6 +108,11 @@ pub fn undo(repository: &Repository, observer: &dyn Observer) -> Result<Sweep, S
             Turn::Busy(busy) => {
                 again = true;
                 outcomes.push(stays(step.branch, step.new, Fate::busy(&busy)));
+            }
+            Turn::Elsewhere(tip, _) if moved_on.contains(&(step.branch.clone(), step.new)) => {
+                again = true;
+                let reason = "a later rebase has moved it on, and has to be undone first";
+                outcomes.push(stays(step.branch, tip, Fate::skipped(reason)));
             }
             Turn::Elsewhere(tip, reason) => outcomes.push(stays(step.branch, tip, Fate::skipped(reason))),
         }
@@ -117,6 +134,27 @@ pub fn undo(repository: &Repository, observer: &dyn Observer) -> Result<Sweep, S
     }
     outcomes.sort_by(|one, two| one.branch.cmp(&two.branch));
     Ok(Sweep { onto: settings.authority(&settings.base), outcomes })
+}
+
+fn moves_of(repository: &Repository, record: &Ref) -> Result<Vec<Move>, SweepError> {
+    let message = repository.commit(CommitId(record.target))?.message_text();
+    parse(&message).ok_or_else(|| SweepError::Record(record.name.clone()))
+}
+
+/// The branches that sweeps after this one have moved, and from where. What cannot be read of these is in nobody's way.
+fn moved_after(
+    repository: &Repository,
+    records: &[(u64, Ref)],
+    record: &Ref,
+) -> HashSet<(RefName, CommitId)> {
+    let later = records.iter().skip_while(|(_, one)| one.name != record.name).skip(1);
+    let mut moved = HashSet::new();
+    for (_, record) in later {
+        let message = repository.commit(CommitId(record.target)).map(|commit| commit.message_text());
+        let moves = message.ok().as_deref().and_then(parse);
+        moved.extend(moves.into_iter().flatten().map(|step| (step.branch, step.old)));
+    }
+    moved
 }
 
 fn stays(branch: RefName, tip: CommitId, fate: Fate) -> Outcome {

@@ -17,8 +17,8 @@ fn main() -> ExitCode {
 fn rebase(arguments: &args::Rebase, shell: &mut Shell) -> Result<Exit, CommandError> {
     let repository = Repository::open()?;
     let interrupt = git_deploy_cli::interrupt()?;
-    let swept: Sweep = if arguments.undo {
-        undo(&repository, &ShellObserver::new(shell))?
+    let swept: Sweep = if let Some(number) = arguments.undo {
+        undo(&repository, number, &ShellObserver::new(shell))?
     } else {
         let branches = named(&repository, arguments)?;
         let request = SweepRequest { branches, check: arguments.check };
