@@ -21,7 +21,12 @@ pub struct Progress {
 impl Progress {
     /// Begins a piece of work, with the number of its steps where that is known.
     pub fn new(title: impl Into<String>, total: Option<usize>) -> Self {
-        Self { title: title.into(), total, begun: Instant::now(), shown: None, done: 0 }
+        Self::since(Instant::now(), title, total)
+    }
+
+    /// The same for work that has begun before.
+    pub fn since(begun: Instant, title: impl Into<String>, total: Option<usize>) -> Self {
+        Self { title: title.into(), total, begun, shown: None, done: 0 }
     }
 
     /// Says that so many steps are done.

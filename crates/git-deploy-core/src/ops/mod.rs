@@ -53,6 +53,8 @@ pub trait Observer {
     fn unreadable(&self, _view: &View<'_>, notes: &[NotesError]) {
         notes.iter().for_each(|error| self.warn(&error.to_string()));
     }
+    /// So many of these branches are judged.
+    fn judged(&self, _done: usize, _total: usize) {}
     /// What has become of a branch that is kept on base.
     fn rebased(&self, outcome: &sweep::Outcome) {
         tell_rebased(self, outcome);

@@ -387,17 +387,20 @@ impl Judge<'_> {
         request: impl Fn(&Plan) -> Option<Request>,
     ) -> Result<HashMap<usize, Verdict>, SweepError> {
         let mut verdicts = HashMap::new();
-        for (queued, committer) in [(false, &Committer::Keep), (true, configured)] {
-            let asked = plans.iter().enumerate().filter(|(_, plan)| plan.subject.is_queued() == queued);
-            let asked: Vec<(usize, Request)> =
-                asked.filter_map(|(index, plan)| Some((index, request(plan)?))).collect();
+        let asked = plans.iter().enumerate().filter_map(|(index, plan)| Some((index, request(plan)?)));
+        let (queued, others): (Vec<_>, Vec<_>) =
+            asked.partition(|(index, _)| plans[*index].subject.is_queued());
+        let total = queued.len() + others.len();
+        for (asked, committer) in [(others, &Committer::Keep), (queued, configured)] {
             if !asked.is_empty() {
                 let engine = match &self.made {
                     Made::Nothing(aside) => MergeTreeEngine::new(aside, committer.clone()).for_check(),
                     Made::Aside(aside) => MergeTreeEngine::new(aside, committer.clone()),
                     Made::AtOnce => MergeTreeEngine::new(self.view.repository, committer.clone()),
                 };
-                verdicts.extend(self.ask_engine(engine.until(self.interrupt), &asked)?);
+                let known = verdicts.len();
+                let tell = |done| self.observer.judged(known + done, total);
+                verdicts.extend(self.ask_engine(engine.until(self.interrupt), &asked, tell)?);
             }
         }
         Ok(verdicts)
@@ -407,6 +410,7 @@ impl Judge<'_> {
         &self,
         mut engine: impl Engine,
         asked: &[(usize, Request)],
+        tell: impl Fn(usize),
     ) -> Result<HashMap<usize, Verdict>, SweepError> {
         let mut verdicts = HashMap::new();
         for batch in asked.chunks(BATCH) {
@@ -415,6 +419,7 @@ impl Judge<'_> {
             // Ctrl-C reaches the programs that the engine asked, too: their failure is no verdict.
             self.interrupt.check()?;
             verdicts.extend(batch.iter().map(|(index, _)| *index).zip(judged?));
+            tell(verdicts.len());
         }
         Ok(verdicts)
     }
