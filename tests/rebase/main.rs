@@ -2,6 +2,7 @@
 
 mod crash;
 mod drivers;
+mod explain;
 mod full_disk;
 mod hooks;
 mod kept;

@@ -12,7 +12,7 @@ use std::ffi::OsString;
 #[command(
     name = "git-deploy-rebase",
     bin_name = "git deploy-rebase",
-    override_usage = "git deploy-rebase [<options>] [--check] [<branch>...]\n       git deploy-rebase [<options>] --undo[=<number>]",
+    override_usage = "git deploy-rebase [<options>] [--check] [<branch>...]\n       git deploy-rebase [<options>] --explain <branch>...\n       git deploy-rebase [<options>] --undo[=<number>]",
     after_help = "Example: would the current branch rebase cleanly?\n    \
         git deploy-rebase --check \"$(git branch --show-current)\"",
     after_long_help = include_str!("manual/rebase.txt")
@@ -26,8 +26,13 @@ pub struct Rebase {
     #[arg(long)]
     pub check: bool,
 
+    /// Say of branches that cannot be rebased which of their commits meets which of base, where, and how that is mended;
+    /// change nothing
+    #[arg(long, requires = "branches", conflicts_with_all = ["check", "porcelain", "json"])]
+    pub explain: bool,
+
     /// Move the branches of the last rebase, or of that with this number, back to where they stood, with their states
-    #[arg(long, value_name = "number", num_args = 0..=1, require_equals = true, conflicts_with_all = ["branches", "check"])]
+    #[arg(long, value_name = "number", num_args = 0..=1, require_equals = true, conflicts_with_all = ["branches", "check", "explain"])]
     pub undo: Option<Option<u64>>,
 
     /// How to print it.

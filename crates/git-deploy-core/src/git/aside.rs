@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::attributes::at;
 use super::backend::Variables;
 use super::program::{Call, git};
 use super::{GitError, Repository, kept};
@@ -66,6 +67,14 @@ impl Repository {
     /// A call of git that sees the objects that were written here.
     pub(crate) fn git<const N: usize>(&self, args: [&str; N]) -> Call {
         git(args).envs(self.backend.variables())
+    }
+
+    /// Likewise at the top of the work tree: paths mean the same wherever the user is.
+    pub(crate) fn git_at_top<const N: usize>(&self, args: [&str; N]) -> Call {
+        match &self.paths().work_tree {
+            Some(top) => at(self, top).args(args).envs(self.backend.variables()),
+            None => self.git(args),
+        }
     }
 }
 

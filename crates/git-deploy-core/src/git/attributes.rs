@@ -244,7 +244,7 @@ fn top(repository: &Repository) -> Option<&Path> {
 }
 
 /// A call of git at the top of a work tree.
-fn at(repository: &Repository, top: &Path) -> Call {
+pub(super) fn at(repository: &Repository, top: &Path) -> Call {
     let call = git([OsStr::new("-C"), top.as_os_str(), OsStr::new("--git-dir")]);
     call.arg(&repository.paths().git_dir).arg("--work-tree").arg(top)
 }

@@ -6,8 +6,10 @@ use git_deploy_cli::{
     CommandError, REBASE, Shell, Text, advise, bring_together, by_hand, counting, put_upon, shell_word,
 };
 use git_deploy_core::ids::RefName;
-use git_deploy_core::ops::sweep::{Fate, Outcome, Standing, Sweep, standing};
+use git_deploy_core::ops::sweep::{Explained, Fate, Outcome, Standing, Sweep, standing};
 use git_deploy_core::ops::view::View;
+
+use crate::explanation;
 
 /// Up to so many broken branches each gets a hint of its own.
 const HINTS: usize = 3;
@@ -16,11 +18,12 @@ const HINTS: usize = 3;
 pub(crate) fn report(
     view: &View<'_>,
     sweep: &Sweep,
+    explained: &[Explained],
     format: Format,
     shell: &mut Shell,
 ) -> Result<(), CommandError> {
     match format {
-        Format::Human => people(view, sweep, shell)?,
+        Format::Human => people(view, sweep, explained, shell)?,
         Format::Porcelain { nul } => {
             for Outcome { branch, old, new, fate } in &sweep.outcomes {
                 let fields =
@@ -33,7 +36,12 @@ pub(crate) fn report(
     Ok(())
 }
 
-fn people(view: &View<'_>, sweep: &Sweep, shell: &mut Shell) -> Result<(), CommandError> {
+fn people(
+    view: &View<'_>,
+    sweep: &Sweep,
+    explained: &[Explained],
+    shell: &mut Shell,
+) -> Result<(), CommandError> {
     if sweep.outcomes.is_empty() {
         shell.note("no branch is staged or deployable");
     }
@@ -43,7 +51,7 @@ fn people(view: &View<'_>, sweep: &Sweep, shell: &mut Shell) -> Result<(), Comma
         table.row([verdict(&outcome.fate), name, details(outcome)]);
     }
     table.print(shell);
-    hints(view, sweep, shell)
+    hints(view, sweep, explained, shell)
 }
 
 fn verdict(fate: &Fate) -> Text {
@@ -66,17 +74,26 @@ fn details(outcome: &Outcome) -> Text {
     }
 }
 
-fn hints(view: &View<'_>, sweep: &Sweep, shell: &mut Shell) -> Result<(), CommandError> {
+fn hints(
+    view: &View<'_>,
+    sweep: &Sweep,
+    explained: &[Explained],
+    shell: &mut Shell,
+) -> Result<(), CommandError> {
     let onto = shell_word(sweep.onto.short());
     let is_broken = |outcome: &&Outcome| matches!(outcome.fate, Fate::Broken { .. });
     let broken: Vec<&Outcome> = sweep.outcomes.iter().filter(is_broken).collect();
-    if broken.len() > HINTS {
+    if broken.len() > HINTS && explained.is_empty() {
         shell.hint(format!("mend each with: {REBASE} {onto} <branch>"));
     } else {
         for outcome in broken {
             let name = outcome.branch.short();
             let how = format!("mend '{name}' with: {}", put_upon(&sweep.onto, &outcome.branch));
-            by_hand(view, &outcome.branch, how)?.into_iter().for_each(|hint| shell.hint(hint));
+            let steps = by_hand(view, &outcome.branch, how.clone())?;
+            let explained = explained.iter().find(|explained| explained.branch == outcome.branch);
+            for step in explanation::with_steps(steps, &how, explained) {
+                shell.hint(step);
+            }
         }
     }
     if sweep.any_unadvised() {
