@@ -10,9 +10,9 @@ use std::ffi::OsString;
 use std::panic::resume_unwind;
 use std::process::Output;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::parse_duration;
 use crate::git::attributes::Attributes;
@@ -69,8 +69,11 @@ const TIME_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// How long the others may take once one has not come to an end: what that waits for is likely to be what they wait for, too.
 const TIME_LIMIT_THEN: Duration = Duration::from_secs(30);
 
-/// Whether one has not, in this process.
-static HAS_HUNG: AtomicBool = AtomicBool::new(false);
+/// For how long that is likely.
+const THEN: Duration = Duration::from_secs(60 * 60);
+
+/// When one has not, in this process.
+static HAS_HUNG: Mutex<Option<Instant>> = Mutex::new(None);
 
 /// How much longer a process may take for each merge that it makes beside others.
 const MORE_TIME: Duration = Duration::from_secs(1);
@@ -84,7 +87,8 @@ pub struct MergeTree<'a> {
     interrupt: Interrupt,
     /// The programs that merge files. They are asked for when many are merged at once.
     drivers: OnceCell<Drivers>,
-    time_limit: Duration,
+    /// What is configured.
+    time_limit: Option<Duration>,
 }
 
 /// The merge drivers that are configured, by their names; none where that cannot be asked.
@@ -135,7 +139,7 @@ impl<'a> MergeTree<'a> {
     fn ended(&self, One { call, sides: [_, theirs] }: &One) -> Result<Output, GitError> {
         call.output().map_err(|error| match error {
             ProgramError::TimeLimit { limit, .. } => {
-                HAS_HUNG.store(true, Ordering::Relaxed);
+                *HAS_HUNG.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
                 let drivers = self.drivers().iter().flatten().cloned().collect();
                 GitError::MergeTimeLimit { commit: *theirs, limit, drivers }
             }
@@ -295,7 +299,7 @@ impl<'a> MergeTree<'a> {
             input.push_str(&format!("{ours} {}\n", pick.commit));
         }
         let more = MORE_TIME.saturating_mul(u32::try_from(picks.len()).unwrap_or(u32::MAX));
-        let call = self.call(*attributes)?.within(self.time_limit.saturating_add(more));
+        let call = self.call(*attributes)?.within(self.time_limit().saturating_add(more));
         Ok(Some(call.arg("--stdin").whole_input(input)))
     }
 
@@ -327,13 +331,19 @@ impl<'a> MergeTree<'a> {
     fn call(&self, attributes: CommitId) -> Result<Call, GitError> {
         // At the top of the work tree: it prints paths as seen from the current folder.
         let call = self.attributes.call(attributes, &self.interrupt)?;
-        let limit = match HAS_HUNG.load(Ordering::Relaxed) {
-            true => self.time_limit.min(TIME_LIMIT_THEN),
-            false => self.time_limit,
-        };
-        let call = call.within(limit).stop_on(Some(self.interrupt.clone()));
+        let call = call.within(self.time_limit()).stop_on(Some(self.interrupt.clone()));
         let call = call.args(["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages"]);
         Ok(call.args(&self.options).envs(self.repository.backend.variables()))
+    }
+
+    /// How long a merge may take just now.
+    fn time_limit(&self) -> Duration {
+        let hung = *HAS_HUNG.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.time_limit {
+            Some(limit) => limit,
+            None if hung.is_some_and(|hung| hung.elapsed() < THEN) => TIME_LIMIT_THEN,
+            None => TIME_LIMIT,
+        }
     }
 
     /// A commit with the tree of `onto` right after `parent`, which is then the merge base that git finds by itself.
@@ -354,15 +364,14 @@ impl<'a> MergeTree<'a> {
 }
 
 /// How long a merge may take: `deploy.mergeTimeLimit`.
-fn time_limit(repository: &Repository) -> Result<Duration, GitError> {
-    match repository.config("deploy.mergetimelimit")? {
-        None => Ok(TIME_LIMIT),
-        Some(value) => parse_duration(&value).ok_or(GitError::Value {
-            key: "deploy.mergeTimeLimit",
-            value,
-            wanted: "a duration such as '90s', '10m' or '1h30m'",
-        }),
-    }
+fn time_limit(repository: &Repository) -> Result<Option<Duration>, GitError> {
+    let Some(value) = repository.config("deploy.mergetimelimit")? else { return Ok(None) };
+    let limit = parse_duration(&value).ok_or(GitError::Value {
+        key: "deploy.mergeTimeLimit",
+        value,
+        wanted: "a duration such as '90s', '10m' or '1h30m'",
+    })?;
+    Ok(Some(limit))
 }
 
 /// Does something for all at once, each in a thread of its own.

@@ -193,8 +193,12 @@ pub fn merged(view: &View<'_>, ours: CommitId, theirs: CommitId) -> Result<Optio
     if !repository.has_merges(ours, &[base_tip, theirs])? {
         return Ok(None);
     }
-    if let Some(merge) = repository.edited_merge(ours, &[base_tip, theirs])? {
-        return Ok(Some(Merged::Edited(merge)));
+    match repository.edited_merge(ours, &[base_tip, theirs]) {
+        Ok(None) => {}
+        Ok(Some(merge)) => return Ok(Some(Merged::Edited(merge))),
+        // It may have changes of its own.
+        Err(GitError::MergeTimeLimit { .. }) => return Ok(Some(Merged::Edited(ours))),
+        Err(error) => return Err(error),
     }
     let fork = repository.merge_base(ours, base_tip)?;
     let is_there = fork.map_or(Ok(true), |fork| repository.is_ancestor(fork, theirs))?;

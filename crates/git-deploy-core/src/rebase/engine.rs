@@ -176,10 +176,10 @@ impl<'a> MergeTreeEngine<'a> {
             Plan::Current => Ok(Err(Verdict::Current)),
             // What is cut off cannot be told from what the branch added.
             Plan::Merges(_) | Plan::Unrelated(_) if self.is_cut_off(request)? => skipped(Skip::cut_off()),
-            Plan::Merges(merge) => {
-                let edited = self.repository.edited_merge(request.tip, &[request.upstream])?;
-                skipped(edited.map_or(Skip::Merges(merge), Skip::EditedMerge))
-            }
+            Plan::Merges(merge) => match self.repository.edited_merge(request.tip, &[request.upstream]) {
+                Err(error @ GitError::MergeTimeLimit { .. }) => skipped(Skip::Failed(error.to_string())),
+                edited => skipped(edited?.map_or(Skip::Merges(merge), Skip::EditedMerge)),
+            },
             Plan::Unrelated(root) => Ok(Err(self.unrelated(root)?)),
             Plan::Pick(steps) => Ok(Ok(steps)),
         }

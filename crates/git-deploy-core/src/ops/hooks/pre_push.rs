@@ -355,7 +355,11 @@ impl Push<'_> {
         let authority = |name| view.settings.authority(name);
         let is_merge = repository.commit(new)?.parents.len() > 1;
         let known: Vec<CommitId> = view.base_tip()?.into_iter().chain([old]).collect();
-        let edited = if is_merge { repository.edited_merge(new, &known)? } else { None };
+        let edited = match is_merge.then(|| repository.edited_merge(new, &known)) {
+            // It may have changes of its own.
+            Some(Err(GitError::MergeTimeLimit { .. })) => Some(new),
+            edited => edited.transpose()?.flatten(),
+        };
         Ok(Some(LeftByPush {
             branch: branch.clone(),
             pushed: new,

@@ -49,7 +49,11 @@ pub(super) fn apart(
     }
     let fork = repository.merge_base(branch.tip, base_tip)?;
     let is_below = fork.map_or(Ok(true), |fork| repository.is_ancestor(fork, theirs))?;
-    Ok(match repository.edited_merge(branch.tip, &[base_tip, theirs])? {
+    let edited = match repository.edited_merge(branch.tip, &[base_tip, theirs]) {
+        Err(GitError::MergeTimeLimit { .. }) => return Ok(Apart::Look),
+        edited => edited?,
+    };
+    Ok(match edited {
         Some(merge) => Apart::Merge(merge),
         None if is_below => Apart::Upon,
         None if repository.has_merges(branch.tip, &[base_tip, theirs])? => Apart::Look,

@@ -74,6 +74,8 @@ pub struct Met {
 pub struct Did {
     /// In words, as in `deletes it`.
     pub what: &'static str,
+    /// Whether it was a file, and is one still.
+    pub is_file: bool,
     /// Its changes that meet those of the other side: lines as git prints them, each beginning with its place.
     pub hunks: Vec<String>,
 }
@@ -235,7 +237,11 @@ impl Asked<'_> {
 }
 
 fn did(side: Option<&Side>, hunks: &[Hunk]) -> Did {
-    Did { what: side.map_or("", Side::what), hunks: hunks.iter().map(|hunk| hunk.text.clone()).collect() }
+    Did {
+        what: side.map_or("", Side::what),
+        is_file: side.is_some_and(|side| side.blobs().is_some()),
+        hunks: hunks.iter().map(|hunk| hunk.text.clone()).collect(),
+    }
 }
 
 /// Commits that git lists, one a line.

@@ -92,6 +92,10 @@ pub(crate) fn with_steps(steps: Vec<String>, rebase: &str, explained: Option<&Ex
 fn paths(explained: &Explained) -> Option<String> {
     let few = (1..=NAMED).contains(&explained.paths.len()) && explained.more == 0;
     let word = |met: &Met| {
+        // Where a file meets a folder, its name would add whatever lies in that.
+        if !(met.ours.is_file && met.base.is_file) {
+            return None;
+        }
         let path = String::from_utf8(unquote_path(&met.path)?)
             .ok()
             .filter(|path| !path.contains(char::is_control))?;
