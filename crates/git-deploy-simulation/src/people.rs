@@ -147,7 +147,7 @@ fn set(host: &Rc<Host>, branch: &Branch, state: State) -> Option<bool> {
 
 fn approve(host: &Rc<Host>, branch: &Branch) {
     let Branch { name, kind, version } = branch;
-    host.world.promises(|promises, _| promises.approves(name, *kind, *version));
+    host.world.promises(|promises, now| promises.approves(name, *kind, *version, now));
     if set(host, branch, State::Deployable).is_some() {
         host.world.promises(|promises, now| promises.is_queued(name, now));
     }

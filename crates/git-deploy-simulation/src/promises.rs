@@ -47,6 +47,9 @@ pub(crate) struct Wish {
     pub(crate) kind: Kind,
     /// The versions of it that somebody has approved.
     approved: Vec<u32>,
+    /// When somebody last began to approve one: what is written bears a time after that, which may be long before it is told that
+    /// all can see it.
+    asked: Duration,
     /// Since when all can see that it is approved; none as long as, or since, it is not.
     queued: Option<Duration>,
     /// Whether it was approved, and then was not any more.
@@ -74,15 +77,17 @@ impl Promises {
     }
 
     /// Somebody is about to approve a version of a branch.
-    pub(crate) fn approves(&mut self, name: &str, kind: Kind, version: u32) {
+    pub(crate) fn approves(&mut self, name: &str, kind: Kind, version: u32, now: Duration) {
         let wish = self.wishes.entry(name.to_owned()).or_insert(Wish {
             kind,
             approved: Vec::new(),
+            asked: now,
             queued: None,
             was_withdrawn: false,
             landed: None,
         });
         wish.approved.push(version);
+        wish.asked = now;
     }
 
     /// Everybody can see that it was approved.
@@ -163,6 +168,10 @@ impl Promises {
             (name, Some(_), _) if name.starts_with("refs/tags/") => {
                 self.breaks(format!("the ledger was written over: {a_move}"));
             }
+            // What has its verdict changes nothing any more, though who gave it may not have heard yet that it was taken.
+            (name, None, Some(_)) if name.starts_with("refs/tags/") => {
+                self.at_work.take_if(|(_, deployment)| name.strip_prefix("refs/tags/") == Some(deployment));
+            }
             (name, None, Some(new)) if name.starts_with("refs/deploy/attempts/") => {
                 self.judge_claim(remote, name, *new, now)?;
             }
@@ -233,7 +242,7 @@ impl Promises {
         if wish.was_withdrawn && wish.queued.is_none() {
             return Ok(());
         }
-        let since = wish.queued.unwrap_or(now);
+        let since = wish.queued.map_or(now, |queued| queued.min(wish.asked));
         let first = self.wishes.iter().find(|(_, wish)| {
             wish.kind == Kind::Good
                 && wish.landed.is_none()
