@@ -1,7 +1,7 @@
 //! Pushes of what all clones share: the ledger, states, what is under way.
 
-use git_deploy_testkit::sandbox;
 use git_deploy_testkit::shop::Shop;
+use git_deploy_testkit::{Repo, Sandbox, sandbox};
 
 use crate::{clone, note, shop};
 
@@ -87,18 +87,24 @@ fn a_mirror_of_a_clone_deletes_nothing_that_all_clones_share() {
     other.git(&["push", "--quiet", "--mirror", "copy"]);
 }
 
+/// The remote, a clone, and another one that has taken back what the first has set deployable, whose commit is given, too.
+fn withdrawn_elsewhere(sandbox: &Sandbox) -> (Repo, Repo, Repo, String) {
+    let (bare, repo) = shop(sandbox);
+    repo.branch("login");
+    let tip = repo.commit("b", "b\n", "Log in");
+    repo.git(&["push", "--quiet", "origin", "login"]);
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    let other = clone(&bare, "other");
+    other.deploy("deploy-sync", &[]);
+    other.deploy("deploy-state", &["set", "development", "login"]);
+    (bare, repo, other, tip)
+}
+
 #[test]
 fn a_push_that_forces_the_notes_does_not_undo_a_withdrawal_that_was_not_fetched() {
     for fetched in [false, true] {
         let sandbox = sandbox!();
-        let (bare, repo) = shop(&sandbox);
-        repo.branch("login");
-        let tip = repo.commit("b", "b\n", "Log in");
-        repo.git(&["push", "--quiet", "origin", "login"]);
-        repo.deploy("deploy-state", &["set", "deployable", "login"]);
-        let other = clone(&bare, "other");
-        other.deploy("deploy-sync", &[]);
-        other.deploy("deploy-state", &["set", "development", "login"]);
+        let (bare, repo, other, tip) = withdrawn_elsewhere(&sandbox);
         if fetched {
             repo.git(&["fetch", "--quiet"]);
         }
@@ -123,14 +129,7 @@ fn a_push_that_forces_the_notes_does_not_undo_a_withdrawal_that_was_not_fetched(
 fn a_withdrawal_that_was_only_fetched_is_taken_out_by_no_push_nor_where_nothing_can_be_looked_at() {
     for is_configured in [true, false] {
         let sandbox = sandbox!();
-        let (bare, repo) = shop(&sandbox);
-        repo.branch("login");
-        let tip = repo.commit("b", "b\n", "Log in");
-        repo.git(&["push", "--quiet", "origin", "login"]);
-        repo.deploy("deploy-state", &["set", "deployable", "login"]);
-        let other = clone(&bare, "other");
-        other.deploy("deploy-sync", &[]);
-        other.deploy("deploy-state", &["set", "development", "login"]);
+        let (bare, repo, _, tip) = withdrawn_elsewhere(&sandbox);
         repo.git(&["fetch", "--quiet"]);
         if !is_configured {
             repo.set_config("deploy.pushRebased", "bogus");

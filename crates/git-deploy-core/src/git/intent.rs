@@ -74,16 +74,22 @@ impl Drop for Intent {
     }
 }
 
-/// Takes a lock on an open file that this process's children inherit, or says that it is held.
-pub(super) fn lock_inherited(file: &File) -> std::io::Result<bool> {
+/// Takes a lock on an open file, or says that it is held.
+pub(super) fn lock(file: &File) -> std::io::Result<bool> {
     match file.try_lock() {
-        Ok(()) => {
-            fcntl_setfd(file, FdFlags::empty())?;
-            Ok(true)
-        }
+        Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) => Err(error),
     }
+}
+
+/// The same, and this process's children inherit it.
+pub(super) fn lock_inherited(file: &File) -> std::io::Result<bool> {
+    let is_ours = lock(file)?;
+    if is_ours {
+        fcntl_setfd(file, FdFlags::empty())?;
+    }
+    Ok(is_ours)
 }
 
 impl Repository {

@@ -1,11 +1,12 @@
 //! Taking over what was written aside: many objects as one pack, which git leaves alone until refs have what is in it.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::aside::{Aside, objects_of};
+use super::intent::lock;
 use super::program::git;
 use super::{GitError, Repository};
 use crate::ids::CommitId;
@@ -126,11 +127,7 @@ fn name_of(path: &Path) -> String {
 /// Takes the lock of a folder for as long as the file is open; none if somebody has it.
 pub(super) fn hold(folder: &Path) -> std::io::Result<Option<File>> {
     let file = File::options().create(true).truncate(false).write(true).open(folder.join("held"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
+    Ok(lock(&file)?.then_some(file))
 }
 
 /// Removes what processes that have died have left aside, and lets git have the packs that they held. Others may do the same just

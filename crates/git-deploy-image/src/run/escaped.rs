@@ -91,7 +91,8 @@ mod linux {
     const PATIENCE: Duration = Duration::from_secs(2);
     const PAUSE: Duration = Duration::from_millis(2);
 
-    /// Ends those processes: it is asked of each by its folder in `/proc`, where what is of others cannot be read. What is not ended within that grace after it was asked to is ended for certain.
+    /// Ends those processes: it is asked of each by its folder in `/proc`, where what is of others cannot be read. What is not
+    /// ended within that grace after it was asked to is ended for certain.
     pub(super) fn end(grace: Duration, is_one: &dyn Fn(&Path) -> bool) {
         // What is told to end is there for another moment, and may have started something just before.
         let asked = Instant::now();

@@ -8,7 +8,7 @@ use crate::git::notes::{NotesError, notes_ref};
 use crate::git::object::Kind;
 use crate::git::push::Tracking;
 use crate::git::{GitError, Repository};
-use crate::ids::{CommitId, ObjectId, RefName};
+use crate::ids::{CommitId, RefName};
 use crate::note::Note;
 use crate::ops::Observer;
 use crate::ops::fetched::{Merging, TakenBack, taken_back, unmerged};
@@ -154,16 +154,16 @@ pub fn pre_push(
     }
     if goes_on == Some(false) {
         // Git keeps what has come there since it asked, and refuses the notes alone: where they were published just now.
-        let is_elsewhere =
-            sync::fetched_notes(repository, &tracking)?.is_some_and(|there| was_at(pushed) != Some(there.0));
+        let is_elsewhere = sync::fetched_notes(repository, &tracking)?
+            .is_some_and(|there| pushed_notes(pushed).and_then(|notes| notes.old) != Some(there.0));
         said.takes_states_out = !(matches!(said.published, Some(Ok(()))) && is_elsewhere);
     }
     Ok(said)
 }
 
-/// Where the notes were on the remote when git asked, if they are pushed.
-fn was_at(pushed: &[PushedRef]) -> Option<ObjectId> {
-    pushed.iter().find(|pushed| pushed.name == notes_ref())?.old
+/// The notes that all clones share, if they are pushed.
+fn pushed_notes(pushed: &[PushedRef]) -> Option<&PushedRef> {
+    pushed.iter().find(|pushed| pushed.name == notes_ref())
 }
 
 /// Whether the push itself brings the notes there, with all that the remote has; none if it does not touch them. What comes there
@@ -172,8 +172,7 @@ fn was_at(pushed: &[PushedRef]) -> Option<ObjectId> {
 /// # Errors
 /// When history cannot be read.
 pub fn goes_on(repository: &Repository, pushed: &[PushedRef]) -> Result<Option<bool>, GitError> {
-    let notes = pushed.iter().find(|pushed| pushed.name == notes_ref());
-    let Some(PushedRef { new: Some(new), old, .. }) = notes else { return Ok(None) };
+    let Some(PushedRef { new: Some(new), old, .. }) = pushed_notes(pushed) else { return Ok(None) };
     let Some(old) = old else { return Ok(Some(true)) };
     for id in [old, new] {
         if repository.find(*id)?.is_none_or(|found| found.kind != Kind::Commit) {

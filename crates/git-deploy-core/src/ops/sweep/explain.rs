@@ -10,13 +10,12 @@ use std::collections::HashSet;
 
 use self::hunks::Hunk;
 use self::side::Side;
-use super::{Fate, Judge, Made, Outcome, Sweep, SweepError, SweepRequest, upstream};
+use super::{Fate, Judge, Outcome, Sweep, SweepError, SweepRequest, upstream};
 use crate::git::object::unquote_path;
 use crate::git::program::Call;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, RefName};
 use crate::note::Note;
-use crate::ops::view::View;
 use crate::ops::{Interrupt, Observer};
 use crate::rebase::{Committer, Conflict, Engine, MergeTreeEngine, RebaseError, Request, Skip, Verdict};
 use crate::state::State;
@@ -91,15 +90,14 @@ pub fn explain(
     interrupt: &Interrupt,
 ) -> Result<(Sweep, Vec<Explained>), SweepError> {
     let aside = repository.with_objects_aside()?;
-    let judge = Judge { view: View::new(repository)?, made: Made::Nothing(aside), observer, interrupt };
+    let judge = Judge::checking(repository, &aside, observer, interrupt)?;
     let request = SweepRequest { branches, check: true };
     let (plans, outcomes) = judge.judge(&request)?;
     let sweep = judge.sweep(plans.iter().map(super::Plan::outcome).chain(outcomes));
-    let Made::Nothing(aside) = &judge.made else { return Ok((sweep, Vec::new())) };
     let base_tip = judge.view.settings.base_tip(repository)?;
     let mut explained = Vec::new();
     for plan in &plans {
-        let asked = Asked { aside, base_tip, interrupt, outcome: plan.outcome() };
+        let asked = Asked { aside: &aside, base_tip, interrupt, outcome: plan.outcome() };
         explained.extend(asked.explained(plan.subject.note.as_ref())?);
     }
     Ok((sweep, explained))

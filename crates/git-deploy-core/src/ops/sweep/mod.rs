@@ -1,9 +1,9 @@
 //! A sweep: branches that are to be kept on base are brought there, each with its state.
 //!
 //! Judge (new commits are made aside, and those that branches are to stand on put into the object database together; nothing else
-//! changes), check (work trees, the hook `pre-rebase`), execute: one notes commit that covers all new tips, a record by which the sweep can be undone, then the branches. At a
-//! crash between any two steps each tip has its note; the old tips keep theirs. Only local branches are moved, first onto
-//! what the remote made of them.
+//! changes), check (work trees, the hook `pre-rebase`), execute: one notes commit that covers all new tips, a record by which
+//! the sweep can be undone, then the branches. At a crash between any two steps each tip has its note; the old tips keep theirs.
+//! Only local branches are moved, first onto what the remote made of them.
 
 mod apart;
 mod authority;
@@ -204,8 +204,8 @@ pub fn sweep(
     interrupt: &Interrupt,
 ) -> Result<Sweep, SweepError> {
     if request.check {
-        let made = Made::Nothing(repository.with_objects_aside()?);
-        let judge = Judge { view: View::new(repository)?, made, observer, interrupt };
+        let aside = repository.with_objects_aside()?;
+        let judge = Judge::checking(repository, &aside, observer, interrupt)?;
         let (plans, outcomes) = judge.judge(request)?;
         return Ok(judge.sweep(plans.iter().map(Plan::outcome).chain(outcomes)));
     }
@@ -254,15 +254,15 @@ const BATCH: usize = 256;
 /// Finds out what is to become of branches.
 struct Judge<'a> {
     view: View<'a>,
-    made: Made,
+    made: Made<'a>,
     observer: &'a dyn Observer,
     interrupt: &'a Interrupt,
 }
 
 /// Where new commits are made.
-enum Made {
+enum Made<'a> {
     /// Aside: only the verdicts are wanted.
-    Nothing(Repository),
+    Nothing(&'a Repository),
     /// Aside, until it is known which of them are to stay.
     Aside(Repository),
     /// Where they are to stay: a partial clone fetches what it lacks on the way, and that is to stay, too.
@@ -270,6 +270,16 @@ enum Made {
 }
 
 impl<'a> Judge<'a> {
+    /// One of which only the verdicts are wanted.
+    fn checking(
+        repository: &'a Repository,
+        aside: &'a Repository,
+        observer: &'a dyn Observer,
+        interrupt: &'a Interrupt,
+    ) -> Result<Self, SweepError> {
+        Ok(Self { view: View::new(repository)?, made: Made::Nothing(aside), observer, interrupt })
+    }
+
     /// One whose commits are to stay.
     fn keeping(
         repository: &'a Repository,

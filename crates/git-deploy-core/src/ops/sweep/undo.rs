@@ -76,8 +76,8 @@ fn parse(message: &str) -> Option<Vec<Move>> {
     moves.collect()
 }
 
-/// Moves the branches of the last sweep, or of that with this number, back to where they stood, each that still stands where the sweep put it. What was
-/// decided since holds there too.
+/// Moves the branches of the last sweep, or of that with this number, back to where they stood, each that still stands where the
+/// sweep put it. What was decided since holds there too.
 ///
 /// # Errors
 /// When there is nothing to undo, or it cannot be done.
