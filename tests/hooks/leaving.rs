@@ -202,7 +202,7 @@ fn what_was_fetched_of_states_counts_in_a_push_before_it_is_merged() {
     repo.deploy("deploy-state", &["set", "deployable", "login"]);
     other.git(&["pull", "--quiet"]);
     other.deploy("deploy-state", &["set", "development", "login"]);
-    push().is_silent();
+    push().stderr_is("warning: 'login' was set to development by Ada Lovelace\n");
     // What is known of a commit that is not here: git refuses to push over that, unless it is forced.
     other.git(&["pull", "--quiet"]);
     other.commit_empty("Help");

@@ -1,5 +1,6 @@
 //! Decisions of others that come with the fetch before a decision of ours: nobody here was told of them yet.
 
+use git_deploy_testkit::shop::{DEPLOY_TOML, WEB};
 use git_deploy_testkit::{Repo, Sandbox, sandbox};
 
 use crate::{set, state_is};
@@ -64,4 +65,187 @@ fn what_others_decided_likewise_or_is_withdrawn_is_set_at_once() {
     set(&theirs, &["staged", "login"]).success();
     set(&ours, &["development", "login"]).success();
     assert!(bare.notes()[&bare.id("login")].starts_with("state: development\n"));
+}
+
+/// What `set` says with which Bob takes a branch back.
+const STOP: &str = "warning: 'login' was set to development by Bob: STOP\n";
+
+/// Bob decides in his clone.
+fn bob(theirs: &Repo, arguments: &[&str]) {
+    let set = theirs.command("git-deploy-state").arg("set").args(arguments);
+    set.as_person("Bob", "bob@example.org").output().success();
+}
+
+/// As a plain `git fetch` does where git-deploy is set up.
+fn fetch(repo: &Repo) {
+    repo.git(&["fetch", "--quiet", "origin", "+refs/notes/deploy*:refs/notes/deploy-remote/origin/deploy*"]);
+}
+
+#[test]
+fn a_withdrawal_is_told_by_whichever_command_brings_it_and_never_again() {
+    let commands: [(&str, &[&str]); 4] = [
+        ("deploy-sync", &[]),
+        ("deploy-rebase", &[]),
+        ("deploy-queue", &["hold", "--reason=sale"]),
+        ("deploy-state", &["set", "staged", "other"]),
+    ];
+    for (command, arguments) in commands {
+        let [_, ours, theirs] = team(&sandbox!());
+        ours.git(&["checkout", "--quiet", "-b", "other", "master"]);
+        ours.commit("c", "c\n", "Something else");
+        ours.git(&["push", "--quiet", "origin", "other"]);
+        bob(&theirs, &["development", "-m", "STOP", "login"]);
+        if command == "deploy-rebase" {
+            fetch(&ours);
+        }
+        ours.deploy(command, arguments).stderr_contains(STOP);
+        ours.deploy("deploy-sync", &[]).lacks("STOP");
+        ours.deploy("deploy-rebase", &[]).lacks("STOP");
+    }
+}
+
+#[test]
+fn a_withdrawal_is_told_by_the_push_that_brings_it_and_no_hint_overrides_it() {
+    let [_, ours, theirs] = team(&sandbox!());
+    ours.deploy("deploy-init", &[]);
+    bob(&theirs, &["development", "-m", "STOP", "login"]);
+    // Something to publish.
+    ours.git(&["checkout", "--quiet", "-b", "other", "master"]);
+    ours.commit("c", "c\n", "Something else");
+    set(&ours, &["staged", "other"]).success();
+    ours.switch("login");
+    ours.commit("d", "d\n", "Go on");
+    ours.git(&["push", "--quiet", "origin", "login", "other"]).stderr_contains(STOP).lacks("set deployable");
+}
+
+#[test]
+fn what_a_deployment_cannot_take_as_it_was_withdrawn_meanwhile_is_not_said_to_be_approved() {
+    let [_, ours, theirs] = team(&sandbox!());
+    ours.switch("master");
+    ours.commit_files(&[("deploy.toml", DEPLOY_TOML), ("deploy/web.yaml", WEB)], "Open the shop");
+    ours.git(&["push", "--quiet", "origin", "master"]);
+    bob(&theirs, &["development", "-m", "STOP", "login"]);
+    ours.try_deploy("deploy", &["--dry-run", "login"])
+        .code_is(1)
+        .stderr_contains(STOP)
+        .stderr_contains("error: ")
+        .lacks("set deployable");
+    ours.try_deploy("deploy", &["--dry-run", "login"]).lacks("STOP").stderr_contains("set deployable login");
+}
+
+#[test]
+fn a_withdrawal_of_what_a_branch_stood_on_is_not_overridden_before_it_was_told() {
+    let [_, ours, theirs] = team(&sandbox!());
+    bob(&theirs, &["development", "-m", "STOP", "login"]);
+    ours.commit("d", "d\n", "Go on");
+    ours.git(&["push", "--quiet", "origin", "login"]);
+    set(&ours, &["deployable", "login"])
+        .code_is(1)
+        .stderr_contains(&format!(
+            "nobody here was told that '{}', which it stands on, is development since ",
+            &ours.id("login~")[..10]
+        ))
+        .stderr_contains("set by Bob <bob@example.org>: STOP\n")
+        .lacks("warning: ");
+    set(&ours, &["deployable", "login"]).success();
+}
+
+#[test]
+fn so_is_one_of_what_nobody_here_knew_to_be_decided_about() {
+    let sandbox = sandbox!();
+    let [bare, _, theirs] = team(&sandbox);
+    let new = bare.clone_to("new");
+    new.deploy("deploy-sync", &["--quiet"]);
+    new.git(&["switch", "--quiet", "--create", "pay", "origin/master"]);
+    new.commit("p", "p\n", "Pay");
+    new.git(&["push", "--quiet", "origin", "pay"]);
+    theirs.git(&["fetch", "--quiet"]);
+    bob(&theirs, &["deployable", "pay"]);
+    bob(&theirs, &["development", "-m", "STOP", "pay"]);
+    new.commit("p", "q\n", "Go on");
+    new.git(&["push", "--quiet", "origin", "pay"]);
+    set(&new, &["deployable", "pay"]).code_is(1).stderr_contains("set by Bob <bob@example.org>: STOP\n");
+    set(&new, &["deployable", "pay"]).success();
+}
+
+#[test]
+fn what_goes_on_from_what_has_failed_answers_that() {
+    let [_, ours, theirs] = team(&sandbox!());
+    bob(&theirs, &["staged", "login"]);
+    // As a runner writes it.
+    let failed = format!("{}reason: it does not start\n", theirs.notes()[&theirs.id("origin/login")]);
+    theirs.git(&["notes", "--ref=deploy", "add", "--force", "-m", &failed, "origin/login"]);
+    theirs.deploy("deploy-sync", &[]);
+    ours.commit("d", "d\n", "Mend it");
+    ours.git(&["push", "--quiet", "origin", "login"]);
+    set(&ours, &["deployable", "login"]).success().lacks("does not start");
+}
+
+#[test]
+fn who_wants_to_hear_warnings_alone_hears_of_a_withdrawal() {
+    let [_, ours, theirs] = team(&sandbox!());
+    bob(&theirs, &["development", "-m", "STOP", "login"]);
+    ours.deploy("deploy-sync", &["--quiet"]).stderr_is(STOP);
+}
+
+#[test]
+fn of_several_that_were_withdrawn_each_is_told_before_it_is_overridden() {
+    let [_, ours, theirs] = team(&sandbox!());
+    ours.git(&["checkout", "--quiet", "-b", "other", "master"]);
+    ours.commit("c", "c\n", "Something else");
+    ours.git(&["push", "--quiet", "origin", "other"]);
+    set(&ours, &["deployable", "other"]).success();
+    theirs.deploy("deploy-sync", &[]);
+    bob(&theirs, &["development", "-m", "STOP", "login", "other"]);
+    let refused = set(&ours, &["deployable", "login", "other"]);
+    refused.code_is(1).stderr_contains("cannot set 'login'").stderr_contains("cannot set 'other'");
+    assert_eq!(refused.stderr.matches("STOP").count(), 2);
+}
+
+#[test]
+fn ten_withdrawals_are_told_and_how_many_more_there_are() {
+    let [_, ours, theirs] = team(&sandbox!());
+    let names: Vec<String> = (0..12).map(|number| format!("b{number:02}")).collect();
+    for name in &names {
+        ours.git(&["checkout", "--quiet", "-b", name, "master"]);
+        ours.commit(name, "x\n", name);
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    ours.git(&[&["push", "--quiet", "origin"][..], &names].concat());
+    set(&ours, &[&["deployable"][..], &names].concat()).success();
+    theirs.deploy("deploy-sync", &[]);
+    bob(&theirs, &[&["staged"][..], &names].concat());
+    let told = ours.deploy("deploy-sync", &[]);
+    assert_eq!(told.stderr.matches("' was set to staged by Bob\n").count(), 10);
+    told.stderr_contains("warning: and 2 more: git deploy-state list\n");
+}
+
+#[test]
+fn a_branch_that_leaves_a_shared_commit_is_told_with_who_took_it_out() {
+    let [_, ours, theirs] = team(&sandbox!());
+    ours.git(&["branch", "twin", "login"]);
+    ours.git(&["push", "--quiet", "origin", "twin"]);
+    set(&ours, &["deployable", "twin"]).success();
+    theirs.deploy("deploy-sync", &["--quiet"]);
+    bob(&theirs, &["development", "-m", "twin is not", "twin"]);
+    ours.deploy("deploy-sync", &[])
+        .stderr_contains("warning: 'twin' was set to development by Bob: twin is not\n")
+        .lacks("'login' was");
+}
+
+#[test]
+fn a_branch_that_somebody_deletes_or_sets_back_is_told_by_what_brings_that() {
+    let [_, ours, theirs] = team(&sandbox!());
+    let old = ours.id("login");
+    ours.commit("d", "d\n", "Go on");
+    ours.git(&["push", "--quiet", "origin", "login"]);
+    set(&ours, &["deployable", "login"]).success();
+    theirs.git(&["push", "--quiet", "--force", "origin", &format!("{old}:refs/heads/login")]);
+    ours.deploy("deploy-sync", &[])
+        .stderr_contains("warning: 'login' is deployable here, and was set back to ")
+        .stderr_contains(" on 'origin'\n");
+    theirs.git(&["push", "--quiet", "origin", ":login"]);
+    ours.deploy("deploy-sync", &[])
+        .stderr_contains("warning: 'login' is deployable here, and was deleted on 'origin'\n");
+    ours.deploy("deploy-sync", &[]).lacks("'login' is");
 }

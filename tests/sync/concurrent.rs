@@ -68,7 +68,7 @@ fn two_decisions_do_not_outvote_a_withdrawal_that_they_did_not_see() {
     // Who was overruled is told, once.
     let ada = &scene.team.ada;
     ada.deploy("deploy-sync", &[])
-        .stderr_contains("note: 'f' was set to development by Bob: security hole\n");
+        .stderr_contains("warning: 'f' was set to development by Bob: security hole\n");
     ada.deploy("deploy-sync", &[]).lacks("was set to");
     scene.exchange();
     scene.all_say("f", "development");

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::Instant;
 
 use git_deploy_core::ops::Observer;
-use git_deploy_core::ops::sync::DifferingTag;
+use git_deploy_core::ops::sync::{DifferingTag, Withdrawn};
 
 use crate::{Progress, Shell, tell_differing};
 
@@ -73,5 +73,9 @@ impl Observer for ShellObserver<'_> {
 
     fn tag_differs(&self, tag: &DifferingTag) {
         tell_differing(tag, &mut self.shell.borrow_mut());
+    }
+
+    fn withdrawn(&self, withdrawn: &[Withdrawn]) {
+        self.shell.borrow_mut().withdrawn(withdrawn);
     }
 }

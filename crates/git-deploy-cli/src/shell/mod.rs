@@ -17,6 +17,7 @@ mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 mod text;
+mod withdrawn;
 
 pub use object::Object;
 pub use settings::{GitConfig, Settings, Surroundings};
@@ -70,6 +71,7 @@ pub struct Shell {
     advice: Option<bool>,
     progress_shown: bool,
     failure: Option<io::Error>,
+    withdrawn: withdrawn::Overridable,
 }
 
 impl Shell {
@@ -100,6 +102,7 @@ impl Shell {
             advice: surroundings.advice,
             progress_shown: false,
             failure: None,
+            withdrawn: withdrawn::Overridable::default(),
         }
     }
 
@@ -203,8 +206,9 @@ impl Shell {
     /// As [`Shell::hint`], but also for somebody who wants to be told about errors only.
     pub(crate) fn hint_of_error(&mut self, text: impl Into<Text>) {
         let wanted = *self.advice.get_or_insert_with(|| self.settings.advice().unwrap_or(true));
-        if wanted {
-            self.say(HINT, "hint: ", &text.into());
+        let text = text.into();
+        if wanted && !self.withdrawn.is_overridden(&text.render(false, false)) {
+            self.say(HINT, "hint: ", &text);
         }
     }
 

@@ -30,7 +30,7 @@ pub mod work_off;
 
 use crate::git::notes::NotesError;
 use sweep::Fate;
-use sync::DifferingTag;
+use sync::{DifferingTag, Withdrawn, told_withdrawn};
 use view::View;
 
 pub use crate::interrupt::{Interrupt, Interrupted, before_a_wait};
@@ -48,6 +48,10 @@ pub trait Observer {
     /// A deployment's tag that is not the same here and on a remote, and is left.
     fn tag_differs(&self, tag: &DifferingTag) {
         self.warn(&tag.to_string());
+    }
+    /// Branches of ours that somebody has taken back, as came to be known just now.
+    fn withdrawn(&self, withdrawn: &[Withdrawn]) {
+        told_withdrawn(withdrawn).iter().for_each(|line| self.warn(line));
     }
     /// Notes that cannot be read, of branches that therefore count as in development.
     fn unreadable(&self, _view: &View<'_>, notes: &[NotesError]) {

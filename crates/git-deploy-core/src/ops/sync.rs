@@ -7,10 +7,10 @@ mod foreign;
 mod gone;
 mod landed;
 mod mended;
-mod overruled;
 mod pending;
 mod seen;
 mod thrown_away;
+mod withdrawn;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -32,6 +32,7 @@ pub use differing::{Differing, DifferingTag};
 pub use exchange::{Exchange, preview};
 pub use gone::{fetch_only, is_pushed_again, was_deleted};
 pub use seen::{Break, Broken, broken_as_fetched, check, was_asked};
+pub use withdrawn::{Decided, How, Withdrawn, told_withdrawn};
 
 /// How often a push of notes is tried again that was refused without anybody's decision.
 const PASSING_TRIES: u32 = 4;
@@ -146,15 +147,24 @@ fn unreachable(tracking: &Tracking, said: &str) -> SyncError {
     SyncError::Unreachable { remote: tracking.remote().to_owned(), why }
 }
 
-/// Merges the notes that were last fetched from a remote into ours. Returns whether ours changed.
+/// Merges the notes that were last fetched from a remote into ours, and tells what others have taken back by that.
 ///
 /// # Errors
 /// When notes cannot be read or written.
-pub fn merge_notes(repository: &Repository, tracking: &Tracking) -> Result<bool, SyncError> {
-    let Some(theirs) = fetched_notes(repository, tracking)? else { return Ok(false) };
-    let changed = merge(repository, tracking, theirs)?;
+pub fn merge_notes(
+    repository: &Repository,
+    tracking: &Tracking,
+    observer: &dyn Observer,
+) -> Result<(), SyncError> {
+    let Some(theirs) = fetched_notes(repository, tracking)? else { return Ok(()) };
+    let before = repository.tip(&notes_ref())?;
+    merge(repository, tracking, theirs)?;
     seen::remember(repository, tracking, theirs)?;
-    Ok(changed)
+    let withdrawn = withdrawn::by_decisions(repository, before);
+    if !withdrawn.is_empty() {
+        observer.withdrawn(&withdrawn);
+    }
+    Ok(())
 }
 
 fn merge_and_tell(
@@ -163,17 +173,7 @@ fn merge_and_tell(
     observer: &dyn Observer,
 ) -> Result<(), SyncError> {
     thrown_away::take_back(repository, tracking, observer)?;
-    merge_theirs(repository, tracking, observer)
-}
-
-fn merge_theirs(
-    repository: &Repository,
-    tracking: &Tracking,
-    observer: &dyn Observer,
-) -> Result<(), SyncError> {
-    let before = repository.tip(&notes_ref())?;
-    merge_notes(repository, tracking)?;
-    overruled::tell(repository, before, observer)
+    merge_notes(repository, tracking, observer)
 }
 
 fn merge(repository: &Repository, tracking: &Tracking, theirs: CommitId) -> Result<bool, SyncError> {
@@ -393,7 +393,7 @@ pub fn full(
     // What a fetch has thrown away is ours, and goes there with the rest.
     thrown_away::take_back(repository, tracking, observer)?;
     let mut exchange = exchange::counted(repository, tracking)?;
-    merge_theirs(repository, tracking, observer)?;
+    merge_notes(repository, tracking, observer)?;
     adopt_tags(repository, tracking, observer)?;
     if let Some(refusals) = pending::push(repository, tracking, observer)? {
         let remote = tracking.remote().to_owned();

@@ -74,7 +74,7 @@ impl Transactor<'_> {
             let theirs =
                 tracking.map_or(Ok(None), |tracking| sync::fetched_notes(self.repository, tracking))?;
             if let Some(tracking) = tracking.filter(|_| theirs.is_some()) {
-                sync::merge_notes(self.repository, tracking)?;
+                sync::merge_notes(self.repository, tracking, self.observer)?;
             }
             let theirs = theirs.map(|theirs| theirs.0);
             let notes = self.repository.notes()?;
@@ -210,7 +210,7 @@ impl Transactor<'_> {
         if let Some(commit) = commit {
             match self.repository.update_refs(&[notes.update_to(commit)], "deploy: push") {
                 Ok(()) => {}
-                Err(RefsError::Moved(_)) => drop(sync::merge_notes(self.repository, tracking)?),
+                Err(RefsError::Moved(_)) => sync::merge_notes(self.repository, tracking, self.observer)?,
                 Err(RefsError::Git(error)) => return Err(error.into()),
             }
         }

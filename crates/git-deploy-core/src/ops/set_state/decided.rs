@@ -2,41 +2,30 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
-
 use super::SetError;
 use crate::branch::Branch;
 use crate::git::notes::NotesError;
 use crate::ids::RefName;
-use crate::note::Note;
+use crate::ops::sync::Decided;
 use crate::ops::view::{View, ViewError};
 use crate::state::State;
 
 /// A decision that came with what was fetched just now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DecidedThere {
-    /// The state that the branch is in.
-    pub state: State,
-    /// Since when.
-    pub since: Option<Timestamp>,
-    /// Who has decided that.
-    pub by: Option<String>,
-    /// Why, in the words of who has decided or of the runner.
-    pub why: Option<String>,
-}
+pub struct DecidedThere(pub Decided);
 
 impl fmt::Display for DecidedThere {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "nobody here was told that it is {}", self.state)?;
-        self.since.map_or(Ok(()), |since| write!(f, " since {since}"))?;
-        self.by.as_ref().map_or(Ok(()), |by| write!(f, ", set by {by}"))?;
-        self.why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
-    }
-}
-
-impl DecidedThere {
-    fn new(state: State, note: Note) -> Self {
-        Self { state, since: note.since, by: note.by, why: note.reason.or(note.message) }
+        let Decided { state, since, by, why, below } = &self.0;
+        match below {
+            Some(commit) => {
+                write!(f, "nobody here was told that '{}', which it stands on, is {state}", commit.brief())
+            }
+            None => write!(f, "nobody here was told that it is {state}"),
+        }?;
+        since.map_or(Ok(()), |since| write!(f, " since {since}"))?;
+        by.as_ref().map_or(Ok(()), |by| write!(f, ", set by {by}"))?;
+        why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
     }
 }
 
@@ -63,7 +52,7 @@ impl Known {
                 && branch.state() != to
                 && branch.state().decision().is_some()
         });
-        came.filter_map(|branch| Some(DecidedThere::new(branch.state(), branch.note?))).next()
+        came.filter_map(|branch| Some(DecidedThere(Decided::of(branch.state(), branch.note?)))).next()
     }
 }
 

@@ -172,6 +172,15 @@ pub enum SetError {
 }
 
 impl SetError {
+    /// The branches about which somebody else has decided otherwise, as this says.
+    pub(super) fn decided_there(&self) -> Vec<&RefName> {
+        match self {
+            Self::DecidedThere { branch, .. } => vec![branch],
+            Self::Several(errors) => errors.iter().flat_map(Self::decided_there).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The branches that have to be rebased by hand.
     pub fn for_hands(&self) -> Vec<&RefName> {
         match self {

@@ -1,7 +1,9 @@
 //! What the remote has to say before a decision, and what happened there when it was published.
 
+use std::cell::RefCell;
+
 use super::decided::Known;
-use super::{SetError, SetRequest};
+use super::{DecidedThere, SetError, SetRequest};
 use crate::branch::{Branch, Status};
 use crate::config::Settings;
 use crate::deployment::Phase;
@@ -9,7 +11,7 @@ use crate::git::push::Tracking;
 use crate::git::{GitError, Repository};
 use crate::ids::{DeploymentId, RefName};
 use crate::ops::Observer;
-use crate::ops::sync;
+use crate::ops::sync::{self, DifferingTag, How, Withdrawn};
 use crate::ops::under_way::under_way;
 use crate::ops::view::View;
 use crate::state::State;
@@ -49,26 +51,88 @@ pub(super) fn hear(
     let decides = request.state.is_rebased() && !request.stays;
     let seen = tips()?;
     let known = if decides { decisions()? } else { Vec::new() };
+    let came = Came { observer, withdrawn: RefCell::default() };
     // That it cannot be reached is said when the state is published.
-    drop(sync::fetch(repository, tracking, observer));
-    if !request.state.is_rebased() {
-        return Ok(());
+    drop(sync::fetch(repository, tracking, &came));
+    let mut withdrawn = came.withdrawn.into_inner();
+    let judge = || -> Result<(), SetError> {
+        if !request.state.is_rebased() {
+            return Ok(());
+        }
+        for ((branch, was), now) in request.branches.iter().zip(seen).zip(tips()?) {
+            if let Some(now) = now.filter(|now| Some(*now) != was) {
+                return Err(SetError::Unseen { branch: branch.clone(), was, now, to: request.state });
+            }
+        }
+        if decides { refuse(request, known, decisions()?, &withdrawn) } else { Ok(()) }
+    };
+    let judged = judge();
+    if let Err(error) = &judged {
+        let told = error.decided_there();
+        withdrawn.retain(|came| matches!(came.how, How::Gone { .. }) || !told.contains(&&came.branch));
     }
-    for ((branch, was), now) in request.branches.iter().zip(seen).zip(tips()?) {
-        if let Some(now) = now.filter(|now| Some(*now) != was) {
-            return Err(SetError::Unseen { branch: branch.clone(), was, now, to: request.state });
+    if !withdrawn.is_empty() {
+        observer.withdrawn(&withdrawn);
+    }
+    judged
+}
+
+/// Refuses to override what others have decided and nobody here was told: about the branches as they stand, or about what they
+/// stood on, which somebody has taken back.
+fn refuse(
+    request: &SetRequest,
+    known: Vec<Known>,
+    now: Vec<Known>,
+    withdrawn: &[Withdrawn],
+) -> Result<(), SetError> {
+    let to = request.state;
+    let taken = |branch: &RefName| {
+        withdrawn.iter().filter(|came| came.branch == *branch).find_map(|came| match &came.how {
+            How::Decided(decided) if decided.state.decision() > to.decision() => {
+                Some(DecidedThere(decided.clone()))
+            }
+            How::Decided(_) | How::Gone { .. } => None,
+        })
+    };
+    let mut refused = Vec::new();
+    for ((branch, known), now) in request.branches.iter().zip(known).zip(now) {
+        if let Some(there) = known.overridden(now, to).or_else(|| taken(branch)) {
+            refused.push(SetError::DecidedThere { branch: branch.clone(), to, there: Box::new(there) });
         }
     }
-    if !decides {
-        return Ok(());
+    match refused.len() {
+        0 => Ok(()),
+        1 => refused.pop().map_or(Ok(()), Err),
+        _ => Err(SetError::Several(refused)),
     }
-    for ((branch, known), now) in request.branches.iter().zip(known).zip(decisions()?) {
-        if let Some(there) = known.overridden(now, request.state) {
-            let (branch, to, there) = (branch.clone(), request.state, Box::new(there));
-            return Err(SetError::DecidedThere { branch, to, there });
-        }
+}
+
+/// Keeps what others have taken back until it is known which of that the command refuses to override: that says it then.
+struct Came<'o> {
+    observer: &'o dyn Observer,
+    withdrawn: RefCell<Vec<Withdrawn>>,
+}
+
+impl Observer for Came<'_> {
+    fn step(&self, verb: &str, text: &str) {
+        self.observer.step(verb, text);
     }
-    Ok(())
+
+    fn warn(&self, text: &str) {
+        self.observer.warn(text);
+    }
+
+    fn note(&self, text: &str) {
+        self.observer.note(text);
+    }
+
+    fn tag_differs(&self, tag: &DifferingTag) {
+        self.observer.tag_differs(tag);
+    }
+
+    fn withdrawn(&self, withdrawn: &[Withdrawn]) {
+        self.withdrawn.borrow_mut().extend_from_slice(withdrawn);
+    }
 }
 
 /// The deployments for which a withdrawal came too late, by what is known when it has come to the remote. (A push that had to

@@ -212,7 +212,7 @@ pub fn sweep(
     let _lock = execute::begin(repository, observer)?;
     let settings = crate::config::Settings::read(repository)?;
     if let Some(tracking) = &settings.remote {
-        sync::merge_notes(repository, tracking)?;
+        sync::merge_notes(repository, tracking, observer)?;
     }
     let judge = Judge::keeping(repository, observer, interrupt)?;
     let (mut plans, outcomes) = judge.judge(request)?;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{SyncError, fetch_again};
+use super::{SyncError, fetch_again, withdrawn};
 use crate::attempt::Attempt;
 use crate::git::object::{Kind, parse_tag};
 use crate::git::push::Tracking;
@@ -35,7 +35,13 @@ pub fn fetch_only(
         // What was fetched is here all the same.
         observer.warn(&format!("cannot remember what is gone on '{}': {error}", tracking.remote()));
     }
-    fetched
+    fetched?;
+    let withdrawn =
+        withdrawn::by_moves(repository, tracking, &before.heads, &heads_of(repository, tracking)?);
+    if !withdrawn.is_empty() {
+        observer.withdrawn(&withdrawn);
+    }
+    Ok(())
 }
 
 /// What this clone had of a remote before a fetch.

@@ -98,10 +98,12 @@ fn differing(remote: &str, changed: &[TagChange]) -> Vec<(RefName, Differing)> {
 fn look_and_publish(to: &[&str], pushed: &[PushedRef], shell: &mut Shell) -> Result<bool, HookError> {
     let repository = Repository::open()?;
     let observer = told::Heard::default();
-    let said = hooks::pre_push(&repository, to, pushed, &observer)?;
+    let said = hooks::pre_push(&repository, to, pushed, &observer);
+    // First: what others have taken back is nothing to be advised on.
+    observer.tell(shell);
+    let said = said?;
     let takes_states_out = said.takes_states_out;
     told::pre_push(to.first().copied().unwrap_or_default(), said, shell);
-    observer.tell(shell);
     Ok(takes_states_out)
 }
 

@@ -15,7 +15,7 @@ use git_deploy_core::ops::hooks::{
     Left, LeftApproved, LeftByPush, MergedInto, Passed, PostMerge, PrePush, TagChange, Unpublished, Warning,
 };
 use git_deploy_core::ops::sweep::Apart;
-use git_deploy_core::ops::sync::{Differing, SyncError};
+use git_deploy_core::ops::sync::{Differing, SyncError, Withdrawn};
 use git_deploy_core::rebase::Skip;
 use git_deploy_core::state::{Decision, State};
 use git_deploy_image::without_credentials;
@@ -26,22 +26,41 @@ pub(crate) const MANY: usize = 10;
 /// How much is said after one merge about what to do.
 const HINTS: usize = 3;
 
-/// Keeps what is worth a warning until the shell is free.
+/// Keeps what is worth a word until the shell is free.
 #[derive(Default)]
-pub(crate) struct Heard(RefCell<Vec<String>>);
+pub(crate) struct Heard(RefCell<Vec<Word>>);
+
+/// Something that came up.
+enum Word {
+    Warning(String),
+    Note(String),
+    Withdrawn(Vec<Withdrawn>),
+}
 
 impl Observer for Heard {
     fn step(&self, _: &str, _: &str) {}
 
     fn warn(&self, text: &str) {
-        self.0.borrow_mut().push(text.to_owned());
+        self.0.borrow_mut().push(Word::Warning(text.to_owned()));
+    }
+
+    fn note(&self, text: &str) {
+        self.0.borrow_mut().push(Word::Note(text.to_owned()));
+    }
+
+    fn withdrawn(&self, withdrawn: &[Withdrawn]) {
+        self.0.borrow_mut().push(Word::Withdrawn(withdrawn.to_vec()));
     }
 }
 
 impl Heard {
     pub(crate) fn tell(self, shell: &mut Shell) {
-        for text in self.0.into_inner() {
-            shell.warn(text);
+        for word in self.0.into_inner() {
+            match word {
+                Word::Warning(text) => shell.warn(text),
+                Word::Note(text) => shell.note(text),
+                Word::Withdrawn(withdrawn) => shell.withdrawn(&withdrawn),
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use git_deploy::rebased::event;
 use git_deploy_cli::{Shell, tell_differing, warn_of_note, warn_of_notes};
 use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::ops::sweep::Outcome;
-use git_deploy_core::ops::sync::DifferingTag;
+use git_deploy_core::ops::sync::{DifferingTag, Withdrawn, told_withdrawn};
 use git_deploy_core::ops::view::View;
 use git_deploy_core::ops::{Observer, tell_rebased};
 use serde_json::{Value, json};
@@ -94,6 +94,13 @@ impl Observer for Events<'_> {
         } else {
             self.shell(|shell| shell.note(text));
         }
+    }
+
+    fn withdrawn(&self, withdrawn: &[Withdrawn]) {
+        for line in told_withdrawn(withdrawn).iter().filter(|_| self.json) {
+            self.object(&json!({ "event": "warning", "text": line }));
+        }
+        self.shell(|shell| shell.withdrawn(withdrawn));
     }
 
     fn wrote_last(&self, program: &str, lines: &[String]) {

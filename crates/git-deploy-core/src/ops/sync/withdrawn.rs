@@ -1,0 +1,294 @@
+//! What somebody has taken back of branches that are here, as it comes with what is fetched. Whichever command brings that says
+//! so, in the same words: afterwards nothing would show that nobody here was told, and the next decision would override it.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::Timestamp;
+
+use super::SyncError;
+use crate::git::Repository;
+use crate::git::notes::{NotesError, notes_ref};
+use crate::git::push::Tracking;
+use crate::ids::{CommitId, ObjectId, RefName};
+use crate::note::Note;
+use crate::ops::fetched::{TakenBack, taken_back};
+use crate::ops::history::{Transition, differences, transitions};
+use crate::ops::view::{View, ViewError};
+use crate::state::{Decision, State};
+
+/// How many branches are named to people.
+const NAMED: usize = 10;
+
+/// A branch that is here, and that somebody has taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Withdrawn {
+    /// The branch.
+    pub branch: RefName,
+    /// How.
+    pub how: How,
+}
+
+/// How somebody has taken a branch back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum How {
+    /// By a decision.
+    Decided(Decided),
+    /// By taking commits away where they count.
+    Gone {
+        /// The remote.
+        remote: String,
+        /// The state that it is in here.
+        state: State,
+        /// What was taken away.
+        taken: TakenBack,
+    },
+}
+
+/// A decision that was made elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// The state that the branch is in.
+    pub state: State,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// Who has decided that.
+    pub by: Option<String>,
+    /// Why, in the words of who has decided or of the runner.
+    pub why: Option<String>,
+    /// The commit that was decided about, where that is not what the branch is now, but what it stands on.
+    pub below: Option<CommitId>,
+}
+
+impl Decided {
+    pub(in crate::ops) fn of(state: State, note: Note) -> Self {
+        Self { state, since: note.since, by: note.by, why: note.reason.or(note.message), below: None }
+    }
+}
+
+impl fmt::Display for Withdrawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.branch.short();
+        match &self.how {
+            How::Decided(Decided { state, by, why, below, .. }) => {
+                match below {
+                    Some(commit) => {
+                        write!(f, "'{}', which '{name}' stands on, was set to {state}", commit.brief())
+                    }
+                    None => write!(f, "'{name}' was set to {state}"),
+                }?;
+                let name = by.as_ref().map(|by| by.split_once(" <").map_or(by.as_str(), |(name, _)| name));
+                name.map_or(Ok(()), |name| write!(f, " by {name}"))?;
+                why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
+            }
+            How::Gone { remote, state, taken: TakenBack::Deleted } => {
+                write!(f, "'{name}' is {state} here, and was deleted on '{remote}'")
+            }
+            How::Gone { remote, state, taken: TakenBack::To(there) } => {
+                write!(f, "'{name}' is {state} here, and was set back to {} on '{remote}'", there.brief())
+            }
+        }
+    }
+}
+
+/// What is said of branches that somebody has taken back: a line for each, as far as somebody reads that.
+pub fn told_withdrawn(withdrawn: &[Withdrawn]) -> Vec<String> {
+    let named = withdrawn.iter().take(NAMED).map(ToString::to_string);
+    let more = withdrawn.len().saturating_sub(NAMED);
+    named.chain((more > 0).then(|| format!("and {more} more: git deploy-state list"))).collect()
+}
+
+/// The branches that were taken back by decisions which have come to our notes since these stood on `before`. They stand there by
+/// now: what cannot be found out of that says nothing of one branch, and ends no command.
+pub(super) fn by_decisions(repository: &Repository, before: Option<CommitId>) -> Vec<Withdrawn> {
+    let after = repository.tip(&notes_ref()).ok().flatten().filter(|after| Some(*after) != before);
+    // Where it is not clear what counts, nothing can be decided either, and whoever tries is told why.
+    let (Some(after), Ok(view)) = (after, View::new(repository)) else { return Vec::new() };
+    let who = repository.identity().ok().map(|me| me.who().to_owned());
+    let heads = |prefix: &str| heads(repository, prefix).unwrap_or_default();
+    let (ours, theirs) = (heads("refs/heads/"), heads(&view.settings.authority_prefix()));
+    let came = Came { view: &view, ours, theirs, who, transitions: OnceCell::new() };
+    let mut found: BTreeMap<RefName, Withdrawn> = BTreeMap::new();
+    for (commit, old, new) in came.changes(before, after).unwrap_or_default() {
+        for (branch, state) in withdrawn(old.as_ref(), &new) {
+            let concerns = || came.concerns(&branch, commit, old.as_ref(), state).unwrap_or(false);
+            if found.contains_key(&branch) || !concerns() {
+                continue;
+            }
+            let below = Some(commit).filter(|_| came.is_below(&branch, commit));
+            // Who goes on from what has failed answers that.
+            if below.is_some() && new.reason.is_some() {
+                continue;
+            }
+            let how = How::Decided(Decided { below, ..came.decided(&branch, state, &new) });
+            found.insert(branch.clone(), Withdrawn { branch, how });
+        }
+    }
+    found.into_values().collect()
+}
+
+/// What has come to our notes.
+struct Came<'v> {
+    view: &'v View<'v>,
+    /// Our branches.
+    ours: BTreeMap<RefName, CommitId>,
+    /// Those that count.
+    theirs: BTreeMap<RefName, CommitId>,
+    /// Who works here; who has no name has decided nothing.
+    who: Option<String>,
+    /// All that was ever decided, once that was asked.
+    transitions: OnceCell<Vec<Transition>>,
+}
+
+impl Came<'_> {
+    /// The notes that say something else than before. Of those that are new only such as name a branch of ours, on commits that are
+    /// here; and of a clone that never asked, which gets very many, only such as stand where a branch of ours does.
+    fn changes(
+        &self,
+        before: Option<CommitId>,
+        after: CommitId,
+    ) -> Result<Vec<(CommitId, Option<Note>, Note)>, SyncError> {
+        let repository = self.view.repository;
+        let note = |blob: ObjectId| match repository.note_bytes(blob) {
+            Ok(bytes) => Ok(bytes.ok().and_then(|bytes| Note::parse(&bytes).ok())),
+            Err(error) => Err(error),
+        };
+        let at_tips = self.at_tips();
+        let Some(before) = before else {
+            let notes = repository.notes_at(Some(after))?;
+            let read = |commit: &CommitId| match notes.get(*commit) {
+                Err(NotesError::Note { .. }) => Ok(None),
+                note => Ok(note?.map(|note| (*commit, None, note))),
+            };
+            return at_tips.iter().map(read).filter_map(Result::transpose).collect();
+        };
+        let tree = |commit| repository.commit(commit).map(|commit| Some(commit.tree));
+        let mut changes = Vec::new();
+        for (commit, (old, new)) in differences(repository, tree(before)?, tree(after)?)? {
+            let is_new = old.is_none() && !at_tips.contains(&commit);
+            if is_new && repository.find(commit.0)?.is_none() {
+                continue;
+            }
+            let Some(new) = new.map_or(Ok(None), note)? else { continue };
+            if !is_new || new.refs.iter().any(|name| self.ours.contains_key(name)) {
+                changes.push((commit, old.map_or(Ok(None), note)?, new));
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Where our branches stand, and those of the same names where they count.
+    fn at_tips(&self) -> BTreeSet<CommitId> {
+        let there = self.ours.keys().filter_map(|branch| self.theirs.get(branch));
+        self.ours.values().chain(there).copied().collect()
+    }
+
+    /// Whether a withdrawal of a commit is one of what is here of the branch, and not decided anew since; or of what was decided
+    /// here.
+    fn concerns(
+        &self,
+        branch: &RefName,
+        commit: CommitId,
+        old: Option<&Note>,
+        state: State,
+    ) -> Result<bool, SyncError> {
+        let (view, repository) = (self.view, self.view.repository);
+        let Some(tip) = self.ours.get(branch).copied() else {
+            return Ok(self.who.is_some() && old.is_some_and(|old| old.by == self.who));
+        };
+        if *branch == view.settings.base || view.is_on_base(tip)? {
+            return Ok(false);
+        }
+        let is_its = commit == tip
+            || self.theirs.get(branch) == Some(&commit)
+            || repository.find(commit.0)?.is_some() && repository.is_ancestor(commit, tip)?;
+        let since = match view.branch(branch) {
+            Ok((now, _)) => now.note.and_then(|note| note.decision()),
+            Err(ViewError::Notes(NotesError::Note { .. })) => None,
+            Err(error) => return Err(boxed(error)),
+        };
+        Ok(is_its && since.is_none_or(|since| Some(since) >= state.decision()))
+    }
+
+    /// Whether a branch, here and where it counts, has gone on from a commit.
+    fn is_below(&self, branch: &RefName, commit: CommitId) -> bool {
+        let tips = [self.ours.get(branch), self.theirs.get(branch)];
+        tips[0].is_some() && !tips.contains(&Some(&commit))
+    }
+
+    /// Who has decided that, and why. What a note says that speaks for another branch by now was said of that.
+    fn decided(&self, branch: &RefName, state: State, new: &Note) -> Decided {
+        if new.speaks_for(branch, true) {
+            return Decided::of(state, new.clone());
+        }
+        let all = self.transitions.get_or_init(|| transitions(self.view, None).unwrap_or_default());
+        let last = all.iter().find(|made| made.branch.as_ref() == Some(branch));
+        let last = last.filter(|last| last.to == state).cloned();
+        let since = last.as_ref().and_then(|last| last.time);
+        let (by, why) = last.map_or((None, None), |last| (Some(last.by), last.message));
+        Decided { state, since, by, why, below: None }
+    }
+}
+
+/// The branches that a note spoke for, and that it takes back now, with what they are by that. Where nothing was known before,
+/// that is what was decided more than once.
+fn withdrawn(old: Option<&Note>, new: &Note) -> Vec<(RefName, State)> {
+    if new.state == State::Deployed {
+        return Vec::new();
+    }
+    let (names, was) = match old {
+        Some(old) if !old.refs.is_empty() => (&old.refs, old.decision()),
+        Some(old) => (&new.refs, old.decision()),
+        None if new.rev > 1 => (&new.refs, Some(Decision::Deployable)),
+        None => return Vec::new(),
+    };
+    let now = |name: &RefName| {
+        if new.speaks_for(name, true) { new.decision() } else { Some(Decision::Development) }
+    };
+    let taken =
+        names.iter().filter_map(|name| now(name).filter(|now| Some(*now) > was).map(|now| (name, now)));
+    taken.filter(|_| was.is_some()).map(|(name, now)| (name.clone(), State::from(now))).collect()
+}
+
+/// The branches of ours that have lost commits on the remote since it was seen with these heads. What cannot be found out of that
+/// says nothing of one branch.
+pub(super) fn by_moves(
+    repository: &Repository,
+    tracking: &Tracking,
+    before: &BTreeMap<RefName, ObjectId>,
+    now: &BTreeMap<RefName, ObjectId>,
+) -> Vec<Withdrawn> {
+    let moved =
+        before.iter().filter(|(branch, tip)| now.get(*branch) != Some(*tip)).map(|(branch, _)| branch);
+    let moved: Vec<&RefName> = moved.collect();
+    if moved.is_empty() {
+        return Vec::new();
+    }
+    // Another remote decides nothing.
+    let view = View::new(repository).ok().filter(|view| view.settings.remote.as_ref() == Some(tracking));
+    let Some(view) = view else { return Vec::new() };
+    let withdrawn = |name: &RefName| {
+        let tip = repository.tip(name).ok()??;
+        let state = view.branch(name).ok()?.0.state();
+        // What has landed is mostly deleted then.
+        if !state.is_rebased() || !matches!(view.landed_elsewhere(name, tip), Ok(None)) {
+            return None;
+        }
+        let taken = taken_back(&view, name, tip).ok()??;
+        let how = How::Gone { remote: tracking.remote().to_owned(), state, taken };
+        Some(Withdrawn { branch: name.clone(), how })
+    };
+    moved.into_iter().filter_map(withdrawn).collect()
+}
+
+/// The branches under a prefix, by the names that they have there.
+fn heads(repository: &Repository, prefix: &str) -> Result<BTreeMap<RefName, CommitId>, SyncError> {
+    let branch = |name: &RefName| RefName::branch(name.as_str().strip_prefix(prefix)?).ok();
+    let heads = repository.refs(prefix)?.into_iter().filter(|head| !head.symbolic);
+    Ok(heads.filter_map(|head| Some((branch(&head.name)?, CommitId(head.target)))).collect())
+}
+
+fn boxed(error: ViewError) -> SyncError {
+    SyncError::View(Box::new(error))
+}
