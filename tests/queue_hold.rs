@@ -60,6 +60,18 @@ fn only_what_is_in_the_queue_can_be_held() {
 }
 
 #[test]
+fn a_branch_is_put_into_the_queue_on_hold_by_one_decision() {
+    for shop in shops() {
+        shop.branch("login", "login.txt", "hello\n");
+        let set = |hold: &str| shop.repo.deploy("deploy-state", &["set", "deployable", hold, "login"]).stderr;
+        assert!(set("--hold=sale").contains("Set login: development -> deployable, on hold: sale\n"));
+        shop.deploy(&["login"]).code_is(1).stderr_contains("'login': it is on hold: sale");
+        assert!(set("--hold=").contains("Set login: still deployable, on hold no more\n"));
+        shop.deploy(&["login"]).success();
+    }
+}
+
+#[test]
 fn a_hold_stays_through_rebases_and_ends_with_another_commit() {
     let shop = Shop::with_remote(&sandbox!());
     shop.deployable("login", "login.txt", "new\n");

@@ -1,6 +1,6 @@
 //! Pushes that take a branch out of the queue by other ways than a commit on top of the approved one.
 
-use git_deploy_testkit::{Repo, sandbox};
+use git_deploy_testkit::{Output, Repo, sandbox};
 
 use crate::{clone, shop};
 
@@ -54,6 +54,46 @@ fn a_branch_that_is_pushed_by_force_or_in_the_place_of_another_has_left_the_queu
     repo.commit_empty("Go on");
     repo.commit_empty("Try");
     repo.git(&["push", "--quiet", "origin", "HEAD~1:login"]).stderr_is(&format!("{LEFT}{again}"));
+}
+
+/// The command that is said to make the branch ready again.
+fn ready_again(output: &Output) -> String {
+    let mut hints = output.stderr.lines().filter_map(|line| line.strip_prefix("hint: ")?.split_once(": "));
+    let said = hints.find(|(_, command)| command.starts_with("git deploy-state set "));
+    said.unwrap_or_else(|| panic!("{output}")).1.to_owned()
+}
+
+#[test]
+fn who_leaves_an_approved_commit_is_told_to_wish_again_what_was_wished_for_it() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    branch(&repo, "first");
+    branch(&repo, "login");
+    repo.deploy("deploy-state", &["set", "deployable", "--priority=5", "--after=first", "login"]);
+    repo.deploy("deploy-queue", &["hold", "--reason=a sale", "login"]);
+    let wished = "git deploy-state set deployable --priority=5 --after=first --hold='a sale' login";
+    repo.commit_empty("Go on");
+    let pushed = repo.git(&["push", "--quiet", "origin", "login"]);
+    pushed.stderr_contains("hint: when it is ready again, on hold as before: ");
+    assert_eq!(ready_again(&pushed), wished);
+    let follow = |output: &Output| {
+        let again = ready_again(output);
+        repo.command("sh").args(["-c", &again]).output().success();
+        let note = repo.notes()[&repo.id("login")].clone();
+        for said in ["state: deployable\n", "priority: 5\n", "after: first\n", "hold: a sale\n"] {
+            assert!(note.contains(said), "{note}");
+        }
+    };
+    follow(&pushed);
+    repo.write("login", "y\n");
+    let amended = repo.git(&["commit", "--all", "--amend", "--quiet", "--no-edit"]);
+    amended.stderr_contains("hint: if it is ready as it is now, on hold as before: ");
+    // Before the push: there is never a moment in which it is in the queue, and not on hold.
+    follow(&amended);
+    repo.git(&["push", "--quiet", "--force", "origin", "login"]);
+    let queue = repo.deploy("deploy-queue", &["list", "--json"]);
+    queue.stdout_contains(r#""hold":"a sale""#);
+    assert_eq!(bare.notes()[&bare.id("login")], repo.notes()[&repo.id("login")]);
 }
 
 #[test]

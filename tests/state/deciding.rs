@@ -77,6 +77,8 @@ fn a_branch_that_conflicts_is_refused_with_the_paths_and_what_to_do() {
                 "hint: mend it, then set it again: git rebase --reapply-cherry-picks master login\n",
             );
     }
+    set(&repo, &["deployable", "--priority=5", "login"])
+        .stderr_contains("hint: then: git deploy-state set deployable --priority=5 login\n");
     state_is(&repo, "login", "development");
     assert_eq!(repo.notes().len(), 0);
     assert_eq!(repo.git(&["status", "--porcelain"]).stdout, "");
@@ -91,7 +93,9 @@ fn a_branch_that_conflicts_is_refused_with_the_paths_and_what_to_do() {
         .stderr_contains("error: cannot set 'profile' to deployable: it cannot be rebased")
         .stderr_contains(
             "hint: mend it, then set it again: git rebase --reapply-cherry-picks master profile\n",
-        );
+        )
+        // What has no commits is refused whoever mends the others.
+        .lacks("hint: then: ");
     assert_eq!(repo.notes().len(), 0);
 }
 

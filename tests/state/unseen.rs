@@ -32,7 +32,7 @@ fn a_withdrawal_that_nobody_here_was_told_of_is_not_overridden_before_it_was() {
         .stderr_contains("error: cannot set 'login' to deployable: nobody here was told that it is development since 20")
         .stderr_contains(", set by Ada Lovelace <ada@example.org>: STOP: data loss\n")
         .stderr_contains(
-            "hint: if it is to be deployable all the same, set it again: git deploy-state set deployable login\n",
+            "hint: if it is to be deployable all the same, set it again: git deploy-state set deployable --priority=5 login\n",
         );
     assert_eq!(bare.notes(), noted);
     state_is(&ours, "login", "development");
@@ -186,6 +186,30 @@ fn who_wants_to_hear_warnings_alone_hears_of_a_withdrawal() {
     let [_, ours, theirs] = team(&sandbox!());
     bob(&theirs, &["development", "-m", "STOP", "login"]);
     ours.deploy("deploy-sync", &["--quiet"]).stderr_is(STOP);
+}
+
+#[test]
+fn what_is_refused_is_said_to_be_set_again_with_all_that_was_asked_for() {
+    let [_, ours, theirs] = team(&sandbox!());
+    for name in ["other", "first"] {
+        ours.git(&["checkout", "--quiet", "-b", name, "master"]);
+        ours.commit(name, "c\n", "Something else");
+        ours.git(&["push", "--quiet", "origin", name]);
+    }
+    bob(&theirs, &["development", "-m", "STOP", "login"]);
+    let asked = ["deployable", "--priority=5", "--after=first", "-m", "it's\nready", "login", "other"];
+    let again =
+        r"git deploy-state set deployable --priority=5 --after=first --message='it'\''s ready' login other";
+    set(&ours, &asked)
+        .code_is(1)
+        .stderr_contains(&format!("hint: if it is to be deployable all the same, set it again: {again}\n"));
+    ours.command("sh").args(["-c", again]).output().success();
+    for name in ["login", "other"] {
+        let note = ours.notes()[&ours.id(name)].clone();
+        for said in ["state: deployable\n", "priority: 5\n", "after: first\n", "message: it's ready\n"] {
+            assert!(note.contains(said), "{name}: {note}");
+        }
+    }
 }
 
 #[test]

@@ -29,12 +29,22 @@ fn what_came_just_now_is_approved_by_nobody_who_has_not_seen_it() {
             .try_deploy("deploy-state", &["set", state, "login"])
             .code_is(1)
             .stderr_contains(&format!("commit '{}' has come just now", &more[..10]))
-            .stderr_contains(&format!("git log -p {}..{}", &was[..10], &more[..10]));
+            .stderr_contains(&format!("hint: look at it: git log -p {}..{}\n", &was[..10], &more[..10]))
+            .stderr_contains(&format!("hint: then: git deploy-state set {state} login\n"));
         state_is(&team.ada, "login", "development");
         team.ada.deploy("deploy-state", &["set", state, "login"]);
         state_is(&team.ada, "login", state);
     }
-    // What is withdrawn is whatever is there.
+    // What is withdrawn, or held, is whatever is there.
+    team.ada.deploy("deploy-state", &["set", "deployable", "login"]);
+    bob.deploy("deploy-sync", &["--quiet"]);
+    bob.commit("more.txt", "held\n", "Not seen here");
+    bob.git(&["push", "--quiet", "origin", "login"]);
+    bob.deploy("deploy-state", &["set", "deployable", "login"]);
+    let held = team.ada.deploy("deploy-queue", &["hold", "--reason=sale", "login"]);
+    held.stderr_contains("Held login: sale\n");
+    bob.deploy("deploy-sync", &["--quiet"]);
+    bob.deploy("deploy-queue", &["--json"]).stdout_contains(r#""hold":"sale""#);
     bob.commit("more.txt", "again\n", "And another one");
     bob.git(&["push", "--quiet", "origin", "login"]);
     team.ada.deploy("deploy-state", &["set", "development", "login"]);

@@ -358,20 +358,12 @@ fn refusal_hint(refusal: &SetError) -> Option<String> {
             Some(format!("mend it, then set it again: {}", put_upon_named(onto, branch)))
         }
         SetError::NotRebased { branch, onto, why, .. } => make_rebasable(why, onto, branch),
-        SetError::MayNotApprove { branch, .. } => Some(format!(
-            "who may is listed in [approve] of base's deploy.toml; one of them sets it: git deploy-state set deployable {}",
-            typed(branch)
-        )),
         SetError::Shared { to, other, .. } if *to != State::Development => {
             Some(format!("make a commit first, or set '{}' to the same state", other.short()))
         }
         SetError::Unseen { was, now, .. } => {
             let since = was.map(|was| format!("{}..", was.brief())).unwrap_or_default();
-            Some(format!("look at it, then set it again: git log -p {since}{}", now.brief()))
-        }
-        SetError::DecidedThere { branch, to, .. } => {
-            let again = format!("git deploy-state set {to} {}", typed(branch));
-            Some(format!("if it is to be {to} all the same, set it again: {again}"))
+            Some(format!("look at it: git log -p {since}{}", now.brief()))
         }
         SetError::SharedWords { other, .. } => Some(format!(
             "make a commit first, name '{}' as well, or leave the words and wishes out",
@@ -382,6 +374,9 @@ fn refusal_hint(refusal: &SetError) -> Option<String> {
         | SetError::Shared { .. }
         | SetError::NotThere { .. }
         | SetError::AfterItself { .. }
+        // With the command as it was given (`say_again`).
+        | SetError::DecidedThere { .. }
+        | SetError::MayNotApprove { .. }
         | SetError::MessageTooLong(_)
         | SetError::View(_)
         | SetError::Rebase(_)

@@ -9,12 +9,13 @@ use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::ops::fetched::{
     Merged, merged, never_fetched, overwriting, remote_of, tag_alone, taken_back, unmerged,
 };
+use git_deploy_core::ops::set_state::Wished;
 use git_deploy_core::ops::sweep::{Advice, Apart, Standing, standing};
 use git_deploy_core::ops::view::{View, ViewError};
 use git_deploy_core::state::State;
 
 use crate::advice::advice;
-use crate::{CommandError, REBASE, Shell, printable, put_upon, shell_word, show_merge};
+use crate::{CommandError, REBASE, Shell, printable, put_upon, shell_word, show_merge, wish_again};
 
 /// Says so where states do not count here yet: no remote does, it was never asked for them, or a plain `git fetch` brought
 /// them.
@@ -189,8 +190,10 @@ pub fn bring_together(
     let Some(theirs) = theirs else { return Ok(vec![format!("push it: git push -u {remote} {name}")]) };
     // An approval of what is there is none of what is here.
     let undecided = ours.state() == State::Development && theirs.state().is_rebased();
-    let again =
-        undecided.then(|| format!("then decide anew: git deploy-state set {} {name}", theirs.state()));
+    let again = match theirs.note.as_ref().filter(|_| undecided) {
+        Some(note) => wish_again("then decide anew", &ours.name, theirs.state(), &Wished::of(view, note)?),
+        None => Vec::new(),
+    };
     if view.repository.is_ancestor(theirs.tip, ours.tip)? {
         let hints = match merged(view, ours.tip, theirs.tip)? {
             Some(merged) => unmerge(view, ours, theirs, merged),
@@ -216,7 +219,7 @@ pub fn bring_together(
             let look = matches!(apart, Apart::Upon | Apart::BeyondBase)
                 .then(|| format!("look at what came there: git log --left-right {name}...{there}"));
             let replace = (apart == Apart::Replaces).then(|| format!("{REPLACE}: {push}"));
-            let again = again.filter(|_| look.is_some());
+            let again = if look.is_some() { again } else { Vec::new() };
             look.into_iter().chain([format!("{how}: {command}")]).chain(replace).chain(again).collect()
         }
         Standing::LandedThere => {

@@ -46,7 +46,7 @@ impl Record {
 }
 
 /// A text brought to one line: what would end it becomes a space.
-pub(crate) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let words: Vec<&str> =
         text.split(['\n', '\r', '\0']).map(str::trim).filter(|part| !part.is_empty()).collect();
     words.join(" ")

@@ -20,7 +20,7 @@ use std::ffi::OsString;
     bin_name = "git deploy-state",
     override_usage = "git deploy-state [<options>]\n       \
         git deploy-state get [<options>] [<branch>...]\n       \
-        git deploy-state set [-m <text>] [--priority=<n>] [--after=<branch>] <state> [<branch>...]\n       \
+        git deploy-state set [-m <text>] [--priority=<n>] [--after=<branch>] [--hold=<text>] <state> [<branch>...]\n       \
         git deploy-state list [<options>] [--stale] [--state=<state>]\n       \
         git deploy-state log [--json] [--all | <branch>]",
     after_help = "Example: queue the current branch for deployment:\n    git deploy-state set deployable",
@@ -93,7 +93,7 @@ pub enum StateCommand {
     Get(Get),
     /// Move branches to another state, after the checks of that move
     #[command(
-        override_usage = "git deploy-state set [-m <text>] [--priority=<n>] [--after=<branch>] <state> [<branch>...]"
+        override_usage = "git deploy-state set [-m <text>] [--priority=<n>] [--after=<branch>] [--hold=<text>] <state> [<branch>...]"
     )]
     Set(Set),
     /// List all branches with their state
@@ -138,6 +138,10 @@ pub struct Set {
     /// Deploy it only when another branch is deployed, or gone; nothing between quotes takes that back
     #[arg(long, value_name = "branch")]
     pub after: Option<OsString>,
+
+    /// Hold it back, and say why, as git deploy-queue hold does; nothing between quotes lets it go on
+    #[arg(long, value_name = "text", allow_hyphen_values = true)]
+    pub hold: Option<String>,
 }
 
 /// `git deploy-state list`

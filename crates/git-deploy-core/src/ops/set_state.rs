@@ -33,7 +33,7 @@ use checks::Checks;
 pub use decided::DecidedThere;
 pub use error::SetError;
 use signed::Signatures;
-pub use wishes::Wishes;
+pub use wishes::{Wished, Wishes};
 
 /// What the user asks for.
 #[derive(Debug, Clone)]

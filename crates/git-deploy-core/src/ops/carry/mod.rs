@@ -20,6 +20,7 @@ use crate::ops::approve::kept;
 use crate::ops::copied::own_note;
 use crate::ops::fetched;
 use crate::ops::hooks::HookError;
+use crate::ops::set_state::Wished;
 use crate::ops::sweep;
 use crate::ops::view::View;
 use crate::rebase::{Committer, Conflict, Engine, MergeTreeEngine, Request, Skip, Verdict};
@@ -104,6 +105,8 @@ pub struct Left {
     pub why: Why,
     /// The remote that has the old commits still, as far as is known without asking it: there the state counts.
     pub remote: Option<String>,
+    /// What was wished for it, to be wished again.
+    pub wished: Wished,
 }
 
 /// Why a state is not carried.
@@ -275,6 +278,8 @@ struct Subject {
     alone: bool,
     /// The remote on which it stands there still.
     remote: Option<String>,
+    /// What was wished for it.
+    wished: Wished,
 }
 
 impl Subject {
@@ -286,7 +291,8 @@ impl Subject {
         let speaks = note.speaks_for(&step.branch, alone);
         let remote = fetched::still_at(view, &step.branch, step.old)?;
         let remote = remote.map(|tracking| tracking.remote().to_owned());
-        Ok(speaks.then_some(Self { step, note, alone, remote }))
+        let wished = Wished::of(view, &note)?;
+        Ok(speaks.then_some(Self { step, note, alone, remote, wished }))
     }
 
     /// Whether somebody has decided about the new tip before.
@@ -299,7 +305,7 @@ impl Subject {
         let (branch, state) = (self.step.branch.clone(), self.note.state);
         let remote = self.remote.clone().filter(|_| state.is_rebased());
         let (old, decision) = (self.step.old, self.note.decision());
-        let left = Left { branch, old, state, decision, why, remote };
+        let left = Left { branch, old, state, decision, why, remote, wished: self.wished.clone() };
         (state != State::Development).then_some(left)
     }
 }

@@ -5,8 +5,10 @@ use super::HookError;
 use crate::git::Repository;
 use crate::git::notes::NotesError;
 use crate::ids::{CommitId, RefName};
+use crate::note::Note;
 use crate::ops::copied::own_note;
 use crate::ops::fetched;
+use crate::ops::set_state::Wished;
 use crate::ops::view::View;
 use crate::state::State;
 
@@ -30,6 +32,8 @@ pub struct LeftApproved {
     pub is_merge: bool,
     /// The remote that has the approved commit still, as far as is known without asking it: there that counts.
     pub remote: Option<String>,
+    /// What was wished for it there.
+    pub wished: Wished,
 }
 
 /// A branch that a push takes from an approved commit to one that makes it something else.
@@ -54,6 +58,8 @@ pub struct LeftByPush {
     pub unnamed: Option<CommitId>,
     /// The approved commit, where it is not left by a step forward, and mostly not meant to be left.
     pub instead: Option<CommitId>,
+    /// What was wished for it there.
+    pub wished: Wished,
 }
 
 /// What becomes of a branch that leaves a commit for another, by what is said of it on either; nothing if that is not worth a
@@ -80,12 +86,11 @@ fn left_approved(
     before: CommitId,
     tip: CommitId,
 ) -> Result<Option<LeftApproved>, HookError> {
-    let state = |commit| -> Result<Option<State>, NotesError> {
-        let note = own_note(&view.notes, commit)?.filter(|note| note.speaks_for(&branch, true));
-        Ok(note.map(|note| note.state))
+    let note = |commit| -> Result<Option<Note>, NotesError> {
+        Ok(own_note(&view.notes, commit)?.filter(|note| note.speaks_for(&branch, true)))
     };
-    let was = state(before)?.filter(|was| was.is_rebased());
-    let now = was.map_or(Ok(None), |_| state(tip))?;
+    let Some(left_note) = note(before)?.filter(|note| note.state.is_rebased()) else { return Ok(None) };
+    let (was, now) = (Some(left_note.state), note(tip)?.map(|note| note.state));
     let Some(left) = becomes(was, now, true) else { return Ok(None) };
     // What base has got has left already.
     if view.is_on_base(before)? {
@@ -93,7 +98,8 @@ fn left_approved(
     }
     let is_merge = view.repository.commit(tip)?.parents.len() > 1;
     let remote = fetched::still_at(view, &branch, before)?.map(|tracking| tracking.remote().to_owned());
-    Ok(Some(LeftApproved { branch, left, is_merge, remote }))
+    let wished = Wished::of(view, &left_note)?;
+    Ok(Some(LeftApproved { branch, left, is_merge, remote, wished }))
 }
 
 /// Looks whether the commit that was just made stands on one that was staged or deployable. One in its place (`git commit

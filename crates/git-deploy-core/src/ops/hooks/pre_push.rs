@@ -12,6 +12,7 @@ use crate::ids::{CommitId, RefName};
 use crate::note::Note;
 use crate::ops::Observer;
 use crate::ops::fetched::{Merging, TakenBack, taken_back, unmerged};
+use crate::ops::set_state::Wished;
 use crate::ops::sweep::{Apart, Standing, SweepError, standing};
 use crate::ops::sync::{self, SyncError};
 use crate::ops::view::{LandedElsewhere, View};
@@ -359,6 +360,8 @@ impl Push<'_> {
             Some(Err(GitError::MergeTimeLimit { .. })) => Some(new),
             edited => edited.transpose()?.flatten(),
         };
+        let wished =
+            step.before.as_ref().map_or_else(|| Ok(Wished::default()), |note| Wished::of(view, note))?;
         Ok(Some(LeftByPush {
             branch: branch.clone(),
             pushed: new,
@@ -369,6 +372,7 @@ impl Push<'_> {
             apart: is_apart.then(|| authority(branch)),
             unnamed: here.is_none().then_some(new),
             instead: (!is_meant).then_some(old),
+            wished,
         }))
     }
 

@@ -56,7 +56,7 @@ pub(super) fn hear(
     drop(sync::fetch(repository, tracking, &came));
     let mut withdrawn = came.withdrawn.into_inner();
     let judge = || -> Result<(), SetError> {
-        if !request.state.is_rebased() {
+        if !request.state.is_rebased() || holds(repository, request)? {
             return Ok(());
         }
         for ((branch, was), now) in request.branches.iter().zip(seen).zip(tips()?) {
@@ -75,6 +75,12 @@ pub(super) fn hear(
         observer.withdrawn(&withdrawn);
     }
     judged
+}
+
+/// Whether a request only holds back what is in the queue, which is of whatever is there, too: where approvals are signed it signs that.
+fn holds(repository: &Repository, request: &SetRequest) -> Result<bool, SetError> {
+    let holds = request.stays && matches!(request.wishes.hold, Some(Some(_)));
+    Ok(holds && View::new(repository)?.rules()?.is_none())
 }
 
 /// Refuses to override what others have decided and nobody here was told: about the branches as they stand, or about what they

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::SetError;
+use crate::git::GitError;
 use crate::ids::RefName;
 use crate::note::Note;
 use crate::ops::view::View;
@@ -44,4 +45,31 @@ pub(super) fn check_order(view: &View<'_>, branches: &[RefName], after: &RefName
         }
     }
     Ok(())
+}
+
+/// What was wished for a branch in the queue, where somebody may want to wish it again for another commit of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wished {
+    /// Its place.
+    pub priority: Option<i64>,
+    /// The branches that have to be deployed before, as far as they are there.
+    pub after: Vec<RefName>,
+    /// Why it was on hold.
+    pub hold: Option<String>,
+}
+
+impl Wished {
+    /// What a note says of that.
+    ///
+    /// # Errors
+    /// When refs cannot be read.
+    pub fn of(view: &View<'_>, note: &Note) -> Result<Self, GitError> {
+        let mut after = Vec::new();
+        for name in note.awaited().filter_map(|name| RefName::branch(name).ok()) {
+            if view.branch_tip(&name)?.is_some() {
+                after.push(name);
+            }
+        }
+        Ok(Self { priority: note.priority, after, hold: note.hold.clone() })
+    }
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use git_deploy_cli::{
     CommandError, LEFT_OUT, REBASE, REPLACE, Shell, beside, follow_landed, landed_elsewhere, push_over,
-    put_upon, shell_word, show_merge, warn_of_note, which,
+    put_upon, shell_word, show_merge, warn_of_note, which, wish_again,
 };
 use git_deploy_core::git::notes::NOTES_REF;
 use git_deploy_core::ids::{CommitId, RefName};
@@ -14,6 +14,7 @@ use git_deploy_core::ops::fetched::TakenBack;
 use git_deploy_core::ops::hooks::{
     Left, LeftApproved, LeftByPush, MergedInto, Passed, PostMerge, PrePush, TagChange, Unpublished, Warning,
 };
+use git_deploy_core::ops::set_state::Wished;
 use git_deploy_core::ops::sweep::Apart;
 use git_deploy_core::ops::sync::{Differing, SyncError, Withdrawn};
 use git_deploy_core::rebase::Skip;
@@ -238,7 +239,7 @@ pub(crate) fn failure(what: &str, error: impl Into<CommandError>, shell: &mut Sh
 
 /// Tells of branches that leave an approved commit with a push, and how each is ready again, in the order in which that works.
 fn left_by_push(remote: &str, left: &LeftByPush, shell: &mut Shell) {
-    let LeftByPush { branch, pushed, left, is_merge, edited, base, apart, unnamed, instead } = left;
+    let LeftByPush { branch, pushed, left, is_merge, edited, base, apart, unnamed, instead, wished } = left;
     shell.note(became(branch, *left, "this push", None));
     if let Some(approved) = instead {
         let lease = shell_word(&format!("--force-with-lease={}:{pushed}", branch.short()));
@@ -267,7 +268,7 @@ fn left_by_push(remote: &str, left: &LeftByPush, shell: &mut Shell) {
         shell.hint(format!("as nothing rebases a merge: {linear}"));
         shell.hint(format!("then: {}", push_over(remote, branch, *pushed)));
     }
-    when_ready(branch, left.was, shell);
+    when_ready(branch, left.was, wished, shell);
 }
 
 /// How a branch on the remote gets back to a commit, whose note has stayed where it is.
@@ -371,22 +372,21 @@ pub(crate) fn post_rewrite(said: Carry, shell: &mut Shell) {
 
 /// Tells of states that stayed on old commits.
 fn left_behind(left: &[LeftBehind], shell: &mut Shell) {
-    for LeftBehind { branch, old, state, decision, why, remote } in left.iter().take(MANY) {
+    for LeftBehind { branch, old, state, decision, why, remote, wished } in left.iter().take(MANY) {
         let there = remote.as_deref().map(|remote| (remote, *state));
         shell.note(is_now(branch, State::Development, &format!("it was {state}, and {why}"), there));
         if let Some(remote) = remote {
             shell.hint(format!("to replace it there: {}", push_over(remote, branch, *old)));
         }
-        let (name, branch) = (branch, branch.short());
         if let Why::Skipped(Skip::Shallow(_)) = why {
             shell.hint("get the whole history with: git fetch --unshallow");
         }
         if let Why::NotOn(base) = why {
             // It would be refused as long as it is broken.
-            shell.hint(format!("mend it with: {}", put_upon(base, name)));
+            shell.hint(format!("mend it with: {}", put_upon(base, branch)));
         } else if let Some(decision @ (Decision::Deployable | Decision::Staged)) = decision {
-            let (state, branch) = (State::from(*decision), shell_word(branch));
-            shell.hint(format!("if it is ready as it is now: git deploy-state set {state} {branch}"));
+            let hints = wish_again("if it is ready as it is now", branch, State::from(*decision), wished);
+            hints.into_iter().for_each(|hint| shell.hint(hint));
         }
     }
     if left.len() > MANY {
@@ -401,19 +401,18 @@ pub(crate) fn post_commit(left: &LeftApproved, shell: &mut Shell) {
 /// Tells of a branch of ours that has left an approved commit with the last thing that was done; of a merge, which nobody can
 /// set again as it is, what to do.
 fn left_approved(left: &LeftApproved, by: &str, shell: &mut Shell) {
-    let LeftApproved { branch, left, is_merge, remote } = left;
+    let LeftApproved { branch, left, is_merge, remote, wished } = left;
     shell.note(became(branch, *left, by, remote.as_deref()));
     if *is_merge {
         let branch = shell_word(branch.short());
         shell.hint(format!("instead of the merge: git reset --keep ORIG_HEAD && git deploy-rebase {branch}"));
     } else {
-        when_ready(branch, left.was, shell);
+        when_ready(branch, left.was, wished, shell);
     }
 }
 
-fn when_ready(branch: &RefName, state: State, shell: &mut Shell) {
-    let branch = shell_word(branch.short());
-    shell.hint(format!("when it is ready again: git deploy-state set {state} {branch}"));
+fn when_ready(branch: &RefName, state: State, wished: &Wished, shell: &mut Shell) {
+    wish_again("when it is ready again", branch, state, wished).into_iter().for_each(|hint| shell.hint(hint));
 }
 
 /// What is said of a branch that has left an approved commit, which a remote may have still.

@@ -2,7 +2,9 @@
 
 use std::ffi::OsString;
 
-use git_deploy_cli::{CommandError, Exit, Shell, ShellObserver, Text, published, shell, typed_name};
+use git_deploy_cli::{
+    CommandError, Exit, Shell, ShellObserver, Text, published, say_again, shell, typed_name,
+};
 use git_deploy_core::git::Repository;
 use git_deploy_core::hold::QueueHold;
 use git_deploy_core::ids::RefName;
@@ -75,7 +77,8 @@ fn hold_branches(
         wishes: Wishes { hold: Some(reason.map(|reason| reason.trim().to_owned())), ..Wishes::default() },
         stays: true,
     };
-    let outcome = set_state(repository, &request, &ShellObserver::new(shell)).map_err(refusal)?;
+    let outcome = set_state(repository, &request, &ShellObserver::new(shell))
+        .map_err(|error| refusal(error, &request))?;
     for change in &outcome.changes {
         let name = Text::new().styled(shell::NAME, change.branch.short());
         match reason {
@@ -90,13 +93,17 @@ fn hold_branches(
     published(repository, outcome, shell)
 }
 
-fn refusal(error: SetError) -> CommandError {
-    match error {
-        SetError::NotThere { .. } => CommandError::from(error).hint("only branches in the queue can be held"),
+fn refusal(error: SetError, request: &SetRequest) -> CommandError {
+    let again = say_again(&error, request);
+    let hints: &[&str] = match error {
+        SetError::NotThere { .. } => &["only branches in the queue can be held"],
         // What would be left of the approval is a claim of somebody who may not approve.
-        SetError::MayNotApprove { .. } | SetError::Approve(_) => CommandError::from(error)
-            .hint("hold the whole queue with: git deploy-queue hold --reason=<text>")
-            .hint("or take the branch out of it with: git deploy-state set staged <branch>"),
-        error => error.into(),
-    }
+        SetError::MayNotApprove { .. } | SetError::Approve(_) => &[
+            "hold the whole queue with: git deploy-queue hold --reason=<text>",
+            "or take the branch out of it with: git deploy-state set staged <branch>",
+        ],
+        _ => &[],
+    };
+    let error = again.into_iter().fold(CommandError::from(error), CommandError::hint);
+    hints.iter().copied().fold(error, CommandError::hint)
 }

@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 
 use git_deploy_cli::args::Set;
 use git_deploy_cli::{
-    Again, CommandError, Exit, Shell, ShellObserver, Text, published, push_again, shell, shell_word,
-    typed_name,
+    Again, CommandError, Exit, Shell, ShellObserver, Text, published, push_again, say_again, shell,
+    shell_word, typed_name,
 };
 use git_deploy_core::git::Repository;
 use git_deploy_core::git::notes::NotesError;
@@ -28,7 +28,8 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
     let message =
         arguments.message.map(|message| if message.trim().is_empty() { String::new() } else { message });
     let after = arguments.after.as_ref().map(|word| wished_before(&repository, word)).transpose()?;
-    let wishes = Wishes { priority: arguments.priority, after, hold: None };
+    let hold = arguments.hold.map(|why| Some(why.trim().to_owned()).filter(|why| !why.is_empty()));
+    let wishes = Wishes { priority: arguments.priority, after, hold };
     let request = SetRequest { state, branches, message, wishes, stays: false };
     let outcome = match set_state(&repository, &request, &ShellObserver::new(shell)) {
         Err(error) => return Err(refusal(&repository, &request, error)),
@@ -39,7 +40,8 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
         let text = match change.from == change.to {
             true => name.plain("still ").joined(describe::state(change.to)).plain(told_anew(&request)),
             false => {
-                name.joined(describe::state(change.from)).plain(" -> ").joined(describe::state(change.to))
+                let name = name.joined(describe::state(change.from)).plain(" -> ");
+                name.joined(describe::state(change.to)).plain(told_hold(&request))
             }
         };
         shell.status("Set", text);
@@ -135,6 +137,12 @@ fn wished_before(repository: &Repository, word: &OsStr) -> Result<Option<RefName
     }
 }
 
+/// That a branch is not to be deployed just now, whatever it was set to.
+fn told_hold(request: &SetRequest) -> String {
+    let why = request.wishes.hold.as_ref().and_then(Option::as_ref);
+    why.map(|why| format!(", on hold: {why}")).unwrap_or_default()
+}
+
 /// What is new about a state that stays.
 fn told_anew(request: &SetRequest) -> String {
     let message = request.message.as_deref().map(|message| match message.is_empty() {
@@ -146,7 +154,11 @@ fn told_anew(request: &SetRequest) -> String {
         Some(after) => format!("after '{}'", after.short()),
         None => "after no other branch".to_owned(),
     });
-    let told: Vec<String> = [message, priority, after].into_iter().flatten().collect();
+    let hold = request.wishes.hold.as_ref().map(|why| match why {
+        Some(why) => format!("on hold: {why}"),
+        None => "on hold no more".to_owned(),
+    });
+    let told: Vec<String> = [message, priority, after, hold].into_iter().flatten().collect();
     match told.is_empty() {
         true => ", decided anew".to_owned(),
         false => format!(", {}", told.join(", ")),
@@ -156,6 +168,7 @@ fn told_anew(request: &SetRequest) -> String {
 /// A branch that the remote has and that was mended here must get there, too.
 fn refusal(repository: &Repository, request: &SetRequest, error: SetError) -> CommandError {
     let again = |branch| View::new(repository).ok().and_then(|view| push_again(&view, branch).ok().flatten());
+    let say_again = say_again(&error, request);
     let next: Vec<Again> = error.for_hands().into_iter().filter_map(again).collect();
     let unreadable = match &error {
         SetError::View(ViewError::Notes(NotesError::Note { commit, .. }))
@@ -167,10 +180,11 @@ fn refusal(repository: &Repository, request: &SetRequest, error: SetError) -> Co
         // Nobody knows what would be lost by writing over it.
         error = error.context(format!("cannot set '{}' to {}", branch.short(), request.state));
     }
-    next.into_iter().fold(error, |error, next| match next {
+    let error = next.into_iter().fold(error, |error, next| match next {
         Again::Push(push) => error.hint(format!("and push it: {push}")),
         Again::First(first) => error.hint(format!("but first: {first}")),
-    })
+    });
+    say_again.into_iter().fold(error, CommandError::hint)
 }
 
 /// The branch of a request that stands on a commit, here or where it counts.

@@ -2,7 +2,8 @@
 
 use git_deploy_cli::args::{Format, List};
 use git_deploy_cli::shell::{Object, Table};
-use git_deploy_cli::{CommandError, Exit, Shell, Text, shell, shell_word, warn_of_notes};
+use git_deploy_cli::{CommandError, Exit, Shell, Text, shell, warn_of_notes, wish_again};
+use git_deploy_core::ops::set_state::Wished;
 use git_deploy_core::ops::stale::{Stale, stale};
 use git_deploy_core::ops::view::View;
 use git_deploy_core::state::State;
@@ -46,9 +47,12 @@ fn print(view: &View<'_>, wanted: &[State], found: &[Stale], shell: &mut Shell) 
     }
     table.print(shell);
     for (stale, other) in found.iter().filter_map(|stale| Some((stale, stale.there.first()?))) {
-        let (state, word) = (stale.note.state, shell_word(other.short()));
-        let subject = format!("'{}' has that commit of '{}'", other.short(), stale.branch.short());
-        shell.hint(format!("{subject}: if it is to be {state}: git deploy-state set {state} {word}"));
+        let (state, subject) =
+            (stale.note.state, format!("'{}' has that commit of '{}'", other.short(), stale.branch.short()));
+        // What was wished for a branch is no wish for another one.
+        let wished = Wished::default();
+        let hints = wish_again(&format!("{subject}: if it is to be {state}"), other, state, &wished);
+        hints.into_iter().for_each(|hint| shell.hint(hint));
     }
 }
 
