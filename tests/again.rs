@@ -26,10 +26,13 @@ fn follow(shop: &Shop, said: &Output) {
         .filter_map(|line| line.strip_prefix("hint: ")?.split_once(": "))
         .map(|(_, command)| command)
         .collect();
-    assert_eq!(commands.len(), 2, "{said}");
-    shop.repo.command("sh").args(["-c", commands[0]]).output().success();
+    let [begin @ .., set] = &commands[..] else { panic!("{said}") };
+    assert!(matches!(begin.len(), 1 | 2), "{said}");
+    for command in begin {
+        shop.repo.command("sh").args(["-c", command]).output().success();
+    }
     shop.push(&["login-again"]);
-    shop.repo.command("sh").args(["-c", commands[1]]).output().success();
+    shop.repo.command("sh").args(["-c", set]).output().success();
     shop.repo.switch("master");
     shop.deploy(&[]).success();
     assert_eq!(shop.authority().git(&["show", "master:login.txt"]).stdout, "hello\n");
@@ -46,7 +49,16 @@ fn what_was_merged_by_hand_and_taken_back_comes_again_by_what_is_said() {
     ] {
         let get = |shop: &Shop| drop(shop.repo.git(&["merge", "--quiet", "--no-edit", merge, "login"]));
         let shop = taken_back(with_remote, get, revert);
-        shop.repo.deploy("deploy-state", &["get", "login"]).stderr_contains("has had all of 'login'");
+        let state = |words: &[&str]| shop.repo.deploy("deploy-state", words);
+        state(&["get", "login"]).stderr_contains("has had all of 'login'");
+        let base = if with_remote { "origin/master" } else { "master" };
+        let listed = state(&["list"]);
+        listed
+            .stdout_contains(&format!("was deployable; '{base}' {TAKEN_BACK} '"))
+            .stderr_contains("hint: a new branch brings it again: ");
+        for words in [["list", "--json"].as_slice(), &["get", "--json", "login"]] {
+            state(words).stdout_contains("\"taken-back\":[\"");
+        }
         shop.repo
             .deploy("deploy-queue", &["show", "login"])
             .stdout_contains("had all of it, taken back on '")
@@ -85,7 +97,11 @@ fn what_was_picked_and_taken_back_is_not_told_as_landed() {
         .stderr_contains("hint: a new branch brings it again: ")
         .lacks("is left to deploy");
     shop.repo.deploy("deploy-queue", &["--json"]).stdout_contains("\"taken-back\":[\"");
-    shop.repo.deploy("deploy-state", &["list"]).lacks("is left to deploy");
+    shop.repo
+        .deploy("deploy-state", &["list"])
+        .stdout_contains(TAKEN_BACK)
+        .stderr_contains("hint: a new branch brings it again: ")
+        .lacks("is left to deploy");
     let show = shop.repo.deploy("deploy-queue", &["show", "login"]);
     show.stdout_contains("  was taken back on 'origin/master' by '").lacks("is left to deploy");
     shop.deploy(&["login"]).code_is(1).stderr_contains(TAKEN_BACK);
@@ -136,6 +152,73 @@ fn who_goes_on_with_what_was_taken_back_is_told_that_only_the_rest_is_deployed()
         shop.repo.deploy("deploy-state", &["set", "deployable", "other"]).lacks("warning");
         shop.repo.switch("master");
     }
+}
+
+/// `login` of two commits is merged by hand and taken back, and gets a fix, in a file of its own or in that.
+fn fixed(file: &str) -> Shop {
+    let get = |shop: &Shop| drop(shop.repo.git(&["merge", "--quiet", "--no-edit", "--no-ff", "login"]));
+    let shop = taken_back(true, get, &["--mainline=1"]);
+    shop.repo.switch("login");
+    shop.repo.commit(file, "fixed\n", "Mend it");
+    shop.push(&["login"]);
+    shop.repo.switch("master");
+    shop
+}
+
+#[test]
+fn a_fix_upon_what_was_taken_back_is_told_to_come_with_that_and_not_to_be_rebased_without() {
+    const TOLD: &str = "note: 'origin/master' has had what 'login' begins with, and has taken it back with '";
+    for file in ["fix.txt", "login.txt"] {
+        let shop = fixed(file);
+        let state = |words: &[&str]| shop.repo.try_deploy("deploy-state", words);
+        let said = state(&["get", "login"]);
+        said.stdout_is("development\n").stderr_contains(TOLD).lacks("git rebase");
+        let listed = state(&["list"]);
+        listed.stdout_contains("has had what it begins with, and has taken it back with '");
+        assert_eq!(listed.stderr, said.stderr.split_once('\n').map_or("", |(_, hints)| hints));
+        state(&["list", "--json"]).stdout_contains("\"beginning-taken-back\":[\"");
+        if file == "login.txt" {
+            let refused = state(&["set", "deployable", "login"]);
+            refused.code_is(1).stderr_contains("has had what it begins with").lacks("git rebase");
+            let rebase = shop.repo.try_deploy("deploy-rebase", &["--check", "login"]);
+            rebase.code_is(1).stderr_contains("hint: a new branch brings it again: ").lacks("git rebase");
+        }
+        let commands: Vec<&str> = said
+            .stderr
+            .lines()
+            .filter_map(|line| line.strip_prefix("hint: ")?.split_once(": "))
+            .map(|(_, command)| command)
+            .collect();
+        assert_eq!(commands.len(), 3, "{said}");
+        for command in &commands[..2] {
+            shop.repo.command("sh").args(["-c", command]).output().success();
+        }
+        shop.push(&["login-again"]);
+        shop.repo.command("sh").args(["-c", commands[2]]).output().success();
+        shop.repo.switch("master");
+        shop.deploy(&[]).success();
+        let has = |file: &str| shop.authority().git(&["show", &format!("master:{file}")]).stdout;
+        assert_eq!(has(file), "fixed\n");
+        assert!(!has("login.txt").is_empty());
+        shop.is_sound();
+    }
+}
+
+#[test]
+fn what_is_taken_back_again_is_told_by_the_pull_that_brings_it() {
+    let get = |shop: &Shop| drop(shop.repo.git(&["merge", "--quiet", "--no-edit", "--no-ff", "login"]));
+    let shop = taken_back(true, get, &["--mainline=1"]);
+    shop.repo.deploy("deploy-init", &[]);
+    // As of somebody who has seen base before all that.
+    for before in ["master~3", "master~1"] {
+        shop.repo.git(&["reset", "--quiet", "--hard", before]);
+        let told = shop.repo.git(&["pull", "--quiet"]);
+        told.stderr_contains("note: 'login' is in development now: it was deployable, and 'origin/master' has had all of 'login'")
+            .stderr_contains("hint: a new branch brings it again: ")
+            .lacks("git branch -d login");
+    }
+    shop.repo.git(&["reset", "--quiet", "--hard", "HEAD"]);
+    shop.repo.git(&["pull", "--quiet"]).lacks("login");
 }
 
 #[test]

@@ -317,6 +317,7 @@ impl From<SetError> for CommandError {
             | SetError::Rendered(_)
             | SetError::Empty { .. }
             | SetError::TakenBack { .. }
+            | SetError::BeginningTakenBack { .. }
             | SetError::Conflicts { .. }
             | SetError::NotRebased { .. }
             | SetError::Shared { .. }
@@ -327,7 +328,9 @@ impl From<SetError> for CommandError {
                     text.extend(conflict.paths.iter().map(|path| format!("\nconflict in '{path}'")));
                 }
                 let hints = match &error {
-                    SetError::TakenBack { taken, .. } => bring_again(taken),
+                    SetError::TakenBack { taken, .. } | SetError::BeginningTakenBack { taken, .. } => {
+                        bring_again(taken)
+                    }
                     error => refusal_hint(error).into_iter().collect(),
                 };
                 hints.into_iter().fold(Self::no(text), Self::hint)
@@ -349,7 +352,7 @@ fn refusal_hint(refusal: &SetError) -> Option<String> {
             Some(format!("see whether it rebases: git deploy-rebase --check {}", typed(branch)))
         }
         // It has several, in their order.
-        SetError::TakenBack { .. } => None,
+        SetError::TakenBack { .. } | SetError::BeginningTakenBack { .. } => None,
         SetError::Base(_) | SetError::Rendered(_) => {
             Some("make a branch for what is to be deployed: git switch -c <branch>".to_owned())
         }
@@ -369,14 +372,13 @@ fn refusal_hint(refusal: &SetError) -> Option<String> {
             "make a commit first, name '{}' as well, or leave the words and wishes out",
             other.short()
         )),
-        // Each of them has its own.
+        // Each of those has its own; and what follows is told with the command as it was given (`say_again`).
         SetError::Several(_)
+        | SetError::DecidedThere { .. }
+        | SetError::MayNotApprove { .. }
         | SetError::Shared { .. }
         | SetError::NotThere { .. }
         | SetError::AfterItself { .. }
-        // With the command as it was given (`say_again`).
-        | SetError::DecidedThere { .. }
-        | SetError::MayNotApprove { .. }
         | SetError::MessageTooLong(_)
         | SetError::View(_)
         | SetError::Rebase(_)

@@ -15,7 +15,9 @@ use git_deploy_core::ops::view::{View, ViewError};
 use git_deploy_core::state::State;
 
 use crate::advice::advice;
-use crate::{CommandError, REBASE, Shell, printable, put_upon, shell_word, show_merge, wish_again};
+use crate::{
+    CommandError, REBASE, Shell, bring_again, printable, put_upon, shell_word, show_merge, wish_again,
+};
 
 /// Says so where states do not count here yet: no remote does, it was never asked for them, or a plain `git fetch` brought
 /// them.
@@ -136,6 +138,10 @@ pub fn push_again(view: &View<'_>, branch: &RefName) -> Result<Option<Again>, Co
 /// # Errors
 /// When refs, reflogs or history cannot be read.
 pub fn by_hand(view: &View<'_>, branch: &RefName, how: String) -> Result<Vec<String>, CommandError> {
+    // A rebase would bring only what has come since, and leave nothing that says so.
+    if let Some(taken) = view.beginning_taken_back(&view.listed_branch(branch)?.0)? {
+        return Ok(bring_again(&taken));
+    }
     Ok(match push_again(view, branch)? {
         Some(Again::First(first)) => vec![format!("first: {first}"), how],
         Some(Again::Push(push)) => vec![how, format!("then: {push}")],

@@ -26,6 +26,7 @@ use crate::ops::approve::{ApproveError, Rules};
 use crate::ops::copied;
 use crate::receive::has_landed;
 
+pub use emptied::Emptied;
 pub use landed::LandedElsewhere;
 pub use named::named_branches;
 use queued::Undone;

@@ -10,6 +10,7 @@ use crate::git::notes::NotesError;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, DeploymentId, RefName};
 use crate::ops::view::{LandedElsewhere, View};
+use crate::revert::TakenBack;
 use crate::state::State;
 
 /// A branch of ours that base has left behind, or has taken up.
@@ -25,6 +26,8 @@ pub enum Passed {
     LandedElsewhere(RefName, LandedElsewhere),
     /// A base has got all of it without a deployment; with what it was.
     Merged(RefName, State, MergedInto),
+    /// Base has had all of it so, and has taken that back; with what it was.
+    TakenBack(RefName, State, TakenBack),
 }
 
 /// Which base has got a branch without a deployment.
@@ -72,7 +75,7 @@ pub fn post_merge(repository: &Repository) -> Result<PostMerge, HookError> {
         merge.of.contains(&tip) || merge.unpushed.contains(&tip) || !chains.reach(repository, tip)
     })?;
     said.malformed = found.malformed;
-    for branch in found.branches {
+    for branch in &found.branches {
         said.branches.extend(passed(&view, &merge, branch)?);
     }
     for branch in unpushed_elsewhere(&view, &merge)? {
@@ -107,8 +110,8 @@ fn unpushed_elsewhere(view: &View<'_>, merge: &Merge<'_>) -> Result<Vec<Branch>,
 }
 
 /// What there is to say of a branch.
-fn passed(view: &View<'_>, merge: &Merge<'_>, branch: Branch) -> Result<Option<Passed>, HookError> {
-    let Branch { name, tip, status, .. } = branch;
+fn passed(view: &View<'_>, merge: &Merge<'_>, branch: &Branch) -> Result<Option<Passed>, HookError> {
+    let Branch { name, tip, status, .. } = branch.clone();
     if let Some(landed) = view.landed_elsewhere(&name, tip)? {
         let came = merge.brought(landed.commit)?;
         return Ok(came.then_some(Passed::LandedElsewhere(name, landed)));
@@ -126,6 +129,13 @@ fn passed(view: &View<'_>, merge: &Merge<'_>, branch: Branch) -> Result<Option<P
         Status::Deployed { deployment } => merge.brought(tip)?.then_some(Passed::Landed(name, deployment)),
         Status::Merged { noted, .. } => {
             let into = if view.settings.remote.is_some() { MergedInto::Theirs } else { MergedInto::Ours };
+            if merge.brought_reverts()?
+                && let Some(taken) = view.taken_back(branch)?
+            {
+                let is_new =
+                    taken.by.iter().try_fold(false, |is, by| Ok::<_, GitError>(is || merge.brought(*by)?))?;
+                return Ok(is_new.then_some(Passed::TakenBack(name, noted, taken)));
+            }
             let is_new = merge.brought(tip)? && !merge.was_told(view, tip)?;
             is_new.then_some(Passed::Merged(name, noted, into))
         }
@@ -146,6 +156,8 @@ struct Merge<'v> {
     unpushed: HashSet<CommitId>,
     /// What the branch has got by it, once that was asked.
     brought: OnceCell<HashSet<CommitId>>,
+    /// Whether that reverts anything, once that was asked.
+    reverts: OnceCell<bool>,
 }
 
 impl<'v> Merge<'v> {
@@ -161,7 +173,8 @@ impl<'v> Merge<'v> {
                 unpushed = repository.gained(Some(base_tip), tip)?;
             }
         }
-        Ok(Self { repository, base_tip, of, is_into_base, unpushed, brought: OnceCell::new() })
+        let (brought, reverts) = (OnceCell::new(), OnceCell::new());
+        Ok(Self { repository, base_tip, of, is_into_base, unpushed, brought, reverts })
     }
 
     /// Whether it was told before that base has a commit: when our own got it.
@@ -171,6 +184,17 @@ impl<'v> Merge<'v> {
         }
         let ours = self.repository.tip(&view.settings.base)?;
         ours.map_or(Ok(false), |ours| self.repository.is_ancestor(commit, ours))
+    }
+
+    /// Whether the merge brought a commit that reverts others: mostly it did not, and then no branch is asked further.
+    fn brought_reverts(&self) -> Result<bool, GitError> {
+        if let Some(known) = self.reverts.get() {
+            return Ok(*known);
+        }
+        let ends = (self.repository.find_commit("ORIG_HEAD")?, self.repository.find_commit("HEAD")?);
+        let (Some(before), Some(after)) = ends else { return Ok(false) };
+        let found = !self.repository.reverts(before, after)?.is_empty();
+        Ok(*self.reverts.get_or_init(|| found))
     }
 
     /// Whether the merge brought a commit here. One that was here before was told when it came.

@@ -41,6 +41,12 @@ impl Checks {
                 Err(error @ SetError::Empty { .. }) => {
                     refused.push(taken_back(view, branch, to)?.unwrap_or(error));
                 }
+                Err(error @ SetError::Conflicts { .. }) => {
+                    let taken = view.beginning_taken_back(branch)?.map(Box::new);
+                    let beginning =
+                        |taken| SetError::BeginningTakenBack { branch: branch.name.clone(), to, taken };
+                    refused.push(taken.map_or(error, beginning));
+                }
                 Err(error) => refused.push(error),
             }
         }

@@ -93,6 +93,19 @@ pub enum SetError {
         /// What base has done with it.
         taken: Box<TakenBack>,
     },
+    /// Base has had what it begins with, and the rest alone does not rebase.
+    #[error(
+        "cannot set '{}' to {to}: '{}' has had what it begins with, and has taken {} back with {}; what is newer cannot be rebased cleanly without that",
+        .branch.short(), .taken.base.short(), .taken.much(), .taken.reverts()
+    )]
+    BeginningTakenBack {
+        /// The branch.
+        branch: RefName,
+        /// Where it was to go.
+        to: State,
+        /// What base has done with it.
+        taken: Box<TakenBack>,
+    },
     /// It would be broken.
     #[error("cannot set '{}' to {to}: it cannot be rebased cleanly on '{onto}'", .branch.short())]
     Conflicts {

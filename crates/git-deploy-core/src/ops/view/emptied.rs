@@ -1,12 +1,16 @@
 //! Branches of which nothing is left, though base has none of their commits: somebody squashed them, or picked them, onto base by
 //! hand.
 
+use std::collections::HashMap;
+
 use super::View;
-use crate::branch::Branch;
+use crate::branch::{Branch, Status};
 use crate::git::GitError;
+use crate::ids::RefName;
 use crate::machine;
 use crate::ops::sweep::upstream;
 use crate::rebase::{Committer, Engine, MergeTreeEngine, RebaseError, Request, Skip, Verdict};
+use crate::revert::TakenBack;
 
 /// How many branches are looked at in a list or a queue: each takes programs. After a sweep all stand on base but those that it left alone.
 pub(super) const FEW: usize = 3;
@@ -14,6 +18,18 @@ pub(super) const FEW: usize = 3;
 /// How many commits may be on one of both sides only: git looks at what each of them changes. Who is further away is judged by its
 /// deployment.
 const FAR: usize = 200;
+
+/// How many branches that base has all of are looked at as to whether it has taken that back.
+const MERGED: usize = 10;
+
+/// Branches of which base has had something.
+#[derive(Debug, Default)]
+pub struct Emptied {
+    /// Those that are to be deployed, or kept on base, and bring nothing that base has not.
+    pub had: Vec<RefName>,
+    /// What base has taken back since, of all of a branch, or of what it begins with.
+    pub taken: HashMap<RefName, TakenBack>,
+}
 
 impl View<'_> {
     /// What a rebase onto base as it is now would make of a branch, by the rules of a deployment. Nothing is written that
@@ -64,17 +80,53 @@ impl View<'_> {
         Ok(count.trim().parse::<usize>().map_or(true, |count| count > FAR))
     }
 
-    /// Those among branches that are to be deployed, or kept on base, and bring nothing that base has not, nor has taken back; none
-    /// where it would take long to find that out, as when base has just moved.
-    pub fn emptied<'b>(&self, branches: &[&'b Branch]) -> Vec<&'b Branch> {
-        let is_open = |branch: &&&Branch| branch.state().is_rebased();
-        let stands = |branch: &&Branch| self.stands_on_base(branch.tip).unwrap_or(true);
-        let elsewhere: Vec<&Branch> =
-            branches.iter().filter(is_open).copied().filter(|branch| !stands(branch)).take(1 + FEW).collect();
-        let is_had = |branch: &&Branch| self.emptied_by_reverts(branch).is_none();
-        match elsewhere.len() {
-            0..=FEW => elsewhere.into_iter().filter(|branch| self.is_empty(branch)).filter(is_had).collect(),
-            _ => Vec::new(),
+    /// What base has had of branches in a list, as far as that is soon found out: of those that do not stand on base nothing where
+    /// they are many, as when base has just moved.
+    pub fn emptied(&self, branches: &[&Branch]) -> Emptied {
+        let mut found = Emptied::default();
+        let is_merged = |branch: &&&Branch| matches!(branch.status, Status::Merged { .. });
+        for branch in branches.iter().filter(is_merged).take(MERGED) {
+            let taken = self.taken_back(branch).ok().flatten();
+            found.taken.extend(taken.map(|taken| (branch.name.clone(), taken)));
         }
+        for branch in self.few_elsewhere(branches) {
+            if branch.state().is_rebased() && self.is_empty(branch) {
+                match self.emptied_by_reverts(branch) {
+                    Some(taken) => drop(found.taken.insert(branch.name.clone(), taken)),
+                    None => found.had.push(branch.name.clone()),
+                }
+            } else if let Some(taken) = self.beginning_taken_back(branch).ok().flatten() {
+                found.taken.insert(branch.name.clone(), taken);
+            }
+        }
+        found
+    }
+
+    /// The branches that do not stand on base, if they are few; else those of them that are decided on, if these are.
+    fn few_elsewhere<'b>(&self, branches: &[&'b Branch]) -> Vec<&'b Branch> {
+        let (mut decided, mut others) = (Vec::new(), Vec::new());
+        for branch in branches.iter().copied() {
+            let (few, is_full) = match branch.status {
+                Status::Deployed { .. } | Status::Merged { .. } => continue,
+                Status::Staged | Status::Deployable | Status::Broken { .. } => {
+                    let is_full = decided.len() > FEW;
+                    (&mut decided, is_full)
+                }
+                Status::Development => {
+                    let is_full = others.len() > FEW;
+                    (&mut others, is_full)
+                }
+            };
+            if !is_full && !self.stands_on_base(branch.tip).unwrap_or(true) {
+                few.push(branch);
+            }
+        }
+        if decided.len() > FEW {
+            return Vec::new();
+        }
+        if decided.len() + others.len() <= FEW {
+            decided.append(&mut others);
+        }
+        decided
     }
 }

@@ -103,7 +103,12 @@ impl View<'_> {
         if note.is_none() && (came.merge.is_none() || came.own.iter().all(|own| its_note(*own).is_none())) {
             return Ok(None);
         }
-        self.reverted(branch, &reverting(&reverts, &came), base_tip)
+        let taken = self.reverted(branch, &reverting(&reverts, &came), base_tip)?;
+        let Some(taken) = taken else { return Ok(None) };
+        // Git picks no merge.
+        let is_linear = !self.repository.has_merges(branch.tip, &[fork])?;
+        let again = taken.again.filter(|_| is_linear);
+        Ok(Some(TakenBack { again, rest: Some((fork, branch.tip)), ..taken }))
     }
 
     /// What base has done by these reverts, as far as it has not been brought back.
@@ -124,7 +129,7 @@ impl View<'_> {
         };
         let is_whole = found.is_whole && by.len() == found.by.len();
         let base = self.settings.authority(&self.settings.base);
-        Ok((!by.is_empty()).then_some(TakenBack { by, is_whole, base, again }))
+        Ok((!by.is_empty()).then_some(TakenBack { by, is_whole, base, again, rest: None }))
     }
 
     /// The reverts on base since a commit of it.

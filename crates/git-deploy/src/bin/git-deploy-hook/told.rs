@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 
 use git_deploy_cli::{
-    CommandError, LEFT_OUT, REBASE, REPLACE, Shell, beside, follow_landed, landed_elsewhere, push_over,
-    put_upon, shell_word, show_merge, warn_of_note, which, wish_again,
+    CommandError, LEFT_OUT, REBASE, REPLACE, Shell, beside, bring_again, follow_landed, landed_elsewhere,
+    push_over, put_upon, shell_word, show_merge, told_taken_back, warn_of_note, which, wish_again,
 };
 use git_deploy_core::git::notes::NOTES_REF;
 use git_deploy_core::ids::{CommitId, RefName};
@@ -306,6 +306,12 @@ pub(crate) fn post_merge(said: &PostMerge, shell: &mut Shell) {
                 "'{}' is {was}: when this merge is pushed, '{base}' has all of it without a deployment",
                 branch.short()
             ),
+            Passed::TakenBack(branch, was, taken) => is_now(
+                branch,
+                State::Development,
+                &format!("it was {was}, and {}", told_taken_back(branch, taken)),
+                None,
+            ),
             Passed::Merged(branch, was, MergedInto::Theirs | MergedInto::Ours) => {
                 let because = format!("it was {was}, and '{base}' has got all of it without a deployment");
                 is_now(branch, State::Development, &because, None)
@@ -336,6 +342,12 @@ fn after_merge(branches: &[Passed], most: usize) -> Vec<String> {
         _ => None,
     });
     hints.extend(follow_landed(elsewhere.take(MANY)));
+    let taken = branches.iter().filter_map(|passed| match passed {
+        Passed::TakenBack(_, _, taken) => Some(taken),
+        _ => None,
+    });
+    // One after the other: the next is told by get.
+    hints.extend(taken.take(1).flat_map(bring_again));
     let landed = branches.iter().filter_map(|passed| match passed {
         Passed::Landed(branch, _) | Passed::Merged(branch, _, MergedInto::Theirs) => {
             Some(shell_word(branch.short()))

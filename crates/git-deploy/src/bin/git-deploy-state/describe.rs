@@ -2,13 +2,13 @@
 
 use git_deploy_cli::args::Format;
 use git_deploy_cli::shell::Object;
-use git_deploy_cli::{CommandError, Shell, Text, shell, shell_word};
+use git_deploy_cli::{CommandError, Shell, Text, bring_again, shell, shell_word};
 use git_deploy_core::approval::NotApproved;
 use git_deploy_core::attempt::Attempt;
 use git_deploy_core::branch::{Branch, Status};
-use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::under_way::{landing, looks_landing, under_way};
-use git_deploy_core::ops::view::View;
+use git_deploy_core::ops::view::{Emptied, View};
+use git_deploy_core::revert::TakenBack;
 use git_deploy_core::state::State;
 
 /// What is known of branches besides what each of them says.
@@ -16,22 +16,39 @@ use git_deploy_core::state::State;
 pub(crate) struct Beside {
     /// What has no verdict yet, where one of them looks as if something was landing it.
     under_way: Vec<Attempt>,
-    /// Those that bring nothing that base has not, as far as that is looked for.
-    emptied: Vec<RefName>,
+    /// What base has had of them, as far as that is looked for.
+    emptied: Emptied,
 }
 
 impl Beside {
     /// Looks at it. What cannot be read about that hides no state.
     pub(crate) fn look(view: &View<'_>, branches: &[&Branch]) -> Self {
-        let emptied = view.emptied(branches).into_iter().map(|branch| branch.name.clone()).collect();
-        Self { emptied, ..Self::look_quickly(view, branches) }
+        Self { emptied: view.emptied(branches), ..Self::look_quickly(view, branches) }
     }
 
     /// The same without what would take programs.
     pub(crate) fn look_quickly(view: &View<'_>, branches: &[&Branch]) -> Self {
         let is_landing = branches.iter().any(|branch| looks_landing(branch));
         let under_way = if is_landing { under_way(view).unwrap_or_default() } else { Vec::new() };
-        Self { under_way, emptied: Vec::new() }
+        Self { under_way, emptied: Emptied::default() }
+    }
+
+    /// The same with what base has taken back of each, for whoever asks for few. What cannot be found out of that is told by whoever
+    /// sets the state.
+    pub(crate) fn look_closely(view: &View<'_>, branches: &[&Branch]) -> Self {
+        let mut beside = Self::look_quickly(view, branches);
+        for branch in branches.iter().filter(|branch| branch.name != view.settings.base) {
+            let whole = match branch.status {
+                _ if beside.landing(branch).is_some() => continue,
+                Status::Merged { .. } | Status::Deployed { .. } | Status::Staged | Status::Deployable => {
+                    view.taken_back(branch).ok().flatten()
+                }
+                Status::Development | Status::Broken { .. } => None,
+            };
+            let taken = whole.or_else(|| view.beginning_taken_back(branch).ok().flatten());
+            beside.emptied.taken.extend(taken.map(|taken| (branch.name.clone(), taken)));
+        }
+        beside
     }
 
     /// What is landing a branch.
@@ -41,7 +58,12 @@ impl Beside {
 
     /// Whether a branch brings nothing that base has not.
     pub(crate) fn is_empty(&self, branch: &Branch) -> bool {
-        self.emptied.contains(&branch.name)
+        self.emptied.had.contains(&branch.name)
+    }
+
+    /// What base has taken back of a branch.
+    pub(crate) fn taken(&self, branch: &Branch) -> Option<&TakenBack> {
+        self.emptied.taken.get(&branch.name)
     }
 }
 
@@ -64,9 +86,17 @@ pub(crate) fn details(branch: &Branch, beside: &Beside, why: impl Fn(&str) -> St
     if beside.is_empty(branch) {
         parts.push("brings nothing that base has not".to_owned());
     }
+    if let Some(taken) = beside.taken(branch) {
+        let what = if taken.rest.is_some() { "what it begins with" } else { "all of it" };
+        let (base, by) = (taken.base.short(), taken.reverts());
+        parts.push(format!("'{base}' has had {what}, and has taken {} back with {by}", taken.much()));
+    }
     match &branch.status {
         Status::Broken { paths } if !paths.is_empty() => parts.push(format!("conflict in {}", quoted(paths))),
         Status::Deployed { deployment } => return Text::from(deployment),
+        Status::Merged { noted, .. } if beside.taken(branch).is_some() => {
+            return Text::from(format!("was {noted}; {}", parts.join(", ")));
+        }
         Status::Merged { into, noted } => {
             return Text::from(format!("was {noted}; '{}' has all of it", into.short()));
         }
@@ -106,6 +136,11 @@ pub(crate) fn print(
             let landing = beside.landing(branch).map(|attempt| attempt.id.to_string());
             let object = object(branch).with_known("landing", landing);
             let object = object.with_known("empty", beside.is_empty(branch).then_some(true));
+            let taken = beside.taken(branch).map(|taken| {
+                let key = if taken.rest.is_some() { "beginning-taken-back" } else { "taken-back" };
+                (key, taken.by.iter().map(ToString::to_string).collect::<Vec<_>>())
+            });
+            let object = taken.into_iter().fold(object, |object, (key, by)| object.with(key, by));
             shell.json(&object.with_known("unapproved", why));
         }
     }
@@ -134,8 +169,10 @@ fn object(branch: &Branch) -> Object {
         .with_known("conflicts", conflicts)
 }
 
-/// Says what to do about a branch of which nothing is left to deploy, or whose deployment has no verdict yet.
+/// Says what to do about a branch of which nothing is left to deploy, or that base has taken back, or whose deployment has no
+/// verdict yet.
 pub(crate) fn hint_at(branch: &Branch, beside: &Beside, shell: &mut Shell) {
+    beside.taken(branch).into_iter().flat_map(bring_again).for_each(|hint| shell.hint(hint));
     if beside.landing(branch).is_some() {
         shell.hint("if nobody works on it any more, end it with: git deploy --continue");
     }

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use git_deploy_cli::args::{Format, Get};
-use git_deploy_cli::{CommandError, Exit, Shell, Text, bring_again, note_unmerged, shell, warn_of_notes_on};
+use git_deploy_cli::{
+    CommandError, Exit, Shell, Text, note_unmerged, shell, told_taken_back, warn_of_notes_on,
+};
 use git_deploy_core::approval::NotApproved;
 use git_deploy_core::branch::{Branch, Status};
 use git_deploy_core::git::Repository;
 use git_deploy_core::ops::view::View;
-use git_deploy_core::revert::TakenBack;
 
 use crate::describe::{self, Beside};
 use crate::{differs, words};
@@ -34,7 +35,11 @@ pub(crate) fn get(arguments: &Get, shell: &mut Shell) -> Result<Exit, CommandErr
         branches.push((branch, unapproved));
     }
     let format = arguments.output.format();
-    let beside = Beside::look_quickly(&view, &branches.iter().map(|(branch, _)| branch).collect::<Vec<_>>());
+    let named: Vec<&Branch> = branches.iter().map(|(branch, _)| branch).collect();
+    let beside = match format {
+        Format::Porcelain { .. } => Beside::look_quickly(&view, &named),
+        Format::Human | Format::Json => Beside::look_closely(&view, &named),
+    };
     for (branch, unapproved) in &branches {
         match format {
             Format::Human => {
@@ -54,13 +59,8 @@ pub(crate) fn get(arguments: &Get, shell: &mut Shell) -> Result<Exit, CommandErr
         let (name, base) = (branch.name.short(), view.settings.base.short());
         if let Some(attempt) = beside.landing(branch) {
             shell.note(format!("'{name}' is landing with {}, which has no verdict yet", attempt.id));
-        } else if let Some(taken) = taken_back(&view, branch, format) {
-            let (there, by) = (taken.base.short(), taken.reverts());
-            shell.note(format!(
-                "'{there}' has had all of '{name}', and has taken {} back with {by}",
-                taken.much()
-            ));
-            bring_again(&taken).into_iter().for_each(|hint| shell.hint(hint));
+        } else if let Some(taken) = beside.taken(branch) {
+            shell.note(told_taken_back(&branch.name, taken));
         } else if let Status::Merged { noted, .. } = &branch.status {
             shell.note(format!(
                 "'{name}' was {noted}, and '{base}' has all of it now: nothing is left to deploy"
@@ -75,17 +75,6 @@ pub(crate) fn get(arguments: &Get, shell: &mut Shell) -> Result<Exit, CommandErr
     }
     note_unmerged(&view, shell)?;
     Ok(Exit::Done)
-}
-
-/// How base has taken back a branch that it has had, for people; what cannot be found out of that is told by whoever sets the
-/// state.
-fn taken_back(view: &View<'_>, branch: &Branch, format: Format) -> Option<TakenBack> {
-    let is_told = matches!(format, Format::Human)
-        && match branch.status {
-            Status::Merged { .. } | Status::Deployed { .. } | Status::Staged | Status::Deployable => true,
-            Status::Development | Status::Broken { .. } => false,
-        };
-    if is_told { view.taken_back(branch).ok().flatten() } else { None }
 }
 
 fn explained(branch: &Branch, beside: &Beside) -> Text {
