@@ -147,3 +147,29 @@ fn what_is_staged_for_a_commit_outlives_that_a_merge_is_taken_back_as_is_said() 
     assert_eq!(std::fs::read_to_string(ada.path().join("new")).unwrap(), "new\n");
     assert_eq!(std::fs::read_to_string(ada.path().join("a")).unwrap(), "staged\n");
 }
+
+#[test]
+fn who_pulls_a_merge_that_the_remote_has_is_told_how_the_branch_is_linear_there_and_in_no_circle() {
+    let sandbox = sandbox!();
+    let (bare, ada, bob) = team(&sandbox);
+    ada.switch("master");
+    ada.commit("q", "q\n", "Go on");
+    ada.git(&["push", "--quiet", "origin", "master"]);
+    ada.deploy("deploy-state", &["set", "deployable", "--priority=5", "login"]);
+    // As by a button of a forge.
+    bob.git(&["fetch", "--quiet"]);
+    bob.git(&["merge", "--quiet", "--no-edit", "origin/master"]);
+    bob.git(&["push", "--quiet", "origin", "login"]);
+    ada.switch("login");
+    ada.git(&["branch", "--quiet", "--set-upstream-to=origin/login"]);
+    let told = ada.git(&["pull", "--quiet", "--ff-only"]);
+    told.stderr_contains("hint: as nothing rebases a merge: git rebase ").lacks("git reset");
+    for command in hinted(&told.stderr) {
+        ada.command("sh").args(["-c", &command]).output().success();
+    }
+    assert_eq!(bare.git(&["rev-list", "--count", "--merges", "login"]).line(), "0");
+    assert_eq!(bare.git(&["rev-list", "--count", "master..login"]).line(), "1");
+    bare.git(&["merge-base", "--is-ancestor", "master", "login"]);
+    ada.deploy("deploy-queue", &["--porcelain"]).stdout_contains(&bare.id("login"));
+    assert!(bare.notes()[&bare.id("login")].contains("\npriority: 5\n"));
+}

@@ -18,7 +18,7 @@ use crate::ops::view::ViewError;
 use crate::rebase::RebaseError;
 
 pub use elsewhere::{Unpublished, is_mirror};
-pub use left::{Left, LeftApproved, LeftByPush, post_commit};
+pub use left::{Left, LeftApproved, LeftByPush, MergedThere, post_commit};
 pub use post_merge::{MergedInto, Passed, PostMerge, post_merge};
 pub use pre_push::{PrePush, Warning, goes_on, pre_push};
 pub use tags::{TagChange, changed_tags, differing};

@@ -30,10 +30,25 @@ pub struct LeftApproved {
     pub left: Left,
     /// Whether it came to a merge, which nothing rebases.
     pub is_merge: bool,
+    /// What there is to know of that merge where the remote has made it, or has got it.
+    pub there: Option<MergedThere>,
     /// The remote that has the approved commit still, as far as is known without asking it: there that counts.
     pub remote: Option<String>,
     /// What was wished for it there.
     pub wished: Wished,
+}
+
+/// A merge into a branch that stands on the remote, too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MergedThere {
+    /// The remote.
+    pub remote: String,
+    /// Base, where it counts.
+    pub base: RefName,
+    /// The merge, which is the last commit of the branch here and there.
+    pub tip: CommitId,
+    /// A merge among its commits that changes something itself, which no rebase keeps.
+    pub edited: Option<CommitId>,
 }
 
 /// A branch that a push takes from an approved commit to one that makes it something else.
@@ -98,8 +113,18 @@ fn left_approved(
     }
     let is_merge = view.repository.commit(tip)?.parents.len() > 1;
     let remote = fetched::still_at(view, &branch, before)?.map(|tracking| tracking.remote().to_owned());
+    let there = if is_merge { merged_there(view, &branch, tip)? } else { None };
     let wished = Wished::of(view, &left_note)?;
-    Ok(Some(LeftApproved { branch, left, is_merge, remote, wished }))
+    Ok(Some(LeftApproved { branch, left, is_merge, there, remote, wished }))
+}
+
+/// Whether the remote stands on the same merge, as after a button of a forge was pressed there.
+fn merged_there(view: &View<'_>, branch: &RefName, tip: CommitId) -> Result<Option<MergedThere>, HookError> {
+    let Some(tracking) = fetched::still_at(view, branch, tip)? else { return Ok(None) };
+    let known: Vec<CommitId> = view.base_tip()?.into_iter().collect();
+    let edited = view.repository.edited_merge(tip, &known)?;
+    let (remote, base) = (tracking.remote().to_owned(), view.settings.authority(&view.settings.base));
+    Ok(Some(MergedThere { remote, base, tip, edited }))
 }
 
 /// Looks whether the commit that was just made stands on one that was staged or deployable. One in its place (`git commit

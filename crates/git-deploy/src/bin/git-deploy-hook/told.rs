@@ -1,25 +1,27 @@
 //! What the hooks tell, all of it on standard error.
 
+mod left;
+
 use std::cell::RefCell;
 
 use git_deploy_cli::{
-    CommandError, LEFT_OUT, REBASE, REPLACE, Shell, beside, bring_again, follow_landed, landed_elsewhere,
-    push_over, put_upon, shell_word, show_merge, told_taken_back, warn_of_note, which, wish_again,
+    CommandError, REPLACE, Shell, beside, bring_again, follow_landed, landed_elsewhere, push_over, put_upon,
+    shell_word, told_taken_back, warn_of_note, which,
 };
 use git_deploy_core::git::notes::NOTES_REF;
-use git_deploy_core::ids::{CommitId, RefName};
+use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::Observer;
-use git_deploy_core::ops::carry::{Carry, Left as LeftBehind, Why};
+use git_deploy_core::ops::carry::{Carry, Left as LeftBehind};
 use git_deploy_core::ops::fetched::TakenBack;
 use git_deploy_core::ops::hooks::{
-    Left, LeftApproved, LeftByPush, MergedInto, Passed, PostMerge, PrePush, TagChange, Unpublished, Warning,
+    LeftApproved, MergedInto, Passed, PostMerge, PrePush, TagChange, Unpublished, Warning,
 };
-use git_deploy_core::ops::set_state::Wished;
 use git_deploy_core::ops::sweep::Apart;
 use git_deploy_core::ops::sync::{Differing, SyncError, Withdrawn};
-use git_deploy_core::rebase::Skip;
-use git_deploy_core::state::{Decision, State};
+use git_deploy_core::state::State;
 use git_deploy_image::without_credentials;
+
+use left::{back, in_words, is_now, left_approved, left_behind, left_by_push};
 
 /// How many branches or tags are told of one by one.
 pub(crate) const MANY: usize = 10;
@@ -237,46 +239,6 @@ pub(crate) fn failure(what: &str, error: impl Into<CommandError>, shell: &mut Sh
     }
 }
 
-/// Tells of branches that leave an approved commit with a push, and how each is ready again, in the order in which that works.
-fn left_by_push(remote: &str, left: &LeftByPush, shell: &mut Shell) {
-    let LeftByPush { branch, pushed, left, is_merge, edited, base, apart, unnamed, instead, wished } = left;
-    shell.note(became(branch, *left, "this push", None));
-    if let Some(approved) = instead {
-        let lease = shell_word(&format!("--force-with-lease={}:{pushed}", branch.short()));
-        let back = back(&format!("{lease} "), remote, *approved, branch);
-        shell.hint(format!("if that was not meant: {back}"));
-        return;
-    }
-    if let Some(theirs) = apart {
-        let (_, look) = beside(branch, theirs, base, Apart::Look);
-        shell.hint(format!("yours has not got what is pushed; look at what differs: {look}"));
-        return;
-    }
-    if let Some(merge) = edited {
-        shell.hint(format!("{LEFT_OUT}: {}", show_merge(*merge)));
-        return;
-    }
-    if *is_merge {
-        let linear = match unnamed {
-            // git rebases only branches that are here.
-            Some(new) => {
-                let (name, base) = (shell_word(branch.short()), shell_word(base.short()));
-                format!("git switch -c {name} {} && {REBASE} {base}", new.brief())
-            }
-            None => put_upon(base, branch),
-        };
-        shell.hint(format!("as nothing rebases a merge: {linear}"));
-        shell.hint(format!("then: {}", push_over(remote, branch, *pushed)));
-    }
-    when_ready(branch, left.was, wished, shell);
-}
-
-/// How a branch on the remote gets back to a commit, whose note has stayed where it is.
-fn back(options: &str, remote: &str, commit: CommitId, branch: &RefName) -> String {
-    let refspec = format!("{}:{branch}", commit.brief());
-    format!("git push {options}{} {}", shell_word(remote), shell_word(&refspec))
-}
-
 /// A merging `git pull` would put the old commits back.
 fn follow(branch: &RefName, shell: &mut Shell) {
     let branch = shell_word(branch.short());
@@ -382,71 +344,8 @@ pub(crate) fn post_rewrite(said: Carry, shell: &mut Shell) {
     left_behind(&left, shell);
 }
 
-/// Tells of states that stayed on old commits.
-fn left_behind(left: &[LeftBehind], shell: &mut Shell) {
-    for LeftBehind { branch, old, state, decision, why, remote, wished } in left.iter().take(MANY) {
-        let there = remote.as_deref().map(|remote| (remote, *state));
-        shell.note(is_now(branch, State::Development, &format!("it was {state}, and {why}"), there));
-        if let Some(remote) = remote {
-            shell.hint(format!("to replace it there: {}", push_over(remote, branch, *old)));
-        }
-        if let Why::Skipped(Skip::Shallow(_)) = why {
-            shell.hint("get the whole history with: git fetch --unshallow");
-        }
-        if let Why::NotOn(base) = why {
-            // It would be refused as long as it is broken.
-            shell.hint(format!("mend it with: {}", put_upon(base, branch)));
-        } else if let Some(decision @ (Decision::Deployable | Decision::Staged)) = decision {
-            let hints = wish_again("if it is ready as it is now", branch, State::from(*decision), wished);
-            hints.into_iter().for_each(|hint| shell.hint(hint));
-        }
-    }
-    if left.len() > MANY {
-        shell.note(format!("and {} more; see them all: git deploy-state list --stale", left.len() - MANY));
-    }
-}
-
 pub(crate) fn post_commit(left: &LeftApproved, shell: &mut Shell) {
     left_approved(left, "this one", shell);
-}
-
-/// Tells of a branch of ours that has left an approved commit with the last thing that was done; of a merge, which nobody can
-/// set again as it is, what to do.
-fn left_approved(left: &LeftApproved, by: &str, shell: &mut Shell) {
-    let LeftApproved { branch, left, is_merge, remote, wished } = left;
-    shell.note(became(branch, *left, by, remote.as_deref()));
-    if *is_merge {
-        let branch = shell_word(branch.short());
-        shell.hint(format!("instead of the merge: git reset --keep ORIG_HEAD && git deploy-rebase {branch}"));
-    } else {
-        when_ready(branch, left.was, wished, shell);
-    }
-}
-
-fn when_ready(branch: &RefName, state: State, wished: &Wished, shell: &mut Shell) {
-    wish_again("when it is ready again", branch, state, wished).into_iter().for_each(|hint| shell.hint(hint));
-}
-
-/// What is said of a branch that has left an approved commit, which a remote may have still.
-fn became(branch: &RefName, left: Left, by: &str, remote: Option<&str>) -> String {
-    let because = format!("{} was the commit before {by}", left.was);
-    is_now(branch, left.now, &because, remote.map(|remote| (remote, left.was)))
-}
-
-/// What is said of a branch that is in another state now, and why; on a remote it may be what it was.
-fn is_now(branch: &RefName, now: State, because: &str, there: Option<(&str, State)>) -> String {
-    let told = format!("'{}' is {} now: {because}", branch.short(), in_words(now));
-    match there {
-        Some((remote, was)) => format!("{told}; on '{remote}' it is as it was, and {was}"),
-        None => told,
-    }
-}
-
-fn in_words(state: State) -> String {
-    match state {
-        State::Development => "in development".to_owned(),
-        state => state.to_string(),
-    }
 }
 
 fn conflicts(paths: &[String]) -> String {
@@ -470,6 +369,7 @@ mod tests {
         let branch = |name| RefName::branch(name).unwrap();
         let commit = CommitId("1".repeat(40).parse().unwrap());
         let (deployment, is_current) = (None, false);
+        use git_deploy_core::ids::CommitId;
         let landed = |is_whole| LandedElsewhere {
             deployment: deployment.clone(),
             commit,
