@@ -3,7 +3,7 @@
 use git_deploy_testkit::shop::Shop;
 use git_deploy_testkit::{Repo, Sandbox, sandbox};
 
-use crate::{clone, note, shop};
+use crate::{clone, note, shop, tag_deployment};
 
 #[test]
 fn a_deployment_tag_is_neither_moved_nor_deleted() {
@@ -256,4 +256,27 @@ fn states_that_somebody_has_decided_on_are_taken_out_by_no_push() {
     refused("origin", &format!("{seen}:refs/notes/deploy"));
     note(&other, "HEAD", "state: staged");
     other.git(&["push", "--quiet", "origin", "refs/notes/deploy"]);
+}
+
+#[test]
+fn a_push_that_sets_base_back_says_what_was_deployed_and_who_syncs_hears_of_it() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    let old = repo.id("master");
+    let landed = repo.commit("b", "b\n", "Log in");
+    tag_deployment(&repo, "deployment-0001", &landed, "login");
+    // As a runner leaves it that has rebased it.
+    note(&repo, &landed, &format!("state: deployed\nref: refs/heads/login\nrebased-from: {old}"));
+    repo.git(&["push", "--quiet", "origin", "master", "deployment-0001"]);
+    let other = clone(&bare, "other");
+    other.deploy("deploy-sync", &["--quiet"]);
+    repo.git(&["push", "--quiet", "--force", "origin", &format!("{old}:master")]).stderr_is(
+        "warning: this push sets 'master' back, which lacks deployment-0001 then: what was deployed is not on it any more\n",
+    );
+    // Also after a plain fetch.
+    other.git(&["fetch", "--quiet"]);
+    let lacks = "warning: 'origin/master' was set back, and lacks deployment-0001\n";
+    other.deploy("deploy-sync", &[]).stderr_contains(lacks);
+    repo.git(&["push", "--quiet", "origin", "master"]).is_silent();
+    other.deploy("deploy-sync", &[]).lacks("set back");
 }

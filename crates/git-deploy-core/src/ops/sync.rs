@@ -9,6 +9,7 @@ mod landed;
 mod mended;
 mod pending;
 mod seen;
+mod set_back;
 mod thrown_away;
 mod withdrawn;
 
@@ -406,6 +407,7 @@ pub fn full(
     // A note that nobody can read gives way in a merge to one that can.
     exchange.unreadable = exchange::unreadable(repository, fetched_notes(repository, tracking)?)?;
     publish(repository, tracking, observer)?;
+    set_back::tell(repository, tracking, observer);
     // What goes there with the verdict that it belongs to has not gone yet.
     let is_there = |tag: &RefName| tracking.of(tag).and_then(|kept| repository.resolve(&kept).ok().flatten());
     exchange.tags_published.retain(|tag| is_there(tag).is_some());

@@ -8,7 +8,7 @@ use crate::git::notes::{NotesError, notes_ref};
 use crate::git::object::Kind;
 use crate::git::push::Tracking;
 use crate::git::{GitError, Repository};
-use crate::ids::{CommitId, RefName};
+use crate::ids::{CommitId, DeploymentId, RefName};
 use crate::note::Note;
 use crate::ops::Observer;
 use crate::ops::fetched::{Merging, TakenBack, taken_back, unmerged};
@@ -71,6 +71,13 @@ pub enum Warning {
     },
     /// The push takes a branch from an approved commit to one that makes it something else.
     Left(LeftByPush),
+    /// The push sets base back to before what was deployed.
+    SetBack {
+        /// Base.
+        base: RefName,
+        /// The deployments that landed on what it has no more.
+        lost: Vec<DeploymentId>,
+    },
     /// The push brings all of a branch to base, without a deployment.
     ByHand {
         /// The branch.
@@ -230,6 +237,8 @@ impl Push<'_> {
             let step = Step { branch, old, new, before: self.note_of_old(old)?, after };
             if self.if_here(old)?.is_none() {
                 warnings.extend(self.moved(&step)?);
+            } else if *branch == self.view.settings.base {
+                warnings.extend(self.set_back(old, new)?);
             } else {
                 let rebased = self.overwrites(&step)?;
                 warnings.extend(rebased.then(|| Warning::Rebased(branch.clone())));
@@ -238,6 +247,22 @@ impl Push<'_> {
             }
         }
         Ok(warnings)
+    }
+
+    /// Whether a push sets base back to before what was deployed.
+    fn set_back(&self, old: CommitId, new: CommitId) -> Result<Option<Warning>, HookError> {
+        let repository = self.view.repository;
+        if repository.is_ancestor(old, new)? {
+            return Ok(None);
+        }
+        let gone = repository.gained(Some(new), old)?;
+        let landed = self.view.ledger()?.deployments.iter().rev().filter(|deployment| deployment.landed());
+        let lost: Vec<DeploymentId> = landed
+            .filter(|deployment| gone.contains(&deployment.commit))
+            .map(|deployment| deployment.id.clone())
+            .collect();
+        let base = self.view.settings.base.clone();
+        Ok((!lost.is_empty()).then_some(Warning::SetBack { base, lost }))
     }
 
     /// Whether a push brings back what somebody has taken back on the remote.

@@ -185,6 +185,15 @@ pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
                     .hint(format!("where it is not to be deployed: git deploy-state set development {name}"));
             }
             Warning::Left(left) => left_by_push(remote, left, shell),
+            Warning::SetBack { base, lost } => {
+                let lost: Vec<String> =
+                    lost.iter().map(ToString::to_string).take(MANY).chain(more(lost.len())).collect();
+                shell.warn(format!(
+                    "this push sets '{}' back, which lacks {} then: what was deployed is not on it any more",
+                    base.short(),
+                    lost.join(", ")
+                ));
+            }
             Warning::ByHand { branch, was, base } => {
                 let how = format!("'{}' gets all of it by this push, without a deployment", base.short());
                 shell.note(is_now(branch, State::Development, &format!("it was {was}, and {how}"), None));
@@ -360,6 +369,7 @@ fn conflicts(paths: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use git_deploy_core::ids::CommitId;
     use git_deploy_core::ops::view::LandedElsewhere;
 
     use super::*;
@@ -369,7 +379,6 @@ mod tests {
         let branch = |name| RefName::branch(name).unwrap();
         let commit = CommitId("1".repeat(40).parse().unwrap());
         let (deployment, is_current) = (None, false);
-        use git_deploy_core::ids::CommitId;
         let landed = |is_whole| LandedElsewhere {
             deployment: deployment.clone(),
             commit,
