@@ -273,3 +273,14 @@ fn a_branch_that_somebody_deletes_or_sets_back_is_told_by_what_brings_that() {
         .stderr_contains("warning: 'login' is deployable here, and was deleted on 'origin'\n");
     ours.deploy("deploy-sync", &[]).lacks("'login' is");
 }
+
+#[test]
+fn what_was_fetched_and_is_not_merged_is_told_by_the_log_too() {
+    let [_, ours, theirs] = team(&sandbox!());
+    bob(&theirs, &["development", "-m", "STOP", "login"]);
+    fetch(&ours);
+    for words in [["log", "login"], ["list", "--stale"]] {
+        let told = ours.deploy("deploy-state", &words);
+        told.stderr_contains("note: states of 'origin' were fetched and are not merged: git deploy-sync\n");
+    }
+}

@@ -53,6 +53,17 @@ mod tests {
     use crate::shell::testing::Bench;
 
     #[test]
+    fn columns_line_up_for_the_eye_also_where_letters_are_wide() {
+        let mut bench = Bench::piped();
+        let mut table = Table::new();
+        table.row(["\u{65e5}\u{672c}", "a"].map(Text::from));
+        table.row(["e\u{301}", "b"].map(Text::from));
+        table.row(["abcd", "c"].map(Text::from));
+        table.print(&mut bench.shell);
+        assert_eq!(bench.stdout(), "\u{65e5}\u{672c}  a\ne\u{301}     b\nabcd  c\n");
+    }
+
+    #[test]
     fn columns_line_up_and_nothing_is_padded_at_the_end() {
         let mut bench = Bench::piped();
         let mut table = Table::new();

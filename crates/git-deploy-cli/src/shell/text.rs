@@ -2,6 +2,7 @@
 
 use anstyle::{AnsiColor, Style};
 use std::fmt::{Display, Write as _};
+use unicode_width::UnicodeWidthStr;
 
 /// What failed.
 pub const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -62,9 +63,9 @@ impl Text {
         self
     }
 
-    /// How many characters it takes when it is written, for columns that line up.
+    /// How many columns it takes when it is written, so that others line up: wide letters take two, and what is put upon one none.
     pub fn width(&self) -> usize {
-        self.pieces.iter().map(|(_, piece)| escaped(piece, false).chars().count()).sum()
+        self.pieces.iter().map(|(_, piece)| escaped(piece, false).width()).sum()
     }
 
     /// Adds blanks until it is so wide.

@@ -2,7 +2,7 @@
 
 use git_deploy_cli::args::StateLog;
 use git_deploy_cli::shell::{Object, Table};
-use git_deploy_cli::{CommandError, Exit, Shell, Text, shell, typed_name, warn_of_notes};
+use git_deploy_cli::{CommandError, Exit, Shell, Text, note_unmerged, shell, typed_name, warn_of_notes};
 use git_deploy_core::git::Repository;
 use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::ids::RefName;
@@ -34,6 +34,7 @@ pub(crate) fn log(arguments: &StateLog, shell: &mut Shell) -> Result<Exit, Comma
         print(&found, branch.is_none(), shell);
     }
     warn_of_notes(&view, &malformed(&view, branch.as_ref())?, shell)?;
+    note_unmerged(&view, shell)?;
     Ok(Exit::Done)
 }
 

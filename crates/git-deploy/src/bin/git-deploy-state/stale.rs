@@ -2,7 +2,7 @@
 
 use git_deploy_cli::args::{Format, List};
 use git_deploy_cli::shell::{Object, Table};
-use git_deploy_cli::{CommandError, Exit, Shell, Text, shell, warn_of_notes, wish_again};
+use git_deploy_cli::{CommandError, Exit, Shell, Text, note_unmerged, shell, warn_of_notes, wish_again};
 use git_deploy_core::ops::set_state::Wished;
 use git_deploy_core::ops::stale::{Stale, stale};
 use git_deploy_core::ops::view::View;
@@ -28,6 +28,7 @@ pub(crate) fn list(view: &View<'_>, arguments: &List, shell: &mut Shell) -> Resu
         Format::Json => found.iter().for_each(|stale| shell.json(&object(stale))),
     }
     warn_of_notes(view, &malformed, shell)?;
+    note_unmerged(view, shell)?;
     Ok(Exit::Done)
 }
 
