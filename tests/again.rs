@@ -5,6 +5,9 @@ use git_deploy_testkit::{Output, sandbox};
 
 const TAKEN_BACK: &str = "has had all of it, and has taken it back with";
 
+/// What stands before the commands that bring it again.
+const BRINGS: &str = "hint: if it is to come again, a new branch brings it: ";
+
 /// A shop in which base gets the branch in some way, goes on, and takes it back again; with a remote or without.
 fn taken_back(with_remote: bool, get: impl Fn(&Shop), revert: &[&str]) -> Shop {
     let sandbox = sandbox!();
@@ -31,8 +34,13 @@ fn follow(shop: &Shop, said: &Output) {
     for command in begin {
         shop.repo.command("sh").args(["-c", command]).output().success();
     }
+    // From now on one more would bring the same.
+    let there = "hint: what brings it again may be there already: git deploy-state get login-again\n";
+    let asked = || shop.repo.try_deploy("deploy-state", &["set", "staged", "login"]);
+    asked().code_is(1).stderr_contains(there).lacks("git revert");
     shop.push(&["login-again"]);
     shop.repo.command("sh").args(["-c", set]).output().success();
+    asked().code_is(1).stderr_contains(there).lacks("git revert");
     shop.repo.switch("master");
     shop.deploy(&[]).success();
     assert_eq!(shop.authority().git(&["show", "master:login.txt"]).stdout, "hello\n");
@@ -55,14 +63,15 @@ fn what_was_merged_by_hand_and_taken_back_comes_again_by_what_is_said() {
         let listed = state(&["list"]);
         listed
             .stdout_contains(&format!("was deployable; '{base}' {TAKEN_BACK} '"))
-            .stderr_contains("hint: a new branch brings it again: ");
+            .stderr_is("hint: if it is to come again: git deploy-state get login\n");
+        state(&["get", "login"]).stderr_contains(BRINGS);
         for words in [["list", "--json"].as_slice(), &["get", "--json", "login"]] {
             state(words).stdout_contains("\"taken-back\":[\"");
         }
         shop.repo
             .deploy("deploy-queue", &["show", "login"])
             .stdout_contains("had all of it, taken back on '")
-            .stderr_contains("hint: a new branch brings it again: ");
+            .stderr_contains(BRINGS);
         shop.deploy(&["login"]).code_is(1).stderr_contains(TAKEN_BACK);
         let said = shop.repo.try_deploy("deploy-state", &["set", "deployable", "login"]);
         said.code_is(1).stderr_contains(TAKEN_BACK).lacks("commit something");
@@ -78,7 +87,7 @@ fn what_was_deployed_and_taken_back_comes_again_by_what_is_said() {
         shop.repo
             .deploy("deploy-queue", &["show", "login"])
             .stdout_contains("landed with deployment-0001, taken back on '")
-            .stderr_contains("hint: a new branch brings it again: ");
+            .stderr_contains(BRINGS);
         shop.repo
             .try_deploy("deploy-state", &["set", "staged", "login"])
             .code_is(1)
@@ -94,13 +103,13 @@ fn what_was_picked_and_taken_back_is_not_told_as_landed() {
     shop.repo
         .deploy("deploy-queue", &[])
         .stdout_contains("was taken back on 'origin/master' by '")
-        .stderr_contains("hint: a new branch brings it again: ")
+        .stderr_contains(BRINGS)
         .lacks("is left to deploy");
     shop.repo.deploy("deploy-queue", &["--json"]).stdout_contains("\"taken-back\":[\"");
     shop.repo
         .deploy("deploy-state", &["list"])
         .stdout_contains(TAKEN_BACK)
-        .stderr_contains("hint: a new branch brings it again: ")
+        .stderr_contains("hint: if it is to come again: git deploy-state get login\n")
         .lacks("is left to deploy");
     let show = shop.repo.deploy("deploy-queue", &["show", "login"]);
     show.stdout_contains("  was taken back on 'origin/master' by '").lacks("is left to deploy");
@@ -175,13 +184,13 @@ fn a_fix_upon_what_was_taken_back_is_told_to_come_with_that_and_not_to_be_rebase
         said.stdout_is("development\n").stderr_contains(TOLD).lacks("git rebase");
         let listed = state(&["list"]);
         listed.stdout_contains("has had what it begins with, and has taken it back with '");
-        assert_eq!(listed.stderr, said.stderr.split_once('\n').map_or("", |(_, hints)| hints));
+        listed.stderr_is("hint: if it is to come again: git deploy-state get login\n");
         state(&["list", "--json"]).stdout_contains("\"beginning-taken-back\":[\"");
         if file == "login.txt" {
             let refused = state(&["set", "deployable", "login"]);
             refused.code_is(1).stderr_contains("has had what it begins with").lacks("git rebase");
             let rebase = shop.repo.try_deploy("deploy-rebase", &["--check", "login"]);
-            rebase.code_is(1).stderr_contains("hint: a new branch brings it again: ").lacks("git rebase");
+            rebase.code_is(1).stderr_contains(BRINGS).lacks("git rebase");
         }
         let commands: Vec<&str> = said
             .stderr
@@ -205,6 +214,25 @@ fn a_fix_upon_what_was_taken_back_is_told_to_come_with_that_and_not_to_be_rebase
 }
 
 #[test]
+fn who_pushes_what_is_broken_by_what_was_taken_back_is_not_told_to_rebase_it() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    shop.repo.switch("master");
+    shop.repo.git(&["merge", "--quiet", "--no-edit", "--no-ff", "login"]);
+    shop.push(&["master"]);
+    shop.repo.switch("login");
+    shop.repo.commit("login.txt", "fixed\n", "Mend it");
+    shop.repo.deploy("deploy-state", &["set", "staged", "login"]);
+    shop.repo.switch("master");
+    shop.repo.git(&["revert", "--no-edit", "--mainline=1", "HEAD"]);
+    shop.push(&["master"]);
+    shop.repo.try_deploy("deploy-rebase", &["login"]).code_is(1);
+    shop.repo.deploy("deploy-init", &[]);
+    let pushed = shop.repo.git(&["push", "--quiet", "origin", "login"]);
+    pushed.stderr_contains("'login' is broken").stderr_contains(BRINGS).lacks("git rebase");
+}
+
+#[test]
 fn what_is_taken_back_again_is_told_by_the_pull_that_brings_it() {
     let get = |shop: &Shop| drop(shop.repo.git(&["merge", "--quiet", "--no-edit", "--no-ff", "login"]));
     let shop = taken_back(true, get, &["--mainline=1"]);
@@ -214,11 +242,29 @@ fn what_is_taken_back_again_is_told_by_the_pull_that_brings_it() {
         shop.repo.git(&["reset", "--quiet", "--hard", before]);
         let told = shop.repo.git(&["pull", "--quiet"]);
         told.stderr_contains("note: 'login' is in development now: it was deployable, and 'origin/master' has had all of 'login'")
-            .stderr_contains("hint: a new branch brings it again: ")
-            .lacks("git branch -d login");
+            .stderr_contains("hint: if it is to come again: git deploy-state get login\n")
+            .lacks("git branch -d login")
+            .lacks("git revert");
     }
-    shop.repo.git(&["reset", "--quiet", "--hard", "HEAD"]);
+    let other = shop.authority().clone_to("other");
+    other.commit("further.txt", "further\n", "Go further");
+    other.git(&["push", "--quiet", "origin", "master"]);
     shop.repo.git(&["pull", "--quiet"]).lacks("login");
+    assert_eq!(shop.repo.id("master"), other.id("master"));
+}
+
+#[test]
+fn so_is_what_was_deployed_and_it_is_not_said_to_be_no_longer_needed() {
+    let shop = taken_back(true, |shop| _ = shop.deploy(&[]).success(), &[]);
+    shop.repo.deploy("deploy-init", &[]);
+    shop.repo.deploy("deploy-sync", &[]);
+    // As of somebody who has seen base before all that.
+    shop.repo.git(&["reset", "--quiet", "--hard", "master~3"]);
+    shop.repo
+        .git(&["pull", "--quiet"])
+        .stderr_contains("note: 'origin/master' has had all of 'login', and has taken it back with '")
+        .stderr_contains("hint: if it is to come again: git deploy-state get login\n")
+        .lacks("git branch -d login");
 }
 
 #[test]

@@ -44,4 +44,4 @@ pub use run::{run, run_with};
 pub use set_again::{say_again, set_again, wish_again};
 pub use shell::{Shell, Text, printable};
 pub use signals::{Passing, interrupt, interrupt_soon, last_word, woken};
-pub use taken_back::{bring_again, told_taken_back};
+pub use taken_back::{ask_again, bring_again, told_taken_back};

@@ -71,6 +71,8 @@ pub struct TakenBack {
     /// A branch that is not there yet, which brings it again if it begins at base and reverts those in their order; none where
     /// that would conflict, or would bring again what else they took back, of which somebody else decides.
     pub again: Option<RefName>,
+    /// A branch that is there and has not landed: by its name it was made to bring that again.
+    pub there: Option<RefName>,
     /// What has come upon that since, where it is only what a branch begins with: it stands on the first, and ends with the second.
     pub rest: Option<(CommitId, CommitId)>,
 }

@@ -1,6 +1,6 @@
 //! Which branches a merge has to do with: those that are behind base now, and those that are on it.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::HashSet;
 
 use super::{HookError, LeftApproved, left};
@@ -12,6 +12,9 @@ use crate::ids::{CommitId, DeploymentId, RefName};
 use crate::ops::view::{LandedElsewhere, View};
 use crate::revert::TakenBack;
 use crate::state::State;
+
+/// How many branches are asked for what base has taken back of them, after one merge that brought reverts.
+const MANY: usize = 10;
 
 /// A branch of ours that base has left behind, or has taken up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +29,8 @@ pub enum Passed {
     LandedElsewhere(RefName, LandedElsewhere),
     /// A base has got all of it without a deployment; with what it was.
     Merged(RefName, State, MergedInto),
-    /// Base has had all of it so, and has taken that back; with what it was.
-    TakenBack(RefName, State, TakenBack),
+    /// Base has had all of it, and has taken that back; with what it was, where that was no deployment.
+    TakenBack(RefName, Option<State>, TakenBack),
 }
 
 /// Which base has got a branch without a deployment.
@@ -113,6 +116,9 @@ fn unpushed_elsewhere(view: &View<'_>, merge: &Merge<'_>) -> Result<Vec<Branch>,
 fn passed(view: &View<'_>, merge: &Merge<'_>, branch: &Branch) -> Result<Option<Passed>, HookError> {
     let Branch { name, tip, status, .. } = branch.clone();
     if let Some(landed) = view.landed_elsewhere(&name, tip)? {
+        if let Some(taken) = taken_back(view, merge, branch, None)? {
+            return Ok(Some(taken));
+        }
         let came = merge.brought(landed.commit)?;
         return Ok(came.then_some(Passed::LandedElsewhere(name, landed)));
     }
@@ -126,21 +132,39 @@ fn passed(view: &View<'_>, merge: &Merge<'_>, branch: &Branch) -> Result<Option<
             (!view.repository.is_ancestor(merge.base_tip, tip)?).then_some(Passed::Behind(name, state))
         }
         Status::Broken { paths } => Some(Passed::Broken(name, paths)),
-        Status::Deployed { deployment } => merge.brought(tip)?.then_some(Passed::Landed(name, deployment)),
+        Status::Deployed { deployment } => match taken_back(view, merge, branch, None)? {
+            None => merge.brought(tip)?.then_some(Passed::Landed(name, deployment)),
+            taken => taken,
+        },
         Status::Merged { noted, .. } => {
             let into = if view.settings.remote.is_some() { MergedInto::Theirs } else { MergedInto::Ours };
-            if merge.brought_reverts()?
-                && let Some(taken) = view.taken_back(branch)?
-            {
-                let is_new =
-                    taken.by.iter().try_fold(false, |is, by| Ok::<_, GitError>(is || merge.brought(*by)?))?;
-                return Ok(is_new.then_some(Passed::TakenBack(name, noted, taken)));
+            if let Some(taken) = taken_back(view, merge, branch, Some(noted))? {
+                return Ok(Some(taken));
             }
             let is_new = merge.brought(tip)? && !merge.was_told(view, tip)?;
             is_new.then_some(Passed::Merged(name, noted, into))
         }
         Status::Development => None,
     })
+}
+
+/// What base has taken back of a branch, if the merge brought that here.
+fn taken_back(
+    view: &View<'_>,
+    merge: &Merge<'_>,
+    branch: &Branch,
+    was: Option<State>,
+) -> Result<Option<Passed>, HookError> {
+    if !merge.brought_reverts()? || !merge.asks_once_more() {
+        return Ok(None);
+    }
+    let Some(taken) = view.taken_back(branch)? else { return Ok(None) };
+    for by in &taken.by {
+        if merge.brought(*by)? {
+            return Ok(Some(Passed::TakenBack(branch.name.clone(), was, taken)));
+        }
+    }
+    Ok(None)
 }
 
 /// The merge that has just been made.
@@ -158,6 +182,8 @@ struct Merge<'v> {
     brought: OnceCell<HashSet<CommitId>>,
     /// Whether that reverts anything, once that was asked.
     reverts: OnceCell<bool>,
+    /// How many branches were asked about that.
+    asked: Cell<usize>,
 }
 
 impl<'v> Merge<'v> {
@@ -174,7 +200,7 @@ impl<'v> Merge<'v> {
             }
         }
         let (brought, reverts) = (OnceCell::new(), OnceCell::new());
-        Ok(Self { repository, base_tip, of, is_into_base, unpushed, brought, reverts })
+        Ok(Self { repository, base_tip, of, is_into_base, unpushed, brought, reverts, asked: Cell::new(0) })
     }
 
     /// Whether it was told before that base has a commit: when our own got it.
@@ -195,6 +221,11 @@ impl<'v> Merge<'v> {
         let (Some(before), Some(after)) = ends else { return Ok(false) };
         let found = !self.repository.reverts(before, after)?.is_empty();
         Ok(*self.reverts.get_or_init(|| found))
+    }
+
+    /// Whether one more branch is to be asked for what base has taken back: of very many nobody reads that.
+    fn asks_once_more(&self) -> bool {
+        self.asked.replace(self.asked.get() + 1) < MANY
     }
 
     /// Whether the merge brought a commit here. One that was here before was told when it came.

@@ -16,6 +16,7 @@ use crate::ops::set_state::Wished;
 use crate::ops::sweep::{Apart, Standing, SweepError, standing};
 use crate::ops::sync::{self, SyncError};
 use crate::ops::view::{LandedElsewhere, View};
+use crate::revert;
 use crate::state::State;
 
 /// Something that somebody who pushes should know.
@@ -31,6 +32,8 @@ pub enum Warning {
         base: RefName,
         /// The paths that conflict.
         paths: Vec<String>,
+        /// What base has had of it, and has taken back.
+        taken: Option<revert::TakenBack>,
     },
     /// The runner has rebased a branch on the remote; ours still stands where it was.
     Rebased(RefName),
@@ -226,7 +229,8 @@ impl Push<'_> {
         if let Some(note) = after.as_ref().filter(|note| said_of(branch, note) == Some(State::Broken)) {
             let settings = &self.view.settings;
             let (base, paths) = (settings.authority(&settings.base), note.conflicts.clone());
-            warnings.push(Warning::Broken { branch: branch.clone(), pushed: new, base, paths });
+            let taken = self.beginning_taken_back(branch, new);
+            warnings.push(Warning::Broken { branch: branch.clone(), pushed: new, base, paths, taken });
         }
         if let Some(landed) = self.view.landed_elsewhere(branch, new)? {
             warnings.push(Warning::Landed(branch.clone(), landed));
@@ -247,6 +251,13 @@ impl Push<'_> {
             }
         }
         Ok(warnings)
+    }
+
+    /// What base has had of a branch, and has taken back, if that is what is pushed of it. What cannot be found out of that is told
+    /// by whoever decides about it.
+    fn beginning_taken_back(&self, branch: &RefName, new: CommitId) -> Option<revert::TakenBack> {
+        let (branch, _) = self.view.listed_branch(branch).ok()?;
+        if branch.tip == new { self.view.beginning_taken_back(&branch).ok()? } else { None }
     }
 
     /// Whether a push sets base back to before what was deployed.

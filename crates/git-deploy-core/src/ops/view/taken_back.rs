@@ -17,12 +17,23 @@ use crate::revert::{Came, Logged, Reverting, TakenBack, reverting};
 /// How many reverts are tried to be reverted.
 const MANY: usize = 20;
 
+/// How far back one looks whether anybody ever decided about a branch.
+const LINE: usize = 50;
+
 /// What reverting the reverts gives.
 enum Again {
     /// Nothing but conflicts.
     Conflict,
     /// What those bring that are left, the newest first.
     Brings(Vec<CommitId>),
+}
+
+/// A branch that brings another one again.
+enum Named {
+    /// A name that nothing has yet.
+    Free(RefName),
+    /// It is there, and has not landed.
+    There(RefName),
 }
 
 /// A commit of base, and the one of it that this stood on before, as far as that is known.
@@ -90,6 +101,10 @@ impl View<'_> {
         };
         let fork = self.repository.merge_base(branch.tip, base_tip)?.filter(|fork| *fork != branch.tip);
         let Some(fork) = fork.filter(|_| !self.lacks_objects().unwrap_or(true)) else { return Ok(None) };
+        // Before history is read: nothing of most branches was ever on base.
+        if !self.was_decided(&branch.name, fork)? {
+            return Ok(None);
+        }
         let reverts = self.reverts_since(fork, base_tip)?;
         if reverts.is_empty() {
             return Ok(None);
@@ -125,11 +140,16 @@ impl View<'_> {
             Again::Conflict => (found.by.clone(), None),
             // What others' work took back with it is not ours to bring again.
             Again::Brings(by) if by.iter().any(|revert| found.beyond.contains(revert)) => (by, None),
-            Again::Brings(by) => (by, Some(self.free_name(&branch.name)?)),
+            Again::Brings(by) => (by, Some(self.named_again(&branch.name, base_tip)?)),
+        };
+        let (again, there) = match again {
+            Some(Named::Free(name)) => (Some(name), None),
+            Some(Named::There(name)) => (None, Some(name)),
+            None => (None, None),
         };
         let is_whole = found.is_whole && by.len() == found.by.len();
         let base = self.settings.authority(&self.settings.base);
-        Ok((!by.is_empty()).then_some(TakenBack { by, is_whole, base, again, rest: None }))
+        Ok((!by.is_empty()).then_some(TakenBack { by, is_whole, base, again, there, rest: None }))
     }
 
     /// The reverts on base since a commit of it.
@@ -214,17 +234,41 @@ impl View<'_> {
         Ok(Again::Brings(brings))
     }
 
-    /// A name for a branch that brings another one again.
-    fn free_name(&self, branch: &RefName) -> Result<RefName, GitError> {
+    /// The branch that brings another one again, by its name.
+    fn named_again(&self, branch: &RefName, base_tip: CommitId) -> Result<Named, GitError> {
         let mut name = branch.clone();
         for number in 1.. {
             let suffix = if number == 1 { "again".to_owned() } else { format!("again-{number}") };
             name = RefName::branch(&format!("{}-{suffix}", branch.short())).unwrap_or(name);
-            let there = self.settings.authority(&name);
-            if self.repository.tip(&name)?.is_none() && self.repository.tip(&there)?.is_none() {
+            let places = [self.repository.tip(&name)?, self.repository.tip(&self.settings.authority(&name))?];
+            let tips: Vec<CommitId> = places.into_iter().flatten().collect();
+            if tips.is_empty() {
                 break;
             }
+            for tip in tips {
+                if !self.repository.is_ancestor(tip, base_tip)? {
+                    return Ok(Named::There(name));
+                }
+            }
         }
-        Ok(name)
+        Ok(Named::Free(name))
+    }
+
+    /// Whether somebody has decided about a branch where it stood on the line that ends here, as far as one looks back.
+    fn was_decided(&self, branch: &RefName, end: CommitId) -> Result<bool, GitError> {
+        let mut next = Some(end);
+        for _ in 0..LINE {
+            let Some(commit) = next else { break };
+            let note = self.notes.get(commit).ok().flatten();
+            if note.is_some_and(|note| note.refs.contains(branch)) {
+                return Ok(true);
+            }
+            // A shallow clone knows only the end of it.
+            next = match self.repository.commit(commit) {
+                Err(GitError::Missing { shallow: true, .. }) => None,
+                commit => commit?.parents.first().copied(),
+            };
+        }
+        Ok(false)
     }
 }

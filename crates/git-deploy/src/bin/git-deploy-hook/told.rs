@@ -5,8 +5,8 @@ mod left;
 use std::cell::RefCell;
 
 use git_deploy_cli::{
-    CommandError, REPLACE, Shell, beside, bring_again, follow_landed, landed_elsewhere, push_over, put_upon,
-    shell_word, told_taken_back, warn_of_note, which,
+    CommandError, REPLACE, Shell, ask_again, beside, bring_again, follow_landed, landed_elsewhere, push_over,
+    put_upon, shell_word, told_taken_back, warn_of_note, which,
 };
 use git_deploy_core::git::notes::NOTES_REF;
 use git_deploy_core::ids::RefName;
@@ -123,15 +123,20 @@ pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
     let further = by_hand.len().saturating_sub(MANY);
     for warning in others.iter().chain(by_hand.iter().take(MANY)) {
         match warning {
-            Warning::Broken { branch: name, pushed, base: told_base, paths } => {
+            Warning::Broken { branch: name, pushed, base: told_base, paths, taken } => {
                 let (branch, base) = (name.short(), told_base.short());
                 shell.warn(format!(
                     "'{branch}' is broken: it cannot be rebased on '{base}'{}",
                     conflicts(paths)
                 ));
-                shell.hint(format!("mend it with: {}", put_upon(told_base, name)));
-                // What this push brings there is what it has to replace.
-                shell.hint(format!("then: {}", push_over(remote, name, *pushed)));
+                // A rebase would bring only what has come since base has had it.
+                if let Some(taken) = taken {
+                    bring_again(taken).into_iter().for_each(|hint| shell.hint(hint));
+                } else {
+                    shell.hint(format!("mend it with: {}", put_upon(told_base, name)));
+                    // What this push brings there is what it has to replace.
+                    shell.hint(format!("then: {}", push_over(remote, name, *pushed)));
+                }
             }
             Warning::Rebased(branch) => {
                 shell.warn(format!("'{}' on '{remote}' was rebased, and yours was not", branch.short()));
@@ -277,12 +282,12 @@ pub(crate) fn post_merge(said: &PostMerge, shell: &mut Shell) {
                 "'{}' is {was}: when this merge is pushed, '{base}' has all of it without a deployment",
                 branch.short()
             ),
-            Passed::TakenBack(branch, was, taken) => is_now(
-                branch,
-                State::Development,
-                &format!("it was {was}, and {}", told_taken_back(branch, taken)),
-                None,
-            ),
+            Passed::TakenBack(branch, was, taken) => match (was, told_taken_back(branch, taken)) {
+                (Some(was), told) => {
+                    is_now(branch, State::Development, &format!("it was {was}, and {told}"), None)
+                }
+                (None, told) => told,
+            },
             Passed::Merged(branch, was, MergedInto::Theirs | MergedInto::Ours) => {
                 let because = format!("it was {was}, and '{base}' has got all of it without a deployment");
                 is_now(branch, State::Development, &because, None)
@@ -314,11 +319,10 @@ fn after_merge(branches: &[Passed], most: usize) -> Vec<String> {
     });
     hints.extend(follow_landed(elsewhere.take(MANY)));
     let taken = branches.iter().filter_map(|passed| match passed {
-        Passed::TakenBack(_, _, taken) => Some(taken),
+        Passed::TakenBack(branch, ..) => Some(branch),
         _ => None,
     });
-    // One after the other: the next is told by get.
-    hints.extend(taken.take(1).flat_map(bring_again));
+    hints.extend(ask_again(taken));
     let landed = branches.iter().filter_map(|passed| match passed {
         Passed::Landed(branch, _) | Passed::Merged(branch, _, MergedInto::Theirs) => {
             Some(shell_word(branch.short()))

@@ -2,7 +2,7 @@
 
 use git_deploy_cli::args::Format;
 use git_deploy_cli::shell::Object;
-use git_deploy_cli::{CommandError, Shell, Text, bring_again, shell, shell_word};
+use git_deploy_cli::{CommandError, Shell, Text, shell, shell_word};
 use git_deploy_core::approval::NotApproved;
 use git_deploy_core::attempt::Attempt;
 use git_deploy_core::branch::{Branch, Status};
@@ -169,10 +169,8 @@ fn object(branch: &Branch) -> Object {
         .with_known("conflicts", conflicts)
 }
 
-/// Says what to do about a branch of which nothing is left to deploy, or that base has taken back, or whose deployment has no
-/// verdict yet.
+/// Says what to do about a branch of which nothing is left to deploy, or whose deployment has no verdict yet.
 pub(crate) fn hint_at(branch: &Branch, beside: &Beside, shell: &mut Shell) {
-    beside.taken(branch).into_iter().flat_map(bring_again).for_each(|hint| shell.hint(hint));
     if beside.landing(branch).is_some() {
         shell.hint("if nobody works on it any more, end it with: git deploy --continue");
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use git_deploy_cli::args::{Format, Get};
 use git_deploy_cli::{
-    CommandError, Exit, Shell, Text, note_unmerged, shell, told_taken_back, warn_of_notes_on,
+    CommandError, Exit, Shell, Text, bring_again, note_unmerged, shell, told_taken_back, warn_of_notes_on,
 };
 use git_deploy_core::approval::NotApproved;
 use git_deploy_core::branch::{Branch, Status};
@@ -61,6 +61,7 @@ pub(crate) fn get(arguments: &Get, shell: &mut Shell) -> Result<Exit, CommandErr
             shell.note(format!("'{name}' is landing with {}, which has no verdict yet", attempt.id));
         } else if let Some(taken) = beside.taken(branch) {
             shell.note(told_taken_back(&branch.name, taken));
+            bring_again(taken).into_iter().for_each(|hint| shell.hint(hint));
         } else if let Status::Merged { noted, .. } = &branch.status {
             shell.note(format!(
                 "'{name}' was {noted}, and '{base}' has all of it now: nothing is left to deploy"

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use git_deploy_cli::args::{Format, List};
 use git_deploy_cli::shell::Table;
-use git_deploy_cli::{CommandError, Exit, Shell, Text, note_unmerged, shell, shell_word, warn_of_notes};
+use git_deploy_cli::{
+    CommandError, Exit, Shell, Text, ask_again, note_unmerged, shell, shell_word, warn_of_notes,
+};
 use git_deploy_core::approval::NotApproved;
 use git_deploy_core::branch::Branch;
 use git_deploy_core::config::{ConfigError, InsteadOfBase};
@@ -55,6 +57,8 @@ pub(crate) fn list(arguments: &List, shell: &mut Shell) -> Result<Exit, CommandE
     warn_of_notes(&view, &all.malformed, shell)?;
     note_left_out(all.not_utf8, shell);
     note_odd(&all.odd, shell);
+    let taken = branches.iter().filter(|branch| beside.taken(branch).is_some()).map(|branch| &branch.name);
+    ask_again(taken).into_iter().for_each(|hint| shell.hint(hint));
     for branch in branches {
         describe::warn_of_stray_note(&view, branch, shell)?;
         describe::hint_at(branch, &beside, shell);
