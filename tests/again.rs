@@ -191,6 +191,16 @@ fn a_fix_upon_what_was_taken_back_is_told_to_come_with_that_and_not_to_be_rebase
             refused.code_is(1).stderr_contains("has had what it begins with").lacks("git rebase");
             let rebase = shop.repo.try_deploy("deploy-rebase", &["--check", "login"]);
             rebase.code_is(1).stderr_contains(BRINGS).lacks("git rebase");
+        } else {
+            let warning = TOLD.replace("note: ", "warning: ");
+            let check = shop.repo.deploy("deploy-rebase", &["--check", "login"]);
+            check.stderr_contains(&warning).stderr_contains(BRINGS);
+            let tip = shop.repo.id("login");
+            let rebased = shop.repo.deploy("deploy-rebase", &["login"]);
+            rebased.stderr_contains(&warning).stderr_contains("hint: to take this rebase back: ");
+            assert_ne!(shop.repo.id("login"), tip);
+            shop.repo.deploy("deploy-rebase", &["--undo"]);
+            assert_eq!(shop.repo.id("login"), tip);
         }
         let commands: Vec<&str> = said
             .stderr

@@ -34,7 +34,9 @@ fn rebase(arguments: &args::Rebase, shell: &mut Shell) -> Result<Exit, CommandEr
     };
     let view = View::new(&repository)?;
     explained.iter().for_each(|explained| explanation::print(&swept.onto, explained, shell));
-    report::report(&view, &swept, &explained, arguments.output.format(), shell)?;
+    // What is explained is judged alone, too.
+    let is_check = arguments.check || arguments.explain;
+    report::report(&view, &swept, &explained, (arguments.output.format(), is_check), shell)?;
     Ok(match () {
         () if swept.any_failed() => Exit::Fatal,
         () if swept.any_broken() => Exit::No,

@@ -3,8 +3,10 @@
 use git_deploy_cli::args::Format;
 use git_deploy_cli::shell::{self, Object, Table};
 use git_deploy_cli::{
-    CommandError, REBASE, Shell, Text, advise, bring_together, by_hand, counting, put_upon, shell_word,
+    CommandError, REBASE, Shell, Text, advise, bring_again, bring_together, by_hand, counting, put_upon,
+    shell_word, told_taken_back,
 };
+use git_deploy_core::branch::Branch;
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::sweep::{Explained, Fate, Outcome, Standing, Sweep, standing};
 use git_deploy_core::ops::view::View;
@@ -19,11 +21,11 @@ pub(crate) fn report(
     view: &View<'_>,
     sweep: &Sweep,
     explained: &[Explained],
-    format: Format,
+    (format, is_check): (Format, bool),
     shell: &mut Shell,
 ) -> Result<(), CommandError> {
     match format {
-        Format::Human => people(view, sweep, explained, shell)?,
+        Format::Human => people(view, sweep, explained, is_check, shell)?,
         Format::Porcelain { nul } => {
             for Outcome { branch, old, new, fate } in &sweep.outcomes {
                 let fields =
@@ -40,6 +42,7 @@ fn people(
     view: &View<'_>,
     sweep: &Sweep,
     explained: &[Explained],
+    is_check: bool,
     shell: &mut Shell,
 ) -> Result<(), CommandError> {
     if sweep.outcomes.is_empty() {
@@ -51,7 +54,32 @@ fn people(
         table.row([verdict(&outcome.fate), name, details(outcome)]);
     }
     table.print(shell);
-    hints(view, sweep, explained, shell)
+    hints(view, sweep, explained, shell)?;
+    warn_of_less(view, sweep, is_check, shell)
+}
+
+/// Warns of branches that a rebase makes less: base has had what they begin with, and has taken that back.
+fn warn_of_less(
+    view: &View<'_>,
+    sweep: &Sweep,
+    is_check: bool,
+    shell: &mut Shell,
+) -> Result<(), CommandError> {
+    let mut is_any = false;
+    for outcome in sweep.outcomes.iter().filter(|outcome| matches!(outcome.fate, Fate::Rebased)) {
+        let before = Branch { tip: outcome.old, ..view.listed_branch(&outcome.branch)?.0 };
+        if let Some(taken) = view.beginning_taken_back(&before)? {
+            shell.warn(told_taken_back(&outcome.branch, &taken));
+            is_any = true;
+            if is_check {
+                bring_again(&taken).into_iter().for_each(|hint| shell.hint(hint));
+            }
+        }
+    }
+    if is_any && !is_check {
+        shell.hint("to take this rebase back: git deploy-rebase --undo");
+    }
+    Ok(())
 }
 
 fn verdict(fate: &Fate) -> Text {
