@@ -2,11 +2,13 @@
 //!
 //! The only module that sends requests for plan, apply and prune. Every request ends within [`REQUEST_TIMEOUT`];
 //! what passes by itself (429, 502 to 504, a broken connection, a refusal by one that has just come back) is tried again for
-//! [`PATIENCE`], as the server asks.
+//! [`PATIENCE`], as the server asks; and what any one of several servers may say that is not ready yet is asked elsewhere before
+//! it is believed (`doubt`).
 //! Nothing is held back on this side: how much the cluster can take is for the API server to say.
 
 mod client;
 mod credentials;
+mod doubt;
 mod error;
 mod kubeconfig;
 #[cfg(test)]
@@ -32,6 +34,8 @@ use credentials::Program;
 use kubeconfig::{Files, is_loopback, names_proxy, nearest};
 use traffic::Traffic;
 
+pub(crate) use doubt::Doubt;
+
 pub use credentials::{Fault as CredentialsFault, NoCredentials};
 pub use error::ConnectError;
 
@@ -56,6 +60,10 @@ const JSON: &str = "application/json";
 #[derive(Clone)]
 pub struct Connection {
     client: Client,
+    /// The same, but over a connection of its own for each request: before several servers each may meet another one.
+    elsewhere: Client,
+    /// Whether the first refusal is believed.
+    believes: bool,
     context: Arc<str>,
     server: Arc<str>,
     traffic: Arc<Traffic>,
@@ -117,16 +125,22 @@ impl Connection {
             None => None,
         };
         given.iter().for_each(|given| given.identify(&mut config.auth_info));
-        let client = client::client(config).map_err(|error| match &error {
+        let clients = client::clients(config).map_err(|error| match &error {
             kube::Error::Auth(why) => unusable(no_credentials(why)),
             _ => unusable(error.to_string()),
         })?;
-        let client = match given {
-            Some(given) => given.sent_with(client),
-            None => client,
+        let [client, elsewhere] = match given {
+            Some(given) => given.sent_with(clients),
+            None => clients,
         };
-        let connection =
-            Self { client, context: context.into(), server: server.into(), traffic: Arc::default() };
+        let connection = Self {
+            client,
+            elsewhere,
+            believes: false,
+            context: context.into(),
+            server: server.into(),
+            traffic: Arc::default(),
+        };
         connection.greet().await?;
         Ok(connection)
     }
@@ -153,6 +167,21 @@ impl Connection {
     /// kube's client, without retries and without a time-out of its own: for watches, and for whoever bounds them.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The same way, where each request has a connection of its own.
+    pub(crate) fn elsewhere(&self) -> Self {
+        Self { client: self.elsewhere.clone(), ..self.clone() }
+    }
+
+    /// The same way for whoever only wants to know what may be seen: the first refusal is believed, which costs no time.
+    pub(crate) fn believing(&self) -> Self {
+        Self { believes: true, ..self.clone() }
+    }
+
+    /// What makes sure of refusals.
+    pub(crate) fn doubt(&self) -> Doubt {
+        if self.believes { Doubt::none() } else { Doubt::default() }
     }
 
     /// The name of the context.
@@ -188,7 +217,7 @@ impl Connection {
     /// Whether anybody answers, whatever it is.
     pub(crate) async fn answers(&self) -> bool {
         let greeting = request(Method::GET, "/api", Vec::new());
-        self.once(&greeting).await.map_or_else(|failed| !failed.error.is_away(), |_| true)
+        self.once(&self.client, &greeting).await.map_or_else(|failed| !failed.error.is_away(), |_| true)
     }
 
     /// Whether one that answers has begun a moment ago: it does not know all its kinds yet, nor who may do what.
@@ -224,8 +253,9 @@ impl Connection {
     async fn call_within(&self, patience: Duration, request: Request<Vec<u8>>) -> Result<Value, ApiError> {
         let begin = Instant::now();
         let (mut pause, mut was_away, mut was_ready) = (FIRST_PAUSE, false, false);
+        let (mut doubt, mut client) = (self.doubt(), &self.client);
         loop {
-            let Failed { mut error, retry_after } = match self.once(&request).await {
+            let Failed { mut error, retry_after } = match self.once(client, &request).await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
@@ -236,6 +266,14 @@ impl Connection {
                 // What was refused before it is known to be ready is asked for once more.
                 was_ready = !self.is_starting().await;
                 error = ApiError::not_ready(&error);
+            }
+            if error.may_be_of_one_that_starts() {
+                client = &self.elsewhere;
+                let Some(wait) = doubt.next().filter(|wait| begin.elapsed() + *wait <= patience) else {
+                    return Err(error);
+                };
+                tokio::time::sleep(wait).await;
+                continue;
             }
             let wait = retry_after.unwrap_or(pause);
             if !error.is_passing() || begin.elapsed() + wait > patience {
@@ -251,15 +289,15 @@ impl Connection {
     /// # Errors
     /// As for [`Connection::call`].
     pub(crate) async fn text(&self, request: &Request<Vec<u8>>) -> Result<String, ApiError> {
-        let exchange = self.bytes(request);
+        let exchange = self.bytes(&self.client, request);
         let answer = tokio::time::timeout(REQUEST_TIMEOUT, exchange).await;
         let bytes = answer.unwrap_or_else(|_| Err(no_answer().into())).map_err(|failed| failed.error)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    async fn once(&self, request: &Request<Vec<u8>>) -> Result<Value, Failed> {
+    async fn once(&self, client: &Client, request: &Request<Vec<u8>>) -> Result<Value, Failed> {
         let mut waiting = self.traffic.send();
-        let answer = tokio::time::timeout(REQUEST_TIMEOUT, self.exchange(request))
+        let answer = tokio::time::timeout(REQUEST_TIMEOUT, self.exchange(client, request))
             .await
             .unwrap_or_else(|_| Err(no_answer().into()))
             .map_err(|failed| match failed.error.is_no_such_kind() && is_everywhere(request.uri().path()) {
@@ -274,17 +312,16 @@ impl Connection {
         answer
     }
 
-    async fn exchange(&self, request: &Request<Vec<u8>>) -> Result<Value, Failed> {
-        let body = self.bytes(request).await?;
+    async fn exchange(&self, client: &Client, request: &Request<Vec<u8>>) -> Result<Value, Failed> {
+        let body = self.bytes(client, request).await?;
         serde_json::from_slice(&body).map_err(|error| {
             let message = format!("the answer is no JSON: {error}");
             ApiError::new(ApiErrorKind::NotUnderstood, message).into()
         })
     }
 
-    async fn bytes(&self, request: &Request<Vec<u8>>) -> Result<Vec<u8>, Failed> {
-        let answer =
-            self.client.send(request.clone().map(Body::from)).await.map_err(|error| broken(&error))?;
+    async fn bytes(&self, client: &Client, request: &Request<Vec<u8>>) -> Result<Vec<u8>, Failed> {
+        let answer = client.send(request.clone().map(Body::from)).await.map_err(|error| broken(&error))?;
         let status = answer.status();
         let retry_after = retry_after(&answer);
         if let Some(date) = answer.headers().get(DATE).and_then(|date| date.to_str().ok()) {

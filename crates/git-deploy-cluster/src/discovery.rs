@@ -69,6 +69,11 @@ impl TargetProblem {
         }
     }
 
+    /// Whether it is that the API server does not know the kind.
+    pub(crate) fn is_of_kind(&self) -> bool {
+        matches!(self, Self::UnknownKind { .. })
+    }
+
     /// Whose fault it is where it is not known what stood there before.
     pub fn blame(&self) -> Blame {
         Blame::Branch
@@ -146,6 +151,12 @@ impl Resources {
             }
         }
         more
+    }
+
+    /// Whether there is the kind of each of these objects, here or among themselves.
+    pub(crate) fn know_all(&self, objects: &[Object]) -> bool {
+        let known = self.with_definitions(objects);
+        objects.iter().map(Object::id).all(|id| known.find(&id.group, &id.version, &id.kind).is_some())
     }
 
     /// Where the objects of the manifests belong: each with its kind as the API server names it, and with the namespace

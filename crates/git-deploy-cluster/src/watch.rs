@@ -4,7 +4,7 @@
 //! without ending, through a load balancer that forgot it or a cache of the API server that stands still, and whoever
 //! trusts it then waits for ever. After a window in which nothing was heard at all the list is read past that cache.
 //! Whatever else goes wrong is tried again for as long as the caller waits; only 401 and 403 end it, since waiting heals
-//! neither.
+//! neither, unless whoever said so is but not ready yet.
 
 use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
@@ -109,13 +109,23 @@ impl Store {
 
     /// Keeps it current, and tells of each change; ends only when these objects must no longer be read.
     pub(crate) async fn follow(&self, connection: &Connection, changed: &Notify) -> ApiError {
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut doubt) = (FIRST_PAUSE, connection.doubt());
+        let mut way = connection.clone();
         loop {
             let begin = Instant::now();
-            let freshness = match self.window(connection, changed).await {
+            let window = self.window(&way, changed).await;
+            if window.is_ok() {
+                doubt = connection.doubt();
+            }
+            let freshness = match window {
                 Ok(Window::Heard) => Freshness::Cached,
                 Ok(Window::Silent) => Freshness::Latest,
-                Err(error) if is_final(&error) => return error,
+                Err(error) if is_final(&error) => {
+                    let Some(wait) = doubt.next() else { return error };
+                    sleep(wait).await;
+                    way = connection.elsewhere();
+                    Freshness::Latest
+                }
                 // The list will say what is wrong, if something is.
                 Err(_) => Freshness::Latest,
             };

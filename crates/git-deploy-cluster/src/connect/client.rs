@@ -1,4 +1,4 @@
-//! The HTTP client.
+//! The HTTP clients.
 
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::Client as HttpClient;
@@ -8,12 +8,17 @@ use kube::client::{Body, ConfigExt as _};
 use kube::{Client, Config};
 use tower::{BoxError, ServiceBuilder};
 
-/// kube's client, but with `TCP_NODELAY`.
+/// A client that keeps its connections, and one that makes one for each request.
+pub(super) fn clients(config: Config) -> kube::Result<[Client; 2]> {
+    Ok([client(config.clone(), usize::MAX)?, client(config, 0)?])
+}
+
+/// kube's client, but with `TCP_NODELAY`, and no more idle connections than that.
 ///
 /// Without it the first request of each connection waits until the other side acknowledges the end of the TLS handshake,
 /// which Linux delays by 40 ms; and requests that are sent at once go over a connection each. kube does not let its
-/// sockets be set, so this puts its layers together as it does; through a proxy its own client goes.
-pub(super) fn client(config: Config) -> kube::Result<Client> {
+/// sockets be set, so this puts its layers together as it does; through a proxy its own client goes, which keeps what it likes.
+fn client(config: Config, idle: usize) -> kube::Result<Client> {
     if config.proxy_url.is_some() {
         return Client::try_from(config);
     }
@@ -25,7 +30,8 @@ pub(super) fn client(config: Config) -> kube::Result<Client> {
     connector.set_read_timeout(config.read_timeout);
     connector.set_write_timeout(config.write_timeout);
     connector.set_reset_reader_on_write(config.reset_reader_on_write);
-    let http: HttpClient<_, Body> = HttpClient::builder(TokioExecutor::new()).build(connector);
+    let http: HttpClient<_, Body> =
+        HttpClient::builder(TokioExecutor::new()).pool_max_idle_per_host(idle).build(connector);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)

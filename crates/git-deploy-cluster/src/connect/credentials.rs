@@ -307,20 +307,11 @@ impl Given {
         }
     }
 
-    /// The same client, whose requests bear the token, if it is one; a new one whenever the old one is about to expire.
-    pub(super) fn sent_with(self, client: Client) -> Client {
-        let Some(header) = self.token else { return client };
+    /// The same clients, whose requests bear the token, if it is one; a new one whenever the old one is about to expire.
+    pub(super) fn sent_with<const N: usize>(self, clients: [Client; N]) -> [Client; N] {
+        let Some(header) = self.token else { return clients };
         let token = Token::new(self.program, header, self.expires);
-        let namespace = client.default_namespace().to_owned();
-        let send = move |mut request: Request<Body>| {
-            let (client, token) = (client.clone(), Arc::clone(&token));
-            async move {
-                request.headers_mut().insert(AUTHORIZATION, token.header().await?);
-                let answer: Response<Body> = client.send(request).await?;
-                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(answer)
-            }
-        };
-        Client::new(tower::service_fn(send), namespace)
+        clients.map(|client| token.sent_with(client))
     }
 }
 
@@ -358,6 +349,21 @@ impl Held {
 impl Token {
     fn new(program: Program, header: HeaderValue, expires: Option<Timestamp>) -> Arc<Self> {
         Arc::new(Self { program, held: Mutex::new(Held::new(header, expires)) })
+    }
+
+    /// The same client, whose requests bear it.
+    fn sent_with(self: &Arc<Self>, client: Client) -> Client {
+        let token = Arc::clone(self);
+        let namespace = client.default_namespace().to_owned();
+        let send = move |mut request: Request<Body>| {
+            let (client, token) = (client.clone(), Arc::clone(&token));
+            async move {
+                request.headers_mut().insert(AUTHORIZATION, token.header().await?);
+                let answer: Response<Body> = client.send(request).await?;
+                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(answer)
+            }
+        };
+        Client::new(tower::service_fn(send), namespace)
     }
 
     async fn header(self: &Arc<Self>) -> Result<HeaderValue, NoCredentials> {

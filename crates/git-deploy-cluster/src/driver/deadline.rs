@@ -10,6 +10,7 @@ use git_deploy_core::ops::Observer;
 use super::ClusterDriver;
 use super::state::{Held, Session};
 use crate::connect::{Connection, REQUEST_TIMEOUT};
+use crate::discovery::Resources;
 
 /// How long a cluster that is there may be silent: nobody has an answer to a single request before this is over, but the Lease
 /// is renewed more often.
@@ -117,25 +118,43 @@ async fn until_it_answers(connection: &Connection, patience: Duration) -> Answer
     if silence >= AWAY { Answers::Again } else { Answers::AtOnce }
 }
 
-/// Waits until a cluster knows its kinds, and who may do what, where it is asked for the first time. Returns whether it does.
-pub(super) async fn greet(connection: &Connection, observer: &dyn Observer) -> bool {
-    if !connection.is_starting().await {
-        return true;
+/// Waits until a cluster knows its kinds, and who may do what, where it is asked for the first time.
+pub(super) async fn greet(connection: &Connection, observer: &dyn Observer) {
+    if connection.is_starting().await {
+        observer.step("Waiting", "the cluster is not ready yet");
+        until_it_is_ready(GREETING, connection).await;
     }
-    observer.step("Waiting", "the cluster is not ready yet");
-    until_it_is_ready(GREETING, connection).await
 }
 
-/// Waits, but no longer than that, until a cluster that answers says no more that it is not ready. Returns whether that is so.
-async fn until_it_is_ready(limit: Duration, connection: &Connection) -> bool {
-    let begun = Instant::now();
-    while begun.elapsed() < limit {
-        if !connection.is_starting().await {
-            return true;
+/// The kinds of the cluster, where these are enough that were not: of several servers one may not know all of them yet, or
+/// the only one. Whoever says that it is not ready is waited for, but not for ever: some never say anything else.
+pub(super) async fn kinds_asked_again(
+    connection: &Connection,
+    observer: &dyn Observer,
+    are_enough: impl Fn(&Resources) -> bool,
+) -> Option<Resources> {
+    let elsewhere = connection.elsewhere();
+    let ask = async || Resources::discover(&elsewhere).await.ok().filter(&are_enough);
+    for pause in connection.doubt() {
+        tokio::time::sleep(pause).await;
+        if let Some(kinds) = ask().await {
+            return Some(kinds);
         }
+    }
+    if !connection.is_starting().await {
+        return None;
+    }
+    observer.step("Waiting", "the cluster is not ready yet");
+    until_it_is_ready(STARTING, connection).await;
+    ask().await
+}
+
+/// Waits, but no longer than that, until a cluster that answers says no more that it is not ready.
+async fn until_it_is_ready(limit: Duration, connection: &Connection) {
+    let begun = Instant::now();
+    while begun.elapsed() < limit && connection.is_starting().await {
         tokio::time::sleep(PAUSE).await;
     }
-    false
 }
 
 #[cfg(test)]

@@ -41,7 +41,12 @@ impl ClusterDriver<'_> {
         let planned = self.state.borrow_mut().forward.take();
         let mut forward = match planned {
             Some(forward) => forward,
-            None => self.plan_forward(&held.against(), rendered, &|| None, work.pulse)?,
+            None => {
+                let forward = self.plan_forward(held.against(), rendered, &|| None, work.pulse)?;
+                // It may have learned of kinds.
+                held.session = self.session(work.pulse)?;
+                forward
+            }
         };
         // The number was not known when it was planned.
         if let Some(cause) = &self.state.borrow().cause {

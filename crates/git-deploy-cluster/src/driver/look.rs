@@ -37,7 +37,9 @@ impl ClusterDriver<'_> {
         kept: &Rendered,
         pulse: &dyn Pulse,
     ) -> Result<Status, Failure> {
-        let session = self.session(pulse)?;
+        let Session { connection, resources } = self.session(pulse)?;
+        // Who may see little is told that soon.
+        let session = Session { connection: connection.believing(), resources };
         let (parent, hidden) = self.visible_parent(&session, standing, pulse)?;
         let set = self.set(standing)?;
         let mut status = Status::default();

@@ -8,14 +8,14 @@ use git_deploy_core::environment::{OfBase, Pulse, Rendered, kept};
 use git_deploy_manifest::readiness::NewImages;
 use git_deploy_manifest::{GroupKind, Object, ObjectId, images, is_one_time, is_redacted};
 
+use super::deadline::kinds_asked_again;
 use super::forward::LEAVING;
 use super::refused::Refused;
 use super::said::{objects, of_api};
-use super::state::{Against, Forward, Session};
+use super::state::{Against, Forward, Session, State};
 use super::{Brief, ClusterDriver};
 use crate::access::{Need, needs_of, require_access};
-use crate::api_error::ApiError;
-use crate::discovery::TargetProblem;
+use crate::discovery::{Resources, TargetProblem};
 use crate::plan::{Compared, Origin, PlanOptions, Planned, plan};
 use crate::prune::PruneOptions;
 use crate::set::{Parent, Record};
@@ -36,7 +36,7 @@ impl ClusterDriver<'_> {
     /// Plans to bring the set to what was rendered.
     pub(super) fn plan_forward(
         &self,
-        against: &Against,
+        mut against: Against,
         rendered: &Rendered,
         base: &OfBase<'_>,
         pulse: &dyn Pulse,
@@ -46,7 +46,12 @@ impl ClusterDriver<'_> {
             let why = "the manifests hold no object: an empty set would delete all that is deployed";
             return Err(Failure::of_branch(Step::Plan, why));
         }
-        let planned = self.try_objects(against, &objects, self.purpose(), pulse);
+        let mut planned = self.try_objects(&against, &objects, self.purpose(), pulse);
+        if let Err(Refused::Late(kinds)) = planned {
+            self.learn(&kinds);
+            against.session.resources = *kinds;
+            planned = self.try_objects(&against, &objects, self.purpose(), pulse);
+        }
         if planned.is_ok() {
             let new_images = self.new_images(&objects, &rendered.images, base);
             self.state.borrow_mut().new_images = new_images;
@@ -121,7 +126,7 @@ impl ClusterDriver<'_> {
         let is_new = purpose != Purpose::GoBack && !self.state.borrow().is_rollback;
         let bounds = is_new.then_some(&self.cluster.bounds);
         let targets = session.resources.targets(objects, &self.cluster.namespace, bounds);
-        let targets = targets.map_err(|problems| self.unless_starting(session, problems, pulse))?;
+        let targets = targets.map_err(|problems| self.unless_starting(session, objects, problems, pulse))?;
         let wanted = targets.clone();
         let (left, targets): (Vec<Target>, Vec<Target>) =
             targets.into_iter().partition(|target| is_redacted(&target.id, &target.wanted));
@@ -155,19 +160,32 @@ impl ClusterDriver<'_> {
         Ok(Forward { planned, jobs, wanted, prunes, only: None, due, stays })
     }
 
-    /// What is wrong with objects, unless it may be only that the cluster does not know its kinds yet.
-    fn unless_starting(&self, session: &Session, problems: Vec<TargetProblem>, pulse: &dyn Pulse) -> Refused {
-        let is_unknown = |problem: &TargetProblem| matches!(problem, TargetProblem::UnknownKind { .. });
-        let asked = async { Ok(session.was_starting || session.connection.is_starting().await) };
-        let is_starting =
-            problems.iter().any(is_unknown) && self.run(Step::Plan, pulse, asked).unwrap_or(false);
-        let refused = Refused::Targets(problems);
-        if !is_starting {
-            return refused;
+    /// What is wrong with objects, unless it is only that whoever was asked did not know its kinds yet.
+    fn unless_starting(
+        &self,
+        session: &Session,
+        objects: &[Object],
+        problems: Vec<TargetProblem>,
+        pulse: &dyn Pulse,
+    ) -> Refused {
+        if !problems.iter().any(TargetProblem::is_of_kind) {
+            return Refused::Targets(problems);
         }
-        let said = refused.said(&session.resources, None, &self.cluster.named());
-        let error = ApiError::not_ready(&said);
-        of_api(Step::Plan, &error, error.to_string()).into()
+        let are_known = |kinds: &Resources| kinds.know_all(objects);
+        let asked = async { Ok(kinds_asked_again(&session.connection, self.observer, are_known).await) };
+        match self.run(Step::Plan, pulse, asked) {
+            Ok(Some(kinds)) => Refused::Late(Box::new(kinds)),
+            Ok(None) => Refused::Targets(problems),
+            Err(stopped) => stopped.into(),
+        }
+    }
+
+    /// From now on these are the kinds that the cluster knows.
+    fn learn(&self, kinds: &Resources) {
+        let mut state = self.state.borrow_mut();
+        let State { session, held, .. } = &mut *state;
+        let sessions = session.iter_mut().chain(held.iter_mut().map(|held| &mut held.session));
+        sessions.for_each(|session| session.resources = kinds.clone());
     }
 
     /// What is left as it is, because git knows only digests of its values, must be there.
@@ -202,7 +220,7 @@ impl ClusterDriver<'_> {
     pub(super) fn targets(&self, session: &Session, objects: &[Object]) -> Result<Vec<Target>, Failure> {
         let targets = session.resources.targets(objects, &self.cluster.namespace, None);
         targets.map_err(|problems| {
-            let refused = self.unless_starting(session, problems, &Brief);
+            let refused = self.unless_starting(session, objects, problems, &Brief);
             refused.said(&session.resources, None, &self.cluster.named())
         })
     }

@@ -29,9 +29,9 @@ impl ClusterDriver<'_> {
         let session = self.run(Step::Plan, pulse, async {
             let connection =
                 Connection::open(&self.cluster.context).await.map_err(|error| of_connection(&error))?;
-            let was_starting = !greet(&connection, self.observer).await;
+            greet(&connection, self.observer).await;
             let resources = kinds(&connection).await?;
-            Ok(Session { connection, resources, was_starting })
+            Ok(Session { connection, resources })
         })?;
         self.state.borrow_mut().session = Some(session.clone());
         Ok(session)

@@ -118,8 +118,6 @@ pub(super) struct Done {
 pub(super) struct Session {
     pub(super) connection: Connection,
     pub(super) resources: Resources,
-    /// Whether the cluster said that it is not ready when it was asked for its kinds.
-    pub(super) was_starting: bool,
 }
 
 /// What becomes of a one-time job.

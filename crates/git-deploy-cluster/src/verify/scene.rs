@@ -285,9 +285,11 @@ impl<'a> Scene<'a> {
     /// Asks discovery for what was missing in it; whether something new is there.
     pub(super) async fn probe(&self, connection: &Connection) -> bool {
         let asked = std::mem::take(&mut lock(&self.discovery).asked);
+        // What is not there yet is asked for again in any case.
+        let believing = connection.believing();
         let answers = join_all(asked.into_iter().map(async |(group, version)| {
             let path = format!("/apis/{group}/{version}");
-            let answer = connection.call(request(Method::GET, &path, Vec::new())).await.unwrap_or_default();
+            let answer = believing.call(request(Method::GET, &path, Vec::new())).await.unwrap_or_default();
             let resources = answer.pointer("/resources").and_then(Value::as_array);
             let plurals = resources.into_iter().flatten().map(|found| text(found, "/name").to_owned());
             ((group, version), plurals.collect::<HashSet<_>>())

@@ -1,12 +1,13 @@
-//! An API server that has come back, and does not know yet who may do what.
+//! An API server that has come back, and does not know yet who may do what; also where it is one of several.
 
+use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use serde_json::json;
@@ -17,6 +18,10 @@ use super::{Proxy, eventually};
 const RUNS: u8 = 0;
 const STARTS: u8 = 1;
 const ENDS: u8 = 2;
+const IS_SEVERAL: u8 = 3;
+
+/// So many servers share what is asked for, of which one is not ready.
+const SERVERS: usize = 3;
 
 /// Stands before the API server, hears each request, and passes it on, or answers in its place. It speaks no TLS; whoever
 /// asks says by a token who that is, as to the API server itself.
@@ -32,6 +37,10 @@ pub struct Front {
 struct Shared {
     mode: AtomicU8,
     refused: AtomicUsize,
+    /// What is said to whoever asks whether it is ready; 0: what the API server says.
+    readiness: AtomicU16,
+    /// How often the same was asked for.
+    asked: Mutex<HashMap<Vec<u8>, usize>>,
     socket: PathBuf,
 }
 
@@ -45,7 +54,13 @@ impl Front {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let behind = kubectl.group.spawn(&mut command, &kubectl.directory)?;
         eventually("kubectl proxy listens", || UnixStream::connect(&socket).is_ok());
-        let shared = Arc::new(Shared { mode: AtomicU8::new(RUNS), refused: AtomicUsize::new(0), socket });
+        let shared = Arc::new(Shared {
+            mode: AtomicU8::new(RUNS),
+            refused: AtomicUsize::new(0),
+            readiness: AtomicU16::new(0),
+            asked: Mutex::default(),
+            socket,
+        });
         let theirs = Arc::clone(&shared);
         thread::spawn(move || theirs.accept(&listener));
         Ok(Self { address, shared, behind })
@@ -63,6 +78,17 @@ impl Front {
     /// From now on it says that it is not ready, and refuses everybody everything: its rules are not read yet.
     pub fn starts(&self) {
         self.shared.mode.store(STARTS, Ordering::SeqCst);
+    }
+
+    /// From now on it is several servers, of which one knows neither who may do what nor all kinds: whatever is asked for,
+    /// that one answers first, and then each third time.
+    pub fn is_several(&self) {
+        self.shared.mode.store(IS_SEVERAL, Ordering::SeqCst);
+    }
+
+    /// From now on it answers with that status whoever asks whether it is ready, whatever else it does.
+    pub fn says_of_readiness(&self, status: u16) {
+        self.shared.readiness.store(status, Ordering::SeqCst);
     }
 
     /// From now on it passes everything on.
@@ -123,27 +149,58 @@ impl Shared {
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
         let path = head.first().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
-        match self.mode.load(Ordering::SeqCst) {
-            STARTS => self.refuse(path, client),
+        match (self.mode.load(Ordering::SeqCst), self.readiness.load(Ordering::SeqCst)) {
+            (_, readiness @ 1..) if path == "/readyz" => {
+                say(client, &format!("{readiness} Said"), "nobody is told that")
+            }
+            (STARTS, _) => self.refuse(path, client),
+            (IS_SEVERAL, _) if self.is_turn_of_the_first(&head, &body) => self.know_little(path, client),
             _ => pass_on(&head, &body, client, &self.socket),
         }
     }
 
-    fn refuse(&self, path: &str, mut client: &TcpStream) -> io::Result<()> {
-        let (status, body) = if path == "/readyz" {
-            let hook = "[-]poststarthook/rbac/bootstrap-roles failed: reason withheld";
-            ("500 Internal Server Error", format!("{hook}\nreadyz check failed\n"))
-        } else {
-            self.refused.fetch_add(1, Ordering::SeqCst);
-            let message = format!("forbidden: User \"admin\" cannot get path \"{path}\"");
-            let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403, "message": message});
-            ("403 Forbidden", status.to_string())
-        };
-        let length = body.len();
-        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-        client.write_all(head.as_bytes())?;
-        client.write_all(body.as_bytes())
+    fn is_turn_of_the_first(&self, head: &[String], body: &[u8]) -> bool {
+        // A watch that is asked for again begins where things are by then.
+        let line = head.first().and_then(|line| line.split("resourceVersion=").next()).unwrap_or_default();
+        let request = [line.as_bytes(), body].concat();
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = asked.entry(request).or_default();
+        *times += 1;
+        *times % SERVERS == 1
     }
+
+    /// Answers as one that has read neither its rules nor its definitions, and says so to nobody.
+    fn know_little(&self, path: &str, client: &TcpStream) -> io::Result<()> {
+        let (status, body) = if path == "/apis" {
+            let list = json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": []});
+            ("200 OK", list)
+        } else if path.contains("selfsubjectaccessreviews") {
+            ("201 Created", json!({"status": {"allowed": false}}))
+        } else if path.contains("selfsubjectrulesreviews") {
+            ("201 Created", json!({"status": {"resourceRules": [], "incomplete": false}}))
+        } else {
+            return self.refuse(path, client);
+        };
+        say(client, status, &body.to_string())
+    }
+
+    fn refuse(&self, path: &str, client: &TcpStream) -> io::Result<()> {
+        if path == "/readyz" {
+            let hook = "[-]poststarthook/rbac/bootstrap-roles failed: reason withheld";
+            return say(client, "500 Internal Server Error", &format!("{hook}\nreadyz check failed\n"));
+        }
+        self.refused.fetch_add(1, Ordering::SeqCst);
+        let message = format!("forbidden: User \"admin\" cannot get path \"{path}\"");
+        let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403, "message": message});
+        say(client, "403 Forbidden", &status.to_string())
+    }
+}
+
+fn say(mut client: &TcpStream, status: &str, body: &str) -> io::Result<()> {
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    client.write_all(head.as_bytes())?;
+    client.write_all(body.as_bytes())
 }
 
 fn pass_on(head: &[String], body: &[u8], client: &TcpStream, socket: &Path) -> io::Result<()> {
