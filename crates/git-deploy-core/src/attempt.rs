@@ -63,12 +63,15 @@ pub struct Attempt {
     pub approved_by: Option<String>,
     /// The deployment that had verified it there, which is what was approved.
     pub approved_deployment: Option<DeploymentId>,
+    /// One-time jobs that run again although they failed, as whoever began it has asked. An approval is of what they do, and
+    /// not touched by how often that is done.
+    pub retry_jobs: Vec<String>,
     /// Lines with keys that this version does not know; whoever takes the deployment over keeps them.
     pub unknown: Vec<String>,
 }
 
 /// The keys that this version knows.
-const KEYS: [&str; 25] = [
+const KEYS: [&str; 26] = [
     "phase",
     "environment",
     "branch",
@@ -94,6 +97,7 @@ const KEYS: [&str; 25] = [
     "skip-reason",
     "approved-by",
     "approved-deployment",
+    "retry-job",
 ];
 
 /// The keys of what was skipped.
@@ -127,6 +131,7 @@ impl Attempt {
         Skip::write(self.skip.as_ref(), &mut record, SKIP);
         record.maybe("approved-by", self.approved_by.as_ref());
         record.maybe("approved-deployment", self.approved_deployment.as_ref());
+        record.all("retry-job", &self.retry_jobs);
         record.verbatim(&self.unknown);
         record.finish()
     }
@@ -164,6 +169,7 @@ impl Attempt {
             skip: Skip::read(&lines, SKIP)?,
             approved_by: lines.maybe("approved-by")?,
             approved_deployment: lines.maybe("approved-deployment")?,
+            retry_jobs: lines.all("retry-job")?,
             unknown: lines.others(&KEYS),
             id,
         })
@@ -296,6 +302,7 @@ mod tests {
             skip: Some(Skip { what: vec!["staging".into()], reason: "the shop is down".into() }),
             approved_by: Some("Eve <eve@example.org>".into()),
             approved_deployment: Some("deployment-staging-0004".parse().unwrap()),
+            retry_jobs: vec!["migrate".into(), "index-0a1b".into()],
             unknown: Vec::new(),
         }
     }

@@ -54,10 +54,11 @@ impl ClusterDriver<'_> {
         if purpose != Purpose::GoBack {
             self.require_asked(&jobs)?;
         }
+        let run_again = self.jobs_to_run_again();
         let mut planned = Vec::new();
         for job in jobs {
             let known = record.and_then(|record| record.jobs.get(&job.id.name));
-            let again = self.options.retry_jobs.iter().any(|asked| is_called(&job.id.name, asked));
+            let again = run_again.iter().any(|asked| is_called(&job.id.name, asked));
             let failed_before = |outcome: &JobOutcome| JobError::FailedBefore {
                 id: Box::new(job.id.clone()),
                 before: outcome.deployment.clone(),
@@ -79,6 +80,12 @@ impl ClusterDriver<'_> {
             planned.push(PlannedJob { target: job, effect, again });
         }
         Ok(planned)
+    }
+
+    /// What the user asks for now, and has asked for when the deployment was begun.
+    fn jobs_to_run_again(&self) -> Vec<String> {
+        let state = self.state.borrow();
+        state.retry_jobs.iter().chain(&self.options.retry_jobs).cloned().collect()
     }
 
     /// What is to run again must be there to be run.

@@ -108,7 +108,7 @@ pub struct DriverOptions {
     pub force_conflicts: bool,
     /// Whether the cluster may be another one than the ledger knows.
     pub new_cluster: bool,
-    /// One-time jobs that run again although they failed.
+    /// One-time jobs that run again although they failed, besides those that the deployment itself has kept.
     pub retry_jobs: Vec<String>,
     /// Whether the deployment is one that another run left behind, and that the user did not name: nothing of this is meant
     /// for it.

@@ -257,6 +257,7 @@ impl ClusterDriver<'_> {
         let mut state = self.state.borrow_mut();
         state.cause = Some(cause(work));
         state.is_rollback = standing.back_to.is_some();
+        state.retry_jobs.clone_from(&standing.retry_jobs);
         Ok(uid)
     }
 

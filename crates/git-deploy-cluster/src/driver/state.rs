@@ -42,6 +42,8 @@ pub(super) struct State {
     pub(super) planned_from: Option<(Rendered, Instant)>,
     /// What was applied.
     pub(super) done: Option<Done>,
+    /// One-time jobs that run again, as the deployment has it, also where another run began it.
+    pub(super) retry_jobs: Vec<String>,
     /// Whether bytes of before are applied again because somebody asked for it.
     pub(super) is_rollback: bool,
     /// What `kubectl rollout history` shows for a revision that this run makes.

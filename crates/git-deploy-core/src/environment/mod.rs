@@ -201,6 +201,8 @@ pub struct Standing {
     pub named: bool,
     /// The deployment that somebody wants to go back to.
     pub back_to: Option<DeploymentId>,
+    /// One-time jobs that run again although they failed, as the deployment that is begun or taken up has it.
+    pub retry_jobs: Vec<String>,
 }
 
 /// Judges who holds an environment, by what only the machine and the repository of this run know.

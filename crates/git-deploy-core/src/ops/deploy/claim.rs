@@ -157,6 +157,7 @@ impl Context<'_> {
             skip: pick.passage.skip.clone(),
             approved_by: pick.passage.approved.as_ref().map(|approved| approved.by.clone()),
             approved_deployment: pick.passage.approved.as_ref().map(|approved| approved.deployment.clone()),
+            retry_jobs: pick.passage.retry_jobs.clone(),
             unknown: Vec::new(),
         })
     }

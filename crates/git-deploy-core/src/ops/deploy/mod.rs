@@ -77,6 +77,8 @@ pub struct DeployRequest {
     pub rollback: Option<Rollback>,
     /// What is gone past that should come first: environments, or the time at which nothing is deployed.
     pub skip: Option<Skip>,
+    /// One-time jobs that run again although they failed: kept with the deployment, for whoever goes on with it.
+    pub retry_jobs: Vec<String>,
 }
 
 /// Which deployment to go back to.
@@ -300,24 +302,26 @@ impl Deployer<'_> {
         }
     }
 
-    /// Ends the deployment that another run left behind. `given`: what the user says again that it has skipped.
+    /// Ends the deployment that another run left behind. `given`: what the user says again that it has skipped, and
+    /// the jobs that are to run again besides those that it has.
     ///
     /// # Errors
     /// When there is none, or it comes to no verdict.
-    pub fn resume(&self, given: Option<&Skip>) -> Result<Report, DeployError> {
+    pub fn resume(&self, given: &DeployRequest) -> Result<Report, DeployError> {
         let run_lock = self.begin()?;
         let context = Context::new(self)?;
         let Some(claimed) = context.take_over_open_attempt(None, &[])? else {
             let verdict = self.untold(&context)?.ok_or(DeployError::NothingUnderWay)?;
             return Ok(Report::Finished(verdict));
         };
-        let verdict = Run::new(self, &context, claimed, Errand::Asked)?.taken_over(given, true).resume()?;
+        let verdict =
+            Run::new(self, &context, claimed, Errand::Asked)?.taken_over(Some(given), true).resume()?;
         if !verdict.again {
             self.rebase_the_others(&verdict);
             return Ok(Report::Finished(verdict));
         }
         let target = verdict.branch.as_ref().map(ToString::to_string);
-        let mut request = DeployRequest { target, skip: given.cloned(), ..DeployRequest::default() };
+        let mut request = DeployRequest { target, skip: given.skip.clone(), ..DeployRequest::default() };
         self.as_begun(&context, &mut request, &verdict)?;
         self.begins_again(&verdict);
         self.deploy_locked(&run_lock, request)
@@ -397,7 +401,7 @@ impl Deployer<'_> {
                     let id = claimed.attempt.id.clone();
                     let is_elsewhere = named.is_some_and(|named| named != claimed.environment.name.as_str());
                     let errand = self.errand(&context, request, &claimed.attempt)?;
-                    let given = request.skip.as_ref().filter(|_| errand == Errand::Asked);
+                    let given = (errand == Errand::Asked).then_some(&*request);
                     let means_back = self.means_back(&context, request, &claimed.attempt)?;
                     let run = Run::new(self, &context, claimed, errand);
                     match run.and_then(|run| run.taken_over(given, means_back).end_for(request)) {

@@ -22,6 +22,8 @@ pub(super) struct Passage {
     pub(super) approved: Option<Approved>,
     /// The images, as they were verified there.
     pub(super) images: Vec<String>,
+    /// One-time jobs that run again although they failed.
+    pub(super) retry_jobs: Vec<String>,
 }
 
 /// An approval to go on that counts.
@@ -105,7 +107,7 @@ impl Context<'_> {
         let skip = wanted.filter(|_| !skipped.is_empty());
         let skip = skip.map(|skip| Skip { what: skipped, reason: skip.reason.clone() });
         let images = stood.map(|stood| stood.images.clone()).unwrap_or_default();
-        Ok((environment.clone(), Passage { skip, approved, images }))
+        Ok((environment.clone(), Passage { skip, approved, images, retry_jobs: request.retry_jobs.clone() }))
     }
 
     /// Says what need not have been skipped: whoever reads the ledger looks for it there in vain.
@@ -326,9 +328,16 @@ impl Run<'_> {
 
     /// Takes over what another run has begun. That something was skipped is its claim, which whoever can push can write: where
     /// base says who may approve it counts only if whoever takes it over says so again (`given`), with a reason of their own.
-    /// So it is with going back (`means_back`).
-    pub(super) fn taken_over(mut self, given: Option<&Skip>, means_back: bool) -> Self {
+    /// So it is with going back (`means_back`). Jobs that are to run again besides are kept with it.
+    pub(super) fn taken_over(mut self, given: Option<&DeployRequest>, means_back: bool) -> Self {
         self.back_is_meant = means_back;
+        let retry_jobs = &mut self.claimed.attempt.retry_jobs;
+        for job in given.into_iter().flat_map(|given| &given.retry_jobs) {
+            if !retry_jobs.contains(job) {
+                retry_jobs.push(job.clone());
+            }
+        }
+        let given = given.and_then(|given| given.skip.as_ref());
         let given = self.claimed.attempt.skip.as_ref().and_then(|skip| skip.given_again(given));
         if given.is_some() || self.context.rules.is_some() {
             self.skip.clone_from(&given);

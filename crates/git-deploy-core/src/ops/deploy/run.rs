@@ -157,8 +157,8 @@ impl<'a> Run<'a> {
             return Ok(None);
         }
         let driver = Rc::clone(&self.driver);
-        let back_to = self.attempt().rollback.clone();
-        let standing = Standing { back_to, ..self.context.standing(&self.claimed.environment)? };
+        let (back_to, retry_jobs) = (self.attempt().rollback.clone(), self.attempt().retry_jobs.clone());
+        let standing = Standing { back_to, retry_jobs, ..self.context.standing(&self.claimed.environment)? };
         let (id, candidate) = (self.attempt().id.clone(), Candidate::of_attempt(self.attempt()));
         let custody = Keeper { context: self.context, run: &self.attempt().run, id: Some(&id) };
         let identity = self.deployer.repository.identity()?;

@@ -32,6 +32,7 @@ impl Context<'_> {
             open: under_way(&self.view)?.into_iter().map(|attempt| attempt.id).collect(),
             named: false,
             back_to: None,
+            retry_jobs: Vec::new(),
         })
     }
 

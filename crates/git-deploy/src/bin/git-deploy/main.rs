@@ -62,8 +62,13 @@ fn begin(args: &Deploy) -> Result<(Repository, DeployRequest, Means, &'static In
     let repository = Repository::open()?;
     let target = args.target.as_deref().map(typed_name).transpose()?.map(str::to_owned);
     repository.stop_on(interrupt);
-    let request =
-        DeployRequest { target, environment: args.env.clone(), rollback: rollback(args)?, skip: skip(args)? };
+    let request = DeployRequest {
+        target,
+        environment: args.env.clone(),
+        rollback: rollback(args)?,
+        skip: skip(args)?,
+        retry_jobs: args.retry_job.clone(),
+    };
     let means = Means::of(args.builder.as_deref(), args.common.verbose);
     let means = means.map_err(|error| CommandError::usage(error.to_string()))?;
     Ok((repository, request, means, interrupt))
@@ -108,7 +113,7 @@ fn act(
         return Ok(report::ahead(&deployer.prepare_ahead()?, events));
     }
     let report = match (args.resume, args.abort) {
-        (true, _) => deployer.resume(request.skip.as_ref()),
+        (true, _) => deployer.resume(request),
         (_, true) => deployer.abort(),
         (false, false) => deployer.deploy(request),
     };
