@@ -128,3 +128,24 @@ fn what_fails_while_the_remote_is_gone_goes_back_and_the_verdict_is_pushed_by_th
     assert_eq!(shop.state("next"), "staged");
     shop.is_sound();
 }
+
+#[test]
+fn who_cannot_write_down_how_far_it_has_come_leaves_nothing_that_others_wait_for() {
+    let cluster = cluster!();
+    let shop = in_cluster(cluster, "landing").with_remote(&sandbox!());
+    shop.release("web", &[(MANIFEST, &good())]);
+    let is_applying = "git cat-file -p \"$3\" | grep -q '^phase: applying' && exit 1";
+    let hook = format!("case $1 in refs/deploy/attempts/*) {is_applying} ;; esac\nexit 0");
+    shop.authority().install_hook("update", &hook);
+    let output = shop.deploy(&[]);
+    output.code_is(75).stderr_contains("deployment-0001 stays where it is (claimed): ");
+    output.stderr_contains("go on with: git deploy --continue");
+    shop.lease_is_free();
+    assert_eq!(shop.authority().git(&["for-each-ref", "refs/deploy/lock"]).stdout, "", "{output}");
+    assert!(shop.namespace.find("deployment", "web").is_none(), "nothing is done that is not written down");
+    shop.authority().remove_hook("update");
+    // What was given back is nobody's: another clone needs to watch nobody for dead.
+    shop.authority().clone_to("other").command("git-deploy").output().success();
+    shop.succeeded("deployment-0001");
+    shop.is_sound();
+}

@@ -307,6 +307,7 @@ impl Run<'_> {
             }
             // What was asked for by a person can be asked for again; nobody must be told that it is done.
             Transacted::Unable(why) | Transacted::Refused(why) if close.outcome == Outcome::Aborted => {
+                self.let_go();
                 Err(self.not_recorded(why))
             }
             Transacted::Unable(why) | Transacted::Refused(why) => {
@@ -318,8 +319,8 @@ impl Run<'_> {
             Transacted::Moved(moved) => {
                 let names: Vec<&str> = moved.iter().map(RefName::short).collect();
                 let why = format!("{} moved meanwhile", names.join(", "));
-                let phase = self.claimed.attempt.phase;
-                Err(DeployError::NotRecorded { id: self.claimed.attempt.id, phase, why })
+                self.let_go();
+                Err(self.not_recorded(why))
             }
         }
     }

@@ -76,12 +76,16 @@ impl Run<'_> {
     }
 
     /// What a step came to: who was told to terminate in it, or leaves it without a verdict, gives back what it holds; so does
-    /// whoever has lost some of it, since another one waits for the rest.
+    /// whoever has lost some of it, since another one waits for the rest. So does whoever could not write down how far it has
+    /// come, or does not know whether it has: nothing was done that is not written down, and nothing more is done now.
     pub(super) fn or_let_go<T>(&mut self, done: Result<T, DeployError>) -> Result<T, DeployError> {
         let is_told = self.deployer.interrupt.check().is_err_and(|told| told.signal == SIGTERM);
         let is_left = matches!(
             done,
-            Err(DeployError::Undecided { .. } | DeployError::NotLanded { .. } | DeployError::LostLock(_))
+            Err(DeployError::Undecided { .. }
+                | DeployError::NotLanded { .. }
+                | DeployError::NotRecorded { .. }
+                | DeployError::LostLock(_))
         );
         if done.is_err() && (is_told || is_left) {
             self.let_go();
@@ -91,7 +95,7 @@ impl Run<'_> {
 
     /// Gives back what it holds, and leaves the deployment as it is: whoever goes on with it elsewhere need not wait until this
     /// run was watched for dead. Where that fails, that is what happens.
-    fn let_go(&mut self) {
+    pub(super) fn let_go(&mut self) {
         self.driver.let_go();
         // No number that stands anywhere else: the attempt has to move with the locks, and nobody works on it.
         let attempt = Attempt { run: new_run(), ..self.attempt().clone() };
