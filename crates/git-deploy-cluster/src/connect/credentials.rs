@@ -37,8 +37,10 @@ const LIMIT_OF_PEOPLE: Duration = Duration::from_secs(180);
 /// How long before they expire credentials are replaced, if they are valid for longer than twice that: time enough for a
 /// program that needs its limit, and for the request that asks for them.
 const AHEAD: SignedDuration = SignedDuration::from_secs(60);
-/// How long a program that has failed is left alone: it may ask somebody to log in, each time anew.
+/// How long a program that has failed is left alone: it may ask somebody to log in, each time anew. Twice as long each time.
 const REST: Duration = Duration::from_secs(10);
+/// No longer than that: whoever has logged in waits for it.
+const LONGEST_REST: Duration = Duration::from_secs(300);
 /// How often is looked whether the program has ended.
 const PAUSE: Duration = Duration::from_millis(10);
 /// More than any credentials.
@@ -331,6 +333,8 @@ struct Held {
     asked: Option<Asked>,
     /// When it turned out that it is not to be had.
     failed: Option<Instant>,
+    /// How long the program is left alone then.
+    rest: Duration,
 }
 
 /// What a task of its own finds: whoever no longer waits for it does not end it.
@@ -342,7 +346,7 @@ impl Held {
         // What is valid for a moment only is not to be replaced all the time.
         let ahead = |expires: Timestamp| AHEAD.min(expires.duration_since(now) / 2).max(SignedDuration::ZERO);
         let due = expires.map(|expires| expires - ahead(expires));
-        Self { header, expires, due, asked: None, failed: None }
+        Self { header, expires, due, asked: None, failed: None, rest: REST }
     }
 }
 
@@ -373,8 +377,9 @@ impl Token {
             if held.due.is_none_or(|due| now < due) {
                 return Ok(held.header.clone());
             }
-            if held.failed.is_some_and(|failed| failed.elapsed() >= REST) {
+            if held.failed.is_some_and(|failed| failed.elapsed() >= held.rest) {
                 (held.asked, held.failed) = (None, None);
+                held.rest = LONGEST_REST.min(held.rest * 2);
             }
             let asked = held.asked.get_or_insert_with(|| self.ask()).clone();
             if held.expires.is_none_or(|expires| now < expires) {
