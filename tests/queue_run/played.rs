@@ -92,4 +92,7 @@ exit 75"#;
     let output = runner(&shop, waits).output();
     output.code_is(75).stderr_contains("recovered it").stderr_contains("waits: ada deploys just now");
     output.lacks("error: ada deploys");
+    output.stderr_contains("ends: nothing can be taken from the queue now: ada deploys just now");
+    let events = runner(&shop, waits).arg("--json").output();
+    events.stdout_contains("\"reason\":\"nothing can be taken from the queue now: ada deploys just now\"");
 }

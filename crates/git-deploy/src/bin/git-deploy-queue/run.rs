@@ -58,41 +58,53 @@ pub(crate) fn run(arguments: RunQueue, shell: &mut Shell) -> Result<Exit, Comman
         echo: RefCell::default(),
         prepares,
     };
-    let (ended, text) = match work_off(&machine, runner) {
+    let (ended, why) = match work_off(&machine, runner) {
         Ok(finished) => {
             let has_failed = finished.has_failed || machine.has_broken.get();
-            end(&Finished { has_failed, ..finished }, machine.standstill.met())
+            let other = machine.other.borrow();
+            end(&Finished { has_failed, ..finished }, other.as_deref(), machine.standstill.met())
         }
         Err(error) => {
-            let text = format!("ends: {}", error.message());
+            let why = error.message();
             // It is said to people last of all, with what to do.
             if !matches!(error.exit(), Exit::Interrupted | Exit::Terminated) {
                 log.tell(of_error(&error), None);
                 let hints = error.hints().iter().map(|hint| format!("hint: {hint}"));
                 hints.for_each(|hint| log.tell(json!({ "event": "line", "text": hint }), None));
             }
-            (Err(error), text)
+            (Err(error), why)
         }
     };
     let exit = ended.as_ref().map_or_else(CommandError::exit, |exit| *exit);
-    log.tell(json!({ "event": "end", "exit": exit.code(), "reason": text }), Some(&text));
+    let text = if ended.is_err() { format!("ends: {why}") } else { why.clone() };
+    log.tell(json!({ "event": "end", "exit": exit.code(), "reason": why }), Some(&text));
     ended
 }
 
-/// What it means that nothing can be taken any more, and that in words. `met` is what has hindered it last.
-fn end(finished: &Finished, met: Option<String>) -> (Result<Exit, CommandError>, String) {
+/// What it means that nothing can be taken any more, and that in words. `other` is whom it waits for that deploys just now, `met`
+/// what has hindered it last.
+fn end(
+    finished: &Finished,
+    other: Option<&str>,
+    met: Option<String>,
+) -> (Result<Exit, CommandError>, String) {
     if finished.end != End::WorkedOff {
         // A degraded environment lets those go on who need another.
         let is_degraded = |hold: &&Hold| matches!(hold, Hold::Degraded { .. });
         let held = finished.held.iter().find(|hold| !is_degraded(hold)).or(finished.held.first());
-        let why = match held {
-            Some(hold) => format!("nothing can be taken from the queue now: {}", why_held(hold)),
-            None => {
+        let nothing = "nothing can be taken from the queue now";
+        let why = match (held, other) {
+            (Some(hold), _) => format!("{nothing}: {}", why_held(hold)),
+            // That somebody deploys is no error.
+            (None, Some(other)) => {
+                return (Err(CommandError::try_again(nothing)), format!("{nothing}: {other}"));
+            }
+            (None, None) => {
                 let met = met.map(|met| format!(": {met}")).unwrap_or_default();
                 format!("the queue waits for something that is nobody's fault{met}")
             }
         };
-        return (Err(CommandError::try_again(why.clone())), format!("ends: {why}"));
+        return (Err(CommandError::try_again(why.clone())), why);
     }
     let exit = if finished.has_failed { Exit::No } else { Exit::Done };
     let mut text = match &finished.left[..] {
