@@ -101,6 +101,7 @@ fn a_cluster_that_never_answers_is_given_up_after_one_try() {
     let path = shop.cluster.kubeconfig_through(&proxy);
     let output = shop.command(&[]).env("KUBECONFIG", &path).output();
     output.code_is(75).stderr_contains("cannot reach the cluster of context 'test'");
+    output.stderr_contains(": no connection within 5 seconds");
     assert_eq!(proxy.connections(), 1);
     nothing_begun(&shop, &output);
 }

@@ -403,11 +403,16 @@ fn no_credentials(error: &AuthError) -> String {
     }
 }
 
-/// The layers of HTTP clients each say that something failed; the last one says what.
+/// The layers of HTTP clients each say that something failed; the last one says what, and of a connection that was waited for
+/// only that a deadline is over.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;
+    }
+    let within = innermost.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    if within.is_some_and(|within| within.is::<tokio::time::error::Elapsed>()) {
+        return format!("no connection within {} seconds", CONNECT_TIMEOUT.as_secs());
     }
     innermost.to_string()
 }
