@@ -217,7 +217,7 @@ impl Connection {
     /// Whether anybody answers, whatever it is.
     pub(crate) async fn answers(&self) -> bool {
         let greeting = request(Method::GET, "/api", Vec::new());
-        self.once(&self.client, &greeting).await.map_or_else(|failed| !failed.error.is_away(), |_| true)
+        self.once(&self.elsewhere, &greeting).await.map_or_else(|failed| !failed.error.is_away(), |_| true)
     }
 
     /// Whether one that answers has begun a moment ago: it does not know all its kinds yet, nor who may do what.
@@ -260,6 +260,10 @@ impl Connection {
                 Err(failed) => failed,
             };
             was_away |= error.is_away();
+            if *error.kind() != ApiErrorKind::TooMany {
+                // A connection that is kept leads to the same one of several servers each time.
+                client = &self.elsewhere;
+            }
             // One that has just come back refuses everybody before it knows who may do what.
             let is_back = was_away || !self.silent().is_zero();
             if is_back && !was_ready && error.is_refusal_of_somebody() {
@@ -268,7 +272,6 @@ impl Connection {
                 error = ApiError::not_ready(&error);
             }
             if error.may_be_of_one_that_starts() {
-                client = &self.elsewhere;
                 let Some(wait) = doubt.next().filter(|wait| begin.elapsed() + *wait <= patience) else {
                     return Err(error);
                 };
@@ -439,55 +442,4 @@ fn configured(mut config: Config) -> Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::stand_in::StandIn;
-    use super::*;
-
-    /// What becomes of a request that is sent while nobody is there, where that is said a moment later, and this another one later.
-    async fn told(server: &StandIn, patience: u64, first: (u16, u16), then: (u16, u16)) -> ApiErrorKind {
-        let connection = server.connection().await;
-        server.answers(503);
-        let asked =
-            connection.call_within(Duration::from_secs(patience), request(Method::GET, "/x", Vec::new()));
-        let changes = async {
-            for (status, readiness) in [first, then] {
-                tokio::time::sleep(Duration::from_millis(500)).await;
-                server.says(status, readiness);
-            }
-        };
-        let (answer, ()) = futures::join!(asked, changes);
-        server.answers(200);
-        answer.expect_err("it never answers").kind().clone()
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn who_comes_back_and_refuses_somebody_is_believed_when_it_was_ready_before() {
-        let server = StandIn::start();
-        assert_eq!(told(&server, 20, (403, 500), (403, 200)).await, ApiErrorKind::Forbidden);
-        assert_eq!(told(&server, 3, (403, 500), (403, 500)).await, ApiErrorKind::Unreachable, "it was not");
-        assert_eq!(told(&server, 20, (403, 500), (404, 200)).await, ApiErrorKind::NotFound);
-        let connection = server.connection().await;
-        server.says(403, 500);
-        let asked = connection.call(request(Method::GET, "/x", Vec::new())).await;
-        assert_eq!(*asked.unwrap_err().kind(), ApiErrorKind::Forbidden, "it was there all the time");
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn who_has_never_heard_of_what_is_in_every_cluster_answers_in_its_place() {
-        let server = StandIn::start();
-        let connection = server.connection().await;
-        server.answers(404);
-        let kind = async |path| {
-            let asked = connection.call_within(Duration::ZERO, request(Method::GET, path, Vec::new())).await;
-            asked.unwrap_err().kind().clone()
-        };
-        let jobs = "/apis/batch/v1/namespaces/shop/jobs/migrate";
-        for path in ["/api/v1/namespaces/shop/configmaps", jobs] {
-            assert_eq!(kind(path).await, ApiErrorKind::Unreachable, "{path}");
-        }
-        assert!(!connection.answers().await);
-        for path in ["/apis/example.org/v1/namespaces/shop/jobs", "/apis/batch/v1alpha1/jobs"] {
-            assert_eq!(kind(path).await, ApiErrorKind::NotFound, "{path}");
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! Something for tests that answers in a cluster's place: every request with the same status, but for whether it is ready, and
 //! with words that are no API server's.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -21,6 +21,8 @@ pub(crate) struct StandIn {
 struct Said {
     status: AtomicU16,
     readiness: AtomicU16,
+    /// What the one behind the connection that is made next says for as long as that is kept; 0: what all say.
+    next: AtomicU16,
 }
 
 impl StandIn {
@@ -28,13 +30,21 @@ impl StandIn {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has free ports");
         let address = listener.local_addr().expect("it has one");
-        let said = Arc::new(Said { status: AtomicU16::new(200), readiness: AtomicU16::new(200) });
+        let said = Arc::new(Said {
+            status: AtomicU16::new(200),
+            readiness: AtomicU16::new(200),
+            next: AtomicU16::new(0),
+        });
         let theirs = Arc::clone(&said);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let said = Arc::clone(&theirs);
+                let own = Some(said.next.swap(0, Ordering::SeqCst)).filter(|status| *status != 0);
                 // Whoever does not want to hear it any more has gone away.
-                thread::spawn(move || drop(answer(&stream, &said)));
+                thread::spawn(move || match own {
+                    Some(status) => while answer(&stream, |_| status, "keep-alive").is_ok() {},
+                    None => drop(answer(&stream, |asked| said.of(asked), "close")),
+                });
             }
         });
         Self { said, address }
@@ -51,6 +61,11 @@ impl StandIn {
         self.said.status.store(status, Ordering::SeqCst);
     }
 
+    /// It is several, of which the one behind the connection that is made next says that, each time that it is asked.
+    pub(crate) fn next_one_says(&self, status: u16) {
+        self.said.next.store(status, Ordering::SeqCst);
+    }
+
     /// A way to it.
     pub(crate) async fn connection(&self) -> Connection {
         let kubeconfig = json!({
@@ -63,20 +78,27 @@ impl StandIn {
     }
 }
 
-fn answer(stream: &TcpStream, said: &Said) -> std::io::Result<()> {
+impl Said {
+    fn of(&self, asked: &str) -> u16 {
+        let status = if asked.contains(" /readyz ") { &self.readiness } else { &self.status };
+        status.load(Ordering::SeqCst)
+    }
+}
+
+/// Answers one request with the status that there is for it.
+fn answer(stream: &TcpStream, status: impl Fn(&str) -> u16, then: &str) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
-    let asked = lines.next().transpose()?.unwrap_or_default();
+    let asked = lines.next().transpose()?.ok_or(ErrorKind::UnexpectedEof)?;
     while let Some(line) = lines.next().transpose()? {
         if line.is_empty() {
             break;
         }
     }
-    let status = if asked.contains(" /readyz ") { &said.readiness } else { &said.status };
-    let status = status.load(Ordering::SeqCst);
+    let status = status(&asked);
     let body = if status == 200 { "{}" } else { "no server is available" };
     let length = body.len();
     write!(
         &mut &*stream,
-        "HTTP/1.1 {status} Said\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        "HTTP/1.1 {status} Said\r\nContent-Length: {length}\r\nConnection: {then}\r\n\r\n{body}"
     )
 }
