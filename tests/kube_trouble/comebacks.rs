@@ -83,7 +83,8 @@ fn what_one_of_several_servers_refuses_that_is_not_ready_decides_nothing() {
 fn a_kind_that_is_not_there_is_a_verdict_soon_also_where_nobody_is_told_whether_the_cluster_is_ready() {
     let cluster = cluster!();
     thread::scope(|scope| {
-        for (readiness, patience) in [(403, 10), (404, 10), (500, 60)] {
+        // Only who says that it is not ready is waited for, for 30 seconds.
+        for (readiness, patience) in [(403, 28), (404, 28), (500, 120)] {
             scope.spawn(move || {
                 let shop = open(&sandbox!(), cluster);
                 let front = cluster.front();
