@@ -4,6 +4,7 @@
 mod comebacks;
 mod conflicts;
 mod identity;
+mod kinds;
 mod logins;
 mod meddling;
 mod moments;

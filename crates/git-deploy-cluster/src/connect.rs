@@ -179,6 +179,11 @@ impl Connection {
         Self { believes: true, ..self.clone() }
     }
 
+    /// Whether it is for whoever only wants to know what may be seen.
+    pub(crate) fn believes(&self) -> bool {
+        self.believes
+    }
+
     /// What makes sure of refusals.
     pub(crate) fn doubt(&self) -> Doubt {
         if self.believes { Doubt::none() } else { Doubt::default() }
@@ -222,7 +227,8 @@ impl Connection {
 
     /// Whether one that answers has begun a moment ago: it does not know all its kinds yet, nor who may do what.
     pub(crate) async fn is_starting(&self) -> bool {
-        let asked = self.text(&request(Method::GET, "/readyz", Vec::new())).await;
+        // Whoever is behind a connection that is kept may be the only one that is not ready.
+        let asked = self.elsewhere().text(&request(Method::GET, "/readyz", Vec::new())).await;
         // Who may not ask that, or not so, is none that is being started.
         asked.is_err_and(|error| matches!(error.code(), 500..=599))
     }

@@ -1,6 +1,7 @@
 //! Which kinds the API server knows, and where the objects of the manifests belong.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use git_deploy_core::deployment::Blame;
 use git_deploy_manifest::{GroupKind, Object, ObjectId};
@@ -18,10 +19,10 @@ use crate::connect::{Connection, request};
 use crate::members::key;
 use crate::target::Target;
 
-/// The kinds that an API server knows.
+/// The kinds that an API server knows. What one clone learns all others know.
 #[derive(Debug, Clone, Default)]
 pub struct Resources {
-    kinds: Vec<Kind>,
+    kinds: Arc<RwLock<Vec<Kind>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -103,60 +104,91 @@ impl Resources {
             let message = "it cannot list its kinds at once, which Kubernetes can since 1.26";
             return Err(ApiError::new(ApiErrorKind::NotUnderstood, message));
         }
-        Ok(Self { kinds })
+        Ok(Self::from(kinds))
+    }
+
+    /// Asks once more, and another one where there are several API servers, of which one may not know all of them yet. What
+    /// was known stays so.
+    ///
+    /// # Errors
+    /// As for [`Resources::discover`].
+    pub(crate) async fn learn(&self, connection: &Connection) -> Result<(), ApiError> {
+        let found = Self::discover(&connection.elsewhere()).await?.all();
+        let mut known = self.kinds.write().unwrap_or_else(PoisonError::into_inner);
+        let new = found.into_iter().filter(|kind| !known.iter().any(|known| known.is_same(kind)));
+        let new: Vec<Kind> = new.collect();
+        known.extend(new);
+        Ok(())
+    }
+
+    /// Whether each of these is known.
+    pub(crate) fn has_all<'k>(&self, kinds: impl IntoIterator<Item = &'k GroupKind>) -> bool {
+        kinds.into_iter().all(|kind| self.find_kind(kind).is_some())
+    }
+
+    fn all(&self) -> Vec<Kind> {
+        self.kinds.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn first<T>(&self, is_it: impl Fn(&Kind) -> bool, of: impl Fn(&Kind) -> T) -> Option<T> {
+        let kinds = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
+        kinds.iter().find(|kind| is_it(kind)).map(of)
     }
 
     /// The kind, as the API server names it in paths, and whether its objects live in namespaces.
     pub fn find(&self, group: &str, version: &str, kind: &str) -> Option<(ApiResource, Scope)> {
-        let is_it = |known: &&Kind| {
-            let resource = &known.resource;
-            resource.group == group && resource.version == version && resource.kind == kind
-        };
-        self.kinds.iter().find(is_it).map(|known| (known.resource.clone(), known.scope.clone()))
+        self.first(|known| known.is_called(group, version, kind), Kind::named)
     }
 
     /// The kind in the version that the API server prefers.
     pub fn find_kind(&self, kind: &GroupKind) -> Option<(ApiResource, Scope)> {
-        let is_it = |known: &&Kind| known.resource.group == kind.group && known.resource.kind == kind.kind;
-        self.kinds.iter().find(is_it).map(|known| (known.resource.clone(), known.scope.clone()))
+        let is_it = |known: &Kind| known.resource.group == kind.group && known.resource.kind == kind.kind;
+        self.first(is_it, Kind::named)
     }
 
     pub(crate) fn by_plural(&self, group: &str, plural: &str) -> Option<ApiResource> {
-        let is_it = |known: &&Kind| known.resource.group == group && known.resource.plural == plural;
-        self.kinds.iter().find(is_it).map(|known| known.resource.clone())
+        let is_it = |known: &Kind| known.resource.group == group && known.resource.plural == plural;
+        self.first(is_it, |known| known.resource.clone())
     }
 
     /// All kinds whose objects live in namespaces and can be listed, each in one version.
-    pub(crate) fn namespaced(&self) -> Vec<&ApiResource> {
+    pub(crate) fn namespaced(&self) -> Vec<ApiResource> {
         let mut seen = BTreeSet::new();
-        self.kinds
-            .iter()
+        self.all()
+            .into_iter()
             .filter(|known| known.is_listed && known.scope == Scope::Namespaced)
-            .map(|known| &known.resource)
+            .map(|known| known.resource)
             .filter(|resource| seen.insert((resource.group.clone(), resource.plural.clone())))
             .collect()
     }
 
     /// The same, and the kinds that definitions among these objects would add.
     pub fn with_definitions(&self, objects: &[Object]) -> Self {
-        let mut more = self.clone();
-        for object in objects {
-            let id = object.id();
-            if id.is_definition() {
-                let defined = defined(object.value());
-                more.kinds.extend(defined.into_iter().filter(|kind| {
-                    let resource = &kind.resource;
-                    self.find(&resource.group, &resource.version, &resource.kind).is_none()
-                }));
-            }
+        let mut more = self.all();
+        let known = more.len();
+        for object in objects.iter().filter(|object| object.id().is_definition()) {
+            let defined = defined(object.value()).into_iter();
+            let new = defined.filter(|kind| !more[..known].iter().any(|known| known.is_same(kind)));
+            let new: Vec<Kind> = new.collect();
+            more.extend(new);
         }
-        more
+        Self::from(more)
     }
 
     /// Whether there is the kind of each of these objects, here or among themselves.
     pub(crate) fn know_all(&self, objects: &[Object]) -> bool {
         let known = self.with_definitions(objects);
         objects.iter().map(Object::id).all(|id| known.find(&id.group, &id.version, &id.kind).is_some())
+    }
+
+    /// Those of the objects whose kinds are there, here or among themselves.
+    pub(crate) fn known_of(&self, mut objects: Vec<Object>) -> Vec<Object> {
+        let known = self.with_definitions(&objects);
+        objects.retain(|object| {
+            let id = object.id();
+            known.find(&id.group, &id.version, &id.kind).is_some()
+        });
+        objects
     }
 
     /// Where the objects of the manifests belong: each with its kind as the API server names it, and with the namespace
@@ -209,9 +241,32 @@ impl Resources {
             let version = usize::from(resource.group != id.group || resource.version != id.version);
             (kind, version, strsim::damerau_levenshtein(&resource.api_version, &id.api_version()))
         };
-        let near = self.kinds.iter().filter(|known| known.is_listed).min_by_key(distance)?;
+        let kinds = self.all();
+        let near = kinds.iter().filter(|known| known.is_listed).min_by_key(distance)?;
         let is_near = distance(&near).0 <= (id.kind.chars().count() / 3).max(1);
         is_near.then(|| format!("'{}' of '{}'", near.resource.kind, near.resource.api_version))
+    }
+}
+
+impl From<Vec<Kind>> for Resources {
+    fn from(kinds: Vec<Kind>) -> Self {
+        Self { kinds: Arc::new(RwLock::new(kinds)) }
+    }
+}
+
+impl Kind {
+    fn is_called(&self, group: &str, version: &str, kind: &str) -> bool {
+        let resource = &self.resource;
+        resource.group == group && resource.version == version && resource.kind == kind
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        let other = &other.resource;
+        self.is_called(&other.group, &other.version, &other.kind) && self.resource.plural == other.plural
+    }
+
+    fn named(&self) -> (ApiResource, Scope) {
+        (self.resource.clone(), self.scope.clone())
     }
 }
 

@@ -46,7 +46,7 @@ impl ClusterDriver<'_> {
         for (kept, target) in self.still_there(held, taken.collect(), pulse)? {
             // In doubt it stays: it was there before.
             again.stay.push(target.id.clone());
-            let Some((object, wanted)) = self.as_wanted_last(held, kept)? else {
+            let Some((object, wanted)) = self.as_wanted_last(held, kept, pulse)? else {
                 let why = "and what it was before is not known any more";
                 self.observer.warn(&format!("{} was changed by what failed, {why}: {AS_IT_IS}", target.id));
                 continue;
@@ -114,12 +114,17 @@ impl ClusterDriver<'_> {
     }
 
     /// The object as the deployment applied it that wanted it last, if that is kept here.
-    fn as_wanted_last(&self, held: &Held, kept: &KeptObject) -> Result<Option<(Object, Target)>, Failure> {
+    fn as_wanted_last(
+        &self,
+        held: &Held,
+        kept: &KeptObject,
+        pulse: &dyn Pulse,
+    ) -> Result<Option<(Object, Target)>, Failure> {
         let Some(by) = &kept.wanted_by else { return Ok(None) };
         let objects = self.objects_of(by)?.unwrap_or_default();
         let object = objects.into_iter().find(|object| self.is_meant(kept, object.id()));
         Ok(object.and_then(|object| {
-            let target = self.targets(&held.session, std::slice::from_ref(&object)).ok()?.pop()?;
+            let target = self.targets(&held.session, std::slice::from_ref(&object), pulse).ok()?.pop()?;
             Some((object, target))
         }))
     }

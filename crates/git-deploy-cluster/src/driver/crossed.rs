@@ -81,7 +81,7 @@ impl ClusterDriver<'_> {
         of: &DeploymentId,
         pulse: &dyn Pulse,
     ) -> Result<bool, Failure> {
-        let Some(job) = self.kept_job(held, name, of)? else {
+        let Some(job) = self.kept_job(held, name, of, pulse)? else {
             let why = format!("what {of} was going to apply is not kept in this repository");
             return Err(Failure::of_nobody(Step::Apply, why));
         };
@@ -99,9 +99,15 @@ impl ClusterDriver<'_> {
     }
 
     /// A one-time job as a deployment was going to start it.
-    fn kept_job(&self, held: &Held, name: &str, of: &DeploymentId) -> Result<Option<Target>, Failure> {
+    fn kept_job(
+        &self,
+        held: &Held,
+        name: &str,
+        of: &DeploymentId,
+        pulse: &dyn Pulse,
+    ) -> Result<Option<Target>, Failure> {
         let Some(mut all) = self.objects_of(of)? else { return Ok(None) };
         all.retain(|object| object.id().name == name && is_one_time(object.id(), object.value()));
-        Ok(self.targets(&held.session, &all)?.pop())
+        Ok(self.targets(&held.session, &all, pulse)?.pop())
     }
 }

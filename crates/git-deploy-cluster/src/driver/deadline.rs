@@ -9,8 +9,8 @@ use git_deploy_core::ops::Observer;
 
 use super::ClusterDriver;
 use super::state::{Held, Session};
+use crate::api_error::ApiError;
 use crate::connect::{Connection, REQUEST_TIMEOUT};
-use crate::discovery::Resources;
 
 /// How long a cluster that is there may be silent: nobody has an answer to a single request before this is over, but the Lease
 /// is renewed more often.
@@ -126,27 +126,37 @@ pub(super) async fn greet(connection: &Connection, observer: &dyn Observer) {
     }
 }
 
-/// The kinds of the cluster, where these are enough that were not: of several servers one may not know all of them yet, or
-/// the only one. Whoever says that it is not ready is waited for, but not for ever: some never say anything else.
-pub(super) async fn kinds_asked_again(
-    connection: &Connection,
+/// Asks for the kinds of the cluster until these are enough that were not: of several servers one may not know all of them
+/// yet, or the only one. Whoever says that it is not ready is waited for, but not for ever: some never say anything else.
+///
+/// # Errors
+/// When nobody answers, which says nothing of kinds.
+pub(super) async fn ask_for_kinds_again(
+    session: &Session,
     observer: &dyn Observer,
-    are_enough: impl Fn(&Resources) -> bool,
-) -> Option<Resources> {
-    let elsewhere = connection.elsewhere();
-    let ask = async || Resources::discover(&elsewhere).await.ok().filter(&are_enough);
+    are_enough: impl Fn() -> bool,
+) -> Result<(), ApiError> {
+    let Session { connection, resources } = session;
+    let learn = async || {
+        let learned = resources.learn(connection).await;
+        // Whoever was allowed to ask for them a moment ago is.
+        learned.map_err(|error| match error.is_refusal_of_somebody() {
+            true => ApiError::not_ready(&error),
+            false => error,
+        })
+    };
     for pause in connection.doubt() {
         tokio::time::sleep(pause).await;
-        if let Some(kinds) = ask().await {
-            return Some(kinds);
+        learn().await?;
+        if are_enough() {
+            return Ok(());
         }
     }
-    if !connection.is_starting().await {
-        return None;
+    if !connection.believes() && connection.is_starting().await {
+        observer.step("Waiting", "the cluster is not ready yet");
+        until_it_is_ready(STARTING, connection).await;
     }
-    observer.step("Waiting", "the cluster is not ready yet");
-    until_it_is_ready(STARTING, connection).await;
-    ask().await
+    learn().await
 }
 
 /// Waits, but no longer than that, until a cluster that answers says no more that it is not ready.

@@ -11,7 +11,7 @@ use git_deploy_manifest::{Extent, ObjectId, Stage, part_of};
 use super::ClusterDriver;
 use super::deadline::Deadline;
 use super::said::{of_api, of_lease, of_set, open_if};
-use super::session::kinds;
+use super::session::learn_kinds;
 use super::state::{Done, Forward, Held, Session};
 use super::waiting::{Wait, waits_for};
 use crate::apply::{ApplyOptions, apply_stage};
@@ -41,19 +41,14 @@ impl ClusterDriver<'_> {
         let planned = self.state.borrow_mut().forward.take();
         let mut forward = match planned {
             Some(forward) => forward,
-            None => {
-                let forward = self.plan_forward(held.against(), rendered, &|| None, work.pulse)?;
-                // It may have learned of kinds.
-                held.session = self.session(work.pulse)?;
-                forward
-            }
+            None => self.plan_forward(&held.against(), rendered, &|| None, work.pulse)?,
         };
         // The number was not known when it was planned.
         if let Some(cause) = &self.state.borrow().cause {
             forward.planned.objects.iter_mut().for_each(|object| give_change_cause(object, cause));
         }
         let deadline = Deadline::after(self.cluster.timeout, &held.session.connection);
-        let found = self.found(&forward, held, work.id)?;
+        let found = self.found(&forward, held, work)?;
         let change = Change::to(SetPhase::Applying)
             .of(work.id)
             .widening(self.extent(ids_of(&forward.wanted)))
@@ -66,12 +61,14 @@ impl ClusterDriver<'_> {
 
     /// What is a member of the set already and is not wanted by what stands there: going back does not delete it. A deployment
     /// that is resumed has found it the first time, and finds now what it has made itself.
-    fn found(&self, forward: &Forward, held: &Held, id: &DeploymentId) -> Result<Vec<ObjectId>, Failure> {
-        if held.parent.record().deployment.as_ref() == Some(id) {
+    fn found(&self, forward: &Forward, held: &Held, work: Work<'_>) -> Result<Vec<ObjectId>, Failure> {
+        if held.parent.record().deployment.as_ref() == Some(work.id) {
             return Ok(Vec::new());
         }
         let before = self.of_latest().map(|(_, before)| before).unwrap_or_default();
-        let before = self.targets(&held.session, &before)?;
+        // What is of a kind that is gone by now is wanted by nobody who has come this far.
+        let before = held.session.resources.known_of(before);
+        let before = self.targets(&held.session, &before, work.pulse)?;
         let objects = forward.planned.objects.iter();
         let new = objects.filter(|object| object.live.is_none() || object.replaces.is_some());
         let new_jobs = forward.jobs.iter().filter(|job| job.effect == Effect::Create);
@@ -143,7 +140,7 @@ impl ClusterDriver<'_> {
             self.wait_for(held, &waited, deadline, Step::Apply, pulse)?;
             if *stage == Stage::Foundations {
                 // Definitions are established: what is of their kinds can be seen from now on.
-                held.session.resources = self.run(Step::Apply, pulse, kinds(&held.session.connection))?;
+                self.run(Step::Apply, pulse, learn_kinds(&held.session))?;
             }
         }
         if before_jobs == steps.len() {
@@ -240,6 +237,9 @@ impl ClusterDriver<'_> {
         let mut change = Change::to(SetPhase::Verified);
         if forward.prunes && forward.only.is_none() {
             let mut extent = self.extent(ids_of(&forward.wanted).chain(&stays));
+            // What is of a kind that the cluster does not list was not seen: it may be there.
+            let kinds = held.view().kinds.into_iter();
+            extent.kinds.extend(kinds.filter(|kind| !held.session.resources.has_all([kind])));
             // Whoever looks for jobs that have ended since finds them where the set was.
             extent.namespaces.extend(held.held_jobs.iter().cloned());
             change = change.narrowing(extent);

@@ -92,9 +92,9 @@ impl ClusterDriver<'_> {
     }
 
     /// What a success wants. Where that cannot be told, nothing of what was adopted counts as ours.
-    pub(super) fn wanted_by(&self, held: &Held, id: &DeploymentId) -> Vec<ObjectId> {
+    pub(super) fn wanted_by(&self, held: &Held, id: &DeploymentId, pulse: &dyn Pulse) -> Vec<ObjectId> {
         let objects = self.objects_of(id).ok().flatten().unwrap_or_default();
-        let targets = self.targets(&held.session, &objects).unwrap_or_default();
+        let targets = self.targets(&held.session, &objects, pulse).unwrap_or_default();
         targets.into_iter().map(|target| target.id).collect()
     }
 
@@ -139,7 +139,7 @@ impl ClusterDriver<'_> {
         let wanted = self.objects_of(id)?.ok_or_else(|| {
             Failure::of_nobody(Step::Land, format!("what {id} applied is not kept in this repository"))
         })?;
-        let wanted = self.targets(&held.session, &wanted)?;
+        let wanted = self.targets(&held.session, &wanted, pulse)?;
         let options = self.prune_options(Some(held.parent.record()));
         let (view, Session { connection, resources, .. }) = (held.view(), &held.session);
         let unwanted = self.run(Step::Land, pulse, async {

@@ -20,6 +20,7 @@ use super::ClusterDriver;
 use super::crossed::forward_only;
 use super::restore::holds_data;
 use super::said::{named, objects, of_lease, of_set};
+use super::session::learn_kinds_of;
 use super::state::{Against, Session};
 use crate::api_error::{ApiError, ApiErrorKind};
 use crate::lease::LeaseError;
@@ -78,6 +79,7 @@ impl ClusterDriver<'_> {
             let parent = Parent::read(&session.connection, &set)
                 .await
                 .map_err(of_set(Step::Plan, &self.cluster.context))?;
+            learn_kinds_of(&session, parent.as_ref()).await;
             let against = Against { session: session.clone(), set: set.clone(), parent };
             if against.parent.is_none() {
                 return Ok(Leftover::default());
@@ -137,7 +139,7 @@ impl ClusterDriver<'_> {
 
     /// What is to be seen of the objects that were applied last.
     fn sight(&self, against: &Against, kept: &Rendered, pulse: &dyn Pulse) -> Result<Sight, Failure> {
-        let targets = self.targets(&against.session, &objects(kept)?)?;
+        let targets = self.targets(&against.session, &objects(kept)?, pulse)?;
         let record = against.parent.as_ref().map(Parent::record);
         let options = self.prune_options(record);
         // What has run need not be there any more.

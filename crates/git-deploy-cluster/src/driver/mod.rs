@@ -307,7 +307,7 @@ impl Driver for ClusterDriver<'_> {
             None => {
                 let session = self.session(pulse)?;
                 let against = self.against(session).ok_or_else(|| not_held(Step::Plan))?;
-                self.plan_forward(against, rendered, base, pulse)?
+                self.plan_forward(&against, rendered, base, pulse)?
             }
         };
         let told = said::told(&forward);

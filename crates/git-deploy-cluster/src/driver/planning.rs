@@ -8,14 +8,15 @@ use git_deploy_core::environment::{OfBase, Pulse, Rendered, kept};
 use git_deploy_manifest::readiness::NewImages;
 use git_deploy_manifest::{GroupKind, Object, ObjectId, images, is_one_time, is_redacted};
 
-use super::deadline::kinds_asked_again;
+use super::ClusterDriver;
+use super::deadline::ask_for_kinds_again;
 use super::forward::LEAVING;
 use super::refused::Refused;
 use super::said::{objects, of_api};
-use super::state::{Against, Forward, Session, State};
-use super::{Brief, ClusterDriver};
+use super::state::{Against, Forward, Session};
 use crate::access::{Need, needs_of, require_access};
-use crate::discovery::{Resources, TargetProblem};
+use crate::bounds::Bounds;
+use crate::discovery::TargetProblem;
 use crate::plan::{Compared, Origin, PlanOptions, Planned, plan};
 use crate::prune::PruneOptions;
 use crate::set::{Parent, Record};
@@ -36,7 +37,7 @@ impl ClusterDriver<'_> {
     /// Plans to bring the set to what was rendered.
     pub(super) fn plan_forward(
         &self,
-        mut against: Against,
+        against: &Against,
         rendered: &Rendered,
         base: &OfBase<'_>,
         pulse: &dyn Pulse,
@@ -46,12 +47,7 @@ impl ClusterDriver<'_> {
             let why = "the manifests hold no object: an empty set would delete all that is deployed";
             return Err(Failure::of_branch(Step::Plan, why));
         }
-        let mut planned = self.try_objects(&against, &objects, self.purpose(), pulse);
-        if let Err(Refused::Late(kinds)) = planned {
-            self.learn(&kinds);
-            against.session.resources = *kinds;
-            planned = self.try_objects(&against, &objects, self.purpose(), pulse);
-        }
+        let planned = self.try_objects(against, &objects, self.purpose(), pulse);
         if planned.is_ok() {
             let new_images = self.new_images(&objects, &rendered.images, base);
             self.state.borrow_mut().new_images = new_images;
@@ -125,8 +121,7 @@ impl ClusterDriver<'_> {
         let Against { session, parent, .. } = against;
         let is_new = purpose != Purpose::GoBack && !self.state.borrow().is_rollback;
         let bounds = is_new.then_some(&self.cluster.bounds);
-        let targets = session.resources.targets(objects, &self.cluster.namespace, bounds);
-        let targets = targets.map_err(|problems| self.unless_starting(session, objects, problems, pulse))?;
+        let targets = self.located(session, objects, bounds, pulse)?;
         let wanted = targets.clone();
         let (left, targets): (Vec<Target>, Vec<Target>) =
             targets.into_iter().partition(|target| is_redacted(&target.id, &target.wanted));
@@ -160,32 +155,27 @@ impl ClusterDriver<'_> {
         Ok(Forward { planned, jobs, wanted, prunes, only: None, due, stays })
     }
 
-    /// What is wrong with objects, unless it is only that whoever was asked did not know its kinds yet.
-    fn unless_starting(
+    /// Where objects belong. Kinds that are not known are asked for again: whoever was asked may not have known them yet.
+    fn located(
         &self,
         session: &Session,
         objects: &[Object],
-        problems: Vec<TargetProblem>,
+        bounds: Option<&Bounds>,
         pulse: &dyn Pulse,
-    ) -> Refused {
-        if !problems.iter().any(TargetProblem::is_of_kind) {
-            return Refused::Targets(problems);
-        }
-        let are_known = |kinds: &Resources| kinds.know_all(objects);
-        let asked = async { Ok(kinds_asked_again(&session.connection, self.observer, are_known).await) };
-        match self.run(Step::Plan, pulse, asked) {
-            Ok(Some(kinds)) => Refused::Late(Box::new(kinds)),
-            Ok(None) => Refused::Targets(problems),
-            Err(stopped) => stopped.into(),
-        }
-    }
-
-    /// From now on these are the kinds that the cluster knows.
-    fn learn(&self, kinds: &Resources) {
-        let mut state = self.state.borrow_mut();
-        let State { session, held, .. } = &mut *state;
-        let sessions = session.iter_mut().chain(held.iter_mut().map(|held| &mut held.session));
-        sessions.for_each(|session| session.resources = kinds.clone());
+    ) -> Result<Vec<Target>, Refused> {
+        let Session { resources, .. } = session;
+        let locate = || resources.targets(objects, &self.cluster.namespace, bounds);
+        let problems = match locate() {
+            Err(problems) if problems.iter().any(TargetProblem::is_of_kind) => problems,
+            located => return located.map_err(Refused::Targets),
+        };
+        let are_known = || resources.know_all(objects);
+        let asked = async { Ok(ask_for_kinds_again(session, self.observer, are_known).await) };
+        self.run(Step::Plan, pulse, asked)?.map_err(|error| {
+            let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            of_api(Step::Plan, &error, format!("{text}, as far as it could be asked: {error}"))
+        })?;
+        locate().map_err(Refused::Targets)
     }
 
     /// What is left as it is, because git knows only digests of its values, must be there.
@@ -217,12 +207,14 @@ impl ClusterDriver<'_> {
     }
 
     /// Where objects belong that were planned before: what was allowed then is not judged again.
-    pub(super) fn targets(&self, session: &Session, objects: &[Object]) -> Result<Vec<Target>, Failure> {
-        let targets = session.resources.targets(objects, &self.cluster.namespace, None);
-        targets.map_err(|problems| {
-            let refused = self.unless_starting(session, objects, problems, &Brief);
-            refused.said(&session.resources, None, &self.cluster.named())
-        })
+    pub(super) fn targets(
+        &self,
+        session: &Session,
+        objects: &[Object],
+        pulse: &dyn Pulse,
+    ) -> Result<Vec<Target>, Failure> {
+        let located = self.located(session, objects, None, pulse);
+        located.map_err(|refused| refused.said(&session.resources, None, &self.cluster.named()))
     }
 
     pub(super) fn prune_options(&self, record: Option<&Record>) -> PruneOptions {

@@ -2,9 +2,8 @@
 
 use git_deploy_core::deployment::{Blame, Failure, Step};
 
-use super::said::{of_api, open_if};
+use super::said::open_if;
 use crate::access::AccessError;
-use crate::api_error::ApiError;
 use crate::discovery::{Resources, TargetProblem};
 use crate::jobs::JobError;
 use crate::plan::{Compared, Ground, Novelty, Origin, PlanError, PlanProblem, blame};
@@ -19,8 +18,6 @@ pub(super) enum Refused {
     Plan(PlanError),
     /// A one-time job that has not run yet and that the cluster does not take.
     Job(Box<JobError>),
-    /// Kinds that the cluster did not know when it was asked first, and that it knows: these.
-    Late(Box<Resources>),
     /// Anything else, whose blame is known.
     Other(Failure),
 }
@@ -50,10 +47,6 @@ impl Refused {
     pub(super) fn said(self, resources: &Resources, compared: Option<&Compared>, named: &str) -> Failure {
         match self {
             Self::Other(failure) => failure,
-            Self::Late(_) => {
-                let error = ApiError::not_ready(&"it did not know all of its kinds");
-                of_api(Step::Plan, &error, error.to_string())
-            }
             Self::Targets(problems) => {
                 let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
                 let reason = |problem| Reason::of_target(problem, compared, named);

@@ -80,9 +80,14 @@ impl ClusterDriver<'_> {
     }
 
     /// What the failed deployment was going to apply, or nothing if it did not come that far.
-    fn failed_targets(&self, held: &Held, way: &WayBack<'_>) -> Result<Vec<Target>, Failure> {
+    fn failed_targets(
+        &self,
+        held: &Held,
+        way: &WayBack<'_>,
+        pulse: &dyn Pulse,
+    ) -> Result<Vec<Target>, Failure> {
         let failed = way.failed.map(|commit| self.kept_objects(commit)).transpose()?;
-        self.targets(&held.session, &failed.unwrap_or_default())
+        self.targets(&held.session, &failed.unwrap_or_default(), pulse)
     }
 
     /// What the failed deployment brought and what may therefore be deleted: not what was there before it, be it of the set
@@ -112,7 +117,7 @@ impl ClusterDriver<'_> {
             }
             FirstFailure::Remove => {
                 self.observer.step("Removing", "what a first deployment left that failed");
-                let failed = self.failed_targets(held, way)?;
+                let failed = self.failed_targets(held, way, pulse)?;
                 let mut forward = self.plan_objects(&held.against(), &[], Purpose::GoBack, pulse)?;
                 forward.only = Some(Self::brought(held, &failed, &[]));
                 forward.prunes = true;
@@ -135,7 +140,7 @@ impl ClusterDriver<'_> {
             let same = failed.iter().find(|target| target.id.is_same(id));
             same.and_then(|target| target.wanted.pointer("/spec/replicas"))
         };
-        let targets = self.targets(session, &objects)?;
+        let targets = self.targets(session, &objects, pulse)?;
         self.run(Step::Apply, pulse, async {
             let scaled = |target: &Target| target.wanted.pointer("/spec/replicas").is_some();
             let mut live = stream::iter(targets.iter().enumerate().filter(|(_, target)| scaled(target)))
@@ -211,16 +216,16 @@ impl ClusterDriver<'_> {
         work: Work<'_>,
     ) -> Result<(), Failure> {
         let (id, pulse) = (work.id, work.pulse);
-        let before = self.targets(&held.session, &objects)?;
-        let failed = self.failed_targets(held, way)?;
+        let before = self.targets(&held.session, &objects, pulse)?;
+        let failed = self.failed_targets(held, way, pulse)?;
         let kept = self.kept_again(held, &before, &failed, pulse)?;
         let objects = [objects, kept.objects].concat();
-        let before = self.targets(&held.session, &objects)?;
+        let before = self.targets(&held.session, &objects, pulse)?;
         let (left, again) = self.parted(&held.session, objects, &before, pulse)?;
         let again = self.with_live_replicas(&held.session, again, &failed, pulse)?;
         let mut forward = self.plan_objects(&held.against(), &again, Purpose::GoBack, pulse)?;
         // What is not applied again is not deleted either.
-        forward.wanted.extend(self.targets(&held.session, &left)?);
+        forward.wanted.extend(self.targets(&held.session, &left, pulse)?);
         let mut brought = Self::brought(held, &failed, &before);
         brought.retain(|id| !kept.stay.iter().any(|stays| stays.is_same(id)));
         forward.only = Some(brought);

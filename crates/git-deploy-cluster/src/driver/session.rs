@@ -14,6 +14,7 @@ use super::look::closed;
 use super::said::{of_api, of_connection, of_lease, of_set};
 use super::state::{Held, Session};
 use super::{Brief, ClusterDriver, PATIENCE, Parting};
+use crate::api_error::ApiError;
 use crate::connect::Connection;
 use crate::discovery::Resources;
 use crate::lease::{Lease, LeaseError, LeasePlace, Terms};
@@ -91,7 +92,10 @@ impl ClusterDriver<'_> {
         self.state.borrow_mut().stands = stands;
         self.state.borrow_mut().latest = latest.zip(standing.kept);
         self.run(Step::Plan, &Brief, async {
-            Parent::read(&session.connection, &set).await.map_err(of_set(Step::Plan, &self.cluster.context))
+            let parent = Parent::read(&session.connection, &set).await;
+            let parent = parent.map_err(of_set(Step::Plan, &self.cluster.context))?;
+            learn_kinds_of(session, parent.as_ref()).await;
+            Ok(parent)
         })
     }
 
@@ -352,7 +356,7 @@ impl ClusterDriver<'_> {
         let is_success =
             outcome == Outcome::Success && held.parent.record().deployment.as_ref() == Some(work.id);
         let done = is_success.then(|| {
-            let done = Change::to(SetPhase::Done).wanting(self.wanted_by(&held, work.id));
+            let done = Change::to(SetPhase::Done).wanting(self.wanted_by(&held, work.id, &parting));
             self.with_list(&held, work.id, &parting, done)
         });
         let Held { lease, mut parent, .. } = held;
@@ -367,9 +371,27 @@ impl ClusterDriver<'_> {
 }
 
 /// The kinds that the cluster knows.
-pub(super) async fn kinds(connection: &Connection) -> Result<Resources, Failure> {
-    let kinds = Resources::discover(connection).await;
-    kinds.map_err(|error| of_api(Step::Plan, &error, format!("cannot ask for the cluster's kinds: {error}")))
+async fn kinds(connection: &Connection) -> Result<Resources, Failure> {
+    Resources::discover(connection).await.map_err(no_kinds)
+}
+
+/// Asks once more for the kinds that the cluster knows.
+pub(super) async fn learn_kinds(session: &Session) -> Result<(), Failure> {
+    session.resources.learn(&session.connection).await.map_err(no_kinds)
+}
+
+/// Asks once more where some kinds of a set are not known: one of several servers may not know them yet. They may be gone, too.
+pub(super) async fn learn_kinds_of(session: &Session, parent: Option<&Parent>) {
+    let Session { connection, resources } = session;
+    if parent.is_some_and(|parent| !resources.has_all(&parent.record().extent.kinds)) {
+        // Without an answer nothing is known of them, as before.
+        let _ = resources.learn(connection).await;
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what errors are mapped with")]
+fn no_kinds(error: ApiError) -> Failure {
+    of_api(Step::Plan, &error, format!("cannot ask for the cluster's kinds: {error}"))
 }
 
 /// Number, commit and branch, as `kubectl rollout history` shows them.

@@ -115,7 +115,7 @@ pub(super) struct Done {
     pub(super) deadline: Deadline,
 }
 
-/// The way to the cluster, and the kinds that it knows. Cheap to clone but for the kinds.
+/// The way to the cluster, and the kinds that it knows. Cheap to clone; what one learns of kinds all others know.
 #[derive(Clone)]
 pub(super) struct Session {
     pub(super) connection: Connection,

@@ -104,7 +104,7 @@ impl ClusterDriver<'_> {
             Failure::of_nobody(Step::Plan, why).hint(Some("get it with: git deploy-sync"))
         })?;
         let wanted = objects(&kept::read(self.repository, kept).map_err(of_git(Step::Plan))?)?;
-        let wanted = self.targets(session, &wanted)?;
+        let wanted = self.targets(session, &wanted, pulse)?;
         let options = self.idle_options(record);
         let (judged, unwanted, drift) = self.run(Step::Plan, pulse, async {
             let Session { connection, resources, .. } = session;

@@ -94,8 +94,7 @@ async fn foreign_inside(
     deletions: &[&Member],
     namespace: &str,
 ) -> Result<Option<String>, ListError> {
-    let kinds: Vec<_> =
-        resources.namespaced().into_iter().filter(|kind| kind.kind != "Event").cloned().collect();
+    let kinds: Vec<_> = resources.namespaced().into_iter().filter(|kind| kind.kind != "Event").collect();
     let mut lists = stream::iter(kinds)
         .map(|kind| members::list(connection, kind, Some(namespace.to_owned()), "", Depth::Metadata))
         .buffer_unordered(IN_FLIGHT);

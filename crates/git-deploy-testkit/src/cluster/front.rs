@@ -7,10 +7,10 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::kubectl::Kubectl;
 use super::{Proxy, eventually};
@@ -41,6 +41,10 @@ struct Shared {
     readiness: AtomicU16,
     /// How often the same was asked for.
     asked: Mutex<HashMap<Vec<u8>, usize>>,
+    /// How often somebody has asked for the kinds.
+    kinds_asked: AtomicUsize,
+    /// A group whose kinds are left out of each so-manieth list of these.
+    left_out: Mutex<Option<(String, usize)>>,
     socket: PathBuf,
 }
 
@@ -59,6 +63,8 @@ impl Front {
             refused: AtomicUsize::new(0),
             readiness: AtomicU16::new(0),
             asked: Mutex::default(),
+            kinds_asked: AtomicUsize::new(0),
+            left_out: Mutex::default(),
             socket,
         });
         let theirs = Arc::clone(&shared);
@@ -91,9 +97,23 @@ impl Front {
         self.shared.readiness.store(status, Ordering::SeqCst);
     }
 
+    /// From now on it has not read the definitions of that group, or it is so many servers of which one has not, which is
+    /// asked first, and then in turn.
+    pub fn lacks(&self, group: &str, servers: usize) {
+        self.shared.kinds_asked.store(0, Ordering::SeqCst);
+        *lock(&self.shared.left_out) = Some((group.to_owned(), servers));
+    }
+
+    /// How often somebody has asked for the kinds, since it lacks some if it does.
+    #[must_use]
+    pub fn kinds_asked(&self) -> usize {
+        self.shared.kinds_asked.load(Ordering::SeqCst)
+    }
+
     /// From now on it passes everything on.
     pub fn runs(&self) {
         self.shared.mode.store(RUNS, Ordering::SeqCst);
+        *lock(&self.shared.left_out) = None;
     }
 
     /// How often somebody was refused something.
@@ -149,6 +169,13 @@ impl Shared {
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
         let path = head.first().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
+        if path == "/apis" {
+            let turn = self.kinds_asked.fetch_add(1, Ordering::SeqCst);
+            let left_out = lock(&self.left_out).clone();
+            if let Some((group, _)) = left_out.filter(|(_, servers)| turn.is_multiple_of(*servers)) {
+                return without(&group, &head, client, &self.socket);
+            }
+        }
         match (self.mode.load(Ordering::SeqCst), self.readiness.load(Ordering::SeqCst)) {
             (_, readiness @ 1..) if path == "/readyz" => {
                 say(client, &format!("{readiness} Said"), "nobody is told that")
@@ -163,7 +190,7 @@ impl Shared {
         // A watch that is asked for again begins where things are by then.
         let line = head.first().and_then(|line| line.split("resourceVersion=").next()).unwrap_or_default();
         let request = [line.as_bytes(), body].concat();
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = lock(&self.asked);
         let times = asked.entry(request).or_default();
         *times += 1;
         *times % SERVERS == 1
@@ -194,6 +221,26 @@ impl Shared {
         let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403, "message": message});
         say(client, "403 Forbidden", &status.to_string())
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Passes on the list of kinds without those of a group.
+fn without(group: &str, head: &[String], client: &TcpStream, socket: &Path) -> io::Result<()> {
+    let mut server = UnixStream::connect(socket)?;
+    // Of this version of the protocol nobody answers in chunks.
+    server.write_all(head.concat().replacen("HTTP/1.1", "HTTP/1.0", 1).as_bytes())?;
+    server.write_all(b"\r\n")?;
+    let mut answer = String::new();
+    server.read_to_string(&mut answer)?;
+    let (_, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::InvalidData)?;
+    let mut list: Value = serde_json::from_str(body)?;
+    if let Some(groups) = list["items"].as_array_mut() {
+        groups.retain(|one| one["metadata"]["name"] != group);
+    }
+    say(client, "200 OK", &list.to_string())
 }
 
 fn say(mut client: &TcpStream, status: &str, body: &str) -> io::Result<()> {
