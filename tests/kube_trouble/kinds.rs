@@ -42,6 +42,53 @@ fn widgets(shop: &ClusterShop<'_>) -> Vec<String> {
 }
 
 #[test]
+fn a_definition_stays_with_the_objects_of_others_also_where_its_kind_is_not_listed() {
+    let cluster = cluster!();
+    for (servers, why) in [(1, "the cluster does not list its kind"), (3, "is of that kind and would go")] {
+        let (shop, front, _proxy) = shop(cluster, ANY_KIND);
+        shop.deploy_more("one", &definition(&shop));
+        // Whoever has made it has nothing to do with the shop.
+        eventually("the kind is known", || {
+            shop.namespace.kubectl_with_input(&["apply", "-f", "-"], widget(&shop, "theirs")).code == Some(0)
+        });
+        front.lacks(&group(&shop), servers);
+        shop.release_more("two", &config_map("more", "a: b"));
+        shop.deploy(&[]).success().stderr_contains("is no longer wanted and stays: ").stderr_contains(why);
+        assert_eq!(widgets(&shop), ["theirs"], "{servers}");
+        front.runs();
+        shop.namespace.kubectl(&["delete", &format!("widgets.{}", group(&shop)), "theirs"]).success();
+        shop.release_more("three", &config_map("more", "a: c"));
+        shop.deploy(&[]).success().stderr_contains("Deleted CustomResourceDefinition");
+        assert!(
+            shop.namespace.find("customresourcedefinition", &format!("widgets.{}", group(&shop))).is_none()
+        );
+    }
+}
+
+#[test]
+fn a_namespace_stays_with_the_objects_of_others_whose_kind_the_first_of_several_servers_does_not_list() {
+    let cluster = cluster!();
+    let inside = cluster.namespace("inside");
+    let lines = format!("allow-kinds = [\"*\"]\nallow-namespaces = [\"OWN\", \"{}\"]", inside.name());
+    let (shop, front, _proxy) = shop(cluster, &lines);
+    shop.namespace.kubectl_with_input(&["apply", "-f", "-"], definition(&shop)).success();
+    shop.deploy_more(
+        "one",
+        &format!("apiVersion: v1\nkind: Namespace\nmetadata: {{ name: {} }}\n", inside.name()),
+    );
+    eventually("the kind is known", || {
+        inside.kubectl_with_input(&["apply", "-f", "-"], widget(&shop, "theirs")).code == Some(0)
+    });
+    front.lacks(&group(&shop), 3);
+    shop.release_more("two", &config_map("more", "a: b"));
+    let output = shop.deploy(&[]);
+    output.success().stderr_contains("is in it, which is not of this set");
+    let name = format!("widgets.{}", group(&shop));
+    assert!(inside.find(&name, "theirs").is_some(), "{output}");
+    shop.namespace.kubectl(&["delete", "crd", &name]).success();
+}
+
+#[test]
 fn what_is_of_a_kind_that_is_not_listed_is_not_forgotten() {
     let cluster = cluster!();
     for servers in [1, 3] {

@@ -51,6 +51,11 @@ pub struct ListError {
 }
 
 impl ListError {
+    /// The kinds themselves could not be asked for.
+    pub(crate) fn of_kinds(why: ApiError) -> Self {
+        Self { plural: "kinds".to_owned(), namespace: None, why }
+    }
+
     /// Whose fault it is.
     pub fn blame(&self) -> Blame {
         self.why.blame()
@@ -124,13 +129,26 @@ pub(crate) async fn list(
     selector: &str,
     depth: Depth,
 ) -> Result<Vec<Member>, ListError> {
+    match list_known(connection, resource, namespace, selector, depth).await {
+        // Its definition was deleted since the kinds were asked for.
+        Err(error) if error.why.is_not_found() => Ok(Vec::new()),
+        listed => listed,
+    }
+}
+
+/// The same of a kind that is there for certain.
+pub(crate) async fn list_known(
+    connection: &Connection,
+    resource: ApiResource,
+    namespace: Option<String>,
+    selector: &str,
+    depth: Depth,
+) -> Result<Vec<Member>, ListError> {
     match connection.list(&resource, namespace.as_deref(), selector, depth).await {
         Ok(objects) => Ok(objects
             .into_iter()
             .map(|live| Member { id: identity(&resource, &live), resource: resource.clone(), live })
             .collect()),
-        // Its definition was deleted since the kinds were asked for.
-        Err(error) if error.is_not_found() => Ok(Vec::new()),
         Err(why) => Err(ListError { plural: plural(&resource), namespace, why }),
     }
 }

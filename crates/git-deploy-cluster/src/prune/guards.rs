@@ -1,6 +1,7 @@
 //! What must not be deleted although nobody wants it any more.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 
 use futures::stream::{self, StreamExt};
 use git_deploy_manifest::fields::{MANAGER, has_applied};
@@ -62,7 +63,8 @@ pub(super) fn why_kept(
     inside.map(|target| format!("{} is in it", target.id))
 }
 
-/// What holds objects that are not deleted with it: namespaces, and definitions of kinds.
+/// What holds objects that are not deleted with it: namespaces, and definitions of kinds. Of several API servers one may not
+/// know all kinds yet, or not say so: in doubt it stays.
 pub(super) async fn in_use(
     connection: &Connection,
     resources: &Resources,
@@ -70,13 +72,19 @@ pub(super) async fn in_use(
     deletions: &[&Member],
 ) -> Result<BTreeMap<ObjectId, String>, ListError> {
     let mut kept = BTreeMap::new();
-    for member in deletions {
-        let why = if member.id.is_namespace() {
+    let holding = || deletions.iter().filter(|member| member.id.is_namespace() || member.id.is_definition());
+    if holding().next().is_none() {
+        return Ok(kept);
+    }
+    resources.learn(connection).await.map_err(ListError::of_kinds)?;
+    let is_starting = connection.is_starting().await;
+    for member in holding() {
+        let why = if is_starting {
+            Some("the cluster is not ready: it cannot be seen what would go with it".to_owned())
+        } else if member.id.is_namespace() {
             foreign_inside(connection, resources, set, deletions, &member.id.name).await?
-        } else if member.id.group == "apiextensions.k8s.io" {
-            foreign_of_kind(connection, resources, deletions, &member.id.name).await?
         } else {
-            None
+            foreign_of_kind(connection, resources, deletions, &member.id.name).await?
         };
         if let Some(why) = why {
             kept.insert(member.id.clone(), why);
@@ -96,14 +104,14 @@ async fn foreign_inside(
 ) -> Result<Option<String>, ListError> {
     let kinds: Vec<_> = resources.namespaced().into_iter().filter(|kind| kind.kind != "Event").collect();
     let mut lists = stream::iter(kinds)
-        .map(|kind| members::list(connection, kind, Some(namespace.to_owned()), "", Depth::Metadata))
+        .map(|kind| members::list_known(connection, kind, Some(namespace.to_owned()), "", Depth::Metadata))
         .buffer_unordered(IN_FLIGHT);
     let goes: HashSet<&str> = deletions.iter().map(|deletion| deletion.uid()).collect();
     let mut foreign: Option<(bool, ObjectId)> = None;
     while let Some(list) = lists.next().await {
         let found = match list {
             Ok(found) => found,
-            Err(error) if *error.why.kind() == ApiErrorKind::Forbidden => {
+            Err(error) if *error.why.kind() == ApiErrorKind::Forbidden || error.why.is_not_found() => {
                 return Ok(Some(format!("it cannot be seen what is in it: {error}")));
             }
             // Some kinds can be listed in words only: what cannot be stored cannot be lost.
@@ -139,8 +147,14 @@ async fn foreign_of_kind(
 ) -> Result<Option<String>, ListError> {
     // The name of a definition is its plural and its group.
     let Some((plural, group)) = definition.split_once('.') else { return Ok(None) };
-    let Some(resource) = resources.by_plural(group, plural) else { return Ok(None) };
-    let found = members::list(connection, resource, None, "", Depth::Metadata).await?;
+    let unseen = |why: &dyn fmt::Display| Ok(Some(format!("it cannot be seen who has objects of it: {why}")));
+    let Some(resource) = resources.by_plural(group, plural) else {
+        return unseen(&"the cluster does not list its kind");
+    };
+    let found = match members::list_known(connection, resource, None, "", Depth::Metadata).await {
+        Err(error) if error.why.is_not_found() => return unseen(&error),
+        found => found?,
+    };
     let goes = |object: &Member| deletions.iter().any(|deletion| deletion.uid() == object.uid());
     let foreign = found.iter().find(|object| !goes(object));
     Ok(foreign.map(|object| format!("{} is of that kind and would go with it", object.id)))
