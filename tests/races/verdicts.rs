@@ -52,6 +52,24 @@ fn an_abort_that_the_remote_does_not_take_is_not_said_to_have_happened() {
 }
 
 #[test]
+fn what_somebody_has_asked_to_end_in_vain_is_not_left_to_others_at_once() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let is_applying = "git cat-file -p \"$3\" | grep -q '^phase: applying' && exit 1";
+    let hook = format!("case $1 in refs/deploy/attempts/*) {is_applying} ;; esac\nexit 0");
+    shop.authority().install_hook("update", &hook);
+    shop.deploy(&[]).code_is(75).stderr_contains("deployment-0001 stays where it is (claimed): ");
+    shop.authority().install_hook("update", "case $1 in refs/tags/*) exit 1 ;; esac");
+    let output = shop.deploy(&["--abort"]);
+    output.code_is(75);
+    let locks = shop.authority().git(&["for-each-ref", "refs/deploy/lock"]);
+    assert_ne!(locks.stdout, "", "who asks again must be faster than the next runner: {output}");
+    shop.authority().remove_hook("update");
+    shop.deploy(&["--abort"]).code_is(1).stdout_contains("to demo: aborted");
+    assert_eq!(shop.authority().git(&["for-each-ref", "refs/deploy/lock"]).stdout, "");
+}
+
+#[test]
 fn a_verdict_that_was_kept_here_and_is_synced_lets_others_go_on() {
     let (shop, _) = with_a_verdict_kept_here();
     let other = colleague(&shop);

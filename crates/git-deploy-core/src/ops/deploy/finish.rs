@@ -214,8 +214,11 @@ impl Run<'_> {
             return Err(DeployError::TooLate(self.attempt().id.clone()));
         }
         if close.restore {
-            let restored = self.restore_or_leave(&mut close);
-            self.or_let_go(restored)?;
+            match self.restore_or_leave(&mut close) {
+                // An end that a person has asked for, as below.
+                Err(error @ DeployError::NotRecorded { .. }) => return Err(error),
+                restored => self.or_let_go(restored)?,
+            }
         }
         let identity = self.deployer.repository.identity()?;
         let finding = Finding { who: identity.who(), time: identity.time() };
@@ -305,9 +308,9 @@ impl Run<'_> {
                 self.end(close.outcome)?;
                 Ok(self.verdict(close.outcome, Some(close), false))
             }
-            // What was asked for by a person can be asked for again; nobody must be told that it is done.
+            // What was asked for by a person can be asked for again; nobody must be told that it is done, nor go on with it
+            // before they could ask: what is held is not given back.
             Transacted::Unable(why) | Transacted::Refused(why) if close.outcome == Outcome::Aborted => {
-                self.let_go();
                 Err(self.not_recorded(why))
             }
             Transacted::Unable(why) | Transacted::Refused(why) => {

@@ -76,16 +76,12 @@ impl Run<'_> {
     }
 
     /// What a step came to: who was told to terminate in it, or leaves it without a verdict, gives back what it holds; so does
-    /// whoever has lost some of it, since another one waits for the rest. So does whoever could not write down how far it has
-    /// come, or does not know whether it has: nothing was done that is not written down, and nothing more is done now.
+    /// whoever has lost some of it, since another one waits for the rest.
     pub(super) fn or_let_go<T>(&mut self, done: Result<T, DeployError>) -> Result<T, DeployError> {
         let is_told = self.deployer.interrupt.check().is_err_and(|told| told.signal == SIGTERM);
         let is_left = matches!(
             done,
-            Err(DeployError::Undecided { .. }
-                | DeployError::NotLanded { .. }
-                | DeployError::NotRecorded { .. }
-                | DeployError::LostLock(_))
+            Err(DeployError::Undecided { .. } | DeployError::NotLanded { .. } | DeployError::LostLock(_))
         );
         if done.is_err() && (is_told || is_left) {
             self.let_go();
