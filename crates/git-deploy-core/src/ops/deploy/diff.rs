@@ -162,7 +162,8 @@ impl Context<'_> {
         // The engine asks by branches, and this need not be one.
         let name = RefName::branch("HEAD-to-compare")?;
         let asked = Request::onto_base(name, commit, self.base_tip);
-        let verdict = MergeTreeEngine::new(self.repository(), self.committer()).rebase(&[asked])?.pop();
+        let engine = MergeTreeEngine::new(self.repository(), self.committer());
+        let verdict = engine.until(self.deployer.interrupt).rebase(&[asked])?.pop();
         self.deployer.interrupt.check()?;
         match verdict {
             Some(Verdict::Rebased(rebased)) => Ok(rebased.tip),

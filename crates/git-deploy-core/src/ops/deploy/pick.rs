@@ -225,8 +225,6 @@ impl Context<'_> {
             return Err(DeployError::NotTaken { branch: branch.name.clone(), why });
         }
         let verdict = self.rebase(branch)?;
-        // Ctrl-C reaches the programs that the engine asked, too: their failure is no verdict.
-        self.deployer.interrupt.check()?;
         let (tip, dropped) = match verdict {
             Some(Verdict::Rebased(rebased)) => (rebased.tip, rebased.dropped),
             Some(Verdict::Current) | None => (branch.tip, Vec::new()),
@@ -295,7 +293,11 @@ impl Context<'_> {
         let upstream = upstream(self.repository(), branch.note.as_ref(), self.base_tip)?;
         let asked =
             Request { upstream, ..Request::onto_base(branch.name.clone(), branch.tip, self.base_tip) };
-        Ok(MergeTreeEngine::new(self.repository(), self.committer()).rebase(&[asked])?.pop())
+        let engine = MergeTreeEngine::new(self.repository(), self.committer());
+        let verdict = engine.until(self.deployer.interrupt).rebase(&[asked])?.pop();
+        // Ctrl-C reaches the programs that the engine asked, too: their failure is no verdict, nor is what was not judged then.
+        self.deployer.interrupt.check()?;
+        Ok(verdict)
     }
 
     /// Who commits what a rebase writes.
