@@ -238,6 +238,8 @@ fn a_job_that_is_to_run_again_does_so_where_its_deployment_goes_on_after_the_old
         let old = failed_once(&shop);
         release(&shop, "mended", "1\n", &[fine(), deployment("web", "3")]);
         dies_between_two_jobs(&shop, "mended", &old);
+        let dry_run = shop.deploy(&["-n", "mended"]);
+        dry_run.success().stdout_contains(&name(&old));
         shop.deploy(arguments).success();
         assert_eq!(recorded(&shop, &job(&shop)), "succeeded forward-only deployment-0003");
         shop.is_sound();

@@ -164,6 +164,7 @@ impl ClusterDriver<'_> {
             }
         }
         self.state.borrow_mut().is_rollback = standing.back_to.is_some();
+        self.state.borrow_mut().retry_jobs.clone_from(&standing.retry_jobs);
         match parent.as_ref().and_then(|parent| self.unsettled(parent.record(), standing)) {
             Some(text) if standing.named => self.observer.warn(&text),
             Some(text) => {

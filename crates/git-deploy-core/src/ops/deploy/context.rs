@@ -98,7 +98,7 @@ impl<'a> Context<'a> {
             Ok(pick) => pick,
             Err(nothing) => return Ok(Err(nothing)),
         };
-        let driver = self.check(&pick.environment, request, pick.rollback.as_ref())?;
+        let driver = self.check(&pick, request)?;
         let images = self.make_images(&pick);
         let was_tried = match &images {
             Ok(made) => *made == Made::Some,
@@ -155,17 +155,17 @@ impl<'a> Context<'a> {
     /// can plan now.
     pub(super) fn check(
         &self,
-        environment: &Environment,
+        pick: &Pick,
         request: &DeployRequest,
-        back_to: Option<&DeploymentId>,
     ) -> Result<Box<dyn Driver + '_>, DeployError> {
+        let environment = &pick.environment;
         self.warn_of_move(environment)?;
         let driver = self.driver(environment, Errand::Asked).map_err(DeployError::Plan)?;
         let (run, id) = (new_run(), self.next_id(environment)?);
         let custody = Keeper { context: self, run: &run, id: Some(&id) };
         let named = request.target.is_some() || request.rollback.is_some();
-        let back_to = back_to.cloned();
-        let standing = Standing { named, back_to, ..self.standing(environment)? };
+        let (back_to, retry_jobs) = (pick.rollback.clone(), pick.passage.retry_jobs.clone());
+        let standing = Standing { named, back_to, retry_jobs, ..self.standing(environment)? };
         let checked = driver.check(&standing, &custody);
         if matches!(checked, Err(NotTaken::Held(_))) {
             self.watch_locks(environment);

@@ -79,8 +79,8 @@ impl Deployer<'_> {
                 Err(nothing) => return Ok(Err(nothing)),
             },
         };
+        let driver = context.check(&pick, request)?;
         let (candidate, environment) = (pick.candidate, pick.environment);
-        let driver = context.check(&environment, request, pick.rollback.as_ref())?;
         let (commit, base) = (candidate.commit(), candidate.base());
         let back_to = pick.rollback.as_ref();
         let rendered = context.look_at(&environment, back_to, commit, base);

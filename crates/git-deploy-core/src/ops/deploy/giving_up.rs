@@ -113,7 +113,9 @@ impl Context<'_> {
                 )?
             {
                 let (candidate, rollback) = (Candidate::of_attempt(&attempt), attempt.rollback);
-                let passage = Passage::default();
+                // As whoever goes on with it believes it.
+                let retry_jobs = self.jobs_to_retry(&attempt.retry_jobs, Some(request));
+                let passage = Passage { retry_jobs, ..Passage::default() };
                 let pick = Pick { candidate, environment, dropped: Vec::new(), rollback, passage };
                 return Ok(Some((id, Ending::Finished, pick)));
             }

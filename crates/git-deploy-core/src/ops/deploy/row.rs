@@ -110,6 +110,12 @@ impl Context<'_> {
         Ok((environment.clone(), Passage { skip, approved, images, retry_jobs: request.retry_jobs.clone() }))
     }
 
+    /// Which one-time jobs run again in a deployment that another run has begun: those that were `kept` with it, and `given`.
+    pub(super) fn jobs_to_retry(&self, kept: &[String], given: Option<&DeployRequest>) -> Vec<String> {
+        let given = given.map(|given| given.retry_jobs.as_slice()).unwrap_or_default();
+        believed(kept, given, self.rules.is_none())
+    }
+
     /// Says what need not have been skipped: whoever reads the ledger looks for it there in vain.
     fn tell_needless(&self, wanted: &Skip, skipped: &[String]) {
         for what in wanted.what.iter().filter(|what| !skipped.contains(what)) {
@@ -328,15 +334,11 @@ impl Run<'_> {
 
     /// Takes over what another run has begun. That something was skipped is its claim, which whoever can push can write: where
     /// base says who may approve it counts only if whoever takes it over says so again (`given`), with a reason of their own.
-    /// So it is with going back (`means_back`). Jobs that are to run again besides are kept with it.
+    /// So it is with going back (`means_back`), and with jobs that are to run again.
     pub(super) fn taken_over(mut self, given: Option<&DeployRequest>, means_back: bool) -> Self {
         self.back_is_meant = means_back;
-        let retry_jobs = &mut self.claimed.attempt.retry_jobs;
-        for job in given.into_iter().flat_map(|given| &given.retry_jobs) {
-            if !retry_jobs.contains(job) {
-                retry_jobs.push(job.clone());
-            }
-        }
+        let retry_jobs = self.context.jobs_to_retry(&self.claimed.attempt.retry_jobs, given);
+        self.claimed.attempt.retry_jobs = retry_jobs;
         let given = given.and_then(|given| given.skip.as_ref());
         let given = self.claimed.attempt.skip.as_ref().and_then(|skip| skip.given_again(given));
         if given.is_some() || self.context.rules.is_some() {
@@ -432,4 +434,30 @@ fn waits(
         deployment: deployment.clone(),
         why,
     }))
+}
+
+/// Of one-time jobs that run again those that count: what was kept is the claim of whoever can push, and a job that has failed
+/// half-way is to be looked at first. Where base says who may approve (`is_believed` is false) only what is given again does.
+fn believed(kept: &[String], given: &[String], is_believed: bool) -> Vec<String> {
+    let mut jobs = if is_believed { kept.to_vec() } else { Vec::new() };
+    for job in given {
+        if !jobs.contains(job) {
+            jobs.push(job.clone());
+        }
+    }
+    jobs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_jobs_run_again_is_said_again_where_base_says_who_may_approve() {
+        let (kept, given) =
+            (["migrate".to_owned(), "index".to_owned()], ["index".to_owned(), "tidy".to_owned()]);
+        assert_eq!(believed(&kept, &given, true), ["migrate", "index", "tidy"]);
+        assert_eq!(believed(&kept, &given, false), ["index", "tidy"]);
+        assert_eq!(believed(&kept, &[], false), [""; 0]);
+    }
 }
