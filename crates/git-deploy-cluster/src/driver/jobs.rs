@@ -12,7 +12,7 @@ use super::deadline::Deadline;
 use super::planning::Purpose;
 use super::refused::Refused;
 use super::said::{of_job, of_lease};
-use super::state::{Held, PlannedJob, Session};
+use super::state::{Held, PlannedJob, Session, State};
 use crate::api_error::{ApiError, ApiErrorKind};
 use crate::jobs::{
     Heard, JobError, Listener, after_another, again_in, is_first, let_go, outcome, start, still_held,
@@ -54,11 +54,10 @@ impl ClusterDriver<'_> {
         if purpose != Purpose::GoBack {
             self.require_asked(&jobs)?;
         }
-        let run_again = self.jobs_to_run_again();
         let mut planned = Vec::new();
         for job in jobs {
             let known = record.and_then(|record| record.jobs.get(&job.id.name));
-            let again = run_again.iter().any(|asked| is_called(&job.id.name, asked));
+            let again = self.state.borrow().runs_again(&job.id.name, known, &self.options.retry_jobs);
             let failed_before = |outcome: &JobOutcome| JobError::FailedBefore {
                 id: Box::new(job.id.clone()),
                 before: outcome.deployment.clone(),
@@ -80,12 +79,6 @@ impl ClusterDriver<'_> {
             planned.push(PlannedJob { target: job, effect, again });
         }
         Ok(planned)
-    }
-
-    /// What the user asks for now, and has asked for when the deployment was begun.
-    fn jobs_to_run_again(&self) -> Vec<String> {
-        let state = self.state.borrow();
-        state.retry_jobs.iter().chain(&self.options.retry_jobs).cloned().collect()
     }
 
     /// What is to run again must be there to be run.
@@ -343,6 +336,17 @@ impl ClusterDriver<'_> {
     }
 }
 
+impl State {
+    /// Whether a job is asked for to run again: `now`, or when the deployment was begun, and it has not failed again in that.
+    fn runs_again(&self, name: &str, known: Option<&JobOutcome>, now: &[String]) -> bool {
+        let is_asked = |asked: &[String]| asked.iter().any(|asked| is_called(name, asked));
+        let has_failed = known.is_some_and(|known| {
+            known.end == JobEnd::Failed && known.deployment.is_some() && known.deployment == self.deployment
+        });
+        is_asked(now) || is_asked(&self.retry_jobs) && !has_failed
+    }
+}
+
 /// Whether a job of that name has been there, and may have done what it is for.
 fn was_there(job: &PlannedJob, known: Option<&JobOutcome>) -> bool {
     job.effect == Effect::Change || known.is_some_and(is_started)
@@ -356,4 +360,22 @@ fn is_started(known: &JobOutcome) -> bool {
 /// Whether a one-time job is meant: by its name, or by that of the manifest, without its identity.
 fn is_called(name: &str, asked: &str) -> bool {
     name == asked || name.rsplit_once('-').is_some_and(|(stem, _)| stem == asked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_was_to_run_again_runs_once_more_however_often_its_deployment_goes_on() {
+        let id = |number: u32| format!("deployment-{number:04}").parse::<DeploymentId>().unwrap();
+        let state = State { deployment: Some(id(3)), retry_jobs: vec!["migrate".into()], ..State::default() };
+        let ended = |end, number| JobOutcome { end, rollback_safe: false, deployment: Some(id(number)) };
+        let again =
+            |outcome: JobOutcome, now: &[String]| state.runs_again("migrate-0a1b", Some(&outcome), now);
+        assert!(again(ended(JobEnd::Failed, 2), &[]));
+        assert!(again(ended(JobEnd::Started, 3), &[]), "the same one, which is found or was removed before");
+        assert!(!again(ended(JobEnd::Failed, 3), &[]));
+        assert!(again(ended(JobEnd::Failed, 3), &["migrate".into()]), "somebody asks for it now");
+    }
 }

@@ -261,6 +261,7 @@ impl ClusterDriver<'_> {
         let uid = self.hold(parent.as_ref(), standing, custody, work.pulse)?;
         let mut state = self.state.borrow_mut();
         state.cause = Some(cause(work));
+        state.deployment = Some(work.id.clone());
         state.is_rollback = standing.back_to.is_some();
         state.retry_jobs.clone_from(&standing.retry_jobs);
         Ok(uid)

@@ -42,6 +42,8 @@ pub(super) struct State {
     pub(super) planned_from: Option<(Rendered, Instant)>,
     /// What was applied.
     pub(super) done: Option<Done>,
+    /// The deployment that is begun or taken up.
+    pub(super) deployment: Option<DeploymentId>,
     /// One-time jobs that run again, as the deployment has it, also where another run began it.
     pub(super) retry_jobs: Vec<String>,
     /// Whether bytes of before are applied again because somebody asked for it.
