@@ -256,7 +256,12 @@ impl Connection {
         self.call_within(PATIENCE, request).await
     }
 
-    async fn call_within(&self, patience: Duration, request: Request<Vec<u8>>) -> Result<Value, ApiError> {
+    /// The same, where it is tried again for no longer than that.
+    pub(crate) async fn call_within(
+        &self,
+        patience: Duration,
+        request: Request<Vec<u8>>,
+    ) -> Result<Value, ApiError> {
         let begin = Instant::now();
         let (mut pause, mut was_away, mut was_ready) = (FIRST_PAUSE, false, false);
         let (mut doubt, mut client) = (self.doubt(), &self.client);

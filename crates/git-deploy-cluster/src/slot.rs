@@ -86,7 +86,9 @@ impl Slot {
     }
 
     async fn call(&self, request: Request<Vec<u8>>) -> Result<Value, ApiError> {
-        let Ok(answer) = tokio::time::timeout(self.limit, self.connection.call(request)).await else {
+        // What is refused is asked for again in time for the refusal itself to be heard, also where the way is long.
+        let call = self.connection.call_within(self.limit * 3 / 5, request);
+        let Ok(answer) = tokio::time::timeout(self.limit, call).await else {
             let message = format!("no answer within {} seconds", self.limit.as_secs_f32());
             return Err(ApiError::new(ApiErrorKind::TimedOut, message));
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::api_error::ApiError;
 
-/// When it is asked again. In all less than one request for a Lease may take, and than anybody minds who has made a mistake.
+/// When it is asked again. In all less than anybody minds who has made a mistake.
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_millis(400),
