@@ -39,8 +39,10 @@ const LIMIT_OF_PEOPLE: Duration = Duration::from_secs(180);
 const AHEAD: SignedDuration = SignedDuration::from_secs(60);
 /// How long a program that has failed is left alone: it may ask somebody to log in, each time anew. Twice as long each time.
 const REST: Duration = Duration::from_secs(10);
-/// No longer than that: whoever has logged in waits for it.
-const LONGEST_REST: Duration = Duration::from_secs(300);
+/// No longer than that where nobody is asked: the cluster may be back, and a rollout has only so much time.
+const LONGEST_REST: Duration = Duration::from_secs(60);
+/// The same where it may ask somebody to log in: whoever has done that waits for it.
+const LONGEST_REST_OF_PEOPLE: Duration = Duration::from_secs(300);
 /// How often is looked whether the program has ended.
 const PAUSE: Duration = Duration::from_millis(10);
 /// More than any credentials.
@@ -137,6 +139,10 @@ impl Program {
     /// Whether it may ask who sits there.
     fn is_interactive(&self) -> bool {
         self.config.interactive_mode != Some(ExecInteractiveMode::Never) && std::io::stdin().is_terminal()
+    }
+
+    fn longest_rest(&self) -> Duration {
+        if self.is_interactive() { LONGEST_REST_OF_PEOPLE } else { LONGEST_REST }
     }
 
     fn run(&self, limit: Duration, is_dropped: &AtomicBool) -> Result<Given, Fault> {
@@ -379,7 +385,7 @@ impl Token {
             }
             if held.failed.is_some_and(|failed| failed.elapsed() >= held.rest) {
                 (held.asked, held.failed) = (None, None);
-                held.rest = LONGEST_REST.min(held.rest * 2);
+                held.rest = self.program.longest_rest().min(held.rest * 2);
             }
             let asked = held.asked.get_or_insert_with(|| self.ask()).clone();
             if held.expires.is_none_or(|expires| now < expires) {
