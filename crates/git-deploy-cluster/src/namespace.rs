@@ -15,16 +15,20 @@ use crate::slot::{Slot, Swap};
 /// # Errors
 /// When it is being deleted, or the cluster cannot be asked.
 pub(crate) async fn has_namespace(connection: &Connection, namespace: &str) -> Result<bool, SetError> {
+    Ok(seen(connection, namespace).await?.unwrap_or(true))
+}
+
+/// Whether it is there; none where it may not be looked at, as who may work in a namespace need not be allowed to.
+async fn seen(connection: &Connection, namespace: &str) -> Result<Option<bool>, SetError> {
     let kind = ApiResource::erase::<Namespace>(&());
     let place = Place { resource: &kind, namespace: None, name: namespace };
-    // Most who may not look at it are refused each time: nothing is lost where that is believed.
+    // Most who may not look at it are refused each time.
     match connection.believing().get(place).await {
         Ok(Some(found)) if found["status"]["phase"] == "Terminating" => {
             Err(SetError::Terminating { namespace: namespace.to_owned() })
         }
-        Ok(found) => Ok(found.is_some()),
-        // Who may work in a namespace need not be allowed to look at it.
-        Err(error) if *error.kind() == ApiErrorKind::Forbidden => Ok(true),
+        Ok(found) => Ok(Some(found.is_some())),
+        Err(error) if *error.kind() == ApiErrorKind::Forbidden => Ok(None),
         Err(error) => Err(failed_at_namespace("read", namespace)(error)),
     }
 }
@@ -34,7 +38,12 @@ pub(crate) async fn has_namespace(connection: &Connection, namespace: &str) -> R
 /// # Errors
 /// When it is being deleted, or is not there and cannot be created.
 pub async fn ensure_namespace(connection: &Connection, namespace: &str) -> Result<bool, SetError> {
-    if has_namespace(connection, namespace).await? {
+    let found = match seen(connection, namespace).await? {
+        // One of several servers may be refusing everybody.
+        None => seen(&connection.elsewhere(), namespace).await?,
+        found => found,
+    };
+    if found.unwrap_or(true) {
         return Ok(false);
     }
     let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
