@@ -114,7 +114,8 @@ impl Store {
         loop {
             let begin = Instant::now();
             let window = self.window(&way, changed).await;
-            if window.is_ok() {
+            let is_refused = window.is_err();
+            if !is_refused {
                 doubt = connection.doubt();
             }
             let freshness = match window {
@@ -123,12 +124,14 @@ impl Store {
                 Err(error) if is_final(&error) => {
                     let Some(wait) = doubt.next() else { return error };
                     sleep(wait).await;
-                    way = connection.elsewhere();
                     Freshness::Latest
                 }
                 // The list will say what is wrong, if something is.
                 Err(_) => Freshness::Latest,
             };
+            if is_refused {
+                way = connection.elsewhere();
+            }
             if begin.elapsed() < SHORTEST_WINDOW {
                 sleep(pause).await;
                 pause = LONGEST_PAUSE.min(pause * 2);
