@@ -12,6 +12,7 @@ mod single;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 
+use futures::future::join_all;
 use futures::stream::{self, StreamExt};
 use git_deploy_core::deployment::Blame;
 use git_deploy_core::environment::Effect;
@@ -345,12 +346,15 @@ async fn autoscaled_targets(
     let Some((resource, Scope::Namespaced)) = resources.find_kind(&kind) else { return Ok(found) };
     let scaled = targets.iter().filter(|target| target.wanted.pointer("/spec/replicas").is_some());
     let namespaces: BTreeSet<String> = scaled.filter_map(|target| target.id.namespace.clone()).collect();
-    for namespace in namespaces {
-        match members::list(connection, resource.clone(), Some(namespace.clone()), "", Depth::Whole).await {
+    let lists = namespaces.iter().map(|namespace| {
+        members::list(connection, resource.clone(), Some(namespace.clone()), "", Depth::Whole)
+    });
+    for (namespace, list) in namespaces.iter().zip(join_all(lists).await) {
+        match list {
             Ok(live) => {
                 // One of the set's own counts as it is wanted, not as it is.
                 let foreign = live.iter().filter(|hpa| !targets.iter().any(|t| t.id.is_same(&hpa.id)));
-                found.extend(foreign.filter_map(|hpa: &Member| of(&hpa.live, Some(&namespace))));
+                found.extend(foreign.filter_map(|hpa: &Member| of(&hpa.live, Some(namespace))));
             }
             // Whoever may not see autoscalers learns of one by the conflict about replicas.
             Err(ListError { why, .. }) if *why.kind() == ApiErrorKind::Forbidden => {}

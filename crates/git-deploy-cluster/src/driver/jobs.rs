@@ -182,8 +182,13 @@ impl ClusterDriver<'_> {
         namespaces.insert(held.set.namespace.clone());
         for namespace in namespaces {
             let Held { session, set, .. } = &*held;
+            let connection = match namespace == set.namespace {
+                true => session.connection.clone(),
+                // Whoever may not look there is refused each time.
+                false => session.connection.believing(),
+            };
             let listed = self.run(Step::Apply, pulse, async {
-                Ok(still_held(&session.connection, set.id.as_str(), &namespace).await)
+                Ok(still_held(&connection, set.id.as_str(), &namespace).await)
             });
             let jobs = match listed {
                 Ok(Ok(jobs)) => jobs,
