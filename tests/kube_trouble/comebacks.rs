@@ -101,6 +101,8 @@ fn a_kind_that_is_not_there_is_a_verdict_soon_also_where_nobody_is_told_whether_
                     begun.elapsed()
                 );
                 assert_eq!(shop.state("more"), "staged", "{readiness}\n{output}");
+                let says_so = output.stdout.contains("; the cluster says that it is not ready");
+                assert_eq!(says_so, readiness == 500, "{output}");
             });
         }
     });

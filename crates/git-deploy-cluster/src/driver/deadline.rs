@@ -129,13 +129,15 @@ pub(super) async fn greet(connection: &Connection, observer: &dyn Observer) {
 /// Asks for the kinds of the cluster until these are enough that were not: of several servers one may not know all of them
 /// yet, or the only one. Whoever says that it is not ready is waited for, but not for ever: some never say anything else.
 ///
+/// Returns whether it says so still.
+///
 /// # Errors
 /// When nobody answers, which says nothing of kinds.
 pub(super) async fn ask_for_kinds_again(
     session: &Session,
     observer: &dyn Observer,
     are_enough: impl Fn() -> bool,
-) -> Result<(), ApiError> {
+) -> Result<bool, ApiError> {
     let Session { connection, resources } = session;
     let learn = async || {
         let learned = resources.learn(connection).await;
@@ -149,22 +151,28 @@ pub(super) async fn ask_for_kinds_again(
         tokio::time::sleep(pause).await;
         learn().await?;
         if are_enough() {
-            return Ok(());
+            return Ok(false);
         }
     }
-    if !connection.believes() && connection.is_starting().await {
+    let mut is_ready = connection.believes() || !connection.is_starting().await;
+    if !is_ready {
         observer.step("Waiting", "the cluster is not ready yet");
-        until_it_is_ready(STARTING, connection).await;
+        is_ready = until_it_is_ready(STARTING, connection).await;
     }
-    learn().await
+    learn().await?;
+    Ok(!is_ready)
 }
 
-/// Waits, but no longer than that, until a cluster that answers says no more that it is not ready.
-async fn until_it_is_ready(limit: Duration, connection: &Connection) {
+/// Waits, but no longer than that, until a cluster that answers says no more that it is not ready; whether it does not.
+async fn until_it_is_ready(limit: Duration, connection: &Connection) -> bool {
     let begun = Instant::now();
-    while begun.elapsed() < limit && connection.is_starting().await {
+    while connection.is_starting().await {
+        if begun.elapsed() >= limit {
+            return false;
+        }
         tokio::time::sleep(PAUSE).await;
     }
+    true
 }
 
 #[cfg(test)]

@@ -167,15 +167,15 @@ impl ClusterDriver<'_> {
         let locate = || resources.targets(objects, &self.cluster.namespace, bounds);
         let problems = match locate() {
             Err(problems) if problems.iter().any(TargetProblem::is_of_kind) => problems,
-            located => return located.map_err(Refused::Targets),
+            located => return located.map_err(|problems| Refused::Targets { problems, is_starting: false }),
         };
         let are_known = || resources.know_all(objects);
         let asked = async { Ok(ask_for_kinds_again(session, self.observer, are_known).await) };
-        self.run(Step::Plan, pulse, asked)?.map_err(|error| {
+        let is_starting = self.run(Step::Plan, pulse, asked)?.map_err(|error| {
             let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
             of_api(Step::Plan, &error, format!("{text}, as far as it could be asked: {error}"))
         })?;
-        locate().map_err(Refused::Targets)
+        locate().map_err(|problems| Refused::Targets { problems, is_starting })
     }
 
     /// What is left as it is, because git knows only digests of its values, must be there.

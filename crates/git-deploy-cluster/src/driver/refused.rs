@@ -10,8 +10,8 @@ use crate::plan::{Compared, Ground, Novelty, Origin, PlanError, PlanProblem, bla
 
 /// Why there is no plan.
 pub(super) enum Refused {
-    /// Objects that belong nowhere.
-    Targets(Vec<TargetProblem>),
+    /// Objects that belong nowhere, as far as a cluster knows that may be saying that it is not ready.
+    Targets { problems: Vec<TargetProblem>, is_starting: bool },
     /// Rights that are missing.
     Access(AccessError),
     /// Objects that the cluster does not take.
@@ -47,8 +47,9 @@ impl Refused {
     pub(super) fn said(self, resources: &Resources, compared: Option<&Compared>, named: &str) -> Failure {
         match self {
             Self::Other(failure) => failure,
-            Self::Targets(problems) => {
-                let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            Self::Targets { problems, is_starting } => {
+                let mut texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                texts.extend(is_starting.then(|| "the cluster says that it is not ready".to_owned()));
                 let reason = |problem| Reason::of_target(problem, compared, named);
                 failure(&texts.join("; "), problems.iter().map(reason).collect())
             }
