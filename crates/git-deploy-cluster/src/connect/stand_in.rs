@@ -4,7 +4,7 @@
 use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::thread;
 
 use kube::config::Kubeconfig;
@@ -23,6 +23,10 @@ struct Said {
     readiness: AtomicU16,
     /// What the one behind the connection that is made next says for as long as that is kept; 0: what all say.
     next: AtomicU16,
+    /// Whether connections are kept.
+    keeps: AtomicBool,
+    connections: AtomicUsize,
+    requests: AtomicUsize,
 }
 
 impl StandIn {
@@ -34,16 +38,25 @@ impl StandIn {
             status: AtomicU16::new(200),
             readiness: AtomicU16::new(200),
             next: AtomicU16::new(0),
+            keeps: AtomicBool::new(false),
+            connections: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
         });
         let theirs = Arc::clone(&said);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let said = Arc::clone(&theirs);
+                said.connections.fetch_add(1, Ordering::SeqCst);
                 let own = Some(said.next.swap(0, Ordering::SeqCst)).filter(|status| *status != 0);
                 // Whoever does not want to hear it any more has gone away.
-                thread::spawn(move || match own {
-                    Some(status) => while answer(&stream, |_| status, "keep-alive").is_ok() {},
-                    None => drop(answer(&stream, |asked| said.of(asked), "close")),
+                thread::spawn(move || {
+                    let keeps = own.is_some() || said.keeps.load(Ordering::SeqCst);
+                    let then = if keeps { "keep-alive" } else { "close" };
+                    let status = |asked: &str| {
+                        said.requests.fetch_add(1, Ordering::SeqCst);
+                        own.unwrap_or_else(|| said.of(asked))
+                    };
+                    while answer(&stream, status, then).is_ok() && keeps {}
                 });
             }
         });
@@ -64,6 +77,16 @@ impl StandIn {
     /// It is several, of which the one behind the connection that is made next says that, each time that it is asked.
     pub(crate) fn next_one_says(&self, status: u16) {
         self.said.next.store(status, Ordering::SeqCst);
+    }
+
+    /// From now on connections are kept.
+    pub(crate) fn keeps_connections(&self) {
+        self.said.keeps.store(true, Ordering::SeqCst);
+    }
+
+    /// How many connections were made so far, and how many requests were answered.
+    pub(crate) fn traffic(&self) -> [usize; 2] {
+        [&self.said.connections, &self.said.requests].map(|count| count.load(Ordering::SeqCst))
     }
 
     /// A way to it.

@@ -61,7 +61,30 @@ async fn what_one_of_several_servers_cannot_do_is_asked_of_another_one() {
         };
         server.next_one_says(status);
         assert_eq!(ask(Duration::ZERO, "/x").await, Err(status), "it is there");
+        // Until the connection is kept.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let [_, before] = server.traffic();
         assert_eq!(ask(Duration::from_secs(3), "/x").await, Ok(()), "{status}");
+        assert!(server.traffic()[1] >= before + 2, "{status}: the one that is kept was asked first");
         assert!(connection.answers().await, "{status}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refused_is_asked_over_a_connection_of_its_own_each_time_but_by_who_believes_it() {
+    let server = StandIn::start();
+    server.keeps_connections();
+    let connection = server.connection().await;
+    server.says(403, 200);
+    let asked = async |connection: &Connection| {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let before = server.traffic();
+        let asked = connection.call(request(Method::GET, "/x", Vec::new())).await;
+        assert_eq!(*asked.unwrap_err().kind(), ApiErrorKind::Forbidden);
+        let after = server.traffic();
+        [after[0] - before[0], after[1] - before[1]]
+    };
+    let [connections, requests] = asked(&connection).await;
+    assert_eq!((connections, requests), (4, 5), "the first over the one that is kept");
+    assert_eq!(asked(&connection.believing()).await, [0, 1]);
 }
