@@ -16,6 +16,7 @@ use super::attributes::at;
 use super::backend::Variables;
 use super::program::{Call, git};
 use super::{GitError, Repository, kept};
+use crate::ids::{CommitId, ObjectId};
 
 /// Where git writes objects.
 const OBJECTS: &str = "GIT_OBJECT_DIRECTORY";
@@ -65,14 +66,34 @@ impl Repository {
     }
 
     /// A call of git that sees the objects that were written here.
-    pub(crate) fn git<const N: usize>(&self, args: [&str; N]) -> Call {
-        git(args).envs(self.backend.variables())
+    ///
+    /// # Errors
+    /// When they cannot be put where git finds them.
+    pub(crate) fn git<const N: usize>(&self, args: [&str; N]) -> Result<Call, GitError> {
+        Ok(git(args).envs(self.backend.variables()?))
+    }
+
+    /// Likewise, of one that lists what these commits lead to, and looks at nothing else. Unless it is told not to, git writes each
+    /// line by itself.
+    ///
+    /// # Errors
+    /// As [`Self::git`].
+    pub(crate) fn git_listing<const N: usize>(
+        &self,
+        commits: &[CommitId],
+        args: [&str; N],
+    ) -> Result<Call, GitError> {
+        let ids: Vec<ObjectId> = commits.iter().map(|commit| commit.0).collect();
+        Ok(git(args).env("GIT_FLUSH", "0").envs(self.backend.variables_for(&ids)?))
     }
 
     /// Likewise at the top of the work tree: paths mean the same wherever the user is.
-    pub(crate) fn git_at_top<const N: usize>(&self, args: [&str; N]) -> Call {
+    ///
+    /// # Errors
+    /// As [`Self::git`].
+    pub(crate) fn git_at_top<const N: usize>(&self, args: [&str; N]) -> Result<Call, GitError> {
         match &self.paths().work_tree {
-            Some(top) => at(self, top).args(args).envs(self.backend.variables()),
+            Some(top) => Ok(at(self, top).args(args).envs(self.backend.variables()?)),
             None => self.git(args),
         }
     }

@@ -145,7 +145,7 @@ impl<'a> Attributes<'a> {
     pub(super) fn alike(&self, of: CommitId) -> Result<CommitId, GitError> {
         if !self.can_be_told {
             if let Some(known) = self.known.get()
-                && differences(self.repository, &["--quiet"], &known.to_string(), of).yes()?
+                && differences(self.repository, &["--quiet"], &known.to_string(), of)?.yes()?
             {
                 return Ok(known);
             }
@@ -254,13 +254,18 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// A call that tells of these files alone of a commit: how they differ from those of another one.
-fn differences(repository: &Repository, options: &[&str], from: &str, of: CommitId) -> Call {
-    let call = repository.git(["--no-literal-pathspecs", "diff-tree", "-r", "-z", "--no-renames"]);
-    call.args(options).args([from, &of.to_string(), "--", ALL])
+fn differences(
+    repository: &Repository,
+    options: &[&str],
+    from: &str,
+    of: CommitId,
+) -> Result<Call, GitError> {
+    let call = repository.git(["--no-literal-pathspecs", "diff-tree", "-r", "-z", "--no-renames"])?;
+    Ok(call.args(options).args([from, &of.to_string(), "--", ALL]))
 }
 
 /// The same of all that a commit has.
-fn listing(repository: &Repository, options: &[&str], of: CommitId) -> Call {
+fn listing(repository: &Repository, options: &[&str], of: CommitId) -> Result<Call, GitError> {
     let empty = EMPTY_TREES[usize::from(repository.null_id().as_bytes().len() > 20)];
     differences(repository, options, empty, of)
 }
@@ -275,7 +280,7 @@ fn read(repository: &Repository, blob: ObjectId, room: usize, of: CommitId) -> R
 
 /// The attributes' files of a commit. Symbolic links are none, as in git.
 fn files(repository: &Repository, of: CommitId) -> Result<Files, GitError> {
-    let printed = listing(repository, &["--raw"], of).run()?;
+    let printed = listing(repository, &["--raw"], of)?.run()?;
     let mut fields = printed.split(|byte| *byte == 0);
     let mut files = Files::new();
     while let (Some(what), Some(path)) = (fields.next(), fields.next()) {

@@ -12,7 +12,7 @@ impl Repository {
     /// # Errors
     /// When git cannot walk there.
     pub fn edited_merge(&self, tip: CommitId, others: &[CommitId]) -> Result<Option<CommitId>, GitError> {
-        let call = self.git(["rev-list", "--merges", "--topo-order", "--reverse"]).arg(tip.to_string());
+        let call = self.git(["rev-list", "--merges", "--topo-order", "--reverse"])?.arg(tip.to_string());
         let call = call.args(others.iter().map(|other| format!("^{other}"))).arg("--");
         let listed = call.text()?;
         if listed.is_empty() {

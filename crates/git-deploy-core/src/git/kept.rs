@@ -69,7 +69,7 @@ impl Repository {
         let revisions: String = revisions.chain(others.iter().map(|commit| format!("^{commit}\n"))).collect();
         // What was there before may lack whatever it lacks: it is not looked at.
         let list = ["rev-list", "--objects-edge-aggressive", "--missing=allow-any", "--stdin"];
-        let listed = self.git(list).input(revisions).run()?;
+        let listed = self.git(list)?.input(revisions).run()?;
         // What stands at the edge has a line, too.
         let is_new = |line: &&[u8]| !line.is_empty() && !line.starts_with(b"-");
         let lines: Vec<&[u8]> = listed.split(|byte| *byte == b'\n').filter(is_new).collect();
@@ -87,7 +87,7 @@ impl Repository {
     }
 
     fn unpack(&self, objects: Vec<u8>) -> Result<Kept, GitError> {
-        let packed = self.git(["pack-objects", "--stdout", "-q"]).input(objects).run()?;
+        let packed = self.git(["pack-objects", "--stdout", "-q"])?.input(objects).run()?;
         git(["unpack-objects", "-q"]).input(packed).run()?;
         Ok(Kept::default())
     }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use crate::config::parse_duration;
 use crate::git::attributes::Attributes;
 use crate::git::object::Commit;
-use crate::git::program::{Call, ProgramError};
+use crate::git::program::{Call, ProgramError, git};
 use crate::git::version::Version;
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, ObjectId};
@@ -236,8 +236,7 @@ impl<'a> MergeTree<'a> {
     }
 
     fn drivers(&self) -> &Drivers {
-        let call =
-            self.repository.git(["config", "--name-only", "-z", "--get-regexp", r"^merge\..*\.driver$"]);
+        let call = git(["config", "--name-only", "-z", "--get-regexp", r"^merge\..*\.driver$"]);
         let name = |key: &str| Some(key.strip_prefix("merge.")?.strip_suffix(".driver")?.to_owned());
         self.drivers.get_or_init(|| {
             let listed = call.answer().ok()?.unwrap_or_default();
@@ -333,7 +332,7 @@ impl<'a> MergeTree<'a> {
         let call = self.attributes.call(attributes, &self.interrupt)?;
         let call = call.within(self.time_limit()).stop_on(Some(self.interrupt.clone()));
         let call = call.args(["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages"]);
-        Ok(call.args(&self.options).envs(self.repository.backend.variables()))
+        Ok(call.args(&self.options).envs(self.repository.backend.variables()?))
     }
 
     /// How long a merge may take just now.

@@ -28,12 +28,15 @@ pub(super) fn unresolved(
 
 /// Whether two commits have one in common that they come from, as far as history is here.
 pub(super) fn are_related(repository: &Repository, one: CommitId, two: CommitId) -> Result<bool, GitError> {
-    Ok(repository.git(["merge-base"]).args([one, two].map(|commit| commit.to_string())).yes()?)
+    let call = repository.git_listing(&[one, two], ["merge-base"])?;
+    Ok(call.args([one, two].map(|commit| commit.to_string())).yes()?)
 }
 
 /// The commits that lead to these tips and that `upstream` has not.
 pub(super) fn own(repository: &Repository, upstream: CommitId, tips: &[CommitId]) -> Result<Own, GitError> {
-    let call = repository.git(["rev-list", "--topo-order", "--reverse", "--parents", "--stdin"]);
+    let ends: Vec<CommitId> = tips.iter().chain([&upstream]).copied().collect();
+    let call =
+        repository.git_listing(&ends, ["rev-list", "--topo-order", "--reverse", "--parents", "--stdin"])?;
     let tips: String = tips.iter().map(|tip| format!("{tip}\n")).collect();
     Ok(lines(&call.input(format!("^{upstream}\n{tips}")))?.into_iter().collect())
 }
@@ -44,7 +47,8 @@ pub(super) fn since(
     since: Option<CommitId>,
     upstream: CommitId,
 ) -> Result<HashMap<CommitId, Vec<CommitId>>, GitError> {
-    let call = repository.git(["rev-list", "--parents", "--stdin"]);
+    let ends: Vec<CommitId> = since.into_iter().chain([upstream]).collect();
+    let call = repository.git_listing(&ends, ["rev-list", "--parents", "--stdin"])?;
     let since = since.map(|since| format!("^{since}\n")).unwrap_or_default();
     Ok(lines(&call.input(format!("{since}{upstream}\n")))?.into_iter().collect())
 }
@@ -54,7 +58,8 @@ pub(super) fn changed_paths(
     repository: &Repository,
     commits: &[CommitId],
 ) -> Result<HashMap<CommitId, u64>, GitError> {
-    let call = repository.git(["diff-tree", "--stdin", "--always", "--root", "-r", "--raw", "-z"]);
+    let call = repository
+        .git_listing(commits, ["diff-tree", "--stdin", "--always", "--root", "-r", "--raw", "-z"])?;
     let call = call.args(["--no-renames", "--ignore-submodules=none"]).input(ids(commits));
     let printed = call.run()?;
     // A commit that is not there is passed over in silence.
@@ -86,7 +91,7 @@ pub(super) fn last_common(
     match commits {
         [] | [_] => Ok(commits.first().copied()),
         _ => {
-            let call = repository.git(["merge-base", "--octopus"]);
+            let call = repository.git_listing(commits, ["merge-base", "--octopus"])?;
             let call = call.args(commits.iter().map(ToString::to_string));
             let Some(printed) = call.answer()? else { return Ok(None) };
             let id = std::str::from_utf8(&printed).ok().and_then(|text| text.trim_end().parse().ok());
@@ -122,7 +127,8 @@ pub(super) fn exact_patches(
     let options = ["--full-index", "--unified=3", "--no-renames", "--no-ext-diff", "--no-textconv"];
     let mut patches = HashMap::new();
     for some in commits.chunks(DIFFS) {
-        let call = repository.git(["diff-tree", "--stdin", "--root", "--patch", "--ignore-submodules=none"]);
+        let call = repository
+            .git_listing(some, ["diff-tree", "--stdin", "--root", "--patch", "--ignore-submodules=none"])?;
         patches.extend(patch::read(&call.args(options).input(ids(some)).run()?));
     }
     Ok(patches)

@@ -94,7 +94,7 @@ impl<'a> Folders<'a> {
         let folder = folder.inspect_err(|error| drop(self.no_place.replace(again(error))))?;
         if !files.is_empty() && self.repository.is_partial()? {
             // It fetches what is not there, all at once; each that is read would be fetched by itself.
-            listing(self.repository, &["--numstat"], of).run()?;
+            listing(self.repository, &["--numstat"], of)?.run()?;
         }
         let mut room = MOST_BYTES;
         for (path, blob) in files {

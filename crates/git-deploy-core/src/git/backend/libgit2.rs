@@ -1,7 +1,9 @@
 //! Objects and refs in process, with libgit2.
 
 mod moving;
+mod unwritten;
 
+use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -9,13 +11,14 @@ use git2::{ErrorClass, ErrorCode, ObjectType, Oid, ReferenceType};
 
 use super::listing::{self, Entries, Listing};
 use super::program::{self, GitProgram, Promised};
-use super::{Backend, Paths, Ref, Refs};
+use super::{Backend, Paths, Ref, Refs, Variables};
 use crate::git::aside::Aside;
 use crate::git::object::{Kind, Object};
 use crate::git::refs::RefUpdate;
 use crate::git::{GitError, Identity};
 use crate::ids::{ObjectId, RefName};
 use crate::machine;
+use unwritten::Unwritten;
 
 /// How often an object is written before that has failed. A `git gc` that runs beside takes folders of objects away which are
 /// empty, also one that an object is to be moved to just then.
@@ -32,6 +35,10 @@ pub(in crate::git) struct Libgit2 {
     promisor: Promised,
     /// Where new objects go, if they are not to be kept.
     aside: Option<Aside>,
+    /// Those of them that need not be there yet.
+    unwritten: Unwritten,
+    /// Whether objects are looked for there.
+    looks_aside: Cell<bool>,
 }
 
 impl Libgit2 {
@@ -66,21 +73,35 @@ impl Libgit2 {
             common_dir: repository.commondir().to_owned(),
             work_tree: repository.workdir().map(Path::to_owned),
         };
-        let (config, promisor) = (Listing::default(), Promised::default());
-        Ok(Some(Self { repository, paths, config, promisor, aside: None }))
+        Ok(Some(Self::with(repository, paths, None)))
     }
 
-    /// The same repository opened once more, with other objects: those of a folder of its own, and behind them those that
-    /// there are.
-    fn with_objects_of(&self, aside: &Aside) -> Result<git2::Repository, git2::Error> {
+    fn with(repository: git2::Repository, paths: Paths, aside: Option<Aside>) -> Self {
+        let (config, promisor, unwritten) = (Listing::default(), Promised::default(), Unwritten::default());
+        Self { repository, paths, config, promisor, aside, unwritten, looks_aside: Cell::new(false) }
+    }
+
+    /// The same repository opened once more, whose objects may be others.
+    fn opened_again(&self) -> Result<git2::Repository, git2::Error> {
         let repository = git2::Repository::open(&self.paths.git_dir)?;
         repository.remove_namespace()?;
-        let beside = git2::Repository::open_bare(aside.folder())?;
-        let odb = beside.odb()?;
-        let there = self.paths.common_dir.join("objects");
-        odb.add_disk_alternate(there.to_str().ok_or_else(|| git2::Error::from_str("not UTF-8"))?)?;
-        repository.set_odb(&odb)?;
         Ok(repository)
+    }
+
+    /// Reads from the folder aside and, behind it, from where objects are otherwise: from when something may be there. To look
+    /// there first takes about as long as to read an object.
+    fn look_aside(&self) -> Result<(), GitError> {
+        let Some(aside) = self.aside.as_ref().filter(|_| !self.looks_aside.get()) else { return Ok(()) };
+        let look = || {
+            let beside = git2::Repository::open_bare(aside.folder())?;
+            let odb = beside.odb()?;
+            let there = self.paths.common_dir.join("objects");
+            odb.add_disk_alternate(&there.to_string_lossy())?;
+            self.repository.set_odb(&odb)
+        };
+        look().map_err(GitError::libgit2("cannot look for objects aside".to_owned()))?;
+        self.looks_aside.set(true);
+        Ok(())
     }
 }
 
@@ -103,6 +124,25 @@ impl Libgit2 {
             entries.push((text(entry.name_bytes()), text(value)));
         })?;
         Ok(entries)
+    }
+
+    fn write_at_once(&self, kind: Kind, data: &[u8]) -> Result<ObjectId, GitError> {
+        let error = || GitError::libgit2(cannot_write(kind));
+        let odb = self.repository.odb().map_err(error())?;
+        let mut written = odb.write(object_type(kind), data);
+        for _ in 1..WRITE_TRIES {
+            match &written {
+                Err(error) if error.class() == ErrorClass::Os => written = odb.write(object_type(kind), data),
+                _ => break,
+            }
+        }
+        written.map(object_id).map_err(error())
+    }
+
+    /// Writes what is not written yet, all of it.
+    fn write_all(&self) -> Result<(), GitError> {
+        self.look_aside()?;
+        self.unwritten.write(|object| self.write_at_once(object.kind, &object.data).map(drop))
     }
 
     /// Whether what is written must have reached the disk, as only git knows how it is to.
@@ -159,6 +199,19 @@ fn found_object<T>(result: Result<T, git2::Error>, id: ObjectId) -> Result<Optio
     }
 }
 
+fn cannot_write(kind: Kind) -> String {
+    format!("cannot write a {}", kind.as_str())
+}
+
+fn object_type(kind: Kind) -> ObjectType {
+    match kind {
+        Kind::Blob => ObjectType::Blob,
+        Kind::Tree => ObjectType::Tree,
+        Kind::Commit => ObjectType::Commit,
+        Kind::Tag => ObjectType::Tag,
+    }
+}
+
 fn kind(object: ObjectType) -> Option<Kind> {
     match object {
         ObjectType::Blob => Some(Kind::Blob),
@@ -186,55 +239,64 @@ impl Backend for Libgit2 {
         self.aside.as_ref()
     }
 
+    fn variables(&self) -> Result<&Variables, GitError> {
+        self.write_all()?;
+        Ok(self.aside.as_ref().map_or(&[], Aside::variables))
+    }
+
+    fn variables_for(&self, ids: &[ObjectId]) -> Result<&Variables, GitError> {
+        match ids.iter().any(|id| self.unwritten.has(*id)) {
+            true => self.variables(),
+            // What is written leads to nothing that is not.
+            false => Ok(self.aside.as_ref().map_or(&[], Aside::variables)),
+        }
+    }
+
     fn aside(&self, aside: Aside) -> Box<dyn Backend> {
-        let can_be_in_process = !machine::is_simulated() && !Aside::is_nested();
-        match can_be_in_process.then(|| self.with_objects_of(&aside)) {
-            Some(Ok(repository)) => {
-                let (config, promisor) = (Listing::default(), Promised::default());
-                let paths = self.paths.clone();
-                Box::new(Self { repository, paths, config, promisor, aside: Some(aside) })
-            }
+        // libgit2 takes no other path.
+        let is_utf8 = self.paths.common_dir.to_str().is_some();
+        let can_be_in_process = is_utf8 && !machine::is_simulated() && !Aside::is_nested();
+        match can_be_in_process.then(|| self.opened_again()) {
+            Some(Ok(repository)) => Box::new(Self::with(repository, self.paths.clone(), Some(aside))),
             _ => Box::new(GitProgram::aside(self.paths.clone(), self.null_id(), aside)),
         }
     }
 
     fn read(&self, id: ObjectId) -> Result<Option<Object>, GitError> {
+        if let Some(object) = self.unwritten.read(id) {
+            return Ok(Some(object));
+        }
         let odb = self.repository.odb().map_err(unreadable(id))?;
         let Some(object) = found_object(odb.read(oid(id)?), id)? else {
             // libgit2 fetches nothing; git does where the clone is partial.
-            return if self.is_partial()? { self.promisor.read(id, self.variables()) } else { Ok(None) };
+            return if self.is_partial()? { self.promisor.read(id, self.variables()?) } else { Ok(None) };
         };
         Ok(kind(object.kind()).map(|kind| Object { kind, data: object.data().to_vec() }))
     }
 
     fn size(&self, id: ObjectId) -> Result<Option<(Kind, u64)>, GitError> {
+        if let Some(object) = self.unwritten.read(id) {
+            return Ok(Some((object.kind, object.data.len() as u64)));
+        }
         let odb = self.repository.odb().map_err(unreadable(id))?;
         let Some((size, object)) = found_object(odb.read_header(oid(id)?), id)? else {
-            return if self.is_partial()? { self.promisor.size(id, self.variables()) } else { Ok(None) };
+            return if self.is_partial()? { self.promisor.size(id, self.variables()?) } else { Ok(None) };
         };
         Ok(kind(object).map(|kind| (kind, size as u64)))
     }
 
     fn write(&self, kind: Kind, data: &[u8]) -> Result<ObjectId, GitError> {
         if !self.is_in_process() {
-            return program::write(kind, data, self.variables());
+            return program::write(kind, data, self.variables()?);
         }
-        let what = || format!("cannot write a {}", kind.as_str());
-        let kind = match kind {
-            Kind::Blob => ObjectType::Blob,
-            Kind::Tree => ObjectType::Tree,
-            Kind::Commit => ObjectType::Commit,
-            Kind::Tag => ObjectType::Tag,
-        };
-        let odb = self.repository.odb().map_err(GitError::libgit2(what()))?;
-        let mut written = odb.write(kind, data);
-        for _ in 1..WRITE_TRIES {
-            match &written {
-                Err(error) if error.class() == ErrorClass::Os => written = odb.write(kind, data),
-                _ => break,
-            }
+        if self.aside.is_none() {
+            return self.write_at_once(kind, data);
         }
-        written.map(object_id).map_err(GitError::libgit2(what()))
+        let id = Oid::hash_object(object_type(kind), data).map_err(GitError::libgit2(cannot_write(kind)))?;
+        if self.unwritten.add(object_id(id), kind, data) {
+            self.write_all()?;
+        }
+        Ok(object_id(id))
     }
 
     fn resolve(&self, name: &RefName) -> Result<Option<ObjectId>, GitError> {
@@ -314,11 +376,14 @@ impl Backend for Libgit2 {
     }
 
     fn merge_base(&self, one: ObjectId, two: ObjectId) -> Result<Option<ObjectId>, GitError> {
+        if [one, two].iter().any(|id| self.unwritten.has(*id)) {
+            self.write_all()?;
+        }
         match self.repository.merge_base(oid(one)?, oid(two)?) {
             Ok(base) => Ok(Some(object_id(base))),
             Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
             // It also reads who made a commit and when, and ends where somebody has written that wrongly. Git does not.
-            Err(_) => program::merge_base(one, two, self.variables()),
+            Err(_) => program::merge_base(one, two, self.variables()?),
         }
     }
 }

@@ -67,9 +67,14 @@ pub(super) trait Backend {
     fn stands_aside(&self) -> Option<&Aside> {
         None
     }
-    /// What a call of the git program has to be given that writes objects, or reads those that were written here.
-    fn variables(&self) -> &Variables {
-        self.stands_aside().map_or(&[], Aside::variables)
+    /// What a call of the git program has to be given that writes objects, or reads those that were written here: all of them are
+    /// where it finds them.
+    fn variables(&self) -> Result<&Variables, GitError> {
+        Ok(self.stands_aside().map_or(&[], Aside::variables))
+    }
+    /// The same for a call that looks at nothing but what these objects lead to.
+    fn variables_for(&self, _ids: &[ObjectId]) -> Result<&Variables, GitError> {
+        self.variables()
     }
     /// The same repository with a folder of its own for new objects.
     fn aside(&self, aside: Aside) -> Box<dyn Backend> {

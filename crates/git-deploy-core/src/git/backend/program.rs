@@ -271,15 +271,15 @@ impl Backend for GitProgram {
     }
 
     fn read(&self, id: ObjectId) -> Result<Option<Object>, GitError> {
-        read(&self.reader, self.variables(), id)
+        read(&self.reader, self.variables()?, id)
     }
 
     fn size(&self, id: ObjectId) -> Result<Option<(Kind, u64)>, GitError> {
-        size(&self.reader, self.variables(), id)
+        size(&self.reader, self.variables()?, id)
     }
 
     fn write(&self, kind: Kind, data: &[u8]) -> Result<ObjectId, GitError> {
-        write(kind, data, self.variables())
+        write(kind, data, self.variables()?)
     }
 
     fn resolve(&self, name: &RefName) -> Result<Option<ObjectId>, GitError> {
@@ -346,6 +346,6 @@ impl Backend for GitProgram {
     }
 
     fn merge_base(&self, one: ObjectId, two: ObjectId) -> Result<Option<ObjectId>, GitError> {
-        merge_base(one, two, self.variables())
+        merge_base(one, two, self.variables()?)
     }
 }

@@ -207,7 +207,7 @@ fn lines_since(
     known: Option<CommitId>,
     upto: CommitId,
 ) -> Result<(usize, String), GitError> {
-    let commits = repository.git(["rev-list"]).without_grafts().arg(upto.to_string());
+    let commits = repository.git(["rev-list"])?.without_grafts().arg(upto.to_string());
     let commits = commits.args(known.map(|known| format!("^{known}"))).arg("--").run()?;
     let mut lines = String::new();
     if commits.is_empty() {
@@ -215,7 +215,7 @@ fn lines_since(
     }
     let asked = commits.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
     // Of a merge what none of its parents has at that place; of others also that they were looked at.
-    let call = repository.git(["diff-tree", "--stdin", "--always", "--root", "-r", "-c", "--raw", "-z"]);
+    let call = repository.git(["diff-tree", "--stdin", "--always", "--root", "-r", "-c", "--raw", "-z"])?;
     let call = call.without_grafts().args(["--no-renames", "--no-abbrev"]).input(commits);
     let read = Differences::read(&call.run()?).filter(|read| read.commits == asked);
     let read = read.ok_or_else(|| call.unreadable("not a difference for each commit"))?;

@@ -175,7 +175,7 @@ impl Asked<'_> {
     /// How a file differs, where both versions are text.
     fn hunks(&self, side: Option<&Side>) -> Result<Vec<Hunk>, SweepError> {
         let Some([old, new]) = side.and_then(Side::blobs) else { return Ok(Vec::new()) };
-        let call = self.aside.git(["diff", "--unified=0", "--no-color", "--no-ext-diff", "--no-textconv"]);
+        let call = self.aside.git(["diff", "--unified=0", "--no-color", "--no-ext-diff", "--no-textconv"])?;
         let printed = self.run(&call.args([old.to_string(), new.to_string()]))??;
         Ok(hunks::read(&String::from_utf8_lossy(&printed)))
     }
@@ -197,7 +197,7 @@ impl Asked<'_> {
         fork: Option<CommitId>,
     ) -> Result<(Vec<CommitId>, bool), SweepError> {
         let Some(base) = base else { return Ok((Vec::new(), true)) };
-        let call = self.aside.git_at_top(["--literal-pathspecs", "rev-list", "--topo-order"]);
+        let call = self.aside.git_at_top(["--literal-pathspecs", "rev-list", "--topo-order"])?;
         let call = call.arg(self.base_tip.to_string()).args(fork.map(|fork| format!("^{fork}")));
         let listed = self.run(&call.arg("--").args(base.paths_os()))??;
         let mut touched: Vec<CommitId> = ids(&listed).collect();
@@ -225,7 +225,7 @@ impl Asked<'_> {
         let Some(lines) = lines.filter(|lines| (1..=MOST_HUNKS).contains(&lines.len())) else {
             return Ok(None);
         };
-        let call = self.aside.git_at_top(["blame", "--porcelain", "--no-textconv"]);
+        let call = self.aside.git_at_top(["blame", "--porcelain", "--no-textconv"])?;
         let call = lines.iter().fold(call, |call, lines| call.arg("-L").arg(lines));
         let call = call.arg(head.to_string()).args(fork.map(|fork| format!("^{fork}")));
         // It may not know what the user has named for it.

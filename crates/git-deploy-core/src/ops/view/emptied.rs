@@ -75,7 +75,7 @@ impl View<'_> {
     fn is_far(&self, branch: &Branch) -> Result<bool, GitError> {
         let Some(base_tip) = self.base_tip()? else { return Ok(true) };
         let most = format!("--max-count={}", 1 + FAR);
-        let call = self.repository.git(["rev-list", "--count"]).arg(most);
+        let call = self.repository.git(["rev-list", "--count"])?.arg(most);
         let count = call.arg(format!("{base_tip}...{}", branch.tip)).text()?;
         Ok(count.trim().parse::<usize>().map_or(true, |count| count > FAR))
     }

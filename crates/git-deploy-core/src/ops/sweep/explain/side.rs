@@ -56,7 +56,7 @@ impl Side {
 
 /// What changed from one commit to another.
 pub(super) fn changed(repository: &Repository, from: CommitId, to: CommitId) -> Result<Vec<Side>, GitError> {
-    let call = repository.git(["diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--find-renames"]);
+    let call = repository.git(["diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--find-renames"])?;
     let printed = call.args([from.to_string(), to.to_string()]).run()?;
     let mut fields = printed.split(|byte| *byte == 0);
     let mut sides = Vec::new();
