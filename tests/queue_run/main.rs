@@ -308,7 +308,8 @@ fn who_is_told_twice_ends_at_once_and_the_deployment_with_it() {
     std::thread::sleep(Duration::from_secs(3));
     watching.terminate();
     let output = watching.wait();
-    assert_eq!(output.signal, Some(15), "{output}");
+    // Either by the signal or, where the deployment has ended sooner, as a shell tells of that.
+    assert!(output.signal == Some(15) || output.code == Some(143), "{output}");
     let last: serde_json::Value = serde_json::from_str(output.lines().last().expect("it says that it ends"))
         .expect("each line is an object");
     assert_eq!((last["event"].as_str(), last["exit"].as_u64()), (Some("end"), Some(143)), "{output}");
