@@ -66,50 +66,57 @@ fn a_definition_stays_with_the_objects_of_others_also_where_its_kind_is_not_list
 }
 
 #[test]
-fn a_namespace_stays_with_the_objects_of_others_whose_kind_the_first_of_several_servers_does_not_list() {
+fn a_namespace_stays_with_the_objects_of_others_also_where_their_kind_is_not_listed() {
     let cluster = cluster!();
-    let inside = cluster.namespace("inside");
-    let lines = format!("allow-kinds = [\"*\"]\nallow-namespaces = [\"OWN\", \"{}\"]", inside.name());
-    let (shop, front, _proxy) = shop(cluster, &lines);
-    shop.namespace.kubectl_with_input(&["apply", "-f", "-"], definition(&shop)).success();
-    shop.deploy_more(
-        "one",
-        &format!("apiVersion: v1\nkind: Namespace\nmetadata: {{ name: {} }}\n", inside.name()),
-    );
-    eventually("the kind is known", || {
-        inside.kubectl_with_input(&["apply", "-f", "-"], widget(&shop, "theirs")).code == Some(0)
-    });
-    front.lacks(&group(&shop), 3);
-    shop.release_more("two", &config_map("more", "a: b"));
-    let output = shop.deploy(&[]);
-    output.success().stderr_contains("is in it, which is not of this set");
-    let name = format!("widgets.{}", group(&shop));
-    assert!(inside.find(&name, "theirs").is_some(), "{output}");
-    shop.namespace.kubectl(&["delete", "crd", &name]).success();
+    for (servers, why) in
+        [(1, "the cluster does not list the kind of "), (3, "is in it, which is not of this set")]
+    {
+        let inside = cluster.namespace("inside");
+        let lines = format!("allow-kinds = [\"*\"]\nallow-namespaces = [\"OWN\", \"{}\"]", inside.name());
+        let (shop, front, _proxy) = shop(cluster, &lines);
+        shop.namespace.kubectl_with_input(&["apply", "-f", "-"], definition(&shop)).success();
+        let namespace = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{ name: {} }}\n", inside.name());
+        shop.deploy_more("one", &namespace);
+        eventually("the kind is known", || {
+            inside.kubectl_with_input(&["apply", "-f", "-"], widget(&shop, "theirs")).code == Some(0)
+        });
+        front.lacks(&group(&shop), servers);
+        shop.release_more("two", &config_map("more", "a: b"));
+        let output = shop.deploy(&[]);
+        output.success().stderr_contains(why);
+        let name = format!("widgets.{}", group(&shop));
+        assert!(inside.find(&name, "theirs").is_some(), "{output}");
+        shop.namespace.kubectl(&["delete", "crd", &name]).success();
+    }
 }
 
 #[test]
 fn what_is_of_a_kind_that_is_not_listed_is_not_forgotten() {
     let cluster = cluster!();
     for servers in [1, 3] {
-        let (shop, front, _proxy) = shop(cluster, ANY_KIND);
+        let other = cluster.namespace("other").create();
+        let lines = format!("{ANY_KIND}\nallow-namespaces = [\"OWN\", \"{}\"]", other.name());
+        let (shop, front, _proxy) = shop(cluster, &lines);
         shop.namespace.kubectl_with_input(&["apply", "-f", "-"], definition(&shop)).success();
-        eventually("the kind is known", || {
-            shop.namespace.kubectl(&["get", &format!("widgets.{}", group(&shop))]).code == Some(0)
-        });
-        shop.deploy_more("one", &widget(&shop, "ours"));
-        assert_eq!(widgets(&shop), ["ours"]);
+        let name = format!("widgets.{}", group(&shop));
+        eventually("the kind is known", || shop.namespace.kubectl(&["get", &name]).code == Some(0));
+        let there =
+            widget(&shop, "ours").replace("name: ours", &format!("name: ours, namespace: {}", other.name()));
+        // It is all that the set has in that namespace.
+        shop.deploy_more("one", &(widget(&shop, "ours") + &there));
+        let ours = || [widgets(&shop).len(), usize::from(other.find(&name, "ours").is_some())];
+        assert_eq!(ours(), [1, 1]);
         front.lacks(&group(&shop), servers);
         shop.release_more("two", &config_map("more", "a: b"));
         shop.deploy(&[]).success();
         if servers == 1 {
-            assert_eq!(widgets(&shop), ["ours"], "nobody could see it");
+            assert_eq!(ours(), [1, 1], "nobody could see them");
             front.runs();
             shop.release_more("three", &config_map("more", "a: c"));
             shop.deploy(&[]).success();
         }
-        assert_eq!(widgets(&shop), [""; 0], "{servers}");
-        shop.namespace.kubectl(&["delete", "crd", &format!("widgets.{}", group(&shop))]).success();
+        assert_eq!(ours(), [0, 0], "{servers}");
+        shop.namespace.kubectl(&["delete", "crd", &name]).success();
     }
 }
 

@@ -237,9 +237,11 @@ impl ClusterDriver<'_> {
         let mut change = Change::to(SetPhase::Verified);
         if forward.prunes && forward.only.is_none() {
             let mut extent = self.extent(ids_of(&forward.wanted).chain(&stays));
-            // What is of a kind that the cluster does not list was not seen: it may be there.
-            let kinds = held.view().kinds.into_iter();
-            extent.kinds.extend(kinds.filter(|kind| !held.session.resources.has_all([kind])));
+            // What is of a kind that the cluster did not list was not seen: it may be there, wherever the set was.
+            if !forward.unlisted.is_empty() {
+                extent.namespaces.extend(held.view().namespaces);
+            }
+            extent.kinds.extend(forward.unlisted.iter().cloned());
             // Whoever looks for jobs that have ended since finds them where the set was.
             extent.namespaces.extend(held.held_jobs.iter().cloned());
             change = change.narrowing(extent);

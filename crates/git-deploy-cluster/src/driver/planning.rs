@@ -130,6 +130,8 @@ impl ClusterDriver<'_> {
         // What has run has run: going back never runs it again.
         let jobs = if self.state.borrow().is_rollback { Vec::new() } else { jobs };
         let view = against.view();
+        let is_unlisted = |kind: &&GroupKind| !session.resources.has_all([*kind]);
+        let unlisted = view.kinds.iter().filter(is_unlisted).cloned().collect();
         let record = parent.as_ref().map(Parent::record);
         let prune = (purpose == Purpose::ApplyAndPrune).then(|| self.prune_options(record));
         let due = prune.as_ref().and_then(|prune| prune.due.clone());
@@ -152,7 +154,7 @@ impl ClusterDriver<'_> {
         planned.waiting.retain(|one| !wanted.iter().any(|target| target.id.is_same(&one.id)));
         let stays = self.stays(record, &planned.waiting);
         let prunes = purpose == Purpose::ApplyAndPrune;
-        Ok(Forward { planned, jobs, wanted, prunes, only: None, due, stays })
+        Ok(Forward { planned, jobs, wanted, prunes, only: None, due, stays, unlisted })
     }
 
     /// Where objects belong. Kinds that are not known are asked for again: whoever was asked may not have known them yet.

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use git_deploy_core::environment::{Effect, Left, Rendered};
 use git_deploy_core::ids::{CommitId, DeploymentId};
-use git_deploy_manifest::ObjectId;
 use git_deploy_manifest::readiness::NewImages;
+use git_deploy_manifest::{GroupKind, ObjectId};
 
 use super::deadline::Deadline;
 use crate::connect::Connection;
@@ -149,6 +149,8 @@ pub(super) struct Forward {
     pub(super) due: Option<BTreeSet<String>>,
     /// What stays for a while, and until when.
     pub(super) stays: Vec<Left>,
+    /// Kinds of the set that the cluster did not list when it was planned.
+    pub(super) unlisted: Vec<GroupKind>,
 }
 
 impl Forward {

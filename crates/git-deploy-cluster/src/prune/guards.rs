@@ -8,6 +8,7 @@ use git_deploy_manifest::fields::{MANAGER, has_applied};
 use git_deploy_manifest::value::text;
 use git_deploy_manifest::{GroupKind, ID_LABEL, ObjectId, is_kept, part_of};
 use serde_json::Value;
+use tokio::time::sleep;
 
 use crate::api_error::ApiErrorKind;
 use crate::connect::Connection;
@@ -78,11 +79,20 @@ pub(super) async fn in_use(
     }
     resources.learn(connection).await.map_err(ListError::of_kinds)?;
     let is_starting = connection.is_starting().await;
+    let unlisted = match holding().any(|member| member.id.is_namespace()) {
+        true => unlisted_definition(connection, resources).await?,
+        false => None,
+    };
     for member in holding() {
         let why = if is_starting {
             Some("the cluster is not ready: it cannot be seen what would go with it".to_owned())
         } else if member.id.is_namespace() {
-            foreign_inside(connection, resources, set, deletions, &member.id.name).await?
+            match &unlisted {
+                Some(id) => Some(format!(
+                    "it cannot be seen what is in it: the cluster does not list the kind of {id}"
+                )),
+                None => foreign_inside(connection, resources, set, deletions, &member.id.name).await?,
+            }
         } else {
             foreign_of_kind(connection, resources, deletions, &member.id.name).await?
         };
@@ -91,6 +101,34 @@ pub(super) async fn in_use(
         }
     }
     Ok(kept)
+}
+
+/// A definition whose kind the cluster does not list although it has it: nobody sees what is of that kind. One that was made
+/// just now is listed a moment later.
+async fn unlisted_definition(
+    connection: &Connection,
+    resources: &Resources,
+) -> Result<Option<ObjectId>, ListError> {
+    let Some(kind) = resources.by_plural("apiextensions.k8s.io", "customresourcedefinitions") else {
+        return Ok(None);
+    };
+    let is_unlisted = |definition: &Member| {
+        let name = definition.id.name.split_once('.');
+        name.is_some_and(|(plural, group)| resources.by_plural(group, plural).is_none())
+    };
+    let mut doubt = connection.doubt();
+    loop {
+        let definitions = match members::list_known(connection, kind.clone(), None, "", Depth::Metadata).await
+        {
+            // Whoever may not see them goes by what the cluster lists.
+            Err(error) if *error.why.kind() == ApiErrorKind::Forbidden => return Ok(None),
+            definitions => definitions?,
+        };
+        let unlisted = definitions.into_iter().find(is_unlisted).map(|definition| definition.id);
+        let (Some(_), Some(pause)) = (&unlisted, doubt.next()) else { return Ok(unlisted) };
+        sleep(pause).await;
+        resources.learn(connection).await.map_err(ListError::of_kinds)?;
+    }
 }
 
 /// An object in the namespace that is not deleted itself, and that Kubernetes did not put there by itself: one of others,
