@@ -63,8 +63,7 @@ pub struct Attempt {
     pub approved_by: Option<String>,
     /// The deployment that had verified it there, which is what was approved.
     pub approved_deployment: Option<DeploymentId>,
-    /// One-time jobs that run again although they failed, as whoever began it has asked. An approval is of what they do, and
-    /// not touched by how often that is done.
+    /// One-time jobs that run again although they failed, as whoever began it has asked: believed as [`Self::skip`] is.
     pub retry_jobs: Vec<String>,
     /// Lines with keys that this version does not know; whoever takes the deployment over keeps them.
     pub unknown: Vec<String>,

@@ -57,7 +57,7 @@ impl ClusterDriver<'_> {
         let mut planned = Vec::new();
         for job in jobs {
             let known = record.and_then(|record| record.jobs.get(&job.id.name));
-            let again = self.state.borrow().runs_again(&job.id.name, known, &self.options.retry_jobs);
+            let again = self.state.borrow().runs_again(&job.id.name, known);
             let failed_before = |outcome: &JobOutcome| JobError::FailedBefore {
                 id: Box::new(job.id.clone()),
                 before: outcome.deployment.clone(),
@@ -342,13 +342,13 @@ impl ClusterDriver<'_> {
 }
 
 impl State {
-    /// Whether a job is asked for to run again: `now`, or when the deployment was begun, and it has not failed again in that.
-    fn runs_again(&self, name: &str, known: Option<&JobOutcome>, now: &[String]) -> bool {
-        let is_asked = |asked: &[String]| asked.iter().any(|asked| is_called(name, asked));
+    /// Whether a job is asked for to run again, and has not failed again in the deployment for which it is.
+    fn runs_again(&self, name: &str, known: Option<&JobOutcome>) -> bool {
+        let is_asked = self.retry_jobs.iter().any(|asked| is_called(name, asked));
         let has_failed = known.is_some_and(|known| {
             known.end == JobEnd::Failed && known.deployment.is_some() && known.deployment == self.deployment
         });
-        is_asked(now) || is_asked(&self.retry_jobs) && !has_failed
+        is_asked && !has_failed
     }
 }
 
@@ -376,11 +376,9 @@ mod tests {
         let id = |number: u32| format!("deployment-{number:04}").parse::<DeploymentId>().unwrap();
         let state = State { deployment: Some(id(3)), retry_jobs: vec!["migrate".into()], ..State::default() };
         let ended = |end, number| JobOutcome { end, rollback_safe: false, deployment: Some(id(number)) };
-        let again =
-            |outcome: JobOutcome, now: &[String]| state.runs_again("migrate-0a1b", Some(&outcome), now);
-        assert!(again(ended(JobEnd::Failed, 2), &[]));
-        assert!(again(ended(JobEnd::Started, 3), &[]), "the same one, which is found or was removed before");
-        assert!(!again(ended(JobEnd::Failed, 3), &[]));
-        assert!(again(ended(JobEnd::Failed, 3), &["migrate".into()]), "somebody asks for it now");
+        let again = |outcome: JobOutcome| state.runs_again("migrate-0a1b", Some(&outcome));
+        assert!(again(ended(JobEnd::Failed, 2)));
+        assert!(again(ended(JobEnd::Started, 3)), "the same one, which is found or was removed before");
+        assert!(!again(ended(JobEnd::Failed, 3)), "whoever means it anew gives it to a new deployment");
     }
 }
