@@ -114,8 +114,9 @@ impl Store {
         loop {
             let begin = Instant::now();
             let window = self.window(&way, changed).await;
-            let is_refused = window.is_err();
-            if !is_refused {
+            // Whoever is asked too often says so for all.
+            let is_refused = window.as_ref().is_err_and(|error| *error.kind() != ApiErrorKind::TooMany);
+            if window.is_ok() {
                 doubt = connection.doubt();
             }
             let freshness = match window {

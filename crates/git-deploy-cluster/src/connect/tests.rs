@@ -62,11 +62,12 @@ async fn what_one_of_several_servers_cannot_do_is_asked_of_another_one() {
         server.next_one_says(status);
         assert_eq!(ask(Duration::ZERO, "/x").await, Err(status), "it is there");
         // Until the connection is kept.
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         let [_, before] = server.traffic();
         assert_eq!(ask(Duration::from_secs(3), "/x").await, Ok(()), "{status}");
         assert!(server.traffic()[1] >= before + 2, "{status}: the one that is kept was asked first");
         assert!(connection.answers().await, "{status}");
+        assert!(!connection.is_starting().await, "{status}");
     }
 }
 
@@ -77,7 +78,8 @@ async fn what_is_refused_is_asked_over_a_connection_of_its_own_each_time_but_by_
     let connection = server.connection().await;
     server.says(403, 200);
     let asked = async |connection: &Connection| {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        // Until the connection is kept.
+        tokio::time::sleep(Duration::from_secs(1)).await;
         let before = server.traffic();
         let asked = connection.call(request(Method::GET, "/x", Vec::new())).await;
         assert_eq!(*asked.unwrap_err().kind(), ApiErrorKind::Forbidden);
@@ -85,6 +87,7 @@ async fn what_is_refused_is_asked_over_a_connection_of_its_own_each_time_but_by_
         [after[0] - before[0], after[1] - before[1]]
     };
     let [connections, requests] = asked(&connection).await;
-    assert_eq!((connections, requests), (4, 5), "the first over the one that is kept");
-    assert_eq!(asked(&connection.believing()).await, [0, 1]);
+    assert_eq!(requests, 5);
+    assert!(connections >= 4, "all but the first, which goes over the one that is kept: {connections}");
+    assert_eq!(asked(&connection.believing()).await[1], 1);
 }

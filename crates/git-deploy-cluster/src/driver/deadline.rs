@@ -149,9 +149,11 @@ pub(super) async fn ask_for_kinds_again(
     };
     for pause in connection.doubt() {
         tokio::time::sleep(pause).await;
-        learn().await?;
-        if are_enough() {
-            return Ok(false);
+        match learn().await {
+            Err(error) if error.is_undecided() => return Err(error),
+            // Whatever else one of them says, another may know them.
+            _ if are_enough() => return Ok(false),
+            _ => {}
         }
     }
     let mut is_ready = connection.believes() || !connection.is_starting().await;

@@ -15,7 +15,7 @@ use super::said::{of_api, of_connection, of_lease, of_set};
 use super::state::{Held, Session};
 use super::{Brief, ClusterDriver, PATIENCE, Parting};
 use crate::api_error::ApiError;
-use crate::connect::Connection;
+use crate::connect::{Connection, SILENCE};
 use crate::discovery::Resources;
 use crate::lease::{Lease, LeaseError, LeasePlace, Terms};
 use crate::namespace::{ensure_namespace, has_namespace};
@@ -386,8 +386,8 @@ pub(super) async fn learn_kinds(session: &Session) -> Result<(), Failure> {
 pub(super) async fn learn_kinds_of(session: &Session, parent: Option<&Parent>) {
     let Session { connection, resources } = session;
     if parent.is_some_and(|parent| !resources.has_all(&parent.record().extent.kinds)) {
-        // Without an answer nothing is known of them, as before.
-        let _ = resources.learn(connection).await;
+        // Without an answer soon nothing is known of them, as before.
+        let _ = tokio::time::timeout(SILENCE, resources.learn(connection)).await;
     }
 }
 
