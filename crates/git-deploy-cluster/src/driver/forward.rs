@@ -237,9 +237,10 @@ impl ClusterDriver<'_> {
         let mut change = Change::to(SetPhase::Verified);
         if forward.prunes && forward.only.is_none() {
             let mut extent = self.extent(ids_of(&forward.wanted).chain(&stays));
-            // What is of a kind that the cluster did not list was not seen: it may be there, wherever the set was.
+            // What is of a kind that the cluster did not list was not seen: it may be there, wherever the set was and may be.
             if !forward.unlisted.is_empty() {
-                extent.namespaces.extend(held.view().namespaces);
+                let may_be = self.cluster.bounds.other_namespaces(&self.cluster.namespace);
+                extent.namespaces.extend(held.view().namespaces.intersection(&may_be).cloned());
             }
             extent.kinds.extend(forward.unlisted.iter().cloned());
             // Whoever looks for jobs that have ended since finds them where the set was.

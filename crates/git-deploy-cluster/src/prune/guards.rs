@@ -7,6 +7,7 @@ use futures::stream::{self, StreamExt};
 use git_deploy_manifest::fields::{MANAGER, has_applied};
 use git_deploy_manifest::value::text;
 use git_deploy_manifest::{GroupKind, ID_LABEL, ObjectId, is_kept, part_of};
+use kube::core::ApiResource;
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -14,10 +15,13 @@ use crate::api_error::ApiErrorKind;
 use crate::connect::Connection;
 use crate::discovery::Resources;
 use crate::members::{self, ListError, Member, SetView};
-use crate::objects::{Depth, IN_FLIGHT};
+use crate::objects::{Depth, IN_FLIGHT, Place};
 use crate::target::Target;
 
 use super::PruneOptions;
+
+/// The group and the plural of definitions of kinds.
+const DEFINITIONS: (&str, &str) = ("apiextensions.k8s.io", "customresourcedefinitions");
 
 /// Whether an object is there because we applied it. Controllers copy labels to what they make: those of a Service to
 /// its Endpoints and EndpointSlices, those of a custom resource to whatever its operator makes of it.
@@ -79,7 +83,7 @@ pub(super) async fn in_use(
     }
     resources.learn(connection).await.map_err(ListError::of_kinds)?;
     let is_starting = connection.is_starting().await;
-    let unlisted = match holding().any(|member| member.id.is_namespace()) {
+    let unlisted = match !is_starting && holding().any(|member| member.id.is_namespace()) {
         true => unlisted_definition(connection, resources).await?,
         false => None,
     };
@@ -103,15 +107,13 @@ pub(super) async fn in_use(
     Ok(kept)
 }
 
-/// A definition whose kind the cluster does not list although it has it: nobody sees what is of that kind. One that was made
-/// just now is listed a moment later.
+/// A definition of whose kind there may be objects, and which the cluster does not list: nobody sees what is of that kind. One
+/// that was made just now is listed a moment later.
 async fn unlisted_definition(
     connection: &Connection,
     resources: &Resources,
 ) -> Result<Option<ObjectId>, ListError> {
-    let Some(kind) = resources.by_plural("apiextensions.k8s.io", "customresourcedefinitions") else {
-        return Ok(None);
-    };
+    let Some(kind) = resources.by_plural(DEFINITIONS.0, DEFINITIONS.1) else { return Ok(None) };
     let is_unlisted = |definition: &Member| {
         let name = definition.id.name.split_once('.');
         name.is_some_and(|(plural, group)| resources.by_plural(group, plural).is_none())
@@ -124,11 +126,33 @@ async fn unlisted_definition(
             Err(error) if *error.why.kind() == ApiErrorKind::Forbidden => return Ok(None),
             definitions => definitions?,
         };
-        let unlisted = definitions.into_iter().find(is_unlisted).map(|definition| definition.id);
+        let mut unlisted = None;
+        for definition in definitions.into_iter().filter(is_unlisted) {
+            if may_have_objects(connection, &kind, &definition.id.name).await? {
+                unlisted = Some(definition.id);
+                break;
+            }
+        }
         let (Some(_), Some(pause)) = (&unlisted, doubt.next()) else { return Ok(unlisted) };
         sleep(pause).await;
         resources.learn(connection).await.map_err(ListError::of_kinds)?;
     }
+}
+
+/// Whether there may be objects of what a definition defines: not if it was never established, as one whose names another
+/// one has.
+async fn may_have_objects(
+    connection: &Connection,
+    definitions: &ApiResource,
+    name: &str,
+) -> Result<bool, ListError> {
+    let live = connection.get(Place { resource: definitions, namespace: None, name }).await;
+    let is_established = |live: &Value| {
+        let conditions = live.pointer("/status/conditions").and_then(Value::as_array);
+        let mut conditions = conditions.into_iter().flatten();
+        conditions.any(|condition| condition["type"] == "Established" && condition["status"] == "True")
+    };
+    Ok(live.map_err(ListError::of_kinds)?.is_some_and(|live| is_established(&live)))
 }
 
 /// An object in the namespace that is not deleted itself, and that Kubernetes did not put there by itself: one of others,
@@ -187,7 +211,11 @@ async fn foreign_of_kind(
     let Some((plural, group)) = definition.split_once('.') else { return Ok(None) };
     let unseen = |why: &dyn fmt::Display| Ok(Some(format!("it cannot be seen who has objects of it: {why}")));
     let Some(resource) = resources.by_plural(group, plural) else {
-        return unseen(&"the cluster does not list its kind");
+        let definitions = resources.by_plural(DEFINITIONS.0, DEFINITIONS.1);
+        return match definitions {
+            Some(definitions) if !may_have_objects(connection, &definitions, definition).await? => Ok(None),
+            _ => unseen(&"the cluster does not list its kind"),
+        };
     };
     let found = match members::list_known(connection, resource, None, "", Depth::Metadata).await {
         Err(error) if error.why.is_not_found() => return unseen(&error),
