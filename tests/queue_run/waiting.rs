@@ -99,3 +99,27 @@ fn what_is_told_of_a_runner_says_nobodys_password() {
     assert!(why.starts_with("cannot reach remote 'origin'") && !why.contains("secret"), "{why}");
     ends(watching);
 }
+
+#[test]
+fn a_remote_that_does_not_come_to_an_end_keeps_nobody_from_going_on() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    shop.repo.set_config("deploy.remoteTimeLimit", "15s");
+    // The first push that claims a number stands still there.
+    let held = shop.repo.path().with_extension("held");
+    let hook = format!(
+        "grep -q refs/deploy/attempts/ || exit 0; [ -e '{0}' ] && exit 0; : >'{0}'; exec sleep 1000",
+        held.display()
+    );
+    shop.authority().install_hook("pre-receive", &hook);
+    let mut watching = watch(&shop);
+    watching.wait_for_file(&held);
+    watching.wait_for_words("did not end within 15 s");
+    watching.wait_for_words("deployment-0001: Successfully Deployed");
+    ends(watching);
+    shop.is_sound();
+    shop.repo.set_config("deploy.remoteTimeLimit", "soon");
+    run(&shop, &[])
+        .code_is(128)
+        .stderr_contains("'deploy.remoteTimeLimit' is 'soon', and must be a duration such as '90s'");
+}

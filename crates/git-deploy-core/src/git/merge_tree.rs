@@ -14,7 +14,6 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::config::parse_duration;
 use crate::git::attributes::Attributes;
 use crate::git::object::Commit;
 use crate::git::program::{Call, ProgramError, git};
@@ -115,7 +114,7 @@ impl<'a> MergeTree<'a> {
         }
         let attributes = Attributes::new(repository, version)?;
         let (interrupt, drivers) = (Interrupt::default(), OnceCell::new());
-        let time_limit = time_limit(repository)?;
+        let time_limit = repository.duration("deploy.mergeTimeLimit")?;
         Ok(Self { repository, version, attributes, options, interrupt, drivers, time_limit })
     }
 
@@ -360,17 +359,6 @@ impl<'a> MergeTree<'a> {
             message: b"merge base for merge-tree\n".to_vec(),
         })
     }
-}
-
-/// How long a merge may take: `deploy.mergeTimeLimit`.
-fn time_limit(repository: &Repository) -> Result<Option<Duration>, GitError> {
-    let Some(value) = repository.config("deploy.mergetimelimit")? else { return Ok(None) };
-    let limit = parse_duration(&value).ok_or(GitError::Value {
-        key: "deploy.mergeTimeLimit",
-        value,
-        wanted: "a duration such as '90s', '10m' or '1h30m'",
-    })?;
-    Ok(Some(limit))
 }
 
 /// Does something for all at once, each in a thread of its own.

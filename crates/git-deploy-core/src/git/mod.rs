@@ -35,6 +35,7 @@ pub mod version;
 pub mod work_tree;
 
 use std::cell::OnceCell;
+use std::time::Duration;
 
 pub use backend::{Paths, Ref, Refs};
 pub use error::GitError;
@@ -43,14 +44,20 @@ pub use identity::Identity;
 use self::backend::Backend;
 use self::object::{Commit, Kind, Object, TreeEntry};
 use self::program::git;
+use crate::config::parse_duration;
 use crate::ids::{CommitId, ObjectId, RefName};
 use crate::interrupt::Interrupt;
+
+/// How long a fetch or push may take where nobody looks: more than any that gets on.
+const REMOTE_TIME_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// A repository: objects, refs and configuration.
 pub struct Repository {
     backend: Box<dyn Backend>,
     /// When to give up waiting for a remote.
     stop: OnceCell<Interrupt>,
+    /// How long it is waited for.
+    remote_time_limit: OnceCell<Duration>,
     /// Who commits, once git was asked.
     identity: OnceCell<Identity>,
     /// Whether it is bare at its root, once that was asked.
@@ -61,6 +68,17 @@ impl Repository {
     /// Gives up waiting for a remote when the user asks to stop.
     pub fn stop_on(&self, interrupt: &Interrupt) {
         self.stop.get_or_init(|| interrupt.clone());
+    }
+
+    /// Gives up waiting for a remote when a fetch or push has taken as long as `deploy.remoteTimeLimit` says, or ten minutes: for
+    /// whoever may wait where nobody looks, and keeps others from deploying meanwhile.
+    ///
+    /// # Errors
+    /// When the configuration cannot be read, or has no duration there.
+    pub fn limit_remotes(&self) -> Result<(), GitError> {
+        let limit = self.duration("deploy.remoteTimeLimit")?.unwrap_or(REMOTE_TIME_LIMIT);
+        self.remote_time_limit.get_or_init(|| limit);
+        Ok(())
     }
 
     /// Where it lies.
@@ -247,6 +265,16 @@ impl Repository {
     /// When the configuration cannot be read.
     pub fn config_all(&self, key: &str) -> Result<Vec<String>, GitError> {
         self.backend.config(key)
+    }
+
+    /// The duration that a configuration key has.
+    ///
+    /// # Errors
+    /// When the configuration cannot be read, or it has another value.
+    pub(crate) fn duration(&self, key: &'static str) -> Result<Option<Duration>, GitError> {
+        let Some(value) = self.config(&key.to_ascii_lowercase())? else { return Ok(None) };
+        let wanted = "a duration such as '90s', '10m' or '1h30m'";
+        parse_duration(&value).map(Some).ok_or(GitError::Value { key, value, wanted })
     }
 
     /// The names of the remotes.

@@ -47,7 +47,13 @@ impl Repository {
         // Who cannot read the configuration is told by whatever needs it first.
         let configured = backend.config("core.sharedrepository").ok().and_then(|mut values| values.pop());
         configured.as_deref().into_iter().for_each(sharing::share);
-        Self { backend, stop: OnceCell::new(), identity: OnceCell::new(), bare: OnceCell::new() }
+        Self {
+            backend,
+            stop: OnceCell::new(),
+            remote_time_limit: OnceCell::new(),
+            identity: OnceCell::new(),
+            bare: OnceCell::new(),
+        }
     }
 }
 

@@ -224,6 +224,7 @@ impl Repository {
         let call = self.asking(call.args(tracking.refspecs()));
         let _intent = self.intend_below(&tracking.places())?;
         let fetched = match call.run() {
+            Err(error @ ProgramError::TimeLimit { .. }) => return Err(error.into()),
             // A fetch of ours that died may have left locks behind.
             Err(_) if self.clear_dead_locks()? => call.run(),
             fetched => fetched,
@@ -297,7 +298,9 @@ impl Repository {
         let output = match self.asking(call).output() {
             Ok(output) => output,
             // What was stopped may have arrived before.
-            Err(error @ ProgramError::Stopped { .. }) => return Ok(Pushed::Unreachable(error.to_string())),
+            Err(error @ (ProgramError::Stopped { .. } | ProgramError::TimeLimit { .. })) => {
+                return Ok(Pushed::Unreachable(error.to_string()));
+            }
             Err(error) => return Err(error.into()),
         };
         if output.status.success() {
@@ -315,7 +318,11 @@ impl Repository {
 impl Repository {
     /// A call that waits for a remote, and that our own hooks know to be ours.
     fn asking(&self, call: Call) -> Call {
-        call.env(WITHIN, "1").stop_on(self.stop.get().cloned())
+        let call = call.env(WITHIN, "1").stop_on(self.stop.get().cloned());
+        match self.remote_time_limit.get() {
+            Some(limit) => call.within(*limit),
+            None => call,
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::git::notes::{NOTES_REF, NoteBlob, NotesEdit, NotesError, notes_ref};
+use crate::git::program::ProgramError;
 use crate::git::push::{Lease, PushRef, Pushed, Refusals, Tracking};
 use crate::git::refs::{Expected, RefUpdate, RefsError, backoff};
 use crate::git::{GitError, Repository};
@@ -126,6 +127,9 @@ fn fetch_again(repository: &Repository, tracking: &Tracking) -> Result<(), SyncE
         };
         if matches!(error, GitError::BrokenRef(_)) {
             return Err(error.into());
+        }
+        if let GitError::Program(ProgramError::TimeLimit { .. }) = error {
+            return Err(unreachable(tracking, &error.to_string()));
         }
         // git does not say in a number whose fault it was. A remote that answers leaves only this side: another fetch that
         // moved the same refs, in which case it helps to try again, or a repository that cannot be written.

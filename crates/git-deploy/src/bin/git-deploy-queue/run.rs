@@ -153,6 +153,7 @@ impl Hands for Machine<'_> {
     fn open(&self) -> Result<Repository, CommandError> {
         let repository = Repository::open()?;
         repository.stop_on(self.interrupt);
+        repository.limit_remotes()?;
         Ok(repository)
     }
 

@@ -62,6 +62,7 @@ fn begin(args: &Deploy) -> Result<(Repository, DeployRequest, Means, &'static In
     let repository = Repository::open()?;
     let target = args.target.as_deref().map(typed_name).transpose()?.map(str::to_owned);
     repository.stop_on(interrupt);
+    repository.limit_remotes()?;
     let request = DeployRequest {
         target,
         environment: args.env.clone(),
