@@ -166,7 +166,7 @@ impl<'a> MergeTree<'a> {
         base: Option<CommitId>,
         attributes: CommitId,
     ) -> Result<One, GitError> {
-        let mut call = self.call(attributes)?;
+        let mut call = self.call(attributes, sides.into_iter().chain(base))?;
         if let Some(base) = base {
             call = call.arg(format!("--merge-base={base}"));
         }
@@ -288,16 +288,17 @@ impl<'a> MergeTree<'a> {
     /// The call that picks many, for all of which the attributes of one commit count.
     fn batch(&self, picks: &[Asked]) -> Result<Option<Call>, GitError> {
         let Some((_, attributes)) = picks.first() else { return Ok(None) };
-        let mut input = String::new();
+        let (mut input, mut read) = (String::new(), Vec::new());
         for (pick, _) in picks {
             let ours = self.ours(*pick)?;
+            read.extend([ours, pick.commit, pick.parent]);
             if self.knows_merge_base() {
                 input.push_str(&format!("{} -- ", pick.parent));
             }
             input.push_str(&format!("{ours} {}\n", pick.commit));
         }
         let more = MORE_TIME.saturating_mul(u32::try_from(picks.len()).unwrap_or(u32::MAX));
-        let call = self.call(*attributes)?.within(self.time_limit().saturating_add(more));
+        let call = self.call(*attributes, read)?.within(self.time_limit().saturating_add(more));
         Ok(Some(call.arg("--stdin").whole_input(input)))
     }
 
@@ -326,12 +327,18 @@ impl<'a> MergeTree<'a> {
         })
     }
 
-    fn call(&self, attributes: CommitId) -> Result<Call, GitError> {
+    /// The call, which reads these commits.
+    fn call(
+        &self,
+        attributes: CommitId,
+        commits: impl IntoIterator<Item = CommitId>,
+    ) -> Result<Call, GitError> {
         // At the top of the work tree: it prints paths as seen from the current folder.
         let call = self.attributes.call(attributes, &self.interrupt)?;
         let call = call.within(self.time_limit()).stop_on(Some(self.interrupt.clone()));
         let call = call.args(["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages"]);
-        Ok(call.args(&self.options).envs(self.repository.backend.variables()?))
+        let read: Vec<ObjectId> = commits.into_iter().chain([attributes]).map(|commit| commit.0).collect();
+        Ok(call.args(&self.options).envs(self.repository.backend.variables_for(&read)?))
     }
 
     /// How long a merge may take just now.

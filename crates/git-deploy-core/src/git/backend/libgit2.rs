@@ -88,7 +88,7 @@ impl Libgit2 {
         Ok(repository)
     }
 
-    /// Reads from the folder aside and, behind it, from where objects are otherwise: from when something may be there. To look
+    /// Reads from the folder aside and, behind it, from where objects are otherwise: from when something is there. To look
     /// there first takes about as long as to read an object.
     fn look_aside(&self) -> Result<(), GitError> {
         let Some(aside) = self.aside.as_ref().filter(|_| !self.looks_aside.get()) else { return Ok(()) };
@@ -141,8 +141,35 @@ impl Libgit2 {
 
     /// Writes what is not written yet, all of it.
     fn write_all(&self) -> Result<(), GitError> {
+        self.unwritten.write(|object| self.write_aside(object))
+    }
+
+    /// Writes what is not written yet of these objects and of all that they lead to.
+    fn write_what_leads_from(&self, ids: &[ObjectId]) -> Result<(), GitError> {
+        self.unwritten.write_from(ids, |object| self.write_aside(object))
+    }
+
+    fn write_aside(&self, object: &Object) -> Result<(), GitError> {
+        // Before that it would go to where it is to stay.
         self.look_aside()?;
-        self.unwritten.write(|object| self.write_at_once(object.kind, &object.data).map(drop))
+        self.write_at_once(object.kind, &object.data).map(drop)
+    }
+
+    /// What is to be known of an object. Where it is not, git may have written it aside.
+    fn look_for<T>(
+        &self,
+        id: ObjectId,
+        look: impl Fn(&git2::Odb<'_>, Oid) -> Result<T, git2::Error>,
+    ) -> Result<Option<T>, GitError> {
+        let oid = oid(id)?;
+        let find = || found_object(look(&self.repository.odb().map_err(unreadable(id))?, oid), id);
+        match find()? {
+            None if self.aside.is_some() && !self.looks_aside.get() => {
+                self.look_aside()?;
+                find()
+            }
+            found => Ok(found),
+        }
     }
 
     /// Whether what is written must have reached the disk, as only git knows how it is to.
@@ -245,11 +272,8 @@ impl Backend for Libgit2 {
     }
 
     fn variables_for(&self, ids: &[ObjectId]) -> Result<&Variables, GitError> {
-        match ids.iter().any(|id| self.unwritten.has(*id)) {
-            true => self.variables(),
-            // What is written leads to nothing that is not.
-            false => Ok(self.aside.as_ref().map_or(&[], Aside::variables)),
-        }
+        self.write_what_leads_from(ids)?;
+        Ok(self.aside.as_ref().map_or(&[], Aside::variables))
     }
 
     fn aside(&self, aside: Aside) -> Box<dyn Backend> {
@@ -266,20 +290,20 @@ impl Backend for Libgit2 {
         if let Some(object) = self.unwritten.read(id) {
             return Ok(Some(object));
         }
-        let odb = self.repository.odb().map_err(unreadable(id))?;
-        let Some(object) = found_object(odb.read(oid(id)?), id)? else {
+        let read =
+            |odb: &git2::Odb<'_>, id| odb.read(id).map(|object| (object.kind(), object.data().to_vec()));
+        let Some((found, data)) = self.look_for(id, read)? else {
             // libgit2 fetches nothing; git does where the clone is partial.
             return if self.is_partial()? { self.promisor.read(id, self.variables()?) } else { Ok(None) };
         };
-        Ok(kind(object.kind()).map(|kind| Object { kind, data: object.data().to_vec() }))
+        Ok(kind(found).map(|kind| Object { kind, data }))
     }
 
     fn size(&self, id: ObjectId) -> Result<Option<(Kind, u64)>, GitError> {
-        if let Some(object) = self.unwritten.read(id) {
-            return Ok(Some((object.kind, object.data.len() as u64)));
+        if let Some((kind, size)) = self.unwritten.size(id) {
+            return Ok(Some((kind, size as u64)));
         }
-        let odb = self.repository.odb().map_err(unreadable(id))?;
-        let Some((size, object)) = found_object(odb.read_header(oid(id)?), id)? else {
+        let Some((size, object)) = self.look_for(id, |odb, id| odb.read_header(id))? else {
             return if self.is_partial()? { self.promisor.size(id, self.variables()?) } else { Ok(None) };
         };
         Ok(kind(object).map(|kind| (kind, size as u64)))
@@ -376,9 +400,7 @@ impl Backend for Libgit2 {
     }
 
     fn merge_base(&self, one: ObjectId, two: ObjectId) -> Result<Option<ObjectId>, GitError> {
-        if [one, two].iter().any(|id| self.unwritten.has(*id)) {
-            self.write_all()?;
-        }
+        self.write_what_leads_from(&[one, two])?;
         match self.repository.merge_base(oid(one)?, oid(two)?) {
             Ok(base) => Ok(Some(object_id(base))),
             Err(error) if error.code() == ErrorCode::NotFound => Ok(None),

@@ -72,7 +72,7 @@ pub(super) trait Backend {
     fn variables(&self) -> Result<&Variables, GitError> {
         Ok(self.stands_aside().map_or(&[], Aside::variables))
     }
-    /// The same for a call that looks at nothing but what these objects lead to.
+    /// The same for a call that reads nothing but what these objects lead to.
     fn variables_for(&self, _ids: &[ObjectId]) -> Result<&Variables, GitError> {
         self.variables()
     }
