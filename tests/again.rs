@@ -117,6 +117,63 @@ fn what_was_picked_and_taken_back_is_not_told_as_landed() {
     follow(&shop, &show);
 }
 
+/// Gives `login` a second commit, and base both of them as one.
+fn squash(shop: &Shop) {
+    shop.repo.switch("login");
+    shop.repo.commit("who.txt", "who are you\n", "Ask");
+    shop.push(&["login"]);
+    shop.repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    shop.repo.switch("master");
+    shop.repo.git(&["merge", "--quiet", "--squash", "login"]);
+    shop.repo.git(&["commit", "--quiet", "--message", "All of it at once"]);
+}
+
+#[test]
+fn what_was_squashed_and_taken_back_is_held_back_like_a_single_commit() {
+    for with_remote in [true, false] {
+        let shop = taken_back(with_remote, squash, &[]);
+        let tip = shop.repo.id("login");
+        let base = if with_remote { "origin/master" } else { "master" };
+        shop.repo.deploy("deploy-rebase", &[]);
+        assert_eq!(shop.repo.id("login"), tip, "a rebase would bring it again");
+        let listed = shop.repo.deploy("deploy-state", &["list"]);
+        listed
+            .stdout_contains(TAKEN_BACK)
+            .stderr_contains("hint: if it is to come again: git deploy-state get login\n")
+            .lacks("is left to deploy");
+        let queue = shop.repo.deploy("deploy-queue", &[]);
+        queue.stdout_contains(&format!("was taken back on '{base}' by '")).stderr_contains(BRINGS);
+        // Neither what was decided before nor what somebody decides now.
+        let set = shop.repo.try_deploy("deploy-state", &["set", "staged", "login"]);
+        set.code_is(1).stderr_contains(TAKEN_BACK);
+        let said = shop.deploy(&["login"]);
+        said.code_is(1).stderr_contains(TAKEN_BACK);
+        follow(&shop, &said);
+    }
+}
+
+#[test]
+fn who_begins_with_what_was_squashed_and_taken_back_is_rebased_alone() {
+    let shop = taken_back(true, squash, &[]);
+    shop.repo.git(&["switch", "--quiet", "-c", "more", "login"]);
+    shop.repo.commit("more.txt", "more\n", "Go on");
+    shop.push(&["more"]);
+    // The two are judged together here, and apart in a deployment.
+    shop.repo.deploy("deploy-state", &["set", "deployable", "more"]);
+    shop.repo.deploy("deploy-rebase", &[]);
+    let commits = shop.repo.git(&["rev-list", "--count", "master..more"]).stdout;
+    assert_eq!(commits, "3\n");
+}
+
+#[test]
+fn what_was_squashed_and_came_back_again_is_not_held_back_as_taken_back() {
+    let shop = taken_back(true, squash, &[]);
+    shop.repo.git(&["revert", "--no-edit", "HEAD"]);
+    shop.push(&["master"]);
+    let set = shop.repo.try_deploy("deploy-state", &["set", "staged", "login"]);
+    set.code_is(1).stderr_contains("it has no commits beyond base").lacks("revert");
+}
+
 #[test]
 fn what_has_come_back_by_other_means_is_there_and_what_would_conflict_is_not_advised() {
     let get = |shop: &Shop| drop(shop.repo.git(&["merge", "--quiet", "--ff-only", "login"]));

@@ -134,6 +134,17 @@ pub fn reverting(reverts: &[Logged], came: &Came) -> Reverting {
     found
 }
 
+/// Those of some commits that reverts take back, which are given newest first, unless another one reverts them in turn.
+pub fn taken_back(commits: impl Iterator<Item = CommitId>, reverts: &[Logged]) -> Vec<CommitId> {
+    let mut named: Vec<&str> = Vec::new();
+    for revert in reverts {
+        if !is_named(revert.id, &named) {
+            named.extend(reverted(&revert.message));
+        }
+    }
+    commits.filter(|commit| is_named(*commit, &named)).collect()
+}
+
 /// The ids that a message says to revert; `revert.reference` shortens them.
 fn reverted(message: &str) -> impl Iterator<Item = &str> {
     message.split(WORDS).skip(1).filter_map(|rest| {
@@ -219,6 +230,17 @@ mod tests {
         let three = commit('4', '4', '3', &reverts('3'));
         assert!(!is_taken_back(&brought, &[two.clone(), one.clone()]));
         assert!(is_taken_back(&brought, &[three, two, one]));
+    }
+
+    #[test]
+    fn of_some_commits_those_are_taken_back_whose_revert_was_not_reverted() {
+        let [one, other] = ['1', '9'].map(|id| commit(id, id, 'f', "A").id);
+        let reverted = commit('2', '2', '1', &reverts('1'));
+        let again = commit('3', '3', '2', &reverts('2'));
+        let found = |reverts: &[Logged]| taken_back([one, other].into_iter(), reverts);
+        assert_eq!(found(std::slice::from_ref(&reverted)), [one]);
+        assert_eq!(found(&[again, reverted]), []);
+        assert_eq!(found(&[]), []);
     }
 
     #[test]

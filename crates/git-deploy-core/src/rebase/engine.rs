@@ -159,8 +159,13 @@ impl<'a> MergeTreeEngine<'a> {
         }
         let chains: Vec<&[Step]> = replays.iter().map(|replay| &replay.steps[..]).collect();
         let there = self.upstream.has_already(first.upstream, &chains)?;
-        for step in replays.iter_mut().flat_map(|replay| &mut replay.steps) {
-            step.is_there = there.contains(&step.commit);
+        for replay in &mut replays {
+            // What another history has taken back says nothing of where the branch is to stand.
+            let is_taken_back =
+                replay.request.upstream == replay.request.onto && there.is_taken_back(replay.request.tip);
+            for step in &mut replay.steps {
+                step.is_there = is_taken_back || there.has(step.commit);
+            }
         }
         Ok((verdicts, replays))
     }

@@ -53,17 +53,35 @@ pub(super) fn since(
     Ok(lines(&call.input(format!("{since}{upstream}\n")))?.into_iter().collect())
 }
 
-/// The numbers of the lists of paths that these commits change. One that changes nothing has none.
+/// What is asked for: what a commit changes, or all that was changed since an earlier one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Change {
+    commit: CommitId,
+    since: Option<CommitId>,
+}
+
+impl Change {
+    /// What a commit changes.
+    pub(super) fn of(commit: CommitId) -> Self {
+        Self { commit, since: None }
+    }
+
+    /// What all commits of `since..tip` change together; it is told under the tip.
+    pub(super) fn since(since: CommitId, tip: CommitId) -> Self {
+        Self { commit: tip, since: Some(since) }
+    }
+}
+
+/// The numbers of the lists of paths that are changed. Where nothing is there is none.
 pub(super) fn changed_paths(
     repository: &Repository,
-    commits: &[CommitId],
+    changes: &[Change],
 ) -> Result<HashMap<CommitId, u64>, GitError> {
-    let call = repository
-        .git_listing(commits, ["diff-tree", "--stdin", "--always", "--root", "-r", "--raw", "-z"])?;
-    let call = call.args(["--no-renames", "--ignore-submodules=none"]).input(ids(commits));
+    let args = ["diff-tree", "--stdin", "--always", "--root", "-r", "--raw", "-z"];
+    let call = asked(repository, changes, args)?.args(["--no-renames", "--ignore-submodules=none"]);
     let printed = call.run()?;
     // A commit that is not there is passed over in silence.
-    let changed = read_changes(&printed).filter(|changed| changed.len() == commits.len());
+    let changed = read_changes(&printed).filter(|changed| changed.len() == changes.len());
     let changed = changed.ok_or_else(|| call.unreadable("what is no list of changed paths"))?;
     Ok(changed.into_iter().filter_map(|(commit, paths)| Some((commit, paths?))).collect())
 }
@@ -112,24 +130,34 @@ fn read_line(line: &str) -> Option<(CommitId, Vec<CommitId>)> {
     Some((ids.next()??, ids.collect::<Option<_>>()?))
 }
 
-fn ids(commits: &[CommitId]) -> String {
-    commits.iter().map(|commit| format!("{commit}\n")).collect()
+/// A call that is given these. What follows a commit in a line `git diff-tree --stdin` takes for its parents.
+fn asked<const N: usize>(
+    repository: &Repository,
+    changes: &[Change],
+    args: [&str; N],
+) -> Result<Call, GitError> {
+    let commits: Vec<CommitId> =
+        changes.iter().flat_map(|change| change.since.into_iter().chain([change.commit])).collect();
+    let line = |change: &Change| match change.since {
+        None => format!("{}\n", change.commit),
+        Some(since) => format!("{} {since}\n", change.commit),
+    };
+    Ok(repository.git_listing(&commits, args)?.input(changes.iter().map(line).collect::<String>()))
 }
 
 /// How many diffs are held at once: each may be as large as all files of a commit.
 const DIFFS: usize = 16;
 
-/// What each of these commits changes, every byte of it, boiled down to an id. A commit that changes nothing has none.
+/// What is changed, every byte of it, boiled down to an id. Where nothing is there is none.
 pub(super) fn exact_patches(
     repository: &Repository,
-    commits: &[CommitId],
+    changes: &[Change],
 ) -> Result<HashMap<CommitId, PatchId>, GitError> {
     let options = ["--full-index", "--unified=3", "--no-renames", "--no-ext-diff", "--no-textconv"];
     let mut patches = HashMap::new();
-    for some in commits.chunks(DIFFS) {
-        let call = repository
-            .git_listing(some, ["diff-tree", "--stdin", "--root", "--patch", "--ignore-submodules=none"])?;
-        patches.extend(patch::read(&call.args(options).input(ids(some)).run()?));
+    for some in changes.chunks(DIFFS) {
+        let args = ["diff-tree", "--stdin", "--root", "--patch", "--ignore-submodules=none"];
+        patches.extend(patch::read(&asked(repository, some, args)?.args(options).run()?));
     }
     Ok(patches)
 }

@@ -6,6 +6,8 @@
 //!
 //! - A commit is dropped as already upstream only if its diff is equal with its whitespace too. What then remains to be
 //!   picked may conflict where git's would not: an approval must not lose a line in silence.
+//! - A branch of several commits that base has had as one, as by `git merge --squash`, and has taken back by `git revert` counts as
+//!   there as well, as it would if it were one commit: whoever took it back has decided later.
 //! - A branch with merge commits is skipped, where git would flatten it.
 //! - Message, encoding and foreign headers keep their bytes, where git recodes and cleans. Signatures that no longer
 //!   hold go; with `commit.gpgSign` there are new ones.
@@ -25,6 +27,7 @@ mod upstream;
 use std::fmt;
 
 pub use engine::MergeTreeEngine;
+pub(crate) use upstream::brought_at_once;
 
 use crate::git::GitError;
 use crate::git::version::Version;

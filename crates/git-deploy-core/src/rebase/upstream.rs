@@ -2,12 +2,16 @@
 //!
 //! Git compares patches without their whitespace; a commit counts as there only if its diff is equal byte by byte. Two that
 //! are equal change the same paths, and trees alone tell these; only of commits that do diffs are made.
+//!
+//! What upstream has had as one commit, and has taken back, is there already as well, though git would pick it: a single commit
+//! that was taken back does not come again either.
 
+mod at_once;
 mod cache;
 
 use std::collections::{HashMap, HashSet};
 
-use super::history;
+use super::history::{self, Change};
 use super::patch::PatchId;
 use super::plan::Step;
 use crate::git::{GitError, Repository};
@@ -27,12 +31,8 @@ impl<'a> Upstream<'a> {
         Self { repository, cache: Cache::of(repository) }
     }
 
-    /// The steps of branches, each a chain on top of a commit of upstream, that upstream has made since then.
-    pub(super) fn has_already(
-        &mut self,
-        upstream: CommitId,
-        chains: &[&[Step]],
-    ) -> Result<HashSet<CommitId>, GitError> {
+    /// What upstream has made since then of the steps of branches, each a chain on top of a commit of upstream.
+    pub(super) fn has_already(&mut self, upstream: CommitId, chains: &[&[Step]]) -> Result<There, GitError> {
         let repository = self.repository;
         let mut fork_of: HashMap<CommitId, CommitId> = HashMap::new();
         for chain in chains {
@@ -42,18 +42,35 @@ impl<'a> Upstream<'a> {
             fork_of.extend(chain.iter().map(|step| (step.commit, fork)));
         }
         if fork_of.is_empty() {
-            return Ok(HashSet::new());
+            return Ok(There::default());
         }
         let forks: HashSet<CommitId> = fork_of.values().copied().collect();
         let since = history::last_common(repository, &forks.into_iter().collect::<Vec<_>>())?;
         let past = Past::new(history::since(repository, since, upstream)?);
+        let taken_back = match since {
+            Some(since) => {
+                at_once::taken_back(repository, &past, (since, upstream), &several(chains, &fork_of))?
+            }
+            None => HashMap::new(),
+        };
+        let commits = self.equal_to(&past, &fork_of)?;
+        Ok(There { commits, taken_back: taken_back.into_keys().collect() })
+    }
+
+    /// The commits of branches, given where each of these left upstream, that are equal to one of upstream's own.
+    fn equal_to(
+        &mut self,
+        past: &Past,
+        fork_of: &HashMap<CommitId, CommitId>,
+    ) -> Result<HashSet<CommitId>, GitError> {
+        let repository = self.repository;
         let theirs: Vec<CommitId> = past.without_merges().collect();
         let all: Vec<CommitId> = fork_of.keys().chain(&theirs).copied().collect();
-        let paths = self.cache.of_all(&all, |unknown| history::changed_paths(repository, unknown))?;
+        let paths = self.cache.of_all(&all, |unknown| history::changed_paths(repository, &each(unknown)))?;
         let alike = by_paths(theirs, &paths);
         let mut known: HashMap<CommitId, Known<'_>> = HashMap::new();
         let (mut own, mut theirs) = (Vec::new(), HashSet::<CommitId>::new());
-        for (commit, fork) in &fork_of {
+        for (commit, fork) in fork_of {
             // A commit that changes nothing was born empty, and stays.
             let Some(alike) = paths.get(commit).and_then(|paths| alike.get(paths)) else { continue };
             // What both had when the branch began is not upstream's alone.
@@ -65,16 +82,62 @@ impl<'a> Upstream<'a> {
             }
         }
         let mut same: HashMap<PatchId, Vec<CommitId>> = HashMap::new();
-        for (commit, patch) in history::exact_patches(repository, &Vec::from_iter(theirs))? {
+        for (commit, patch) in history::exact_patches(repository, &each(&theirs))? {
             same.entry(patch).or_default().push(commit);
         }
-        let patches = history::exact_patches(repository, &own)?;
+        let patches = history::exact_patches(repository, &each(&own))?;
         let is_there = |(commit, patch): (CommitId, PatchId)| {
             let known = &known[&fork_of[&commit]];
             same.get(&patch)?.iter().any(|theirs| !known.has(*theirs)).then_some(commit)
         };
         Ok(patches.into_iter().filter_map(is_there).collect())
     }
+}
+
+/// What upstream has of branches.
+#[derive(Debug, Default)]
+pub(super) struct There {
+    /// Commits that it has as well.
+    commits: HashSet<CommitId>,
+    /// The tips of branches that it has had as one commit, and has taken back.
+    taken_back: HashSet<CommitId>,
+}
+
+impl There {
+    /// Whether upstream has a commit as well.
+    pub(super) fn has(&self, commit: CommitId) -> bool {
+        self.commits.contains(&commit)
+    }
+
+    /// Whether upstream has had all up to a tip as one commit, and has taken that back.
+    pub(super) fn is_taken_back(&self, tip: CommitId) -> bool {
+        self.taken_back.contains(&tip)
+    }
+}
+
+/// The commits of upstream since a branch began that brought all of it at once, and that reverts have taken back.
+///
+/// # Errors
+/// When history cannot be read.
+pub(crate) fn brought_at_once(
+    repository: &Repository,
+    upstream: CommitId,
+    (fork, tip): (CommitId, CommitId),
+) -> Result<Vec<CommitId>, GitError> {
+    let past = Past::new(history::since(repository, Some(fork), upstream)?);
+    let found = at_once::taken_back(repository, &past, (fork, upstream), &HashMap::from([(tip, fork)]))?;
+    Ok(found.into_values().flatten().collect())
+}
+
+/// Where the branches of several commits have left upstream, by their tips.
+fn several(chains: &[&[Step]], fork_of: &HashMap<CommitId, CommitId>) -> HashMap<CommitId, CommitId> {
+    let tips = chains.iter().filter(|chain| chain.len() > 1).filter_map(|chain| Some(chain.last()?.commit));
+    tips.filter_map(|tip| Some((tip, *fork_of.get(&tip)?))).collect()
+}
+
+/// What each of some commits changes.
+fn each<'c>(commits: impl IntoIterator<Item = &'c CommitId>) -> Vec<Change> {
+    commits.into_iter().map(|commit| Change::of(*commit)).collect()
 }
 
 /// Commits by the number of the paths that they change; those that change none are left out.

@@ -12,6 +12,7 @@ use crate::git::merge_tree::{MergeTree, Merged};
 use crate::git::object::Commit;
 use crate::ids::{CommitId, RefName};
 use crate::note::Note;
+use crate::rebase::brought_at_once;
 use crate::revert::{Came, Logged, Reverting, TakenBack, reverting};
 
 /// How many reverts are tried to be reverted.
@@ -83,7 +84,9 @@ impl View<'_> {
         let came = match fork == branch.tip {
             true => self.came(branch.tip, branch.note.as_ref(), base_tip)?,
             false if is_empty() => {
-                Rc::new(Came { own: self.repository.equal_to(base_tip, branch.tip)?, ..Came::default() })
+                let mut own = self.repository.equal_to(base_tip, branch.tip)?;
+                own.extend(brought_at_once(self.repository, base_tip, (fork, branch.tip))?);
+                Rc::new(Came { own, ..Came::default() })
             }
             false => Rc::default(),
         };
