@@ -7,6 +7,7 @@ mod full_disk;
 mod hooks;
 mod kept;
 mod landed;
+mod mended;
 mod remote;
 mod undo;
 mod verdicts;

@@ -81,6 +81,16 @@ impl CommandError {
         self
     }
 
+    /// A hint in the place of the one that says to run a command, which helps nobody then.
+    #[must_use]
+    pub fn hint_instead(mut self, of: &str, hint: String) -> Self {
+        match self.hints.iter_mut().find(|told| told.ends_with(of)) {
+            Some(told) => *told = hint,
+            None => self.hints.push(hint),
+        }
+        self
+    }
+
     /// Says what failed, in front of why.
     #[must_use]
     pub fn context(mut self, what_failed: impl Display + Send + Sync + 'static) -> Self {

@@ -95,6 +95,8 @@ pub enum Again {
     Push(String),
     /// Before: how it gets what is there, which nobody here has seen yet.
     First(String),
+    /// Not at all: somebody else has done that, and this is how it gets there.
+    Instead(String),
 }
 
 /// How a branch that is to be rebased by hand gets to the remote, if that has it.
@@ -127,7 +129,9 @@ pub fn push_again(view: &View<'_>, branch: &RefName) -> Result<Option<Again>, Co
         Standing::RebasedThere => Some(Again::First(follow(&name))),
         Standing::Apart(apart) => {
             let base = view.settings.authority(&view.settings.base);
-            Some(Again::First(beside(branch, &there, &base, apart).1))
+            let (how, command) = beside(branch, &there, &base, apart);
+            let is_mended = matches!(apart, Apart::Mended { .. });
+            Some(if is_mended { Again::Instead(format!("{how}: {command}")) } else { Again::First(command) })
         }
         Standing::LandedThere => None,
     })
@@ -144,6 +148,7 @@ pub fn by_hand(view: &View<'_>, branch: &RefName, how: String) -> Result<Vec<Str
     }
     Ok(match push_again(view, branch)? {
         Some(Again::First(first)) => vec![format!("first: {first}"), how],
+        Some(Again::Instead(instead)) => vec![instead],
         Some(Again::Push(push)) => vec![how, format!("then: {push}")],
         None => vec![how],
     })
@@ -225,7 +230,8 @@ pub fn bring_together(
             let look = matches!(apart, Apart::Upon | Apart::BeyondBase)
                 .then(|| format!("look at what came there: git log --left-right {name}...{there}"));
             let replace = (apart == Apart::Replaces).then(|| format!("{REPLACE}: {push}"));
-            let again = if look.is_some() { again } else { Vec::new() };
+            let is_further = look.is_some() || matches!(apart, Apart::Mended { is_further: true, .. });
+            let again = if is_further { again } else { Vec::new() };
             look.into_iter().chain([format!("{how}: {command}")]).chain(replace).chain(again).collect()
         }
         Standing::LandedThere => {
@@ -276,6 +282,14 @@ pub fn beside(branch: &RefName, there: &RefName, base: &RefName, apart: Apart) -
         Apart::BeyondBase => {
             let base = shell_word(base.short());
             ("bring both together", format!("{REBASE} --onto {onto} {base} {name}"))
+        }
+        Apart::Mended { old, is_further } => {
+            let how = if is_further {
+                "it was mended there; put your further commits upon that"
+            } else {
+                "it was mended there; take that"
+            };
+            (how, format!("{REBASE} --onto {onto} {} {name}", old.brief()))
         }
         Apart::Merge(merge) => (LEFT_OUT, show_merge(merge)),
         Apart::Look | Apart::Replaces => {

@@ -20,6 +20,13 @@ pub enum Apart {
     Look,
     /// Ours is another version of all that is there, and was made from that: it replaces it, if that is meant.
     Replaces,
+    /// Somebody has put what ours begins with on a newer base, as to mend it: that counts. Ours is put upon it without that.
+    Mended {
+        /// The last commit of ours that is there as another one.
+        old: CommitId,
+        /// Whether ours has further commits.
+        is_further: bool,
+    },
 }
 
 /// What is to be done about a branch of ours and the commit that the remote has of it, by what each of them has of its own.
@@ -40,6 +47,9 @@ pub(super) fn apart(
     if stood_there && gone_by.is_subset(&gained_by) {
         return Ok(Apart::Replaces);
     }
+    if !stood_there && let Some(mended) = mended(view, branch, theirs, base_tip, own)? {
+        return Ok(mended);
+    }
     if stood_there || !gone_by.is_disjoint(&gained_by) || repository.was_at(&branch.name, &gone)? {
         return Ok(Apart::Look);
     }
@@ -59,6 +69,46 @@ pub(super) fn apart(
         None if repository.has_merges(branch.tip, &[base_tip, theirs])? => Apart::Look,
         None => Apart::BeyondBase,
     })
+}
+
+/// Whether what is there are the commits that ours begins with, each of them, on a newer base, in the place of ours; or the same as
+/// they became here. What is done then loses nothing: the remote has had these commits of ours, or has all that they say.
+fn mended(
+    view: &View<'_>,
+    branch: &Branch,
+    theirs: CommitId,
+    base_tip: CommitId,
+    own: [&[CommitId]; 2],
+) -> Result<Option<Apart>, GitError> {
+    let (repository, there) = (view.repository, view.settings.authority(&branch.name));
+    // From the newest on.
+    let (further, begins) = own[0].split_at(own[0].len().saturating_sub(own[1].len()));
+    let (Some(old), true) = (begins.first().copied(), begins.len() == own[1].len()) else { return Ok(None) };
+    let pairs: Vec<_> = begins
+        .iter()
+        .zip(own[1])
+        .map(|(ours, theirs)| Ok([repository.commit(*ours)?, repository.commit(*theirs)?]))
+        .collect::<Result<_, GitError>>()?;
+    let is_theirs = |author: &Vec<u8>| pairs.iter().any(|[_, theirs]| theirs.author == *author);
+    if pairs.iter().any(|[ours, theirs]| ours.author != theirs.author)
+        || written(repository, further)?.iter().any(is_theirs)
+    {
+        return Ok(None);
+    }
+    let forks = [repository.merge_base(branch.tip, base_tip)?, repository.merge_base(theirs, base_tip)?];
+    let [Some(fork), Some(newer)] = forks else { return Ok(None) };
+    // What is far away was not read as far as to there.
+    let ends = pairs.last().map(|[ours, theirs]| [ours, theirs].map(|commit| commit.parents.clone()));
+    let is_same = fork == newer
+        && pairs.first().is_some_and(|[ours, theirs]| ours.tree == theirs.tree)
+        && pairs.iter().all(|[ours, theirs]| ours.message == theirs.message);
+    let replaces = fork != newer && repository.is_ancestor(fork, newer)?;
+    let is_mended = ends == Some([vec![fork], vec![newer]])
+        && (is_same || replaces && repository.was_at(&there, &[old])?)
+        && !repository.was_at(&there, further)?
+        && !repository.has_merges(branch.tip, &[base_tip])?
+        && !repository.has_merges(theirs, &[base_tip])?;
+    Ok(is_mended.then_some(Apart::Mended { old, is_further: !further.is_empty() }))
 }
 
 /// Who has written commits, and when: git keeps that when it makes others of them.

@@ -154,7 +154,7 @@ pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
                     Apart::Upon | Apart::BeyondBase => {
                         format!("instead of 'git pull', as nothing rebases a merge: {command}")
                     }
-                    Apart::Merge(_) | Apart::Look | Apart::Replaces => {
+                    Apart::Mended { .. } | Apart::Merge(_) | Apart::Look | Apart::Replaces => {
                         format!("instead of 'git pull', {how}: {command}")
                     }
                 });

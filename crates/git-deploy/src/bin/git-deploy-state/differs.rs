@@ -8,7 +8,7 @@ use git_deploy_cli::{
 use git_deploy_core::branch::Branch;
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::fetched::{TakenBack, taken_back};
-use git_deploy_core::ops::sweep::{Standing, standing};
+use git_deploy_core::ops::sweep::{Apart, Standing, standing};
 use git_deploy_core::ops::view::View;
 use git_deploy_core::state::State;
 
@@ -44,6 +44,8 @@ pub(crate) fn note_all(view: &View<'_>, counting: &[Branch], shell: &mut Shell) 
                 shell.verbose(1, text);
                 continue;
             }
+            // Somebody else has mended it: what is there counts.
+            State::Broken if theirs.is_some() && is_mended(view, &branch)? => {}
             State::Deployed | State::Broken => {
                 shell.note(text);
                 continue;
@@ -182,6 +184,11 @@ fn told_taken(taken: TakenBack, theirs: Option<&Branch>, remote: &str) -> String
         }
         TakenBack::Deleted => format!("on '{remote}' it was deleted: nothing of it counts"),
     }
+}
+
+/// Whether the remote has what a branch begins with, mended.
+fn is_mended(view: &View<'_>, branch: &Branch) -> Result<bool, CommandError> {
+    Ok(matches!(standing(view, branch)?, Standing::Apart(Apart::Mended { .. })))
 }
 
 /// Whether something is to become of a branch that somebody has decided on.

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use git_deploy_cli::args::Set;
 use git_deploy_cli::{
-    Again, CommandError, Exit, Shell, ShellObserver, Text, published, push_again, say_again, shell,
+    Again, CommandError, Exit, Shell, ShellObserver, Text, published, push_again, put_upon, say_again, shell,
     shell_word, typed_name,
 };
 use git_deploy_core::git::Repository;
@@ -167,9 +167,13 @@ fn told_anew(request: &SetRequest) -> String {
 
 /// A branch that the remote has and that was mended here must get there, too.
 fn refusal(repository: &Repository, request: &SetRequest, error: SetError) -> CommandError {
-    let again = |branch| View::new(repository).ok().and_then(|view| push_again(&view, branch).ok().flatten());
+    let again = |branch| {
+        let view = View::new(repository).ok()?;
+        let mend = put_upon(&view.settings.authority(&view.settings.base), branch);
+        Some((push_again(&view, branch).ok()??, mend))
+    };
     let say_again = say_again(&error, request);
-    let next: Vec<Again> = error.for_hands().into_iter().filter_map(again).collect();
+    let next: Vec<(Again, String)> = error.for_hands().into_iter().filter_map(again).collect();
     let unreadable = match &error {
         SetError::View(ViewError::Notes(NotesError::Note { commit, .. }))
         | SetError::Notes(NotesError::Note { commit, .. }) => whose(repository, request, *commit),
@@ -180,9 +184,10 @@ fn refusal(repository: &Repository, request: &SetRequest, error: SetError) -> Co
         // Nobody knows what would be lost by writing over it.
         error = error.context(format!("cannot set '{}' to {}", branch.short(), request.state));
     }
-    let error = next.into_iter().fold(error, |error, next| match next {
+    let error = next.into_iter().fold(error, |error, (next, mend)| match next {
         Again::Push(push) => error.hint(format!("and push it: {push}")),
         Again::First(first) => error.hint(format!("but first: {first}")),
+        Again::Instead(instead) => error.hint_instead(&mend, instead),
     });
     say_again.into_iter().fold(error, CommandError::hint)
 }
