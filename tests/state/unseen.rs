@@ -181,6 +181,63 @@ fn what_goes_on_from_what_has_failed_answers_that() {
     set(&ours, &["deployable", "login"]).success().lacks("does not start");
 }
 
+/// Bob lets his clone rebase 'login' upon a base that has moved, and publishes that.
+fn rebased_by_bob(theirs: &Repo) {
+    theirs.git(&["fetch", "--quiet"]);
+    theirs.switch("login");
+    let rebase = theirs.command("git-deploy-rebase").arg("login").as_person("Bob", "bob@example.org");
+    rebase.output().success();
+    theirs.git(&["push", "--quiet", "--force", "origin", "login"]);
+    theirs.deploy("deploy-sync", &[]);
+}
+
+/// Base moves on.
+fn more_on_base(ours: &Repo, file: &str) {
+    ours.switch("master");
+    ours.commit(file, "q\n", "Something else");
+    ours.git(&["push", "--quiet", "origin", "master"]);
+}
+
+#[test]
+fn what_somebody_rebases_is_not_decided_anew_by_that() {
+    for is_synced in [true, false] {
+        let [_, ours, theirs] = team(&sandbox!());
+        set(&ours, &["staged", "-m", "wait for Monday", "login"]).success();
+        theirs.deploy("deploy-sync", &["--quiet"]);
+        more_on_base(&ours, "q");
+        rebased_by_bob(&theirs);
+        if is_synced {
+            ours.deploy("deploy-sync", &[]).lacks("was set to");
+        }
+        ours.deploy("deploy-rebase", &[]).lacks("was set to");
+        set(&ours, &["deployable", "login"]).success();
+    }
+}
+
+#[test]
+fn ones_own_decision_is_set_at_once_where_somebody_has_rebased_it() {
+    let [_, ours, theirs] = team(&sandbox!());
+    set(&ours, &["staged", "-m", "wait for Monday", "login"]).success();
+    theirs.deploy("deploy-sync", &["--quiet"]);
+    more_on_base(&ours, "q");
+    rebased_by_bob(&theirs);
+    set(&ours, &["deployable", "login"]).lacks("nobody here was told");
+}
+
+#[test]
+fn a_withdrawal_that_was_rebased_before_anybody_heard_of_it_is_told_once() {
+    let [_, ours, theirs] = team(&sandbox!());
+    bob(&theirs, &["staged", "-m", "STOP", "login"]);
+    more_on_base(&ours, "q");
+    rebased_by_bob(&theirs);
+    let told = ours.deploy("deploy-sync", &[]);
+    told.stderr_contains("warning: 'login' was set to staged by Bob: STOP\n");
+    assert_eq!(told.stderr.matches("STOP").count(), 1);
+    more_on_base(&ours, "r");
+    rebased_by_bob(&theirs);
+    ours.deploy("deploy-sync", &[]).lacks("STOP");
+}
+
 #[test]
 fn who_wants_to_hear_warnings_alone_hears_of_a_withdrawal() {
     let [_, ours, theirs] = team(&sandbox!());

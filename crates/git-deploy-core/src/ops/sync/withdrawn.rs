@@ -9,14 +9,15 @@ use jiff::Timestamp;
 
 use super::SyncError;
 use crate::git::Repository;
-use crate::git::notes::{NotesError, notes_ref};
+use crate::git::notes::{Notes, NotesError, notes_ref};
 use crate::git::push::Tracking;
-use crate::ids::{CommitId, ObjectId, RefName};
+use crate::ids::{CommitId, DecisionId, ObjectId, RefName};
 use crate::note::Note;
 use crate::ops::fetched::{TakenBack, taken_back};
 use crate::ops::history::{Transition, differences, transitions};
 use crate::ops::view::{View, ViewError};
 use crate::state::{Decision, State};
+use crate::sync::active;
 
 /// How many branches are named to people.
 const NAMED: usize = 10;
@@ -164,13 +165,16 @@ impl Came<'_> {
             return at_tips.iter().map(read).filter_map(Result::transpose).collect();
         };
         let tree = |commit| repository.commit(commit).map(|commit| Some(commit.tree));
-        let mut changes = Vec::new();
+        let (was, mut changes) = (repository.notes_at(Some(before))?, Vec::new());
         for (commit, (old, new)) in differences(repository, tree(before)?, tree(after)?)? {
             let is_new = old.is_none() && !at_tips.contains(&commit);
             if is_new && repository.find(commit.0)?.is_none() {
                 continue;
             }
             let Some(new) = new.map_or(Ok(None), note)? else { continue };
+            if old.is_none() && is_carried(&was, &new) {
+                continue;
+            }
             if !is_new || new.refs.iter().any(|name| self.ours.contains_key(name)) {
                 changes.push((commit, old.map_or(Ok(None), note)?, new));
             }
@@ -229,6 +233,14 @@ impl Came<'_> {
         let (by, why) = last.map_or((None, None), |last| (Some(last.by), last.message));
         Decided { state, since, by, why, below: None }
     }
+}
+
+/// Whether a note that is new says only what was known of its line already: a rebase decides nothing.
+fn is_carried(was: &Notes<'_>, new: &Note) -> bool {
+    let before = [new.approved, new.rebased_from, new.root].into_iter().flatten();
+    let known = before.filter_map(|commit| was.get(commit).ok().flatten()).flat_map(|note| active(&note));
+    let known: BTreeSet<DecisionId> = known.map(|(id, _)| id).collect();
+    active(new).iter().all(|(id, _)| known.contains(id))
 }
 
 /// The branches that a note spoke for, and that it takes back now, with what they are by that. Where nothing was known before,
