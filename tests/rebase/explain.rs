@@ -62,6 +62,30 @@ fn explain_says_which_commits_meet_in_which_lines_and_following_it_mends_the_bra
 }
 
 #[test]
+fn who_mends_what_explain_explains_is_told_to_wish_again_what_was_wished_for_it() {
+    let repo = shop(&sandbox!());
+    branch(&repo, "login", "a.txt", &lines("a").replace("a2", "two"));
+    repo.deploy("deploy-state", &["set", "deployable", "--priority=5", "--hold=a sale", "login"]);
+    repo.commit("a.txt", &lines("a").replace("a2", "zwei"), "Meanwhile");
+    let hint = "hint: then, as it is another one than was decided about, on hold as before: \
+        git deploy-state set deployable --priority=5 --hold='a sale' login\n";
+    let explain = || rebase(&repo, &["--explain", "login"]);
+    explain().code_is(1).stderr_contains(hint);
+    rebase(&repo, &["login"]).code_is(1);
+    explain().code_is(1).stderr_contains(hint);
+    let steps = commands(&explain().stderr);
+    let run = |step: &str| repo.command("sh").args(["-c", step]).env("GIT_EDITOR", "true").output();
+    run(&steps[0]).code_is(1);
+    repo.write("a.txt", lines("a").replace("a2", "both"));
+    run(&steps[1]).success();
+    run(&steps[2]).success();
+    let note = repo.notes()[&repo.id("login")].clone();
+    for said in ["state: deployable\n", "priority: 5\n", "hold: a sale\n"] {
+        assert!(note.contains(said), "{note}");
+    }
+}
+
+#[test]
 fn explain_says_who_deleted_what_a_branch_changes_and_what_else_stands_as_it_does_in_a_check() {
     let repo = shop(&sandbox!());
     branch(&repo, "login", "a.txt", &format!("{}x\n", lines("a")));

@@ -1,5 +1,6 @@
 //! Moving branches from state to state.
 
+use git_deploy_testkit::scene::lines;
 use git_deploy_testkit::{Repo, sandbox};
 
 use crate::{branch, conflicting, set, shop, state_is};
@@ -97,6 +98,30 @@ fn a_branch_that_conflicts_is_refused_with_the_paths_and_what_to_do() {
         // What has no commits is refused whoever mends the others.
         .lacks("hint: then: ");
     assert_eq!(repo.notes().len(), 0);
+}
+
+#[test]
+fn what_was_wished_for_a_branch_is_in_the_command_that_sets_it_again_when_it_is_mended() {
+    let repo = shop(&sandbox!());
+    branch(&repo, "first", "c.txt", "c\n");
+    branch(&repo, "login", "a.txt", &lines("a").replace("a2", "two"));
+    set(&repo, &["deployable", "--priority=5", "--after=first", "--hold=a sale", "login"]).success();
+    repo.switch("master");
+    repo.commit("a.txt", &lines("a").replace("a2", "zwei"), "Meanwhile");
+    repo.try_deploy("deploy-rebase", &["login"]).code_is(1);
+    set(&repo, &["deployable", "login"]).code_is(1).stderr_contains(
+        "hint: then, on hold as before: git deploy-state set deployable --priority=5 --after=first --hold='a sale' login\n",
+    );
+    // What is asked for now comes first.
+    set(&repo, &["staged", "--priority=7", "--hold=", "login"]).code_is(1).stderr_contains(
+        "hint: then: git deploy-state set staged --priority=7 --after=first --hold= login\n",
+    );
+    // Another one that is set together with it has wishes of its own.
+    branch(&repo, "other", "d.txt", "d\n");
+    set(&repo, &["deployable", "login", "other"])
+        .code_is(1)
+        .stderr_contains("hint: then, on hold as before: git deploy-state set deployable --priority=5 ")
+        .stderr_contains("hint: then: git deploy-state set deployable other\n");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! How somebody decides once more: with all that was asked for, or wished, before.
 
+use std::collections::BTreeMap;
+
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::set_state::{SetError, SetRequest, Wished, Wishes};
 use git_deploy_core::rebase::Skip;
@@ -41,25 +43,39 @@ pub fn set_again(request: &SetRequest) -> String {
     ["git deploy-queue".to_owned()].into_iter().chain(words).chain(branches).collect::<Vec<_>>().join(" ")
 }
 
-/// What to do, after all else, where a request was refused that can be made once more.
-pub fn say_again(error: &SetError, request: &SetRequest) -> Option<String> {
+/// What to do, after all else, where a request was refused that can be made once more. `wished` is what was wished for branches that
+/// become other commits before: there a decision keeps what it does not say no more.
+pub fn say_again(error: &SetError, request: &SetRequest, wished: &BTreeMap<RefName, Wished>) -> Vec<String> {
     let again = set_again(request);
-    match error {
+    let hint = match error {
         SetError::DecidedThere { to, .. } => {
-            Some(format!("if it is to be {to} all the same, set it again: {again}"))
+            format!("if it is to be {to} all the same, set it again: {again}")
         }
-        SetError::MayNotApprove { .. } => Some(format!(
-            "who may is listed in [approve] of base's deploy.toml; one of them sets it: {again}"
-        )),
-        SetError::Unseen { .. } => Some(format!("then: {again}")),
+        SetError::MayNotApprove { .. } => {
+            format!("who may is listed in [approve] of base's deploy.toml; one of them sets it: {again}")
+        }
+        SetError::Unseen { .. } => format!("then: {again}"),
         SetError::Several(errors)
             if errors.iter().all(|error| matches!(error, SetError::DecidedThere { .. })) =>
         {
             let to = request.state;
-            Some(format!("if they are to be {to} all the same, set them again: {again}"))
+            format!("if they are to be {to} all the same, set them again: {again}")
         }
-        error => is_mended_by_hand(error).then(|| format!("then: {again}")),
-    }
+        error if !is_mended_by_hand(error) => return Vec::new(),
+        _ if !wished.is_empty() => return say_each_again(request, wished),
+        _ => format!("then: {again}"),
+    };
+    vec![hint]
+}
+
+/// The same for each branch of a request: what was wished for one is no wish for the others.
+fn say_each_again(request: &SetRequest, wished: &BTreeMap<RefName, Wished>) -> Vec<String> {
+    let said = |branch: &RefName| {
+        let one = SetRequest { branches: vec![branch.clone()], ..request.clone() };
+        let wished = wished.get(branch).cloned().unwrap_or_default();
+        again_as_wished("then", one, &wished)
+    };
+    request.branches.iter().flat_map(said).collect()
 }
 
 /// Whether all of a request can be made once more when somebody has done what the refusal says.
@@ -75,13 +91,24 @@ fn is_mended_by_hand(error: &SetError) -> bool {
 /// How a branch that has left a commit is set to what it was there, `when` it is to be: with what was wished for it, all by one
 /// decision. Between two it would be in the queue without the hold.
 pub fn wish_again(when: &str, branch: &RefName, state: State, wished: &Wished) -> Vec<String> {
-    let Wished { priority, after, hold } = wished;
-    let as_before = if hold.is_some() { ", on hold as before" } else { "" };
-    let (after_one, hold) = (after.first().cloned().map(Some), hold.clone().map(Some));
-    let wishes = Wishes { priority: *priority, after: after_one, hold };
-    let request = SetRequest { state, branches: vec![branch.clone()], message: None, wishes, stays: false };
-    let mut hints = vec![format!("{when}{as_before}: {}", set_again(&request))];
-    let others: Vec<String> = after.iter().skip(1).map(|name| format!("'{}'", name.short())).collect();
+    let (branches, wishes) = (vec![branch.clone()], Wishes::default());
+    again_as_wished(when, SetRequest { state, branches, message: None, wishes, stays: false }, wished)
+}
+
+/// How a request is made once more, with what was wished before where it says nothing of that.
+fn again_as_wished(when: &str, request: SetRequest, wished: &Wished) -> Vec<String> {
+    let Wishes { priority, after, hold } = request.wishes;
+    let as_before = if hold.is_none() && wished.hold.is_some() { ", on hold as before" } else { "" };
+    let others: Vec<String> = match &after {
+        Some(_) => Vec::new(),
+        None => wished.after.iter().skip(1).map(|name| format!("'{}'", name.short())).collect(),
+    };
+    let wishes = Wishes {
+        priority: priority.or(wished.priority),
+        after: after.or_else(|| wished.after.first().cloned().map(Some)),
+        hold: hold.or_else(|| wished.hold.clone().map(Some)),
+    };
+    let mut hints = vec![format!("{when}{as_before}: {}", set_again(&SetRequest { wishes, ..request }))];
     if !others.is_empty() {
         hints.push(format!("it was to wait for {}, too: only one branch can be named", others.join(", ")));
     }

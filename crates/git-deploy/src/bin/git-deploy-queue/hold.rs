@@ -1,5 +1,6 @@
 //! `git deploy-queue hold` and `release`.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use git_deploy_cli::{
@@ -94,7 +95,7 @@ fn hold_branches(
 }
 
 fn refusal(error: SetError, request: &SetRequest) -> CommandError {
-    let again = say_again(&error, request);
+    let again = say_again(&error, request, &BTreeMap::new());
     let hints: &[&str] = match error {
         SetError::NotThere { .. } => &["only branches in the queue can be held"],
         // What would be left of the approval is a claim of somebody who may not approve.

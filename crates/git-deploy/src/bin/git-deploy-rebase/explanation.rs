@@ -1,10 +1,12 @@
 //! Why a branch cannot be rebased cleanly, in words, and each step that mends it.
 
 use git_deploy_cli::shell::{self, Text};
-use git_deploy_cli::{Shell, shell_word};
+use git_deploy_cli::{CommandError, Shell, shell_word, wish_again};
 use git_deploy_core::git::object::unquote_path;
 use git_deploy_core::ids::RefName;
+use git_deploy_core::ops::set_state::Wished;
 use git_deploy_core::ops::sweep::{Did, Explained, Fate, Met, Outcome, Sweep, Told};
+use git_deploy_core::ops::view::View;
 use git_deploy_core::state::State;
 
 /// Of how many paths is named what to say to git about them.
@@ -64,8 +66,13 @@ fn side(text: Text, did: &Did, shell: &mut Shell) {
 }
 
 /// The steps by which a branch is mended, where it is known at what the rebase among them stops.
-pub(crate) fn with_steps(steps: Vec<String>, rebase: &str, explained: Option<&Explained>) -> Vec<String> {
-    let Some(explained) = explained else { return steps };
+pub(crate) fn with_steps(
+    view: &View<'_>,
+    steps: Vec<String>,
+    rebase: &str,
+    explained: Option<&Explained>,
+) -> Result<Vec<String>, CommandError> {
+    let Some(explained) = explained else { return Ok(steps) };
     let add = match paths(explained) {
         Some(paths) => format!("git add -- {paths}"),
         None => "git add <paths>".to_owned(),
@@ -80,12 +87,12 @@ pub(crate) fn with_steps(steps: Vec<String>, rebase: &str, explained: Option<&Ex
         all.extend(is_rebase.then(|| go_on.clone()));
     }
     if let Some(was @ (State::Deployable | State::Staged)) = explained.was {
-        let branch = shell_word(explained.branch.short());
-        all.push(format!(
-            "then, as it is another one than was decided about: git deploy-state set {was} {branch}"
-        ));
+        let note = view.listed_branch(&explained.branch)?.0.note;
+        let wished = note.map_or(Ok(Wished::default()), |note| Wished::of(view, &note))?;
+        let when = "then, as it is another one than was decided about";
+        all.extend(wish_again(when, &explained.branch, was, &wished));
     }
-    all
+    Ok(all)
 }
 
 /// The paths as git takes them from any folder.

@@ -119,7 +119,7 @@ fn hints(
             let how = format!("mend '{name}' with: {}", put_upon(&sweep.onto, &outcome.branch));
             let steps = by_hand(view, &outcome.branch, how.clone())?;
             let explained = explained.iter().find(|explained| explained.branch == outcome.branch);
-            for step in explanation::with_steps(steps, &how, explained) {
+            for step in explanation::with_steps(view, steps, &how, explained)? {
                 shell.hint(step);
             }
         }

@@ -1,5 +1,6 @@
 //! `git deploy-state set`
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 
 use git_deploy_cli::args::Set;
@@ -10,7 +11,7 @@ use git_deploy_cli::{
 use git_deploy_core::git::Repository;
 use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::ids::{CommitId, RefName};
-use git_deploy_core::ops::set_state::{SetError, SetRequest, Wishes, set_state};
+use git_deploy_core::ops::set_state::{SetError, SetRequest, Wished, Wishes, set_state};
 use git_deploy_core::ops::view::{View, ViewError, named_branches};
 use git_deploy_core::state::State;
 
@@ -172,7 +173,7 @@ fn refusal(repository: &Repository, request: &SetRequest, error: SetError) -> Co
         let mend = put_upon(&view.settings.authority(&view.settings.base), branch);
         Some((push_again(&view, branch).ok()??, mend))
     };
-    let say_again = say_again(&error, request);
+    let say_again = say_again(&error, request, &wished(repository, &error));
     let next: Vec<(Again, String)> = error.for_hands().into_iter().filter_map(again).collect();
     let unreadable = match &error {
         SetError::View(ViewError::Notes(NotesError::Note { commit, .. }))
@@ -190,6 +191,17 @@ fn refusal(repository: &Repository, request: &SetRequest, error: SetError) -> Co
         Again::Instead(instead) => error.hint_instead(&mend, instead),
     });
     say_again.into_iter().fold(error, CommandError::hint)
+}
+
+/// What was wished for branches that have to become other commits first.
+fn wished(repository: &Repository, error: &SetError) -> BTreeMap<RefName, Wished> {
+    let Ok(view) = View::new(repository) else { return BTreeMap::new() };
+    let of_one = |branch: &RefName| {
+        let note = view.listed_branch(branch).ok()?.0.note?;
+        let wished = Wished::of(&view, &note).ok().filter(|wished| *wished != Wished::default())?;
+        Some((branch.clone(), wished))
+    };
+    error.for_hands().into_iter().filter_map(of_one).collect()
 }
 
 /// The branch of a request that stands on a commit, here or where it counts.
