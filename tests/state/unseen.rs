@@ -181,6 +181,31 @@ fn what_goes_on_from_what_has_failed_answers_that() {
     set(&ours, &["deployable", "login"]).success().lacks("does not start");
 }
 
+#[test]
+fn a_withdrawal_of_what_a_branch_was_before_an_amend_is_not_overridden_before_it_was_told() {
+    for is_told in [false, true] {
+        let [_, ours, theirs] = team(&sandbox!());
+        let before = ours.id("login")[..10].to_owned();
+        bob(&theirs, &["development", "-m", "STOP", "login"]);
+        ours.write("b", "other\n");
+        ours.git(&["commit", "--quiet", "--all", "--amend", "--no-edit"]);
+        ours.git(&["push", "--quiet", "--force", "origin", "login"]);
+        if is_told {
+            ours.deploy("deploy-sync", &[]).stderr_contains(&format!(
+                "warning: '{before}', which 'login' was, was set to development by Bob: STOP\n"
+            ));
+        } else {
+            set(&ours, &["deployable", "login"])
+                .code_is(1)
+                .stderr_contains(&format!(
+                    "nobody here was told that '{before}', which it was, is development since "
+                ))
+                .stderr_contains("set by Bob <bob@example.org>: STOP\n");
+        }
+        set(&ours, &["deployable", "login"]).success();
+    }
+}
+
 /// Bob lets his clone rebase 'login' upon a base that has moved, and publishes that.
 fn rebased_by_bob(theirs: &Repo) {
     theirs.git(&["fetch", "--quiet"]);

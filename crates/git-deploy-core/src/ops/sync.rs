@@ -34,7 +34,7 @@ pub use differing::{Differing, DifferingTag};
 pub use exchange::{Exchange, preview};
 pub use gone::{fetch_only, is_pushed_again, was_deleted};
 pub use seen::{Break, Broken, broken_as_fetched, check, was_asked};
-pub use withdrawn::{Decided, How, Withdrawn, told_withdrawn};
+pub use withdrawn::{Decided, Earlier, How, Withdrawn, told_withdrawn};
 
 /// How often a push of notes is tried again that was refused without anybody's decision.
 const PASSING_TRIES: u32 = 4;

@@ -16,13 +16,9 @@ pub struct DecidedThere(pub Decided);
 
 impl fmt::Display for DecidedThere {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Decided { state, since, by, why, below } = &self.0;
-        match below {
-            Some(commit) => {
-                write!(f, "nobody here was told that '{}', which it stands on, is {state}", commit.brief())
-            }
-            None => write!(f, "nobody here was told that it is {state}"),
-        }?;
+        let Decided { state, since, by, why, earlier } = &self.0;
+        let about = earlier.map_or("it".to_owned(), |earlier| earlier.told("it"));
+        write!(f, "nobody here was told that {about} is {state}")?;
         since.map_or(Ok(()), |since| write!(f, " since {since}"))?;
         by.as_ref().map_or(Ok(()), |by| write!(f, ", set by {by}"))?;
         why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))

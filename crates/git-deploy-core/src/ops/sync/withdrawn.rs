@@ -58,13 +58,32 @@ pub struct Decided {
     pub by: Option<String>,
     /// Why, in the words of who has decided or of the runner.
     pub why: Option<String>,
-    /// The commit that was decided about, where that is not what the branch is now, but what it stands on.
-    pub below: Option<CommitId>,
+    /// The commit that was decided about, where that is not what the branch is now.
+    pub earlier: Option<Earlier>,
+}
+
+/// A commit that a branch was earlier; the nearer one is smaller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Earlier {
+    /// It stands on that still.
+    Below(CommitId),
+    /// It has left that, as by an amend.
+    Left(CommitId),
+}
+
+impl Earlier {
+    /// The commit, with what it has to do with a branch that is called like that.
+    pub fn told(self, name: &str) -> String {
+        match self {
+            Self::Below(commit) => format!("'{}', which {name} stands on,", commit.brief()),
+            Self::Left(commit) => format!("'{}', which {name} was,", commit.brief()),
+        }
+    }
 }
 
 impl Decided {
     pub(in crate::ops) fn of(state: State, note: Note) -> Self {
-        Self { state, since: note.since, by: note.by, why: note.reason.or(note.message), below: None }
+        Self { state, since: note.since, by: note.by, why: note.reason.or(note.message), earlier: None }
     }
 }
 
@@ -72,13 +91,10 @@ impl fmt::Display for Withdrawn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.branch.short();
         match &self.how {
-            How::Decided(Decided { state, by, why, below, .. }) => {
-                match below {
-                    Some(commit) => {
-                        write!(f, "'{}', which '{name}' stands on, was set to {state}", commit.brief())
-                    }
-                    None => write!(f, "'{name}' was set to {state}"),
-                }?;
+            How::Decided(Decided { state, by, why, earlier, .. }) => {
+                let name = format!("'{name}'");
+                let told = earlier.map_or(name.clone(), |earlier| earlier.told(&name));
+                write!(f, "{told} was set to {state}")?;
                 let name = by.as_ref().map(|by| by.split_once(" <").map_or(by.as_str(), |(name, _)| name));
                 name.map_or(Ok(()), |name| write!(f, " by {name}"))?;
                 why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
@@ -110,24 +126,25 @@ pub(super) fn by_decisions(repository: &Repository, before: Option<CommitId>) ->
     let heads = |prefix: &str| heads(repository, prefix).unwrap_or_default();
     let (ours, theirs) = (heads("refs/heads/"), heads(&view.settings.authority_prefix()));
     let came = Came { view: &view, ours, theirs, who, transitions: OnceCell::new() };
-    let mut found: BTreeMap<RefName, Withdrawn> = BTreeMap::new();
+    let mut found: BTreeMap<RefName, (Option<Earlier>, Withdrawn)> = BTreeMap::new();
     for (commit, old, new) in came.changes(before, after).unwrap_or_default() {
         for (branch, state) in withdrawn(old.as_ref(), &new) {
-            let concerns = || came.concerns(&branch, commit, old.as_ref(), state).unwrap_or(false);
-            if found.contains_key(&branch) || !concerns() {
-                continue;
-            }
-            let below = Some(commit).filter(|_| came.is_below(&branch, commit));
+            let about = came.concerns(&branch, commit, old.as_ref(), state);
+            let Ok(Some(About(earlier))) = about else { continue };
             // Who goes on from what has failed answers that.
-            if below.is_some() && new.reason.is_some() {
+            let is_answered = earlier.is_some() && new.reason.is_some();
+            if is_answered || found.get(&branch).is_some_and(|(known, _)| *known <= earlier) {
                 continue;
             }
-            let how = How::Decided(Decided { below, ..came.decided(&branch, state, &new) });
-            found.insert(branch.clone(), Withdrawn { branch, how });
+            let how = How::Decided(Decided { earlier, ..came.decided(&branch, state, &new) });
+            found.insert(branch.clone(), (earlier, Withdrawn { branch, how }));
         }
     }
-    found.into_values().collect()
+    found.into_values().map(|(_, withdrawn)| withdrawn).collect()
 }
+
+/// What a decision was about: what a branch is, or what it was earlier.
+struct About(Option<Earlier>);
 
 /// What has come to our notes.
 struct Came<'v> {
@@ -188,37 +205,42 @@ impl Came<'_> {
         self.ours.values().chain(there).copied().collect()
     }
 
-    /// Whether a withdrawal of a commit is one of what is here of the branch, and not decided anew since; or of what was decided
-    /// here.
+    /// What a withdrawal of a commit is about, if it is one of what is here of the branch, or of what was decided here, and not
+    /// decided anew since.
     fn concerns(
         &self,
         branch: &RefName,
         commit: CommitId,
         old: Option<&Note>,
         state: State,
-    ) -> Result<bool, SyncError> {
+    ) -> Result<Option<About>, SyncError> {
         let (view, repository) = (self.view, self.view.repository);
+        let is_mine = self.who.is_some() && old.is_some_and(|old| old.by == self.who);
         let Some(tip) = self.ours.get(branch).copied() else {
-            return Ok(self.who.is_some() && old.is_some_and(|old| old.by == self.who));
+            return Ok(is_mine.then_some(About(None)));
         };
         if *branch == view.settings.base || view.is_on_base(tip)? {
-            return Ok(false);
+            return Ok(None);
         }
-        let is_its = commit == tip
-            || self.theirs.get(branch) == Some(&commit)
-            || repository.find(commit.0)?.is_some() && repository.is_ancestor(commit, tip)?;
+        let is_below = || -> Result<bool, SyncError> {
+            Ok(repository.find(commit.0)?.is_some() && repository.is_ancestor(commit, tip)?)
+        };
+        let earlier = if commit == tip || self.theirs.get(branch) == Some(&commit) {
+            None
+        } else if is_below()? {
+            Some(Earlier::Below(commit))
+        } else if is_mine {
+            Some(Earlier::Left(commit))
+        } else {
+            return Ok(None);
+        };
         let since = match view.branch(branch) {
             Ok((now, _)) => now.note.and_then(|note| note.decision()),
             Err(ViewError::Notes(NotesError::Note { .. })) => None,
             Err(error) => return Err(boxed(error)),
         };
-        Ok(is_its && since.is_none_or(|since| Some(since) >= state.decision()))
-    }
-
-    /// Whether a branch, here and where it counts, has gone on from a commit.
-    fn is_below(&self, branch: &RefName, commit: CommitId) -> bool {
-        let tips = [self.ours.get(branch), self.theirs.get(branch)];
-        tips[0].is_some() && !tips.contains(&Some(&commit))
+        let holds = since.is_none_or(|since| Some(since) >= state.decision());
+        Ok(holds.then_some(About(earlier)))
     }
 
     /// Who has decided that, and why. What a note says that speaks for another branch by now was said of that.
@@ -231,7 +253,7 @@ impl Came<'_> {
         let last = last.filter(|last| last.to == state).cloned();
         let since = last.as_ref().and_then(|last| last.time);
         let (by, why) = last.map_or((None, None), |last| (Some(last.by), last.message));
-        Decided { state, since, by, why, below: None }
+        Decided { state, since, by, why, earlier: None }
     }
 }
 
