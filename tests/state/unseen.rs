@@ -206,6 +206,27 @@ fn a_withdrawal_of_what_a_branch_was_before_an_amend_is_not_overridden_before_it
     }
 }
 
+#[test]
+fn so_is_one_of_what_a_new_clone_begins_with() {
+    let sandbox = sandbox!();
+    let [bare, _, theirs] = team(&sandbox);
+    bob(&theirs, &["development", "-m", "STOP", "login"]);
+    let new = bare.clone_to("new");
+    new.switch("login");
+    for file in ["d", "e"] {
+        new.commit(file, "d\n", "Help out");
+    }
+    new.git(&["push", "--quiet", "origin", "login"]);
+    set(&new, &["deployable", "login"])
+        .code_is(1)
+        .stderr_contains(&format!(
+            "'{}', which it stands on, is development since ",
+            &new.id("login~2")[..10]
+        ))
+        .stderr_contains("set by Bob <bob@example.org>: STOP\n");
+    set(&new, &["deployable", "login"]).success();
+}
+
 /// Bob lets his clone rebase 'login' upon a base that has moved, and publishes that.
 fn rebased_by_bob(theirs: &Repo) {
     theirs.git(&["fetch", "--quiet"]);

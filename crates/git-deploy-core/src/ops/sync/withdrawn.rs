@@ -22,6 +22,9 @@ use crate::sync::active;
 /// How many branches are named to people.
 const NAMED: usize = 10;
 
+/// How many commits of a branch are looked at where nothing was known before.
+const LINE: usize = 50;
+
 /// A branch that is here, and that somebody has taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Withdrawn {
@@ -161,7 +164,7 @@ struct Came<'v> {
 
 impl Came<'_> {
     /// The notes that say something else than before. Of those that are new only such as name a branch of ours, on commits that are
-    /// here; and of a clone that never asked, which gets very many, only such as stand where a branch of ours does.
+    /// here; and of a clone that never asked, which gets very many, only such as stand on what a branch of ours has beyond base.
     fn changes(
         &self,
         before: Option<CommitId>,
@@ -179,7 +182,12 @@ impl Came<'_> {
                 Err(NotesError::Note { .. }) => Ok(None),
                 note => Ok(note?.map(|note| (*commit, None, note))),
             };
-            return at_tips.iter().map(read).filter_map(Result::transpose).collect();
+            let commits: BTreeSet<CommitId> = at_tips.iter().copied().chain(self.beyond_base()).collect();
+            let found: Result<Vec<_>, SyncError> =
+                commits.iter().map(read).filter_map(Result::transpose).collect();
+            // Below a merge of base there is what base has.
+            let is_its = |commit| at_tips.contains(&commit) || !self.view.is_on_base(commit).unwrap_or(true);
+            return Ok(found?.into_iter().filter(|(commit, ..)| is_its(*commit)).collect());
         };
         let tree = |commit| repository.commit(commit).map(|commit| Some(commit.tree));
         let (was, mut changes) = (repository.notes_at(Some(before))?, Vec::new());
@@ -197,6 +205,23 @@ impl Came<'_> {
             }
         }
         Ok(changes)
+    }
+
+    /// What our branches have beyond base, as far as one looks back.
+    fn beyond_base(&self) -> Vec<CommitId> {
+        let repository = self.view.repository;
+        let Ok(base_tip) = self.view.settings.base_tip(repository) else { return Vec::new() };
+        let mut found = Vec::new();
+        for tip in self.ours.values() {
+            let Ok(fork) = repository.merge_base(*tip, base_tip) else { continue };
+            let mut next = Some(*tip);
+            for _ in 0..LINE {
+                let Some(commit) = next.filter(|_| next != fork) else { break };
+                found.push(commit);
+                next = repository.commit(commit).ok().and_then(|commit| commit.parents.first().copied());
+            }
+        }
+        found
     }
 
     /// Where our branches stand, and those of the same names where they count.
