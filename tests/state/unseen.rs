@@ -227,6 +227,41 @@ fn so_is_one_of_what_a_new_clone_begins_with() {
     set(&new, &["deployable", "login"]).success();
 }
 
+#[test]
+fn a_hold_of_somebody_else_is_told_before_what_goes_on_from_there_is_queued_without() {
+    let [bare, ours, theirs] = team(&sandbox!());
+    let hold = theirs.command("git-deploy-queue").args(["hold", "--reason=an incident", "login"]);
+    hold.as_person("Bob", "bob@example.org").output().success();
+    ours.commit("d", "d\n", "Go on");
+    ours.git(&["push", "--quiet", "origin", "login"]);
+    let again = "git deploy-state set deployable --hold='an incident' login";
+    set(&ours, &["deployable", "login"])
+        .code_is(1)
+        .stderr_contains(&format!(
+            "nobody here was told that '{}', which it stands on, is on hold since ",
+            &ours.id("login~")[..10]
+        ))
+        .stderr_contains(", by Bob <bob@example.org>: an incident\n")
+        .stderr_contains(&format!(", on hold as before: {again}\n"));
+    ours.command("sh").args(["-c", again]).output().success();
+    assert!(bare.notes()[&bare.id("login")].contains("hold: an incident\n"));
+    // Now it is known.
+    ours.commit("e", "e\n", "Go further");
+    ours.git(&["push", "--quiet", "origin", "login"]);
+    set(&ours, &["deployable", "login"]).success();
+}
+
+#[test]
+fn who_says_whether_it_is_on_hold_is_asked_no_more() {
+    for hold in ["--hold=", "--hold=other"] {
+        let [_, ours, theirs] = team(&sandbox!());
+        theirs.deploy("deploy-queue", &["hold", "--reason=incident", "login"]);
+        ours.commit("d", "d\n", "Go on");
+        ours.git(&["push", "--quiet", "origin", "login"]);
+        set(&ours, &["deployable", hold, "login"]).success();
+    }
+}
+
 /// Bob lets his clone rebase 'login' upon a base that has moved, and publishes that.
 fn rebased_by_bob(theirs: &Repo) {
     theirs.git(&["fetch", "--quiet"]);

@@ -312,6 +312,7 @@ impl From<SetError> for CommandError {
             | SetError::AfterItself { .. }
             | SetError::Unseen { .. }
             | SetError::DecidedThere { .. }
+            | SetError::HeldThere { .. }
             | SetError::MessageTooLong(_)
             | SetError::Base(_)
             | SetError::Rendered(_)
@@ -375,6 +376,7 @@ fn refusal_hint(refusal: &SetError) -> Option<String> {
         // Each of those has its own; and what follows is told with the command as it was given (`say_again`).
         SetError::Several(_)
         | SetError::DecidedThere { .. }
+        | SetError::HeldThere { .. }
         | SetError::MayNotApprove { .. }
         | SetError::Shared { .. }
         | SetError::NotThere { .. }

@@ -61,19 +61,26 @@ pub fn say_again(error: &SetError, request: &SetRequest, wished: &BTreeMap<RefNa
             let to = request.state;
             format!("if they are to be {to} all the same, set them again: {again}")
         }
+        error if !error.held_there().is_empty() => {
+            let held = |(branch, why): (&RefName, &str)| {
+                (branch.clone(), Wished { hold: Some(why.to_owned()), ..Wished::default() })
+            };
+            let when = format!("if it is to be {} all the same", request.state);
+            return say_each_again(&when, request, &error.held_there().into_iter().map(held).collect());
+        }
         error if !is_mended_by_hand(error) => return Vec::new(),
-        _ if !wished.is_empty() => return say_each_again(request, wished),
+        _ if !wished.is_empty() => return say_each_again("then", request, wished),
         _ => format!("then: {again}"),
     };
     vec![hint]
 }
 
 /// The same for each branch of a request: what was wished for one is no wish for the others.
-fn say_each_again(request: &SetRequest, wished: &BTreeMap<RefName, Wished>) -> Vec<String> {
+fn say_each_again(when: &str, request: &SetRequest, wished: &BTreeMap<RefName, Wished>) -> Vec<String> {
     let said = |branch: &RefName| {
         let one = SetRequest { branches: vec![branch.clone()], ..request.clone() };
         let wished = wished.get(branch).cloned().unwrap_or_default();
-        again_as_wished("then", one, &wished)
+        again_as_wished(when, one, &wished)
     };
     request.branches.iter().flat_map(said).collect()
 }

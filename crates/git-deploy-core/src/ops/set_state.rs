@@ -3,6 +3,7 @@
 mod checks;
 mod decided;
 mod error;
+mod held;
 mod remote;
 mod shared;
 mod signed;
@@ -32,6 +33,7 @@ const MAX_MESSAGE: usize = 8 * 1024;
 use checks::Checks;
 pub use decided::DecidedThere;
 pub use error::SetError;
+pub use held::HeldThere;
 use signed::Signatures;
 pub use wishes::{Wished, Wishes};
 

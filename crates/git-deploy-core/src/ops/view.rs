@@ -2,6 +2,7 @@
 
 mod emptied;
 mod landed;
+mod line;
 mod named;
 mod queued;
 mod rules;

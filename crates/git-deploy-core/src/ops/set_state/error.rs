@@ -1,6 +1,6 @@
 //! Why no branch was moved.
 
-use super::{DecidedThere, MAX_MESSAGE};
+use super::{DecidedThere, HeldThere, MAX_MESSAGE};
 use crate::approval::NotApproved;
 use crate::git::GitError;
 use crate::git::notes::NotesError;
@@ -63,6 +63,16 @@ pub enum SetError {
         to: State,
         /// What was decided.
         there: Box<DecidedThere>,
+    },
+    /// Somebody else holds what it stands on, and nobody here was told.
+    #[error("cannot set '{}' to {to}: {there}", .branch.short())]
+    HeldThere {
+        /// The branch.
+        branch: RefName,
+        /// Where it was to go.
+        to: State,
+        /// What is on hold.
+        there: Box<HeldThere>,
     },
     /// The message would make the note unreadable.
     #[error("cannot set {0}: the message is longer than {MAX_MESSAGE} bytes")]
@@ -190,6 +200,15 @@ impl SetError {
         match self {
             Self::DecidedThere { branch, .. } => vec![branch],
             Self::Several(errors) => errors.iter().flat_map(Self::decided_there).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The branches that stand on what somebody holds, with why.
+    pub fn held_there(&self) -> Vec<(&RefName, &str)> {
+        match self {
+            Self::HeldThere { branch, there, .. } => vec![(branch, &there.why)],
+            Self::Several(errors) => errors.iter().flat_map(Self::held_there).collect(),
             _ => Vec::new(),
         }
     }

@@ -64,7 +64,7 @@ pub(super) fn hear(
                 return Err(SetError::Unseen { branch: branch.clone(), was, now, to: request.state });
             }
         }
-        if decides { refuse(request, known, decisions()?, &withdrawn) } else { Ok(()) }
+        if decides { refuse(repository, request, (known, decisions()?), &withdrawn) } else { Ok(()) }
     };
     let judged = judge();
     if let Err(error) = &judged {
@@ -84,11 +84,11 @@ fn holds(repository: &Repository, request: &SetRequest) -> Result<bool, SetError
 }
 
 /// Refuses to override what others have decided and nobody here was told: about the branches as they stand, or about what they
-/// stood on, which somebody has taken back.
+/// were earlier, which somebody has taken back or holds.
 fn refuse(
+    repository: &Repository,
     request: &SetRequest,
-    known: Vec<Known>,
-    now: Vec<Known>,
+    (known, now): (Vec<Known>, Vec<Known>),
     withdrawn: &[Withdrawn],
 ) -> Result<(), SetError> {
     let to = request.state;
@@ -100,10 +100,14 @@ fn refuse(
             How::Decided(_) | How::Gone { .. } => None,
         })
     };
+    // Who says whether it is on hold decides about that.
+    let asks = to == State::Deployable && request.wishes.hold.is_none();
     let mut refused = Vec::new();
-    for ((branch, known), now) in request.branches.iter().zip(known).zip(now) {
-        if let Some(there) = known.overridden(now, to).or_else(|| taken(branch)) {
-            refused.push(SetError::DecidedThere { branch: branch.clone(), to, there: Box::new(there) });
+    for ((branch, known), now) in request.branches.iter().cloned().zip(known).zip(now) {
+        if let Some(there) = known.overridden(&now, to).or_else(|| taken(&branch)) {
+            refused.push(SetError::DecidedThere { branch, to, there: Box::new(there) });
+        } else if asks && let Some(there) = known.held_since(&now, repository)? {
+            refused.push(SetError::HeldThere { branch, to, there: Box::new(there) });
         }
     }
     match refused.len() {

@@ -22,9 +22,6 @@ use crate::sync::active;
 /// How many branches are named to people.
 const NAMED: usize = 10;
 
-/// How many commits of a branch are looked at where nothing was known before.
-const LINE: usize = 50;
-
 /// A branch that is here, and that somebody has taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Withdrawn {
@@ -182,7 +179,8 @@ impl Came<'_> {
                 Err(NotesError::Note { .. }) => Ok(None),
                 note => Ok(note?.map(|note| (*commit, None, note))),
             };
-            let commits: BTreeSet<CommitId> = at_tips.iter().copied().chain(self.beyond_base()).collect();
+            let beyond = self.ours.values().flat_map(|tip| self.view.line_beyond_base(*tip));
+            let commits: BTreeSet<CommitId> = at_tips.iter().copied().chain(beyond).collect();
             let found: Result<Vec<_>, SyncError> =
                 commits.iter().map(read).filter_map(Result::transpose).collect();
             // Below a merge of base there is what base has.
@@ -205,23 +203,6 @@ impl Came<'_> {
             }
         }
         Ok(changes)
-    }
-
-    /// What our branches have beyond base, as far as one looks back.
-    fn beyond_base(&self) -> Vec<CommitId> {
-        let repository = self.view.repository;
-        let Ok(base_tip) = self.view.settings.base_tip(repository) else { return Vec::new() };
-        let mut found = Vec::new();
-        for tip in self.ours.values() {
-            let Ok(fork) = repository.merge_base(*tip, base_tip) else { continue };
-            let mut next = Some(*tip);
-            for _ in 0..LINE {
-                let Some(commit) = next.filter(|_| next != fork) else { break };
-                found.push(commit);
-                next = repository.commit(commit).ok().and_then(|commit| commit.parents.first().copied());
-            }
-        }
-        found
     }
 
     /// Where our branches stand, and those of the same names where they count.
