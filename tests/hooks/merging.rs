@@ -1,6 +1,6 @@
 //! What is said after a merge: which branches are behind base now, and which have landed.
 
-use git_deploy_testkit::sandbox;
+use git_deploy_testkit::{Repo, sandbox};
 
 use crate::{clone, note, shop, tag_deployment};
 
@@ -240,4 +240,63 @@ fn many_branches_are_told_in_few_lines() {
     let output = repo.command("git-deploy-hook").args(["post-merge", "0"]).output();
     output.success().stderr_contains("note: and 20 more");
     assert!(output.stderr.lines().count() < 15, "{output}");
+}
+
+/// Somebody else merges a branch by hand, and takes that back.
+fn merged_and_taken_back(repo: &Repo, name: &str) {
+    repo.git(&["merge", "--quiet", "--no-ff", "--no-edit", name]);
+    repo.git(&["push", "--quiet", "origin", "master"]);
+    repo.git(&["revert", "--no-edit", "--mainline=1", "HEAD"]);
+    repo.git(&["push", "--quiet", "origin", "master"]);
+}
+
+#[test]
+fn what_was_taken_back_is_told_as_that_however_many_have_landed_long_ago() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    let old: Vec<String> = (0..12).map(|number| format!("a{number:02}")).collect();
+    for name in old.iter().map(String::as_str).chain(["login"]) {
+        repo.git(&["switch", "--quiet", "--create", name, "master"]);
+        repo.commit(name, "x\n", name);
+        repo.git(&["push", "--quiet", "origin", name]);
+        repo.deploy("deploy-state", &["set", "deployable", name]);
+    }
+    repo.switch("master");
+    for name in &old {
+        repo.git(&["merge", "--quiet", "--no-ff", "--no-edit", name]);
+    }
+    repo.git(&["push", "--quiet", "origin", "master"]);
+    let other = clone(&bare, "other");
+    for name in old.iter().map(String::as_str).chain(["login"]) {
+        other.git(&["branch", "--quiet", name, &format!("origin/{name}")]);
+    }
+    other.deploy("deploy-sync", &[]);
+    merged_and_taken_back(&repo, "login");
+    other
+        .git(&["pull", "--quiet"])
+        .stderr_contains("note: 'login' is in development now: it was deployable, and 'origin/master' has had all of 'login', and has taken it back with '")
+        .lacks("git branch -d");
+}
+
+#[test]
+fn of_very_many_that_were_taken_back_none_is_said_to_be_no_longer_needed() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    let names: Vec<String> = (0..12).map(|number| format!("a{number:02}")).collect();
+    for name in &names {
+        repo.git(&["switch", "--quiet", "--create", name, "master"]);
+        repo.commit(name, "x\n", name);
+        repo.git(&["push", "--quiet", "origin", name]);
+        repo.deploy("deploy-state", &["set", "deployable", name]);
+    }
+    let other = clone(&bare, "other");
+    for name in &names {
+        other.git(&["branch", "--quiet", name, &format!("origin/{name}")]);
+    }
+    other.deploy("deploy-sync", &[]);
+    repo.switch("master");
+    for name in &names {
+        merged_and_taken_back(&repo, name);
+    }
+    other.git(&["pull", "--quiet"]).stderr_contains("has taken it back with '").lacks("git branch -d");
 }

@@ -146,7 +146,7 @@ pub fn taken_back(commits: impl Iterator<Item = CommitId>, reverts: &[Logged]) -
 }
 
 /// The ids that a message says to revert; `revert.reference` shortens them.
-fn reverted(message: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn reverted(message: &str) -> impl Iterator<Item = &str> {
     message.split(WORDS).skip(1).filter_map(|rest| {
         let end = rest.find(|letter: char| !letter.is_ascii_hexdigit()).unwrap_or(rest.len());
         (end >= SHORTEST).then_some(&rest[..end])

@@ -60,6 +60,14 @@ impl Repository {
         Ok(ids(&call)?.into_iter().collect())
     }
 
+    /// The commits after `from` that lead from there to `tip`.
+    ///
+    /// # Errors
+    /// When git cannot walk there.
+    pub fn between(&self, from: CommitId, tip: CommitId) -> Result<Vec<CommitId>, GitError> {
+        ids(&git(["rev-list", "--ancestry-path"]).arg(tip.to_string()).arg(format!("^{from}")).arg("--"))
+    }
+
     /// Those of some commits that the history up to `tip` has: one walk for all of them.
     ///
     /// # Errors

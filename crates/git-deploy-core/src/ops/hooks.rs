@@ -4,6 +4,7 @@
 //! say. What alone it ever refuses is judged by git's own words: to move or delete a deployment tag, to delete what all clones share,
 //! to mirror a clone, or to take out of the notes what others have decided.
 
+mod concerned;
 mod elsewhere;
 mod left;
 mod post_merge;

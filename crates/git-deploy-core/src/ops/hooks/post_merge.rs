@@ -3,6 +3,7 @@
 use std::cell::{Cell, OnceCell};
 use std::collections::HashSet;
 
+use super::concerned::Concerned;
 use super::{HookError, LeftApproved, left};
 use crate::branch::{Branch, Status};
 use crate::git::chains::Chains;
@@ -13,7 +14,8 @@ use crate::ops::view::{LandedElsewhere, View};
 use crate::revert::TakenBack;
 use crate::state::State;
 
-/// How many branches are asked for what base has taken back of them, after one merge that brought reverts.
+/// How many branches are asked for what base has taken back of them, after one merge that brought reverts: of very many nobody reads
+/// that.
 const MANY: usize = 10;
 
 /// A branch of ours that base has left behind, or has taken up.
@@ -116,11 +118,13 @@ fn unpushed_elsewhere(view: &View<'_>, merge: &Merge<'_>) -> Result<Vec<Branch>,
 fn passed(view: &View<'_>, merge: &Merge<'_>, branch: &Branch) -> Result<Option<Passed>, HookError> {
     let Branch { name, tip, status, .. } = branch.clone();
     if let Some(landed) = view.landed_elsewhere(&name, tip)? {
-        if let Some(taken) = taken_back(view, merge, branch, None)? {
-            return Ok(Some(taken));
-        }
-        let came = merge.brought(landed.commit)?;
-        return Ok(came.then_some(Passed::LandedElsewhere(name, landed)));
+        return match taken_back(view, merge, branch, (landed.commit, None))? {
+            Taken::No => {
+                let came = merge.brought(landed.commit)?;
+                Ok(came.then_some(Passed::LandedElsewhere(name, landed)))
+            }
+            taken => Ok(taken.told()),
+        };
     }
     let state = status.state();
     let is_decided = state.is_rebased() || state == State::Broken;
@@ -132,39 +136,63 @@ fn passed(view: &View<'_>, merge: &Merge<'_>, branch: &Branch) -> Result<Option<
             (!view.repository.is_ancestor(merge.base_tip, tip)?).then_some(Passed::Behind(name, state))
         }
         Status::Broken { paths } => Some(Passed::Broken(name, paths)),
-        Status::Deployed { deployment } => match taken_back(view, merge, branch, None)? {
-            None => merge.brought(tip)?.then_some(Passed::Landed(name, deployment)),
-            taken => taken,
+        Status::Deployed { deployment } => match taken_back(view, merge, branch, (tip, None))? {
+            Taken::No => merge.brought(tip)?.then_some(Passed::Landed(name, deployment)),
+            taken => taken.told(),
         },
         Status::Merged { noted, .. } => {
             let into = if view.settings.remote.is_some() { MergedInto::Theirs } else { MergedInto::Ours };
-            if let Some(taken) = taken_back(view, merge, branch, Some(noted))? {
-                return Ok(Some(taken));
+            match taken_back(view, merge, branch, (tip, Some(noted)))? {
+                Taken::No => {
+                    let is_new = merge.brought(tip)? && !merge.was_told(view, tip)?;
+                    is_new.then_some(Passed::Merged(name, noted, into))
+                }
+                taken => taken.told(),
             }
-            let is_new = merge.brought(tip)? && !merge.was_told(view, tip)?;
-            is_new.then_some(Passed::Merged(name, noted, into))
         }
         Status::Development => None,
     })
 }
 
-/// What base has taken back of a branch, if the merge brought that here.
+/// Whether base has taken a branch back, and the merge brought that here.
+enum Taken {
+    Back(Box<Passed>),
+    No,
+    /// Nobody has looked: nothing is to be said of it.
+    Unknown,
+}
+
+impl Taken {
+    fn told(self) -> Option<Passed> {
+        match self {
+            Self::Back(passed) => Some(*passed),
+            Self::No | Self::Unknown => None,
+        }
+    }
+}
+
+/// What base has taken back of a branch, which base has got as this commit, if the merge brought that here; with what it was.
 fn taken_back(
     view: &View<'_>,
     merge: &Merge<'_>,
     branch: &Branch,
-    was: Option<State>,
-) -> Result<Option<Passed>, HookError> {
-    if !merge.brought_reverts()? || !merge.asks_once_more() {
-        return Ok(None);
+    (landed, was): (CommitId, Option<State>),
+) -> Result<Taken, HookError> {
+    let Some(concerned) = merge.concerned()? else { return Ok(Taken::No) };
+    // What base has got as other commits is known to the branch's own question alone.
+    if view.is_on_base(landed)? && !concerned.is(landed) {
+        return Ok(Taken::No);
     }
-    let Some(taken) = view.taken_back(branch)? else { return Ok(None) };
+    if !merge.asks_once_more() {
+        return Ok(Taken::Unknown);
+    }
+    let Some(taken) = view.taken_back(branch)? else { return Ok(Taken::No) };
     for by in &taken.by {
         if merge.brought(*by)? {
-            return Ok(Some(Passed::TakenBack(branch.name.clone(), was, taken)));
+            return Ok(Taken::Back(Box::new(Passed::TakenBack(branch.name.clone(), was, taken))));
         }
     }
-    Ok(None)
+    Ok(Taken::No)
 }
 
 /// The merge that has just been made.
@@ -180,8 +208,8 @@ struct Merge<'v> {
     unpushed: HashSet<CommitId>,
     /// What the branch has got by it, once that was asked.
     brought: OnceCell<HashSet<CommitId>>,
-    /// Whether that reverts anything, once that was asked.
-    reverts: OnceCell<bool>,
+    /// Whom that can concern of those that base has, if it reverts anything, once that was asked.
+    reverts: OnceCell<Option<Concerned>>,
     /// How many branches were asked about that.
     asked: Cell<usize>,
 }
@@ -212,18 +240,23 @@ impl<'v> Merge<'v> {
         ours.map_or(Ok(false), |ours| self.repository.is_ancestor(commit, ours))
     }
 
-    /// Whether the merge brought a commit that reverts others: mostly it did not, and then no branch is asked further.
-    fn brought_reverts(&self) -> Result<bool, GitError> {
+    /// Whom the commits that the merge brought can concern that revert others: mostly there are none, and then no branch is asked
+    /// further.
+    fn concerned(&self) -> Result<Option<&Concerned>, GitError> {
         if let Some(known) = self.reverts.get() {
-            return Ok(*known);
+            return Ok(known.as_ref());
         }
         let ends = (self.repository.find_commit("ORIG_HEAD")?, self.repository.find_commit("HEAD")?);
-        let (Some(before), Some(after)) = ends else { return Ok(false) };
-        let found = !self.repository.reverts(before, after)?.is_empty();
-        Ok(*self.reverts.get_or_init(|| found))
+        let (Some(before), Some(after)) = ends else { return Ok(None) };
+        let reverts = self.repository.reverts(before, after)?;
+        let found = match reverts.is_empty() {
+            true => None,
+            false => Some(Concerned::by(self.repository, &reverts, self.base_tip)?),
+        };
+        Ok(self.reverts.get_or_init(|| found).as_ref())
     }
 
-    /// Whether one more branch is to be asked for what base has taken back: of very many nobody reads that.
+    /// Whether one more branch is to be asked for what base has taken back.
     fn asks_once_more(&self) -> bool {
         self.asked.replace(self.asked.get() + 1) < MANY
     }
