@@ -300,6 +300,27 @@ fn who_pushes_what_is_broken_by_what_was_taken_back_is_not_told_to_rebase_it() {
 }
 
 #[test]
+fn so_is_who_amends_what_is_broken_by_that() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.repo.deploy("deploy-init", &[]);
+    shop.deployable("login", "login.txt", "hello\n");
+    shop.repo.switch("master");
+    shop.repo.git(&["merge", "--quiet", "--no-edit", "--no-ff", "login"]);
+    shop.push(&["master"]);
+    shop.repo.switch("login");
+    shop.repo.commit("login.txt", "fixed\n", "Mend it");
+    shop.push(&["login"]);
+    shop.repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    shop.repo.switch("master");
+    shop.repo.git(&["revert", "--no-edit", "--mainline=1", "HEAD"]);
+    shop.push(&["master"]);
+    shop.repo.try_deploy("deploy-rebase", &["login"]).code_is(1);
+    shop.repo.switch("login");
+    let amended = shop.repo.git(&["commit", "--quiet", "--amend", "-m", "Mend it well"]);
+    amended.stderr_contains("it was broken").stderr_contains(BRINGS).lacks("git rebase");
+}
+
+#[test]
 fn what_is_taken_back_again_is_told_by_the_pull_that_brings_it() {
     let get = |shop: &Shop| drop(shop.repo.git(&["merge", "--quiet", "--no-edit", "--no-ff", "login"]));
     let shop = taken_back(true, get, &["--mainline=1"]);

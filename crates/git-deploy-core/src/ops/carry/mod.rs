@@ -11,6 +11,7 @@ mod compare;
 use std::collections::HashMap;
 use std::fmt;
 
+use crate::branch::{Branch, OnBase};
 use crate::git::notes::{Notes, NotesEdit, NotesError, notes_ref};
 use crate::git::rebase_state::BranchMove;
 use crate::git::{GitError, Repository};
@@ -24,6 +25,7 @@ use crate::ops::set_state::Wished;
 use crate::ops::sweep;
 use crate::ops::view::View;
 use crate::rebase::{Committer, Conflict, Engine, MergeTreeEngine, Request, Skip, Verdict};
+use crate::revert::TakenBack;
 use crate::state::{Decision, State};
 use compare::{Compared, difference};
 
@@ -114,8 +116,8 @@ pub struct Left {
 pub enum Why {
     /// What was deployed is on base, and what the branch has now is not.
     Deployed,
-    /// It was broken on this base, and does not stand on it now.
-    NotOn(RefName),
+    /// It was broken on this base, and does not stand on it now; with what that has taken back of its beginning.
+    NotOn(RefName, Option<Box<TakenBack>>),
     /// Our own rebase would have left it alone.
     Skipped(Skip),
     /// Our own rebase would have ended in a conflict, which somebody has resolved.
@@ -141,7 +143,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Deployed => f.write_str("what it has now was not"),
-            Self::NotOn(base) => write!(f, "does not stand on '{}'", base.short()),
+            Self::NotOn(base, _) => write!(f, "does not stand on '{}'", base.short()),
             Self::Skipped(skip) => skip.fmt(f),
             Self::Conflict(conflict) => {
                 let how =
@@ -355,7 +357,10 @@ impl Judge<'_> {
         // Nobody has tried yet whether it would rebase.
         if was_broken && onto != self.base_tip {
             let settings = &self.view.settings;
-            return Err(End::Left(Why::NotOn(settings.authority(&settings.base))));
+            let now = Branch::derive(step.branch.clone(), step.new, None, false, OnBase::No);
+            // What cannot be found out of that is told when somebody decides about it.
+            let taken = self.view.beginning_taken_back(&now).ok().flatten().map(Box::new);
+            return Err(End::Left(Why::NotOn(settings.authority(&settings.base), taken)));
         }
         let request = Request { name: step.branch.clone(), tip: step.old, upstream, onto };
         let (tip, dropped) = match self.engine.rebase(&[request])?.pop() {

@@ -1,7 +1,8 @@
 //! Branches that leave what was decided on, by a push, a merge, a commit or a rewrite, and how each is ready again.
 
 use git_deploy_cli::{
-    LEFT_OUT, REBASE, Shell, beside, push_over, put_upon, shell_word, show_merge, wish_again,
+    LEFT_OUT, REBASE, Shell, beside, bring_again, push_over, put_upon, shell_word, show_merge,
+    told_taken_back, wish_again,
 };
 use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::ops::carry::{Left as LeftBehind, Why};
@@ -64,7 +65,11 @@ pub(super) fn left_behind(left: &[LeftBehind], shell: &mut Shell) {
         if let Why::Skipped(Skip::Shallow(_)) = why {
             shell.hint("get the whole history with: git fetch --unshallow");
         }
-        if let Why::NotOn(base) = why {
+        if let Why::NotOn(_, Some(taken)) = why {
+            // A rebase would bring only what has come since base has had it.
+            shell.note(told_taken_back(branch, taken));
+            bring_again(taken).into_iter().for_each(|hint| shell.hint(hint));
+        } else if let Why::NotOn(base, None) = why {
             // It would be refused as long as it is broken.
             shell.hint(format!("mend it with: {}", put_upon(base, branch)));
         } else if let Some(decision @ (Decision::Deployable | Decision::Staged)) = decision {
