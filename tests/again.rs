@@ -254,10 +254,14 @@ fn a_fix_upon_what_was_taken_back_is_told_to_come_with_that_and_not_to_be_rebase
             check.stderr_contains(&warning).stderr_contains(BRINGS);
             let tip = shop.repo.id("login");
             let rebased = shop.repo.deploy("deploy-rebase", &["login"]);
-            rebased.stderr_contains(&warning).stderr_contains("hint: to take this rebase back: ");
+            rebased.stderr_contains(&warning).stderr_contains("hint: to take all of this rebase back: ");
             assert_ne!(shop.repo.id("login"), tip);
             shop.repo.deploy("deploy-rebase", &["--undo"]);
             assert_eq!(shop.repo.id("login"), tip);
+            for format in ["--json", "--porcelain"] {
+                shop.repo.deploy("deploy-rebase", &[format, "login"]).stderr_contains(&warning);
+                shop.repo.deploy("deploy-rebase", &["--undo"]);
+            }
         }
         let commands: Vec<&str> = said
             .stderr

@@ -25,7 +25,7 @@ pub(crate) fn report(
     shell: &mut Shell,
 ) -> Result<(), CommandError> {
     match format {
-        Format::Human => people(view, sweep, explained, is_check, shell)?,
+        Format::Human => people(view, sweep, explained, shell)?,
         Format::Porcelain { nul } => {
             for Outcome { branch, old, new, fate } in &sweep.outcomes {
                 let fields =
@@ -35,6 +35,8 @@ pub(crate) fn report(
         }
         Format::Json => sweep.outcomes.iter().for_each(|outcome| shell.json(&object(outcome))),
     }
+    // Whoever reads that by a program loses the same.
+    warn_of_less(view, sweep, is_check, shell);
     Ok(())
 }
 
@@ -42,7 +44,6 @@ fn people(
     view: &View<'_>,
     sweep: &Sweep,
     explained: &[Explained],
-    is_check: bool,
     shell: &mut Shell,
 ) -> Result<(), CommandError> {
     if sweep.outcomes.is_empty() {
@@ -54,21 +55,17 @@ fn people(
         table.row([verdict(&outcome.fate), name, details(outcome)]);
     }
     table.print(shell);
-    hints(view, sweep, explained, shell)?;
-    warn_of_less(view, sweep, is_check, shell)
+    hints(view, sweep, explained, shell)
 }
 
-/// Warns of branches that a rebase makes less: base has had what they begin with, and has taken that back.
-fn warn_of_less(
-    view: &View<'_>,
-    sweep: &Sweep,
-    is_check: bool,
-    shell: &mut Shell,
-) -> Result<(), CommandError> {
+/// Warns of branches that a rebase makes less: base has had what they begin with, and has taken that back. What cannot be found out of
+/// that says nothing of one branch: they have moved by now.
+fn warn_of_less(view: &View<'_>, sweep: &Sweep, is_check: bool, shell: &mut Shell) {
     let mut is_any = false;
     for outcome in sweep.outcomes.iter().filter(|outcome| matches!(outcome.fate, Fate::Rebased)) {
-        let before = Branch { tip: outcome.old, ..view.listed_branch(&outcome.branch)?.0 };
-        if let Some(taken) = view.beginning_taken_back(&before)? {
+        let Ok((now, _)) = view.listed_branch(&outcome.branch) else { continue };
+        let before = Branch { tip: outcome.old, ..now };
+        if let Some(taken) = view.beginning_taken_back(&before).ok().flatten() {
             shell.warn(told_taken_back(&outcome.branch, &taken));
             is_any = true;
             if is_check {
@@ -77,9 +74,8 @@ fn warn_of_less(
         }
     }
     if is_any && !is_check {
-        shell.hint("to take this rebase back: git deploy-rebase --undo");
+        shell.hint("to take all of this rebase back: git deploy-rebase --undo");
     }
-    Ok(())
 }
 
 fn verdict(fate: &Fate) -> Text {
