@@ -150,6 +150,13 @@ fn what_is_staged_for_a_commit_outlives_that_a_merge_is_taken_back_as_is_said() 
 
 #[test]
 fn who_pulls_a_merge_that_the_remote_has_is_told_how_the_branch_is_linear_there_and_in_no_circle() {
+    // Of one branch alone, which leaves base as it was fetched before.
+    for of_one in [&[][..], &["origin", "login"]] {
+        pulls_a_merge(of_one);
+    }
+}
+
+fn pulls_a_merge(of: &[&str]) {
     let sandbox = sandbox!();
     let (bare, ada, bob) = team(&sandbox);
     ada.switch("master");
@@ -159,11 +166,17 @@ fn who_pulls_a_merge_that_the_remote_has_is_told_how_the_branch_is_linear_there_
     // As by a button of a forge.
     bob.git(&["fetch", "--quiet"]);
     bob.git(&["merge", "--quiet", "--no-edit", "origin/master"]);
+    bob.git(&["switch", "--quiet", "--detach", "origin/master"]);
+    bob.commit("r", "r\n", "Go further");
+    bob.git(&["push", "--quiet", "origin", "HEAD:master"]);
+    bob.switch("login");
+    bob.git(&["merge", "--quiet", "--no-edit", "origin/master"]);
     bob.git(&["push", "--quiet", "origin", "login"]);
     ada.switch("login");
     ada.git(&["branch", "--quiet", "--set-upstream-to=origin/login"]);
-    let told = ada.git(&["pull", "--quiet", "--ff-only"]);
-    told.stderr_contains("hint: as nothing rebases a merge: git rebase ").lacks("git reset");
+    let told = ada.git(&[&["pull", "--quiet", "--ff-only"], of].concat());
+    told.stderr_contains("hint: as nothing rebases a merge: git fetch origin && git rebase ")
+        .lacks("git reset");
     for command in hinted(&told.stderr) {
         ada.command("sh").args(["-c", &command]).output().success();
     }

@@ -93,7 +93,9 @@ pub(super) fn left_approved(left: &LeftApproved, by: &str, shell: &mut Shell) {
             shell.hint(format!("{LEFT_OUT}: {}", show_merge(*merge)));
             return;
         }
-        shell.hint(format!("as nothing rebases a merge: {}", put_upon(base, branch)));
+        // Of a branch that was pulled alone the merge may have more of base than what was fetched of that.
+        let (fetch, linear) = (shell_word(remote), put_upon(base, branch));
+        shell.hint(format!("as nothing rebases a merge: git fetch {fetch} && {linear}"));
         shell.hint(format!("then: {}", push_over(remote, branch, *tip)));
         when_ready(branch, left.was, wished, shell);
     } else if *is_merge {
