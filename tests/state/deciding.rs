@@ -249,6 +249,18 @@ fn a_message_that_says_nothing_takes_away_the_one_before() {
 }
 
 #[test]
+fn that_a_branch_is_on_hold_still_is_told_where_it_could_be_deployed() {
+    let repo = shop(&sandbox!());
+    branch(&repo, "login", "b.txt", "b\n");
+    set(&repo, &["deployable", "--hold=sale", "login"]).success();
+    set(&repo, &["staged", "login"]).success().stderr_contains("-> staged, on hold: sale\n");
+    set(&repo, &["deployable", "login"])
+        .success()
+        .stderr_contains("login: staged -> deployable, on hold: sale\n");
+    set(&repo, &["development", "login"]).success().stderr_contains("deployable -> development\n");
+}
+
+#[test]
 fn nothing_is_deployed_after_base_or_after_itself() {
     let repo = shop(&sandbox!());
     let commit = branch(&repo, "login", "b.txt", "b\n");

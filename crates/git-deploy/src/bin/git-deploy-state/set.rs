@@ -11,7 +11,7 @@ use git_deploy_cli::{
 use git_deploy_core::git::Repository;
 use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::ids::{CommitId, RefName};
-use git_deploy_core::ops::set_state::{SetError, SetRequest, Wished, Wishes, set_state};
+use git_deploy_core::ops::set_state::{Change, SetError, SetRequest, Wished, Wishes, set_state};
 use git_deploy_core::ops::view::{View, ViewError, named_branches};
 use git_deploy_core::state::State;
 
@@ -42,7 +42,7 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
             true => name.plain("still ").joined(describe::state(change.to)).plain(told_anew(&request)),
             false => {
                 let name = name.joined(describe::state(change.from)).plain(" -> ");
-                name.joined(describe::state(change.to)).plain(told_hold(&request))
+                name.joined(describe::state(change.to)).plain(told_hold(&repository, change))
             }
         };
         shell.status("Set", text);
@@ -139,8 +139,10 @@ fn wished_before(repository: &Repository, word: &OsStr) -> Result<Option<RefName
 }
 
 /// That a branch is not to be deployed just now, whatever it was set to.
-fn told_hold(request: &SetRequest) -> String {
-    let why = request.wishes.hold.as_ref().and_then(Option::as_ref);
+fn told_hold(repository: &Repository, change: &Change) -> String {
+    let held = || View::new(repository).ok()?.listed_branch(&change.branch).ok()?.0.hold().map(str::to_owned);
+    // What its developer keeps is not deployed anyway.
+    let why = if change.to.is_rebased() { held() } else { None };
     why.map(|why| format!(", on hold: {why}")).unwrap_or_default()
 }
 
