@@ -365,9 +365,15 @@ fn of_several_that_were_withdrawn_each_is_told_before_it_is_overridden() {
 }
 
 #[test]
-fn ten_withdrawals_are_told_and_how_many_more_there_are() {
+fn of_many_withdrawals_ten_are_told_and_how_many_more_there_are() {
+    for (many, told, more) in [(15, 15, ""), (16, 10, "warning: and 6 more: git deploy-state log --all\n")] {
+        withdrawals_are_told(many, told, more);
+    }
+}
+
+fn withdrawals_are_told(many: usize, named: usize, more: &str) {
     let [_, ours, theirs] = team(&sandbox!());
-    let names: Vec<String> = (0..12).map(|number| format!("b{number:02}")).collect();
+    let names: Vec<String> = (0..many).map(|number| format!("b{number:02}")).collect();
     for name in &names {
         ours.git(&["checkout", "--quiet", "-b", name, "master"]);
         ours.commit(name, "x\n", name);
@@ -378,8 +384,9 @@ fn ten_withdrawals_are_told_and_how_many_more_there_are() {
     theirs.deploy("deploy-sync", &[]);
     bob(&theirs, &[&["staged"][..], &names].concat());
     let told = ours.deploy("deploy-sync", &[]);
-    assert_eq!(told.stderr.matches("' was set to staged by Bob\n").count(), 10);
-    told.stderr_contains("warning: and 2 more: git deploy-state list\n");
+    assert_eq!(told.stderr.matches("' was set to staged by Bob\n").count(), named);
+    told.stderr_contains(more);
+    assert_eq!(told.stderr.contains(" more: "), !more.is_empty(), "{told}");
 }
 
 #[test]

@@ -19,8 +19,11 @@ use crate::ops::view::{View, ViewError};
 use crate::state::{Decision, State};
 use crate::sync::active;
 
-/// How many branches are named to people.
+/// How many branches are named to people of very many.
 const NAMED: usize = 10;
+
+/// How many more are named as well rather than that there are more: they count as told.
+const FEW: usize = 5;
 
 /// A branch that is here, and that somebody has taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,9 +114,10 @@ impl fmt::Display for Withdrawn {
 
 /// What is said of branches that somebody has taken back: a line for each, as far as somebody reads that.
 pub fn told_withdrawn(withdrawn: &[Withdrawn]) -> Vec<String> {
-    let named = withdrawn.iter().take(NAMED).map(ToString::to_string);
+    let is_few = withdrawn.len() <= NAMED + FEW;
+    let named = withdrawn.iter().take(if is_few { NAMED + FEW } else { NAMED }).map(ToString::to_string);
     let more = withdrawn.len().saturating_sub(NAMED);
-    named.chain((more > 0).then(|| format!("and {more} more: git deploy-state list"))).collect()
+    named.chain((!is_few).then(|| format!("and {more} more: git deploy-state log --all"))).collect()
 }
 
 /// The branches that were taken back by decisions which have come to our notes since these stood on `before`. They stand there by
