@@ -3,6 +3,7 @@
 //! What an image is called is known before it is built, and a name never means anything else: so what is there already is
 //! not built again, and what is there and was made of something else is never replaced.
 
+mod blame;
 mod error;
 mod known;
 mod last_lines;

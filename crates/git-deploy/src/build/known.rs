@@ -62,7 +62,7 @@ impl<'o> Known<'o> {
         let plan = Plan::of(repository, commit).map_err(Error::into_failure)?;
         let made = || {
             let made = if self.looks_only { maker.look_only(&plan) } else { maker.make(&plan) };
-            made.map_err(Error::into_failure)
+            made.map_err(|error| maker.failure(&plan, error))
         };
         let found = match wanted {
             Images::Made => made()?,

@@ -1,0 +1,51 @@
+//! Images that cannot be made: whether that is the branch's fault, or base has the same.
+
+use git_deploy_testkit::registry::Registry;
+use git_deploy_testkit::{sandbox, skip};
+
+use crate::lab::{CONTAINERFILE, Lab};
+use crate::{lab, registry};
+
+impl Lab {
+    /// A branch that is ready, and changes one file.
+    fn ready(&self, branch: &str, path: &str, text: &str) {
+        self.repo.branch(branch);
+        self.commit(path, text);
+        self.repo.switch("master");
+        self.repo.deploy("deploy-state", &["set", "deployable", branch]);
+    }
+
+    fn state(&self, branch: &str) -> String {
+        self.repo.deploy("deploy-state", &["get", branch]).line().to_owned()
+    }
+}
+
+#[test]
+fn what_cannot_be_built_on_base_either_is_no_fault_of_a_branch() {
+    let registry = registry!(Registry::plain());
+    let address = registry.address();
+    let lab = lab!(&sandbox!(), "shop", &format!("address = \"{address}\"")).deployable(&address);
+    let wrong = "FROM scratch\nCOPY nothing /\n";
+    lab.ready("wrong", "web/Containerfile", wrong);
+    lab.deploy(&["wrong"]).code_is(1).stdout_contains("cannot build image").lacks("it is the same");
+    assert_eq!(lab.state("wrong"), "staged");
+    assert!(lab.repo.tip("refs/tags/deployment-0001").is_some());
+    let toml = lab.repo.read("deploy.toml");
+    let another = format!("{toml}[[image]]\nname = \"api\"\ncontext = \"web/api\"\n");
+    let step = format!("{toml}[build]\nsteps = [\"exit 3\"]\n");
+    for (path, text, mended, said) in [
+        ("web/Containerfile", wrong, CONTAINERFILE, "cannot build image"),
+        ("deploy.toml", another.as_str(), toml.as_str(), "is no directory of the commit"),
+        ("deploy.toml", &step, &toml, "step 'exit 3' failed with exit status 3"),
+    ] {
+        lab.commit(path, text);
+        let output = lab.deploy(&[]);
+        output.code_is(75).stderr_contains("it is the same on 'master': ").stderr_contains(said);
+        output.stderr_contains("hint: mend 'master', or deploy a branch that does\n");
+        assert_eq!(lab.repo.tip("refs/tags/deployment-0002"), None);
+        lab.still_waits();
+        lab.commit(path, mended);
+    }
+    lab.deploy(&[]).success();
+    lab.is_tidy();
+}
