@@ -49,3 +49,22 @@ fn what_cannot_be_built_on_base_either_is_no_fault_of_a_branch() {
     lab.deploy(&[]).success();
     lab.is_tidy();
 }
+
+#[test]
+fn a_registry_that_cannot_be_reached_is_the_fault_of_a_branch_that_alone_builds_on_it() {
+    let registry = registry!(Registry::plain());
+    let address = registry.address();
+    let lab = lab!(&sandbox!(), "shop", &format!("address = \"{address}\"")).deployable(&address);
+    // Nobody is there.
+    let away = "FROM 127.0.0.1:1/a/b:1\nCOPY index.html /\n";
+    lab.ready("typo", "web/Containerfile", away);
+    let output = lab.deploy(&["typo"]);
+    output.code_is(1).stdout_contains("nothing on 'master' is built on an image of '127.0.0.1:1'");
+    assert_eq!(lab.state("typo"), "staged");
+    // Where base uses it, too, it is nobody's, also with another image of it.
+    lab.commit("web/Containerfile", away);
+    lab.deploy(&["login"]).code_is(75).stderr_contains("cannot build image").lacks("is built on");
+    lab.still_waits();
+    lab.commit("web/Containerfile", CONTAINERFILE);
+    lab.deploy(&["login"]).success();
+}

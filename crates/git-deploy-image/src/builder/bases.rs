@@ -16,8 +16,8 @@ pub(super) fn are_insecure(containerfile: &str, insecure: &Insecure) -> bool {
     fetched(containerfile).is_some_and(|images| !images.is_empty() && images.iter().all(is_of_one))
 }
 
-/// The images that are fetched; nothing where that cannot be said.
-fn fetched(containerfile: &str) -> Option<Vec<String>> {
+/// The images that a Containerfile has a builder fetch; nothing where it does not say that plainly.
+pub fn fetched(containerfile: &str) -> Option<Vec<String>> {
     let (mut stages, mut images) = (vec!["scratch".to_owned()], Vec::new());
     for instruction in instructions(containerfile)? {
         let words: Vec<&str> = instruction.split_whitespace().collect();

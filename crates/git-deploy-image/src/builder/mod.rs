@@ -29,6 +29,7 @@ use crate::{Digest, ImageName, Insecure, Room};
 use leftovers::AtWork;
 use tool::Call;
 
+pub use bases::fetched;
 pub use error::{Action, BuildError, Failure, NoBuilder};
 
 /// How often an image is built that is gone before it has a name: of several who build the same at once one can take it away

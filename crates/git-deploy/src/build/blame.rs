@@ -1,11 +1,21 @@
-//! Whose fault it is that an image cannot be made: what is the same on base is no branch's.
+//! Whose fault it is that an image cannot be made: what is the same on base is no branch's, and what only a branch builds on
+//! is nobody else's.
 
 use git_deploy_core::config::{ConfigError, Settings};
 use git_deploy_core::deployment::{Failure, Step};
+use git_deploy_core::git::GitError;
+use git_deploy_core::git::object::Kind;
 use git_deploy_core::ids::CommitId;
-use git_deploy_image::Cause;
+use git_deploy_image::builder::{Action, BuildError, Failure as Ended, fetched};
+use git_deploy_image::{Cause, Reference};
 
 use super::{Error, Maker, Plan};
+
+/// Where images come from that are named without a registry.
+const DEFAULT: &str = "docker.io";
+
+/// What builders look for in a context.
+const CONTAINERFILES: [&str; 2] = ["Containerfile", "Dockerfile"];
 
 impl Maker<'_> {
     /// What it means for a deployment that images were not made.
@@ -16,7 +26,14 @@ impl Maker<'_> {
         }
         match error.cause() {
             Some(Cause::Commit) => self.unless_of_base(plan, error, tip, &name),
-            _ => error.into_failure(),
+            _ => match self.host_of_branch(plan, &error, tip) {
+                Some(host) => {
+                    let said = error.in_one_line();
+                    let why = format!("{said}: nothing on '{name}' is built on an image of '{host}'");
+                    Failure::of_branch(Step::Build, why).hint(error.hint())
+                }
+                None => error.into_failure(),
+            },
         }
     }
 
@@ -47,6 +64,44 @@ impl Maker<'_> {
             _ => Failure::of_nobody(Step::Build, on_base.in_one_line()).hint(on_base.hint()),
         }
     }
+
+    /// The registry that a build asked in vain, where nothing of base is built on an image of it.
+    fn host_of_branch(&self, plan: &Plan, error: &Error, tip: CommitId) -> Option<String> {
+        let Error::Build(BuildError::Failed { action: Action::Build, why, last_lines, .. }) = error else {
+            return None;
+        };
+        if !matches!(why, Ended::Status(_) | Ended::TimedOut(_)) {
+            return None;
+        }
+        let said = last_lines.iter().rfind(|line| !line.trim().is_empty())?.to_lowercase();
+        let own = plan.registry.address.as_deref().unwrap_or_default();
+        let is_own = |host: &String| own.split('/').next() == Some(host.as_str());
+        let of_branch = self.containerfiles(plan).ok()?;
+        let of_base = self.containerfiles(&Plan::of(self.repository, tip).ok()?).ok()?;
+        let mut hosts = of_branch.iter().filter_map(|text| hosts(text)).flatten();
+        hosts.find(|host| {
+            said.contains(host.as_str()) && !is_own(host) && !of_base.iter().any(|text| may_name(text, host))
+        })
+    }
+
+    /// What says how the images of a commit are built, as far as it is committed.
+    fn containerfiles(&self, plan: &Plan) -> Result<Vec<String>, GitError> {
+        let tree = self.repository.commit(plan.commit)?.tree;
+        let mut texts = Vec::new();
+        for image in &plan.images {
+            for file in CONTAINERFILES {
+                let path = format!("{}/{file}", image.context);
+                let entry =
+                    self.repository.entry(tree, &path)?.filter(|entry| entry.mode.starts_with(b"100"));
+                if let Some(entry) = entry {
+                    let bytes = self.repository.read(entry.id, Kind::Blob)?;
+                    texts.push(String::from_utf8_lossy(&bytes).into_owned());
+                    break;
+                }
+            }
+        }
+        Ok(texts)
+    }
 }
 
 /// What it was that failed, by a name that it has in other commits, too.
@@ -60,5 +115,45 @@ fn place(plan: &Plan, error: &Error) -> Option<String> {
         }
         Error::Steps(_) | Error::EnvFile(_) => Some(said),
         _ => None,
+    }
+}
+
+/// The registries of the images that a Containerfile builds on, in small letters; none where that is not said plainly.
+fn hosts(containerfile: &str) -> Option<Vec<String>> {
+    let host = |image: String| {
+        let reference: Reference = image.parse().ok()?;
+        Some(reference.registry().unwrap_or(DEFAULT).to_lowercase())
+    };
+    Some(fetched(containerfile)?.into_iter().filter_map(host).collect())
+}
+
+/// Whether a Containerfile builds on an image of that registry, or may do so.
+fn may_name(containerfile: &str, host: &str) -> bool {
+    match hosts(containerfile) {
+        Some(hosts) => hosts.iter().any(|of| of == host),
+        None => host == DEFAULT || containerfile.to_lowercase().contains(host),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base_uses_the_registries_that_it_names_and_those_that_it_may_name() {
+        for (text, host, expected) in [
+            ("FROM r.example/a", "r.example", true),
+            ("FROM R.example/a\nCOPY --from=s.example/b /a /b", "s.example", true),
+            ("FROM a", "docker.io", true),
+            ("FROM scratch", "docker.io", false),
+            ("FROM r.example/a", "docker.io", false),
+            ("FROM r.example/a\nRUN echo s.example", "s.example", false),
+            // Nobody knows what is set there.
+            ("ARG BASE=r.example/a\nFROM $BASE", "r.example", true),
+            ("ARG BASE=a\nFROM $BASE", "docker.io", true),
+            ("ARG BASE=r.example/a\nFROM $BASE", "s.example", false),
+        ] {
+            assert_eq!(may_name(text, host), expected, "{text}: {host}");
+        }
     }
 }
