@@ -353,6 +353,34 @@ fn where_nothing_can_be_deployed_at_all_who_watches_says_why_and_ends() {
 }
 
 #[test]
+fn a_mistake_in_the_deploy_toml_of_base_is_told_once_and_waited_for_until_it_is_mended() {
+    for comes_later in [false, true] {
+        let shop = Shop::with_remote(&sandbox!());
+        let toml = shop.repo.read("deploy.toml");
+        let wrong = toml.replace("kind = \"rendered\"", "kind = \"rendered\"\nafter = \"stagin\"");
+        let mistake = || shop.on_master("deploy.toml", &wrong);
+        if !comes_later {
+            mistake();
+            is_told_once(run(&shop, &[]).code_is(128), "fatal: ");
+        }
+        let mut watching = watch(&shop);
+        if comes_later {
+            watching.wait_for_words("the queue is empty");
+            mistake();
+            watching.wake();
+        }
+        watching.wait_for_words("tried again in 10 s");
+        shop.on_master("deploy.toml", &toml);
+        shop.deployable("login", "login.txt", "hello\n");
+        watching.wake();
+        watching.wait_for_words("Successfully Deployed: 'login'");
+        let output = ends(watching);
+        let is_told = |line: &&str| line.contains("error: ") && line.contains("'stagin'");
+        assert_eq!(output.stderr.lines().filter(is_told).count(), 1, "{output}");
+    }
+}
+
+#[test]
 fn what_happens_is_told_to_the_commands_that_are_configured() {
     let shop = Shop::with_remote(&sandbox!());
     shop.deployable("good", "good.txt", "new\n");

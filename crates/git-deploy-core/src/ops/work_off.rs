@@ -148,7 +148,8 @@ impl<H: Hands> Work<'_, H> {
                 Ok(turn) => (turn, None),
                 Err(error) => {
                     self.hands.interrupt().check()?;
-                    let turn = if self.hands.may_pass(&error) { Turn::Trouble } else { Turn::Unusable };
+                    let may_pass = self.hands.may_pass(&error) || self.is_base_mistaken();
+                    let turn = if may_pass { Turn::Trouble } else { Turn::Unusable };
                     (turn, Some(error))
                 }
             };
@@ -219,6 +220,17 @@ impl<H: Hands> Work<'_, H> {
         let base = settings.base_tip(&repository)?;
         let deploy_toml = deploy_toml_of(&repository, base, settings.base.short())?;
         Ok(deploy_toml.is_some_and(|deploy_toml| keeps_for_a_while(&deploy_toml)))
+    }
+
+    /// Whether base's `deploy.toml` cannot be read. The next commit on base can mend that, also where it was so from the start.
+    fn is_base_mistaken(&self) -> bool {
+        let Ok(repository) = self.hands.open() else { return false };
+        let read = || {
+            let settings = Settings::read(&repository)?;
+            let base = settings.base_tip(&repository)?;
+            deploy_toml_of(&repository, base, settings.base.short())
+        };
+        matches!(read(), Err(ConfigError::DeployToml { .. }))
     }
 
     /// Forgets why nothing could be taken.

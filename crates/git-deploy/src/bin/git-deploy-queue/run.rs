@@ -53,6 +53,7 @@ pub(crate) fn run(arguments: RunQueue, shell: &mut Shell) -> Result<Exit, Comman
         woken: git_deploy_cli::woken()?,
         has_broken: Cell::default(),
         told: RefCell::default(),
+        error: RefCell::default(),
         other: RefCell::default(),
         standstill: Teller::default(),
         echo: RefCell::default(),
@@ -137,6 +138,8 @@ struct Machine<'a> {
     has_broken: Cell<bool>,
     /// What was told of tidying up when nothing was deleted: the same is not told again.
     told: RefCell<Vec<String>>,
+    /// Why the last turn came to nothing: the same is not told again.
+    error: RefCell<Option<String>>,
     /// Whom it waits for that deploys just now.
     other: RefCell<Option<String>>,
     /// What keeps it from getting on, for those who look at the queue here.
@@ -248,10 +251,16 @@ impl Hands for Machine<'_> {
             Event::Left(place) => self.tell_left(place),
             Event::Failed(error) => {
                 self.standstill.meets(error.message());
-                self.tell_error(error);
+                let message = error.message();
+                if self.error.replace(Some(message.clone())) != Some(message) {
+                    self.tell_error(error);
+                }
             }
             Event::Untidied(error) => self.tell_error(error),
-            Event::Unhindered => self.standstill.is_over(),
+            Event::Unhindered => {
+                self.error.take();
+                self.standstill.is_over();
+            }
             Event::Again(time) => {
                 self.standstill.waits();
                 let seconds = time.as_secs();
