@@ -89,6 +89,16 @@ impl Run<'_> {
         done
     }
 
+    /// The same of a step. How far that has come may not be written down, or nobody knows whether it is: nothing was done that is
+    /// not, and nothing more is done now.
+    pub(super) fn recorded_or_let_go<T>(&mut self, done: Result<T, DeployError>) -> Result<T, DeployError> {
+        if matches!(done, Err(DeployError::NotRecorded { .. })) {
+            self.let_go();
+            return done;
+        }
+        self.or_let_go(done)
+    }
+
     /// Gives back what it holds, and leaves the deployment as it is: whoever goes on with it elsewhere need not wait until this
     /// run was watched for dead. Where that fails, that is what happens.
     pub(super) fn let_go(&mut self) {

@@ -226,19 +226,13 @@ impl<'a> Run<'a> {
     }
 
     /// Takes one step, unless the user asked to stop before it. A step that failed because Ctrl-C reached the programs
-    /// that it had started, too, was interrupted. Whoever cannot write down how far it has come, or does not know whether it
-    /// has, gives back what it holds.
+    /// that it had started, too, was interrupted.
     fn step(&mut self, step: fn(&mut Self) -> Result<Event, DeployError>) -> Result<Event, DeployError> {
         let done = self.check_interrupt().and_then(|()| step(self)).or_else(|error| {
             self.check_interrupt()?;
             Err(error)
         });
-        // Nothing was done that is not written down, and nothing more is done now.
-        if matches!(done, Err(DeployError::NotRecorded { .. })) {
-            self.let_go();
-            return done;
-        }
-        self.or_let_go(done)
+        self.recorded_or_let_go(done)
     }
 
     /// Writes as who runs, at the moment of writing.

@@ -13,6 +13,7 @@ mod seen;
 mod show;
 mod standstill;
 mod when;
+mod worked_off;
 
 use std::process::ExitCode;
 

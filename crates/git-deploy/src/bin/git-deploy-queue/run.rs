@@ -9,17 +9,16 @@ use std::time::{Duration, Instant};
 
 use git_deploy::rebased::event;
 use git_deploy_cli::args::RunQueue;
-use git_deploy_cli::{CommandError, Exit, Shell, note_no_remote, why_held};
+use git_deploy_cli::{CommandError, Exit, Shell, note_no_remote};
 use git_deploy_core::deployment::Blame;
 use git_deploy_core::git::Repository;
 use git_deploy_core::ledger;
-use git_deploy_core::ops::deploy::Hold;
 use git_deploy_core::ops::sweep::Outcome;
 use git_deploy_core::ops::sync::DifferingTag;
 use git_deploy_core::ops::work_off::{Event, Finished, Hands, Tidying, work_off};
 use git_deploy_core::ops::{Interrupt, Interrupted, Observer};
 use git_deploy_core::queue::{Place, Wait};
-use git_deploy_core::runner::{End, Runner, Turn};
+use git_deploy_core::runner::{Runner, Turn};
 use serde_json::{Value, json};
 
 use crate::deployment::{Ended, Said, Who, deploy, error_in, tidy};
@@ -28,6 +27,7 @@ use crate::log::{Log, last_word};
 use crate::on_event::OnEvent;
 use crate::standstill::Teller;
 use crate::wait_object;
+use crate::worked_off::end;
 
 /// How often it is looked whether the user asked to stop, while nothing is done.
 const LOOK: Duration = Duration::from_millis(200);
@@ -80,52 +80,6 @@ pub(crate) fn run(arguments: RunQueue, shell: &mut Shell) -> Result<Exit, Comman
     let text = if ended.is_err() { format!("ends: {why}") } else { why.clone() };
     log.tell(json!({ "event": "end", "exit": exit.code(), "reason": why }), Some(&text));
     ended
-}
-
-/// What it means that nothing can be taken any more, and that in words. `other` is whom it waits for that deploys just now, `met`
-/// what has hindered it last.
-fn end(
-    finished: &Finished,
-    other: Option<&str>,
-    met: Option<String>,
-) -> (Result<Exit, CommandError>, String) {
-    if finished.end != End::WorkedOff {
-        // A degraded environment lets those go on who need another.
-        let is_degraded = |hold: &&Hold| matches!(hold, Hold::Degraded { .. });
-        let held = finished.held.iter().find(|hold| !is_degraded(hold)).or(finished.held.first());
-        let nothing = "nothing can be taken from the queue now";
-        let why = match (held, other) {
-            (Some(hold), _) => format!("{nothing}: {}", why_held(hold)),
-            // That somebody deploys is no error.
-            (None, Some(other)) => {
-                return (Err(CommandError::try_again(nothing)), format!("{nothing}: {other}"));
-            }
-            (None, None) => {
-                let met = met.map(|met| format!(": {met}")).unwrap_or_default();
-                format!("the queue waits for something that is nobody's fault{met}")
-            }
-        };
-        return (Err(CommandError::try_again(why.clone())), why);
-    }
-    let exit = if finished.has_failed { Exit::No } else { Exit::Done };
-    let mut text = match &finished.left[..] {
-        [] => "the queue is worked off".to_owned(),
-        [place] => {
-            format!("nothing can be taken from the queue now: '{}' stays in it", place.branch.short())
-        }
-        places => format!("nothing can be taken from the queue now: {} branches stay in it", places.len()),
-    };
-    if finished.has_failed {
-        text.push_str("; not everything has landed");
-    }
-    if finished.is_untidy {
-        let untidy = "what was kept for long enough is not all gone, or could not be looked at";
-        text.push_str(&format!("; {untidy}"));
-        if !finished.has_failed {
-            return (Err(CommandError::try_again(untidy)), text);
-        }
-    }
-    (Ok(exit), text)
 }
 
 /// The machine that it runs on.
