@@ -163,7 +163,7 @@ mod tests {
         let (exit, stdout, _) = ran::<State>(&["git-deploy-state", "set", "--help"], Ok(Exit::No));
         assert_eq!(exit, 0);
         assert!(
-            stdout.contains("usage: git deploy-state set [-m <text>] [--priority=<n>] [--after=<branch>] <state> [<branch>...]")
+            stdout.contains("usage: git deploy-state set [-m <text>] [--priority=<n>] [--after=<branch>] [--hold=<text>] <state>")
         );
     }
 

@@ -25,9 +25,14 @@ impl Overridable {
 
 /// The words of a command that are no options, up to the next command, as they are quoted.
 fn arguments(command: &str) -> Vec<&str> {
-    let mut is_quoted = false;
+    let (mut is_quoted, mut is_escaped) = (false, false);
     let is_between = |letter: char| {
-        is_quoted ^= letter == '\'';
+        match letter {
+            _ if std::mem::take(&mut is_escaped) => return false,
+            '\'' => is_quoted = !is_quoted,
+            '\\' => is_escaped = !is_quoted,
+            _ => {}
+        }
         letter == ' ' && !is_quoted
     };
     let words = command.split(is_between).take_while(|word| *word != "&&");
