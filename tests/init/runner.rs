@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use git_deploy_manifest::rights::{Kinds, rules};
 use git_deploy_manifest::{Object, SourceFile, read};
@@ -142,11 +144,51 @@ fn a_runners_pods_are_confined_and_find_what_they_need() {
 }
 
 #[test]
+fn a_runner_in_a_pod_knows_the_keys_of_those_who_approve_with_gpg() {
+    if !Path::new("/usr/bin/gpg").exists() {
+        skip!("gpg is not installed");
+    }
+    let sandbox = sandbox!();
+    let home = sandbox.home().join(".gnupg");
+    fs::create_dir(&home).unwrap();
+    fs::set_permissions(&home, PermissionsExt::from_mode(0o700)).unwrap();
+    let who = "Ada <ada@example.org>";
+    sandbox
+        .run("gpg", &["--batch", "--quiet", "--passphrase", "", "--quick-gen-key", who, "ed25519", "sign"]);
+    let listed = sandbox.run("gpg", &["--with-colons", "--list-keys", "ada@example.org"]).stdout;
+    let print =
+        listed.lines().find_map(|line| line.strip_prefix("fpr:")).unwrap().trim_matches(':').to_owned();
+    let toml = format!("{PRODUCTION}[approve]\ngpg-fingerprints = [\"{print}\"]\n");
+    let printed = shop(&sandbox, &toml).deploy("deploy-init", &["runner"]);
+    printed.stderr_contains(&format!("gpg --export {print} >gpg-keys, and add --from-file=gpg-keys to that"));
+    let keys = sandbox.root().join("gpg-keys");
+    let keys = keys.to_str().expect("a temporary directory in UTF-8");
+    sandbox.run("gpg", &["--output", keys, "--export", &print]);
+
+    // As the pod begins, with what is there of the clone already.
+    let objects = objects(&printed.stdout);
+    let pod = &find(&objects, "Deployment", "git-deploy").expect("there is one")["spec"]["template"]["spec"];
+    let script = pod["initContainers"][0]["args"][0].as_str().expect("a text");
+    let work = sandbox.root().join("work");
+    fs::create_dir_all(work.join("repository")).unwrap();
+    let in_pod = |program: &str, arguments: &[&str]| {
+        let program = sandbox.command(program).args(arguments).in_directory(&work);
+        program.env("HOME", work.to_str().expect("in UTF-8")).env("CA", "/nowhere").env("KEYS", keys).output()
+    };
+    in_pod("gpg", &["--list-keys", &print]).code_is(2);
+    in_pod("sh", &["-c", script]).success();
+    in_pod("gpg", &["--list-keys", &print]).success();
+    in_pod("gpgconf", &["--kill", "all"]).success();
+    sandbox.run("gpgconf", &["--kill", "all"]);
+}
+
+#[test]
 fn files_are_written_once_and_nothing_of_others_is_overwritten() {
     let repo = shop(&sandbox!(), PRODUCTION);
     let write = |arguments: &[&str]| {
         repo.try_deploy("deploy-init", &[&["runner", "--output=ops/runner"], arguments].concat())
     };
+    repo.deploy("deploy-init", &["runner", "-n"]).stdout_contains("kind: Deployment");
     write(&["-n"]).success().stdout_contains("would write 'ops/runner/runner.yaml'");
     assert!(!repo.path().join("ops").exists());
     write(&[]).success().stdout_contains("wrote 'ops/runner/Containerfile'");

@@ -120,7 +120,7 @@ pub struct InitRunner {
     pub output: Option<PathBuf>,
 
     /// Only say what would be written
-    #[arg(short = 'n', long, requires = "output")]
+    #[arg(short = 'n', long)]
     pub dry_run: bool,
 }
 

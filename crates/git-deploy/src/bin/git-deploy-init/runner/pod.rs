@@ -235,11 +235,18 @@ contexts:
     /// What comes next.
     pub(super) fn hints(&self) -> Vec<String> {
         let [ssh, https] = self.secrets();
-        vec![
+        let mut hints = vec![
             format!("the key for the remote: {ssh}"),
             format!("or, by https: {https}"),
             "if a CA of your own vouches for the remote, add --from-file=ca.crt=<file> to that".to_owned(),
-        ]
+        ];
+        let fingerprints = self.base.approve.as_ref().map(|approve| approve.gpg_fingerprints.join(" "));
+        if let Some(fingerprints) = fingerprints.filter(|fingerprints| !fingerprints.is_empty()) {
+            hints.push(format!(
+                "the keys of those who approve: gpg --export {fingerprints} >gpg-keys, and add --from-file=gpg-keys to that"
+            ));
+        }
+        hints
     }
 }
 
