@@ -279,6 +279,28 @@ fn what_was_taken_back_is_told_as_that_however_many_have_landed_long_ago() {
 }
 
 #[test]
+fn so_is_what_came_below_another_branch() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    repo.git(&["switch", "--quiet", "--create", "one", "master"]);
+    for name in ["one", "two"] {
+        repo.commit(name, "x\n", name);
+        repo.git(&["push", "--quiet", "origin", &format!("HEAD:{name}")]);
+    }
+    repo.git(&["branch", "--quiet", "two"]);
+    repo.git(&["reset", "--quiet", "--hard", "HEAD~"]);
+    repo.deploy("deploy-state", &["set", "deployable", "one", "two"]);
+    let other = clone(&bare, "other");
+    for name in ["one", "two"] {
+        other.git(&["branch", "--quiet", name, &format!("origin/{name}")]);
+    }
+    other.deploy("deploy-sync", &[]);
+    repo.switch("master");
+    merged_and_taken_back(&repo, "two");
+    other.git(&["pull", "--quiet"]).stderr_contains("has had all of 'one', and").lacks("git branch -d");
+}
+
+#[test]
 fn of_very_many_that_were_taken_back_none_is_said_to_be_no_longer_needed() {
     let sandbox = sandbox!();
     let (bare, repo) = shop(&sandbox);

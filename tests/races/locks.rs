@@ -109,8 +109,8 @@ fn ends_although_the_remote_hangs(program: &str, nth: usize, said: &str) {
     running.wait_for_file(&hanging);
     running.terminate();
     running.wait().code_is(143).stderr_contains("interrupted").stderr_contains(said);
-    // The other end of the connection runs on; on another machine that would trouble nobody.
-    let other_end = format!("kill -9 $(cat '{}')", hanging.display());
+    // The other end of the connection may run on; on another machine that would trouble nobody.
+    let other_end = format!("kill -9 $(cat '{}') 2>/dev/null; true", hanging.display());
     shop.repo.command("sh").args(["-c", &other_end]).output().success();
     shop.repo.git(&["config", "--unset", &key]);
     shop.deploy(&[]).success().stdout_contains("deployment-0001: Successfully Deployed");

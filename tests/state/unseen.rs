@@ -262,6 +262,25 @@ fn who_says_whether_it_is_on_hold_is_asked_no_more() {
     }
 }
 
+#[test]
+fn what_somebody_has_put_upon_a_stop_or_a_hold_others_set_from_any_new_clone() {
+    for is_held in [false, true] {
+        let [bare, ours, theirs] = team(&sandbox!());
+        match is_held {
+            true => drop(theirs.deploy("deploy-queue", &["hold", "--reason=sale", "login"])),
+            false => bob(&theirs, &["development", "-m", "STOP", "login"]),
+        }
+        ours.commit("d", "d\n", "Mend it");
+        ours.git(&["push", "--quiet", "origin", "login"]);
+        for job in ["one", "two"] {
+            let clone = bare.clone_to(job);
+            clone.switch("login");
+            let set = clone.command("git-deploy-state").args(["set", "deployable", "login"]);
+            set.as_person("CI", "ci@example.org").output().success();
+        }
+    }
+}
+
 /// Bob lets his clone rebase 'login' upon a base that has moved, and publishes that.
 fn rebased_by_bob(theirs: &Repo) {
     theirs.git(&["fetch", "--quiet"]);

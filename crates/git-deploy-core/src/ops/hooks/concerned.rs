@@ -35,6 +35,9 @@ impl Concerned {
             let Some(commit) = repository.commit(id).ok().filter(|_| known.len() <= MANY) else {
                 return Ok(Self::Anybody);
             };
+            if let [first, _, ..] = &commit.parents[..] {
+                found.extend(repository.gained(Some(*first), id)?);
+            }
             // What came by a merge; and who reverts a revert of a revert means what that was of.
             for id in [id].iter().chain(commit.parents.iter().skip(1)) {
                 found.insert(*id);

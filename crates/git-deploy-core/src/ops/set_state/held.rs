@@ -45,6 +45,6 @@ pub(super) fn held_below(view: &View<'_>, name: &RefName) -> Result<Option<Branc
         let note = view.notes.get(commit).ok().flatten().filter(|note| note.refs.contains(name))?;
         Some(Branch::derive(name.clone(), commit, Some(note), false, OnBase::No))
     };
-    let decided = view.line_beyond_base(tip).into_iter().find_map(of_its_own);
+    let decided = view.own_line(tip).into_iter().find_map(of_its_own);
     Ok(decided.filter(|decided| decided.tip != tip && decided.hold().is_some()))
 }

@@ -165,7 +165,7 @@ struct Came<'v> {
 
 impl Came<'_> {
     /// The notes that say something else than before. Of those that are new only such as name a branch of ours, on commits that are
-    /// here; and of a clone that never asked, which gets very many, only such as stand on what a branch of ours has beyond base.
+    /// here; and of a clone that never asked, which gets very many, only such as stand at tips, or where who works here goes on from.
     fn changes(
         &self,
         before: Option<CommitId>,
@@ -183,13 +183,15 @@ impl Came<'_> {
                 Err(NotesError::Note { .. }) => Ok(None),
                 note => Ok(note?.map(|note| (*commit, None, note))),
             };
-            let beyond = self.ours.values().flat_map(|tip| self.view.line_beyond_base(*tip));
-            let commits: BTreeSet<CommitId> = at_tips.iter().copied().chain(beyond).collect();
+            let own = self.ours.values().flat_map(|tip| self.view.own_line(*tip));
+            let commits: BTreeSet<CommitId> = at_tips.iter().copied().chain(own).collect();
             let found: Result<Vec<_>, SyncError> =
                 commits.iter().map(read).filter_map(Result::transpose).collect();
             // Below a merge of base there is what base has.
             let is_its = |commit| at_tips.contains(&commit) || !self.view.is_on_base(commit).unwrap_or(true);
-            return Ok(found?.into_iter().filter(|(commit, ..)| is_its(*commit)).collect());
+            let is_of_others = |note: &Note| self.who.is_none() || note.by != self.who;
+            let found = found?.into_iter().filter(|(commit, _, note)| is_its(*commit) && is_of_others(note));
+            return Ok(found.collect());
         };
         let tree = |commit| repository.commit(commit).map(|commit| Some(commit.tree));
         let (was, mut changes) = (repository.notes_at(Some(before))?, Vec::new());

@@ -1,4 +1,4 @@
-//! What a branch has beyond base.
+//! What somebody has put upon what others have made.
 
 use super::View;
 use crate::ids::CommitId;
@@ -7,15 +7,23 @@ use crate::ids::CommitId;
 const LINE: usize = 50;
 
 impl View<'_> {
-    /// The commits from a tip down to base by first parents, the newest first, as far as one looks back; none where that cannot be
-    /// told.
-    pub(in crate::ops) fn line_beyond_base(&self, tip: CommitId) -> Vec<CommitId> {
+    /// The commits from a tip down by first parents, the newest first, to the first that was committed by somebody else than who works
+    /// here, as far as one looks back and as far as base has none of them. Whoever has put a commit upon another one has seen what
+    /// was decided about that, or has it before them: what others have put there answers it already.
+    pub(in crate::ops) fn own_line(&self, tip: CommitId) -> Vec<CommitId> {
+        let me = self.repository.identity().ok().map(|me| me.who().as_bytes().to_vec());
         let Ok(Some(base_tip)) = self.base_tip() else { return Vec::new() };
         let Ok(fork) = self.repository.merge_base(tip, base_tip) else { return Vec::new() };
         let (mut found, mut next) = (Vec::new(), Some(tip));
-        while let Some(commit) = next.filter(|_| next != fork && found.len() < LINE) {
-            found.push(commit);
-            next = self.repository.commit(commit).ok().and_then(|commit| commit.parents.first().copied());
+        while let Some(id) = next.filter(|_| next != fork && found.len() < LINE) {
+            found.push(id);
+            let commit = self.repository.commit(id).ok();
+            let is_mine = |committer: &[u8]| {
+                let rest = me.as_ref().and_then(|me| committer.strip_prefix(&me[..]));
+                rest.is_some_and(|date| date.starts_with(b" "))
+            };
+            let own = commit.filter(|commit| is_mine(&commit.committer));
+            next = own.and_then(|commit| commit.parents.first().copied());
         }
         found
     }
