@@ -47,7 +47,13 @@ fn a_broken_branch_that_somebody_else_has_mended_is_told_to_be_taken_from_there(
     let (team, old) = conflicting();
     mend_there(&team);
     let Team { ours, remote, .. } = &team;
-    let (there, take) = (remote.id("login"), format!("it was mended there; take that: {}", upon(&old)));
+    let (there, take) = (
+        remote.id("login"),
+        format!(
+            "it was mended there; where git range-diff shows nothing of yours that is lost, take that: {}",
+            upon(&old)
+        ),
+    );
     ours.deploy("deploy-state", &["get", "login"]).stderr_contains(&take);
     let broken = rebase(ours, &["login"]);
     broken.code_is(1).stderr_contains(&take).lacks("mend 'login' with");
@@ -66,7 +72,10 @@ fn further_commits_upon_what_somebody_else_has_mended_are_put_upon_the_mended_on
     ours.commit("d.txt", "d\n", "Go on");
     mend_there(&team);
     let there = remote.id("login");
-    let put = format!("it was mended there; put your further commits upon that: {}", upon(&old));
+    let put = format!(
+        "it was mended there; where git range-diff shows nothing of yours that is lost, put your further commits upon that: {}",
+        upon(&old)
+    );
     ours.deploy("deploy-state", &["get", "login"]).stderr_contains(&put);
     rebase(ours, &["login"]).code_is(1).stderr_contains(&put).lacks("mend 'login' with");
     let refused = ours.try_deploy("deploy-state", &["set", "deployable", "login"]);
@@ -120,5 +129,27 @@ fn further_commits_that_somebody_has_taken_out_while_mending_are_not_put_there_a
     ours.git(&["push", "--quiet", "origin", "login"]);
     theirs.git(&["fetch", "--quiet", "origin"]);
     mend_there(&team);
+    assert_eq!(hinted(ours), ["git range-diff --no-notes origin/login...login"]);
+}
+
+#[test]
+fn what_was_amended_here_is_not_told_to_be_left_for_what_somebody_made_of_what_it_was_before() {
+    let team = team(&sandbox!());
+    let Team { ours, theirs, remote } = &team;
+    theirs.git(&["switch", "--quiet", "login"]);
+    ours.switch("login");
+    ours.write("c.txt", "amended\n");
+    ours.git(&["commit", "--quiet", "--all", "--amend", "--no-edit"]);
+    ours.git(&["push", "--quiet", "--force", "origin", "login"]);
+    set(ours, "deployable", "login");
+    // Somebody goes on from the commit that it was, upon a newer base; what was fetched meanwhile makes the lease a true one.
+    theirs.git(&["switch", "--quiet", "master"]);
+    theirs.commit("e.txt", "base\n", "Something else");
+    theirs.git(&["push", "--quiet", "origin", "master"]);
+    theirs.git(&["fetch", "--quiet", "origin"]);
+    theirs.git(&["rebase", "--quiet", "master", "login"]);
+    theirs.git(&["push", "--quiet", "--force-with-lease", "origin", "login"]);
+    ours.git(&["fetch", "--quiet", "origin"]);
+    assert_ne!(remote.id("login"), ours.id("login"));
     assert_eq!(hinted(ours), ["git range-diff --no-notes origin/login...login"]);
 }

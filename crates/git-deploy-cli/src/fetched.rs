@@ -285,9 +285,9 @@ pub fn beside(branch: &RefName, there: &RefName, base: &RefName, apart: Apart) -
         }
         Apart::Mended { old, is_further } => {
             let how = if is_further {
-                "it was mended there; put your further commits upon that"
+                "it was mended there; where git range-diff shows nothing of yours that is lost, put your further commits upon that"
             } else {
-                "it was mended there; take that"
+                "it was mended there; where git range-diff shows nothing of yours that is lost, take that"
             };
             (how, format!("{REBASE} --onto {onto} {} {name}", old.brief()))
         }

@@ -70,10 +70,10 @@ impl Maker<'_> {
         let Error::Build(BuildError::Failed { action: Action::Build, why, last_lines, .. }) = error else {
             return None;
         };
-        if !matches!(why, Ended::Status(_) | Ended::TimedOut(_)) {
+        let said = last_lines.iter().rfind(|line| !line.trim().is_empty())?.to_lowercase();
+        if !matches!(why, Ended::Status(_)) || !is_nobody(&said) {
             return None;
         }
-        let said = last_lines.iter().rfind(|line| !line.trim().is_empty())?.to_lowercase();
         let own = plan.registry.address.as_deref().unwrap_or_default();
         let is_own = |host: &String| own.split('/').next() == Some(host.as_str());
         let of_branch = self.containerfiles(plan).ok()?;
@@ -102,6 +102,20 @@ impl Maker<'_> {
         }
         Ok(texts)
     }
+}
+
+/// Whether somebody says that there is no such registry, or none that lets anybody in who asks so. One that has too much to do, or
+/// to which there is no way just now, may answer a moment later.
+fn is_nobody(said: &str) -> bool {
+    let words = [
+        "no such host",
+        "connection refused",
+        "unauthorized",
+        "denied",
+        "authentication required",
+        "certificate",
+    ];
+    words.iter().any(|word| said.contains(word))
 }
 
 /// What it was that failed, by a name that it has in other commits, too.
@@ -138,6 +152,28 @@ fn may_name(containerfile: &str, host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_registry_that_there_is_not_or_that_lets_nobody_in_is_a_branchs_fault() {
+        for (said, expected) in [
+            (
+                "pinging container registry nohost.invalid: dial tcp: lookup nohost.invalid: no such host",
+                true,
+            ),
+            ("dial tcp 127.0.0.1:1: connect: connection refused", true),
+            ("reading manifest 1 in r.example/a: unauthorized: authentication required", true),
+            (
+                "reading manifest 1 in docker.io/library/a: toomanyrequests: you have reached your pull rate limit",
+                false,
+            ),
+            ("received unexpected http status: 503 service unavailable", false),
+            ("net/http: tls handshake timeout", false),
+            ("dial tcp 10.0.0.1:443: connect: network is unreachable", false),
+            ("dial tcp: lookup r.example: temporary failure in name resolution", false),
+        ] {
+            assert_eq!(is_nobody(said), expected, "{said}");
+        }
+    }
 
     #[test]
     fn base_uses_the_registries_that_it_names_and_those_that_it_may_name() {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::branch::Branch;
+use crate::git::merge_tree::{MergeTree, Merged, Pick};
 use crate::git::{GitError, Repository};
 use crate::ids::CommitId;
 use crate::ops::view::View;
@@ -72,7 +73,7 @@ pub(super) fn apart(
 }
 
 /// Whether what is there are the commits that ours begins with, each of them, on a newer base, in the place of ours; or the same as
-/// they became here. What is done then loses nothing: the remote has had these commits of ours, or has all that they say.
+/// they became here. What is there has all that they say then, unless they conflict with that base.
 fn mended(
     view: &View<'_>,
     branch: &Branch,
@@ -108,7 +109,25 @@ fn mended(
         && !repository.was_at(&there, further)?
         && !repository.has_merges(branch.tip, &[base_tip])?
         && !repository.has_merges(theirs, &[base_tip])?;
-    Ok(is_mended.then_some(Apart::Mended { old, is_further: !further.is_empty() }))
+    Ok((is_mended && (is_same || may_come_from(repository, [old, fork], [theirs, newer])?))
+        .then_some(Apart::Mended { old, is_further: !further.is_empty() }))
+}
+
+/// Whether what is there, on a newer base, can be what somebody made of ours: what git makes of that without anybody, or anything
+/// where it conflicts. That the remote has had ours does not say so: somebody may have gone on from an earlier version of it.
+fn may_come_from(
+    repository: &Repository,
+    [old, fork]: [CommitId; 2],
+    [theirs, newer]: [CommitId; 2],
+) -> Result<bool, GitError> {
+    let aside = repository.with_objects_aside()?;
+    let pick = Pick { commit: old, parent: fork, onto: newer };
+    match MergeTree::new(&aside)?.pick((pick, newer)) {
+        Ok(Merged::Clean(tree)) => Ok(tree == repository.commit(theirs)?.tree),
+        Ok(Merged::Conflict(_)) => Ok(true),
+        Err(GitError::MergeTimeLimit { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Who has written commits, and when: git keeps that when it makes others of them.
