@@ -416,3 +416,20 @@ fn what_was_taken_back_in_part_is_told_as_that() {
     follow(&shop, said.code_is(1).stderr_contains("and has taken some of it back with '"));
     assert_eq!(shop.authority().git(&["show", "master:more.txt"]).stdout, "more\n");
 }
+
+#[test]
+fn what_was_squashed_and_taken_back_keeps_no_approval_when_it_is_rebased_by_hand() {
+    for goes_on in [false, true] {
+        let shop = taken_back(false, squash, &[]);
+        shop.repo.deploy("deploy-init", &[]);
+        let onto = shop.repo.id("master");
+        if goes_on {
+            shop.on_master("more.txt", "more\n");
+        }
+        let rebased = shop.repo.git(&["rebase", "--quiet", &onto, "login"]);
+        rebased
+            .stderr_contains("'master' has had all of it, and has taken it back")
+            .stderr_contains("hint: if it is to come again all the same: git deploy-state set deployable login\n");
+        assert_eq!(shop.state("login"), "development");
+    }
+}

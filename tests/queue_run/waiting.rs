@@ -114,7 +114,9 @@ fn a_remote_that_does_not_come_to_an_end_keeps_nobody_from_going_on() {
     shop.authority().install_hook("pre-receive", &hook);
     let mut watching = watch(&shop);
     watching.wait_for_file(&held);
-    watching.wait_for_words("did not end within 15 s");
+    watching.wait_for_words(
+        "has not come to an end within 15 s; if it only takes long: git config deploy.remoteTimeLimit 1h",
+    );
     watching.wait_for_words("deployment-0001: Successfully Deployed");
     ends(watching);
     shop.is_sound();

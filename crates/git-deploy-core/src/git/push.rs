@@ -3,6 +3,8 @@
 //! What belongs together is pushed together and atomically, by object id, with the exact value that each ref is
 //! expected to have. Base alone carries no lease, so that git itself refuses to move it anywhere but forward.
 
+use std::time::Duration;
+
 use crate::git::notes::notes_ref;
 use crate::git::program::{Call, ProgramError, git};
 use crate::git::refs::Expected;
@@ -298,9 +300,8 @@ impl Repository {
         let output = match self.asking(call).output() {
             Ok(output) => output,
             // What was stopped may have arrived before.
-            Err(error @ (ProgramError::Stopped { .. } | ProgramError::TimeLimit { .. })) => {
-                return Ok(Pushed::Unreachable(error.to_string()));
-            }
+            Err(ProgramError::TimeLimit { limit, .. }) => return Ok(Pushed::Unreachable(hangs(limit))),
+            Err(error @ ProgramError::Stopped { .. }) => return Ok(Pushed::Unreachable(error.to_string())),
             Err(error) => return Err(error.into()),
         };
         if output.status.success() {
@@ -324,6 +325,14 @@ impl Repository {
             None => call,
         }
     }
+}
+
+/// What is said of a remote that has not come to an end within that time.
+pub(crate) fn hangs(limit: Duration) -> String {
+    let seconds = limit.as_secs();
+    format!(
+        "it has not come to an end within {seconds} s; if it only takes long: git config deploy.remoteTimeLimit 1h"
+    )
 }
 
 /// The refused refs in what `git push --porcelain` prints: lines `!<TAB><from>:<to><TAB><words>`.

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use crate::git::notes::{NOTES_REF, NoteBlob, NotesEdit, NotesError, notes_ref};
 use crate::git::program::ProgramError;
-use crate::git::push::{Lease, PushRef, Pushed, Refusals, Tracking};
+use crate::git::push::{Lease, PushRef, Pushed, Refusals, Tracking, hangs};
 use crate::git::refs::{Expected, RefUpdate, RefsError, backoff};
 use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, DeploymentId, ObjectId, RefName};
@@ -128,8 +128,8 @@ fn fetch_again(repository: &Repository, tracking: &Tracking) -> Result<(), SyncE
         if matches!(error, GitError::BrokenRef(_)) {
             return Err(error.into());
         }
-        if let GitError::Program(ProgramError::TimeLimit { .. }) = error {
-            return Err(unreachable(tracking, &error.to_string()));
+        if let GitError::Program(ProgramError::TimeLimit { limit, .. }) = error {
+            return Err(unreachable(tracking, &hangs(limit)));
         }
         // git does not say in a number whose fault it was. A remote that answers leaves only this side: another fetch that
         // moved the same refs, in which case it helps to try again, or a repository that cannot be written.

@@ -160,9 +160,12 @@ impl<'a> MergeTreeEngine<'a> {
         let chains: Vec<&[Step]> = replays.iter().map(|replay| &replay.steps[..]).collect();
         let there = self.upstream.has_already(first.upstream, &chains)?;
         for replay in &mut replays {
-            // What another history has taken back says nothing of where the branch is to stand.
-            let is_taken_back =
-                replay.request.upstream == replay.request.onto && there.is_taken_back(replay.request.tip);
+            let Request { tip, upstream, onto, .. } = replay.request;
+            let mut is_taken_back = false;
+            for commit in there.had_at_once(*tip) {
+                // What another history has had says nothing of where the branch is to stand.
+                is_taken_back |= upstream == onto || self.repository.is_ancestor(*commit, *onto)?;
+            }
             for step in &mut replay.steps {
                 step.is_there = is_taken_back || there.has(step.commit);
             }

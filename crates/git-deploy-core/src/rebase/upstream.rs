@@ -54,7 +54,7 @@ impl<'a> Upstream<'a> {
             None => HashMap::new(),
         };
         let commits = self.equal_to(&past, &fork_of)?;
-        Ok(There { commits, taken_back: taken_back.into_keys().collect() })
+        Ok(There { commits, taken_back })
     }
 
     /// The commits of branches, given where each of these left upstream, that are equal to one of upstream's own.
@@ -99,8 +99,8 @@ impl<'a> Upstream<'a> {
 pub(super) struct There {
     /// Commits that it has as well.
     commits: HashSet<CommitId>,
-    /// The tips of branches that it has had as one commit, and has taken back.
-    taken_back: HashSet<CommitId>,
+    /// The commits that have brought all of a branch at once, and that were taken back, by the branches' tips.
+    taken_back: HashMap<CommitId, Vec<CommitId>>,
 }
 
 impl There {
@@ -109,9 +109,9 @@ impl There {
         self.commits.contains(&commit)
     }
 
-    /// Whether upstream has had all up to a tip as one commit, and has taken that back.
-    pub(super) fn is_taken_back(&self, tip: CommitId) -> bool {
-        self.taken_back.contains(&tip)
+    /// The commits by which upstream has had all up to a tip at once, and which it has taken back.
+    pub(super) fn had_at_once(&self, tip: CommitId) -> &[CommitId] {
+        self.taken_back.get(&tip).map_or(&[], Vec::as_slice)
     }
 }
 

@@ -7,6 +7,7 @@
 //! again should the branch be set back.
 
 mod compare;
+mod why;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,12 +25,12 @@ use crate::ops::hooks::HookError;
 use crate::ops::set_state::Wished;
 use crate::ops::sweep;
 use crate::ops::view::View;
-use crate::rebase::{Committer, Conflict, Engine, MergeTreeEngine, Request, Skip, Verdict};
-use crate::revert::TakenBack;
+use crate::rebase::{Committer, Engine, MergeTreeEngine, Request, Skip, Verdict};
 use crate::state::{Decision, State};
 use compare::{Compared, difference};
 
 pub use compare::Difference;
+pub use why::Why;
 
 /// What rewrote commits, as git tells its hook `post-rewrite`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,57 +110,6 @@ pub struct Left {
     pub remote: Option<String>,
     /// What was wished for it, to be wished again.
     pub wished: Wished,
-}
-
-/// Why a state is not carried.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
-    /// What was deployed is on base, and what the branch has now is not.
-    Deployed,
-    /// It was broken on this base, and does not stand on it now; with what that has taken back of its beginning.
-    NotOn(RefName, Option<Box<TakenBack>>),
-    /// Our own rebase would have left it alone.
-    Skipped(Skip),
-    /// Our own rebase would have ended in a conflict, which somebody has resolved.
-    Conflict(Conflict),
-    /// Our own rebase would have dropped a commit that is still there.
-    Dropped(CommitId),
-    /// It stands on commits of our own base which the base that counts has not.
-    Unpushed {
-        /// The base that we have.
-        ours: RefName,
-        /// The base that counts.
-        counts: RefName,
-    },
-    /// Our own rebase would have made something else.
-    Differs(Difference),
-    /// The new commit has a note of another branch.
-    Clash(String),
-    /// It could not be written.
-    Unwritten,
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Deployed => f.write_str("what it has now was not"),
-            Self::NotOn(base, _) => write!(f, "does not stand on '{}'", base.short()),
-            Self::Skipped(skip) => skip.fmt(f),
-            Self::Conflict(conflict) => {
-                let how =
-                    "resolved by hand, with options, or without a commit that base has but for white space";
-                write!(f, "its rebase was not one that git does by itself, but {how}: {conflict}")
-            }
-            Self::Unpushed { ours, counts } => {
-                let (ours, counts) = (ours.short(), counts.short());
-                write!(f, "stands on commits of '{ours}' that '{counts}', the base that counts, has not")
-            }
-            Self::Dropped(commit) => write!(f, "base has commit '{}' already", commit.brief()),
-            Self::Differs(difference) => difference.fmt(f),
-            Self::Clash(text) => f.write_str(text),
-            Self::Unwritten => f.write_str("that could not be carried"),
-        }
-    }
 }
 
 /// Carries the states of the branches that git has just rewritten, as far as they still hold.
@@ -343,6 +293,11 @@ impl<E: Into<HookError>> From<E> for End {
     }
 }
 
+/// A branch at one of its ends, of which nothing is known but where that is.
+fn plain(step: &BranchMove, tip: CommitId) -> Branch {
+    Branch::derive(step.branch.clone(), tip, None, false, OnBase::No)
+}
+
 impl Judge<'_> {
     /// The commit of base that the branch stands on now, if it is otherwise what it was.
     fn judge(&mut self, Subject { step, note, .. }: &Subject) -> Result<CommitId, End> {
@@ -357,9 +312,8 @@ impl Judge<'_> {
         // Nobody has tried yet whether it would rebase.
         if was_broken && onto != self.base_tip {
             let settings = &self.view.settings;
-            let now = Branch::derive(step.branch.clone(), step.new, None, false, OnBase::No);
             // What cannot be found out of that is told when somebody decides about it.
-            let taken = self.view.beginning_taken_back(&now).ok().flatten().map(Box::new);
+            let taken = self.view.beginning_taken_back(&plain(step, step.new)).ok().flatten().map(Box::new);
             return Err(End::Left(Why::NotOn(settings.authority(&settings.base), taken)));
         }
         let request = Request { name: step.branch.clone(), tip: step.old, upstream, onto };
@@ -367,6 +321,7 @@ impl Judge<'_> {
             Some(Verdict::Current) | None => (step.old, Vec::new()),
             Some(Verdict::Rebased(rebased)) => (rebased.tip, rebased.dropped),
             Some(Verdict::Broken(conflict)) => return Err(End::Left(Why::Conflict(conflict))),
+            Some(Verdict::Skipped(Skip::Landed)) => return Err(End::Left(self.landed(step))),
             Some(Verdict::Skipped(skip)) => return Err(End::Left(Why::Skipped(skip))),
         };
         let replayed = self.series(tip, onto, usize::MAX)?;
@@ -380,6 +335,12 @@ impl Judge<'_> {
             Some(commit) => Some(Why::Dropped(*commit)),
         };
         why.map_or(Ok(onto), |why| Err(End::Left(why)))
+    }
+
+    /// Why nothing of a branch would be picked, as it was.
+    fn landed(&self, step: &BranchMove) -> Why {
+        let taken = self.view.taken_back(&plain(step, step.old)).ok().flatten();
+        taken.map_or(Why::Skipped(Skip::Landed), |taken| Why::TakenBack(Box::new(taken)))
     }
 
     /// What a difference comes from: commits of a base that is not pushed look like the branch's own.

@@ -73,7 +73,11 @@ pub(super) fn left_behind(left: &[LeftBehind], shell: &mut Shell) {
             // It would be refused as long as it is broken.
             shell.hint(format!("mend it with: {}", put_upon(base, branch)));
         } else if let Some(decision @ (Decision::Deployable | Decision::Staged)) = decision {
-            let hints = wish_again("if it is ready as it is now", branch, State::from(*decision), wished);
+            let when = match why {
+                Why::TakenBack(_) => "if it is to come again all the same",
+                _ => "if it is ready as it is now",
+            };
+            let hints = wish_again(when, branch, State::from(*decision), wished);
             hints.into_iter().for_each(|hint| shell.hint(hint));
         }
     }
