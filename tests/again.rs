@@ -427,9 +427,9 @@ fn what_was_squashed_and_taken_back_keeps_no_approval_when_it_is_rebased_by_hand
             shop.on_master("more.txt", "more\n");
         }
         let rebased = shop.repo.git(&["rebase", "--quiet", &onto, "login"]);
-        rebased
-            .stderr_contains("'master' has had all of it, and has taken it back")
-            .stderr_contains("hint: if it is to come again all the same: git deploy-state set deployable login\n");
+        rebased.stderr_contains("'master' has had all of it, and has taken it back").stderr_contains(
+            "hint: if it is to come again all the same: git deploy-state set deployable login\n",
+        );
         assert_eq!(shop.state("login"), "development");
     }
 }

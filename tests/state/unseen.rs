@@ -281,6 +281,33 @@ fn what_somebody_has_put_upon_a_stop_or_a_hold_others_set_from_any_new_clone() {
     }
 }
 
+#[test]
+fn who_amends_what_somebody_else_had_approved_hears_that_it_was_stopped() {
+    let [_, ours, theirs] = team(&sandbox!());
+    let carol = theirs.command("git-deploy-state").args(["set", "deployable", "--priority=3", "login"]);
+    carol.as_person("Carol", "carol@example.org").output().success();
+    ours.deploy("deploy-sync", &[]);
+    bob(&theirs, &["development", "-m", "STOP", "login"]);
+    ours.write("b", "amended\n");
+    ours.git(&["commit", "--quiet", "--all", "--amend", "--no-edit"]);
+    ours.git(&["push", "--quiet", "--force", "origin", "login"]);
+    set(&ours, &["deployable", "login"]).code_is(1).stderr_contains("set by Bob <bob@example.org>: STOP\n");
+}
+
+#[test]
+fn what_was_decided_while_nobody_could_hear_of_a_stop_does_not_hush_it() {
+    let [_, ours, theirs] = team(&sandbox!());
+    bob(&theirs, &["development", "-m", "STOP", "login"]);
+    ours.commit("d", "d\n", "Go on");
+    ours.git(&["push", "--quiet", "origin", "login"]);
+    let url = ours.git(&["config", "remote.origin.url"]).line().to_owned();
+    ours.set_config("remote.origin.url", "/nowhere/at/all");
+    set(&ours, &["deployable", "login"]).code_is(75);
+    ours.set_config("remote.origin.url", &url);
+    ours.deploy("deploy-sync", &[])
+        .stderr_contains("which 'login' stands on, was set to development by Bob: STOP\n");
+}
+
 /// Bob lets his clone rebase 'login' upon a base that has moved, and publishes that.
 fn rebased_by_bob(theirs: &Repo) {
     theirs.git(&["fetch", "--quiet"]);
@@ -321,7 +348,7 @@ fn ones_own_decision_is_set_at_once_where_somebody_has_rebased_it() {
     theirs.deploy("deploy-sync", &["--quiet"]);
     more_on_base(&ours, "q");
     rebased_by_bob(&theirs);
-    set(&ours, &["deployable", "login"]).lacks("nobody here was told");
+    set(&ours, &["deployable", "login"]).success().lacks("nobody here was told");
 }
 
 #[test]

@@ -62,9 +62,7 @@ pub fn say_again(error: &SetError, request: &SetRequest, wished: &BTreeMap<RefNa
             format!("if they are to be {to} all the same, set them again: {again}")
         }
         error if !error.held_there().is_empty() => {
-            let held = |(branch, why): (&RefName, &str)| {
-                (branch.clone(), Wished { hold: Some(why.to_owned()), ..Wished::default() })
-            };
+            let held = |(branch, wished): (&RefName, &Wished)| (branch.clone(), wished.clone());
             let when = format!("if it is to be {} all the same", request.state);
             return say_each_again(&when, request, &error.held_there().into_iter().map(held).collect());
         }

@@ -1,6 +1,6 @@
 //! Why no branch was moved.
 
-use super::{DecidedThere, HeldThere, MAX_MESSAGE};
+use super::{DecidedThere, HeldThere, MAX_MESSAGE, Wished};
 use crate::approval::NotApproved;
 use crate::git::GitError;
 use crate::git::notes::NotesError;
@@ -204,10 +204,10 @@ impl SetError {
         }
     }
 
-    /// The branches that stand on what somebody holds, with why.
-    pub fn held_there(&self) -> Vec<(&RefName, &str)> {
+    /// The branches that stand on what somebody holds, with what was wished for that.
+    pub fn held_there(&self) -> Vec<(&RefName, &Wished)> {
         match self {
-            Self::HeldThere { branch, there, .. } => vec![(branch, &there.why)],
+            Self::HeldThere { branch, there, .. } => vec![(branch, &there.wished)],
             Self::Several(errors) => errors.iter().flat_map(Self::held_there).collect(),
             _ => Vec::new(),
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::SetError;
+use super::{SetError, Wished};
 use crate::branch::{Branch, OnBase};
 use crate::git::GitError;
 use crate::ids::{CommitId, RefName};
@@ -14,27 +14,27 @@ use crate::ops::view::View;
 pub struct HeldThere {
     /// The commit that it is of.
     pub on: CommitId,
-    /// Why it is to wait.
-    pub why: String,
+    /// What was wished for it: that it waits, and why, among that.
+    pub wished: Wished,
     /// Who has held it.
     pub holder: Option<Holder>,
 }
 
 impl HeldThere {
     pub(super) fn of(view: &View<'_>, held: &Branch) -> Result<Option<Self>, SetError> {
-        let Some(why) = held.hold() else { return Ok(None) };
-        Ok(Some(Self { on: held.tip, why: why.to_owned(), holder: holder(view, held)? }))
+        let Some(note) = held.note.as_ref().filter(|_| held.hold().is_some()) else { return Ok(None) };
+        Ok(Some(Self { on: held.tip, wished: Wished::of(view, note)?, holder: holder(view, held)? }))
     }
 }
 
 impl fmt::Display for HeldThere {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { on, why, holder } = self;
+        let Self { on, wished, holder } = self;
         write!(f, "nobody here was told that '{}', which it stands on, is on hold", on.brief())?;
         let since = holder.as_ref().and_then(|holder| holder.since);
         since.map_or(Ok(()), |since| write!(f, " since {since}"))?;
         holder.as_ref().map_or(Ok(()), |holder| write!(f, ", by {}", holder.by))?;
-        write!(f, ": {why}")
+        write!(f, ": {}", wished.hold.as_deref().unwrap_or_default())
     }
 }
 

@@ -129,7 +129,8 @@ pub(super) fn by_decisions(repository: &Repository, before: Option<CommitId>) ->
     let who = repository.identity().ok().map(|me| me.who().to_owned());
     let heads = |prefix: &str| heads(repository, prefix).unwrap_or_default();
     let (ours, theirs) = (heads("refs/heads/"), heads(&view.settings.authority_prefix()));
-    let came = Came { view: &view, ours, theirs, who, transitions: OnceCell::new() };
+    let was = before.and_then(|before| repository.notes_at(Some(before)).ok());
+    let came = Came { view: &view, ours, theirs, who, was, transitions: OnceCell::new() };
     let mut found: BTreeMap<RefName, (Option<Earlier>, Withdrawn)> = BTreeMap::new();
     for (commit, old, new) in came.changes(before, after).unwrap_or_default() {
         for (branch, state) in withdrawn(old.as_ref(), &new) {
@@ -159,6 +160,8 @@ struct Came<'v> {
     theirs: BTreeMap<RefName, CommitId>,
     /// Who works here; who has no name has decided nothing.
     who: Option<String>,
+    /// Our notes as they were; none where nobody had ever asked.
+    was: Option<Notes<'v>>,
     /// All that was ever decided, once that was asked.
     transitions: OnceCell<Vec<Transition>>,
 }
@@ -227,7 +230,9 @@ impl Came<'_> {
         state: State,
     ) -> Result<Option<About>, SyncError> {
         let (view, repository) = (self.view, self.view.repository);
-        let is_mine = self.who.is_some() && old.is_some_and(|old| old.by == self.who);
+        let is_mine = self.who.as_ref().is_some_and(|me| {
+            old.is_some_and(|old| old.by.as_ref() == Some(me)) || view.is_committed_by(commit, me)
+        });
         let Some(tip) = self.ours.get(branch).copied() else {
             return Ok(is_mine.then_some(About(None)));
         };
@@ -247,12 +252,20 @@ impl Came<'_> {
             return Ok(None);
         };
         let since = match view.branch(branch) {
+            // What was decided before any of that came here knew nothing of it.
+            Ok((now, _)) if earlier.is_some() && self.was_decided(tip, now.note.as_ref()) => None,
             Ok((now, _)) => now.note.and_then(|note| note.decision()),
             Err(ViewError::Notes(NotesError::Note { .. })) => None,
             Err(error) => return Err(boxed(error)),
         };
         let holds = since.is_none_or(|since| Some(since) >= state.decision());
         Ok(holds.then_some(About(earlier)))
+    }
+
+    /// Whether what was decided of a commit was decided so before.
+    fn was_decided(&self, commit: CommitId, now: Option<&Note>) -> bool {
+        let was = self.was.as_ref().and_then(|was| was.get(commit).ok().flatten());
+        was.zip(now).is_some_and(|(was, now)| was.decision() == now.decision() && was.rev == now.rev)
     }
 
     /// Who has decided that, and why. What a note says that speaks for another branch by now was said of that.

@@ -11,20 +11,22 @@ impl View<'_> {
     /// here, as far as one looks back and as far as base has none of them. Whoever has put a commit upon another one has seen what
     /// was decided about that, or has it before them: what others have put there answers it already.
     pub(in crate::ops) fn own_line(&self, tip: CommitId) -> Vec<CommitId> {
-        let me = self.repository.identity().ok().map(|me| me.who().as_bytes().to_vec());
+        let me = self.repository.identity().ok().map(|me| me.who().to_owned());
         let Ok(Some(base_tip)) = self.base_tip() else { return Vec::new() };
         let Ok(fork) = self.repository.merge_base(tip, base_tip) else { return Vec::new() };
         let (mut found, mut next) = (Vec::new(), Some(tip));
-        while let Some(id) = next.filter(|_| next != fork && found.len() < LINE) {
-            found.push(id);
-            let commit = self.repository.commit(id).ok();
-            let is_mine = |committer: &[u8]| {
-                let rest = me.as_ref().and_then(|me| committer.strip_prefix(&me[..]));
-                rest.is_some_and(|date| date.starts_with(b" "))
-            };
-            let own = commit.filter(|commit| is_mine(&commit.committer));
+        while let Some(commit) = next.filter(|_| next != fork && found.len() < LINE) {
+            found.push(commit);
+            let is_own = me.as_ref().is_some_and(|me| self.is_committed_by(commit, me));
+            let own = self.repository.commit(commit).ok().filter(|_| is_own);
             next = own.and_then(|commit| commit.parents.first().copied());
         }
         found
+    }
+
+    /// Whether a commit is here, and was committed by somebody.
+    pub(in crate::ops) fn is_committed_by(&self, commit: CommitId, who: &str) -> bool {
+        let Ok(commit) = self.repository.commit(commit) else { return false };
+        commit.committer.strip_prefix(who.as_bytes()).is_some_and(|date| date.starts_with(b" "))
     }
 }
