@@ -6,6 +6,7 @@ use git_deploy_core::deployment::Blame;
 use git_deploy_core::environment::Effect;
 use git_deploy_manifest::comparable;
 use git_deploy_testkit::cluster;
+use git_deploy_testkit::shop::boutique::Boutique;
 use serde_json::{Value, json};
 
 use super::lab::{Lab, config_map, deployment, kubectl_apply, text};
@@ -340,12 +341,8 @@ fn meant(live: &Value) -> Value {
 async fn a_whole_shop_means_to_us_what_it_means_to_kubectl() {
     let lab = Lab::new(cluster!(), "shop").await;
     let kubectl = lab.beside();
-    for version in ["v0.3.9", "v0.10.3"] {
-        let shared = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/cases/online-boutique");
-        let path = format!("{shared}/{version}/kubernetes-manifests.yaml");
-        let Ok(shop) = std::fs::read_to_string(&path) else {
-            git_deploy_testkit::skip!(&format!("no '{path}'"))
-        };
+    let Boutique { earlier, later } = Boutique::find();
+    for shop in [earlier, later] {
         kubectl_apply(&kubectl, &shop);
         for applied in lab.deploy(&shop).await {
             let id = &applied.target.id;
