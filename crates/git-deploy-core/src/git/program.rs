@@ -305,10 +305,8 @@ impl Call {
         if let Some(limit) = self.within {
             return self.run_within(limit);
         }
-        let is_short = self.input.as_ref().is_none_or(|input| input.len() <= PIPE_CAPACITY);
         match &self.stop {
-            None if is_short || self.input_is_file => self.run_at_once(),
-            None => self.expression()?.run().map_err(ProgramError::Start),
+            None => self.run_at_once(),
             Some(interrupt) => self.run_until_stopped(&self.expression()?, interrupt),
         }
     }
@@ -321,8 +319,8 @@ impl Call {
         (always.into_iter().chain(set), self.env_remove.iter().filter(move |key| !is_set(key)))
     }
 
-    /// Runs a call that does not wait for others, without the threads that [`duct`] starts for each: most calls are done in
-    /// a millisecond, and hooks make them.
+    /// Runs a call that does not wait for others, without what [`duct`] takes for each: threads, and a copy of this process, as it gives
+    /// it a whole environment. Most calls are done in a millisecond, hooks make them, and a sweep may have a hundred.
     fn run_at_once(&self) -> Result<Output, ProgramError> {
         let mut command = self.command();
         let input = match &self.input {
@@ -334,8 +332,19 @@ impl Call {
             None => return command.stdin(Stdio::null()).output().map_err(ProgramError::Start),
         };
         let mut child = command.stdin(Stdio::piped()).spawn().map_err(ProgramError::Start)?;
-        child.stdin.take().map(|stdin| feed(stdin, input)).transpose()?;
-        child.wait_with_output().map_err(ProgramError::Start)
+        let stdin = child.stdin.take();
+        let fed = || stdin.map(|stdin| feed(stdin, input)).transpose();
+        if input.len() <= PIPE_CAPACITY {
+            fed()?;
+            return child.wait_with_output().map_err(ProgramError::Start);
+        }
+        // Neither side is to wait until the other one reads.
+        thread::scope(|scope| {
+            let feeder = thread::Builder::new().spawn_scoped(scope, fed).map_err(ProgramError::Start)?;
+            let output = child.wait_with_output().map_err(ProgramError::Start);
+            feeder.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+            output
+        })
     }
 
     /// Starts a call that gets its input later.
