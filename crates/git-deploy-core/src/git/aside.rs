@@ -84,7 +84,13 @@ impl Repository {
         args: [&str; N],
     ) -> Result<Call, GitError> {
         let ids: Vec<ObjectId> = commits.iter().map(|commit| commit.0).collect();
-        Ok(git(args).env("GIT_FLUSH", "0").envs(self.backend.variables_for(&ids)?))
+        let variables = self.backend.variables_for(&ids)?;
+        // What git fetches goes where new objects go.
+        let variables = match self.backend.stands_aside() {
+            Some(aside) if !self.is_partial()? => aside.variables_to_read(),
+            _ => variables,
+        };
+        Ok(git(args).env("GIT_FLUSH", "0").envs(variables))
     }
 
     /// Likewise at the top of the work tree: paths mean the same wherever the user is.
@@ -102,6 +108,7 @@ impl Repository {
 /// The folder, which goes away with this value.
 pub(super) struct Aside {
     variables: Vec<(&'static str, OsString)>,
+    to_read: Vec<(&'static str, OsString)>,
     folder: TempDir,
     /// What says that its process lives, if something of it may be kept.
     held: Option<File>,
@@ -121,18 +128,29 @@ impl Aside {
             fs::create_dir(folder).map_err(GitError::file(folder))?;
         }
         fs::write(at("HEAD"), "ref: refs/heads/none\n").map_err(GitError::file(&at("HEAD")))?;
-        let mut alternates = listed(objects_of(common_dir).as_os_str());
-        if let Some(more) = env::var_os(ALTERNATES).filter(|more| !more.is_empty()) {
-            alternates.push(":");
-            alternates.push(more);
-        }
-        let variables = vec![(OBJECTS, new.into()), (ALTERNATES, alternates)];
-        Ok(Self { variables, folder, held })
+        let more = env::var_os(ALTERNATES).filter(|more| !more.is_empty());
+        let before_more = |first: &Path| {
+            let mut alternates = listed(first.as_os_str());
+            if let Some(more) = &more {
+                alternates.push(":");
+                alternates.push(more);
+            }
+            (ALTERNATES, alternates)
+        };
+        let to_read = vec![before_more(&new)];
+        let variables = vec![before_more(&objects_of(common_dir)), (OBJECTS, new.into())];
+        Ok(Self { variables, to_read, folder, held })
     }
 
     /// What has git write there.
     pub(super) fn variables(&self) -> &Variables {
         &self.variables
+    }
+
+    /// What has git find there what it does not find where objects are otherwise. Git looks for each object in the first place
+    /// before it looks in another, unless it is an old one, and here nearly nothing is in this one.
+    pub(super) fn variables_to_read(&self) -> &Variables {
+        &self.to_read
     }
 
     /// Whether an object was written there, as a file of its own.
