@@ -143,7 +143,8 @@ pub fn push_again(view: &View<'_>, branch: &RefName) -> Result<Option<Again>, Co
 /// When refs, reflogs or history cannot be read.
 pub fn by_hand(view: &View<'_>, branch: &RefName, how: String) -> Result<Vec<String>, CommandError> {
     // A rebase would bring only what has come since, and leave nothing that says so.
-    if let Some(taken) = view.beginning_taken_back(&view.listed_branch(branch)?.0)? {
+    let tip = view.branch_tip(branch)?.ok_or_else(|| ViewError::NoBranch(branch.clone()))?;
+    if let Some(taken) = view.beginning_taken_back(branch, tip)? {
         return Ok(bring_again(&taken));
     }
     Ok(match push_again(view, branch)? {

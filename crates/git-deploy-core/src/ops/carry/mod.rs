@@ -313,7 +313,7 @@ impl Judge<'_> {
         if was_broken && onto != self.base_tip {
             let settings = &self.view.settings;
             // What cannot be found out of that is told when somebody decides about it.
-            let taken = self.view.beginning_taken_back(&plain(step, step.new)).ok().flatten().map(Box::new);
+            let taken = self.view.beginning_taken_back(&step.branch, step.new).ok().flatten().map(Box::new);
             return Err(End::Left(Why::NotOn(settings.authority(&settings.base), taken)));
         }
         let request = Request { name: step.branch.clone(), tip: step.old, upstream, onto };

@@ -256,8 +256,8 @@ impl Push<'_> {
     /// What base has had of a branch, and has taken back, if that is what is pushed of it. What cannot be found out of that is told
     /// by whoever decides about it.
     fn beginning_taken_back(&self, branch: &RefName, new: CommitId) -> Option<revert::TakenBack> {
-        let (branch, _) = self.view.listed_branch(branch).ok()?;
-        if branch.tip == new { self.view.beginning_taken_back(&branch).ok()? } else { None }
+        let is_here = self.view.branch_tip(branch).ok()? == Some(new);
+        if is_here { self.view.beginning_taken_back(branch, new).ok()? } else { None }
     }
 
     /// Whether a push sets base back to before what was deployed.

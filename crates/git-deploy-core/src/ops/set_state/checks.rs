@@ -42,7 +42,7 @@ impl Checks {
                     refused.push(taken_back(view, branch, to)?.unwrap_or(error));
                 }
                 Err(error @ SetError::Conflicts { .. }) => {
-                    let taken = view.beginning_taken_back(branch)?.map(Box::new);
+                    let taken = view.beginning_taken_back(&branch.name, branch.tip)?.map(Box::new);
                     let beginning =
                         |taken| SetError::BeginningTakenBack { branch: branch.name.clone(), to, taken };
                     refused.push(taken.map_or(error, beginning));
@@ -105,7 +105,7 @@ pub(super) fn beheaded(repository: &Repository, planned: &Planned, to: State) ->
     let view = to.is_rebased().then(|| View::new(repository).ok());
     let Some(view) = view.flatten() else { return Vec::new() };
     let of = |(branch, _): &(Branch, State)| {
-        Some((branch.name.clone(), view.beginning_taken_back(branch).ok().flatten()?))
+        Some((branch.name.clone(), view.beginning_taken_back(&branch.name, branch.tip).ok().flatten()?))
     };
     planned.moved.iter().filter_map(of).collect()
 }

@@ -226,6 +226,9 @@ impl Selector<'_, '_> {
 
     fn said_of_theirs(&self, branch: &Branch) -> Result<Theirs, GitError> {
         let repository = self.view.repository;
+        if self.view.settings.remote.is_none() {
+            return Ok(Theirs::Nothing);
+        }
         let (ours, remote) = (branch.tip, self.view.settings.authority(&branch.name));
         let theirs = match repository.tip(&remote)? {
             Some(theirs) if theirs != ours && !repository.is_ancestor(theirs, ours)? => theirs,

@@ -95,7 +95,7 @@ impl View<'_> {
                     Some(taken) => drop(found.taken.insert(branch.name.clone(), taken)),
                     None => found.had.push(branch.name.clone()),
                 }
-            } else if let Some(taken) = self.beginning_taken_back(branch).ok().flatten() {
+            } else if let Some(taken) = self.beginning_taken_back(&branch.name, branch.tip).ok().flatten() {
                 found.taken.insert(branch.name.clone(), taken);
             }
         }

@@ -90,22 +90,25 @@ impl View<'_> {
             }
             false => Rc::default(),
         };
-        self.reverted(branch, &reverting(&reverts, &came), base_tip)
+        self.reverted(&branch.name, &reverting(&reverts, &came), base_tip)
     }
 
     /// The same of the beginning of a branch that has gone on since base had that: a rebase leaves it out, and brings the rest.
     ///
     /// # Errors
     /// As there.
-    pub fn beginning_taken_back(&self, branch: &Branch) -> Result<Option<TakenBack>, GitError> {
-        let Some(base_tip) = self.base_tip()?.filter(|_| !self.stands_on_base(branch.tip).unwrap_or(true))
-        else {
+    pub fn beginning_taken_back(
+        &self,
+        branch: &RefName,
+        tip: CommitId,
+    ) -> Result<Option<TakenBack>, GitError> {
+        let Some(base_tip) = self.base_tip()?.filter(|_| !self.stands_on_base(tip).unwrap_or(true)) else {
             return Ok(None);
         };
-        let fork = self.repository.merge_base(branch.tip, base_tip)?.filter(|fork| *fork != branch.tip);
+        let fork = self.repository.merge_base(tip, base_tip)?.filter(|fork| *fork != tip);
         let Some(fork) = fork.filter(|_| !self.lacks_objects().unwrap_or(true)) else { return Ok(None) };
         // Before history is read: nothing of most branches was ever on base.
-        if !self.was_decided(&branch.name, fork)? {
+        if !self.was_decided(branch, fork)? {
             return Ok(None);
         }
         let reverts = self.reverts_since(fork, base_tip)?;
@@ -115,7 +118,7 @@ impl View<'_> {
         // Most branches begin where base itself was, and what that takes back is not theirs: also where base came into a merge, as
         // by somebody's pull.
         let noted = |commit| self.notes.get(commit).ok().flatten();
-        let its_note = |commit| noted(commit).filter(|note: &Note| note.refs.contains(&branch.name));
+        let its_note = |commit| noted(commit).filter(|note: &Note| note.refs.contains(branch));
         let note = its_note(fork);
         let came = self.came(fork, note.as_ref(), base_tip)?;
         if note.is_none() && (came.merge.is_none() || came.own.iter().all(|own| its_note(*own).is_none())) {
@@ -124,15 +127,15 @@ impl View<'_> {
         let taken = self.reverted(branch, &reverting(&reverts, &came), base_tip)?;
         let Some(taken) = taken else { return Ok(None) };
         // Git picks no merge.
-        let is_linear = !self.repository.has_merges(branch.tip, &[fork])?;
+        let is_linear = !self.repository.has_merges(tip, &[fork])?;
         let again = taken.again.filter(|_| is_linear);
-        Ok(Some(TakenBack { again, rest: Some((fork, branch.tip)), ..taken }))
+        Ok(Some(TakenBack { again, rest: Some((fork, tip)), ..taken }))
     }
 
     /// What base has done by these reverts, as far as it has not been brought back.
     fn reverted(
         &self,
-        branch: &Branch,
+        branch: &RefName,
         found: &Reverting,
         base_tip: CommitId,
     ) -> Result<Option<TakenBack>, GitError> {
@@ -143,7 +146,7 @@ impl View<'_> {
             Again::Conflict => (found.by.clone(), None),
             // What others' work took back with it is not ours to bring again.
             Again::Brings(by) if by.iter().any(|revert| found.beyond.contains(revert)) => (by, None),
-            Again::Brings(by) => (by, Some(self.named_again(&branch.name, base_tip)?)),
+            Again::Brings(by) => (by, Some(self.named_again(branch, base_tip)?)),
         };
         let (again, there) = match again {
             Some(Named::Free(name)) => (Some(name), None),

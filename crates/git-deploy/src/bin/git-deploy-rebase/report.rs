@@ -6,7 +6,6 @@ use git_deploy_cli::{
     CommandError, REBASE, Shell, Text, advise, bring_again, bring_together, by_hand, counting, put_upon,
     shell_word, told_taken_back,
 };
-use git_deploy_core::branch::Branch;
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::sweep::{Explained, Fate, Outcome, Standing, Sweep, standing};
 use git_deploy_core::ops::view::View;
@@ -59,13 +58,11 @@ fn people(
 }
 
 /// Warns of branches that a rebase makes less: base has had what they begin with, and has taken that back. What cannot be found out of
-/// that says nothing of one branch: they have moved by now.
+/// one branch is not said of it.
 fn warn_of_less(view: &View<'_>, sweep: &Sweep, is_check: bool, shell: &mut Shell) {
     let mut is_any = false;
     for outcome in sweep.outcomes.iter().filter(|outcome| matches!(outcome.fate, Fate::Rebased)) {
-        let Ok((now, _)) = view.listed_branch(&outcome.branch) else { continue };
-        let before = Branch { tip: outcome.old, ..now };
-        if let Some(taken) = view.beginning_taken_back(&before).ok().flatten() {
+        if let Some(taken) = view.beginning_taken_back(&outcome.branch, outcome.old).ok().flatten() {
             shell.warn(told_taken_back(&outcome.branch, &taken));
             is_any = true;
             if is_check {

@@ -45,7 +45,7 @@ impl Beside {
                 }
                 Status::Development | Status::Broken { .. } => None,
             };
-            let taken = whole.or_else(|| view.beginning_taken_back(branch).ok().flatten());
+            let taken = whole.or_else(|| view.beginning_taken_back(&branch.name, branch.tip).ok().flatten());
             beside.emptied.taken.extend(taken.map(|taken| (branch.name.clone(), taken)));
         }
         beside
