@@ -6,6 +6,7 @@ mod copied;
 mod deciding;
 mod escapes;
 mod full_disk;
+mod held;
 mod history;
 mod locks;
 mod places;

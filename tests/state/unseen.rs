@@ -6,7 +6,7 @@ use git_deploy_testkit::{Repo, Sandbox, sandbox};
 use crate::{set, state_is};
 
 /// A remote with a branch that is deployable, the clone of whoever has queued it, and that of somebody else.
-fn team(sandbox: &Sandbox) -> [Repo; 3] {
+pub(crate) fn team(sandbox: &Sandbox) -> [Repo; 3] {
     let bare = sandbox.bare("origin.git");
     let ours = sandbox.repository("ours");
     ours.add_remote("origin", &bare);
@@ -225,41 +225,6 @@ fn so_is_one_of_what_a_new_clone_begins_with() {
         ))
         .stderr_contains("set by Bob <bob@example.org>: STOP\n");
     set(&new, &["deployable", "login"]).success();
-}
-
-#[test]
-fn a_hold_of_somebody_else_is_told_before_what_goes_on_from_there_is_queued_without() {
-    let [bare, ours, theirs] = team(&sandbox!());
-    let hold = theirs.command("git-deploy-queue").args(["hold", "--reason=an incident", "login"]);
-    hold.as_person("Bob", "bob@example.org").output().success();
-    ours.commit("d", "d\n", "Go on");
-    ours.git(&["push", "--quiet", "origin", "login"]);
-    let again = "git deploy-state set deployable --hold='an incident' login";
-    set(&ours, &["deployable", "login"])
-        .code_is(1)
-        .stderr_contains(&format!(
-            "nobody here was told that '{}', which it stands on, is on hold since ",
-            &ours.id("login~")[..10]
-        ))
-        .stderr_contains(", by Bob <bob@example.org>: an incident\n")
-        .stderr_contains(&format!(", on hold as before: {again}\n"));
-    ours.command("sh").args(["-c", again]).output().success();
-    assert!(bare.notes()[&bare.id("login")].contains("hold: an incident\n"));
-    // Now it is known.
-    ours.commit("e", "e\n", "Go further");
-    ours.git(&["push", "--quiet", "origin", "login"]);
-    set(&ours, &["deployable", "login"]).success();
-}
-
-#[test]
-fn who_says_whether_it_is_on_hold_is_asked_no_more() {
-    for hold in ["--hold=", "--hold=other"] {
-        let [_, ours, theirs] = team(&sandbox!());
-        theirs.deploy("deploy-queue", &["hold", "--reason=incident", "login"]);
-        ours.commit("d", "d\n", "Go on");
-        ours.git(&["push", "--quiet", "origin", "login"]);
-        set(&ours, &["deployable", hold, "login"]).success();
-    }
 }
 
 #[test]

@@ -64,7 +64,13 @@ pub fn say_again(error: &SetError, request: &SetRequest, wished: &BTreeMap<RefNa
         error if !error.held_there().is_empty() => {
             let held = |(branch, wished): (&RefName, &Wished)| (branch.clone(), wished.clone());
             let when = format!("if it is to be {} all the same", request.state);
-            return say_each_again(&when, request, &error.held_there().into_iter().map(held).collect());
+            let wished: BTreeMap<RefName, Wished> = error.held_there().into_iter().map(held).collect();
+            let (branches, wishes) = (wished.keys().cloned().collect(), request.wishes.clone());
+            let wishes = Wishes { hold: Some(None), ..wishes };
+            let goes_on = SetRequest { branches, wishes, ..request.clone() };
+            let mut hints = say_each_again(&when, request, &wished);
+            hints.extend(say_each_again("if it need not wait any more", &goes_on, &wished));
+            return hints;
         }
         error if !is_mended_by_hand(error) => return Vec::new(),
         _ if !wished.is_empty() => return say_each_again("then", request, wished),

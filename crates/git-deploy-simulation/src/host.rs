@@ -93,7 +93,7 @@ impl Host {
             "diff-tree" => self.differences(words.contains(&"--raw"), bytes),
             "merge-base" => self.merge_base(&words[1..]),
             // Nobody's reflog is kept here.
-            "rev-list" if words.contains(&"--walk-reflogs") => Ok(done("")),
+            "rev-list" | "log" if words.contains(&"--walk-reflogs") => Ok(done("")),
             "rev-parse" if words.contains(&"--verify") => self.rev_parse(words[words.len() - 1]),
             "merge-tree" => self.merge_tree(&words),
             "worktree" => Ok(done(format!("worktree {}\0bare\0\0", self.clone.display()))),

@@ -126,6 +126,7 @@ pub fn set_state(
     if let Some(tracking) = remote::asked(repository, request)? {
         remote::hear(repository, &tracking, request, observer)?;
     }
+    held::check(repository, request)?;
     let writer = repository.write_notes_soon(&subject)?;
     let identity = repository.identity()?;
     let mut checks = Checks::default();

@@ -50,11 +50,7 @@ impl Checks {
                 Err(error) => refused.push(error),
             }
         }
-        match refused.len() {
-            0 => Ok(()),
-            1 => Err(refused.remove(0)),
-            _ => Err(SetError::Several(refused)),
-        }
+        SetError::all_of(refused)
     }
 
     /// Asks for the verdicts that are not known yet. Only these are wanted, so that what a rebase makes stays nowhere.

@@ -3,9 +3,7 @@
 use std::fmt;
 
 use super::SetError;
-use super::held::{HeldThere, held_below};
 use crate::branch::Branch;
-use crate::git::Repository;
 use crate::git::notes::NotesError;
 use crate::ids::RefName;
 use crate::ops::sync::Decided;
@@ -28,11 +26,7 @@ impl fmt::Display for DecidedThere {
 }
 
 /// What is known here of decisions about a branch: ours, and that of the remote where that is another one.
-pub(super) struct Known {
-    branches: [Option<Branch>; 2],
-    /// What it stands on, where that is on hold.
-    held: Option<Branch>,
-}
+pub(super) struct Known([Option<Branch>; 2]);
 
 impl Known {
     /// # Errors
@@ -43,30 +37,18 @@ impl Known {
             branch => branch,
         };
         let ours = readable(view.branch(name).map(|(branch, _)| Some(branch)))?;
-        let branches = [ours, readable(view.authority_branch(name))?];
-        Ok(Self { branches, held: held_below(view, name)? })
+        Ok(Self([ours, readable(view.authority_branch(name))?]))
     }
 
     /// What was decided since, and is not what is asked for.
     pub(super) fn overridden(&self, now: &Self, to: State) -> Option<DecidedThere> {
-        let known: Vec<_> = self.branches.iter().flatten().filter_map(decision).collect();
-        let came = now.branches.iter().flatten().filter(|branch| {
+        let known: Vec<_> = self.0.iter().flatten().filter_map(decision).collect();
+        let came = now.0.iter().flatten().filter(|branch| {
             decision(branch).is_some_and(|decision| !known.contains(&decision))
                 && branch.state() != to
                 && branch.state().decision().is_some()
         });
         came.filter_map(|branch| Some(DecidedThere(Decided::of(branch.state(), branch.note.clone()?)))).next()
-    }
-
-    /// The hold that it stands on since.
-    pub(super) fn held_since(
-        &self,
-        now: &Self,
-        repository: &Repository,
-    ) -> Result<Option<HeldThere>, SetError> {
-        let there = |branch: &Branch| Some((branch.tip, branch.hold()?.to_owned()));
-        let came = now.held.as_ref().filter(|now| self.held.as_ref().and_then(there) != there(now));
-        came.map_or(Ok(None), |now| HeldThere::of(&View::new(repository)?, now))
     }
 }
 

@@ -64,7 +64,7 @@ pub enum SetError {
         /// What was decided.
         there: Box<DecidedThere>,
     },
-    /// Somebody else holds what it stands on, and nobody here was told.
+    /// Somebody else holds what it goes on from.
     #[error("cannot set '{}' to {to}: {there}", .branch.short())]
     HeldThere {
         /// The branch.
@@ -195,6 +195,15 @@ pub enum SetError {
 }
 
 impl SetError {
+    /// What is wrong with several branches, if anything is.
+    pub(super) fn all_of(mut refused: Vec<Self>) -> Result<(), Self> {
+        match refused.len() {
+            0 => Ok(()),
+            1 => refused.pop().map_or(Ok(()), Err),
+            _ => Err(Self::Several(refused)),
+        }
+    }
+
     /// The branches about which somebody else has decided otherwise, as this says.
     pub(super) fn decided_there(&self) -> Vec<&RefName> {
         match self {
@@ -204,7 +213,7 @@ impl SetError {
         }
     }
 
-    /// The branches that stand on what somebody holds, with what was wished for that.
+    /// The branches that go on from what somebody holds, with what was wished for that.
     pub fn held_there(&self) -> Vec<(&RefName, &Wished)> {
         match self {
             Self::HeldThere { branch, there, .. } => vec![(branch, &there.wished)],

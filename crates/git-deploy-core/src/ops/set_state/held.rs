@@ -1,36 +1,34 @@
-//! Holds of others on what a branch stands on, which came before a decision of ours: nobody here was told that it is to wait.
+//! Holds of others on what a branch goes on from: a decision about that takes none of them away unasked.
 
 use std::fmt;
 
-use super::{SetError, Wished};
+use super::{SetError, SetRequest, Wished};
 use crate::branch::{Branch, OnBase};
-use crate::git::GitError;
+use crate::git::{GitError, Repository};
 use crate::ids::{CommitId, RefName};
 use crate::ops::held::{Holder, holder};
+use crate::ops::sync::Earlier;
 use crate::ops::view::View;
+use crate::state::State;
 
-/// A hold that came with what was fetched just now.
+/// How many of the commits that a branch was are asked, where it stands on none that was decided about.
+const LOOKED_AT: u8 = 50;
+
+/// A hold of somebody else on what a branch was decided about last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldThere {
     /// The commit that it is of.
-    pub on: CommitId,
+    pub on: Earlier,
     /// What was wished for it: that it waits, and why, among that.
     pub wished: Wished,
     /// Who has held it.
     pub holder: Option<Holder>,
 }
 
-impl HeldThere {
-    pub(super) fn of(view: &View<'_>, held: &Branch) -> Result<Option<Self>, SetError> {
-        let Some(note) = held.note.as_ref().filter(|_| held.hold().is_some()) else { return Ok(None) };
-        Ok(Some(Self { on: held.tip, wished: Wished::of(view, note)?, holder: holder(view, held)? }))
-    }
-}
-
 impl fmt::Display for HeldThere {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { on, wished, holder } = self;
-        write!(f, "nobody here was told that '{}', which it stands on, is on hold", on.brief())?;
+        write!(f, "{} is on hold", on.told("it"))?;
         let since = holder.as_ref().and_then(|holder| holder.since);
         since.map_or(Ok(()), |since| write!(f, " since {since}"))?;
         holder.as_ref().map_or(Ok(()), |holder| write!(f, ", by {}", holder.by))?;
@@ -38,13 +36,52 @@ impl fmt::Display for HeldThere {
     }
 }
 
-/// What a branch stands on, as it was decided about last, where that is on hold: of the branch itself a decision keeps the hold.
-pub(super) fn held_below(view: &View<'_>, name: &RefName) -> Result<Option<Branch>, GitError> {
+/// Refuses to take branches past such a hold. Who says whether they are on hold decides about that.
+pub(super) fn check(repository: &Repository, request: &SetRequest) -> Result<(), SetError> {
+    if !request.state.is_rebased() || request.stays || request.wishes.hold.is_some() {
+        return Ok(());
+    }
+    let (view, mut refused) = (View::new(repository)?, Vec::new());
+    for branch in &request.branches {
+        if let Some(there) = held_there(&view, branch)? {
+            let (branch, there) = (branch.clone(), Box::new(there));
+            refused.push(SetError::HeldThere { branch, to: request.state, there });
+        }
+    }
+    SetError::all_of(refused)
+}
+
+fn held_there(view: &View<'_>, name: &RefName) -> Result<Option<HeldThere>, SetError> {
+    let Some((on, held)) = decided_last(view, name)? else { return Ok(None) };
+    // What stays on its commit keeps its hold.
+    let Some(note) = held.note.as_ref().filter(|note| note.hold.is_some()) else { return Ok(None) };
+    let holder = holder(view, &held)?;
+    let me = view.repository.identity().ok().map(|me| me.who().to_owned());
+    if me.is_some() && holder.as_ref().map(|holder| &holder.by) == me.as_ref() {
+        return Ok(None);
+    }
+    Ok(Some(HeldThere { on, wished: Wished::of(view, note)?, holder }))
+}
+
+/// What a branch stands on, or was, as it was decided about last; none where that is what it is.
+fn decided_last(view: &View<'_>, name: &RefName) -> Result<Option<(Earlier, Branch)>, GitError> {
     let Some(tip) = view.branch_tip(name)? else { return Ok(None) };
-    let of_its_own = |commit: CommitId| {
+    let decided = |commit: CommitId| {
         let note = view.notes.get(commit).ok().flatten().filter(|note| note.refs.contains(name))?;
-        Some(Branch::derive(name.clone(), commit, Some(note), false, OnBase::No))
+        // What was never to be deployed says nothing of a hold.
+        let answers = note.hold.is_some() || note.state != State::Development || note.rev > 1;
+        answers.then(|| Branch::derive(name.clone(), commit, Some(note), false, OnBase::No))
     };
-    let decided = view.own_line(tip).into_iter().find_map(of_its_own);
-    Ok(decided.filter(|decided| decided.tip != tip && decided.hold().is_some()))
+    if let Some(decided) = view.own_line(tip).into_iter().find_map(decided) {
+        return Ok((decided.tip != tip).then_some((Earlier::Below(decided.tip), decided)));
+    }
+    let was = match view.repository.tip(name)? {
+        Some(_) => view.repository.reflog(name.as_str(), LOOKED_AT)?,
+        None => Vec::new(),
+    };
+    let left = was.into_iter().map(|(commit, _)| commit).filter(|commit| *commit != tip).find_map(decided);
+    match left {
+        Some(left) if !view.is_on_base(left.tip)? => Ok(Some((Earlier::Left(left.tip), left))),
+        _ => Ok(None),
+    }
 }

@@ -64,7 +64,7 @@ pub(super) fn hear(
                 return Err(SetError::Unseen { branch: branch.clone(), was, now, to: request.state });
             }
         }
-        if decides { refuse(repository, request, (known, decisions()?), &withdrawn) } else { Ok(()) }
+        if decides { refuse(request, (known, decisions()?), &withdrawn) } else { Ok(()) }
     };
     let judged = judge();
     if let Err(error) = &judged {
@@ -84,9 +84,8 @@ fn holds(repository: &Repository, request: &SetRequest) -> Result<bool, SetError
 }
 
 /// Refuses to override what others have decided and nobody here was told: about the branches as they stand, or about what they
-/// were earlier, which somebody has taken back or holds.
+/// were earlier, which somebody has taken back.
 fn refuse(
-    repository: &Repository,
     request: &SetRequest,
     (known, now): (Vec<Known>, Vec<Known>),
     withdrawn: &[Withdrawn],
@@ -100,21 +99,13 @@ fn refuse(
             How::Decided(_) | How::Gone { .. } => None,
         })
     };
-    // Who says whether it is on hold decides about that.
-    let asks = to == State::Deployable && request.wishes.hold.is_none();
     let mut refused = Vec::new();
     for ((branch, known), now) in request.branches.iter().cloned().zip(known).zip(now) {
         if let Some(there) = known.overridden(&now, to).or_else(|| taken(&branch)) {
             refused.push(SetError::DecidedThere { branch, to, there: Box::new(there) });
-        } else if asks && let Some(there) = known.held_since(&now, repository)? {
-            refused.push(SetError::HeldThere { branch, to, there: Box::new(there) });
         }
     }
-    match refused.len() {
-        0 => Ok(()),
-        1 => refused.pop().map_or(Ok(()), Err),
-        _ => Err(SetError::Several(refused)),
-    }
+    SetError::all_of(refused)
 }
 
 /// Keeps what others have taken back until it is known which of that the command refuses to override: that says it then.

@@ -1,0 +1,100 @@
+//! A hold of somebody else: whoever goes on from what is held does not take it away unasked.
+
+use git_deploy_testkit::{Repo, sandbox};
+
+use crate::set;
+use crate::unseen::team;
+
+/// Bob holds 'login'.
+fn held_by_bob(theirs: &Repo) {
+    let hold = theirs.command("git-deploy-queue").args(["hold", "--reason=an incident", "login"]);
+    hold.as_person("Bob", "bob@example.org").output().success();
+}
+
+/// Ada goes on with 'login'.
+fn goes_on(ours: &Repo, file: &str) {
+    ours.commit(file, "d\n", "Go on");
+    ours.git(&["push", "--quiet", "origin", "login"]);
+}
+
+#[test]
+fn a_hold_of_somebody_else_is_told_before_what_goes_on_from_there_is_queued_without() {
+    for came_with in ["set", "sync", "list", "fetch"] {
+        let [bare, ours, theirs] = team(&sandbox!());
+        held_by_bob(&theirs);
+        match came_with {
+            "sync" => drop(ours.deploy("deploy-sync", &[])),
+            "list" => {
+                ours.git(&["fetch", "--quiet", "origin", "refs/notes/deploy:refs/notes/deploy"]);
+                ours.deploy("deploy-state", &["list"]);
+            }
+            "fetch" => drop(ours.git(&["fetch", "--quiet"])),
+            _ => {}
+        }
+        goes_on(&ours, "d");
+        let again = "git deploy-state set deployable --hold='an incident' login";
+        set(&ours, &["deployable", "login"])
+            .code_is(1)
+            .stderr_contains(&format!(
+                "cannot set 'login' to deployable: '{}', which it stands on, is on hold since ",
+                &ours.id("login~")[..10]
+            ))
+            .stderr_contains(", by Bob <bob@example.org>: an incident\n")
+            .stderr_contains(&format!(", on hold as before: {again}\n"))
+            .stderr_contains("need not wait any more: git deploy-state set deployable --hold= login\n");
+        // Neither does it get there by way of another state.
+        set(&ours, &["staged", "login"]).code_is(1).stderr_contains("is on hold since ");
+        set(&ours, &["development", "-m", "not yet", "login"]).success();
+        set(&ours, &["deployable", "login"]).code_is(1).stderr_contains("is on hold since ");
+        ours.command("sh").args(["-c", again]).output().success();
+        assert!(bare.notes()[&bare.id("login")].contains("hold: an incident\n"));
+        // Now it is Ada's own word.
+        goes_on(&ours, "e");
+        set(&ours, &["deployable", "login"]).success();
+    }
+}
+
+#[test]
+fn so_it_is_before_what_is_amended_is_queued_without() {
+    let [_, ours, theirs] = team(&sandbox!());
+    held_by_bob(&theirs);
+    ours.deploy("deploy-sync", &[]);
+    let held = ours.id("login");
+    ours.write("b", "amended\n");
+    ours.git(&["commit", "--quiet", "--all", "--amend", "--no-edit"]);
+    set(&ours, &["deployable", "login"])
+        .code_is(1)
+        .stderr_contains(&format!("to deployable: '{}', which it was, is on hold since ", &held[..10]));
+    set(&ours, &["deployable", "--hold=", "login"]).success();
+    set(&ours, &["development", "login"]).success();
+    set(&ours, &["deployable", "login"]).success();
+}
+
+#[test]
+fn a_hold_of_ones_own_is_no_reason_to_ask() {
+    let [_, ours, _] = team(&sandbox!());
+    ours.deploy("deploy-queue", &["hold", "--reason=wait", "login"]);
+    goes_on(&ours, "d");
+    set(&ours, &["deployable", "login"]).success();
+}
+
+#[test]
+fn neither_is_one_that_was_let_go() {
+    let [_, ours, theirs] = team(&sandbox!());
+    held_by_bob(&theirs);
+    ours.deploy("deploy-queue", &["release", "login"]);
+    goes_on(&ours, "d");
+    set(&ours, &["deployable", "login"]).success();
+}
+
+#[test]
+fn who_says_whether_it_is_on_hold_is_asked_no_more() {
+    for hold in ["--hold=", "--hold=other"] {
+        let [_, ours, theirs] = team(&sandbox!());
+        held_by_bob(&theirs);
+        goes_on(&ours, "d");
+        set(&ours, &["deployable", hold, "login"]).success();
+        goes_on(&ours, "e");
+        set(&ours, &["deployable", "login"]).success();
+    }
+}
