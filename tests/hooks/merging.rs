@@ -279,6 +279,35 @@ fn what_was_taken_back_is_told_as_that_however_many_have_landed_long_ago() {
 }
 
 #[test]
+fn so_it_is_however_many_have_landed_upon_it() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    // By name they come before it.
+    let later: Vec<String> = (0..12).map(|number| format!("a{number:02}")).collect();
+    let names = || ["login"].into_iter().chain(later.iter().map(String::as_str));
+    for name in names() {
+        repo.git(&["switch", "--quiet", "--create", name, "master"]);
+        repo.commit(name, "x\n", name);
+        repo.git(&["push", "--quiet", "origin", name]);
+        repo.deploy("deploy-state", &["set", "deployable", name]);
+        repo.switch("master");
+        repo.git(&["merge", "--quiet", "--no-ff", "--no-edit", name]);
+        repo.git(&["push", "--quiet", "origin", "master"]);
+    }
+    let other = clone(&bare, "other");
+    for name in names() {
+        other.git(&["branch", "--quiet", name, &format!("origin/{name}")]);
+    }
+    other.deploy("deploy-sync", &[]);
+    repo.git(&["revert", "--no-edit", "--mainline=1", "master~12"]);
+    repo.git(&["push", "--quiet", "origin", "master"]);
+    other
+        .git(&["pull", "--quiet"])
+        .stderr_contains("'origin/master' has had all of 'login', and has taken it back with '")
+        .lacks("git branch -d");
+}
+
+#[test]
 fn so_is_what_came_below_another_branch() {
     let sandbox = sandbox!();
     let (bare, repo) = shop(&sandbox);
@@ -320,5 +349,9 @@ fn of_very_many_that_were_taken_back_none_is_said_to_be_no_longer_needed() {
     for name in &names {
         merged_and_taken_back(&repo, name);
     }
-    other.git(&["pull", "--quiet"]).stderr_contains("has taken it back with '").lacks("git branch -d");
+    other
+        .git(&["pull", "--quiet"])
+        .stderr_contains("'a09', and has taken it back with '")
+        .stderr_contains("and 2 more; see them all: git deploy-state list\n")
+        .lacks("git branch -d");
 }

@@ -1,6 +1,6 @@
 //! Which branches a merge has to do with: those that are behind base now, and those that are on it.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::collections::HashSet;
 
 use super::concerned::Concerned;
@@ -13,10 +13,6 @@ use crate::ids::{CommitId, DeploymentId, RefName};
 use crate::ops::view::{LandedElsewhere, View};
 use crate::revert::TakenBack;
 use crate::state::State;
-
-/// How many branches are asked for what base has taken back of them, after one merge that brought reverts: of very many nobody reads
-/// that.
-const MANY: usize = 10;
 
 /// A branch of ours that base has left behind, or has taken up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,11 +115,11 @@ fn passed(view: &View<'_>, merge: &Merge<'_>, branch: &Branch) -> Result<Option<
     let Branch { name, tip, status, .. } = branch.clone();
     if let Some(landed) = view.landed_elsewhere(&name, tip)? {
         return match taken_back(view, merge, branch, (landed.commit, None))? {
-            Taken::No => {
+            None => {
                 let came = merge.brought(landed.commit)?;
                 Ok(came.then_some(Passed::LandedElsewhere(name, landed)))
             }
-            taken => Ok(taken.told()),
+            taken => Ok(taken),
         };
     }
     let state = status.state();
@@ -137,38 +133,21 @@ fn passed(view: &View<'_>, merge: &Merge<'_>, branch: &Branch) -> Result<Option<
         }
         Status::Broken { paths } => Some(Passed::Broken(name, paths)),
         Status::Deployed { deployment } => match taken_back(view, merge, branch, (tip, None))? {
-            Taken::No => merge.brought(tip)?.then_some(Passed::Landed(name, deployment)),
-            taken => taken.told(),
+            None => merge.brought(tip)?.then_some(Passed::Landed(name, deployment)),
+            taken => taken,
         },
         Status::Merged { noted, .. } => {
             let into = if view.settings.remote.is_some() { MergedInto::Theirs } else { MergedInto::Ours };
             match taken_back(view, merge, branch, (tip, Some(noted)))? {
-                Taken::No => {
+                None => {
                     let is_new = merge.brought(tip)? && !merge.was_told(view, tip)?;
                     is_new.then_some(Passed::Merged(name, noted, into))
                 }
-                taken => taken.told(),
+                taken => taken,
             }
         }
         Status::Development => None,
     })
-}
-
-/// Whether base has taken a branch back, and the merge brought that here.
-enum Taken {
-    Back(Box<Passed>),
-    No,
-    /// Nobody has looked: nothing is to be said of it.
-    Unknown,
-}
-
-impl Taken {
-    fn told(self) -> Option<Passed> {
-        match self {
-            Self::Back(passed) => Some(*passed),
-            Self::No | Self::Unknown => None,
-        }
-    }
 }
 
 /// What base has taken back of a branch, which base has got as this commit, if the merge brought that here; with what it was.
@@ -177,22 +156,19 @@ fn taken_back(
     merge: &Merge<'_>,
     branch: &Branch,
     (landed, was): (CommitId, Option<State>),
-) -> Result<Taken, HookError> {
-    let Some(concerned) = merge.concerned()? else { return Ok(Taken::No) };
+) -> Result<Option<Passed>, HookError> {
+    let Some(concerned) = merge.concerned()? else { return Ok(None) };
     // What base has got as other commits is known to the branch's own question alone.
     if view.is_on_base(landed)? && !concerned.is(landed) {
-        return Ok(Taken::No);
+        return Ok(None);
     }
-    if !merge.asks_once_more() {
-        return Ok(Taken::Unknown);
-    }
-    let Some(taken) = view.taken_back(branch)? else { return Ok(Taken::No) };
+    let Some(taken) = view.taken_back(branch)? else { return Ok(None) };
     for by in &taken.by {
         if merge.brought(*by)? {
-            return Ok(Taken::Back(Box::new(Passed::TakenBack(branch.name.clone(), was, taken))));
+            return Ok(Some(Passed::TakenBack(branch.name.clone(), was, taken)));
         }
     }
-    Ok(Taken::No)
+    Ok(None)
 }
 
 /// The merge that has just been made.
@@ -210,8 +186,6 @@ struct Merge<'v> {
     brought: OnceCell<HashSet<CommitId>>,
     /// Whom that can concern of those that base has, if it reverts anything, once that was asked.
     reverts: OnceCell<Option<Concerned>>,
-    /// How many branches were asked about that.
-    asked: Cell<usize>,
 }
 
 impl<'v> Merge<'v> {
@@ -228,7 +202,7 @@ impl<'v> Merge<'v> {
             }
         }
         let (brought, reverts) = (OnceCell::new(), OnceCell::new());
-        Ok(Self { repository, base_tip, of, is_into_base, unpushed, brought, reverts, asked: Cell::new(0) })
+        Ok(Self { repository, base_tip, of, is_into_base, unpushed, brought, reverts })
     }
 
     /// Whether it was told before that base has a commit: when our own got it.
@@ -254,11 +228,6 @@ impl<'v> Merge<'v> {
             false => Some(Concerned::by(self.repository, &reverts, self.base_tip)?),
         };
         Ok(self.reverts.get_or_init(|| found).as_ref())
-    }
-
-    /// Whether one more branch is to be asked for what base has taken back.
-    fn asks_once_more(&self) -> bool {
-        self.asked.replace(self.asked.get() + 1) < MANY
     }
 
     /// Whether the merge brought a commit here. One that was here before was told when it came.
