@@ -260,6 +260,33 @@ fn who_amends_what_somebody_else_had_approved_hears_that_it_was_stopped() {
 }
 
 #[test]
+fn of_two_withdrawals_below_a_branch_the_later_one_is_told() {
+    for is_nearer_later in [true, false] {
+        let [_, ours, theirs] = team(&sandbox!());
+        let stop = |commit: &str, why: &str| {
+            theirs.git(&["switch", "--quiet", "--force-create", "login", commit]);
+            bob(&theirs, &["development", "-m", why, "login"]);
+        };
+        let lower = ours.id("login");
+        if is_nearer_later {
+            stop(&lower, "OLD");
+        }
+        ours.commit("d", "d\n", "Go on");
+        ours.git(&["push", "--quiet", "origin", "login"]);
+        theirs.git(&["fetch", "--quiet"]);
+        theirs.git(&["switch", "--quiet", "--force-create", "login", "origin/login"]);
+        bob(&theirs, &["staged", "login"]);
+        stop("origin/login", if is_nearer_later { "NEW" } else { "OLD" });
+        if !is_nearer_later {
+            stop(&lower, "NEW");
+        }
+        ours.commit("e", "e\n", "Go further");
+        ours.git(&["push", "--quiet", "origin", "login"]);
+        set(&ours, &["deployable", "login"]).code_is(1).stderr_contains(": NEW\n");
+    }
+}
+
+#[test]
 fn what_was_decided_while_nobody_could_hear_of_a_stop_does_not_hush_it() {
     let [_, ours, theirs] = team(&sandbox!());
     bob(&theirs, &["development", "-m", "STOP", "login"]);

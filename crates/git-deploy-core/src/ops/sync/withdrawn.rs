@@ -2,6 +2,7 @@
 //! so, in the same words: afterwards nothing would show that nobody here was told, and the next decision would override it.
 
 use std::cell::OnceCell;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -65,8 +66,8 @@ pub struct Decided {
     pub earlier: Option<Earlier>,
 }
 
-/// A commit that a branch was earlier; the nearer one is smaller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// A commit that a branch was earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Earlier {
     /// It stands on that still.
     Below(CommitId),
@@ -131,22 +132,26 @@ pub(super) fn by_decisions(repository: &Repository, before: Option<CommitId>) ->
     let (ours, theirs) = (heads("refs/heads/"), heads(&view.settings.authority_prefix()));
     let was = before.and_then(|before| repository.notes_at(Some(before)).ok());
     let came = Came { view: &view, ours, theirs, who, was, transitions: OnceCell::new() };
-    let mut found: BTreeMap<RefName, (Option<Earlier>, Withdrawn)> = BTreeMap::new();
+    let mut found: BTreeMap<RefName, (Rank, Withdrawn)> = BTreeMap::new();
     for (commit, old, new) in came.changes(before, after).unwrap_or_default() {
         for (branch, state) in withdrawn(old.as_ref(), &new) {
             let about = came.concerns(&branch, commit, old.as_ref(), state);
             let Ok(Some(About(earlier))) = about else { continue };
             // Who goes on from what has failed answers that.
             let is_answered = earlier.is_some() && new.reason.is_some();
-            if is_answered || found.get(&branch).is_some_and(|(known, _)| *known <= earlier) {
+            let decided = Decided { earlier, ..came.decided(&branch, state, &new) };
+            let rank = (earlier.is_some(), Reverse(decided.since));
+            if is_answered || found.get(&branch).is_some_and(|(known, _)| *known <= rank) {
                 continue;
             }
-            let how = How::Decided(Decided { earlier, ..came.decided(&branch, state, &new) });
-            found.insert(branch.clone(), (earlier, Withdrawn { branch, how }));
+            found.insert(branch.clone(), (rank, Withdrawn { branch, how: How::Decided(decided) }));
         }
     }
     found.into_values().map(|(_, withdrawn)| withdrawn).collect()
 }
+
+/// Of several decisions about one branch that of what it is comes first, else the latest.
+type Rank = (bool, Reverse<Option<Timestamp>>);
 
 /// What a decision was about: what a branch is, or what it was earlier.
 struct About(Option<Earlier>);
