@@ -24,7 +24,9 @@ use git_deploy_core::ops::view::{View, ViewError};
 use git_deploy_core::rebase::{RebaseError, Skip};
 use git_deploy_core::state::{Refused, State};
 
-use crate::advice::{FIND_STATES, end, make_rebasable, mend_note, put_upon_named, reach, typed};
+use crate::advice::{
+    FIND_STATES, end, follow_landed, make_rebasable, mend_note, put_upon_named, reach, typed,
+};
 use crate::git_errors::with_cause;
 use crate::{CommandError, Exit, Shell, bring_again, shell_word};
 
@@ -317,6 +319,7 @@ impl From<SetError> for CommandError {
             | SetError::Base(_)
             | SetError::Rendered(_)
             | SetError::Empty { .. }
+            | SetError::Landed { .. }
             | SetError::TakenBack { .. }
             | SetError::BeginningTakenBack { .. }
             | SetError::Conflicts { .. }
@@ -332,6 +335,7 @@ impl From<SetError> for CommandError {
                     SetError::TakenBack { taken, .. } | SetError::BeginningTakenBack { taken, .. } => {
                         bring_again(taken)
                     }
+                    SetError::Landed { branch, landed, .. } => follow_landed([(branch, &**landed)]),
                     error => refusal_hint(error).into_iter().collect(),
                 };
                 hints.into_iter().fold(Self::no(text), Self::hint)
@@ -353,7 +357,7 @@ fn refusal_hint(refusal: &SetError) -> Option<String> {
             Some(format!("see whether it rebases: git deploy-rebase --check {}", typed(branch)))
         }
         // It has several, in their order.
-        SetError::TakenBack { .. } | SetError::BeginningTakenBack { .. } => None,
+        SetError::TakenBack { .. } | SetError::BeginningTakenBack { .. } | SetError::Landed { .. } => None,
         SetError::Base(_) | SetError::Rendered(_) => {
             Some("make a branch for what is to be deployed: git switch -c <branch>".to_owned())
         }

@@ -39,7 +39,11 @@ impl Checks {
             match self.judge(branch, base, to, &onto) {
                 Ok(()) => {}
                 Err(error @ SetError::Empty { .. }) => {
-                    refused.push(taken_back(view, branch, to)?.unwrap_or(error));
+                    let why = match taken_back(view, branch, to)? {
+                        None => landed(view, branch, to)?,
+                        why => why,
+                    };
+                    refused.push(why.unwrap_or(error));
                 }
                 Err(error @ SetError::Conflicts { .. }) => {
                     let taken = view.beginning_taken_back(&branch.name, branch.tip)?.map(Box::new);
@@ -93,6 +97,12 @@ impl Checks {
 pub(super) fn taken_back(view: &View<'_>, branch: &Branch, to: State) -> Result<Option<SetError>, SetError> {
     let taken = view.taken_back(branch)?;
     Ok(taken.map(|taken| SetError::TakenBack { branch: branch.name.clone(), to, taken: Box::new(taken) }))
+}
+
+/// The refusal of a branch that has landed as somebody else's rebase made it.
+fn landed(view: &View<'_>, branch: &Branch, to: State) -> Result<Option<SetError>, SetError> {
+    let landed = view.landed_elsewhere(&branch.name, branch.tip)?;
+    Ok(landed.map(|landed| SetError::Landed { branch: branch.name.clone(), to, landed: Box::new(landed) }))
 }
 
 /// The branches of which a deployment brings only what came after base has had, and has taken back, what they begin with. What

@@ -46,10 +46,16 @@ impl Known {
         let came = now.0.iter().flatten().filter(|branch| {
             decision(branch).is_some_and(|decision| !known.contains(&decision))
                 && branch.state() != to
-                && branch.state().decision().is_some()
+                && is_decided(branch)
         });
         came.filter_map(|branch| Some(DecidedThere(Decided::of(branch.state(), branch.note.clone()?)))).next()
     }
+}
+
+/// Whether somebody has decided what a branch is: of what base has by now nobody has decided that it is in development.
+fn is_decided(branch: &Branch) -> bool {
+    let noted = branch.note.as_ref().map(|note| note.state);
+    branch.state().decision().is_some() && noted == Some(branch.state())
 }
 
 /// What makes one decision about a branch another than the one before.

@@ -6,7 +6,7 @@ use crate::git::GitError;
 use crate::git::notes::NotesError;
 use crate::ids::{CommitId, RefName};
 use crate::ops::approve::ApproveError;
-use crate::ops::view::ViewError;
+use crate::ops::view::{LandedElsewhere, ViewError};
 use crate::rebase::{Conflict, RebaseError, Skip};
 use crate::revert::TakenBack;
 use crate::state::{Refused, State};
@@ -92,6 +92,16 @@ pub enum SetError {
         to: State,
         /// Base, as the user can name it.
         onto: String,
+    },
+    /// Base has all of it as somebody else's rebase made it.
+    #[error("cannot set '{}' to {to}: it has landed{}: yours is the commit before its rebase", .branch.short(), landed_as(.landed))]
+    Landed {
+        /// The branch.
+        branch: RefName,
+        /// Where it was to go.
+        to: State,
+        /// As what it has landed.
+        landed: Box<LandedElsewhere>,
     },
     /// Base has had all of it, and no rebase brings that again.
     #[error("cannot set '{}' to {to}: '{}' has had all of it, and has taken {} back with {}", .branch.short(), .taken.base.short(), .taken.much(), .taken.reverts())]
@@ -231,6 +241,10 @@ impl SetError {
             _ => Vec::new(),
         }
     }
+}
+
+fn landed_as(landed: &LandedElsewhere) -> String {
+    landed.deployment.as_ref().map(|id| format!(" as '{id}'")).unwrap_or_default()
 }
 
 impl From<crate::config::ConfigError> for SetError {
