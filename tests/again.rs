@@ -117,12 +117,14 @@ fn what_was_picked_and_taken_back_is_not_told_as_landed() {
     follow(&shop, &show);
 }
 
-/// Gives `login` a second commit, and base both of them as one.
+/// Gives `login` a second commit, where it has none, and base both of them as one.
 fn squash(shop: &Shop) {
     shop.repo.switch("login");
-    shop.repo.commit("who.txt", "who are you\n", "Ask");
-    shop.push(&["login"]);
-    shop.repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    if !shop.repo.path().join("who.txt").exists() {
+        shop.repo.commit("who.txt", "who are you\n", "Ask");
+        shop.push(&["login"]);
+        shop.repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    }
     shop.repo.switch("master");
     shop.repo.git(&["merge", "--quiet", "--squash", "login"]);
     shop.repo.git(&["commit", "--quiet", "--message", "All of it at once"]);
@@ -134,7 +136,11 @@ fn what_was_squashed_and_taken_back_is_held_back_like_a_single_commit() {
         let shop = taken_back(with_remote, squash, &[]);
         let tip = shop.repo.id("login");
         let base = if with_remote { "origin/master" } else { "master" };
-        shop.repo.deploy("deploy-rebase", &[]);
+        for words in [[].as_slice(), &["--check", "login"], &["--explain", "login"]] {
+            let rebase = shop.repo.deploy("deploy-rebase", words);
+            let said = rebase.stdout_contains(&format!("skipped  login  '{base}' {TAKEN_BACK} '"));
+            said.stderr_is("hint: if it is to come again: git deploy-state get login\n");
+        }
         assert_eq!(shop.repo.id("login"), tip, "a rebase would bring it again");
         let listed = shop.repo.deploy("deploy-state", &["list"]);
         listed
@@ -172,6 +178,27 @@ fn what_was_squashed_and_came_back_again_is_not_held_back_as_taken_back() {
     shop.push(&["master"]);
     let set = shop.repo.try_deploy("deploy-state", &["set", "staged", "login"]);
     set.code_is(1).stderr_contains("it has no commits beyond base").lacks("revert");
+}
+
+#[test]
+fn nor_is_what_was_squashed_or_picked_once_more_however_base_has_gone_on() {
+    let pick = |shop: &Shop| drop(shop.repo.git(&["cherry-pick", "login"]));
+    for (is_squashed, get) in [(true, squash as fn(&Shop)), (false, pick)] {
+        let shop = taken_back(true, get, &[]);
+        match is_squashed {
+            true => squash(&shop),
+            false => pick(&shop),
+        }
+        shop.repo.commit("login.txt", "other words\n", "Greet otherwise");
+        shop.push(&["master"]);
+        shop.repo
+            .deploy("deploy-state", &["list"])
+            .stdout_contains("brings nothing that base has not")
+            .stderr_contains("is left to deploy");
+        let set = shop.repo.try_deploy("deploy-state", &["set", "staged", "login"]);
+        set.code_is(1).stderr_contains("it has no commits beyond base").lacks("revert");
+        shop.repo.deploy("deploy-rebase", &["login"]).stderr_contains("is left to deploy");
+    }
 }
 
 #[test]

@@ -27,7 +27,7 @@ mod upstream;
 use std::fmt;
 
 pub use engine::MergeTreeEngine;
-pub(crate) use upstream::brought_at_once;
+pub(crate) use upstream::{brought_at_once, without_those_again};
 
 use crate::git::GitError;
 use crate::git::version::Version;

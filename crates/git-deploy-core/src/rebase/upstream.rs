@@ -16,6 +16,7 @@ use super::patch::PatchId;
 use super::plan::Step;
 use crate::git::{GitError, Repository};
 use crate::ids::CommitId;
+use crate::revert::{Logged, taken_back};
 use cache::Cache;
 
 pub(super) use cache::number_of;
@@ -127,6 +128,33 @@ pub(crate) fn brought_at_once(
     let past = Past::new(history::since(repository, Some(fork), upstream)?);
     let found = at_once::taken_back(repository, &past, (fork, upstream), &HashMap::from([(tip, fork)]))?;
     Ok(found.into_values().flatten().collect())
+}
+
+/// Those of some commits of `since..upstream` that upstream has not again: what reverts have taken back of them may have come once
+/// more as another commit.
+///
+/// # Errors
+/// When history cannot be read.
+pub(crate) fn without_those_again(
+    repository: &Repository,
+    (since, upstream): (CommitId, CommitId),
+    commits: Vec<CommitId>,
+    reverts: &[Logged],
+) -> Result<Vec<CommitId>, GitError> {
+    let taken: HashSet<CommitId> = taken_back(commits.iter().copied(), reverts).into_iter().collect();
+    if taken.is_empty() {
+        return Ok(commits);
+    }
+    let past = Past::new(history::since(repository, Some(since), upstream)?);
+    let gone: HashSet<CommitId> = taken_back(past.without_merges(), reverts).into_iter().collect();
+    let there: Vec<CommitId> = past.without_merges().filter(|commit| !gone.contains(commit)).collect();
+    let paths = history::changed_paths(repository, &each(taken.iter().chain(&there)))?;
+    let known: HashSet<u64> = taken.iter().filter_map(|commit| paths.get(commit)).copied().collect();
+    let alike = there.iter().filter(|commit| paths.get(commit).is_some_and(|paths| known.contains(paths)));
+    let there: HashSet<PatchId> = history::exact_patches(repository, &each(alike))?.into_values().collect();
+    let taken = history::exact_patches(repository, &each(&taken))?;
+    let is_again = |commit: &CommitId| taken.get(commit).is_some_and(|patch| there.contains(patch));
+    Ok(commits.into_iter().filter(|commit| !is_again(commit)).collect())
 }
 
 /// Where the branches of several commits have left upstream, by their tips.

@@ -12,7 +12,7 @@ use crate::git::merge_tree::{MergeTree, Merged};
 use crate::git::object::Commit;
 use crate::ids::{CommitId, RefName};
 use crate::note::Note;
-use crate::rebase::brought_at_once;
+use crate::rebase::{brought_at_once, without_those_again};
 use crate::revert::{Came, Logged, Reverting, TakenBack, reverting};
 
 /// How many reverts are tried to be reverted.
@@ -86,6 +86,7 @@ impl View<'_> {
             false if is_empty() => {
                 let mut own = self.repository.equal_to(base_tip, branch.tip)?;
                 own.extend(brought_at_once(self.repository, base_tip, (fork, branch.tip))?);
+                let own = without_those_again(self.repository, (fork, base_tip), own, &reverts)?;
                 Rc::new(Came { own, ..Came::default() })
             }
             false => Rc::default(),

@@ -1,19 +1,26 @@
 //! What became of the branches, for people and for programs.
 
+use std::collections::HashMap;
+
 use git_deploy_cli::args::Format;
 use git_deploy_cli::shell::{self, Object, Table};
 use git_deploy_cli::{
-    CommandError, REBASE, Shell, Text, advise, bring_again, bring_together, by_hand, counting, put_upon,
-    shell_word, told_taken_back,
+    CommandError, REBASE, Shell, Text, advise, ask_again, bring_again, bring_together, by_hand, counting,
+    put_upon, shell_word, told_taken_back,
 };
 use git_deploy_core::ids::RefName;
-use git_deploy_core::ops::sweep::{Explained, Fate, Outcome, Standing, Sweep, standing};
+use git_deploy_core::ops::sweep::{Advice, Explained, Fate, Outcome, Standing, Sweep, standing};
 use git_deploy_core::ops::view::View;
+use git_deploy_core::rebase::Skip;
+use git_deploy_core::revert::TakenBack;
 
 use crate::explanation;
 
 /// Up to so many broken branches each gets a hint of its own.
 const HINTS: usize = 3;
+
+/// How many branches that bring nothing are looked at as to whether base has taken that back.
+const LANDED: usize = 10;
 
 /// Prints what became of the branches.
 pub(crate) fn report(
@@ -48,13 +55,36 @@ fn people(
     if sweep.outcomes.is_empty() {
         shell.note("no branch is staged or deployable");
     }
+    let taken = taken_back(view, sweep);
     let mut table = Table::new();
     for outcome in &sweep.outcomes {
         let name = Text::new().styled(shell::NAME, outcome.branch.short());
-        table.row([verdict(&outcome.fate), name, details(outcome)]);
+        let details = match taken.get(&outcome.branch) {
+            Some(taken) => {
+                let (base, much, by) = (taken.base.short(), taken.much(), taken.reverts());
+                Text::from(&format!("'{base}' has had all of it, and has taken {much} back with {by}"))
+            }
+            None => details(outcome),
+        };
+        table.row([verdict(&outcome.fate), name, details]);
     }
     table.print(shell);
-    hints(view, sweep, explained, shell)
+    hints(view, sweep, (explained, &taken), shell)
+}
+
+/// Whether base has all that a branch brings.
+fn has_landed(outcome: &Outcome) -> bool {
+    matches!(&outcome.fate, Fate::Skipped { advice: Some(told), .. } if **told == Advice::Skip(Skip::Landed))
+}
+
+/// What base has had and has taken back of branches that bring nothing that it has not had, as far as these are few.
+fn taken_back(view: &View<'_>, sweep: &Sweep) -> HashMap<RefName, TakenBack> {
+    let landed = sweep.outcomes.iter().filter(|outcome| has_landed(outcome)).take(LANDED);
+    let of_one = |outcome: &Outcome| {
+        let branch = Branch { tip: outcome.new, ..view.listed_branch(&outcome.branch).ok()?.0 };
+        Some((outcome.branch.clone(), view.taken_back(&branch).ok()??))
+    };
+    landed.filter_map(of_one).collect()
 }
 
 /// Warns of branches that a rebase makes less: base has had what they begin with, and has taken that back. What cannot be found out of
@@ -98,7 +128,7 @@ fn details(outcome: &Outcome) -> Text {
 fn hints(
     view: &View<'_>,
     sweep: &Sweep,
-    explained: &[Explained],
+    (explained, taken): (&[Explained], &HashMap<RefName, TakenBack>),
     shell: &mut Shell,
 ) -> Result<(), CommandError> {
     let onto = shell_word(sweep.onto.short());
@@ -122,7 +152,8 @@ fn hints(
             "mend that, as by making room on the disk, then try again: branch and files are what they were",
         );
     }
-    for outcome in &sweep.outcomes {
+    ask_again(taken.keys()).into_iter().for_each(|hint| shell.hint(hint));
+    for outcome in sweep.outcomes.iter().filter(|outcome| !taken.contains_key(&outcome.branch)) {
         if let Fate::Skipped { advice: Some(told), .. } = &outcome.fate {
             for hint in advise(view, told, &sweep.onto, &outcome.branch)? {
                 shell.hint(format!("'{}': {hint}", outcome.branch.short()));
