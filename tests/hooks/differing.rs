@@ -81,3 +81,42 @@ fn who_amends_what_somebody_else_has_gone_on_with_is_told_to_bring_both_together
     repo.command("sh").args(["-c", &push]).output().code_is(1).stderr_contains("stale info");
     assert_eq!(bare.id("login"), other.id("login"));
 }
+
+#[test]
+fn a_push_in_the_place_of_what_somebody_else_has_mended_says_what_it_replaces() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    repo.branch("login");
+    repo.commit("a", "theirs\n", "Log in");
+    repo.git(&["push", "--quiet", "origin", "login"]);
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    repo.switch("master");
+    repo.commit("a", "ours\n", "Change the same line");
+    repo.git(&["push", "--quiet", "origin", "master"]);
+    let other = clone(&bare, "other");
+    other.set_config("user.name", "Bob");
+    for (mended, who) in [(&other, "Bob"), (&repo, "Ada Lovelace")] {
+        mended.git(&["switch", "--quiet", "login"]);
+        mended.git(&["reset", "--quiet", "--hard", "origin/master"]);
+        mended.commit("a", &format!("mended by {who}\n"), "Log in");
+    }
+    other.git(&["push", "--quiet", "--force", "origin", "login"]);
+    let set = other.command("git-deploy-state").args(["set", "deployable", "login"]);
+    set.as_person("Bob", "bob@example.org").output().success();
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    let (bobs, ours) = (bare.id("login"), repo.id("login"));
+    let pushed = repo.git(&["push", "--quiet", "--force-with-lease", "origin", "login"]);
+    pushed.stderr_is(&format!(
+        "warning: this push replaces 'login' on 'origin' at {}, which Bob has set to deployable\n\
+         hint: look at what differs between both: git range-diff --no-notes {}...{}\n\
+         hint: to have it back: git push --force-with-lease=login:{ours} origin {}:refs/heads/login\n",
+        &bobs[..10],
+        &bobs[..10],
+        &ours[..10],
+        &bobs[..10]
+    ));
+    // What is one's own is replaced without a word.
+    repo.git(&["commit", "--quiet", "--amend", "--message", "Log in, please"]);
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    repo.git(&["push", "--quiet", "--force", "origin", "login"]).is_silent();
+}

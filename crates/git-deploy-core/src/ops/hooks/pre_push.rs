@@ -1,6 +1,7 @@
 //! What somebody who pushes should know, and the states that go with the push.
 
 mod by_hand;
+mod others;
 
 use super::left::{self, Left, LeftByPush};
 use super::{HookError, PushedRef, Unpublished, elsewhere};
@@ -18,6 +19,8 @@ use crate::ops::sync::{self, SyncError};
 use crate::ops::view::{LandedElsewhere, View};
 use crate::revert;
 use crate::state::State;
+
+pub use others::Replaced;
 
 /// Something that somebody who pushes should know.
 #[derive(Debug)]
@@ -72,6 +75,8 @@ pub enum Warning {
         /// What was done there.
         taken: TakenBack,
     },
+    /// The push puts something else in the place of what somebody else has decided on.
+    Replaced(Replaced),
     /// The push takes a branch from an approved commit to one that makes it something else.
     Left(LeftByPush),
     /// The push sets base back to before what was deployed.
@@ -248,6 +253,7 @@ impl Push<'_> {
                 warnings.extend(rebased.then(|| Warning::Rebased(branch.clone())));
                 let left = if is_on_base { None } else { self.left(&step)? };
                 warnings.extend(left.map(Warning::Left));
+                warnings.extend(self.replaced(&step)?.map(Warning::Replaced));
             }
         }
         Ok(warnings)
@@ -340,22 +346,6 @@ impl Push<'_> {
             // What cannot be found out is told by a rebase.
             Err(_) => Ok(None),
         }
-    }
-
-    /// What there is to say of a branch on which the remote has something that was not fetched yet.
-    fn moved(&self, step: &Step<'_>) -> Result<Option<Warning>, HookError> {
-        let Step { branch, before, after, .. } = step;
-        let is_state =
-            |note: &Option<Note>| said_of(branch, note.as_ref()?).filter(|state| state.is_rebased());
-        let moved = |state, forced| Some(Warning::Moved { branch: (*branch).clone(), state, forced });
-        if let Some(was) = is_state(before) {
-            let now = after.as_ref().and_then(|note| said_of(branch, note));
-            return Ok(moved(was, left::becomes(Some(was), now, false).map(|left| left.now)));
-        }
-        // The note may be on what the remote had when it was fetched.
-        let fetched = self.view.repository.tip(&self.view.settings.authority(branch))?;
-        let fetched = fetched.map_or(Ok(None), |fetched| self.note_of_old(fetched))?;
-        Ok([after, &fetched].into_iter().find_map(is_state).and_then(|state| moved(state, None)))
     }
 
     /// Whether a push takes a branch from an approved commit to one that makes it something else, be that a step forward or

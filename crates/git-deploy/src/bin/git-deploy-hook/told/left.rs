@@ -6,6 +6,7 @@ use git_deploy_cli::{
 };
 use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::ops::carry::{Left as LeftBehind, Why};
+use git_deploy_core::ops::hooks::Replaced;
 use git_deploy_core::ops::hooks::{Left, LeftApproved, LeftByPush, MergedThere};
 use git_deploy_core::ops::set_state::Wished;
 use git_deploy_core::ops::sweep::Apart;
@@ -46,6 +47,24 @@ pub(super) fn left_by_push(remote: &str, left: &LeftByPush, shell: &mut Shell) {
         shell.hint(format!("then: {}", push_over(remote, branch, *pushed)));
     }
     when_ready(branch, left.was, wished, shell);
+}
+
+/// Says what of somebody else's a push has replaced.
+pub(super) fn told_replaced(replaced: &Replaced, remote: &str, shell: &mut Shell) {
+    let Replaced { branch, old, new, state, by } = replaced;
+    let by = by.split_once(" <").map_or(by.as_str(), |(name, _)| name);
+    shell.warn(format!(
+        "this push replaces '{}' on '{remote}' at {}, which {by} has set to {state}",
+        branch.short(),
+        old.brief()
+    ));
+    shell.hint(format!(
+        "look at what differs between both: git range-diff --no-notes {}...{}",
+        old.brief(),
+        new.brief()
+    ));
+    let lease = shell_word(&format!("--force-with-lease={}:{new}", branch.short()));
+    shell.hint(format!("to have it back: {}", back(&format!("{lease} "), remote, *old, branch)));
 }
 
 /// How a branch on the remote gets back to a commit, whose note has stayed where it is.

@@ -1,0 +1,60 @@
+//! What others have put on the remote where a push goes.
+
+use super::{Push, Step, Warning, said_of};
+use crate::ids::{CommitId, RefName};
+use crate::note::Note;
+use crate::ops::hooks::{HookError, left};
+use crate::ops::sweep::Standing;
+use crate::state::State;
+
+/// What somebody else has decided on, and a push takes from where it counts, with something else that is decided on in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
+    /// The branch.
+    pub branch: RefName,
+    /// Its commit.
+    pub old: CommitId,
+    /// What comes in its place.
+    pub new: CommitId,
+    /// What it is there.
+    pub state: State,
+    /// Who has set it so.
+    pub by: String,
+}
+
+impl Push<'_> {
+    /// What of somebody else's a push replaces that was not made from it, as where two have mended one branch. Where the branch
+    /// becomes something else by that, this is told anyway.
+    pub(super) fn replaced(&self, step: &Step<'_>) -> Result<Option<Replaced>, HookError> {
+        let Step { branch, old, new, before: Some(before), after: Some(after) } = step else {
+            return Ok(None);
+        };
+        let Some(state) = said_of(branch, before).filter(|state| state.is_rebased()) else { return Ok(None) };
+        let me = self.view.repository.identity().ok().map(|me| me.who().to_owned());
+        let by = before.by.clone().filter(|by| Some(by) != me.as_ref());
+        let is_apart = said_of(branch, after) == Some(state) && before.line(*old) != after.line(*new);
+        let Some(by) = by.filter(|_| is_apart) else { return Ok(None) };
+        if self.view.repository.is_ancestor(*old, *new)?
+            || !matches!(self.standing(branch, *new)?, Some(Standing::Apart(_)))
+        {
+            return Ok(None);
+        }
+        Ok(Some(Replaced { branch: (*branch).clone(), old: *old, new: *new, state, by }))
+    }
+
+    /// What there is to say of a branch on which the remote has something that was not fetched yet.
+    pub(super) fn moved(&self, step: &Step<'_>) -> Result<Option<Warning>, HookError> {
+        let Step { branch, before, after, .. } = step;
+        let is_state =
+            |note: &Option<Note>| said_of(branch, note.as_ref()?).filter(|state| state.is_rebased());
+        let moved = |state, forced| Some(Warning::Moved { branch: (*branch).clone(), state, forced });
+        if let Some(was) = is_state(before) {
+            let now = after.as_ref().and_then(|note| said_of(branch, note));
+            return Ok(moved(was, left::becomes(Some(was), now, false).map(|left| left.now)));
+        }
+        // The note may be on what the remote had when it was fetched.
+        let fetched = self.view.repository.tip(&self.view.settings.authority(branch))?;
+        let fetched = fetched.map_or(Ok(None), |fetched| self.note_of_old(fetched))?;
+        Ok([after, &fetched].into_iter().find_map(is_state).and_then(|state| moved(state, None)))
+    }
+}
