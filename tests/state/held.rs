@@ -98,3 +98,13 @@ fn who_says_whether_it_is_on_hold_is_asked_no_more() {
         set(&ours, &["deployable", "login"]).success();
     }
 }
+
+#[test]
+fn what_is_in_development_is_not_held_for_nothing_deploys_it() {
+    let [_, ours, _] = team(&sandbox!());
+    set(&ours, &["development", "--hold=sale", "login"]).code_is(129).stderr_contains(
+        "error: a branch in development is not deployed anyway: --hold goes with deployable or staged\n",
+    );
+    set(&ours, &["deployable", "--hold=sale", "login"]).success();
+    set(&ours, &["development", "--hold=", "login"]).success();
+}

@@ -30,6 +30,11 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
         arguments.message.map(|message| if message.trim().is_empty() { String::new() } else { message });
     let after = arguments.after.as_ref().map(|word| wished_before(&repository, word)).transpose()?;
     let hold = arguments.hold.map(|why| Some(why.trim().to_owned()).filter(|why| !why.is_empty()));
+    if state == State::Development && matches!(hold, Some(Some(_))) {
+        return Err(CommandError::usage(
+            "a branch in development is not deployed anyway: --hold goes with deployable or staged",
+        ));
+    }
     let wishes = Wishes { priority: arguments.priority, after, hold };
     let request = SetRequest { state, branches, message, wishes, stays: false };
     let outcome = match set_state(&repository, &request, &ShellObserver::new(shell)) {
