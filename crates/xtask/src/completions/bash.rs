@@ -3,6 +3,8 @@
 use clap::{Arg, Command};
 use std::fmt::Write as _;
 
+use super::value_name;
+
 /// The script with the function of one command.
 pub(super) fn completion(command: &Command) -> String {
     let function = format!("_{}", command.get_name().replace('-', "_"));
@@ -101,10 +103,6 @@ fn meaning(arg: &Arg) -> Option<&'static str> {
         "remote" => Some("__gitcomp_nl \"$(__git_remotes)\""),
         _ => None,
     }
-}
-
-fn value_name(arg: &Arg) -> &str {
-    arg.get_value_names().and_then(|names| names.first()).map_or("", |name| name.as_str())
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@
 //!   for the completion of a command `git-git-deploy-state`.
 
 mod bash;
+mod fish;
 
 use anyhow::Context as _;
-use clap::{Command, ValueHint};
+use clap::{Arg, Command, ValueHint};
 use clap_complete::{Shell, generate};
 use std::fs;
 use std::path::Path;
@@ -20,7 +21,8 @@ pub(crate) fn write(dir: &Path) -> anyhow::Result<()> {
         let name = command.get_name();
         save(&dir.join("bash").join(name), &bash::completion(&command))?;
         save(&dir.join("zsh").join(format!("_{name}")), &zsh(&command)?)?;
-        save(&dir.join("fish").join(format!("{name}.fish")), &generated(&command, Shell::Fish)?)?;
+        let fish = generated(&command, Shell::Fish)? + &fish::arguments(&command);
+        save(&dir.join("fish").join(format!("{name}.fish")), &fish)?;
     }
     Ok(())
 }
@@ -49,23 +51,29 @@ fn zsh(command: &Command) -> anyhow::Result<String> {
     Ok(script.replacen(&head, &format!("{head}#description {}\n", about.to_lowercase()), 1))
 }
 
-/// What the generator writes for the hints that stand in for what it does not know, and what we mean by them.
+/// What the generator writes for the hints that stand in for what it does not know, and what we mean by them. At a colon zsh would
+/// end what an option means.
 const ZSH_ACTIONS: [(&str, &str); 2] = [
-    ("_users", "{compadd -- ${(f)\"$(git for-each-ref --format=\"%(refname:short)\" refs/heads)\"}}"),
+    (
+        "_users",
+        "{compadd -- ${${(f)\"$(git for-each-ref --format=\"%(refname)\" refs/heads)\"}#refs/heads/}}",
+    ),
     ("_hosts", "{compadd -- ${(f)\"$(git remote)\"}}"),
 ];
 
 /// Marks the arguments that are branches or remotes by hints that no command of ours has a use for.
 fn with_hints(command: Command) -> Command {
-    let hinted = command.mut_args(|arg| {
-        let name = arg.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
-        match name.as_deref() {
-            Some("branch" | "branch|commit" | "commit") => arg.value_hint(ValueHint::Username),
-            Some("remote") => arg.value_hint(ValueHint::Hostname),
-            _ => arg,
-        }
+    let hinted = command.mut_args(|arg| match value_name(&arg) {
+        "branch" | "branch|commit" | "commit" => arg.value_hint(ValueHint::Username),
+        "remote" => arg.value_hint(ValueHint::Hostname),
+        _ => arg,
     });
     hinted.mut_subcommands(with_hints)
+}
+
+/// What an argument is called in the usage, which says what it means.
+fn value_name(arg: &Arg) -> &str {
+    arg.get_value_names().and_then(|names| names.first()).map_or("", |name| name.as_str())
 }
 
 #[cfg(test)]
@@ -80,7 +88,7 @@ mod tests {
             assert!(dir.path().join(file).is_file(), "{file}");
         }
         let zsh = fs::read_to_string(dir.path().join("zsh/_git-deploy-state")).unwrap();
-        assert!(zsh.contains("refs/heads)\"}}' \\\n"), "{zsh}");
+        assert!(zsh.contains("refs/heads)\"}#refs/heads/}}' \\\n"), "{zsh}");
         assert!(zsh.starts_with("#compdef git-deploy-state\n#description show and change "), "{zsh}");
     }
 }
