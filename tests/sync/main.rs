@@ -6,6 +6,7 @@ mod concurrent;
 mod gone;
 mod landed;
 mod ledger;
+mod lost;
 mod meanwhile;
 mod set_back;
 mod tags;

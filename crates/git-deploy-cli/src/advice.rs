@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use git_deploy_core::git::held::{HeldLock, Holder};
+use git_deploy_core::git::notes::NOTES_REF;
 use git_deploy_core::git::work_tree::Busy;
 use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::note::NoteError;
@@ -101,7 +102,11 @@ pub fn follow_landed<'b>(
 /// What to do about a note that cannot be read: an editor can do nothing with one that is no text.
 pub(crate) fn mend_note(commit: CommitId, error: &NoteError) -> String {
     match error {
-        NoteError::TooLarge(_) | NoteError::Object(_) | NoteError::NotUtf8 | NoteError::Nul => {
+        NoteError::Object(_, true) => format!(
+            "get it back from where it was published with: git fetch --refetch <remote> {NOTES_REF}; if it was not, \
+             take it away with: git notes --ref=deploy remove {commit}"
+        ),
+        NoteError::TooLarge(_) | NoteError::Object(_, false) | NoteError::NotUtf8 | NoteError::Nul => {
             format!("take it away with: git notes --ref=deploy remove {commit}")
         }
         NoteError::NoState | NoteError::Line { .. } => {

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use git_deploy_core::config::{ConfigError, InsteadOfBase};
-use git_deploy_core::git::notes::{NOTES_REF, NotesError};
+use git_deploy_core::git::notes::NotesError;
 use git_deploy_core::git::trouble::Trouble;
 use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::ops::Interrupted;
@@ -19,14 +19,11 @@ use git_deploy_core::ops::receive::ReceiveError;
 use git_deploy_core::ops::set_state::SetError;
 use git_deploy_core::ops::story::StoryError;
 use git_deploy_core::ops::sweep::SweepError;
-use git_deploy_core::ops::sync::{Break, Broken, SyncError};
 use git_deploy_core::ops::view::{View, ViewError};
 use git_deploy_core::rebase::{RebaseError, Skip};
 use git_deploy_core::state::{Refused, State};
 
-use crate::advice::{
-    FIND_STATES, end, follow_landed, make_rebasable, mend_note, put_upon_named, reach, typed,
-};
+use crate::advice::{end, follow_landed, make_rebasable, mend_note, put_upon_named, typed};
 use crate::git_errors::with_cause;
 use crate::{CommandError, Exit, Shell, bring_again, shell_word};
 
@@ -190,78 +187,6 @@ impl From<ApproveError> for CommandError {
             ApproveError::Git(error) => error.into(),
         }
     }
-}
-
-/// How a repository that judges pushes gets back what it cannot have seen: a fetch is not judged.
-const RESTORE: &str = "whoever runs the server takes them from this clone, or from a bundle of it, in its repository: git fetch \
-    <clone> <base>:<base> 'refs/tags/deployment-*:refs/tags/deployment-*' refs/notes/deploy:refs/notes/deploy";
-
-impl From<SyncError> for CommandError {
-    fn from(error: SyncError) -> Self {
-        let hint = match &error {
-            SyncError::Unreachable { remote, why } => Some(reach(remote, why)),
-            SyncError::NotRestored { .. } => Some(RESTORE.to_owned()),
-            SyncError::NoStates { .. } => Some(FIND_STATES.to_owned()),
-            SyncError::Refused { .. }
-            | SyncError::Rejected { .. }
-            | SyncError::Contended { .. }
-            | SyncError::Broken(_)
-            | SyncError::View(_)
-            | SyncError::Notes(_)
-            | SyncError::Git(_) => None,
-        };
-        let error = match error {
-            SyncError::Unreachable { .. } | SyncError::Contended { .. } => Self::new(Exit::TryAgain, error),
-            SyncError::Refused { .. } | SyncError::Rejected { .. } | SyncError::NotRestored { .. } => {
-                Self::new(Exit::No, error)
-            }
-            SyncError::NoStates { .. } => Self::new(Exit::Fatal, error),
-            SyncError::Broken(broken) => {
-                let error = Self::fatal(broken.to_string());
-                return go_on_after(&broken).into_iter().fold(error, Self::hint);
-            }
-            SyncError::View(error) => (*error).into(),
-            SyncError::Notes(error) => error.into(),
-            SyncError::Git(error) => error.into(),
-        };
-        hint.into_iter().fold(error, Self::hint)
-    }
-}
-
-/// What is lost where a remote's states do not continue what was there, and how to go on.
-fn go_on_after(broken: &Broken) -> Vec<String> {
-    let remote = shell_word(&broken.remote);
-    let Some(ours) = broken.ours else {
-        let now = broken.now.map(|now| now.to_string()).unwrap_or_default();
-        let delete = format!("git push --force-with-lease={NOTES_REF}:{now} {remote} :{NOTES_REF}");
-        return vec![format!("there are no states here to put in its place; take it away with: {delete}")];
-    };
-    let kept = match (&broken.seen, broken.missing) {
-        (Some(_), 0) => "nothing is lost: what is there has all that is here".to_owned(),
-        (Some(_), missing) => {
-            format!("nothing is lost: all that was there is here, {missing} of it only here")
-        }
-        (None, missing) => {
-            let here = if missing == 1 {
-                "here is 1 state".to_owned()
-            } else {
-                format!("here are {missing} states")
-            };
-            format!("what is there cannot be read, so nobody knows what it had: {here}")
-        }
-    };
-    let restore = format!("publish it again, with what is there now: git deploy-sync --restore {remote}");
-    let give_up = match (&broken.what, broken.now) {
-        (Break::SetBack | Break::Replaced | Break::RewrittenHere, Some(now)) => {
-            format!("give up what is here for what is there: git update-ref {NOTES_REF} {now} {ours}")
-        }
-        _ => format!("give up what is here, too: git update-ref -d {NOTES_REF} {ours}"),
-    };
-    let (first, other) = match broken.what {
-        Break::RewrittenHere => (give_up, restore),
-        _ => (restore, give_up),
-    };
-    vec![kept, first, format!("or {other}")]
 }
 
 impl From<HoldError> for CommandError {

@@ -25,6 +25,7 @@ mod run;
 mod set_again;
 pub mod shell;
 mod signals;
+mod sync_errors;
 mod taken_back;
 
 pub use advice::{REBASE, follow_landed, landed_elsewhere, put_upon, shell_word, show_merge};

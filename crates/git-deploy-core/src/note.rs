@@ -255,9 +255,9 @@ pub enum NoteError {
     /// More than [`MAX_BYTES`].
     #[error("it has {0} bytes, and at most {MAX_BYTES} are read")]
     TooLarge(u64),
-    /// Git has no bytes for it.
+    /// Git has no bytes for it; whether they are lost, which another clone may have.
     #[error("{0}")]
-    Object(String),
+    Object(String, bool),
     /// Not text.
     #[error("it is not UTF-8")]
     NotUtf8,

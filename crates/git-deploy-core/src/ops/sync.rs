@@ -6,6 +6,7 @@ mod exchange;
 mod foreign;
 mod gone;
 mod landed;
+mod lost;
 mod mended;
 mod pending;
 mod seen;
@@ -33,6 +34,7 @@ pub(in crate::ops) use differing::differing;
 pub use differing::{Differing, DifferingTag};
 pub use exchange::{Exchange, preview};
 pub use gone::{fetch_only, is_pushed_again, was_deleted};
+pub use lost::Lost;
 pub use seen::{Break, Broken, broken_as_fetched, check, was_asked};
 pub use withdrawn::{Decided, Earlier, How, Withdrawn, told_withdrawn};
 
@@ -91,6 +93,9 @@ pub enum SyncError {
         /// What is none.
         path: String,
     },
+    /// What ours name is lost, so that no push can send it.
+    #[error("{0}")]
+    Lost(Box<Lost>),
     /// Branches could not be read.
     #[error(transparent)]
     View(Box<ViewError>),
@@ -325,8 +330,12 @@ fn publish_notes_alone(
         let push = PushRef { name: notes_ref(), new: Some(ours.0), lease: Lease::From(expected) };
         match push_and_follow(repository, tracking, &[push])? {
             Pushed::Done => return Ok(true),
-            Pushed::Unreachable(said) => return Err(unreachable(tracking, &said)),
+            Pushed::Unreachable(said) => {
+                lost::find(repository, ours, theirs)?;
+                return Err(unreachable(tracking, &said));
+            }
             Pushed::Refused(refusals) => {
+                lost::find(repository, ours, theirs)?;
                 fetch(repository, tracking, observer)?;
                 let moved = fetched_notes(repository, tracking)? != theirs;
                 if !moved && refusals.is_passing() && tries <= PASSING_TRIES {

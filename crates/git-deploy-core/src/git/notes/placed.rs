@@ -23,6 +23,11 @@ impl From<ObjectId> for NoteBlob {
 }
 
 impl NoteBlob {
+    /// Whether a blob is part of it.
+    pub fn holds(self, blob: ObjectId) -> bool {
+        self.upper == blob || self.lower == Some(blob)
+    }
+
     /// Adds a blob that is found below what was found.
     pub(super) fn place(found: &mut Option<Self>, blob: ObjectId) {
         found.get_or_insert_with(|| blob.into()).put(blob);
@@ -58,7 +63,8 @@ impl Repository {
         match self.read_at_most(blob, Kind::Blob, MAX_BYTES) {
             Err(GitError::TooLarge { size, .. }) => Ok(Err(NoteError::TooLarge(size))),
             Err(error @ (GitError::Kind { .. } | GitError::Missing { .. } | GitError::Read { .. })) => {
-                Ok(Err(NoteError::Object(error.to_string())))
+                let is_lost = !matches!(error, GitError::Kind { .. });
+                Ok(Err(NoteError::Object(error.to_string(), is_lost)))
             }
             bytes => bytes.map(Ok),
         }

@@ -307,7 +307,7 @@ fn branches_in(repository: &Repository, blob: ObjectId) -> Result<Option<String>
             Note::parse(&bytes).ok().map(|note| note.refs.iter().map(|name| format!(" {name}")).collect())
         }
         // It may come back.
-        Err(NoteError::Object(_)) => Some(format!(" {UNREAD}")),
+        Err(NoteError::Object(..)) => Some(format!(" {UNREAD}")),
         Err(_) => None,
     })
 }
