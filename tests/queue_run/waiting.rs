@@ -125,3 +125,37 @@ fn a_remote_that_does_not_come_to_an_end_keeps_nobody_from_going_on() {
         .code_is(128)
         .stderr_contains("'deploy.remoteTimeLimit' is 'soon', and must be a duration such as '90s'");
 }
+
+#[test]
+fn a_lock_file_that_a_dead_git_left_in_the_remote_is_named_once_and_waited_for() {
+    for (name, what) in [
+        ("refs/deploy/lock/env/demo", "cannot claim a number"),
+        ("refs/heads/master", "deployment-0001 is verified, not landed"),
+    ] {
+        let shop = Shop::with_remote(&sandbox!());
+        shop.deployable("login", "login.txt", "hello\n");
+        let lock = shop.authority().lock_of(name);
+        std::fs::create_dir_all(lock.parent().expect("a folder")).expect("it can be made");
+        std::fs::write(&lock, "").expect("it can be written");
+        let mut watching = watch(&shop);
+        watching.wait_for_words("tried again in 5 s");
+        watching.wake();
+        watching.wait_for_words("tried again in 10 s");
+        watching.wake();
+        watching.wait_for_words("tried again in 20 s");
+        // Whoever looks while it is tried again is told, too.
+        let (since, why) = standstill(&shop.repo).expect("it is told");
+        let named = format!("{what}: the remote's '{}' has been there since 2", lock.display());
+        assert!(why.starts_with(&named) && why.ends_with("remove that file"), "{why}");
+        let told = shop.repo.deploy("deploy-queue", &[]);
+        told.stderr_contains(&format!("a runner of this clone has tried in vain since {since}: {why}"));
+        std::fs::remove_file(&lock).expect("it is there");
+        watching.wake();
+        watching.wait_for_words("deployment-0001: Successfully Deployed");
+        let output = ends(watching);
+        // Once by what was claimed, and once by what took that up again.
+        let told = output.stderr.matches("has been there since").count();
+        assert!(told <= 2, "{output}");
+        shop.is_sound();
+    }
+}

@@ -27,6 +27,9 @@ impl From<SyncError> for CommandError {
         };
         let error = match error {
             SyncError::Unreachable { .. } | SyncError::Contended { .. } => Self::new(Exit::TryAgain, error),
+            SyncError::Refused { ref refusals, .. } if refusals.lock.is_some() => {
+                Self::new(Exit::TryAgain, error)
+            }
             SyncError::Refused { .. } | SyncError::Rejected { .. } | SyncError::NotRestored { .. } => {
                 Self::new(Exit::No, error)
             }

@@ -3,6 +3,8 @@
 //! Git writes no owner into its lock files. Those that a dead process of ours left are cleared away ([`super::intent`]);
 //! of all others only a person can know whether somebody still needs them, and this is what the person has to know.
 
+mod there;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -13,6 +15,8 @@ use super::intent::TABLES;
 use super::refs::RefUpdate;
 use super::{GitError, Repository};
 use crate::ids::RefName;
+
+pub(super) use there::lock_there;
 
 /// Where Linux says which processes there are.
 const PROCESSES: &str = "/proc";

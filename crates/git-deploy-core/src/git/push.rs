@@ -3,8 +3,10 @@
 //! What belongs together is pushed together and atomically, by object id, with the exact value that each ref is
 //! expected to have. Base alone carries no lease, so that git itself refuses to move it anywhere but forward.
 
+use std::path::Path;
 use std::time::Duration;
 
+use crate::git::held::lock_there;
 use crate::git::notes::notes_ref;
 use crate::git::program::{Call, ProgramError, git};
 use crate::git::refs::Expected;
@@ -51,6 +53,8 @@ pub struct Refusals {
     pub refs: Vec<(RefName, String)>,
     /// Everything that git and the remote's hooks printed, for people.
     pub said: String,
+    /// What is to be said of a lock file there that keeps refs from moving, if that is why.
+    pub lock: Option<String>,
 }
 
 impl Refusals {
@@ -77,6 +81,10 @@ impl Refusals {
 
 impl std::fmt::Display for Refusals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(lock) = &self.lock {
+            let names: Vec<&str> = self.refs.iter().map(|(name, _)| name.short()).collect();
+            return write!(f, "{}: {lock}", names.join(", "));
+        }
         // With --atomic every ref is refused; those that are only carried along say so and explain nothing.
         let carried =
             |words: &str| words.contains("atomic push fail") || words.contains("atomic transaction failed");
@@ -312,7 +320,10 @@ impl Repository {
         if refused.is_empty() {
             return Ok(Pushed::Unreachable(said));
         }
-        Ok(Pushed::Refused(Refusals { refs: refused, said }))
+        let url = self.url(tracking)?;
+        let folder = url.as_deref().map(|url| Path::new(url.strip_prefix("file://").unwrap_or(url)));
+        let lock = lock_there(&said, folder);
+        Ok(Pushed::Refused(Refusals { refs: refused, said, lock }))
     }
 }
 
@@ -383,7 +394,7 @@ mod tests {
     fn a_refused_push_names_what_explains_it() {
         let printed = "To /x\n!\trefs/heads/a:refs/heads/master\t[rejected] (fetch first)\n\
             !\t0123:refs/notes/deploy\t[rejected] (atomic push failed)\nDone\n";
-        let refused = Refusals { refs: refusals(printed), said: String::new() };
+        let refused = Refusals { refs: refusals(printed), said: String::new(), lock: None };
         assert_eq!(refused.refs.len(), 2);
         assert_eq!(refused.to_string(), "master: [rejected] (fetch first)");
     }

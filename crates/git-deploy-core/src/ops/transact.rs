@@ -35,7 +35,7 @@ pub enum Transacted {
     Moved(Vec<RefName>),
     /// The remote forbids it, in these words.
     Refused(String),
-    /// The remote cannot be reached, or a work tree cannot follow: nothing moved.
+    /// The remote cannot be reached, a lock file is in the way there, or a work tree cannot follow: nothing moved.
     Unable(String),
 }
 
@@ -112,7 +112,7 @@ impl Transactor<'_> {
     fn push(&self, tracking: &Tracking, list: &[Change]) -> Result<Transacted, SyncError> {
         for pause in PASSING_PAUSES {
             match self.push_once(tracking, list)? {
-                (Transacted::Refused(_), true) => machine::sleep(pause),
+                (Transacted::Refused(_) | Transacted::Unable(_), true) => machine::sleep(pause),
                 (outcome, _) => return Ok(outcome),
             }
         }
@@ -145,10 +145,11 @@ impl Transactor<'_> {
                         moved.push(change.name.clone());
                     }
                 }
-                Ok(if moved.is_empty() {
-                    Transacted::Refused(refusals.to_string())
-                } else {
-                    Transacted::Moved(moved)
+                Ok(match refusals.lock {
+                    _ if !moved.is_empty() => Transacted::Moved(moved),
+                    // Nobody there has decided anything.
+                    Some(lock) => Transacted::Unable(lock),
+                    None => Transacted::Refused(refusals.to_string()),
                 })
             }
         };

@@ -407,8 +407,10 @@ fn is_told_by(said: &Said, ended: &Ended) -> bool {
     }
 }
 
-/// Steps that are told before anything is asked that may be away.
-const BEFORE: [&str; 7] = ["fetching", "log", "resuming", "aborting", "recovered", "rendering", "again"];
+/// Steps that are told before anything is asked that may be away. What lands is written down by the remote, which may be what
+/// keeps it, and what is left was kept.
+const BEFORE: [&str; 9] =
+    ["fetching", "log", "resuming", "aborting", "recovered", "rendering", "again", "landing", "leaving"];
 
 /// Whether it does more than look at what is there.
 fn gets_on(event: &Value) -> bool {
