@@ -268,6 +268,19 @@ fn an_image_that_no_registry_is_known_for_has_to_be_named() {
         .expect("there is one")["spec"]["template"]["spec"]["containers"][0]["image"]
         .clone();
     assert_eq!(image, "images.example.net/runner:1");
+    let digest = format!("--image=images.example.net/runner@sha256:{}", "a".repeat(64));
+    for (image, expected) in [
+        ("--image=images.example.net/runner:1", "Always"),
+        (&digest, "IfNotPresent"),
+        ("--image=runner:1", "IfNotPresent"),
+    ] {
+        let pod = &find(&runner(&repo, &[image]), "Deployment", "git-deploy").expect("there is one")["spec"]
+            ["template"]["spec"]
+            .clone();
+        for of in ["initContainers", "containers"] {
+            assert_eq!(pod[of][0]["imagePullPolicy"], expected, "{image}");
+        }
+    }
     assert!(repo.read("ops/Containerfile").contains("--tag images.example.net/runner:1 "));
 }
 

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use git_deploy_cli::args::InitRunner;
 use git_deploy_cli::{CommandError, shell_word};
 use git_deploy_core::config::deploy_toml::{DeployToml, Environment, Target};
+use git_deploy_image::Reference;
 use git_deploy_manifest::rights::{Kinds, Purpose, rules};
 
 use super::remote::Remote;
@@ -90,9 +91,17 @@ impl Pod<'_> {
             ("secret", text(&arguments.secret)),
             ("replicas", arguments.replicas.to_string()),
             ("image", text(&self.image)),
+            ("pull", self.pull_policy().to_owned()),
             ("remote", text(&self.remote.url)),
         ];
         fill(MANIFESTS, &texts)
+    }
+
+    /// Under a tag there can be another image tomorrow, on some nodes and not on others. What has no registry is on the nodes.
+    fn pull_policy(&self) -> &'static str {
+        let reference = self.image.parse::<Reference>();
+        let may_change = |image: &Reference| image.registry().is_some() && !self.image.contains('@');
+        if reference.is_ok_and(|image| may_change(&image)) { "Always" } else { "IfNotPresent" }
     }
 
     /// How the image is made.
