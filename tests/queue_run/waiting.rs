@@ -159,3 +159,17 @@ fn a_lock_file_that_a_dead_git_left_in_the_remote_is_named_once_and_waited_for()
         shop.is_sound();
     }
 }
+
+#[test]
+fn a_command_that_does_not_come_to_an_end_delays_the_queue_once_and_is_told_once() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    shop.deployable("cart", "cart.txt", "hello\n");
+    shop.repo.set_config("deploy.onEvent", "cat >/dev/null; exec sleep 1000");
+    let begun = std::time::Instant::now();
+    let output = run(&shop, &[]);
+    output.success().stderr_contains("; for an hour it gets no more than 2 s");
+    assert!(begun.elapsed() < Duration::from_secs(60), "{output}");
+    assert_eq!(output.stderr.matches("deploy.onEvent").count(), 1, "{output}");
+    assert_eq!(ledger(shop.authority()), ["login success", "cart success"]);
+}

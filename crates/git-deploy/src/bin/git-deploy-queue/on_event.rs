@@ -2,22 +2,33 @@
 //!
 //! It is of the runner's own configuration, which no branch can change.
 
-use std::cell::RefCell;
-use std::time::Duration;
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
 
 use git_deploy_core::git::{GitError, Repository};
 use git_deploy_core::ledger::Outcome;
-use git_deploy_image::run::Program;
+use git_deploy_image::run::{Program, RunError};
 use serde_json::Value;
 
 /// How long a command may take: the queue waits for it.
 const LIMIT: Duration = Duration::from_secs(30);
+/// How long one may take that did not come to an end in that time.
+const SHORT_LIMIT: Duration = Duration::from_secs(2);
+/// How long it is waited for no longer than that.
+const SHORT: Duration = Duration::from_secs(3600);
 
 /// Commands that hear what happens.
 pub(crate) struct OnEvent {
-    commands: Vec<String>,
+    commands: Vec<Command>,
     /// What was waited for last, so that it is told once and not each time that somebody looks.
     waits: RefCell<Option<String>>,
+}
+
+/// One of them.
+struct Command {
+    words: String,
+    /// When it last did not come to an end in the whole time.
+    hung: Cell<Option<Instant>>,
 }
 
 impl OnEvent {
@@ -26,7 +37,8 @@ impl OnEvent {
     /// # Errors
     /// When the configuration cannot be read.
     pub(crate) fn configured(repository: &Repository) -> Result<Self, GitError> {
-        let commands = repository.config_all("deploy.onevent")?;
+        let commands = repository.config_all("deploy.onevent")?.into_iter();
+        let commands = commands.map(|words| Command { words, hung: Cell::default() }).collect();
         Ok(Self { commands, waits: RefCell::default() })
     }
 
@@ -36,17 +48,29 @@ impl OnEvent {
         if !begins && !is_news(event) {
             return Vec::new();
         }
-        let run = |command: &String| {
-            let shell =
-                Program::new("sh").args(["-c", command]).input(format!("{event}\n")).time_limit(LIMIT);
-            let mut written = Vec::new();
-            let ended = shell.run(is_cancelled, &mut |line| written.push(line.text));
-            ended.err().map(|error| {
-                let last = written.pop().map(|line| format!(": {line}")).unwrap_or_default();
-                format!("deploy.onEvent '{command}': {error}{last}")
-            })
-        };
-        self.commands.iter().filter_map(run).collect()
+        self.commands.iter().filter_map(|command| command.run(event, is_cancelled)).collect()
+    }
+}
+
+impl Command {
+    /// Runs it. Returns what went wrong, each hour once where it is that it does not come to an end.
+    fn run(&self, event: &Value, is_cancelled: &dyn Fn() -> bool) -> Option<String> {
+        let is_short = self.hung.get().is_some_and(|hung| hung.elapsed() < SHORT);
+        let limit = if is_short { SHORT_LIMIT } else { LIMIT };
+        let words = &self.words;
+        let shell = Program::new("sh").args(["-c", words]).input(format!("{event}\n")).time_limit(limit);
+        let mut written = Vec::new();
+        let ended = shell.run(is_cancelled, &mut |line| written.push(line.text));
+        let hangs = matches!(ended, Err(RunError::TimeLimit { .. }));
+        // Where it is as quick as it should be it may take its time again.
+        if !is_short || !hangs {
+            self.hung.set(hangs.then(Instant::now));
+        }
+        let error = ended.err().filter(|_| !(is_short && hangs))?;
+        let last = written.pop().map(|line| format!(": {line}")).unwrap_or_default();
+        let from_now_on = format!("; for an hour it gets no more than {} s", SHORT_LIMIT.as_secs());
+        let from_now_on = if hangs { &from_now_on } else { "" };
+        Some(format!("deploy.onEvent '{words}': {error}{last}{from_now_on}"))
     }
 }
 
