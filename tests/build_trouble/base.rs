@@ -68,3 +68,23 @@ fn a_registry_that_cannot_be_reached_is_the_fault_of_a_branch_that_alone_builds_
     lab.commit("web/Containerfile", CONTAINERFILE);
     lab.deploy(&["login"]).success();
 }
+
+#[test]
+fn images_of_base_are_neither_pushed_nor_loaded_where_a_branch_is_only_compared_with_it() {
+    let registry = registry!(Registry::plain());
+    let address = registry.address();
+    let here = format!("address = \"{address}\"");
+    for (name, registry) in [("pushes", here.as_str()), ("loads", "load = [\"load-image\", \"{image}\"]")] {
+        let lab = lab!(&sandbox!(), name, registry).deployable(&address);
+        let loaded = lab.store.path().join("loaded");
+        let load = format!("#!/bin/sh\necho \"$1\" >>'{}'\n", loaded.display());
+        lab.repo.sandbox().add_program("load-image", &load);
+        lab.ready("wrong", "web/Containerfile", "FROM scratch\nCOPY nothing /\n");
+        let output = lab.deploy(&["wrong"]);
+        output.code_is(1).stderr_contains("Comparing with ").lacks("Pushing").lacks("Loading");
+        assert_eq!(lab.state("wrong"), "staged");
+        assert!(!loaded.exists(), "{output}");
+        lab.has_no_image();
+        lab.is_tidy();
+    }
+}

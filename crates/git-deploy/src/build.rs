@@ -87,6 +87,8 @@ pub struct Plan {
     pub images: Vec<CommitImage>,
     /// What the commit says about its images in vain, because base decides it.
     pub remark: Option<String>,
+    /// Whether it is only tried whether they can be built: nothing is pushed, loaded or recorded.
+    is_trial: bool,
 }
 
 impl Plan {
@@ -118,7 +120,7 @@ impl Plan {
             }
             _ => None,
         };
-        Ok(Self { commit, own, registry, images, remark })
+        Ok(Self { commit, own, registry, images, remark, is_trial: false })
     }
 }
 
@@ -187,8 +189,10 @@ impl Maker<'_> {
             built.map_err(|error| error.look_again(&before))?;
         }
         let there: Vec<Image> = there.into_iter().flatten().collect();
-        self.load_again(plan, &there, &building)?;
-        self.record(plan.commit, &there)?;
+        if !plan.is_trial {
+            self.load_again(plan, &there, &building)?;
+            self.record(plan.commit, &there)?;
+        }
         Ok(there)
     }
 
@@ -287,7 +291,8 @@ impl Maker<'_> {
         let made = self.make_each(stores, tool, &tree, &arguments, time_limit, there);
         // Not before all are made: one may be built on another, or loaded from there.
         for (image, was_there) in there.iter().zip(was_there) {
-            if let (Some(image), false, Some(_)) = (image, was_there, &plan.registry.address) {
+            let stays = plan.registry.address.is_none() && !plan.is_trial;
+            if let (Some(image), false, false) = (image, was_there, stays) {
                 self.watched(&image.name, |watch| tool.forget(&image.name, watch));
             }
         }
@@ -311,10 +316,12 @@ impl Maker<'_> {
             self.go_on()?;
             let built = self.build(stores, tool, tree, arguments, image);
             *there = Some(match &plan.registry.address {
-                Some(_) => self.pushed(stores, tool, built, image)?,
-                None => built.map(|_| Image { name: image.name.clone(), digest: None, made: Made::Now })?,
+                Some(_) if !plan.is_trial => self.pushed(stores, tool, built, image)?,
+                _ => built.map(|_| Image { name: image.name.clone(), digest: None, made: Made::Now })?,
             });
-            self.load(&plan.registry, &image.name, time_limit)?;
+            if !plan.is_trial {
+                self.load(&plan.registry, &image.name, time_limit)?;
+            }
         }
         Ok(())
     }

@@ -48,6 +48,8 @@ impl Maker<'_> {
         let (Some(place), Ok(of_base)) = (place(plan, &error), Plan::of(self.repository, tip)) else {
             return error.into_failure();
         };
+        // Nobody has asked for images of base, and a cluster that takes none says nothing of the branch.
+        let of_base = Plan { is_trial: true, ..of_base };
         self.observer.step("Comparing", &format!("with {} of '{name}'", tip.brief()));
         let on_base = match self.find_or_make(&of_base) {
             Ok(_) => return error.into_failure(),
