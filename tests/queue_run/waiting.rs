@@ -173,3 +173,29 @@ fn a_command_that_does_not_come_to_an_end_delays_the_queue_once_and_is_told_once
     assert_eq!(output.stderr.matches("deploy.onEvent").count(), 1, "{output}");
     assert_eq!(ledger(shop.authority()), ["login success", "cart success"]);
 }
+
+#[test]
+fn who_queued_a_branch_is_told_once_that_it_became_broken_and_since_when() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "shared.txt", "login\n");
+    shop.deployable("cart", "shared.txt", "cart\n");
+    let runner = shop.authority().clone_to("runner");
+    runner.deploy("deploy-sync", &[]);
+    let decided = shop.repo.deploy("deploy-queue", &["show", "--json", "cart"]).line().to_owned();
+    runner.try_deploy("deploy-queue", &["run"]).code_is(1).stderr_contains("broken 'cart'");
+    let words = "warning: 'cart' became broken: conflict in 'shared.txt'\n";
+    let told = shop.repo.deploy("deploy-sync", &[]);
+    assert_eq!(told.stderr.matches(words).count(), 1, "{told}");
+    shop.repo.deploy("deploy-sync", &[]).lacks("became broken");
+    let shown = shop.repo.deploy("deploy-queue", &["show", "--json", "cart"]).line().to_owned();
+    let [before, now] =
+        [&decided, &shown].map(|json| serde_json::from_str::<serde_json::Value>(json).expect("an object"));
+    assert_eq!(now["conflicts"], serde_json::json!(["shared.txt"]));
+    assert!(now["since"].as_str() > before["since"].as_str(), "{shown}");
+    let since = now["since"].as_str().expect("it is told");
+    shop.repo
+        .deploy("deploy-queue", &["show", "cart"])
+        .stdout_contains(&format!("'shared.txt', since {since}"));
+    // A clone that hears of it for the first time has no news of it.
+    shop.authority().clone_to("another").deploy("deploy-sync", &[]).lacks("became broken");
+}

@@ -45,12 +45,14 @@ impl Shell {
     pub fn withdrawn(&mut self, withdrawn: &[Withdrawn]) {
         told_withdrawn(withdrawn).into_iter().for_each(|line| self.warn(line));
         let now = |how: &How| match how {
-            How::Decided(decided) => decided.state.decision(),
-            How::Gone { .. } => None,
+            How::Decided(decided) => Some(decided.state.decision().unwrap_or(Decision::Development)),
+            How::Gone { .. } => Some(Decision::Development),
+            // Nobody has decided that.
+            How::Broken(_) => None,
         };
-        let branches = withdrawn.iter().map(|Withdrawn { branch, how }| {
-            (shell_word(branch.short()), now(how).unwrap_or(Decision::Development))
-        });
+        let branches = withdrawn
+            .iter()
+            .filter_map(|Withdrawn { branch, how }| Some((shell_word(branch.short()), now(how)?)));
         self.withdrawn.0.extend(branches);
     }
 }

@@ -69,7 +69,9 @@ pub(super) fn hear(
     let judged = judge();
     if let Err(error) = &judged {
         let told = error.decided_there();
-        withdrawn.retain(|came| matches!(came.how, How::Gone { .. }) || !told.contains(&&came.branch));
+        withdrawn.retain(|came| {
+            matches!(came.how, How::Gone { .. } | How::Broken(_)) || !told.contains(&&came.branch)
+        });
     }
     if !withdrawn.is_empty() {
         observer.withdrawn(&withdrawn);
@@ -96,7 +98,7 @@ fn refuse(
             How::Decided(decided) if decided.state.decision() > to.decision() => {
                 Some(DecidedThere(decided.clone()))
             }
-            How::Decided(_) | How::Gone { .. } => None,
+            How::Decided(_) | How::Gone { .. } | How::Broken(_) => None,
         })
     };
     let mut refused = Vec::new();

@@ -49,6 +49,8 @@ pub enum How {
         /// What was taken away.
         taken: TakenBack,
     },
+    /// By a rebase that came to an end with conflicts in these paths: base has moved.
+    Broken(Vec<String>),
 }
 
 /// A decision that was made elsewhere.
@@ -109,6 +111,8 @@ impl fmt::Display for Withdrawn {
             How::Gone { remote, state, taken: TakenBack::To(there) } => {
                 write!(f, "'{name}' is {state} here, and was set back to {} on '{remote}'", there.brief())
             }
+            How::Broken(paths) if paths.is_empty() => write!(f, "'{name}' became broken"),
+            How::Broken(paths) => write!(f, "'{name}' became broken: conflict in '{}'", paths.join("', '")),
         }
     }
 }
@@ -134,6 +138,13 @@ pub(super) fn by_decisions(repository: &Repository, before: Option<CommitId>) ->
     let came = Came { view: &view, ours, theirs, who, was, transitions: OnceCell::new() };
     let mut found: BTreeMap<RefName, (Rank, Withdrawn)> = BTreeMap::new();
     for (commit, old, new) in came.changes(before, after).unwrap_or_default() {
+        let verdict =
+            new.refs.iter().filter(|branch| came.is_newly_broken(branch, commit, old.as_ref(), &new));
+        let broken = verdict.map(|branch| {
+            let how = How::Broken(new.conflicts.clone());
+            (branch.clone(), (None, Withdrawn { branch: branch.clone(), how }))
+        });
+        found.extend(broken);
         for (branch, state) in withdrawn(old.as_ref(), &new) {
             let about = came.concerns(&branch, commit, old.as_ref(), state);
             let Ok(Some(About(earlier))) = about else { continue };
@@ -223,6 +234,16 @@ impl Came<'_> {
     fn at_tips(&self) -> BTreeSet<CommitId> {
         let there = self.ours.keys().filter_map(|branch| self.theirs.get(branch));
         self.ours.values().chain(there).copied().collect()
+    }
+
+    /// Whether a branch, as it is now, has become broken by a verdict that is news here.
+    fn is_newly_broken(&self, branch: &RefName, commit: CommitId, old: Option<&Note>, new: &Note) -> bool {
+        let is_broken = |note: &Note| note.state == State::Broken;
+        let is_tip = [&self.ours, &self.theirs].iter().any(|tips| tips.get(branch) == Some(&commit));
+        let is_news = is_broken(new) && self.was.is_some() && !old.is_some_and(is_broken);
+        is_tip
+            && is_news
+            && matches!(self.concerns(branch, commit, old, State::Broken), Ok(Some(About(None))))
     }
 
     /// What a withdrawal of a commit is about, if it is one of what is here of the branch, or of what was decided here, and not

@@ -18,6 +18,7 @@ use git_deploy_core::ledger::Outcome;
 use git_deploy_core::note::Note;
 use git_deploy_core::ops::deploy::Hold;
 use git_deploy_core::ops::held::{Holder, holder};
+use git_deploy_core::ops::history::transitions;
 use git_deploy_core::ops::story::{Attempted, Landed, Story, StoryError, Subject, meant, story};
 use git_deploy_core::ops::sweep::Advice;
 use git_deploy_core::ops::under_way::landing;
@@ -26,6 +27,8 @@ use git_deploy_core::queue::{Place, Wait, before};
 use git_deploy_core::rebase::{Skip, Verdict};
 use git_deploy_core::revert::TakenBack;
 use git_deploy_core::state::State;
+
+use jiff::Timestamp;
 
 use crate::apart::apart;
 use crate::seen::{Forecast, Seen};
@@ -91,6 +94,8 @@ struct Told<'a> {
     advised: Vec<String>,
     /// How base has taken it back, if that has had all of it.
     taken: Option<TakenBack>,
+    /// Since when it is broken, as the history of the states has it: its note has since when it was decided about.
+    broken: Option<Timestamp>,
     /// Whether it is a branch of this clone.
     is_here: bool,
     /// What to do where ours is another than the one that counts: what is done here has to do with ours alone.
@@ -100,6 +105,12 @@ struct Told<'a> {
     landing: Option<&'a Attempt>,
     seen: &'a Seen,
     forecast: &'a Forecast,
+}
+
+/// What cannot be found out is not told.
+fn broken_since(view: &View<'_>, name: &RefName) -> Option<Timestamp> {
+    let made = transitions(view, Some(name)).ok()?;
+    made.into_iter().find(|made| made.to == State::Broken)?.time
 }
 
 /// A place in the queue, and all that keeps a branch there.
@@ -148,6 +159,8 @@ impl<'a> Told<'a> {
             landing.is_none() && (is_landed || is_on_base)
         };
         let taken = branch.filter(is_had).and_then(|branch| view.taken_back(branch).ok().flatten());
+        let is_broken = branch.is_some_and(|branch| branch.state() == State::Broken);
+        let broken = name.filter(|_| is_broken).and_then(|name| broken_since(view, name));
         let is_here = name.map_or(Ok(None), |name| view.repository.tip(name))?.is_some();
         let remote = view.settings.remote.as_ref().map(|tracking| tracking.remote());
         let base = &view.settings.base;
@@ -165,6 +178,7 @@ impl<'a> Told<'a> {
             queued,
             verdict,
             advised,
+            broken,
             is_here,
             apart,
             taken,
@@ -266,7 +280,7 @@ impl<'a> Told<'a> {
             parts.push(format!("brings nothing that '{}' has not", self.base.short()));
         }
         if let Some(note) = self.note().filter(|_| !matches!(branch.status, Status::Deployed { .. })) {
-            parts.extend(note.since.map(|since| format!("since {since}")));
+            parts.extend(self.since(note).map(|since| format!("since {since}")));
             parts.extend(note.reason.as_ref().or(note.message.as_ref()).map(|said| format!("\"{said}\"")));
         }
         let parts: String = parts.iter().map(|part| format!(", {part}")).collect();
@@ -280,6 +294,11 @@ impl<'a> Told<'a> {
             .note
             .as_ref()
             .filter(|_| !matches!(branch.status, Status::Merged { .. }) && self.landing.is_none())
+    }
+
+    /// Since when it is what it is.
+    fn since(&self, note: &Note) -> Option<Timestamp> {
+        self.broken.or(note.since)
     }
 
     /// Why it does not move, and when it will.

@@ -24,6 +24,10 @@ impl Told<'_> {
             Status::Merged { into, .. } => Some(into.as_str()),
             _ => None,
         });
+        let conflicts = branch.and_then(|branch| match &branch.status {
+            Status::Broken { paths } if !paths.is_empty() => Some(paths.clone()),
+            _ => None,
+        });
         let queued = self.queued.as_ref();
         let under_way: Vec<Value> = self.under_way.iter().map(|attempt| attempt_object(attempt)).collect();
         let past: Vec<Value> = self.story.past.iter().map(past_object).collect();
@@ -31,8 +35,9 @@ impl Told<'_> {
             .with("ref", name)
             .with("commit", commit)
             .with("state", branch.map(|branch| branch.state().as_str()))
-            .with_known("since", note.and_then(|note| note.since).map(|since| since.to_string()))
+            .with_known("since", note.and_then(|note| self.since(note)).map(|since| since.to_string()))
             .with_known("reason", note.and_then(|note| note.reason.as_deref()))
+            .with_known("conflicts", conflicts)
             .with_known("merged", merged)
             .with_known("empty", self.is_empty().then_some(true))
             .with_known("position", queued.map(|queued| queued.position))
