@@ -5,7 +5,7 @@ use std::time::Duration;
 use git_deploy_testkit::shop::Shop;
 use git_deploy_testkit::{Repo, Victim, sandbox};
 
-use super::{ends, hold_the_claim, ledger, run, standstill, watch};
+use super::{ends, hold_the_claim, ledger, protect_base, run, standstill, watch};
 
 #[test]
 fn what_keeps_a_runner_from_getting_on_is_told_to_who_looks_at_the_queue_in_its_clone() {
@@ -198,4 +198,27 @@ fn who_queued_a_branch_is_told_once_that_it_became_broken_and_since_when() {
         .stdout_contains(&format!("'shared.txt', since {since}"));
     // A clone that hears of it for the first time has no news of it.
     shop.authority().clone_to("another").deploy("deploy-sync", &[]).lacks("became broken");
+}
+
+#[test]
+fn who_withdraws_what_is_on_its_way_is_told_how_it_ends_and_can_end_it() {
+    let shop = Shop::with_remote(&sandbox!());
+    shop.deployable("login", "login.txt", "hello\n");
+    let runner = shop.authority().clone_to("runner");
+    runner.deploy("deploy-sync", &[]);
+    protect_base(&shop);
+    let mut watching = runner.command("git-deploy-queue").args(["run", "--watch"]).start();
+    watching.wait_for_words("tried again in 5 s");
+    shop.repo
+        .deploy("deploy-state", &["set", "development", "login"])
+        .stderr_contains("that comes too late for deployment-0001, which is on its way with 'login'")
+        .stderr_contains(
+            "hint: it ends by itself; to end it before that, stop the run that is at work, then: ",
+        );
+    ends(watching);
+    shop.deploy(&["--abort"]).code_is(1).stdout_contains("aborted");
+    assert_eq!(
+        (ledger(shop.authority()), shop.state("login")),
+        (vec!["login aborted".to_owned()], "development".to_owned())
+    );
 }

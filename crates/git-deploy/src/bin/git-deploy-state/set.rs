@@ -10,8 +10,9 @@ use git_deploy_cli::{
 };
 use git_deploy_core::git::Repository;
 use git_deploy_core::git::notes::NotesError;
-use git_deploy_core::ids::{CommitId, RefName};
+use git_deploy_core::ids::{CommitId, DeploymentId, RefName};
 use git_deploy_core::ops::set_state::{Change, SetError, SetRequest, Wished, Wishes, set_state};
+use git_deploy_core::ops::under_way::under_way;
 use git_deploy_core::ops::view::{View, ViewError, named_branches};
 use git_deploy_core::state::State;
 
@@ -58,10 +59,8 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
             name.short()
         ));
     }
-    if !outcome.on_its_way.is_empty() && View::new(&repository)?.rules()?.is_some() {
-        shell.hint(
-            "that is so for a run that is at work; one that was stopped goes no further: git deploy --abort",
-        );
+    if !outcome.on_its_way.is_empty() {
+        told_how_it_ends(&View::new(&repository)?, &outcome.on_its_way, shell)?;
     }
     told_unapproved(&outcome.unapproved, shell);
     for (name, taken) in &outcome.beheaded {
@@ -174,6 +173,26 @@ fn told_anew(request: &SetRequest) -> String {
 }
 
 /// A branch that the remote has and that was mended here must get there, too.
+/// Says how a deployment ends that a withdrawal came too late for.
+fn told_how_it_ends(
+    view: &View<'_>,
+    on_its_way: &[(RefName, DeploymentId)],
+    shell: &mut Shell,
+) -> Result<(), CommandError> {
+    if view.rules()?.is_some() {
+        shell.hint(
+            "that is so for a run that is at work; one that was stopped goes no further: git deploy --abort",
+        );
+        return Ok(());
+    }
+    // What cannot be read about that is told by whoever looks at the queue.
+    let under_way = under_way(view).unwrap_or_default();
+    if under_way.iter().any(|attempt| on_its_way.iter().any(|(_, id)| *id == attempt.id)) {
+        shell.hint("it ends by itself; to end it before that, stop the run that is at work, then: git deploy --abort");
+    }
+    Ok(())
+}
+
 fn refusal(repository: &Repository, request: &SetRequest, error: SetError) -> CommandError {
     let again = |branch| {
         let view = View::new(repository).ok()?;
