@@ -56,14 +56,9 @@ impl<'a> AtWork<'a> {
         format!("{MARK}={}", self.name)
     }
 
-    /// Gives the room back that was kept on the disk.
-    pub(super) fn give_room(&self) {
-        self.file.iter().for_each(|(_, file)| give_room(file));
-    }
-
     /// Takes away what it has left behind, as it was ended.
     pub(super) fn clear(&self) {
-        self.give_room();
+        self.file.iter().for_each(|(_, file)| give_room(file));
         if let Ok(temporary) = self.workspace.for_others() {
             end_what_runs(self.tool, &temporary);
         }

@@ -20,12 +20,10 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
-use std::slice;
 use std::str::FromStr;
 use std::thread;
 use std::time::Duration;
 
-use crate::disk::is_said;
 use crate::run::Line;
 use crate::{Digest, ImageName, Insecure, Room};
 use leftovers::AtWork;
@@ -236,10 +234,6 @@ impl Tool {
             has_insecure_bases: bases::are_insecure(&steps, &build.insecure),
         };
         let mut tell = |line: Line| {
-            // The builder itself begins to take the container away a moment later; one that is half gone nobody can.
-            if is_said(slice::from_ref(&line.text)) {
-                at_work.give_room();
-            }
             if self.is_telling(&line.text) {
                 (watch.tell)(Line { text: paths.named(&line.text), ..line });
             }
