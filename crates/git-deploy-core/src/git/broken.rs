@@ -89,6 +89,10 @@ impl Repository {
 
     /// What a ref has led to, the latest first, at most so many times; each with the reason for the move to it.
     pub(crate) fn reflog(&self, name: &str, longest: u8) -> Result<Vec<(CommitId, String)>, GitError> {
+        if let Some(log) = self.backend.reflog(name) {
+            let known = log.into_iter().take(longest.into()).map(|(id, why)| (CommitId(id), why));
+            return Ok(known.take_while(|(commit, _)| self.commit(*commit).is_ok()).collect());
+        }
         let call = super::git(["log", "--walk-reflogs", "--format=%H %gs", "--no-show-signature"]);
         let text = call.arg(format!("--max-count={longest}")).arg(name).arg("--").text()?;
         let entry = |line: &str| {

@@ -124,13 +124,14 @@ impl Repository {
     }
 
     /// Whether objects may be missing because a remote has promised them.
-    pub(super) fn is_partial(&self) -> Result<bool, GitError> {
+    pub(crate) fn is_partial(&self) -> Result<bool, GitError> {
         for remote in self.remotes()? {
             if self.config(&format!("remote.{remote}.promisor"))?.is_some_and(|value| value != "false") {
                 return Ok(true);
             }
         }
-        Ok(false)
+        // As git said it before 2.24.
+        Ok(self.config("extensions.partialclone")?.is_some())
     }
 
     /// Where the objects are.

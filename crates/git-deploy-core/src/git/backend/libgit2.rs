@@ -189,7 +189,7 @@ impl Libgit2 {
                 return Ok(true);
             }
         }
-        Ok(false)
+        Ok(!self.config("extensions.partialclone")?.is_empty())
     }
 }
 
@@ -337,6 +337,15 @@ impl Backend for Libgit2 {
         let target = reference.as_ref().and_then(git2::Reference::symbolic_target_bytes);
         let target = target.and_then(|target| std::str::from_utf8(target).ok());
         Ok(target.and_then(|target| RefName::new(target).ok()))
+    }
+
+    fn reflog(&self, name: &str) -> Option<Vec<(ObjectId, String)>> {
+        let log = self.repository.reflog(name).ok().filter(|_| !machine::is_simulated())?;
+        let entry = |entry: git2::ReflogEntry<'_>| {
+            let why = entry.message_bytes().map(String::from_utf8_lossy);
+            (object_id(entry.id_new()), why.unwrap_or_default().into_owned())
+        };
+        Some(log.iter().map(entry).collect())
     }
 
     fn refs(&self, prefix: &str) -> Result<Refs, GitError> {

@@ -90,6 +90,10 @@ pub(super) trait Backend {
     fn resolve(&self, name: &RefName) -> Result<Option<ObjectId>, GitError>;
     /// What a symbolic ref (or `HEAD`) names; none if it is not symbolic.
     fn symbolic_target(&self, name: &str) -> Result<Option<RefName>, GitError>;
+    /// What a ref has led to, the latest first, each with the reason for the move to it, as far as that is here without asking git.
+    fn reflog(&self, _name: &str) -> Option<Vec<(ObjectId, String)>> {
+        None
+    }
     /// All refs whose name begins with `prefix`, which ends with a slash or with the beginning of a name, by name.
     fn refs(&self, prefix: &str) -> Result<Refs, GitError>;
     /// Whether a ref can be moved here so that nobody could tell it from git: there is no hook, for one.

@@ -60,9 +60,7 @@ impl View<'_> {
 
     /// Whether a merge may have to fetch what this clone has left with a remote.
     pub(in crate::ops) fn lacks_objects(&self) -> Result<bool, GitError> {
-        let remotes = self.repository.remotes()?;
-        let is_promisor = |remote: &String| self.repository.config(&format!("remote.{remote}.promisor"));
-        remotes.iter().try_fold(false, |found, remote| Ok(found || is_promisor(remote)?.is_some()))
+        self.repository.is_partial()
     }
 
     /// Whether what is judged has to be made in the repository itself, not aside: a partial clone fetches what it lacks on the way,
