@@ -44,12 +44,19 @@ fn a_hold_of_somebody_else_is_told_before_what_goes_on_from_there_is_queued_with
             .stderr_contains("need not wait any more: git deploy-state set deployable --hold= login\n");
         // Neither does it get there by way of another state.
         set(&ours, &["staged", "login"]).code_is(1).stderr_contains("is on hold since ");
-        set(&ours, &["development", "-m", "not yet", "login"]).success();
+        for why in ["not yet", "still not"] {
+            set(&ours, &["development", "-m", why, "login"]).success();
+        }
         set(&ours, &["deployable", "login"]).code_is(1).stderr_contains("is on hold since ");
         ours.command("sh").args(["-c", again]).output().success();
         assert!(bare.notes()[&bare.id("login")].contains("hold: an incident\n"));
-        // Now it is Ada's own word.
+        // Who keeps it has not put it there.
         goes_on(&ours, "e");
+        set(&ours, &["deployable", "login"])
+            .code_is(1)
+            .stderr_contains(", by Bob <bob@example.org>: an incident\n");
+        set(&ours, &["deployable", "--hold=", "login"]).success();
+        goes_on(&ours, "f");
         set(&ours, &["deployable", "login"]).success();
     }
 }
@@ -66,7 +73,6 @@ fn so_it_is_before_what_is_amended_is_queued_without() {
         .code_is(1)
         .stderr_contains(&format!("to deployable: '{}', which it was, is on hold since ", &held[..10]));
     set(&ours, &["deployable", "--hold=", "login"]).success();
-    set(&ours, &["development", "login"]).success();
     set(&ours, &["deployable", "login"]).success();
 }
 

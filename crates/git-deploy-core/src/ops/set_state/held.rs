@@ -55,23 +55,23 @@ fn held_there(view: &View<'_>, name: &RefName) -> Result<Option<HeldThere>, SetE
     let Some((on, held)) = decided_last(view, name)? else { return Ok(None) };
     // What stays on its commit keeps its hold.
     let Some(note) = held.note.as_ref().filter(|note| note.hold.is_some()) else { return Ok(None) };
-    let holder = holder(view, &held)?;
+    let wished = Wished::of(view, note)?;
     let me = view.repository.identity().ok().map(|me| me.who().to_owned());
-    if me.is_some() && holder.as_ref().map(|holder| &holder.by) == me.as_ref() {
-        return Ok(None);
+    let is_me = |by: &Option<Holder>| me.is_some() && by.as_ref().map(|by| &by.by) == me.as_ref();
+    let (mut at, mut by) = (held.clone(), holder(view, &held)?);
+    while is_me(&by) {
+        // Whoever keeps a hold has not put it there.
+        let below = view.own_line(at.tip).into_iter().skip(1).find_map(|commit| answer(view, name, commit));
+        let Some(below) = below.filter(|below| below.hold() == held.hold()) else { return Ok(None) };
+        (by, at) = (holder(view, &below)?, below);
     }
-    Ok(Some(HeldThere { on, wished: Wished::of(view, note)?, holder }))
+    Ok(Some(HeldThere { on, wished, holder: by }))
 }
 
 /// What a branch stands on, or was, as it was decided about last; none where that is what it is.
 fn decided_last(view: &View<'_>, name: &RefName) -> Result<Option<(Earlier, Branch)>, GitError> {
     let Some(tip) = view.branch_tip(name)? else { return Ok(None) };
-    let decided = |commit: CommitId| {
-        let note = view.notes.get(commit).ok().flatten().filter(|note| note.refs.contains(name))?;
-        // What was never to be deployed says nothing of a hold.
-        let answers = note.hold.is_some() || note.state != State::Development || note.rev > 1;
-        answers.then(|| Branch::derive(name.clone(), commit, Some(note), false, OnBase::No))
-    };
+    let decided = |commit: CommitId| answer(view, name, commit);
     if let Some(decided) = view.own_line(tip).into_iter().find_map(decided) {
         return Ok((decided.tip != tip).then_some((Earlier::Below(decided.tip), decided)));
     }
@@ -81,7 +81,18 @@ fn decided_last(view: &View<'_>, name: &RefName) -> Result<Option<(Earlier, Bran
     };
     let left = was.into_iter().map(|(commit, _)| commit).filter(|commit| *commit != tip).find_map(decided);
     match left {
-        Some(left) if !view.is_on_base(left.tip)? => Ok(Some((Earlier::Left(left.tip), left))),
+        // What it still stands on, below commits of others, they have seen.
+        Some(left) if !view.is_on_base(left.tip)? && !view.repository.is_ancestor(left.tip, tip)? => {
+            Ok(Some((Earlier::Left(left.tip), left)))
+        }
         _ => Ok(None),
     }
+}
+
+/// The branch as it was at a commit, if what was decided about it there says whether it is on hold: of what is not to be deployed
+/// nobody is asked that.
+fn answer(view: &View<'_>, name: &RefName, commit: CommitId) -> Option<Branch> {
+    let note = view.notes.get(commit).ok().flatten().filter(|note| note.refs.contains(name))?;
+    let answers = note.hold.is_some() || note.state != State::Development;
+    answers.then(|| Branch::derive(name.clone(), commit, Some(note), false, OnBase::No))
 }
