@@ -7,6 +7,9 @@ use crate::ops::hooks::{HookError, left};
 use crate::ops::sweep::Standing;
 use crate::state::State;
 
+/// How many of the commits that a branch was are looked at.
+const LOOKED_AT: u8 = 50;
+
 /// What somebody else has decided on, and a push takes from where it counts, with something else that is decided on in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replaced {
@@ -37,6 +40,10 @@ impl Push<'_> {
         if self.view.repository.is_ancestor(*old, *new)?
             || !matches!(self.standing(branch, *new)?, Some(Standing::Apart(_)))
         {
+            return Ok(None);
+        }
+        // What the branch has been here was had before it, as by an amend.
+        if self.view.repository.reflog(branch.as_str(), LOOKED_AT)?.iter().any(|(was, _)| was == old) {
             return Ok(None);
         }
         Ok(Some(Replaced { branch: (*branch).clone(), old: *old, new: *new, state, by }))
