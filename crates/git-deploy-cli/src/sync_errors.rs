@@ -17,6 +17,7 @@ impl From<SyncError> for CommandError {
             SyncError::NotRestored { .. } => Some(RESTORE.to_owned()),
             SyncError::NoStates { .. } => Some(FIND_STATES.to_owned()),
             SyncError::Refused { .. }
+            | SyncError::Unable { .. }
             | SyncError::Rejected { .. }
             | SyncError::Contended { .. }
             | SyncError::Broken(_)
@@ -26,7 +27,9 @@ impl From<SyncError> for CommandError {
             | SyncError::Git(_) => None,
         };
         let error = match error {
-            SyncError::Unreachable { .. } | SyncError::Contended { .. } => Self::new(Exit::TryAgain, error),
+            SyncError::Unreachable { .. } | SyncError::Unable { .. } | SyncError::Contended { .. } => {
+                Self::new(Exit::TryAgain, error)
+            }
             SyncError::Refused { ref refusals, .. } if refusals.lock.is_some() => {
                 Self::new(Exit::TryAgain, error)
             }

@@ -3,7 +3,7 @@
 //! What belongs together is pushed together and atomically, by object id, with the exact value that each ref is
 //! expected to have. Base alone carries no lease, so that git itself refuses to move it anywhere but forward.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::git::held::lock_there;
@@ -320,10 +320,12 @@ impl Repository {
         if refused.is_empty() {
             return Ok(Pushed::Unreachable(said));
         }
-        let url = self.url(tracking)?;
-        let folder = url.as_deref().map(|url| Path::new(url.strip_prefix("file://").unwrap_or(url)));
-        let lock = lock_there(&said, folder);
-        Ok(Pushed::Refused(Refusals { refs: refused, said, lock }))
+        let refusals = Refusals { refs: refused, said, lock: None };
+        // Whatever else is printed there, where somebody has decided that is why.
+        let url = || self.url(tracking).ok().flatten();
+        let folder = || Some(PathBuf::from(url()?.trim_start_matches("file://")));
+        let lock = refusals.is_passing().then(|| lock_there(&refusals.said, folder)).flatten();
+        Ok(Pushed::Refused(Refusals { lock, ..refusals }))
     }
 }
 

@@ -52,6 +52,14 @@ const FETCH_TRIES: u32 = 5;
 /// Why states could not be shared.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
+    /// Branches cannot be moved there just now, though nobody there has decided anything.
+    #[error("cannot move branches of remote '{remote}': {why}")]
+    Unable {
+        /// The remote.
+        remote: String,
+        /// Why not.
+        why: String,
+    },
     /// The remote did not answer.
     #[error("cannot reach remote '{remote}': {why}")]
     Unreachable {

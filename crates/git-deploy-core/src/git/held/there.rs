@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::{Timestamp, Unit};
 
-use super::{Holder, TABLES, holder};
+use super::TABLES;
 
 /// What git says of the file that it cannot make, before and behind its path.
 const UNABLE: (&str, &str) = ("Unable to create '", ".lock': File exists");
@@ -15,8 +15,11 @@ const TABLES_LOCKED: &str = "cannot lock references";
 
 /// What is said of such a file, in the same words each time, for as long as nothing about it changes. `root` is the remote's
 /// folder, where it is one of this machine: no other file is looked for, whatever a remote names.
-pub(in crate::git) fn lock_there(said: &str, root: Option<&Path>) -> Option<String> {
-    let root = root.and_then(|root| root.canonicalize().ok());
+pub(in crate::git) fn lock_there(said: &str, root: impl FnOnce() -> Option<PathBuf>) -> Option<String> {
+    if ![UNABLE.0, TABLES_LOCKED].iter().any(|words| said.contains(words)) {
+        return None;
+    }
+    let root = root().and_then(|root| root.canonicalize().ok());
     let named = |said: &str| {
         let (path, _) = said.split_once(UNABLE.0)?.1.split_once(UNABLE.1)?;
         Some(Path::new(&format!("{path}.lock")).components().collect::<PathBuf>())
@@ -28,14 +31,9 @@ pub(in crate::git) fn lock_there(said: &str, root: Option<&Path>) -> Option<Stri
     let since = fs::metadata(&path).and_then(|found| found.modified()).ok();
     let since = since.and_then(|since| Timestamp::try_from(since).ok()?.round(Unit::Second).ok());
     Some(match (root, since) {
-        (Some(root), Some(since)) => match holder(&path, &[&root]) {
-            Holder::Process { pid, command } => format!(
-                "the remote's '{file}' has been there since {since}, and process {pid} ('{command}') works there"
-            ),
-            Holder::Nobody | Holder::Unknown => format!(
-                "the remote's '{file}' has been there since {since}: if no git works there any more, remove that file"
-            ),
-        },
+        (Some(_), Some(since)) => format!(
+            "the remote's '{file}' has been there since {since}: if no git works there any more, remove that file"
+        ),
         _ => format!(
             "the remote's '{file}' is in the way: if no git works there any more, whoever runs the remote removes that file"
         ),
@@ -58,15 +56,15 @@ mod tests {
         let file = folder.path().join("a.lock");
         fs::write(&file, "").unwrap();
         let named = said(&folder.path().join("./a.lock"));
-        let text = lock_there(&named, Some(folder.path())).unwrap();
+        let text = lock_there(&named, || Some(folder.path().to_owned())).unwrap();
         assert!(
             text.starts_with(&format!("the remote's '{}' has been there since 2", file.display())),
             "{text}"
         );
-        for elsewhere in [None, Some(Path::new("/usr"))] {
-            let text = lock_there(&named, elsewhere).unwrap();
+        for elsewhere in [None, Some(PathBuf::from("/usr"))] {
+            let text = lock_there(&named, || elsewhere.clone()).unwrap();
             assert!(text.contains("is in the way: "), "{text}");
         }
-        assert_eq!(lock_there("remote: error: hook declined", Some(folder.path())), None);
+        assert_eq!(lock_there("remote: error: hook declined", || Some(folder.path().to_owned())), None);
     }
 }

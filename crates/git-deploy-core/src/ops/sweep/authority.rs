@@ -99,7 +99,7 @@ fn push(judge: &Judge<'_>, plans: &[Plan]) -> Result<Option<Vec<Outcome>>, Sweep
         Transacted::Done => Ok(outcomes()),
         Transacted::Moved(_) => Ok(None),
         Transacted::Refused(why) => Err(SyncError::Rejected { remote: remote(), why }.into()),
-        Transacted::Unable(why) => Err(SyncError::Unreachable { remote: remote(), why }.into()),
+        Transacted::Unable(why) => Err(SyncError::Unable { remote: remote(), why }.into()),
     }
 }
 
