@@ -137,14 +137,15 @@ pub(super) fn by_decisions(repository: &Repository, before: Option<CommitId>) ->
     let was = before.and_then(|before| repository.notes_at(Some(before)).ok());
     let came = Came { view: &view, ours, theirs, who, was, transitions: OnceCell::new() };
     let mut found: BTreeMap<RefName, (Rank, Withdrawn)> = BTreeMap::new();
+    // That says nothing of what somebody has decided about the same branch.
+    let mut broken: BTreeMap<RefName, Withdrawn> = BTreeMap::new();
     for (commit, old, new) in came.changes(before, after).unwrap_or_default() {
         let verdict =
             new.refs.iter().filter(|branch| came.is_newly_broken(branch, commit, old.as_ref(), &new));
-        let broken = verdict.map(|branch| {
+        broken.extend(verdict.map(|branch| {
             let how = How::Broken(new.conflicts.clone());
-            (branch.clone(), (None, Withdrawn { branch: branch.clone(), how }))
-        });
-        found.extend(broken);
+            (branch.clone(), Withdrawn { branch: branch.clone(), how })
+        }));
         for (branch, state) in withdrawn(old.as_ref(), &new) {
             let about = came.concerns(&branch, commit, old.as_ref(), state);
             let Ok(Some(About(earlier))) = about else { continue };
@@ -158,7 +159,7 @@ pub(super) fn by_decisions(repository: &Repository, before: Option<CommitId>) ->
             found.insert(branch.clone(), (rank, Withdrawn { branch, how: How::Decided(decided) }));
         }
     }
-    found.into_values().map(|(_, withdrawn)| withdrawn).collect()
+    found.into_values().map(|(_, withdrawn)| withdrawn).chain(broken.into_values()).collect()
 }
 
 /// Of several decisions about one branch that of what it is comes first, else the latest.
