@@ -84,7 +84,10 @@ fn images_of_base_are_neither_pushed_nor_loaded_where_a_branch_is_only_compared_
         output.code_is(1).stderr_contains("Comparing with ").lacks("Pushing").lacks("Loading");
         assert_eq!(lab.state("wrong"), "staged");
         assert!(!loaded.exists(), "{output}");
-        lab.has_no_image();
+        // Where there is no registry, images stay where they are built.
+        if name == "pushes" {
+            lab.has_no_image();
+        }
         lab.is_tidy();
     }
 }

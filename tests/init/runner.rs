@@ -273,6 +273,8 @@ fn an_image_that_no_registry_is_known_for_has_to_be_named() {
         ("--image=images.example.net/runner:1", "Always"),
         (&digest, "IfNotPresent"),
         ("--image=runner:1", "IfNotPresent"),
+        ("--image=localhost/runner:1", "IfNotPresent"),
+        ("--image=me/runner", "Always"),
     ] {
         let pod = &find(&runner(&repo, &[image]), "Deployment", "git-deploy").expect("there is one")["spec"]
             ["template"]["spec"]

@@ -291,7 +291,8 @@ impl Maker<'_> {
         let made = self.make_each(stores, tool, &tree, &arguments, time_limit, there);
         // Not before all are made: one may be built on another, or loaded from there.
         for (image, was_there) in there.iter().zip(was_there) {
-            let stays = plan.registry.address.is_none() && !plan.is_trial;
+            // What was only tried stays there, too: somebody else may have built it just now.
+            let stays = plan.registry.address.is_none();
             if let (Some(image), false, false) = (image, was_there, stays) {
                 self.watched(&image.name, |watch| tool.forget(&image.name, watch));
             }

@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 use git_deploy_cli::args::InitRunner;
 use git_deploy_cli::{CommandError, shell_word};
 use git_deploy_core::config::deploy_toml::{DeployToml, Environment, Target};
-use git_deploy_image::Reference;
 use git_deploy_manifest::rights::{Kinds, Purpose, rules};
 
 use super::remote::Remote;
@@ -97,11 +96,10 @@ impl Pod<'_> {
         fill(MANIFESTS, &texts)
     }
 
-    /// Under a tag there can be another image tomorrow, on some nodes and not on others. What has no registry is on the nodes.
+    /// Under a tag there can be another image tomorrow, on some nodes and not on others. What is of no registry is on the nodes.
     fn pull_policy(&self) -> &'static str {
-        let reference = self.image.parse::<Reference>();
-        let may_change = |image: &Reference| image.registry().is_some() && !self.image.contains('@');
-        if reference.is_ok_and(|image| may_change(&image)) { "Always" } else { "IfNotPresent" }
+        let is_local = !self.image.contains('/') || self.image.starts_with("localhost/");
+        if is_local || self.image.contains('@') { "IfNotPresent" } else { "Always" }
     }
 
     /// How the image is made.
