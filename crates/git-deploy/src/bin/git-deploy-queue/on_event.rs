@@ -13,9 +13,9 @@ use serde_json::Value;
 /// How long a command may take: the queue waits for it.
 const LIMIT: Duration = Duration::from_secs(30);
 /// How long one may take that did not come to an end in that time.
-const SHORT_LIMIT: Duration = Duration::from_secs(2);
+const SHORT_LIMIT: Duration = Duration::from_secs(10);
 /// How long it is waited for no longer than that.
-const SHORT: Duration = Duration::from_secs(3600);
+const SHORT: Duration = Duration::from_secs(600);
 
 /// Commands that hear what happens.
 pub(crate) struct OnEvent {
@@ -53,7 +53,7 @@ impl OnEvent {
 }
 
 impl Command {
-    /// Runs it. Returns what went wrong, each hour once where it is that it does not come to an end.
+    /// Runs it. Returns what went wrong, once in that time where it is that it does not come to an end.
     fn run(&self, event: &Value, is_cancelled: &dyn Fn() -> bool) -> Option<String> {
         let is_short = self.hung.get().is_some_and(|hung| hung.elapsed() < SHORT);
         let limit = if is_short { SHORT_LIMIT } else { LIMIT };
@@ -68,7 +68,7 @@ impl Command {
         }
         let error = ended.err().filter(|_| !(is_short && hangs))?;
         let last = written.pop().map(|line| format!(": {line}")).unwrap_or_default();
-        let from_now_on = format!("; for an hour it gets no more than {} s", SHORT_LIMIT.as_secs());
+        let from_now_on = format!("; for 10 minutes it gets no more than {} s", SHORT_LIMIT.as_secs());
         let from_now_on = if hangs { &from_now_on } else { "" };
         Some(format!("deploy.onEvent '{words}': {error}{last}{from_now_on}"))
     }

@@ -8,6 +8,7 @@ use git_deploy_cli::{
     CommandError, REBASE, Shell, Text, advise, ask_again, bring_again, bring_together, by_hand, counting,
     put_upon, shell_word, told_taken_back,
 };
+use git_deploy_core::branch::Branch;
 use git_deploy_core::ids::RefName;
 use git_deploy_core::ops::sweep::{Advice, Explained, Fate, Outcome, Standing, Sweep, standing};
 use git_deploy_core::ops::view::View;

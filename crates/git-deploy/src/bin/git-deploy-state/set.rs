@@ -42,13 +42,15 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
         Err(error) => return Err(refusal(&repository, &request, error)),
         Ok(outcome) => outcome,
     };
+    let is_any_rebased = outcome.changes.iter().any(|change| change.to.is_rebased());
+    let view = is_any_rebased.then(|| View::new(&repository).ok()).flatten();
     for change in &outcome.changes {
         let name = Text::new().styled(shell::NAME, change.branch.short()).plain(": ");
         let text = match change.from == change.to {
             true => name.plain("still ").joined(describe::state(change.to)).plain(told_anew(&request)),
             false => {
                 let name = name.joined(describe::state(change.from)).plain(" -> ");
-                name.joined(describe::state(change.to)).plain(told_hold(&repository, change))
+                name.joined(describe::state(change.to)).plain(told_hold(view.as_ref(), change))
             }
         };
         shell.status("Set", text);
@@ -143,8 +145,8 @@ fn wished_before(repository: &Repository, word: &OsStr) -> Result<Option<RefName
 }
 
 /// That a branch is not to be deployed just now, whatever it was set to.
-fn told_hold(repository: &Repository, change: &Change) -> String {
-    let held = || View::new(repository).ok()?.listed_branch(&change.branch).ok()?.0.hold().map(str::to_owned);
+fn told_hold(view: Option<&View<'_>>, change: &Change) -> String {
+    let held = || view?.listed_branch(&change.branch).ok()?.0.hold().map(str::to_owned);
     // What its developer keeps is not deployed anyway.
     let why = if change.to.is_rebased() { held() } else { None };
     why.map(|why| format!(", on hold: {why}")).unwrap_or_default()
@@ -172,7 +174,6 @@ fn told_anew(request: &SetRequest) -> String {
     }
 }
 
-/// A branch that the remote has and that was mended here must get there, too.
 /// Says how a deployment ends that a withdrawal came too late for.
 fn told_how_it_ends(
     view: &View<'_>,
@@ -188,11 +189,12 @@ fn told_how_it_ends(
     // What cannot be read about that is told by whoever looks at the queue.
     let under_way = under_way(view).unwrap_or_default();
     if under_way.iter().any(|attempt| on_its_way.iter().any(|(_, id)| *id == attempt.id)) {
-        shell.hint("it ends by itself; to end it before that, stop the run that is at work, then: git deploy --abort");
+        shell.hint("it ends when it has landed or failed; to end it before that, stop the run that is at work, then: git deploy --abort");
     }
     Ok(())
 }
 
+/// A branch that the remote has and that was mended here must get there, too.
 fn refusal(repository: &Repository, request: &SetRequest, error: SetError) -> CommandError {
     let again = |branch| {
         let view = View::new(repository).ok()?;
