@@ -120,3 +120,34 @@ fn a_push_in_the_place_of_what_somebody_else_has_mended_says_what_it_replaces() 
     repo.deploy("deploy-state", &["set", "deployable", "login"]);
     repo.git(&["push", "--quiet", "--force", "origin", "login"]).is_silent();
 }
+
+#[test]
+fn a_push_that_ends_a_hold_which_came_after_the_decision_says_so() {
+    let sandbox = sandbox!();
+    let (bare, repo) = shop(&sandbox);
+    repo.branch("login");
+    repo.commit("b", "b\n", "Log in");
+    repo.git(&["push", "--quiet", "origin", "login"]);
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    repo.commit("c", "c\n", "Go on");
+    repo.deploy("deploy-state", &["set", "deployable", "login"]);
+    // Times are whole seconds.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let other = clone(&bare, "other");
+    other.deploy("deploy-sync", &["--quiet"]);
+    let hold = other.command("git-deploy-queue").args(["hold", "--reason=an incident", "login"]);
+    hold.as_person("Bob", "bob@example.org").output().success();
+    repo.deploy("deploy-sync", &["--quiet"]);
+    let pushed = repo.git(&["push", "--quiet", "origin", "login"]);
+    let again = "git deploy-queue hold --reason='an incident' login";
+    pushed
+        .stderr_contains("warning: with this push 'login' is on hold no more, as it was since 20")
+        .stderr_contains(" by Bob <bob@example.org>: an incident\n")
+        .stderr_contains(&format!("hint: to hold it again: {again}\n"));
+    repo.command("sh").args(["-c", again]).output().success();
+    assert!(bare.notes()[&bare.id("login")].contains("hold: an incident\n"));
+    // Who has ended it on purpose knows.
+    repo.commit("d", "d\n", "Go on");
+    repo.deploy("deploy-state", &["set", "deployable", "--hold=", "login"]);
+    repo.git(&["push", "--quiet", "origin", "login"]).is_silent();
+}

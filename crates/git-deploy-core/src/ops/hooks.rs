@@ -21,7 +21,7 @@ use crate::rebase::RebaseError;
 pub use elsewhere::{Unpublished, is_mirror};
 pub use left::{Left, LeftApproved, LeftByPush, MergedThere, post_commit};
 pub use post_merge::{MergedInto, Passed, PostMerge, post_merge};
-pub use pre_push::{PrePush, Replaced, Warning, goes_on, pre_push};
+pub use pre_push::{PrePush, Replaced, Unheld, Warning, goes_on, pre_push};
 pub use tags::{TagChange, changed_tags, differing};
 
 /// The beginning of the names of deployment tags.

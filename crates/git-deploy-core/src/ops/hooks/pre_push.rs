@@ -20,7 +20,7 @@ use crate::ops::view::{LandedElsewhere, View};
 use crate::revert;
 use crate::state::State;
 
-pub use others::Replaced;
+pub use others::{Replaced, Unheld};
 
 /// Something that somebody who pushes should know.
 #[derive(Debug)]
@@ -77,6 +77,8 @@ pub enum Warning {
     },
     /// The push puts something else in the place of what somebody else has decided on.
     Replaced(Replaced),
+    /// The push ends that a branch is on hold, which came after what it brings was decided.
+    Unheld(Unheld),
     /// The push takes a branch from an approved commit to one that makes it something else.
     Left(LeftByPush),
     /// The push sets base back to before what was deployed.
@@ -254,6 +256,7 @@ impl Push<'_> {
                 let left = if is_on_base { None } else { self.left(&step)? };
                 warnings.extend(left.map(Warning::Left));
                 warnings.extend(self.replaced(&step)?.map(Warning::Replaced));
+                warnings.extend(self.unheld(&step)?.map(Warning::Unheld));
             }
         }
         Ok(warnings)

@@ -21,7 +21,7 @@ use git_deploy_core::ops::sync::{Differing, SyncError, Withdrawn};
 use git_deploy_core::state::State;
 use git_deploy_image::without_credentials;
 
-use left::{back, in_words, is_now, left_approved, left_behind, left_by_push, told_replaced};
+use left::{back, in_words, is_now, left_approved, left_behind, left_by_push, told_replaced, told_unheld};
 
 /// How many branches or tags are told of one by one.
 pub(crate) const MANY: usize = 10;
@@ -163,6 +163,7 @@ pub(crate) fn pre_push(remote: &str, said: PrePush, shell: &mut Shell) {
                 }
             }
             Warning::Replaced(replaced) => told_replaced(replaced, remote, shell),
+            Warning::Unheld(unheld) => told_unheld(unheld, shell),
             Warning::Landed(branch, landed) => {
                 shell.warn(landed_elsewhere(branch, landed));
                 let hints = follow_landed([(branch, landed)]);

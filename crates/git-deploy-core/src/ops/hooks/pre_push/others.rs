@@ -1,8 +1,10 @@
 //! What others have put on the remote where a push goes.
 
 use super::{Push, Step, Warning, said_of};
+use crate::branch::{Branch, OnBase};
 use crate::ids::{CommitId, RefName};
 use crate::note::Note;
+use crate::ops::held::{Holder, holder};
 use crate::ops::hooks::{HookError, left};
 use crate::ops::sweep::Standing;
 use crate::state::State;
@@ -25,7 +27,36 @@ pub struct Replaced {
     pub by: String,
 }
 
+/// A hold of somebody else that is on what a push replaces, and not on what it brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unheld {
+    /// The branch.
+    pub branch: RefName,
+    /// Why it is on hold.
+    pub hold: String,
+    /// Who has held it.
+    pub holder: Holder,
+}
+
 impl Push<'_> {
+    /// The hold that a push ends, where it came after the decision that is pushed: whoever made that was not asked about it.
+    pub(super) fn unheld(&self, step: &Step<'_>) -> Result<Option<Unheld>, HookError> {
+        let Step { branch, old, before: Some(before), after: Some(after), .. } = step else {
+            return Ok(None);
+        };
+        let goes_on = |note| said_of(branch, note).is_some_and(State::is_rebased);
+        let Some(hold) = before.hold.clone().filter(|_| after.hold.is_none()) else { return Ok(None) };
+        if !goes_on(before) || !goes_on(after) {
+            return Ok(None);
+        }
+        let held = Branch::derive((*branch).clone(), *old, Some(before.clone()), false, OnBase::No);
+        let me = self.view.repository.identity().ok().map(|me| me.who().to_owned());
+        let holder = holder(&self.view, &held)?.filter(|holder| Some(&holder.by) != me.as_ref());
+        let came_later = |holder: &Holder| holder.since > after.since;
+        let branch = (*branch).clone();
+        Ok(holder.filter(came_later).map(|holder| Unheld { branch, hold, holder }))
+    }
+
     /// What of somebody else's a push replaces that was not made from it, as where two have mended one branch. Where the branch
     /// becomes something else by that, this is told anyway.
     pub(super) fn replaced(&self, step: &Step<'_>) -> Result<Option<Replaced>, HookError> {

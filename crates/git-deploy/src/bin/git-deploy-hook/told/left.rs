@@ -6,8 +6,7 @@ use git_deploy_cli::{
 };
 use git_deploy_core::ids::{CommitId, RefName};
 use git_deploy_core::ops::carry::{Left as LeftBehind, Why};
-use git_deploy_core::ops::hooks::Replaced;
-use git_deploy_core::ops::hooks::{Left, LeftApproved, LeftByPush, MergedThere};
+use git_deploy_core::ops::hooks::{Left, LeftApproved, LeftByPush, MergedThere, Replaced, Unheld};
 use git_deploy_core::ops::set_state::Wished;
 use git_deploy_core::ops::sweep::Apart;
 use git_deploy_core::rebase::Skip;
@@ -65,6 +64,18 @@ pub(super) fn told_replaced(replaced: &Replaced, remote: &str, shell: &mut Shell
     ));
     let lease = shell_word(&format!("--force-with-lease={}:{new}", branch.short()));
     shell.hint(format!("to have it back: {}", back(&format!("{lease} "), remote, *old, branch)));
+}
+
+/// Tells of a hold that a push ends, and how it is put on again.
+pub(super) fn told_unheld(Unheld { branch, hold, holder }: &Unheld, shell: &mut Shell) {
+    let name = branch.short();
+    let since = holder.since.map(|since| format!(" since {since}")).unwrap_or_default();
+    shell.warn(format!(
+        "with this push '{name}' is on hold no more, as it was{since} by {}: {hold}",
+        holder.by
+    ));
+    let (why, name) = (shell_word(hold), shell_word(name));
+    shell.hint(format!("to hold it again: git deploy-queue hold --reason={why} {name}"));
 }
 
 /// How a branch on the remote gets back to a commit, whose note has stayed where it is.
