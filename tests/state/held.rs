@@ -77,6 +77,39 @@ fn so_it_is_before_what_is_amended_is_queued_without() {
 }
 
 #[test]
+fn an_amend_of_the_last_of_several_decided_commits_is_asked_about_and_answered_once() {
+    let [_, ours, theirs] = team(&sandbox!());
+    goes_on(&ours, "d");
+    set(&ours, &["deployable", "login"]).success();
+    theirs.deploy("deploy-sync", &["--quiet"]);
+    held_by_bob(&theirs);
+    ours.deploy("deploy-sync", &["--quiet"]);
+    let amend = |message: &str| drop(ours.git(&["commit", "--quiet", "--amend", "--message", message]));
+    amend("Go on there");
+    set(&ours, &["deployable", "login"]).code_is(1).stderr_contains(", which it was, is on hold since ");
+    // Who keeps it has not put it there: neither here.
+    set(&ours, &["deployable", "--hold=an incident", "login"]).success();
+    amend("Go on here");
+    set(&ours, &["deployable", "login"])
+        .code_is(1)
+        .stderr_contains(", by Bob <bob@example.org>: an incident\n");
+    set(&ours, &["deployable", "--hold=", "login"]).success();
+    amend("Go on");
+    set(&ours, &["deployable", "login"]).success();
+}
+
+#[test]
+fn where_git_keeps_no_reflog_none_is_made_by_looking() {
+    let [_, ours, _] = team(&sandbox!());
+    ours.set_config("core.logAllRefUpdates", "false");
+    ours.git(&["branch", "two", "login"]);
+    ours.git(&["switch", "--quiet", "two"]);
+    ours.commit("two", "2\n", "Two");
+    set(&ours, &["deployable", "two"]).success();
+    assert!(!ours.path().join(".git/logs/refs/heads/two").exists());
+}
+
+#[test]
 fn a_hold_of_ones_own_is_no_reason_to_ask() {
     let [_, ours, _] = team(&sandbox!());
     ours.deploy("deploy-queue", &["hold", "--reason=wait", "login"]);

@@ -340,7 +340,14 @@ impl Backend for Libgit2 {
     }
 
     fn reflog(&self, name: &str) -> Option<Vec<(ObjectId, String)>> {
-        let log = self.repository.reflog(name).ok().filter(|_| !machine::is_simulated())?;
+        if machine::is_simulated() {
+            return None;
+        }
+        // Where there is none libgit2 would make one, and git write to it from then on.
+        if !self.repository.reference_has_log(name).ok()? {
+            return Some(Vec::new());
+        }
+        let log = self.repository.reflog(name).ok()?;
         let entry = |entry: git2::ReflogEntry<'_>| {
             let why = entry.message_bytes().map(String::from_utf8_lossy);
             (object_id(entry.id_new()), why.unwrap_or_default().into_owned())

@@ -52,47 +52,75 @@ pub(super) fn check(repository: &Repository, request: &SetRequest) -> Result<(),
 }
 
 fn held_there(view: &View<'_>, name: &RefName) -> Result<Option<HeldThere>, SetError> {
-    let Some((on, held)) = decided_last(view, name)? else { return Ok(None) };
+    let past = Past::of(view, name)?;
+    let Some((on, held)) = past.decided_last()? else { return Ok(None) };
     // What stays on its commit keeps its hold.
     let Some(note) = held.note.as_ref().filter(|note| note.hold.is_some()) else { return Ok(None) };
-    let wished = Wished::of(view, note)?;
-    let me = view.repository.identity().ok().map(|me| me.who().to_owned());
-    let is_me = |by: &Option<Holder>| me.is_some() && by.as_ref().map(|by| &by.by) == me.as_ref();
-    let (mut at, mut by) = (held.clone(), holder(view, &held)?);
-    while is_me(&by) {
-        // Whoever keeps a hold has not put it there.
-        let below = view.own_line(at.tip).into_iter().skip(1).find_map(|commit| answer(view, name, commit));
-        let Some(below) = below.filter(|below| below.hold() == held.hold()) else { return Ok(None) };
-        (by, at) = (holder(view, &below)?, below);
-    }
-    Ok(Some(HeldThere { on, wished, holder: by }))
-}
-
-/// What a branch stands on, or was, as it was decided about last; none where that is what it is.
-fn decided_last(view: &View<'_>, name: &RefName) -> Result<Option<(Earlier, Branch)>, GitError> {
-    let Some(tip) = view.branch_tip(name)? else { return Ok(None) };
-    let decided = |commit: CommitId| answer(view, name, commit);
-    if let Some(decided) = view.own_line(tip).into_iter().find_map(decided) {
-        return Ok((decided.tip != tip).then_some((Earlier::Below(decided.tip), decided)));
-    }
-    let was = match view.repository.tip(name)? {
-        Some(_) => view.repository.reflog(name.as_str(), LOOKED_AT)?,
-        None => Vec::new(),
-    };
-    let left = was.into_iter().map(|(commit, _)| commit).filter(|commit| *commit != tip).find_map(decided);
-    match left {
-        // What it still stands on, below commits of others, they have seen.
-        Some(left) if !view.is_on_base(left.tip)? && !view.repository.is_ancestor(left.tip, tip)? => {
-            Ok(Some((Earlier::Left(left.tip), left)))
+    let (mut by, mut at) = (holder(view, &held)?, held.tip);
+    let is_me = |by: &Option<Holder>| past.me.is_some() && by.as_ref().map(|by| &by.by) == past.me.as_ref();
+    // Whoever keeps a hold has not put it there.
+    for _ in 0..LOOKED_AT {
+        if !is_me(&by) {
+            break;
         }
-        _ => Ok(None),
+        let before = past.before(at)?.map(|(_, before)| before);
+        let Some(before) = before.filter(|before| before.hold() == held.hold()) else { return Ok(None) };
+        (by, at) = (holder(view, &before)?, before.tip);
     }
+    Ok(Some(HeldThere { on, wished: Wished::of(view, note)?, holder: by }))
 }
 
-/// The branch as it was at a commit, if what was decided about it there says whether it is on hold: of what is not to be deployed
-/// nobody is asked that.
-fn answer(view: &View<'_>, name: &RefName, commit: CommitId) -> Option<Branch> {
-    let note = view.notes.get(commit).ok().flatten().filter(|note| note.refs.contains(name))?;
-    let answers = note.hold.is_some() || note.state != State::Development;
-    answers.then(|| Branch::derive(name.clone(), commit, Some(note), false, OnBase::No))
+/// What a branch was, as far as that says whether it is on hold.
+struct Past<'v, 'r> {
+    view: &'v View<'r>,
+    name: &'v RefName,
+    me: Option<String>,
+    tip: Option<CommitId>,
+    /// The commits that it was here, the latest first.
+    log: Vec<CommitId>,
+}
+
+impl<'v, 'r> Past<'v, 'r> {
+    fn of(view: &'v View<'r>, name: &'v RefName) -> Result<Self, GitError> {
+        let me = view.repository.identity().ok().map(|me| me.who().to_owned());
+        let log = match view.repository.tip(name)? {
+            Some(_) => view.repository.reflog(name.as_str(), LOOKED_AT)?,
+            None => Vec::new(),
+        };
+        let log = log.into_iter().map(|(commit, _)| commit).collect();
+        Ok(Self { view, name, me, tip: view.branch_tip(name)?, log })
+    }
+
+    /// What it was before, as it was decided about last; none where that is what it is.
+    fn decided_last(&self) -> Result<Option<(Earlier, Branch)>, GitError> {
+        match self.tip {
+            Some(tip) if self.answer(tip).is_none() => self.before(tip),
+            _ => Ok(None),
+        }
+    }
+
+    /// The last answer from before it was a commit: of what that was made from, as by an amend, else of what it stands on. Of what
+    /// others have made nobody here is asked, nor of what they have put their commits upon.
+    fn before(&self, at: CommitId) -> Result<Option<(Earlier, Branch)>, GitError> {
+        let found = self.log.iter().position(|was| *was == at);
+        let behind = found.map_or(&[][..], |found| &self.log[found + 1..]);
+        let is_own = self.me.as_ref().is_some_and(|me| self.view.is_committed_by(at, me));
+        let left = behind.iter().filter(|was| is_own && **was != at).find_map(|was| self.answer(*was));
+        if let Some(left) = left
+            && !self.view.is_on_base(left.tip)?
+            && !self.view.repository.is_ancestor(left.tip, at)?
+        {
+            return Ok(Some((Earlier::Left(left.tip), left)));
+        }
+        let below = self.view.own_line(at).into_iter().skip(1).find_map(|commit| self.answer(commit));
+        Ok(below.map(|below| (Earlier::Below(below.tip), below)))
+    }
+
+    /// The branch as it was at a commit, if what was decided about it there says whether it is on hold: of what is not to be
+    /// deployed nobody is asked that.
+    fn answer(&self, commit: CommitId) -> Option<Branch> {
+        let note = self.view.notes.get(commit).ok().flatten().filter(|note| note.refs.contains(self.name))?;
+        let answers = note.hold.is_some() || note.state != State::Development;
+        answers.then(|| Branch::derive(self.name.clone(), commit, Some(note), false, OnBase::No))
+    }
 }

@@ -73,8 +73,11 @@ impl Push<'_> {
         {
             return Ok(None);
         }
-        // What the branch has been here was had before it, as by an amend.
-        if self.view.repository.reflog(branch.as_str(), LOOKED_AT)?.iter().any(|(was, _)| was == old) {
+        // What the branch was here before it was what comes, that was made from, as by an amend.
+        let log = self.view.repository.reflog(branch.as_str(), LOOKED_AT)?;
+        let was_old = log.iter().position(|(was, _)| was == old);
+        let was_new = log.iter().rposition(|(was, _)| was == new);
+        if was_old.is_some_and(|was_old| was_new.is_none_or(|was_new| was_new < was_old)) {
             return Ok(None);
         }
         Ok(Some(Replaced { branch: (*branch).clone(), old: *old, new: *new, state, by }))
