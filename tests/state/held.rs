@@ -99,6 +99,30 @@ fn an_amend_of_the_last_of_several_decided_commits_is_asked_about_and_answered_o
 }
 
 #[test]
+fn a_hold_below_commits_of_others_is_told_and_asks_nobody() {
+    let [_, ours, theirs] = team(&sandbox!());
+    held_by_bob(&theirs);
+    theirs.git(&["switch", "--quiet", "login"]);
+    theirs.write("c", "c\n");
+    theirs.git(&["add", "c"]);
+    let commit = theirs.command("git").args(["commit", "--quiet", "--message=Go on"]);
+    commit.as_person("Carol", "carol@example.org").output().success();
+    theirs.git(&["push", "--quiet", "--no-verify", "origin", "login"]);
+    ours.git(&["pull", "--quiet", "--ff-only", "origin", "login"]);
+    let again = "git deploy-queue hold --reason='an incident' login";
+    set(&ours, &["deployable", "login"])
+        .success()
+        .stderr_contains(&format!(
+            "note: 'login' does not wait, though '{}', which it stands on, is on hold since 20",
+            &ours.id("login~")[..10]
+        ))
+        .stderr_contains(", by Bob <bob@example.org>: an incident\n")
+        .stderr_contains(&format!("hint: to hold it again: {again}\n"));
+    ours.command("sh").args(["-c", again]).output().success();
+    set(&ours, &["deployable", "login"]).success().lacks("does not wait");
+}
+
+#[test]
 fn where_git_keeps_no_reflog_none_is_made_by_looking() {
     let [_, ours, _] = team(&sandbox!());
     ours.set_config("core.logAllRefUpdates", "false");

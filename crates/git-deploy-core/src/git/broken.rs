@@ -90,8 +90,12 @@ impl Repository {
     /// What a ref has led to, the latest first, at most so many times; each with the reason for the move to it.
     pub(crate) fn reflog(&self, name: &str, longest: u8) -> Result<Vec<(CommitId, String)>, GitError> {
         if let Some(log) = self.backend.reflog(name) {
-            let known = log.into_iter().take(longest.into()).map(|(id, why)| (CommitId(id), why));
-            return Ok(known.take_while(|(commit, _)| self.commit(*commit).is_ok()).collect());
+            let entries = log.into_iter().map(|(id, why)| (CommitId(id), why));
+            // What is gone git passes over, too.
+            return Ok(entries
+                .filter(|(commit, _)| self.commit(*commit).is_ok())
+                .take(longest.into())
+                .collect());
         }
         let call = super::git(["log", "--walk-reflogs", "--format=%H %gs", "--no-show-signature"]);
         let text = call.arg(format!("--max-count={longest}")).arg(name).arg("--").text()?;

@@ -87,6 +87,8 @@ pub struct Outcome {
     pub unapproved: Vec<RefName>,
     /// Branches that are to be deployed without their beginning: base has had that, and has taken it back.
     pub beheaded: Vec<(RefName, TakenBack)>,
+    /// Holds of others that these branches stand on below commits of others, and that do not hold them.
+    pub passed_holds: Vec<(RefName, HeldThere)>,
     /// Whether others can see it.
     pub publication: Publication,
 }
@@ -126,7 +128,7 @@ pub fn set_state(
     if let Some(tracking) = remote::asked(repository, request)? {
         remote::hear(repository, &tracking, request, observer)?;
     }
-    held::check(repository, request)?;
+    let passed_holds = held::check(repository, request)?;
     let writer = repository.write_notes_soon(&subject)?;
     let identity = repository.identity()?;
     let mut checks = Checks::default();
@@ -165,6 +167,7 @@ pub fn set_state(
         beheaded: checks::beheaded(repository, &planned, request.state),
         already: planned.already.into_iter().map(|branch| branch.name).collect(),
         unapproved,
+        passed_holds,
         publication,
     })
 }

@@ -36,31 +36,38 @@ impl fmt::Display for HeldThere {
     }
 }
 
-/// Refuses to take branches past such a hold. Who says whether they are on hold decides about that.
-pub(super) fn check(repository: &Repository, request: &SetRequest) -> Result<(), SetError> {
+/// Refuses to take branches past such a hold. Who says whether they are on hold decides about that. Returns the holds below
+/// commits of others, which is for nobody to ask about: they are to be told.
+pub(super) fn check(
+    repository: &Repository,
+    request: &SetRequest,
+) -> Result<Vec<(RefName, HeldThere)>, SetError> {
+    let (mut refused, mut passed) = (Vec::new(), Vec::new());
     if !request.state.is_rebased() || request.stays || request.wishes.hold.is_some() {
-        return Ok(());
+        return Ok(passed);
     }
-    let (view, mut refused) = (View::new(repository)?, Vec::new());
+    let view = View::new(repository)?;
     for branch in &request.branches {
-        if let Some(there) = held_there(&view, branch)? {
+        let past = Past::of(&view, branch)?;
+        if let Some(there) = held_there(&past)? {
             let (branch, there) = (branch.clone(), Box::new(there));
             refused.push(SetError::HeldThere { branch, to: request.state, there });
+        } else if let Some(there) = past.passed_over()? {
+            passed.push((branch.clone(), there));
         }
     }
-    SetError::all_of(refused)
+    SetError::all_of(refused).map(|()| passed)
 }
 
-fn held_there(view: &View<'_>, name: &RefName) -> Result<Option<HeldThere>, SetError> {
-    let past = Past::of(view, name)?;
+fn held_there(past: &Past<'_, '_>) -> Result<Option<HeldThere>, SetError> {
+    let view = past.view;
     let Some((on, held)) = past.decided_last()? else { return Ok(None) };
     // What stays on its commit keeps its hold.
     let Some(note) = held.note.as_ref().filter(|note| note.hold.is_some()) else { return Ok(None) };
     let (mut by, mut at) = (holder(view, &held)?, held.tip);
-    let is_me = |by: &Option<Holder>| past.me.is_some() && by.as_ref().map(|by| &by.by) == past.me.as_ref();
     // Whoever keeps a hold has not put it there.
     for _ in 0..LOOKED_AT {
-        if !is_me(&by) {
+        if !past.is_me(&by) {
             break;
         }
         let before = past.before(at)?.map(|(_, before)| before);
@@ -114,6 +121,25 @@ impl<'v, 'r> Past<'v, 'r> {
         }
         let below = self.view.own_line(at).into_iter().skip(1).find_map(|commit| self.answer(commit));
         Ok(below.map(|below| (Earlier::Below(below.tip), below)))
+    }
+
+    /// A hold of somebody else below commits of others, where nothing has been decided since.
+    fn passed_over(&self) -> Result<Option<HeldThere>, SetError> {
+        let Some(tip) = self.tip.filter(|tip| self.answer(*tip).is_none()) else { return Ok(None) };
+        let held = self.view.whole_line(tip).into_iter().find_map(|commit| self.answer(commit));
+        let Some((held, note)) = held.and_then(|held| Some((held.clone(), held.note?))) else {
+            return Ok(None);
+        };
+        if note.hold.is_none() {
+            return Ok(None);
+        }
+        let holder = holder(self.view, &held)?;
+        let there = HeldThere { on: Earlier::Below(held.tip), wished: Wished::of(self.view, &note)?, holder };
+        Ok(Some(there).filter(|there| !self.is_me(&there.holder)))
+    }
+
+    fn is_me(&self, by: &Option<Holder>) -> bool {
+        self.me.is_some() && by.as_ref().map(|by| &by.by) == self.me.as_ref()
     }
 
     /// The branch as it was at a commit, if what was decided about it there says whether it is on hold: of what is not to be

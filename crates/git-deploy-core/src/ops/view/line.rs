@@ -12,14 +12,22 @@ impl View<'_> {
     /// was decided about that, or has it before them: what others have put there answers it already.
     pub(in crate::ops) fn own_line(&self, tip: CommitId) -> Vec<CommitId> {
         let me = self.repository.identity().ok().map(|me| me.who().to_owned());
+        self.line_while(tip, |commit| me.as_ref().is_some_and(|me| self.is_committed_by(commit, me)))
+    }
+
+    /// The same, whoever has committed what.
+    pub(in crate::ops) fn whole_line(&self, tip: CommitId) -> Vec<CommitId> {
+        self.line_while(tip, |_| true)
+    }
+
+    fn line_while(&self, tip: CommitId, goes_on: impl Fn(CommitId) -> bool) -> Vec<CommitId> {
         let Ok(Some(base_tip)) = self.base_tip() else { return Vec::new() };
         let Ok(fork) = self.repository.merge_base(tip, base_tip) else { return Vec::new() };
         let (mut found, mut next) = (Vec::new(), Some(tip));
         while let Some(commit) = next.filter(|_| next != fork && found.len() < LINE) {
             found.push(commit);
-            let is_own = me.as_ref().is_some_and(|me| self.is_committed_by(commit, me));
-            let own = self.repository.commit(commit).ok().filter(|_| is_own);
-            next = own.and_then(|commit| commit.parents.first().copied());
+            let commit = self.repository.commit(commit).ok().filter(|_| goes_on(commit));
+            next = commit.and_then(|commit| commit.parents.first().copied());
         }
         found
     }

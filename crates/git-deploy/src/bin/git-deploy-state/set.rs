@@ -65,6 +65,12 @@ pub(crate) fn set(arguments: Set, shell: &mut Shell) -> Result<Exit, CommandErro
         told_how_it_ends(&View::new(&repository)?, &outcome.on_its_way, shell)?;
     }
     told_unapproved(&outcome.unapproved, shell);
+    for (name, there) in &outcome.passed_holds {
+        shell.note(format!("'{}' does not wait, though {there}", name.short()));
+        let (why, name) =
+            (shell_word(there.wished.hold.as_deref().unwrap_or_default()), shell_word(name.short()));
+        shell.hint(format!("to hold it again: git deploy-queue hold --reason={why} {name}"));
+    }
     for (name, taken) in &outcome.beheaded {
         let (name, base, by) = (name.short(), taken.base.short(), taken.reverts());
         let much = if taken.is_whole { "them" } else { "some of them" };
