@@ -123,6 +123,33 @@ fn a_hold_below_commits_of_others_is_told_and_asks_nobody() {
 }
 
 #[test]
+fn the_later_word_counts_of_what_it_was_and_what_it_stands_on() {
+    let pause = || std::thread::sleep(std::time::Duration::from_millis(1100));
+    // Bob holds the second commit, and it is made anew upon the first one.
+    let [_, ours, theirs] = team(&sandbox!());
+    goes_on(&ours, "d");
+    set(&ours, &["deployable", "login"]).success();
+    theirs.deploy("deploy-sync", &["--quiet"]);
+    held_by_bob(&theirs);
+    ours.deploy("deploy-sync", &["--quiet"]);
+    ours.git(&["reset", "--quiet", "--soft", "HEAD~1"]);
+    ours.git(&["commit", "--quiet", "--message=Anew"]);
+    set(&ours, &["deployable", "login"]).code_is(1).stderr_contains(", which it was, is on hold since ");
+    // Bob holds the first one, after the second was decided about, which is given up.
+    let [_, ours, theirs] = team(&sandbox!());
+    ours.commit("d", "d\n", "Go on");
+    set(&ours, &["deployable", "login"]).success();
+    pause();
+    held_by_bob(&theirs);
+    ours.deploy("deploy-sync", &["--quiet"]);
+    ours.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+    ours.commit("e", "e\n", "Go on otherwise");
+    set(&ours, &["deployable", "login"])
+        .code_is(1)
+        .stderr_contains(", which it stands on, is on hold since ");
+}
+
+#[test]
 fn where_git_keeps_no_reflog_none_is_made_by_looking() {
     let [_, ours, _] = team(&sandbox!());
     ours.set_config("core.logAllRefUpdates", "false");

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+
 use super::{SetError, SetRequest, Wished};
 use crate::branch::{Branch, OnBase};
 use crate::git::{GitError, Repository};
@@ -13,6 +15,9 @@ use crate::state::State;
 
 /// How many of the commits that a branch was are asked, where it stands on none that was decided about.
 const LOOKED_AT: u8 = 50;
+
+/// How many times it is asked from whom somebody has taken over a hold.
+const KEPT: u8 = 5;
 
 /// A hold of somebody else on what a branch was decided about last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,13 +71,16 @@ fn held_there(past: &Past<'_, '_>) -> Result<Option<HeldThere>, SetError> {
     let Some(note) = held.note.as_ref().filter(|note| note.hold.is_some()) else { return Ok(None) };
     let (mut by, mut at) = (holder(view, &held)?, held.tip);
     // Whoever keeps a hold has not put it there.
-    for _ in 0..LOOKED_AT {
+    for _ in 0..KEPT {
         if !past.is_me(&by) {
             break;
         }
         let before = past.before(at)?.map(|(_, before)| before);
         let Some(before) = before.filter(|before| before.hold() == held.hold()) else { return Ok(None) };
         (by, at) = (holder(view, &before)?, before.tip);
+    }
+    if past.is_me(&by) {
+        return Ok(None);
     }
     Ok(Some(HeldThere { on, wished: Wished::of(view, note)?, holder: by }))
 }
@@ -112,15 +120,31 @@ impl<'v, 'r> Past<'v, 'r> {
         let found = self.log.iter().position(|was| *was == at);
         let behind = found.map_or(&[][..], |found| &self.log[found + 1..]);
         let is_own = self.me.as_ref().is_some_and(|me| self.view.is_committed_by(at, me));
-        let left = behind.iter().filter(|was| is_own && **was != at).find_map(|was| self.answer(*was));
-        if let Some(left) = left
-            && !self.view.is_on_base(left.tip)?
-            && !self.view.repository.is_ancestor(left.tip, at)?
-        {
-            return Ok(Some((Earlier::Left(left.tip), left)));
+        let mut left = None;
+        for was in behind.iter().filter(|was| is_own && **was != at) {
+            let Some(answer) = self.answer(*was) else { continue };
+            if !self.view.is_on_base(*was)? && !self.view.repository.is_ancestor(*was, at)? {
+                left = Some((Earlier::Left(*was), answer));
+                break;
+            }
         }
         let below = self.view.own_line(at).into_iter().skip(1).find_map(|commit| self.answer(commit));
-        Ok(below.map(|below| (Earlier::Below(below.tip), below)))
+        let below = below.map(|below| (Earlier::Below(below.tip), below));
+        Ok(match (left, below) {
+            // The later word counts.
+            (Some(left), Some(below)) if self.said(&left.1)? >= self.said(&below.1)? => Some(left),
+            (left, None) => left,
+            (_, below) => below,
+        })
+    }
+
+    /// Since when an answer is given; of two at once one that holds is the later.
+    fn said(&self, answer: &Branch) -> Result<(Option<Timestamp>, bool), GitError> {
+        let since = answer.note.as_ref().and_then(|note| note.since);
+        Ok(match answer.hold() {
+            Some(_) => (holder(self.view, answer)?.and_then(|holder| holder.since).max(since), true),
+            None => (since, false),
+        })
     }
 
     /// A hold of somebody else below commits of others, where nothing has been decided since.
