@@ -137,7 +137,7 @@ fn a_push_that_ends_a_hold_which_came_after_the_decision_says_so() {
     other.deploy("deploy-sync", &["--quiet"]);
     let hold = other.command("git-deploy-queue").args(["hold", "--reason=an incident", "login"]);
     hold.as_person("Bob", "bob@example.org").output().success();
-    repo.deploy("deploy-sync", &["--quiet"]);
+    // It comes with the push itself.
     let pushed = repo.git(&["push", "--quiet", "origin", "login"]);
     let again = "git deploy-queue hold --reason='an incident' login";
     pushed

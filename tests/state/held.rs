@@ -95,7 +95,27 @@ fn an_amend_of_the_last_of_several_decided_commits_is_asked_about_and_answered_o
         .stderr_contains(", by Bob <bob@example.org>: an incident\n");
     set(&ours, &["deployable", "--hold=", "login"]).success();
     amend("Go on");
-    set(&ours, &["deployable", "login"]).success();
+    set(&ours, &["deployable", "login"]).success().lacks("does not wait");
+}
+
+#[test]
+fn a_hold_that_was_kept_many_times_is_still_that_of_who_put_it_there() {
+    let [_, ours, theirs] = team(&sandbox!());
+    held_by_bob(&theirs);
+    for file in ["d", "e", "f", "g", "h", "i", "j"] {
+        goes_on(&ours, file);
+        set(&ours, &["deployable", "login"])
+            .code_is(1)
+            .stderr_contains(", by Bob <bob@example.org>: an incident\n");
+        set(&ours, &["deployable", "--hold=an incident", "login"]).success();
+    }
+    // What was let go, and has landed since, is no reason to ask about what it was before.
+    ours.git(&["commit", "--quiet", "--amend", "--message=Go on otherwise"]);
+    set(&ours, &["deployable", "--hold=", "login"]).success();
+    ours.git(&["push", "--quiet", "--force", "origin", "login", "login:master"]);
+    ours.git(&["fetch", "--quiet"]);
+    ours.commit("k", "k\n", "Go on");
+    set(&ours, &["deployable", "login"]).success().lacks("on hold");
 }
 
 #[test]

@@ -90,8 +90,8 @@ impl Repository {
     /// What a ref has led to, the latest first, at most so many times; each with the reason for the move to it.
     pub(crate) fn reflog(&self, name: &str, longest: u8) -> Result<Vec<(CommitId, String)>, GitError> {
         if let Some(log) = self.backend.reflog(name) {
-            let entries = log.into_iter().map(|(id, why)| (CommitId(id), why));
-            // What is gone git passes over, too.
+            // What is gone git passes over, too; in a partial clone it is asked for each time.
+            let entries = log.into_iter().take(4 * usize::from(longest)).map(|(id, why)| (CommitId(id), why));
             return Ok(entries
                 .filter(|(commit, _)| self.commit(*commit).is_ok())
                 .take(longest.into())

@@ -170,6 +170,8 @@ pub fn pre_push(
     if goes_on != Some(true) {
         said.published = publish(repository, &tracking, &branches, observer);
     }
+    // What has come with that, too.
+    said.warnings.extend(others::unheld(repository, &branches).into_iter().map(Warning::Unheld));
     if goes_on == Some(false) {
         // Git keeps what has come there since it asked, and refuses the notes alone: where they were published just now.
         let is_elsewhere = sync::fetched_notes(repository, &tracking)?
@@ -256,7 +258,6 @@ impl Push<'_> {
                 let left = if is_on_base { None } else { self.left(&step)? };
                 warnings.extend(left.map(Warning::Left));
                 warnings.extend(self.replaced(&step)?.map(Warning::Replaced));
-                warnings.extend(self.unheld(&step)?.map(Warning::Unheld));
             }
         }
         Ok(warnings)

@@ -1,5 +1,6 @@
 //! Holds of others on what a branch goes on from: a decision about that takes none of them away unasked.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -15,9 +16,6 @@ use crate::state::State;
 
 /// How many of the commits that a branch was are asked, where it stands on none that was decided about.
 const LOOKED_AT: u8 = 50;
-
-/// How many times it is asked from whom somebody has taken over a hold.
-const KEPT: u8 = 5;
 
 /// A hold of somebody else on what a branch was decided about last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,35 +52,37 @@ pub(super) fn check(
     let view = View::new(repository)?;
     for branch in &request.branches {
         let past = Past::of(&view, branch)?;
-        if let Some(there) = held_there(&past)? {
+        let Some(last) = past.decided_last()? else {
+            passed.extend(past.passed_over()?.map(|there| (branch.clone(), there)));
+            continue;
+        };
+        if let Some(there) = held_there(&past, last)? {
             let (branch, there) = (branch.clone(), Box::new(there));
             refused.push(SetError::HeldThere { branch, to: request.state, there });
-        } else if let Some(there) = past.passed_over()? {
-            passed.push((branch.clone(), there));
         }
     }
     SetError::all_of(refused).map(|()| passed)
 }
 
-fn held_there(past: &Past<'_, '_>) -> Result<Option<HeldThere>, SetError> {
-    let view = past.view;
-    let Some((on, held)) = past.decided_last()? else { return Ok(None) };
+fn held_there(past: &Past<'_, '_>, (on, held): (Earlier, Branch)) -> Result<Option<HeldThere>, SetError> {
     // What stays on its commit keeps its hold.
     let Some(note) = held.note.as_ref().filter(|note| note.hold.is_some()) else { return Ok(None) };
-    let (mut by, mut at) = (holder(view, &held)?, held.tip);
     // Whoever keeps a hold has not put it there.
-    for _ in 0..KEPT {
-        if !past.is_me(&by) {
-            break;
+    let mut by = past.holder(&held);
+    if past.is_me(&by) {
+        let (mut first, mut seen) = (held.clone(), HashSet::from([held.tip]));
+        while let Some((_, before)) = past.before(first.tip)?
+            && before.hold() == held.hold()
+            && seen.insert(before.tip)
+        {
+            first = before;
         }
-        let before = past.before(at)?.map(|(_, before)| before);
-        let Some(before) = before.filter(|before| before.hold() == held.hold()) else { return Ok(None) };
-        (by, at) = (holder(view, &before)?, before.tip);
+        by = past.holder(&first);
     }
     if past.is_me(&by) {
         return Ok(None);
     }
-    Ok(Some(HeldThere { on, wished: Wished::of(view, note)?, holder: by }))
+    Ok(Some(HeldThere { on, wished: Wished::of(past.view, note)?, holder: by }))
 }
 
 /// What a branch was, as far as that says whether it is on hold.
@@ -120,34 +120,42 @@ impl<'v, 'r> Past<'v, 'r> {
         let found = self.log.iter().position(|was| *was == at);
         let behind = found.map_or(&[][..], |found| &self.log[found + 1..]);
         let is_own = self.me.as_ref().is_some_and(|me| self.view.is_committed_by(at, me));
-        let mut left = None;
+        let (mut left, mut since) = (None, None);
         for was in behind.iter().filter(|was| is_own && **was != at) {
             let Some(answer) = self.answer(*was) else { continue };
             if !self.view.is_on_base(*was)? && !self.view.repository.is_ancestor(*was, at)? {
                 left = Some((Earlier::Left(*was), answer));
                 break;
             }
+            // It goes on from that, whoever has put commits between.
+            since = since.or_else(|| Some(self.said(&answer)));
         }
+        left = left.filter(|(_, left)| since.is_none_or(|since| self.said(left) > since));
         let below = self.view.own_line(at).into_iter().skip(1).find_map(|commit| self.answer(commit));
         let below = below.map(|below| (Earlier::Below(below.tip), below));
         Ok(match (left, below) {
             // The later word counts.
-            (Some(left), Some(below)) if self.said(&left.1)? >= self.said(&below.1)? => Some(left),
+            (Some(left), Some(below)) if self.said(&left.1) >= self.said(&below.1) => Some(left),
             (left, None) => left,
             (_, below) => below,
         })
     }
 
     /// Since when an answer is given; of two at once one that holds is the later.
-    fn said(&self, answer: &Branch) -> Result<(Option<Timestamp>, bool), GitError> {
+    fn said(&self, answer: &Branch) -> (Option<Timestamp>, bool) {
         let since = answer.note.as_ref().and_then(|note| note.since);
-        Ok(match answer.hold() {
-            Some(_) => (holder(self.view, answer)?.and_then(|holder| holder.since).max(since), true),
+        match answer.hold() {
+            Some(_) => (self.holder(answer).and_then(|holder| holder.since).max(since), true),
             None => (since, false),
-        })
+        }
     }
 
-    /// A hold of somebody else below commits of others, where nothing has been decided since.
+    /// Who holds it, as far as the history of the notes is here.
+    fn holder(&self, held: &Branch) -> Option<Holder> {
+        holder(self.view, held).ok().flatten()
+    }
+
+    /// A hold below commits of others, where nothing has been decided since.
     fn passed_over(&self) -> Result<Option<HeldThere>, SetError> {
         let Some(tip) = self.tip.filter(|tip| self.answer(*tip).is_none()) else { return Ok(None) };
         let held = self.view.whole_line(tip).into_iter().find_map(|commit| self.answer(commit));
@@ -157,9 +165,8 @@ impl<'v, 'r> Past<'v, 'r> {
         if note.hold.is_none() {
             return Ok(None);
         }
-        let holder = holder(self.view, &held)?;
-        let there = HeldThere { on: Earlier::Below(held.tip), wished: Wished::of(self.view, &note)?, holder };
-        Ok(Some(there).filter(|there| !self.is_me(&there.holder)))
+        let (on, holder) = (Earlier::Below(held.tip), self.holder(&held));
+        Ok(Some(HeldThere { on, wished: Wished::of(self.view, &note)?, holder }))
     }
 
     fn is_me(&self, by: &Option<Holder>) -> bool {

@@ -1,12 +1,14 @@
 //! What others have put on the remote where a push goes.
 
-use super::{Push, Step, Warning, said_of};
+use super::{Push, PushedRef, Step, Warning, said_of};
 use crate::branch::{Branch, OnBase};
+use crate::git::Repository;
 use crate::ids::{CommitId, RefName};
 use crate::note::Note;
 use crate::ops::held::{Holder, holder};
 use crate::ops::hooks::{HookError, left};
 use crate::ops::sweep::Standing;
+use crate::ops::view::View;
 use crate::state::State;
 
 /// How many of the commits that a branch was are looked at.
@@ -38,25 +40,27 @@ pub struct Unheld {
     pub holder: Holder,
 }
 
-impl Push<'_> {
-    /// The hold that a push ends, where it came after the decision that is pushed: whoever made that was not asked about it.
-    pub(super) fn unheld(&self, step: &Step<'_>) -> Result<Option<Unheld>, HookError> {
-        let Step { branch, old, before: Some(before), after: Some(after), .. } = step else {
-            return Ok(None);
-        };
-        let goes_on = |note| said_of(branch, note).is_some_and(State::is_rebased);
-        let Some(hold) = before.hold.clone().filter(|_| after.hold.is_none()) else { return Ok(None) };
-        if !goes_on(before) || !goes_on(after) {
-            return Ok(None);
-        }
-        let held = Branch::derive((*branch).clone(), *old, Some(before.clone()), false, OnBase::No);
-        let me = self.view.repository.identity().ok().map(|me| me.who().to_owned());
-        let holder = holder(&self.view, &held)?.filter(|holder| Some(&holder.by) != me.as_ref());
-        let came_later = |holder: &Holder| holder.since > after.since;
-        let branch = (*branch).clone();
-        Ok(holder.filter(came_later).map(|holder| Unheld { branch, hold, holder }))
-    }
+/// The holds that a push ends, where they came after the decision that is pushed: whoever made that was not asked about them. What
+/// cannot be found out of that ends no push.
+pub(super) fn unheld(repository: &Repository, pushed: &[&PushedRef]) -> Vec<Unheld> {
+    let Ok(view) = View::new(repository) else { return Vec::new() };
+    pushed.iter().filter_map(|pushed| unheld_by(&view, pushed)).collect()
+}
 
+fn unheld_by(view: &View<'_>, PushedRef { name: branch, old, new }: &PushedRef) -> Option<Unheld> {
+    let old = CommitId((*old)?);
+    let [before, after] = [old, CommitId((*new)?)].map(|commit| view.notes.get(commit).ok().flatten());
+    let (before, after) = (before?, after?);
+    let goes_on = |note| said_of(branch, note).is_some_and(State::is_rebased);
+    let hold = before.hold.clone().filter(|_| after.hold.is_none() && goes_on(&before) && goes_on(&after))?;
+    let held = Branch::derive(branch.clone(), old, Some(before), false, OnBase::No);
+    let holder = holder(view, &held).ok()??;
+    let me = view.repository.identity().ok()?;
+    let is_asked = holder.by == me.who() || holder.since <= after.since;
+    (!is_asked).then(|| Unheld { branch: branch.clone(), hold, holder })
+}
+
+impl Push<'_> {
     /// What of somebody else's a push replaces that was not made from it, as where two have mended one branch. Where the branch
     /// becomes something else by that, this is told anyway.
     pub(super) fn replaced(&self, step: &Step<'_>) -> Result<Option<Replaced>, HookError> {
@@ -73,9 +77,9 @@ impl Push<'_> {
         {
             return Ok(None);
         }
-        // What the branch was here before it was what comes, that was made from, as by an amend.
+        // What the branch was here before it first was what comes: that was made from it, as by an amend.
         let log = self.view.repository.reflog(branch.as_str(), LOOKED_AT)?;
-        let was_old = log.iter().position(|(was, _)| was == old);
+        let was_old = log.iter().rposition(|(was, _)| was == old);
         let was_new = log.iter().rposition(|(was, _)| was == new);
         if was_old.is_some_and(|was_old| was_new.is_none_or(|was_new| was_new < was_old)) {
             return Ok(None);
