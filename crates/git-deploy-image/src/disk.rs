@@ -114,10 +114,10 @@ impl<'a> Disks<'a> {
 }
 
 /// Whether somebody says that there is no room on a disk.
-pub(crate) fn is_said(lines: &[String]) -> bool {
+pub(crate) fn is_said(lines: &[impl AsRef<str>]) -> bool {
     let words = ["no space", "enospc", "quota", "disk full", "disk is full", "not enough space"];
     lines.iter().any(|line| {
-        let line = line.to_lowercase();
+        let line = line.as_ref().to_lowercase();
         words.iter().any(|words| line.contains(words))
     })
 }

@@ -7,7 +7,9 @@
 //! Docker's daemon clears away by itself.
 //!
 //! That file keeps some room on the disk of the store: a build may have filled it to the last byte, and a container cannot be taken
-//! away where nothing can be written down.
+//! away where nothing can be written down. Buildah tries that all the same as soon as a step has failed, and what is then half
+//! gone it cannot take away any more, whatever room there is: so one part of the room is given back when that is to come, and
+//! the other one, which no step can take, when the build has ended.
 //!
 //! What podman runs is beside the processes that it is ended with: the program that runs it (runc, crun) is asked to end it, by
 //! the name that podman makes of a folder among its temporary files.
@@ -33,6 +35,9 @@ const FOLDER: &str = "git-deploy-builds";
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// What the builder needs on a disk to take containers away, with much to spare, in bytes.
 const ROOM: u64 = 1 << 20;
+/// What is kept until the build has ended, and while it fails.
+const ROOM_TO_THE_END: u64 = ROOM;
+const ROOM_ALL: u64 = ROOM_TO_THE_END + ROOM;
 
 /// A build that is at work: its containers are nobody's to take away.
 pub(super) struct AtWork<'a> {
@@ -56,9 +61,14 @@ impl<'a> AtWork<'a> {
         format!("{MARK}={}", self.name)
     }
 
+    /// Gives the builder room to take away itself what a step has left that has failed; only part of it: the step may go on.
+    pub(super) fn give_some_room(&self) {
+        self.file.iter().for_each(|(_, file)| give_room(file, ROOM_TO_THE_END));
+    }
+
     /// Takes away what it has left behind, as it was ended.
     pub(super) fn clear(&self) {
-        self.file.iter().for_each(|(_, file)| give_room(file));
+        self.file.iter().for_each(|(_, file)| give_room(file, 0));
         if let Ok(temporary) = self.workspace.for_others() {
             end_what_runs(self.tool, &temporary);
         }
@@ -83,7 +93,7 @@ pub(super) fn clear(tool: &Tool) {
         end_what_runs(tool, &folder.for_others());
     }
     let dead = folder(tool).map(|folder| dead(&folder)).unwrap_or_default();
-    dead.iter().for_each(|(_, _, file)| give_room(file));
+    dead.iter().for_each(|(_, _, file)| give_room(file, 0));
     let names: Vec<&str> = dead.iter().map(|(name, _, _)| name.as_str()).collect();
     let left = remove_containers(tool, &names);
     for (name, path, _lock) in &dead {
@@ -116,12 +126,14 @@ fn held(folder: &Path, name: &str) -> Option<(PathBuf, File)> {
 
 /// Keeps room on the disk until [`give_room`]; where that is not to be had, nothing is kept.
 fn keep_room(file: &File) {
-    let _ = rustix::fs::fallocate(file, FallocateFlags::empty(), 0, ROOM);
+    let _ = rustix::fs::fallocate(file, FallocateFlags::empty(), 0, ROOM_ALL);
 }
 
-/// Gives the room back that was kept.
-fn give_room(file: &File) {
-    let _ = file.set_len(0);
+/// Gives the room back that was kept, but for so many bytes.
+fn give_room(file: &File, but: u64) {
+    if file.metadata().is_ok_and(|kept| kept.len() > but) {
+        let _ = file.set_len(but);
+    }
 }
 
 /// The builds that nobody holds any more: their names and files, so that no two clear the same away.
@@ -236,9 +248,12 @@ mod tests {
             fs::write(folder.join(other), "").unwrap();
         }
         assert!(names().is_empty());
-        assert!(one.1.metadata().unwrap().blocks() * 512 >= ROOM, "it keeps room");
-        give_room(&one.1);
-        assert_eq!(one.1.metadata().unwrap().blocks(), 0);
+        for (but, kept) in
+            [(ROOM_ALL, ROOM_ALL), (ROOM_TO_THE_END, ROOM_TO_THE_END), (0, 0), (ROOM_TO_THE_END, 0)]
+        {
+            give_room(&one.1, but);
+            assert_eq!(one.1.metadata().unwrap().blocks() * 512, kept);
+        }
         drop(one);
         // A process that another test starts just now holds all open files for a moment.
         git_deploy_testkit::cluster::eventually("it is dead", || names() == ["git-deploy-build-one"]);

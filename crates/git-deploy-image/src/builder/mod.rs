@@ -234,6 +234,9 @@ impl Tool {
             has_insecure_bases: bases::are_insecure(&steps, &build.insecure),
         };
         let mut tell = |line: Line| {
+            if words::is_before_clearing(&line.text) {
+                at_work.give_some_room();
+            }
             if self.is_telling(&line.text) {
                 (watch.tell)(Line { text: paths.named(&line.text), ..line });
             }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::{is_cut_off, is_disk_full, is_of_step};
-use super::{Action, BuildError, Failure, Tool, Watch};
+use super::{Action, BuildError, Failure, Tool, Watch, words};
 use crate::ImageName;
 use crate::Workspace;
 use crate::disk::{Disks, FullDisk, is_said};
@@ -59,6 +59,10 @@ impl Call<'_> {
             is_cancelled()
         };
         let ended = program.run(&cancelled, &mut |line: Line| {
+            if words::is_before_clearing(&line.text) {
+                // Before whoever hears it makes room.
+                disks.look();
+            }
             if line.stream == Stream::Out {
                 // A step can write without end.
                 if printed.len() == KEPT {

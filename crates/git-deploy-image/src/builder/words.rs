@@ -3,9 +3,11 @@
 //! They end with the line that names the step that failed. What that step wrote, which says why, is before it.
 
 use std::path::Path;
+use std::slice;
 
 use super::error::is_of_step;
 use super::{BuildError, Failure};
+use crate::disk::is_said;
 use crate::run::{begin_of, end_of, last_words};
 
 /// How much of a step is shown, in characters.
@@ -22,6 +24,11 @@ const STATUS: [&str; 6] = [
     "removing intermediate container",
     "[warning] one or more build",
 ];
+
+/// Whether what a line says is followed by the builder's clearing away: that there is no room, or that a step has failed.
+pub(super) fn is_before_clearing(line: &str) -> bool {
+    is_said(slice::from_ref(&line)) || line.starts_with(STATUS[0])
+}
 
 /// What is behind `failed with exit status 2`: at which step, and what was said last.
 pub(super) fn of(why: &Failure, last_lines: &[String]) -> String {
